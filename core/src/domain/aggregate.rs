@@ -1,0 +1,116 @@
+//! Aggregates: pure state that decides on commands.
+
+use std::{ops::Deref, sync::Arc};
+
+use jiff::Timestamp;
+
+use super::{Command, Event, Invariant, Metadata};
+use crate::{
+    error::Rejection,
+    value::{CommandId, SchemaVersion},
+};
+
+/// State that is folded from events and guarded by invariants: what an [`Aggregate`] and a
+/// [`Boundary`](super::Boundary) have in common. Pure: no I/O, no clock, no randomness.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not folded from events",
+    label = "not folded from events",
+    note = "write `#[derive(Aggregate)]` for the state of one stream, or `#[derive(Decider)]` for a boundary"
+)]
+pub trait Decider: Clone + Send + Sync + 'static {
+    /// The events that change it.
+    type Event: Event;
+    /// What decisions need from outside (a price list, say); `()` if nothing.
+    type Services: Send + Sync + 'static;
+    /// What must hold of every state that a command leaves behind.
+    const INVARIANTS: &'static [Invariant<Self>];
+
+    /// Changes the state by one event. It can't fail: the event has happened.
+    fn apply(&mut self, event: &Self::Event);
+}
+
+/// The state of one stream.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an aggregate",
+    label = "not an aggregate",
+    note = "write `#[derive(Aggregate, Default, Clone)]` and `#[aggregate(event = …)]` above the struct"
+)]
+pub trait Aggregate: Decider + Default {
+    /// The category of its streams: the stream of key `alice` is `CATEGORY-alice`.
+    const CATEGORY: &'static str;
+    /// When to take snapshots and how, if at all.
+    const SNAPSHOTS: Option<Snapshotting<Self>> = None;
+}
+
+/// How an aggregate's state is decided on by one kind of command.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not decide on `{C}`",
+    label = "no decision on this command",
+    note = "implement `Decide<{C}> for {Self}`"
+)]
+pub trait Decide<C: Command>: Decider {
+    /// The events that the command leads to, in the present state; none if it changes nothing.
+    ///
+    /// # Errors
+    /// A [`Rejection`] if the domain says no.
+    fn decide(&self, command: &C, context: &Context<Self::Services>) -> Decision<Self::Event>;
+}
+
+/// What a decision gives: events, or a rejection.
+pub type Decision<E> = Result<Vec<E>, Rejection>;
+
+/// What a decision may know besides state and command. It is fixed for one execution of a command,
+/// so a decision that is repeated after a conflict sees the same.
+///
+/// It dereferences to the services.
+#[derive(Debug)]
+pub struct Context<S = ()> {
+    /// The id of the command.
+    pub command: CommandId,
+    /// The time by the configured clock.
+    pub now: Timestamp,
+    /// The circumstances of the command: actor, correlation, and so on.
+    pub metadata: Metadata,
+    /// What was injected.
+    pub services: Arc<S>,
+}
+
+impl<S> Deref for Context<S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.services
+    }
+}
+
+/// When snapshots of an aggregate are taken, and how its state is written.
+pub struct Snapshotting<A> {
+    /// After so many events since the last one; 0 for never by count.
+    pub every: u64,
+    /// After so many bytes of payload since the last one; 0 for never by size.
+    pub bytes: u64,
+    /// The schema version of the state: a stored snapshot of another version is ignored.
+    pub schema: SchemaVersion,
+    /// Writes a state.
+    pub encode: fn(&A) -> Result<Vec<u8>, serde_json::Error>,
+    /// Reads a state.
+    pub decode: fn(&[u8]) -> Result<A, serde_json::Error>,
+}
+
+impl<A> std::fmt::Debug for Snapshotting<A> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshotting")
+            .field("every", &self.every)
+            .field("bytes", &self.bytes)
+            .field("schema", &self.schema)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<A> Snapshotting<A> {
+    /// Whether a snapshot is due after this many events and bytes since the last one.
+    #[must_use]
+    pub const fn is_due(&self, events: u64, bytes: u64) -> bool {
+        (self.every > 0 && events >= self.every) || (self.bytes > 0 && bytes >= self.bytes)
+    }
+}

@@ -1,0 +1,32 @@
+//! One decision, as it is made in production and in the given/when/then kit alike.
+
+use super::{Command, Context, Decide, Decider};
+use crate::error::Rejection;
+
+/// Decides on `command`, applies the events to a copy of `state`, and checks every invariant on the
+/// result (W5). Gives the events and the state after them.
+///
+/// A command that leads to no events leaves the state as it was, so it is not checked: a rule that
+/// was added later must not turn a retry that changes nothing into a rejection.
+pub(crate) fn decide_and_check<D, C>(
+    state: &D,
+    command: &C,
+    context: &Context<D::Services>,
+) -> Result<(Vec<D::Event>, D), Rejection>
+where
+    D: Decide<C>,
+    C: Command,
+{
+    let events = state.decide(command, context)?;
+    let mut next = state.clone();
+    if !events.is_empty() {
+        events.iter().for_each(|event| next.apply(event));
+        check_invariants(&next)?;
+    }
+    Ok((events, next))
+}
+
+/// The first invariant, in the order of their declaration, that does not hold of `state`.
+fn check_invariants<D: Decider>(state: &D) -> Result<(), Rejection> {
+    D::INVARIANTS.iter().try_for_each(|invariant| invariant.check(state))
+}

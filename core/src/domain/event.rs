@@ -1,0 +1,78 @@
+//! Events: facts with a stable name, a schema version and tags.
+
+use crate::value::{SchemaVersion, Tags};
+
+/// The stable name of an event type and the schema version in which it is written today.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EventType {
+    /// The name, for example `account.opened`. It is stored with every event and never changes
+    /// its meaning; a rename keeps the old name readable.
+    pub name: &'static str,
+    /// The schema version that is written.
+    pub version: SchemaVersion,
+}
+
+/// A stored event before it is decoded: the name and the version choose the decoder.
+#[derive(Debug, Clone, Copy)]
+pub struct RawEvent<'a> {
+    /// The stored type name.
+    pub name: &'a str,
+    /// The stored schema version.
+    pub version: SchemaVersion,
+    /// The stored payload.
+    pub payload: &'a [u8],
+}
+
+/// Why a stored event can't be decoded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The type name is none of [`Event::NAMES`].
+    #[error("unknown event type")]
+    UnknownType,
+    /// The schema version is newer than the program.
+    #[error("schema version is newer than {known}")]
+    NewerVersion {
+        /// The newest version that can be decoded.
+        known: SchemaVersion,
+    },
+    /// The payload is not what the name and the version promise.
+    #[error(transparent)]
+    Payload(#[from] serde_json::Error),
+}
+
+/// A closed set of facts about one kind of thing, usually an enum with `#[derive(Event)]`.
+///
+/// The payload is the JSON of the variant's fields alone: the type name and the schema version are
+/// stored beside it, so no tag is needed inside and it is parsed once.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an event",
+    label = "not an event",
+    note = "write `#[derive(Event)]` above the enum, with `#[event(prefix = \"…\")]` for its type names"
+)]
+pub trait Event: Sized + Send + Sync + 'static {
+    /// Every type name that can be decoded: today's, old names and retired ones. Readers of this
+    /// event type ask the store for exactly these.
+    const NAMES: &'static [&'static str];
+
+    /// The type under which this event is written.
+    fn event_type(&self) -> EventType;
+
+    /// What the event is about, for queries that cross streams.
+    fn tags(&self) -> Tags {
+        Tags::none()
+    }
+
+    /// Writes the payload to `out`.
+    ///
+    /// # Errors
+    /// If a field can't be represented (a map with keys that are no strings, say).
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error>;
+
+    /// Decodes a stored event and gives what it means today to `emit`: one event as a rule, none or
+    /// several after upcasting.
+    ///
+    /// # Errors
+    /// [`DecodeError`]; then nothing may have been emitted.
+    fn decode(raw: RawEvent<'_>, emit: &mut dyn FnMut(Self)) -> Result<(), DecodeError>;
+}

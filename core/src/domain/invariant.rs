@@ -1,0 +1,113 @@
+//! Invariants: what must hold of every state, by name (W5).
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::error::Rejection;
+
+/// A named condition on the state of `S`.
+///
+/// `#[invariant(never_overdrawn, "never debit more than the available balance")]` on an aggregate
+/// declares one; the function of that name is its check.
+pub struct Invariant<S: 'static> {
+    /// The name, which rejections carry.
+    pub name: &'static str,
+    /// What it demands, in words for people.
+    pub statement: &'static str,
+    /// Whether it holds of a state.
+    pub check: fn(&S) -> Check,
+}
+
+impl<S> Clone for Invariant<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for Invariant<S> {}
+
+impl<S> std::fmt::Debug for Invariant<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Invariant")
+            .field("name", &self.name)
+            .field("statement", &self.statement)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S> Invariant<S> {
+    /// Checks a state.
+    ///
+    /// # Errors
+    /// The rejection, with the invariant's name, its statement and the offending values.
+    pub fn check(&self, state: &S) -> Result<(), Rejection> {
+        match (self.check)(state).violation {
+            None => Ok(()),
+            Some(values) => Err(Rejection::new(self.name, self.statement).with_values(values)),
+        }
+    }
+}
+
+type Values = Vec<(Cow<'static, str>, Value)>;
+
+/// Whether an invariant holds, and the values that say why not.
+///
+/// ```
+/// use highwater_core::Check;
+///
+/// let balance = -5;
+/// let check = Check::that(balance >= 0).showing("balance", balance);
+/// assert!(!check.holds());
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[must_use]
+pub struct Check {
+    violation: Option<Values>,
+}
+
+impl Check {
+    /// Holds if `condition` does.
+    pub const fn that(condition: bool) -> Self {
+        Self { violation: if condition { None } else { Some(Vec::new()) } }
+    }
+
+    /// Shows a value in the rejection; costs nothing while the invariant holds.
+    pub fn showing(mut self, name: &'static str, value: impl Serialize) -> Self {
+        if let Some(values) = &mut self.violation {
+            let value = serde_json::to_value(value)
+                .unwrap_or_else(|error| Value::String(format!("<{error}>")));
+            values.push((name.into(), value));
+        }
+        self
+    }
+
+    /// Whether it holds.
+    #[must_use]
+    pub const fn holds(&self) -> bool {
+        self.violation.is_none()
+    }
+}
+
+/// What an invariant's function may return: a [`Check`], or a plain `bool`.
+#[diagnostic::on_unimplemented(
+    message = "an invariant's function returns `bool` or `Check`, not `{Self}`",
+    label = "the function named in `#[invariant(…)]` returns this"
+)]
+pub trait IntoCheck {
+    /// The check.
+    fn into_check(self) -> Check;
+}
+
+impl IntoCheck for Check {
+    fn into_check(self) -> Check {
+        self
+    }
+}
+
+impl IntoCheck for bool {
+    fn into_check(self) -> Check {
+        Check::that(self)
+    }
+}

@@ -1,0 +1,99 @@
+//! Stable codes of errors, and whose move it is.
+
+use std::fmt;
+
+/// A stable code such as `HW201`. It never changes its meaning; `docs/errors/` has a page for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Code(&'static str);
+
+macro_rules! codes {
+    ($($(#[$meta:meta])* $name:ident = $code:literal;)*) => {
+        impl Code {
+            $($(#[$meta])* pub const $name: Self = Self($code);)*
+
+            /// Every code, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+        }
+    };
+}
+
+codes! {
+    /// An invariant or a decision refused the command.
+    REJECTED = "HW101";
+    /// A stream is not at the version that was expected.
+    STALE_VERSION = "HW201";
+    /// An event that matches the boundary's query has been appended since.
+    STALE_BOUNDARY = "HW202";
+    /// Another worker has moved the view's checkpoint.
+    STALE_CHECKPOINT = "HW203";
+    /// The store can't be reached.
+    UNREACHABLE = "HW301";
+    /// The database is locked by somebody else for too long.
+    LOCKED = "HW302";
+    /// The store has been closed.
+    CLOSED = "HW303";
+    /// The view has not reached the token in time.
+    BEHIND = "HW304";
+    /// The connection was lost while committing.
+    UNKNOWN_OUTCOME = "HW401";
+    /// A stored event has a type that this program doesn't know.
+    UNKNOWN_EVENT = "HW501";
+    /// A stored event has a newer schema than this program knows.
+    NEWER_EVENT = "HW502";
+    /// A stored payload can't be decoded.
+    UNDECODABLE = "HW503";
+    /// The log contradicts itself.
+    BROKEN_LOG = "HW504";
+    /// A command id has been used for a different command.
+    COMMAND_REUSED = "HW601";
+    /// A value is larger than the limit.
+    TOO_LARGE = "HW602";
+    /// A stream id, category, tag, token or name is malformed.
+    MALFORMED = "HW603";
+    /// The URL of the store can't be understood.
+    BAD_URL = "HW604";
+    /// The database refused the user or the password.
+    BAD_CREDENTIALS = "HW605";
+    /// The file or the schema is not Highwater's.
+    FOREIGN_DATABASE = "HW606";
+    /// The database was migrated by a newer version of Highwater.
+    NEWER_DATABASE = "HW607";
+    /// The database lacks something that Highwater needs.
+    BAD_DATABASE = "HW608";
+    /// The configuration contradicts itself.
+    BAD_CONFIGURATION = "HW609";
+    /// The request can't be executed as it was put together.
+    BAD_REQUEST = "HW610";
+    /// A view has no row with this key.
+    NOT_FOUND = "HW611";
+}
+
+impl Code {
+    /// The code as text.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// Whose move it is after an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Move {
+    /// The caller's: the same request would fail again.
+    ChangeTheRequest,
+    /// The caller's: decide again on fresh state.
+    DecideAgain,
+    /// Anybody's: the same request may succeed later; nothing has been changed.
+    TryAgain,
+    /// The caller's: send it again with the same command id; it is applied at most once.
+    SendAgainWithTheSameId,
+    /// An operator's or developer's: stored data must be looked at.
+    AskAPerson,
+}

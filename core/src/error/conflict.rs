@@ -1,0 +1,68 @@
+//! Conflicts: somebody else was faster.
+
+use crate::{
+    error::Code,
+    port::Expected,
+    value::{EventId, Position, StreamId, Version},
+};
+
+/// What was expected, and what was found instead. Nothing was appended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Conflict {
+    /// A stream is not where the append expected it (W1).
+    #[error("stream {stream} was expected at {expected}, but is at version {}", actual.version)]
+    Stream {
+        /// The stream.
+        stream: StreamId,
+        /// What the append expected.
+        expected: Expected,
+        /// What the stream has.
+        actual: Actual,
+    },
+    /// An event that matches the append's condition came after the position decided on (W6).
+    #[error("an event matching the boundary's query was appended at {found}, after {after}")]
+    Boundary {
+        /// The position up to which the decision had seen every matching event.
+        after: Position,
+        /// The first matching event beyond it.
+        found: Position,
+    },
+    /// The checkpoint of a view is not where this worker left it: another worker has it now (R1).
+    #[error("the checkpoint of view {view} was expected at {expected}, but is at {actual}")]
+    Checkpoint {
+        /// The view.
+        view: String,
+        /// Where this worker had left it.
+        expected: Position,
+        /// Where it is.
+        actual: Position,
+    },
+}
+
+/// Where a stream really is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Actual {
+    /// Its version.
+    pub version: Version,
+    /// The id of its last event, if it has one.
+    pub head: Option<EventId>,
+}
+
+impl Conflict {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Stream { .. } => Code::STALE_VERSION,
+            Self::Boundary { .. } => Code::STALE_BOUNDARY,
+            Self::Checkpoint { .. } => Code::STALE_CHECKPOINT,
+        }
+    }
+
+    /// The version that the stream really has, if a stream was stale.
+    #[must_use]
+    pub fn actual_version(&self) -> Option<Version> {
+        if let Self::Stream { actual, .. } = self { Some(actual.version) } else { None }
+    }
+}

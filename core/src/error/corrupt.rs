@@ -1,0 +1,80 @@
+//! Stored data that can't be understood. A person must look; nothing is skipped.
+
+use crate::{
+    error::{Code, Source},
+    value::{Position, SchemaVersion, StreamId},
+};
+
+/// What in the store can't be understood, and where it is.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Corrupt {
+    /// This program has no event of this type.
+    #[error("event {position} of stream {stream} has the unknown type {type_name}")]
+    UnknownEvent {
+        /// Where.
+        position: Position,
+        /// Whose.
+        stream: StreamId,
+        /// The type that isn't known.
+        type_name: String,
+    },
+    /// A newer program has written this event.
+    #[error(
+        "event {position} of stream {stream} is {type_name} version {found}; this program knows \
+         versions up to {known}"
+    )]
+    NewerEvent {
+        /// Where.
+        position: Position,
+        /// Whose.
+        stream: StreamId,
+        /// The event's type.
+        type_name: String,
+        /// The schema version that was stored.
+        found: SchemaVersion,
+        /// The newest that this program can decode.
+        known: SchemaVersion,
+    },
+    /// The payload is not what its type and version promise.
+    #[error("event {position} of stream {stream} ({type_name}) can't be decoded: {source}")]
+    Payload {
+        /// Where.
+        position: Position,
+        /// Whose.
+        stream: StreamId,
+        /// The event's type.
+        type_name: String,
+        /// The decoder's error.
+        source: Source,
+    },
+    /// A stored value other than an event's payload can't be decoded.
+    #[error("{what} can't be decoded: {source}")]
+    Value {
+        /// What it is and where it stands.
+        what: String,
+        /// The decoder's error.
+        source: Source,
+    },
+    /// Something that must hold of the log does not.
+    #[error("the log is broken: {0}")]
+    Log(String),
+}
+
+impl Corrupt {
+    /// A stored value that can't be decoded.
+    pub fn value(what: impl Into<String>, source: Source) -> Self {
+        Self::Value { what: what.into(), source }
+    }
+
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::UnknownEvent { .. } => Code::UNKNOWN_EVENT,
+            Self::NewerEvent { .. } => Code::NEWER_EVENT,
+            Self::Payload { .. } | Self::Value { .. } => Code::UNDECODABLE,
+            Self::Log(_) => Code::BROKEN_LOG,
+        }
+    }
+}

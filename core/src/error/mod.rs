@@ -1,0 +1,190 @@
+//! Errors: each says whose move it is, has a stable code, and keeps its source.
+
+mod code;
+mod conflict;
+mod corrupt;
+mod invalid;
+mod rejection;
+mod unavailable;
+
+use std::{error::Error as StdError, fmt, sync::Arc};
+
+pub use code::{Code, Move};
+pub use conflict::{Actual, Conflict};
+pub use corrupt::Corrupt;
+pub use invalid::Invalid;
+pub use rejection::Rejection;
+pub use unavailable::Unavailable;
+
+use crate::value::CommandId;
+
+/// What Highwater's functions return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong, by whose move it is.
+///
+/// | Variant | What happened | What to do |
+/// |---|---|---|
+/// | [`Rejected`](Error::Rejected) | the domain said no | tell the user |
+/// | [`Conflict`](Error::Conflict) | somebody else was faster | decide again on fresh state |
+/// | [`Unavailable`](Error::Unavailable) | nothing was changed | try the same again |
+/// | [`UnknownOutcome`](Error::UnknownOutcome) | it may or may not have been stored | send it again with the same command id |
+/// | [`Invalid`](Error::Invalid) | the request or the configuration is wrong | correct it |
+/// | [`Corrupt`](Error::Corrupt) | what is stored can't be understood | a person must look |
+///
+/// The code of [`Error::code`] names a page under `docs/errors/`.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An invariant or a decision refused the command; nothing was appended (W5).
+    #[error(transparent)]
+    Rejected(Box<Rejection>),
+    /// The stream, the boundary or the view has moved on; nothing was appended (W1, W6).
+    #[error(transparent)]
+    Conflict(Box<Conflict>),
+    /// The store could not be asked; nothing was changed.
+    #[error(transparent)]
+    Unavailable(Box<Unavailable>),
+    /// The connection was lost while the append was being committed (W4).
+    #[error("the outcome of command {command} is unknown: {source}")]
+    UnknownOutcome {
+        /// Send the command again with this id: it is applied once, whatever happened.
+        command: CommandId,
+        /// What cut the answer off.
+        source: Source,
+    },
+    /// The caller or the configuration asks for something that can't be done.
+    #[error(transparent)]
+    Invalid(Box<Invalid>),
+    /// Something in the store can't be decoded or contradicts itself.
+    #[error(transparent)]
+    Corrupt(Box<Corrupt>),
+}
+
+impl Error {
+    /// The stable code, which is also the name of a page under `docs/errors/`.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Rejected(_) => Code::REJECTED,
+            Self::Conflict(conflict) => conflict.code(),
+            Self::Unavailable(unavailable) => unavailable.code(),
+            Self::UnknownOutcome { .. } => Code::UNKNOWN_OUTCOME,
+            Self::Invalid(invalid) => invalid.code(),
+            Self::Corrupt(corrupt) => corrupt.code(),
+        }
+    }
+
+    /// Whose move it is now.
+    #[must_use]
+    pub fn next_move(&self) -> Move {
+        match self {
+            Self::Rejected(_) | Self::Invalid(_) => Move::ChangeTheRequest,
+            Self::Conflict(_) => Move::DecideAgain,
+            Self::Unavailable(_) => Move::TryAgain,
+            Self::UnknownOutcome { .. } => Move::SendAgainWithTheSameId,
+            Self::Corrupt(_) => Move::AskAPerson,
+        }
+    }
+
+    /// The rejection, if the domain said no.
+    #[must_use]
+    pub fn rejection(&self) -> Option<&Rejection> {
+        if let Self::Rejected(rejection) = self { Some(rejection) } else { None }
+    }
+
+    /// The conflict, with what was expected and what was found.
+    #[must_use]
+    pub fn conflict(&self) -> Option<&Conflict> {
+        if let Self::Conflict(conflict) = self { Some(conflict) } else { None }
+    }
+
+    /// Whether an invariant or a decision refused the command.
+    #[must_use]
+    pub fn is_rejected(&self) -> bool {
+        matches!(self, Self::Rejected(_))
+    }
+
+    /// Whether somebody else was faster.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Conflict(_))
+    }
+
+    /// Whether the store could not be asked and nothing was changed.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+
+    /// Whether it is not known if the append was committed.
+    #[must_use]
+    pub fn is_unknown_outcome(&self) -> bool {
+        matches!(self, Self::UnknownOutcome { .. })
+    }
+
+    /// Whether the request or the configuration is at fault.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        matches!(self, Self::Invalid(_))
+    }
+
+    /// Whether stored data can't be understood.
+    #[must_use]
+    pub fn is_corrupt(&self) -> bool {
+        matches!(self, Self::Corrupt(_))
+    }
+
+    /// Whether the same call, with the same command id, can succeed without anybody changing it.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Conflict(_) | Self::Unavailable(_) | Self::UnknownOutcome { .. })
+    }
+}
+
+macro_rules! boxed {
+    ($($part:ident => $variant:ident),*) => {
+        $(impl From<$part> for Error {
+            fn from(part: $part) -> Self {
+                Self::$variant(Box::new(part))
+            }
+        })*
+    };
+}
+
+boxed!(
+    Rejection => Rejected,
+    Conflict => Conflict,
+    Unavailable => Unavailable,
+    Invalid => Invalid,
+    Corrupt => Corrupt
+);
+
+/// The error underneath, shared so that an [`Error`] can be given to everyone who waits for it.
+#[derive(Clone)]
+pub struct Source(Arc<dyn StdError + Send + Sync>);
+
+impl Source {
+    /// Keeps an error of another library.
+    pub fn new(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self(Arc::from(error.into()))
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl StdError for Source {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source()
+    }
+}

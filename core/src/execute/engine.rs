@@ -1,0 +1,71 @@
+//! What executing commands needs, and the way into it.
+
+use std::sync::Arc;
+
+use super::{
+    execution::Execution,
+    member::{Member, Occasion},
+    policy::{ConflictPolicy, UnknownEvents},
+    receipt::Receipt,
+    slot::Slots,
+};
+use crate::{
+    Result,
+    domain::{Cause, Fingerprint, Fingerprinter},
+    error::Invalid,
+    port::{Clock, EventStore, Ids, Limits, SnapshotStore, ViewStore},
+};
+
+/// What executing commands needs from outside.
+pub(super) struct Engine {
+    pub(super) log: Arc<dyn EventStore>,
+    pub(super) snapshots: Arc<dyn SnapshotStore>,
+    pub(super) views: Arc<dyn ViewStore>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) ids: Arc<dyn Ids>,
+    pub(super) slots: Slots,
+    pub(super) limits: Limits,
+    pub(super) unknown: UnknownEvents,
+    pub(super) policy: ConflictPolicy,
+}
+
+impl Engine {
+    /// Executes one command of one or several members, all or nothing.
+    pub(super) async fn execute(
+        &self,
+        members: &[Box<dyn Member>],
+        cause: Cause,
+        policy: ConflictPolicy,
+    ) -> Result<Receipt> {
+        let fingerprint = members
+            .iter()
+            .try_fold(Fingerprinter::default(), |so_far, member| member.fingerprint(so_far))?
+            .finish();
+        let occasion = self.occasion(&cause);
+        Execution::new(self, members, cause, occasion, fingerprint).run(policy).await
+    }
+
+    /// What stays the same over all attempts at one command.
+    pub(super) fn occasion(&self, cause: &Cause) -> Occasion {
+        Occasion {
+            command: cause.id.unwrap_or_else(|| self.ids.command_id()),
+            now: self.clock.now(),
+            metadata: cause.metadata.clone(),
+        }
+    }
+
+    /// The receipt of a command that has been stored before.
+    pub(super) async fn recorded(
+        &self,
+        occasion: &Occasion,
+        fingerprint: Fingerprint,
+    ) -> Result<Option<Receipt>> {
+        match self.log.command(occasion.command).await? {
+            None => Ok(None),
+            Some(recorded) if recorded.fingerprint == fingerprint => {
+                Ok(Some(Receipt::new(occasion.command, recorded.appended)))
+            }
+            Some(_) => Err(Invalid::command_reused(occasion.command).into()),
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Folding a stream into a state.
+
+use std::ops::Deref;
+
+use jiff::Timestamp;
+
+use super::policy::UnknownEvents;
+use crate::{
+    Error, Result,
+    domain::{Aggregate, Decider},
+    error::Corrupt,
+    port::{Envelope, EventStore, Snapshot, SnapshotStore, Span},
+    value::{EventId, Position, StreamId, Version},
+};
+
+/// How many events are read at a time.
+const PAGE: usize = 4096;
+
+/// Which state of an aggregate is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AsOf {
+    /// The latest.
+    Now,
+    /// After the event with this version, or the latest if there are fewer.
+    Version(Version),
+    /// After everything up to this position in the log.
+    Position(Position),
+    /// After everything recorded up to this time, by the store's clock.
+    Time(Timestamp),
+}
+
+impl AsOf {
+    fn includes(self, event: &Envelope) -> bool {
+        match self {
+            Self::Now => true,
+            Self::Version(version) => event.version <= version,
+            Self::Position(position) => event.position <= position,
+            Self::Time(time) => event.recorded_at <= time,
+        }
+    }
+
+    /// A snapshot tells neither its position nor its time.
+    fn can_start_from(self, snapshot: &Snapshot) -> bool {
+        match self {
+            Self::Now => true,
+            Self::Version(version) => snapshot.version <= version,
+            Self::Position(_) | Self::Time(_) => false,
+        }
+    }
+}
+
+/// A state, and where in its stream it is. It dereferences to the state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded<A> {
+    /// The state.
+    pub state: A,
+    /// The version of the stream in that state; [`Version::NONE`] if it has no events.
+    pub version: Version,
+    /// The last event folded.
+    pub head: Option<EventId>,
+    /// The position of the last event read for it; [`Position::START`] if none was.
+    pub position: Position,
+    pub(super) snapshot: Version,
+    pub(super) bytes_since: u64,
+}
+
+impl<A> Deref for Loaded<A> {
+    type Target = A;
+
+    fn deref(&self) -> &A {
+        &self.state
+    }
+}
+
+impl<A: Default> Default for Loaded<A> {
+    fn default() -> Self {
+        Self {
+            state: A::default(),
+            version: Version::NONE,
+            head: None,
+            position: Position::START,
+            snapshot: Version::NONE,
+            bytes_since: 0,
+        }
+    }
+}
+
+/// Folds a stream, from its snapshot if there is a usable one.
+pub(super) async fn load<A: Aggregate>(
+    log: &dyn EventStore,
+    snapshots: &dyn SnapshotStore,
+    stream: &StreamId,
+    as_of: AsOf,
+    unknown: UnknownEvents,
+) -> Result<Loaded<A>> {
+    if let Some((snapshot, state)) = usable_snapshot::<A>(snapshots, stream, as_of).await? {
+        let start = Loaded {
+            state,
+            version: snapshot.version,
+            head: Some(snapshot.head),
+            position: Position::START,
+            snapshot: snapshot.version,
+            bytes_since: 0,
+        };
+        if let Some(loaded) = fold(log, stream, start, as_of, unknown).await? {
+            return Ok(loaded);
+        }
+        tracing::warn!(%stream, version = %snapshot.version, "snapshot is not of this stream; ignored");
+    }
+    let all = fold(log, stream, Loaded::default(), as_of, unknown).await?;
+    all.ok_or_else(|| Corrupt::Log(format!("stream {stream} has no beginning")).into())
+}
+
+/// Reads on from `start` and folds. A start that isn't empty is read again and compared, so that a
+/// snapshot of another history (a restored database, say) is found out: then the answer is `None`.
+async fn fold<A: Aggregate>(
+    log: &dyn EventStore,
+    stream: &StreamId,
+    mut loaded: Loaded<A>,
+    as_of: AsOf,
+    unknown: UnknownEvents,
+) -> Result<Option<Loaded<A>>> {
+    let mut verify = loaded.head;
+    let mut span = Span::After(Version::new(loaded.version.get().saturating_sub(1)));
+    loop {
+        let page = log.read_stream(stream, span, PAGE).await?;
+        let mut events = page.events.as_slice();
+        if let Some(head) = verify.take() {
+            match events.split_first() {
+                Some((first, rest)) if first.id == head => {
+                    loaded.position = first.position;
+                    events = rest;
+                }
+                _ => return Ok(None),
+            }
+        }
+        for event in events {
+            if !as_of.includes(event) {
+                return Ok(Some(loaded));
+            }
+            fold_one(&mut loaded, event, unknown)?;
+        }
+        match page.next {
+            Some(next) => span = next,
+            None => return Ok(Some(loaded)),
+        }
+    }
+}
+
+fn fold_one<A: Aggregate>(
+    loaded: &mut Loaded<A>,
+    event: &Envelope,
+    unknown: UnknownEvents,
+) -> Result<()> {
+    if event.version != loaded.version.plus(1) {
+        let (stream, found, last) = (&event.stream, event.version, loaded.version);
+        let message = format!("stream {stream} has version {found} after version {last}");
+        return Err(Corrupt::Log(message).into());
+    }
+    apply(&mut loaded.state, event, unknown)?;
+    loaded.version = event.version;
+    loaded.head = Some(event.id);
+    loaded.position = event.position;
+    loaded.bytes_since += event.payload.len() as u64;
+    Ok(())
+}
+
+/// Decodes a stored event and applies what it means today.
+pub(crate) fn apply<D: Decider>(
+    state: &mut D,
+    event: &Envelope,
+    unknown: UnknownEvents,
+) -> Result<()> {
+    match event.decode_into::<D::Event>(&mut |event| state.apply(&event)) {
+        Err(Error::Corrupt(corrupt)) if unknown == UnknownEvents::Skip => match *corrupt {
+            Corrupt::UnknownEvent { position, stream, type_name } => {
+                tracing::warn!(%position, %stream, %type_name, "event of unknown type left out");
+                Ok(())
+            }
+            other => Err(other.into()),
+        },
+        outcome => outcome,
+    }
+}
+
+/// The stored snapshot, if the program can use it. One that can't be decoded is never taken as
+/// state: the stream is replayed instead.
+async fn usable_snapshot<A: Aggregate>(
+    snapshots: &dyn SnapshotStore,
+    stream: &StreamId,
+    as_of: AsOf,
+) -> Result<Option<(Snapshot, A)>> {
+    let Some(how) = A::SNAPSHOTS else { return Ok(None) };
+    let snapshot = match snapshots.load_snapshot(stream).await {
+        Err(Error::Corrupt(error)) => {
+            tracing::warn!(%stream, %error, "snapshot can't be read; replaying the stream");
+            return Ok(None);
+        }
+        outcome => outcome?,
+    };
+    let usable = |s: &Snapshot| s.schema == how.schema && as_of.can_start_from(s);
+    let Some(snapshot) = snapshot.filter(usable) else { return Ok(None) };
+    match (how.decode)(&snapshot.state) {
+        Ok(state) => Ok(Some((snapshot, state))),
+        Err(error) => {
+            tracing::warn!(%stream, %error, "snapshot can't be decoded; replaying the stream");
+            Ok(None)
+        }
+    }
+}

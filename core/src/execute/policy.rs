@@ -1,0 +1,109 @@
+//! What happens after a conflict, and with events of unknown types.
+
+use std::{sync::Arc, time::Duration};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+
+use crate::domain::Aggregate;
+
+/// What to do when somebody else was faster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConflictPolicy {
+    /// Decide again on fresh state, a bounded number of times.
+    Retry(Retry),
+    /// Give the conflict to the caller.
+    Reject,
+}
+
+impl Default for ConflictPolicy {
+    fn default() -> Self {
+        Self::Retry(Retry::default())
+    }
+}
+
+/// How often to try again, and how long to wait before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// How many times after the first.
+    pub times: usize,
+    /// The least wait; it doubles each time and is jittered. The first retry doesn't wait.
+    pub least: Duration,
+    /// The longest wait.
+    pub longest: Duration,
+}
+
+impl Default for Retry {
+    /// 20 times, from 1 ms to 100 ms.
+    fn default() -> Self {
+        Self { times: 20, least: Duration::from_millis(1), longest: Duration::from_millis(100) }
+    }
+}
+
+impl Retry {
+    /// The waits before each retry.
+    fn waits(self) -> impl Iterator<Item = Duration> + Send + use<> {
+        let backoff = ExponentialBuilder::default()
+            .with_min_delay(self.least)
+            .with_max_delay(self.longest)
+            .with_max_times(self.times.saturating_sub(1))
+            .with_jitter()
+            .build();
+        std::iter::once(Duration::ZERO).chain(backoff).take(self.times)
+    }
+}
+
+impl ConflictPolicy {
+    pub(super) fn waits(self) -> Box<dyn Iterator<Item = Duration> + Send> {
+        match self {
+            Self::Retry(retry) => Box::new(retry.waits()),
+            Self::Reject => Box::new(std::iter::empty()),
+        }
+    }
+}
+
+/// Judges whether a command may still be decided although other events came in between.
+///
+/// If it says yes, the command is decided again on the fresh state, so invariants hold in any case;
+/// what it spares is the conflict that [`Request::expecting`](crate::Request::expecting) or
+/// [`ConflictPolicy::Reject`] would give.
+pub trait Resolver<A: Aggregate>: Send + Sync + 'static {
+    /// Whether `concurrent` events, which the command didn't know of, leave `intended` sensible.
+    fn are_compatible(&self, intended: &[A::Event], concurrent: &[A::Event]) -> bool;
+}
+
+impl<A, F> Resolver<A> for F
+where
+    A: Aggregate,
+    F: Fn(&[A::Event], &[A::Event]) -> bool + Send + Sync + 'static,
+{
+    fn are_compatible(&self, intended: &[A::Event], concurrent: &[A::Event]) -> bool {
+        self(intended, concurrent)
+    }
+}
+
+pub(super) type SharedResolver<A> = Arc<dyn Resolver<A>>;
+
+/// What to do with an event whose type the program doesn't know, when a state is folded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum UnknownEvents {
+    /// Fail with [`Error::Corrupt`](crate::Error::Corrupt): the state would be wrong without it.
+    #[default]
+    Fail,
+    /// Leave it out, with a warning in the log.
+    Skip,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_retry_is_at_once_and_the_number_is_bounded() {
+        let retry = Retry { times: 4, ..Retry::default() };
+        let waits: Vec<_> = retry.waits().collect();
+        assert_eq!(waits.len(), 4);
+        assert_eq!(waits[0], Duration::ZERO);
+        assert!(waits[1..].iter().all(|wait| *wait >= retry.least && *wait <= retry.longest * 2));
+        assert_eq!(ConflictPolicy::Reject.waits().count(), 0);
+    }
+}

@@ -1,0 +1,58 @@
+//! What a caller gets for a command.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    port::Appended,
+    value::{CommandId, Position, StreamId, Token, Version},
+};
+
+/// Proof that a command has been stored. It survives serialisation: hand it on, and later reads can
+/// wait for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    command: CommandId,
+    token: Token,
+    versions: Vec<(StreamId, Version)>,
+}
+
+impl Receipt {
+    pub(super) fn new(command: CommandId, appended: Appended) -> Self {
+        let versions = appended.streams.into_iter().map(|head| (head.stream, head.version));
+        Self { command, token: Token::at(appended.position), versions: versions.collect() }
+    }
+
+    /// For a command that changes nothing and can't be sent again, at the state it was decided on.
+    pub(super) fn nothing(command: CommandId, position: Position) -> Self {
+        Self { command, token: Token::at(position), versions: Vec::new() }
+    }
+
+    /// The command's id, given or made.
+    #[must_use]
+    pub const fn command(&self) -> CommandId {
+        self.command
+    }
+
+    /// What a read must wait for to see this command's effect.
+    #[must_use]
+    pub const fn token(&self) -> &Token {
+        &self.token
+    }
+
+    /// The streams that got events, with their versions after them.
+    pub fn versions(&self) -> impl Iterator<Item = (&StreamId, Version)> {
+        self.versions.iter().map(|(stream, version)| (stream, *version))
+    }
+
+    /// Whether the command led to no events.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.versions.is_empty()
+    }
+}
+
+impl AsRef<Token> for Receipt {
+    fn as_ref(&self) -> &Token {
+        &self.token
+    }
+}

@@ -1,0 +1,217 @@
+//! What is asked of a store when events are appended, and what it answers.
+
+use std::{any::Any, fmt, sync::Arc};
+
+use bytes::Bytes;
+
+use super::Query;
+use crate::{
+    Result,
+    domain::{EventType, Fingerprint},
+    error::Invalid,
+    value::{CommandId, EventId, Position, StreamId, Tags, Version},
+};
+
+/// Events for one or several streams, to be stored all or none (W2), once per command id (W4).
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// The command; the same id again appends nothing and gives the first answer.
+    pub command: CommandId,
+    /// By which a different command under the same id is recognised.
+    pub fingerprint: Fingerprint,
+    /// Each stream at most once. A stream without events is only checked.
+    pub streams: Vec<StreamAppend>,
+    /// A condition over other events (W6).
+    pub condition: Option<Condition>,
+    /// Metadata of all the events, encoded; `None` if there is nothing to say.
+    pub metadata: Option<Bytes>,
+    /// Work of the application's own in the same transaction.
+    pub attachment: Option<Arc<dyn Attachment>>,
+}
+
+/// The part of an append that concerns one stream.
+#[derive(Debug, Clone)]
+pub struct StreamAppend {
+    /// The stream.
+    pub stream: StreamId,
+    /// Where it must be.
+    pub expected: Expected,
+    /// What is appended to it, in order.
+    pub events: Vec<NewEvent>,
+}
+
+/// Where a stream must be for an append to go through (W1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// Anywhere.
+    Any,
+    /// It has no events.
+    NoStream,
+    /// It has events.
+    StreamExists,
+    /// It has exactly this version.
+    Version(Version),
+    /// It has exactly this version and its last event is this one. What the version alone can't
+    /// tell, the event's id does: that the stream *is* the one decided on, also when the decision
+    /// was made on events that were still being appended.
+    Head(Version, EventId),
+}
+
+impl Expected {
+    /// Whether a stream at `version` whose last event is `head` is as expected.
+    #[must_use]
+    pub fn is_met_by(&self, version: Version, head: Option<EventId>) -> bool {
+        match *self {
+            Self::Any => true,
+            Self::NoStream => version == Version::NONE,
+            Self::StreamExists => version > Version::NONE,
+            Self::Version(expected) => version == expected,
+            Self::Head(expected, event) => version == expected && head == Some(event),
+        }
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("any version"),
+            Self::NoStream => f.write_str("no events"),
+            Self::StreamExists => f.write_str("some version"),
+            Self::Version(version) => write!(f, "version {version}"),
+            Self::Head(version, event) => write!(f, "version {version} with event {event}"),
+        }
+    }
+}
+
+/// Append only if no event that matches `query` has been appended after `after` (W6).
+#[derive(Debug, Clone)]
+pub struct Condition {
+    /// Which events matter.
+    pub query: Query,
+    /// Up to where the decision has seen them.
+    pub after: Position,
+}
+
+/// An event that has not been stored yet.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    /// Its id, a UUIDv7.
+    pub id: EventId,
+    /// Its type and schema version.
+    pub event_type: EventType,
+    /// What it is about.
+    pub tags: Tags,
+    /// Its payload.
+    pub payload: Bytes,
+}
+
+/// Work that an application wants done in the transaction of its append: an outbox row, an inline
+/// projection of its own. Each SQL adapter has a type for it and refuses that of another.
+pub trait Attachment: Any + fmt::Debug + Send + Sync {}
+
+/// What a store answers to an append.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appended {
+    /// The position of the last event appended, or the head of the log if none was.
+    pub position: Position,
+    /// The streams that got events, each at its version after them.
+    pub streams: Vec<StreamHead>,
+    /// Whether the command had been stored before, so that nothing was appended now.
+    pub repeated: bool,
+}
+
+/// A stream and its version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamHead {
+    /// The stream.
+    pub stream: StreamId,
+    /// Its version.
+    pub version: Version,
+}
+
+/// How large an append may be. Larger ones are refused before anything is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one payload.
+    pub payload: usize,
+    /// Bytes of the encoded metadata.
+    pub metadata: usize,
+    /// Events of one append.
+    pub events: usize,
+}
+
+impl Default for Limits {
+    /// 8 MiB, 64 KiB, 10,000 events.
+    fn default() -> Self {
+        Self { payload: 8 << 20, metadata: 64 << 10, events: 10_000 }
+    }
+}
+
+impl Append {
+    /// An append of nothing yet under this command.
+    #[must_use]
+    pub fn new(command: CommandId, fingerprint: Fingerprint) -> Self {
+        Self {
+            command,
+            fingerprint,
+            streams: Vec::new(),
+            condition: None,
+            metadata: None,
+            attachment: None,
+        }
+    }
+
+    /// Adds a stream.
+    #[must_use]
+    pub fn stream(mut self, stream: StreamId, expected: Expected, events: Vec<NewEvent>) -> Self {
+        self.streams.push(StreamAppend { stream, expected, events });
+        self
+    }
+
+    /// Sets the condition.
+    #[must_use]
+    pub fn only_if(mut self, condition: Condition) -> Self {
+        self.condition = Some(condition);
+        self
+    }
+
+    /// All its events, each with its stream.
+    pub fn events(&self) -> impl Iterator<Item = (&StreamId, &NewEvent)> {
+        self.streams.iter().flat_map(|part| part.events.iter().map(move |e| (&part.stream, e)))
+    }
+
+    /// Checks what no store could accept, so that adapters need not.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) if a stream is named twice, a tag or a query is
+    /// malformed, or something is larger than `limits`.
+    pub fn validate(&self, limits: &Limits) -> Result<()> {
+        let events = self.streams.iter().map(|part| part.events.len()).sum::<usize>();
+        if events > limits.events {
+            let message = format!("an append of {events} events; the limit is {}", limits.events);
+            return Err(Invalid::new(crate::Code::TOO_LARGE, message).into());
+        }
+        let within = |what: &str, size, limit| {
+            if size > limit { Err(Invalid::too_large(what, size, limit)) } else { Ok(()) }
+        };
+        within("the metadata", self.metadata.as_ref().map_or(0, Bytes::len), limits.metadata)?;
+        for (_, event) in self.events() {
+            within("the payload", event.payload.len(), limits.payload)?;
+            event.tags.as_slice().iter().try_for_each(crate::Tag::validate)?;
+        }
+        if let Some(condition) = &self.condition {
+            condition.query.validate()?;
+        }
+        self.names_each_stream_once()
+    }
+
+    fn names_each_stream_once(&self) -> Result<()> {
+        for (index, part) in self.streams.iter().enumerate() {
+            if self.streams[..index].iter().any(|earlier| earlier.stream == part.stream) {
+                let message = format!("stream {} is named twice in one append", part.stream);
+                return Err(Invalid::request(message).into());
+            }
+        }
+        Ok(())
+    }
+}

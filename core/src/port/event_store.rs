@@ -1,0 +1,84 @@
+//! The event store.
+
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+
+use super::{Append, Appended, LogPage, Query, Span, StreamPage};
+use crate::{
+    Result,
+    domain::Fingerprint,
+    value::{CommandId, Position, StreamId, Version},
+};
+
+/// The answer to an append. The append goes on whether or not this is polled or dropped.
+pub type AppendFuture = BoxFuture<'static, Result<Appended>>;
+
+/// An append-only log with one total order, in streams (W1–W4, W6, W7).
+///
+/// Adapters prove themselves by the conformance suite of `highwater-stores`.
+#[async_trait]
+pub trait EventStore: Send + Sync + 'static {
+    /// Appends events: all or none, once per command id, if every expectation is met.
+    ///
+    /// The append takes its place in the order when this is *called*: of two appends that one task
+    /// makes in turn, the first is tried first, even if the second is polled first. Within an
+    /// append, events get positions in the order of [`Append::streams`], and the answer has that
+    /// order too. An append that failed leaves its command id free.
+    ///
+    /// # Errors
+    /// In this order of precedence: [`Invalid`](crate::Error::Invalid) if a limit is exceeded or
+    /// the command id was used for another command; a *repeated* answer if it was used for this
+    /// one; [`Conflict`](crate::Error::Conflict);
+    /// [`Unavailable`](crate::Error::Unavailable) if nothing was stored,
+    /// [`UnknownOutcome`](crate::Error::UnknownOutcome) if that isn't known.
+    fn append(&self, append: Append) -> AppendFuture;
+
+    /// A page of one stream, at most `limit` events. With a limit of 0 the next page begins where
+    /// this one did, while there are events.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::Error::Unavailable), or [`Corrupt`](crate::Error::Corrupt) if a row
+    /// can't be decoded.
+    async fn read_stream(
+        &self,
+        stream: &StreamId,
+        span: Span<Version>,
+        limit: usize,
+    ) -> Result<StreamPage>;
+
+    /// A page of all streams in log order, at most `limit` events that match `query` (W3). `more`
+    /// may be true although nothing follows if the page is full.
+    ///
+    /// # Errors
+    /// As [`EventStore::read_stream`]; [`Invalid`](crate::Error::Invalid) if a tag of the query is
+    /// malformed.
+    async fn read_log(&self, query: &Query, span: Span<Position>, limit: usize) -> Result<LogPage>;
+
+    /// The position of the last event; [`Position::START`] if there is none.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::Error::Unavailable).
+    async fn head(&self) -> Result<Position>;
+
+    /// Waits until there may be events after `position`. It may return early, never late: whoever
+    /// reads afterwards and finds nothing waits again.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::Error::Unavailable) if the store has been closed.
+    async fn appended(&self, position: Position) -> Result<()>;
+
+    /// What is known of a command; `None` if it has not been stored.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::Error::Unavailable).
+    async fn command(&self, id: CommandId) -> Result<Option<RecordedCommand>>;
+}
+
+/// A command that has been stored, with the answer it got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedCommand {
+    /// By which a different command under the same id is recognised.
+    pub fingerprint: Fingerprint,
+    /// The answer, marked as repeated.
+    pub appended: Appended,
+}

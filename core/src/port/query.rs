@@ -1,0 +1,136 @@
+//! Which events are asked for, and the pages that answer.
+
+use super::Envelope;
+use crate::{
+    Result,
+    domain::Event,
+    value::{Category, Position, StreamId, Tag, Tags, Version},
+};
+
+/// Which events: those that match at least one of the items; every event if there are none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Query {
+    /// The alternatives.
+    pub items: Vec<QueryItem>,
+}
+
+/// One alternative of a [`Query`]: an event matches if it meets each part that is not empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QueryItem {
+    /// It is in one of these categories.
+    pub categories: Vec<Category>,
+    /// It has one of these types.
+    pub types: Vec<String>,
+    /// It has all of these tags.
+    pub tags: Tags,
+}
+
+impl Query {
+    /// Every event.
+    #[must_use]
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// The events of one category.
+    #[must_use]
+    pub fn category(category: Category) -> Self {
+        Self::from(QueryItem { categories: vec![category], ..QueryItem::default() })
+    }
+
+    /// The events of these types.
+    pub fn types<T: Into<String>>(types: impl IntoIterator<Item = T>) -> Self {
+        Self::from(QueryItem {
+            types: types.into_iter().map(Into::into).collect(),
+            ..QueryItem::default()
+        })
+    }
+
+    /// The events with all of these tags.
+    pub fn tags(tags: impl IntoIterator<Item = Tag>) -> Self {
+        Self::from(QueryItem { tags: tags.into_iter().collect(), ..QueryItem::default() })
+    }
+
+    /// What matches this query or the other.
+    #[must_use]
+    pub fn or(mut self, other: Self) -> Self {
+        if self.items.is_empty() || other.items.is_empty() {
+            return Self::all();
+        }
+        self.items.extend(other.items);
+        self
+    }
+
+    /// This query, with items that name no types narrowed to those of `E`.
+    #[must_use]
+    pub fn narrowed_to<E: Event>(mut self) -> Self {
+        let names = || E::NAMES.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        if self.items.is_empty() {
+            self.items.push(QueryItem::default());
+        }
+        for item in self.items.iter_mut().filter(|item| item.types.is_empty()) {
+            item.types = names();
+        }
+        self
+    }
+
+    /// Whether an event with these properties matches.
+    #[must_use]
+    pub fn matches(&self, stream: &StreamId, type_name: &str, tags: &Tags) -> bool {
+        self.items.is_empty() || self.items.iter().any(|item| item.matches(stream, type_name, tags))
+    }
+
+    /// Checks that its tags are well formed.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) if one isn't.
+    pub fn validate(&self) -> Result<()> {
+        self.items.iter().flat_map(|item| item.tags.as_slice()).try_for_each(Tag::validate)
+    }
+}
+
+impl QueryItem {
+    fn matches(&self, stream: &StreamId, type_name: &str, tags: &Tags) -> bool {
+        let category = stream.category();
+        (self.categories.is_empty() || self.categories.iter().any(|c| c.as_str() == category))
+            && (self.types.is_empty() || self.types.iter().any(|t| t == type_name))
+            && tags.contain_all(&self.tags)
+    }
+}
+
+impl From<QueryItem> for Query {
+    fn from(item: QueryItem) -> Self {
+        Self { items: vec![item] }
+    }
+}
+
+/// From where and in which direction to read, the bound itself not included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Span<T> {
+    /// Forward, from just after here.
+    After(T),
+    /// Backward, from just before here.
+    Before(T),
+}
+
+/// Some events of a stream, in the direction asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamPage {
+    /// The events, at most as many as the limit.
+    pub events: Vec<Envelope>,
+    /// Where the next page begins; `None` if there are no more events.
+    pub next: Option<Span<Version>>,
+}
+
+/// Some events of the log, in the direction asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogPage {
+    /// The events, at most as many as the limit.
+    pub events: Vec<Envelope>,
+    /// Reading forward: up to here every matching event has been delivered, and here the next page
+    /// begins. At the head of the log it is the head, also if the last events didn't match.
+    /// Reading backward: the position of the last event, or [`Position::START`] at the end.
+    pub through: Position,
+    /// Whether more may follow at once; if not, the reader has what there was.
+    pub more: bool,
+}

@@ -1,0 +1,41 @@
+//! Snapshots: a state that saves reading the events before it.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::{
+    Result,
+    value::{EventId, SchemaVersion, StreamId, Version},
+};
+
+/// The state of a stream at a version, encoded. It can always be thrown away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The stream.
+    pub stream: StreamId,
+    /// At which version.
+    pub version: Version,
+    /// The id of the event at that version.
+    pub head: EventId,
+    /// The schema version of the state.
+    pub schema: SchemaVersion,
+    /// The state.
+    pub state: Bytes,
+}
+
+/// Where the latest snapshot of each stream is kept.
+#[async_trait]
+pub trait SnapshotStore: Send + Sync + 'static {
+    /// The latest snapshot of a stream.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::Error::Unavailable), or [`Corrupt`](crate::Error::Corrupt).
+    async fn load_snapshot(&self, stream: &StreamId) -> Result<Option<Snapshot>>;
+
+    /// Keeps a snapshot unless one of a newer schema, or a later one of the same schema, is there:
+    /// while two versions of a program run side by side, the newer one's snapshots stay.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::Error::Unavailable).
+    async fn save_snapshot(&self, snapshot: Snapshot) -> Result<()>;
+}

@@ -1,0 +1,69 @@
+//! Following the log from a position, at the follower's own pace.
+
+use std::sync::Arc;
+
+use crate::{
+    Result,
+    port::{EventStore, LogPage, Query, Span},
+    value::Position,
+};
+
+/// How many events a page has at the most unless the follower says otherwise.
+const PAGE: usize = 1000;
+
+/// Delivers matching events in log order, none twice, none skipped (W3). It reads the next page when
+/// it is asked for, so a slow follower holds nothing up and nothing piles up.
+#[derive(Clone)]
+pub struct Follower {
+    log: Arc<dyn EventStore>,
+    query: Query,
+    position: Position,
+    page: usize,
+}
+
+impl Follower {
+    /// Follows what matches `query` from after `after` on.
+    #[must_use]
+    pub fn new(log: Arc<dyn EventStore>, query: Query, after: Position) -> Self {
+        Self { log, query, position: after, page: PAGE }
+    }
+
+    /// At most so many events in a page.
+    #[must_use]
+    pub fn page_size(mut self, events: usize) -> Self {
+        self.page = events.max(1);
+        self
+    }
+
+    /// Up to where everything has been delivered: the checkpoint to resume from.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The next page; waits until there is a matching event. Safe to cancel: what was not returned
+    /// is delivered next time.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::Error::Unavailable) or [`Corrupt`](crate::Error::Corrupt); the
+    /// follower stays where it was.
+    pub async fn next_page(&mut self) -> Result<LogPage> {
+        loop {
+            let page =
+                self.log.read_log(&self.query, Span::After(self.position), self.page).await?;
+            self.position = page.through;
+            if !page.events.is_empty() {
+                return Ok(page);
+            }
+            if !page.more {
+                self.log.appended(self.position).await?;
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Follower {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Follower").field("position", &self.position).finish_non_exhaustive()
+    }
+}

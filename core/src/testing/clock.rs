@@ -1,0 +1,100 @@
+//! A clock that stands still until it is told otherwise.
+
+use std::{
+    future::poll_fn,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::port::Clock;
+
+/// A clock that a test moves. Clones show the same time.
+///
+/// Sleeping does not wait: it moves the clock on by the time asked for, lets other tasks run once,
+/// and is recorded. So a test of back-off takes no time and sees how long each pause was, and a
+/// loop with a deadline comes to its end.
+///
+/// ```
+/// use std::time::Duration;
+/// use highwater_core::{port::Clock, testing::ManualClock};
+///
+/// let clock = ManualClock::default();
+/// let start = clock.now();
+/// clock.advance(Duration::from_secs(60));
+/// assert_eq!(clock.now().duration_since(start).as_secs(), 60);
+/// ```
+#[derive(Debug, Clone)]
+pub struct ManualClock(Arc<Mutex<Face>>);
+
+#[derive(Debug)]
+struct Face {
+    now: Timestamp,
+    slept: Vec<Duration>,
+}
+
+impl ManualClock {
+    /// A clock that shows `now`.
+    #[must_use]
+    pub fn at(now: Timestamp) -> Self {
+        Self(Arc::new(Mutex::new(Face { now, slept: Vec::new() })))
+    }
+
+    /// Moves the clock on; the end of what a timestamp can hold is as far as it goes.
+    pub fn advance(&self, by: Duration) {
+        let mut face = self.face();
+        face.now = later(face.now, by);
+    }
+
+    /// The durations that were slept so far, in order.
+    #[must_use]
+    pub fn slept(&self) -> Vec<Duration> {
+        self.face().slept.clone()
+    }
+
+    /// A test that panics elsewhere must not be hidden by a second panic in here.
+    fn face(&self) -> MutexGuard<'_, Face> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for ManualClock {
+    /// A clock that shows the Unix epoch.
+    fn default() -> Self {
+        Self::at(Timestamp::UNIX_EPOCH)
+    }
+}
+
+#[async_trait]
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        self.face().now
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.advance(duration);
+        self.face().slept.push(duration);
+        yield_once().await;
+    }
+}
+
+fn later(now: Timestamp, by: Duration) -> Timestamp {
+    let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
+    now.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// Without it a loop that sleeps between its attempts would never let go of its thread.
+async fn yield_once() {
+    let mut yielded = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

@@ -1,0 +1,148 @@
+//! *Given* these events, *when* this command comes.
+
+#![expect(clippy::panic, reason = "a test says what is wrong by panicking")]
+
+use std::{any::Any, sync::Arc};
+
+use jiff::Timestamp;
+
+use super::Then;
+use crate::{
+    domain::{
+        Aggregate, Boundary, Command, Context, Decide, Decider, Event, Metadata, RawEvent,
+        decide_and_check,
+    },
+    port::Query,
+    value::{CommandId, StreamId},
+};
+
+/// State that some events have led to, and the circumstances of the command to come.
+#[must_use = "say what happens: `.when(command)`"]
+pub struct Given<D: Decider> {
+    state: D,
+    services: Option<Arc<D::Services>>,
+    now: Timestamp,
+    metadata: Metadata,
+}
+
+impl<D: Decider> std::fmt::Debug for Given<D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Given").field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+/// An aggregate to which these events have happened, in this order.
+///
+/// # Panics
+/// If an event can't be encoded, or can't be decoded again.
+#[track_caller]
+pub fn given<A: Aggregate>(events: impl IntoIterator<Item = A::Event>) -> Given<A> {
+    Given::new(A::default()).after(events)
+}
+
+/// An aggregate to which nothing has happened yet.
+pub fn given_nothing<A: Aggregate>() -> Given<A> {
+    Given::new(A::default())
+}
+
+/// A decision over a query (W6), after these events. Those that its query does not ask for by type
+/// and tags are not seen, as in production; categories don't matter, since the events have no
+/// stream here.
+///
+/// # Panics
+/// If an event can't be encoded, or can't be decoded again.
+#[track_caller]
+pub fn given_boundary<B: Boundary>(
+    boundary: B,
+    events: impl IntoIterator<Item = B::Event>,
+) -> Given<B> {
+    let mut query = boundary.query().narrowed_to::<B::Event>();
+    query.items.iter_mut().for_each(|item| item.categories.clear());
+    Given::new(boundary).after(events.into_iter().filter(|event| is_asked_for(&query, event)))
+}
+
+impl<D: Decider> Given<D> {
+    fn new(state: D) -> Self {
+        // There is nothing to inject into a decision that needs nothing.
+        let nothing: Box<dyn Any> = Box::new(Arc::new(()));
+        let services = nothing.downcast().ok().map(|services| *services);
+        Self { state, services, now: Timestamp::UNIX_EPOCH, metadata: Metadata::default() }
+    }
+
+    #[track_caller]
+    fn after(mut self, events: impl IntoIterator<Item = D::Event>) -> Self {
+        for event in events {
+            for stored in stored(&event) {
+                self.state.apply(&stored);
+            }
+        }
+        self
+    }
+
+    /// What the decision needs from outside.
+    pub fn with_services(mut self, services: D::Services) -> Self {
+        self.services = Some(Arc::new(services));
+        self
+    }
+
+    /// The time of the decision; the Unix epoch unless set.
+    pub fn at(mut self, now: Timestamp) -> Self {
+        self.now = now;
+        self
+    }
+
+    /// The circumstances of the command; none unless set.
+    pub fn with_metadata(mut self, metadata: Metadata) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
+    /// Decides on the command, and checks the invariants on the state that it would lead to.
+    ///
+    /// # Panics
+    /// If the decision needs services and none were given, or if a decided event can't be encoded,
+    /// or can't be decoded again.
+    #[track_caller]
+    pub fn when<C>(self, command: C) -> Then<D>
+    where
+        C: Command,
+        D: Decide<C>,
+    {
+        let Some(services) = self.services else {
+            panic!("a decision on {} needs services: `.with_services(…)` gives them", C::NAME);
+        };
+        let context = Context {
+            command: CommandId::derive(["given", "when", "then"]),
+            now: self.now,
+            metadata: self.metadata,
+            services,
+        };
+        let outcome = decide_and_check(&self.state, &command, &context);
+        for event in outcome.iter().flat_map(|(events, _)| events) {
+            stored(event);
+        }
+        Then::new(C::NAME, self.state, outcome)
+    }
+}
+
+/// What an event means after it has been written and read.
+#[track_caller]
+fn stored<E: Event>(event: &E) -> Vec<E> {
+    let (event_type, mut payload) = (event.event_type(), Vec::new());
+    let (name, version) = (event_type.name, event_type.version);
+    if let Err(error) = event.encode(&mut payload) {
+        panic!("event {name} can't be encoded: {error}");
+    }
+    let mut events = Vec::with_capacity(1);
+    let raw = RawEvent { name, version, payload: &payload };
+    if let Err(error) = E::decode(raw, &mut |event| events.push(event)) {
+        let payload = String::from_utf8_lossy(&payload);
+        panic!("event {name} version {version} can't be decoded from {payload}: {error}");
+    }
+    events
+}
+
+fn is_asked_for<E: Event>(query: &Query, event: &E) -> bool {
+    let anywhere = StreamId::new("given", "events");
+    anywhere.is_ok_and(|stream| query.matches(&stream, event.event_type().name, &event.tags()))
+}

@@ -1,0 +1,55 @@
+//! Ids that can be foretold.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use uuid::{Builder, Uuid};
+
+use crate::{
+    port::Ids,
+    value::{CommandId, EventId},
+};
+
+/// Ids that count up: the same seed gives the same ids in the same order, and another seed gives
+/// others. They have the form of a UUIDv7 and sort in the order in which they were made.
+///
+/// ```
+/// use highwater_core::{port::Ids, testing::SequentialIds};
+///
+/// let (ids, same) = (SequentialIds::from_seed(7), SequentialIds::from_seed(7));
+/// assert_eq!(ids.event_id(), same.event_id());
+/// assert!(ids.event_id() < ids.event_id());
+/// ```
+#[derive(Debug, Default)]
+pub struct SequentialIds {
+    seed: u64,
+    given: AtomicU64,
+}
+
+impl SequentialIds {
+    /// The ids of this seed, from the first.
+    #[must_use]
+    pub const fn from_seed(seed: u64) -> Self {
+        Self { seed, given: AtomicU64::new(0) }
+    }
+
+    /// The count stands where a UUIDv7 has its time, and the seed where it has its randomness,
+    /// clear of the bits that the version and the variant take.
+    fn next(&self) -> Uuid {
+        let count = self.given.fetch_add(1, Ordering::Relaxed) + 1;
+        let [first, rest @ ..] = self.seed.to_be_bytes();
+        let mut random = [0; 10];
+        random[1] = first;
+        random[3..].copy_from_slice(&rest);
+        Builder::from_unix_timestamp_millis(count, &random).into_uuid()
+    }
+}
+
+impl Ids for SequentialIds {
+    fn event_id(&self) -> EventId {
+        EventId::from_uuid(self.next())
+    }
+
+    fn command_id(&self) -> CommandId {
+        CommandId::from_uuid(self.next())
+    }
+}

@@ -1,0 +1,13 @@
+//! The small values that public functions take and give instead of strings and integers.
+
+mod id;
+mod number;
+mod stream;
+mod tag;
+mod token;
+
+pub use id::{CommandId, CorrelationId, EventId};
+pub use number::{Position, SchemaVersion, Version};
+pub use stream::{Category, STREAM_ID_LIMIT, StreamId};
+pub use tag::{TAG_LIMIT, Tag, Tags};
+pub use token::{PartitionId, Token};

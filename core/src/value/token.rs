@@ -1,0 +1,195 @@
+//! The consistency token: what a writer hands to a reader so that it sees the write (R3).
+
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::Position;
+use crate::{Error, error::Invalid};
+
+/// A part of the log with a clock of its own. A single store has only [`PartitionId::LOG`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartitionId(u32);
+
+impl PartitionId {
+    /// The store's own total order.
+    pub const LOG: Self = Self(0);
+
+    /// The partition with this number.
+    #[must_use]
+    pub const fn new(number: u32) -> Self {
+        Self(number)
+    }
+}
+
+/// A vector of positions, one per partition: *everything up to here*.
+///
+/// A receipt carries one, and a later read waits until the view has reached it. It is durable and
+/// crosses services: as text it is URL-safe, for headers and query strings, and as a serde value it
+/// is that text. A token for one partition takes a dozen characters.
+///
+/// ```
+/// use highwater_core::{Position, Token};
+///
+/// let token = Token::at(Position::new(70_000));
+/// let header = token.to_string();
+/// assert_eq!(header.parse::<Token>().unwrap(), token);
+/// assert!(token.is_covered_by(&Token::at(Position::new(70_001))));
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Token {
+    clocks: BTreeMap<PartitionId, Position>,
+}
+
+/// The first byte of the encoding, so that a later one can be told apart.
+const FORMAT: u8 = 1;
+
+impl Token {
+    /// Everything in the store's log up to `position`.
+    #[must_use]
+    pub fn at(position: Position) -> Self {
+        Self::default().with(PartitionId::LOG, position)
+    }
+
+    /// This token and also everything in `partition` up to `position`.
+    #[must_use]
+    pub fn with(mut self, partition: PartitionId, position: Position) -> Self {
+        let clock = self.clocks.entry(partition).or_default();
+        *clock = (*clock).max(position);
+        self
+    }
+
+    /// The position in one partition; [`Position::START`] where the token says nothing.
+    #[must_use]
+    pub fn position(&self, partition: PartitionId) -> Position {
+        self.clocks.get(&partition).copied().unwrap_or_default()
+    }
+
+    /// The partitions that it names, with their positions.
+    pub fn clocks(&self) -> impl Iterator<Item = (PartitionId, Position)> {
+        self.clocks.iter().map(|(partition, position)| (*partition, *position))
+    }
+
+    /// The least token that covers both.
+    #[must_use]
+    pub fn merge(&self, other: &Self) -> Self {
+        other.clocks().fold(self.clone(), |token, (partition, at)| token.with(partition, at))
+    }
+
+    /// Whether a reader at `seen` has seen all that this token asks for.
+    #[must_use]
+    pub fn is_covered_by(&self, seen: &Self) -> bool {
+        self.clocks().all(|(partition, position)| seen.position(partition) >= position)
+    }
+
+    /// Format byte, then partition and position of each clock as LEB128 integers.
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![FORMAT];
+        for (partition, position) in self.clocks() {
+            write_varint(&mut bytes, u64::from(partition.0));
+            write_varint(&mut bytes, position.get());
+        }
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (&FORMAT, mut rest) = bytes.split_first()? else { return None };
+        let mut token = Self::default();
+        while !rest.is_empty() {
+            let partition = u32::try_from(read_varint(&mut rest)?).ok()?;
+            let position = read_varint(&mut rest).filter(|p| *p <= Position::END.get())?;
+            token = token.with(PartitionId(partition), Position::new(position));
+        }
+        Some(token)
+    }
+}
+
+fn write_varint(bytes: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        bytes.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut number = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        let bits = u64::from(byte & 0x7f);
+        if bits << shift >> shift != bits {
+            return None;
+        }
+        number |= bits << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.to_bytes()))
+    }
+}
+
+impl AsRef<Self> for Token {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
+impl FromStr for Token {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok();
+        bytes.and_then(|bytes| Self::from_bytes(&bytes)).ok_or_else(|| Invalid::token(text).into())
+    }
+}
+
+impl Serialize for Token {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Token {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_survives_the_round_trip_with_several_partitions() {
+        let token = Token::at(Position::new(300))
+            .with(PartitionId::new(7), Position::new(1))
+            .with(PartitionId::new(u32::MAX), Position::END);
+        assert_eq!(token.to_string().parse::<Token>().unwrap(), token);
+        let json = serde_json::to_string(&token).unwrap();
+        assert_eq!(serde_json::from_str::<Token>(&json).unwrap(), token);
+    }
+
+    #[test]
+    fn garbage_is_an_error_and_not_an_empty_token() {
+        for text in ["", "!", "AA", "Av8", "Af_______________w", "AYA", "AQA"] {
+            assert!(text.parse::<Token>().unwrap_err().is_invalid(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn merge_takes_the_later_position_of_each_partition() {
+        let left = Token::at(Position::new(5)).with(PartitionId::new(1), Position::new(9));
+        let right = Token::at(Position::new(7));
+        let both = left.merge(&right);
+        assert!(left.is_covered_by(&both) && right.is_covered_by(&both));
+        assert!(!both.is_covered_by(&left) && !both.is_covered_by(&right));
+    }
+}

@@ -1,0 +1,126 @@
+//! Writes the implementation of `Event`.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{Fields, Ident, spanned::Spanned};
+
+use super::{
+    decode,
+    model::{EventEnum, Variant},
+};
+use crate::shared::{Name, Payload, Root, hygienic, hygienic_at};
+
+pub(super) fn expand(root: &Root, event: &EventEnum) -> TokenStream {
+    let ident = &event.ident;
+    let payloads = event.variants.iter().map(|variant| payload(root, variant).items());
+    let names = event.names().map(|name| &name.text);
+    let (event_type, tags) = (event_type(root, event), tags(root, event));
+    let (encode, decode) = (encode(root, event), decode::function(root, event));
+    hygienic! {
+        #[allow(dead_code, deprecated, non_camel_case_types, reason = "generated")]
+        const _: () = {
+            #(#payloads)*
+
+            #[automatically_derived]
+            impl #root::Event for #ident {
+                const NAMES: &'static [&'static str] = &[#(#names),*];
+                #event_type
+                #tags
+                #encode
+                #decode
+            }
+        };
+    }
+}
+
+/// What stands in for the implementation after a mistake, so that the mistake is all that is said.
+pub(super) fn stub(root: &Root, ident: &Ident) -> TokenStream {
+    quote! {
+        impl #root::Event for #ident {
+            const NAMES: &'static [&'static str] = &[];
+            fn event_type(&self) -> #root::EventType { loop {} }
+            fn encode(
+                &self,
+                _: &mut ::std::vec::Vec<u8>,
+            ) -> ::core::result::Result<(), #root::serde_json::Error> { loop {} }
+            fn decode(
+                _: #root::RawEvent<'_>,
+                _: &mut dyn ::core::ops::FnMut(Self),
+            ) -> ::core::result::Result<(), #root::DecodeError> { loop {} }
+        }
+    }
+}
+
+pub(super) fn payload<'a>(root: &'a Root, variant: &'a Variant) -> Payload<'a> {
+    Payload::new(root, &variant.ident, &variant.attrs, &variant.fields)
+}
+
+fn event_type(root: &Root, event: &EventEnum) -> TokenStream {
+    let arms = event.variants.iter().map(|variant| {
+        let (ident, version) = (&variant.ident, variant.version.number);
+        let name = variant.name.iter().map(|name| &name.text);
+        hygienic! {
+            Self::#ident { .. } => #root::EventType {
+                name: #(#name)*,
+                version: #root::SchemaVersion::new(#version),
+            },
+        }
+    });
+    hygienic! {
+        fn event_type(&self) -> #root::EventType {
+            match self { #(#arms)* }
+        }
+    }
+}
+
+/// Nothing if no variant has a tag: the trait's own function says the same.
+fn tags(root: &Root, event: &EventEnum) -> Option<TokenStream> {
+    let arms: Vec<TokenStream> =
+        event.variants.iter().filter_map(|variant| tags_of(root, variant)).collect();
+    let others = (arms.len() < event.variants.len()).then(|| hygienic!(_ => #root::Tags::none(),));
+    (!arms.is_empty()).then(|| {
+        hygienic! {
+            fn tags(&self) -> #root::Tags {
+                match self { #(#arms)* #others }
+            }
+        }
+    })
+}
+
+fn tags_of(root: &Root, variant: &Variant) -> Option<TokenStream> {
+    let (ident, payload) = (&variant.ident, payload(root, variant));
+    let bindings = payload.bindings();
+    let tags = variant.tags.iter().filter_map(|tag| {
+        let Name { text, .. } = tag.name.as_ref()?;
+        let ty = variant.fields.iter().nth(tag.field)?.ty.span();
+        let value = bindings.get(tag.field)?;
+        let new = hygienic_at!(ty=> #root::Tag::new);
+        Some(hygienic!(#new(#text, #value)))
+    });
+    let tagged = variant.tags.iter().filter_map(|tag| bindings.get(tag.field));
+    let body = match &variant.fields {
+        Fields::Named(_) => hygienic!({ #(#tagged,)* .. }),
+        _ => payload.body(),
+    };
+    (!variant.tags.is_empty()).then(|| {
+        hygienic! {
+            Self::#ident #body => #root::Tags::from([#(#tags),*]),
+        }
+    })
+}
+
+fn encode(root: &Root, event: &EventEnum) -> TokenStream {
+    let arms = event.variants.iter().map(|variant| {
+        let (ident, payload) = (&variant.ident, payload(root, variant));
+        let (body, write) = (payload.body(), payload.write());
+        hygienic!(Self::#ident #body => #write,)
+    });
+    hygienic! {
+        fn encode(
+            &self,
+            out: &mut ::std::vec::Vec<u8>,
+        ) -> ::core::result::Result<(), #root::serde_json::Error> {
+            match self { #(#arms)* }
+        }
+    }
+}

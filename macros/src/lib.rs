@@ -1,0 +1,88 @@
+//! The derive macros of Highwater: what a domain module would otherwise repeat.
+//!
+//! Each derive has a folder: `parse` reads the user's code into the `model`, `validate` finds what
+//! the compiler would not find or not say well, `expand` writes the implementation. All mistakes of
+//! one type are reported together, each where it was made. What the derives write is stated in the
+//! guide, in `docs/guide/macros.md`.
+
+mod command;
+mod decider;
+mod event;
+mod shared;
+
+use proc_macro::TokenStream;
+use syn::{DeriveInput, parse_macro_input};
+
+/// Implements `Event` for an enum: one variant for each kind of event.
+///
+/// Above the enum:
+///
+/// - `#[event(prefix = "account")]`: the type name of a variant is the prefix, a dot and the
+///   variant's name in `snake_case`, for example `account.money_deposited`.
+/// - `#[event(retired("account.frozen"))]`: old type names that mean nothing today. They are
+///   decoded to no event.
+///
+/// At a variant, which has named fields, none, or a single unnamed one whose JSON is the payload:
+///
+/// - `#[event(name = "account.opened")]`: the whole type name, whatever the prefix.
+/// - `#[event(formerly("account.created"))]`: names that the type had before.
+/// - `#[event(version = 3, upcast(OpenedV1, OpenedV2))]`: the schema version that is written, and
+///   the payload types of the versions before it. Each implements `Deserialize` and `Upcast`; the
+///   last one's `Next` is the enum.
+///
+/// At a field:
+///
+/// - `#[event(tag)]`: the event has the tag `field:value`; `#[event(tag = "customer")]` gives the
+///   tag another name.
+/// - `#[serde(…)]`: as in a struct that derives `Serialize` and `Deserialize`; also at a variant,
+///   for what serde takes above a struct. The enum itself needs no serde.
+#[proc_macro_derive(Event, attributes(event, serde))]
+pub fn event(input: TokenStream) -> TokenStream {
+    expand(event::derive, parse_macro_input!(input))
+}
+
+/// Implements `Command` for a struct.
+///
+/// - `#[command(name = "withdraw")]`: the name; the struct's name in `snake_case` by default.
+/// - `#[command(aggregate = Account, target = account)]`: implements `Targeted`, too: the command
+///   is for the `Account` whose key is in the field `account`.
+#[proc_macro_derive(Command, attributes(command, serde))]
+pub fn command(input: TokenStream) -> TokenStream {
+    expand(command::derive, parse_macro_input!(input))
+}
+
+/// Implements `Aggregate` and `Decider` for the state of one stream.
+///
+/// The type has a function `fn apply(&mut self, event: &AccountEvent)` of its own, and one function
+/// of the form `fn name(&self) -> bool` or `-> Check` for each invariant.
+///
+/// - `#[aggregate(event = AccountEvent)]`: the events that change it; required.
+/// - `#[aggregate(category = "account")]`: the category of its streams; the type's name in
+///   `snake_case` by default.
+/// - `#[aggregate(services = Prices)]`: what decisions need from outside; `()` by default.
+/// - `#[aggregate(snapshot(every = 100, bytes = 65536, version = 2))]`: after how many events or
+///   bytes a snapshot is taken (at least one of the two), and the schema version of the state,
+///   which is 1 by default. Without it no snapshots are taken.
+/// - `#[invariant(never_overdrawn, "never debit more than the available balance")]`, any number of
+///   times: what must hold of every state, by the function of this name.
+#[proc_macro_derive(Aggregate, attributes(aggregate, invariant, serde))]
+pub fn aggregate(input: TokenStream) -> TokenStream {
+    expand(decider::derive_aggregate, parse_macro_input!(input))
+}
+
+/// Implements `Decider` alone, for a decision over a query instead of a stream: `Boundary` is
+/// written by hand beside it.
+///
+/// It takes `#[decider(event = …, services = …)]` and `#[invariant(…)]`, which mean the same as on
+/// an aggregate.
+#[proc_macro_derive(Decider, attributes(decider, invariant))]
+pub fn decider(input: TokenStream) -> TokenStream {
+    expand(decider::derive_decider, parse_macro_input!(input))
+}
+
+fn expand(
+    derive: impl Fn(DeriveInput) -> syn::Result<proc_macro2::TokenStream>,
+    input: DeriveInput,
+) -> TokenStream {
+    derive(input).unwrap_or_else(syn::Error::into_compile_error).into()
+}

@@ -1,0 +1,48 @@
+#![doc = include_str!("../README.md")]
+//! # Where things are
+//!
+//! | Crate | What is in it |
+//! |---|---|
+//! | [`core`] | the vocabulary, command execution, and every port |
+//! | [`stores`] | memory, SQLite, PostgreSQL |
+//! | [`projections`] | views, the workers that feed them, reads that wait for a token |
+
+pub use highwater_core as core;
+pub use highwater_projections as projections;
+pub use highwater_stores as stores;
+
+#[cfg(feature = "testing")]
+pub use highwater_core::testing;
+pub use highwater_core::{
+    Aggregate, Boundary, Category, Check, Code, Command, CommandId, Context, CorrelationId, Decide,
+    Decider, Decision, Envelope, Error, Event, EventId, Highwater, Invariant, Metadata, Move,
+    PartitionId, Position, Query, QueryItem, Receipt, Rejection, Request, Result, SchemaVersion,
+    Span, StreamId, Tag, Tags, Targeted, Token, TraceContext, Upcast, Version, error,
+    execute::{AsOf, ConflictPolicy, Loaded, Resolver, Retry, UnknownEvents},
+    port,
+    read::{Follower, Freshness, Reading, View, Violation},
+};
+#[cfg(feature = "macros")]
+pub use highwater_macros::{Aggregate, Command, Decider, Event};
+pub use highwater_projections::{Lookup, ViewReader, ViewWorker, Views};
+pub use highwater_stores::Open;
+
+#[doc(hidden)]
+pub use highwater_core::__private;
+
+/// What a program needs to open, command and read. Traits that only lend their methods have no name
+/// here, so that a domain may have an `Open` of its own.
+pub mod prelude {
+    pub use crate::{
+        Aggregate, AsOf, Check, Command, CommandId, Context, Decide, Decider, Decision, Envelope,
+        Event, Highwater, Receipt, Rejection, Request, View, ViewWorker,
+    };
+    pub use crate::{Open as _, Views as _};
+}
+
+/// The guide's pages are compiled and run with the doc tests.
+#[cfg(doctest)]
+mod guide {
+    #[doc = include_str!("../docs/guide/macros.md")]
+    mod macros {}
+}

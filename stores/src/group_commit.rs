@@ -1,0 +1,257 @@
+//! Group commit: concurrent appends of one process share a transaction, each with its own outcome.
+//!
+//! Appends wait in one queue. A single writer takes as many as can be judged together, commits them
+//! at once, answers each, and goes on with what has queued up meanwhile: nobody waits for a timer,
+//! and an append alone is one round trip.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use highwater_core::{
+    CommandId, Error, EventId, Result, StreamId,
+    error::Unavailable,
+    port::{Append, AppendFuture, Appended, Expected},
+};
+use tokio::sync::{Notify, oneshot};
+
+/// How many appends, events and bytes of payload one transaction takes, unless a single append has
+/// more.
+const APPENDS: usize = 256;
+const EVENTS: usize = 2_000;
+const BYTES: usize = 8 << 20;
+
+/// What a batch gave for one of its appends.
+pub(crate) enum Verdict {
+    /// Its own outcome.
+    Final(Result<Appended>),
+    /// It builds on an append of the same batch that failed: judge it by itself.
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "SQLite judges in turn"))]
+    Deferred,
+}
+
+/// An append in a batch.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) append: Append,
+    /// Appends that build on each other have the same group, and fail from the first failure on.
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "SQLite judges in turn"))]
+    pub(crate) group: usize,
+    /// For each stream of the append: whether its expectation is met by an earlier append of the
+    /// batch, so that the store need not look.
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "SQLite judges in turn"))]
+    pub(crate) linked: Vec<bool>,
+}
+
+/// Commits batches. One at a time.
+#[async_trait]
+pub(crate) trait Writer: Send + 'static {
+    /// A verdict for each entry, in order.
+    async fn commit(&mut self, batch: &[Entry]) -> Vec<Verdict>;
+}
+
+struct Waiting {
+    append: Append,
+    reply: oneshot::Sender<Result<Appended>>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Waiting>,
+    closed: bool,
+    ended: bool,
+}
+
+impl State {
+    /// Whether nothing is left to do, and nothing will come.
+    fn is_over(&mut self) -> bool {
+        self.ended = self.closed && self.waiting.is_empty();
+        self.ended
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    wake: Notify,
+    ended: Notify,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The way into the queue. When the last one is dropped, the writer ends after what is waiting.
+pub(crate) struct GroupCommit(Arc<Shared>);
+
+impl GroupCommit {
+    /// Starts the writer.
+    pub(crate) fn start(writer: impl Writer) -> Self {
+        let shared = Arc::new(Shared::default());
+        tokio::spawn(write(Arc::clone(&shared), writer));
+        Self(shared)
+    }
+
+    /// Queues an append; its place in the order is taken now.
+    pub(crate) fn submit(&self, append: Append) -> AppendFuture {
+        let command = append.command;
+        let (reply, answer) = oneshot::channel();
+        let mut state = self.0.lock();
+        if state.closed {
+            return Box::pin(async { Err(Unavailable::Closed.into()) });
+        }
+        state.waiting.push_back(Waiting { append, reply });
+        drop(state);
+        self.0.wake.notify_one();
+        Box::pin(async move { answer.await.unwrap_or_else(|_| Err(abandoned(command))) })
+    }
+}
+
+impl GroupCommit {
+    /// Refuses what comes from now on, and waits until everything in the queue has its outcome.
+    pub(crate) async fn close(&self) {
+        self.refuse();
+        let ended = self.0.ended.notified();
+        if !self.0.lock().ended {
+            ended.await;
+        }
+    }
+
+    fn refuse(&self) {
+        self.0.lock().closed = true;
+        self.0.wake.notify_one();
+    }
+}
+
+impl Drop for GroupCommit {
+    fn drop(&mut self) {
+        self.refuse();
+    }
+}
+
+/// The writer ended (the runtime is shutting down) while the append was with it.
+fn abandoned(command: CommandId) -> Error {
+    let source = highwater_core::error::Source::new("the writer ended before it answered");
+    Error::UnknownOutcome { command, source }
+}
+
+async fn write(shared: Arc<Shared>, mut writer: impl Writer) {
+    loop {
+        let (batch, replies) = take(&mut shared.lock().waiting);
+        if batch.is_empty() {
+            if shared.lock().is_over() {
+                shared.ended.notify_waiters();
+                return;
+            }
+            shared.wake.notified().await;
+            continue;
+        }
+        let verdicts = writer.commit(&batch).await;
+        let mut deferred = Vec::new();
+        for ((entry, reply), verdict) in batch.into_iter().zip(replies).zip(verdicts) {
+            match verdict {
+                // Nobody waits any more: the append has happened all the same.
+                Verdict::Final(outcome) => drop(reply.send(outcome)),
+                Verdict::Deferred => deferred.push(Waiting { append: entry.append, reply }),
+            }
+        }
+        let mut state = shared.lock();
+        deferred.into_iter().rev().for_each(|waiting| state.waiting.push_front(waiting));
+    }
+}
+
+/// Takes as many appends as can be judged together, in order, up to the first that can't.
+fn take(waiting: &mut VecDeque<Waiting>) -> (Vec<Entry>, Vec<oneshot::Sender<Result<Appended>>>) {
+    let mut forming = Forming::default();
+    let mut replies = Vec::new();
+    while let Some(next) = waiting.front() {
+        if !forming.admits(&next.append) {
+            break;
+        }
+        let Some(next) = waiting.pop_front() else { break };
+        forming.add(next.append);
+        replies.push(next.reply);
+    }
+    (forming.entries, replies)
+}
+
+#[derive(Default)]
+struct Forming {
+    entries: Vec<Entry>,
+    commands: HashSet<CommandId>,
+    /// The last event that the batch appends to each stream it touches, and the group that does.
+    heads: HashMap<StreamId, (Option<EventId>, usize)>,
+    events: usize,
+    bytes: usize,
+    alone: bool,
+}
+
+impl Forming {
+    fn admits(&self, append: &Append) -> bool {
+        self.entries.is_empty()
+            || (!self.alone
+                && append.attachment.is_none()
+                && self.entries.len() < APPENDS
+                && self.events + append.events().count() <= EVENTS
+                && self.bytes + bytes(append) <= BYTES
+                && !self.commands.contains(&append.command)
+                && self.can_judge(append))
+    }
+
+    /// Whether what the batch appends before leaves no doubt about this append's expectations.
+    fn can_judge(&self, append: &Append) -> bool {
+        let known = append.streams.iter().all(|part| {
+            self.heads.get(&part.stream).is_none_or(|(head, _)| is_link(part.expected, *head))
+        });
+        known
+            && append.condition.as_ref().is_none_or(|condition| {
+                let mut events = self.entries.iter().flat_map(|entry| entry.append.events());
+                !events.any(|(stream, event)| {
+                    condition.query.matches(stream, event.event_type.name, &event.tags)
+                })
+            })
+    }
+
+    fn add(&mut self, append: Append) {
+        let before = |part: &highwater_core::port::StreamAppend| self.heads.get(&part.stream);
+        let linked: Vec<bool> = append.streams.iter().map(|part| before(part).is_some()).collect();
+        let groups: Vec<usize> =
+            append.streams.iter().filter_map(before).map(|(_, group)| *group).collect();
+        let group = groups.first().copied().unwrap_or(self.entries.len());
+        self.merge(&groups, group);
+        for part in append.streams.iter() {
+            let head = part.events.last().map(|event| event.id);
+            let earlier = self.heads.get(&part.stream).and_then(|(head, _)| *head);
+            self.heads.insert(part.stream.clone(), (head.or(earlier), group));
+        }
+        self.commands.insert(append.command);
+        self.events += append.events().count();
+        self.bytes += bytes(&append);
+        self.alone = append.attachment.is_some();
+        self.entries.push(Entry { append, group, linked });
+    }
+
+    /// An append over streams of several groups ties them together.
+    fn merge(&mut self, groups: &[usize], into: usize) {
+        let tied = |group: &usize| groups.contains(group);
+        self.entries
+            .iter_mut()
+            .map(|entry| &mut entry.group)
+            .filter(|g| tied(g))
+            .for_each(|g| *g = into);
+        self.heads.values_mut().map(|(_, g)| g).filter(|g| tied(g)).for_each(|g| *g = into);
+    }
+}
+
+/// Only an expectation that names the very event can be judged before it is committed.
+fn is_link(expected: Expected, head: Option<EventId>) -> bool {
+    matches!(expected, Expected::Head(_, event) if head == Some(event))
+}
+
+fn bytes(append: &Append) -> usize {
+    append.events().map(|(_, event)| event.payload.len()).sum()
+}

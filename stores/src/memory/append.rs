@@ -1,0 +1,146 @@
+//! Appending: everything is checked, and only then anything changed.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use highwater_core::{
+    CommandId, Envelope, Position, Result, StreamId, Version,
+    error::{Actual, Conflict, Invalid},
+    port::{Append, Appended, Condition, NewEvent, StreamAppend, StreamHead},
+};
+use jiff::Timestamp;
+
+use super::MemoryStore;
+
+impl MemoryStore {
+    pub(super) fn append_now(&self, append: Append) -> Result<Appended> {
+        append.validate(&self.shared.limits)?;
+        if append.attachment.is_some() {
+            let message = "the memory store has no transaction that an attachment could join";
+            return Err(Invalid::request(message).into());
+        }
+        let mut state = self.state();
+        if let Some(answer) = state.commands.answer(append.command, append.fingerprint)? {
+            return Ok(answer);
+        }
+        state.log.check(&append)?;
+        let (command, fingerprint) = (append.command, append.fingerprint);
+        let appended = state.log.push(append, self.shared.clock.now());
+        state.commands.record(command, fingerprint, &appended);
+        self.announce(appended.position);
+        Ok(appended)
+    }
+}
+
+/// The events in commit order, and where those of each stream are.
+#[derive(Default)]
+pub(super) struct Log {
+    /// The event at position p is at index p − 1.
+    pub(super) events: Vec<Envelope>,
+    /// The event that made version v of a stream is at index `streams[stream][v - 1]`.
+    pub(super) streams: HashMap<StreamId, Vec<usize>>,
+    /// Each type name once, shared by its events.
+    type_names: HashSet<Arc<str>>,
+}
+
+/// What the events of one append have in common.
+struct Origin {
+    command: CommandId,
+    recorded_at: Timestamp,
+    raw_metadata: Bytes,
+}
+
+impl Log {
+    pub(super) fn head(&self) -> Position {
+        Position::new(self.events.len() as u64)
+    }
+
+    fn actual(&self, stream: &StreamId) -> Actual {
+        let indexes = self.streams.get(stream).map_or(&[][..], Vec::as_slice);
+        Actual {
+            version: Version::NONE.plus(indexes.len()),
+            head: indexes.last().map(|index| self.events[*index].id),
+        }
+    }
+
+    fn check(&self, append: &Append) -> Result<(), Conflict> {
+        append.streams.iter().try_for_each(|part| self.check_stream(part))?;
+        append.condition.as_ref().map_or(Ok(()), |condition| self.check_condition(condition))
+    }
+
+    fn check_stream(&self, part: &StreamAppend) -> Result<(), Conflict> {
+        let actual = self.actual(&part.stream);
+        if part.expected.is_met_by(actual.version, actual.head) {
+            return Ok(());
+        }
+        Err(Conflict::Stream { stream: part.stream.clone(), expected: part.expected, actual })
+    }
+
+    fn check_condition(&self, condition: &Condition) -> Result<(), Conflict> {
+        let matching = self
+            .after(condition.after)
+            .iter()
+            .find(|event| condition.query.matches(&event.stream, &event.type_name, &event.tags));
+        match matching {
+            None => Ok(()),
+            Some(event) => {
+                Err(Conflict::Boundary { after: condition.after, found: event.position })
+            }
+        }
+    }
+
+    fn push(&mut self, append: Append, now: Timestamp) -> Appended {
+        let earlier = self.events.last().map_or(now, |event| event.recorded_at);
+        let origin = Origin {
+            command: append.command,
+            recorded_at: now.max(earlier),
+            raw_metadata: append.metadata.unwrap_or_default(),
+        };
+        let streams = append
+            .streams
+            .into_iter()
+            .filter(|part| !part.events.is_empty())
+            .map(|part| self.push_stream(part, &origin))
+            .collect();
+        Appended { position: self.head(), streams, repeated: false }
+    }
+
+    fn push_stream(&mut self, part: StreamAppend, origin: &Origin) -> StreamHead {
+        for event in part.events {
+            self.push_event(&part.stream, event, origin);
+        }
+        StreamHead { version: self.actual(&part.stream).version, stream: part.stream }
+    }
+
+    fn push_event(&mut self, stream: &StreamId, event: NewEvent, origin: &Origin) {
+        let type_name = self.type_name(event.event_type.name);
+        let index = self.events.len();
+        let indexes = self.streams.entry(stream.clone()).or_default();
+        indexes.push(index);
+        self.events.push(Envelope {
+            position: Position::new(index as u64 + 1),
+            stream: stream.clone(),
+            version: Version::NONE.plus(indexes.len()),
+            id: event.id,
+            command: origin.command,
+            type_name,
+            schema_version: event.event_type.version,
+            recorded_at: origin.recorded_at,
+            tags: event.tags,
+            payload: event.payload,
+            raw_metadata: origin.raw_metadata.clone(),
+        });
+    }
+
+    fn type_name(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.type_names.get(name) {
+            return known.clone();
+        }
+        let shared: Arc<str> = name.into();
+        self.type_names.insert(shared.clone());
+        shared
+    }
+}

@@ -1,0 +1,39 @@
+//! Commands that have been stored, with the answers they got (W4).
+
+use std::collections::HashMap;
+
+use highwater_core::{
+    CommandId, Result,
+    domain::Fingerprint,
+    error::Invalid,
+    port::{Appended, RecordedCommand},
+};
+
+#[derive(Default)]
+pub(super) struct Commands {
+    known: HashMap<CommandId, RecordedCommand>,
+}
+
+impl Commands {
+    pub(super) fn get(&self, id: CommandId) -> Option<RecordedCommand> {
+        self.known.get(&id).cloned()
+    }
+
+    /// The answer that this command got before, if it did.
+    pub(super) fn answer(
+        &self,
+        id: CommandId,
+        fingerprint: Fingerprint,
+    ) -> Result<Option<Appended>> {
+        match self.known.get(&id) {
+            None => Ok(None),
+            Some(known) if known.fingerprint == fingerprint => Ok(Some(known.appended.clone())),
+            Some(_) => Err(Invalid::command_reused(id).into()),
+        }
+    }
+
+    pub(super) fn record(&mut self, id: CommandId, fingerprint: Fingerprint, first: &Appended) {
+        let appended = Appended { repeated: true, ..first.clone() };
+        self.known.insert(id, RecordedCommand { fingerprint, appended });
+    }
+}

@@ -1,0 +1,144 @@
+//! A store in the memory of this process: for tests, for examples, and as the model of the others.
+//!
+//! It keeps every contract but W7: what it holds is gone with the process.
+
+mod append;
+mod follow;
+mod idempotency;
+mod read;
+mod snapshot;
+mod view;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use futures_util::FutureExt as _;
+use highwater_core::{
+    CommandId, Position, Query, Result, Span, StreamId, Version,
+    port::{
+        Append, AppendFuture, Checkpoint, Clock, EventStore, Limits, LogPage, RecordedCommand,
+        Snapshot, SnapshotStore, StoredView, StreamPage, ViewCommit, ViewName, ViewStore,
+    },
+};
+use tokio::sync::watch;
+
+use self::{append::Log, idempotency::Commands, snapshot::Snapshots, view::Views};
+use crate::system::SystemClock;
+
+/// A store in memory. A clone is another handle to the same log.
+///
+/// Each call does its work at once, under one lock that is never held over an `await`.
+#[derive(Clone)]
+pub struct MemoryStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    state: Mutex<State>,
+    head: watch::Sender<Position>,
+}
+
+#[derive(Default)]
+struct State {
+    log: Log,
+    commands: Commands,
+    snapshots: Snapshots,
+    views: Views,
+}
+
+impl MemoryStore {
+    /// An empty store whose events are dated by `clock`.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self::with_limits(clock, Limits::default())
+    }
+
+    /// An empty store that refuses what is larger than `limits`.
+    #[must_use]
+    pub fn with_limits(clock: Arc<dyn Clock>, limits: Limits) -> Self {
+        let (head, _) = watch::channel(Position::START);
+        Self { shared: Arc::new(Shared { clock, limits, state: Mutex::default(), head }) }
+    }
+
+    /// Nothing panics between two changes that belong together, so a poisoned lock is no harm.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for MemoryStore {
+    /// With the clock of this machine.
+    fn default() -> Self {
+        Self::new(Arc::new(SystemClock))
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").field("head", &*self.shared.head.borrow()).finish()
+    }
+}
+
+#[async_trait]
+impl EventStore for MemoryStore {
+    fn append(&self, append: Append) -> AppendFuture {
+        std::future::ready(self.append_now(append)).boxed()
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamId,
+        span: Span<Version>,
+        limit: usize,
+    ) -> Result<StreamPage> {
+        Ok(self.state().log.stream_page(stream, span, limit))
+    }
+
+    async fn read_log(&self, query: &Query, span: Span<Position>, limit: usize) -> Result<LogPage> {
+        Ok(self.state().log.page(query, span, limit))
+    }
+
+    async fn head(&self) -> Result<Position> {
+        Ok(self.state().log.head())
+    }
+
+    async fn appended(&self, position: Position) -> Result<()> {
+        follow::beyond(self.shared.head.subscribe(), position).await
+    }
+
+    async fn command(&self, id: CommandId) -> Result<Option<RecordedCommand>> {
+        Ok(self.state().commands.get(id))
+    }
+}
+
+#[async_trait]
+impl SnapshotStore for MemoryStore {
+    async fn load_snapshot(&self, stream: &StreamId) -> Result<Option<Snapshot>> {
+        Ok(self.state().snapshots.load(stream))
+    }
+
+    async fn save_snapshot(&self, snapshot: Snapshot) -> Result<()> {
+        self.state().snapshots.save(snapshot);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl ViewStore for MemoryStore {
+    async fn open_view(&self, view: &ViewName) -> Result<Checkpoint> {
+        Ok(self.state().views.open(view))
+    }
+
+    async fn read_view(&self, view: &ViewName, keys: &[String]) -> Result<StoredView> {
+        self.state().views.read(view, keys)
+    }
+
+    async fn commit_view(&self, commit: ViewCommit) -> Result<()> {
+        self.state().views.commit(commit)
+    }
+}

@@ -1,0 +1,82 @@
+//! Pages of a stream and of the log.
+
+use highwater_core::{
+    Envelope, Position, Query, Span, StreamId, Version,
+    port::{LogPage, StreamPage},
+};
+
+use super::append::Log;
+
+impl Log {
+    pub(super) fn stream_page(
+        &self,
+        stream: &StreamId,
+        span: Span<Version>,
+        limit: usize,
+    ) -> StreamPage {
+        let indexes = self.streams.get(stream).map_or(&[][..], Vec::as_slice);
+        let (within, page): (_, Vec<_>) = match span {
+            Span::After(version) => {
+                let within = &indexes[up_to(version.get(), indexes.len())..];
+                (within.len(), within.iter().take(limit).collect())
+            }
+            Span::Before(version) => {
+                let within = &indexes[..up_to(version.get().saturating_sub(1), indexes.len())];
+                (within.len(), within.iter().rev().take(limit).collect())
+            }
+        };
+        let events: Vec<_> = page.into_iter().map(|index| self.events[*index].clone()).collect();
+        let next = (within > events.len()).then(|| after_last(&events, span));
+        StreamPage { events, next }
+    }
+
+    pub(super) fn page(&self, query: &Query, span: Span<Position>, limit: usize) -> LogPage {
+        match span {
+            Span::After(bound) => {
+                let (events, more) = page(self.after(bound).iter(), query, limit);
+                let last = events.last().map_or(bound, |event| event.position);
+                // Whoever is beyond the head must not be sent back to it.
+                let through = if more { last } else { self.head().max(bound) };
+                LogPage { events, through, more }
+            }
+            Span::Before(bound) => {
+                let (events, more) = page(self.before(bound).iter().rev(), query, limit);
+                let last = events.last().map_or(bound, |event| event.position);
+                LogPage { events, through: if more { last } else { Position::START }, more }
+            }
+        }
+    }
+
+    pub(super) fn after(&self, position: Position) -> &[Envelope] {
+        &self.events[up_to(position.get(), self.events.len())..]
+    }
+
+    fn before(&self, position: Position) -> &[Envelope] {
+        &self.events[..up_to(position.get().saturating_sub(1), self.events.len())]
+    }
+}
+
+/// How many of `len` numbered items have a number up to this one.
+fn up_to(number: u64, len: usize) -> usize {
+    usize::try_from(number).map_or(len, |number| number.min(len))
+}
+
+/// The first events that match, and whether there are others after them.
+fn page<'a>(
+    events: impl Iterator<Item = &'a Envelope>,
+    query: &Query,
+    limit: usize,
+) -> (Vec<Envelope>, bool) {
+    let mut matching =
+        events.filter(|event| query.matches(&event.stream, &event.type_name, &event.tags));
+    let page = matching.by_ref().take(limit).cloned().collect();
+    (page, matching.next().is_some())
+}
+
+fn after_last(events: &[Envelope], span: Span<Version>) -> Span<Version> {
+    match (events.last(), span) {
+        (None, _) => span,
+        (Some(last), Span::After(_)) => Span::After(last.version),
+        (Some(last), Span::Before(_)) => Span::Before(last.version),
+    }
+}

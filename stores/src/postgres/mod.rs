@@ -1,0 +1,173 @@
+//! The event store on PostgreSQL 15 or newer.
+//!
+//! | File | What is in it |
+//! |---|---|
+//! | `append` | one batch, one round trip, many outcomes (W1, W2, W4, W6) |
+//! | `attachment` | an application's own writes in the append's transaction |
+//! | `read` | pages of a stream and of the log, durable before they are handed out (W3) |
+//! | `follow` | waking followers |
+//! | `idempotency` | what is known of a command |
+//! | `snapshot`, `view` | snapshots and views |
+//! | `migrate` | the schema, versioned |
+//! | `error` | whose move it is |
+
+mod append;
+mod attachment;
+mod error;
+mod follow;
+mod idempotency;
+mod migrate;
+mod options;
+mod read;
+mod row;
+mod snapshot;
+mod view;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use highwater_core::{
+    CommandId, Position, Query, Result, Span, StreamId, Version,
+    error::Unavailable,
+    port::{
+        Append, AppendFuture, Checkpoint, EventStore, LogPage, RecordedCommand, Snapshot,
+        SnapshotStore, StoredView, StreamPage, ViewCommit, ViewName, ViewStore,
+    },
+};
+use sqlx::{PgPool, postgres::PgPoolOptions};
+
+pub use attachment::PostgresWork;
+pub use options::PostgresOptions;
+
+use crate::group_commit::GroupCommit;
+use follow::Following;
+use options::Schema;
+
+/// The event store on PostgreSQL. Cheap to clone: every clone is the same store.
+#[derive(Clone)]
+pub struct PostgresStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    pool: PgPool,
+    schema: Schema,
+    appends: GroupCommit,
+    following: Arc<Following>,
+    options: PostgresOptions,
+}
+
+impl PostgresStore {
+    /// Connects, and brings the schema up to date.
+    ///
+    /// # Errors
+    /// [`Invalid`](highwater_core::Error::Invalid) if the URL, the credentials, the database or its
+    /// schema are not right, and it says which; [`Unavailable`](highwater_core::Error::Unavailable)
+    /// if the server can't be reached.
+    pub async fn connect(options: PostgresOptions) -> Result<Self> {
+        let pool = PgPoolOptions::new()
+            // One of them listens for notifications.
+            .max_connections(options.connections + 1)
+            // A dead connection is found when it is used; asking first would be a round trip more.
+            .test_before_acquire(false)
+            .connect_with(options.connect.clone())
+            .await
+            .map_err(error::door)?;
+        let schema = options.schema.clone();
+        migrate::migrate(&pool, &schema).await?;
+        let following = Following::start(&pool, &schema).await?;
+        let writer = append::PostgresWriter::new(&options, &following);
+        let appends = GroupCommit::start(writer);
+        Ok(Self { inner: Arc::new(Inner { pool, schema, appends, following, options }) })
+    }
+
+    /// Ends the connections. What waits to be appended is appended first; calls after that are
+    /// refused.
+    pub async fn close(&self) {
+        self.inner.appends.close().await;
+        self.inner.following.stop();
+        self.inner.pool.close().await;
+    }
+}
+
+impl std::fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresStore").field("options", &self.inner.options).finish()
+    }
+}
+
+#[async_trait]
+impl EventStore for PostgresStore {
+    fn append(&self, append: Append) -> AppendFuture {
+        if let Err(error) = append.validate(&self.inner.options.limits) {
+            return Box::pin(async { Err(error) });
+        }
+        let command = append.command;
+        let appended = self.inner.appends.submit(append);
+        let inner = Arc::clone(&self.inner);
+        Box::pin(async move {
+            match appended.await? {
+                appended if appended.repeated => {
+                    idempotency::first_answer(&inner, command, appended).await
+                }
+                appended => Ok(appended),
+            }
+        })
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamId,
+        span: Span<Version>,
+        limit: usize,
+    ) -> Result<StreamPage> {
+        read::stream(&self.inner, stream, span, limit).await
+    }
+
+    async fn read_log(&self, query: &Query, span: Span<Position>, limit: usize) -> Result<LogPage> {
+        query.validate()?;
+        read::log(&self.inner, query, span, limit).await
+    }
+
+    async fn head(&self) -> Result<Position> {
+        read::head(&self.inner).await
+    }
+
+    async fn appended(&self, position: Position) -> Result<()> {
+        if self.inner.pool.is_closed() {
+            return Err(Unavailable::Closed.into());
+        }
+        self.inner.following.wait(position).await;
+        Ok(())
+    }
+
+    async fn command(&self, id: CommandId) -> Result<Option<RecordedCommand>> {
+        idempotency::command(&self.inner, id).await
+    }
+}
+
+#[async_trait]
+impl SnapshotStore for PostgresStore {
+    async fn load_snapshot(&self, stream: &StreamId) -> Result<Option<Snapshot>> {
+        snapshot::load(&self.inner, stream).await
+    }
+
+    async fn save_snapshot(&self, snapshot: Snapshot) -> Result<()> {
+        snapshot::save(&self.inner, snapshot).await
+    }
+}
+
+#[async_trait]
+impl ViewStore for PostgresStore {
+    async fn open_view(&self, view: &ViewName) -> Result<Checkpoint> {
+        view::open(&self.inner, view).await
+    }
+
+    async fn read_view(&self, view: &ViewName, keys: &[String]) -> Result<StoredView> {
+        view::read(&self.inner, view, keys).await
+    }
+
+    async fn commit_view(&self, commit: ViewCommit) -> Result<()> {
+        view::commit(&self.inner, commit).await
+    }
+}

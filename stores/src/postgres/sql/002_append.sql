@@ -1,0 +1,174 @@
+-- Appends a batch of independent appends, each with its own outcome, and answers when what was
+-- accepted is durable. It must be a statement of its own, because it commits in the middle.
+--
+-- Order (W3): one lock is held while positions are given out and until the transaction has become
+-- visible, so positions become visible in their order, without gaps, whatever process they come
+-- from. PostgreSQL makes a transaction visible before it releases its locks. Under READ COMMITTED
+-- each statement here takes a new snapshot, so after the lock everything committed is seen.
+--
+-- Durability (W7): the first transaction doesn't wait for the log to be flushed, so the lock is not
+-- held during a flush; the second one, which begins when the lock is free, writes a record of its
+-- own and does wait, and a flush covers everything before it. Processes share flushes. Readers
+-- make sure that what they hand out has been flushed (see flush).
+--
+-- Arrays with the prefix a_ have one element for each append, p_ for each stream of an append,
+-- e_ for each event, c_ for each item of a condition.
+--
+-- durable is false within an application's own transaction, which commits and flushes itself.
+--
+-- p_kind: 0 any, 1 no stream, 2 stream exists, 3 version, 4 version and event, 5 met by an earlier
+-- append of the batch. a_status: 0 appended, 1 repeated, 2 command id reused, 3 stream conflict,
+-- 4 boundary conflict, 5 builds on an append that failed.
+create procedure @schema@.append(
+    a_id uuid[], a_fingerprint bigint[], a_group integer[], a_count integer[],
+    p_append integer[], p_stream text[], p_kind smallint[], p_version bigint[], p_event uuid[],
+    e_append integer[], e_part integer[], e_id uuid[], e_type text[], e_schema integer[],
+    e_tags text[], e_payload bytea[], e_metadata bytea[],
+    c_append integer[], c_after bigint[], c_categories text[], c_types text[], c_tags text[],
+    durable boolean,
+    inout a_status smallint[], inout a_position bigint[], inout a_found bigint[],
+    inout p_actual bigint[], inout p_actual_event uuid[]
+) language plpgsql as $$
+declare
+    head bigint;
+    clock timestamptz;
+    boundary bigint[];
+begin
+    if durable then
+        perform set_config('synchronous_commit', 'off', true);
+    end if;
+    perform pg_advisory_xact_lock('@schema@.events'::regclass::oid::bigint);
+
+    select e.position, greatest(e.recorded_at, clock_timestamp())
+    into head, clock
+    from @schema@.events e order by e.position desc limit 1;
+    if not found then
+        head := 0;
+        clock := clock_timestamp();
+    end if;
+
+    -- Scalar subqueries: one index descent for each stream, whatever the statistics say.
+    select array_agg(coalesce(s.version, 0) order by p.ord), array_agg(s.event_id order by p.ord)
+    into p_actual, p_actual_event
+    from unnest(p_stream) with ordinality p(stream, ord)
+    left join lateral (
+        select e.version, e.event_id from @schema@.events e
+        where e.stream = p.stream order by e.version desc limit 1
+    ) s on true;
+
+    if cardinality(c_append) > 0 then
+        select array_agg(f.found order by a.ord) into boundary
+        from unnest(a_id) with ordinality a(id, ord)
+        left join lateral (
+            select min(m.position) as found
+            from unnest(c_append, c_after, c_categories, c_types, c_tags)
+                 c(append, after, categories, types, tags)
+            cross join lateral (
+                select e.position from @schema@.events e
+                where e.position > c.after
+                  and (c.categories is null
+                       or split_part(e.stream, '-', 1) = any (c.categories::text[]))
+                  and (c.types is null or e.type = any (c.types::text[]))
+                  and (c.tags is null or e.tags @> c.tags::text[])
+                order by e.position limit 1
+            ) m
+            where c.append = a.ord
+        ) f on true;
+    end if;
+
+    with asked as (
+        select a.*,
+               (select c.fingerprint from @schema@.commands c where c.command_id = a.id) as known,
+               boundary[a.ord] as found
+        from unnest(a_id, a_fingerprint, a_group, a_count) with ordinality
+             a(id, fingerprint, grp, count, ord)
+    ), broken as (
+        select p.append, true as broken
+        from unnest(p_append, p_kind, p_version, p_event, p_actual, p_actual_event)
+             p(append, kind, version, event, actual, actual_event)
+        where not case p.kind
+            when 1 then p.actual = 0
+            when 2 then p.actual > 0
+            when 3 then p.actual = p.version
+            when 4 then p.actual = p.version and p.actual_event is not distinct from p.event
+            else true end
+        group by p.append
+    ), judged as (
+        select a.*,
+               case when a.known = a.fingerprint then 1
+                    when a.known is not null then 2
+                    when b.broken then 3
+                    when a.found is not null then 4
+                    else 0 end as status
+        from asked a left join broken b on b.append = a.ord
+    ), chained as (
+        select j.*,
+               case when j.status = 0 and bool_or(j.status <> 0) over (
+                        partition by j.grp order by j.ord
+                        rows between unbounded preceding and 1 preceding)
+                    then 5 else j.status end as final
+        from judged j
+    ), placed as (
+        select c.*,
+               head + sum(case when c.final = 0 then c.count else 0 end) over (order by c.ord)
+                   as position
+        from chained c
+    ), remembered as (
+        insert into @schema@.commands (command_id, fingerprint, first_position, last_position)
+        select p.id, p.fingerprint, p.position - p.count + 1, p.position
+        from placed p where p.final = 0
+    )
+    select array_agg(p.final order by p.ord),
+           array_agg(case p.final
+               when 1 then (select c.last_position from @schema@.commands c
+                            where c.command_id = p.id)
+               else p.position end order by p.ord),
+           array_agg(p.found order by p.ord)
+    into a_status, a_position, a_found
+    from placed p;
+
+    insert into @schema@.events (position, stream, version, event_id, command_id, type,
+        schema_version, recorded_at, tags, payload, metadata)
+    select a_position[e.append] - a_count[e.append]
+               + row_number() over (partition by e.append order by e.ord),
+           p_stream[e.part],
+           case when p_kind[e.part] = 5 then p_version[e.part] else p_actual[e.part] end
+               + row_number() over (partition by e.part order by e.ord),
+           e.id, a_id[e.append], e.type, e.schema, clock, e.tags::text[], e.payload, e.metadata
+    from unnest(e_append, e_part, e_id, e_type, e_schema, e_tags, e_payload, e_metadata)
+         with ordinality e(append, part, id, type, schema, tags, payload, metadata, ord)
+    where a_status[e.append] = 0;
+
+    if array_length(array_remove(e_tags, null), 1) > 0 then
+        insert into @schema@.event_tags (tag, position)
+        select t.tag, v.position
+        from unnest(e_id, e_tags) e(id, tags)
+        join @schema@.events v on v.position > head and v.event_id = e.id
+        cross join lateral unnest(e.tags::text[]) t(tag);
+    end if;
+
+    perform pg_notify('@channel@', (select max(x) from unnest(a_position) x)::text);
+
+    if durable then
+        commit;
+        if current_setting('synchronous_commit') = 'off' then
+            perform set_config('synchronous_commit', 'on', true);
+        end if;
+        -- A message takes a transaction id and writes to the log; without that the end of this
+        -- transaction would flush nothing.
+        perform pg_logical_emit_message(true, 'highwater', '');
+    elsif current_setting('synchronous_commit') = 'off' then
+        perform set_config('synchronous_commit', 'on', true);
+    end if;
+end
+$$;
+
+-- Flushes the log up to here, so that what has been read before can't be lost.
+create procedure @schema@.flush() language plpgsql as $$
+begin
+    if current_setting('synchronous_commit') = 'off' then
+        perform set_config('synchronous_commit', 'on', true);
+    end if;
+    perform pg_logical_emit_message(true, 'highwater', '');
+end
+$$;

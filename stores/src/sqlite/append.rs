@@ -1,0 +1,300 @@
+//! A batch in one transaction, many outcomes.
+
+use std::{any::Any, sync::Arc};
+
+use async_trait::async_trait;
+use highwater_core::{
+    Error, EventId, Position, Result, StreamId, Version,
+    error::{Actual, Conflict, Corrupt, Invalid, Source},
+    port::{
+        Append, Appended, Clock, Condition, NewEvent, QueryItem, Span, StreamAppend, StreamHead,
+    },
+};
+use jiff::Timestamp;
+use sqlx::{AssertSqlSafe, Connection, QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
+use uuid::Uuid;
+
+use super::{
+    WriteConnection,
+    attachment::SqliteWork,
+    error::classify,
+    follow::Following,
+    idempotency,
+    options::Prefix,
+    read::push_item,
+    row::{signed, timestamp, unsigned},
+};
+use crate::group_commit::{Entry, Verdict, Writer};
+
+const DOING: &str = "appending";
+
+pub(super) struct SqliteWriter {
+    pub(super) connection: WriteConnection,
+    pub(super) prefix: Prefix,
+    pub(super) following: Arc<Following>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+#[async_trait]
+impl Writer for SqliteWriter {
+    async fn commit(&mut self, batch: &[Entry]) -> Vec<Verdict> {
+        match self.run(batch).await {
+            Ok(outcomes) => outcomes.into_iter().map(Verdict::Final).collect(),
+            Err(Failure::RolledBack(error)) => {
+                batch.iter().map(|_| Verdict::Final(Err(error.clone()))).collect()
+            }
+            Err(Failure::Unknown(source)) => batch
+                .iter()
+                .map(|entry| (entry.append.command, source.clone()))
+                .map(|(command, source)| Error::UnknownOutcome { command, source })
+                .map(|error| Verdict::Final(Err(error)))
+                .collect(),
+        }
+    }
+}
+
+enum Failure {
+    /// Nothing was stored.
+    RolledBack(Error),
+    /// The commit itself failed.
+    Unknown(Source),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::RolledBack(error)
+    }
+}
+
+impl SqliteWriter {
+    /// Appends in turn within one transaction; each sees what those before it have appended, so a
+    /// batch needs no other order than its own.
+    async fn run(&mut self, batch: &[Entry]) -> Result<Vec<Result<Appended>>, Failure> {
+        let mut connection = self.connection.lock().await;
+        let transaction = connection.begin_with("BEGIN IMMEDIATE").await;
+        let mut transaction = transaction.map_err(classify(DOING))?;
+        let mut log = Log::read(&mut transaction, &self.prefix, self.clock.now()).await?;
+        let mut outcomes = Vec::with_capacity(batch.len());
+        for entry in batch {
+            let outcome = log.append(&mut transaction, &entry.append).await;
+            match outcome {
+                Ok(_) => outcomes.push(outcome),
+                // A verdict on this append alone, before it wrote anything.
+                Err(Error::Conflict(_) | Error::Invalid(_)) if !log.is_writing => {
+                    outcomes.push(outcome);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if log.changed {
+            transaction.commit().await.map_err(|error| Failure::Unknown(Source::new(error)))?;
+            self.following.committed(log.head);
+        }
+        Ok(outcomes)
+    }
+}
+
+/// The end of the log within the transaction.
+struct Log<'a> {
+    prefix: &'a Prefix,
+    head: Position,
+    clock: Timestamp,
+    /// Something is to be committed.
+    changed: bool,
+    /// An append is half written.
+    is_writing: bool,
+}
+
+impl<'a> Log<'a> {
+    async fn read(
+        connection: &mut SqliteConnection,
+        prefix: &'a Prefix,
+        now: Timestamp,
+    ) -> Result<Self> {
+        let sql = format!(
+            "select position, recorded_at from {prefix}events order by position desc limit 1"
+        );
+        let row = sqlx::query(AssertSqlSafe(sql)).fetch_optional(connection).await;
+        let last = row.and_then(|row| row.map(|row| position_and_time(&row)).transpose());
+        let (head, clock) = last.map_err(classify(DOING))?.unwrap_or((Position::START, now));
+        Ok(Self { prefix, head, clock: clock.max(now), changed: false, is_writing: false })
+    }
+
+    async fn append(
+        &mut self,
+        connection: &mut SqliteConnection,
+        append: &Append,
+    ) -> Result<Appended> {
+        if let Some(recorded) =
+            idempotency::command(connection, self.prefix, append.command).await?
+        {
+            if recorded.fingerprint != append.fingerprint {
+                return Err(Invalid::command_reused(append.command).into());
+            }
+            return Ok(recorded.appended);
+        }
+        let mut versions = Vec::with_capacity(append.streams.len());
+        for part in &append.streams {
+            versions.push(self.check(connection, part).await?);
+        }
+        if let Some(condition) = &append.condition {
+            self.check_condition(connection, condition).await?;
+        }
+        self.is_writing = true;
+        self.run_attachment(connection, append).await?;
+        let first = self.head.get() + 1;
+        let mut streams = Vec::with_capacity(append.streams.len());
+        for (part, mut version) in append.streams.iter().zip(versions) {
+            for event in &part.events {
+                version = version.plus(1);
+                self.insert(connection, append, &part.stream, version, event).await?;
+            }
+            if !part.events.is_empty() {
+                streams.push(StreamHead { stream: part.stream.clone(), version });
+            }
+        }
+        self.remember(connection, append, first).await?;
+        (self.changed, self.is_writing) = (true, false);
+        Ok(Appended { position: self.head, streams, repeated: false })
+    }
+
+    /// The version of the stream, if it is as expected.
+    async fn check(
+        &self,
+        connection: &mut SqliteConnection,
+        part: &StreamAppend,
+    ) -> Result<Version> {
+        let sql = format!(
+            "select version, event_id from {}events where stream = ? order by version desc limit 1",
+            self.prefix
+        );
+        let row = sqlx::query(AssertSqlSafe(sql))
+            .bind(part.stream.as_str())
+            .fetch_optional(connection)
+            .await;
+        let actual = row.and_then(|row| row.map(|row| actual(&row)).transpose());
+        let actual = actual.map_err(classify(DOING))?.unwrap_or_default();
+        if part.expected.is_met_by(actual.version, actual.head) {
+            return Ok(actual.version);
+        }
+        let (stream, expected) = (part.stream.clone(), part.expected);
+        Err(Conflict::Stream { stream, expected, actual }.into())
+    }
+
+    async fn check_condition(
+        &self,
+        connection: &mut SqliteConnection,
+        condition: &Condition,
+    ) -> Result<()> {
+        let all = [QueryItem::default()];
+        let items = &condition.query.items;
+        let mut first: Option<Position> = None;
+        for item in if items.is_empty() { &all[..] } else { items } {
+            let mut sql = QueryBuilder::new("");
+            push_item(&mut sql, self.prefix, item, Span::After(condition.after), 1);
+            let row =
+                sql.build().fetch_optional(&mut *connection).await.map_err(classify(DOING))?;
+            let Some(row) = row else { continue };
+            let position = row.try_get(0).and_then(unsigned).map_err(classify(DOING))?;
+            first = Some(first.unwrap_or(Position::END).min(Position::new(position)));
+        }
+        match first {
+            None => Ok(()),
+            Some(found) => Err(Conflict::Boundary { after: condition.after, found }.into()),
+        }
+    }
+
+    async fn run_attachment(
+        &self,
+        connection: &mut SqliteConnection,
+        append: &Append,
+    ) -> Result<()> {
+        let Some(attachment) = append.attachment.as_deref() else { return Ok(()) };
+        let Some(work) = (attachment as &dyn Any).downcast_ref::<SqliteWork>() else {
+            let message = format!("{attachment:?} is no work for SQLite: use SqliteWork");
+            return Err(Invalid::request(message).into());
+        };
+        work.run(connection, append).await
+    }
+
+    async fn insert(
+        &mut self,
+        connection: &mut SqliteConnection,
+        append: &Append,
+        stream: &StreamId,
+        version: Version,
+        event: &NewEvent,
+    ) -> Result<()> {
+        self.head = Position::new(self.head.get() + 1);
+        let sql = format!(
+            "insert into {}events (position, stream, version, event_id, command_id, type, \
+             schema_version, recorded_at, tags, payload, metadata) \
+             values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            self.prefix
+        );
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(signed(self.head.get()))
+            .bind(stream.as_str())
+            .bind(signed(version.get()))
+            .bind(*event.id.as_uuid())
+            .bind(*append.command.as_uuid())
+            .bind(event.event_type.name)
+            .bind(i64::from(event.event_type.version.get()))
+            .bind(self.clock.as_microsecond())
+            .bind(tags_json(event)?)
+            .bind(&event.payload[..])
+            .bind(append.metadata.as_deref())
+            .execute(&mut *connection)
+            .await
+            .map_err(classify(DOING))?;
+        let sql = format!("insert into {}event_tags (tag, position) values (?, ?)", self.prefix);
+        for tag in event.tags.as_slice() {
+            sqlx::query(AssertSqlSafe(sql.as_str()))
+                .bind(tag.as_str())
+                .bind(signed(self.head.get()))
+                .execute(&mut *connection)
+                .await
+                .map_err(classify(DOING))?;
+        }
+        Ok(())
+    }
+
+    async fn remember(
+        &self,
+        connection: &mut SqliteConnection,
+        append: &Append,
+        first: u64,
+    ) -> Result<()> {
+        let sql = format!(
+            "insert into {}commands (command_id, fingerprint, first_position, last_position) \
+             values (?, ?, ?, ?)",
+            self.prefix
+        );
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(*append.command.as_uuid())
+            .bind(append.fingerprint.bits().cast_signed())
+            .bind(signed(first))
+            .bind(signed(self.head.get()))
+            .execute(connection)
+            .await
+            .map_err(classify(DOING))?;
+        Ok(())
+    }
+}
+
+fn position_and_time(row: &SqliteRow) -> Result<(Position, Timestamp), sqlx::Error> {
+    Ok((Position::new(unsigned(row.try_get(0)?)?), timestamp(row.try_get(1)?)?))
+}
+
+fn actual(row: &SqliteRow) -> Result<Actual, sqlx::Error> {
+    let version = Version::new(unsigned(row.try_get(0)?)?);
+    Ok(Actual { version, head: Some(EventId::from_uuid(row.try_get::<Uuid, _>(1)?)) })
+}
+
+fn tags_json(event: &NewEvent) -> Result<Option<String>> {
+    if event.tags.is_empty() {
+        return Ok(None);
+    }
+    let json = serde_json::to_string(&event.tags);
+    json.map(Some).map_err(|error| Corrupt::value("tags", Source::new(error)).into())
+}

@@ -1,0 +1,175 @@
+//! The event store on SQLite, embedded: one file, one writer, readers unblocked.
+//!
+//! | File | What is in it |
+//! |---|---|
+//! | `append` | a batch in one transaction, many outcomes (W1, W2, W4, W6) |
+//! | `attachment` | an application's own writes in the append's transaction |
+//! | `read` | pages of a stream and of the log (W3) |
+//! | `follow` | waking followers |
+//! | `idempotency` | what is known of a command |
+//! | `snapshot`, `view` | snapshots and views |
+//! | `migrate` | the schema, versioned |
+//! | `error` | whose move it is |
+
+mod append;
+mod attachment;
+mod error;
+mod follow;
+mod idempotency;
+mod migrate;
+mod options;
+mod read;
+mod row;
+mod snapshot;
+mod view;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use highwater_core::{
+    CommandId, Position, Query, Result, Span, StreamId, Version,
+    error::Unavailable,
+    port::{
+        Append, AppendFuture, Checkpoint, Clock, EventStore, LogPage, RecordedCommand, Snapshot,
+        SnapshotStore, StoredView, StreamPage, ViewCommit, ViewName, ViewStore,
+    },
+};
+use sqlx::{ConnectOptions, SqliteConnection, SqlitePool, sqlite::SqlitePoolOptions};
+use tokio::sync::Mutex;
+
+pub use attachment::SqliteWork;
+pub use options::SqliteOptions;
+
+use crate::group_commit::GroupCommit;
+use follow::Following;
+use options::Prefix;
+
+/// The one connection that writes. Whoever writes waits for it in the order of asking, so writers of
+/// one process never meet SQLite's own lock, which is not fair.
+type WriteConnection = Arc<Mutex<SqliteConnection>>;
+
+/// The event store on SQLite. Cheap to clone: every clone is the same store.
+#[derive(Clone)]
+pub struct SqliteStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    readers: SqlitePool,
+    writer: WriteConnection,
+    prefix: Prefix,
+    appends: GroupCommit,
+    following: Arc<Following>,
+    options: SqliteOptions,
+}
+
+impl SqliteStore {
+    /// Opens the file, makes it if it isn't there, and brings the schema up to date.
+    ///
+    /// # Errors
+    /// [`Invalid`](highwater_core::Error::Invalid) if the file can't be opened, is no database, or
+    /// is from a newer Highwater; [`Unavailable`](highwater_core::Error::Unavailable) if another
+    /// process holds its lock for longer than the busy time-out.
+    pub async fn open(options: SqliteOptions, clock: Arc<dyn Clock>) -> Result<Self> {
+        let mut writer = options.connect.connect().await.map_err(error::door)?;
+        migrate::migrate(&mut writer, &options.prefix).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(options.readers)
+            .test_before_acquire(false)
+            .connect_with(options.connect.clone().read_only(true))
+            .await
+            .map_err(error::door)?;
+        let writer = Arc::new(Mutex::new(writer));
+        let following = Arc::new(Following::default());
+        let prefix = options.prefix.clone();
+        let appends = append::SqliteWriter {
+            connection: Arc::clone(&writer),
+            prefix: prefix.clone(),
+            following: Arc::clone(&following),
+            clock,
+        };
+        let appends = GroupCommit::start(appends);
+        Ok(Self { inner: Arc::new(Inner { readers, writer, prefix, appends, following, options }) })
+    }
+
+    /// Ends the connections. What waits to be appended is appended first; calls after that are
+    /// refused.
+    pub async fn close(&self) {
+        self.inner.appends.close().await;
+        self.inner.readers.close().await;
+    }
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteStore").field("options", &self.inner.options).finish()
+    }
+}
+
+#[async_trait]
+impl EventStore for SqliteStore {
+    fn append(&self, append: Append) -> AppendFuture {
+        if let Err(error) = append.validate(&self.inner.options.limits) {
+            return Box::pin(async { Err(error) });
+        }
+        self.inner.appends.submit(append)
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamId,
+        span: Span<Version>,
+        limit: usize,
+    ) -> Result<StreamPage> {
+        read::stream(&self.inner, stream, span, limit).await
+    }
+
+    async fn read_log(&self, query: &Query, span: Span<Position>, limit: usize) -> Result<LogPage> {
+        query.validate()?;
+        read::log(&self.inner, query, span, limit).await
+    }
+
+    async fn head(&self) -> Result<Position> {
+        read::head(&self.inner).await
+    }
+
+    async fn appended(&self, position: Position) -> Result<()> {
+        if self.inner.readers.is_closed() {
+            return Err(Unavailable::Closed.into());
+        }
+        self.inner.following.wait(position).await;
+        Ok(())
+    }
+
+    async fn command(&self, id: CommandId) -> Result<Option<RecordedCommand>> {
+        let mut connection =
+            self.inner.readers.acquire().await.map_err(error::classify("looking up a command"))?;
+        idempotency::command(&mut connection, &self.inner.prefix, id).await
+    }
+}
+
+#[async_trait]
+impl SnapshotStore for SqliteStore {
+    async fn load_snapshot(&self, stream: &StreamId) -> Result<Option<Snapshot>> {
+        snapshot::load(&self.inner, stream).await
+    }
+
+    async fn save_snapshot(&self, snapshot: Snapshot) -> Result<()> {
+        snapshot::save(&self.inner, snapshot).await
+    }
+}
+
+#[async_trait]
+impl ViewStore for SqliteStore {
+    async fn open_view(&self, view: &ViewName) -> Result<Checkpoint> {
+        view::open(&self.inner, view).await
+    }
+
+    async fn read_view(&self, view: &ViewName, keys: &[String]) -> Result<StoredView> {
+        view::read(&self.inner, view, keys).await
+    }
+
+    async fn commit_view(&self, commit: ViewCommit) -> Result<()> {
+        view::commit(&self.inner, commit).await
+    }
+}

@@ -1,0 +1,191 @@
+//! Pages of a stream and of the log. A statement reads one snapshot, and there is one writer, so
+//! what is visible is in order and complete.
+
+use highwater_core::{
+    Envelope, Position, Query, QueryItem, Result, Span, StreamId, Version,
+    port::{LogPage, StreamPage},
+};
+use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
+
+use super::{
+    Inner,
+    error::classify,
+    options::Prefix,
+    row::{COLUMNS, Rows, signed, unsigned},
+};
+
+pub(super) async fn stream(
+    inner: &Inner,
+    stream: &StreamId,
+    span: Span<Version>,
+    limit: usize,
+) -> Result<StreamPage> {
+    let (bound, comparison, order) = match span {
+        Span::After(version) => (version, '>', "asc"),
+        Span::Before(version) => (version, '<', "desc"),
+    };
+    let sql = format!(
+        "select {COLUMNS} from {}events e where e.stream = ? and e.version {comparison} ? \
+         order by e.version {order} limit ?",
+        inner.prefix
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(stream.as_str())
+        .bind(signed(bound.get()))
+        .bind(signed(limit as u64).saturating_add(1))
+        .fetch_all(&inner.readers)
+        .await
+        .map_err(classify("reading a stream"))?;
+    // One row more than asked for tells whether the stream goes on.
+    let events = envelopes(&rows[..rows.len().min(limit)], 0)?;
+    let at = events.last().map_or(bound, |event| event.version);
+    let next = match span {
+        Span::After(_) => Span::After(at),
+        Span::Before(_) => Span::Before(at),
+    };
+    Ok(StreamPage { next: (rows.len() > limit).then_some(next), events })
+}
+
+pub(super) async fn log(
+    inner: &Inner,
+    query: &Query,
+    span: Span<Position>,
+    limit: usize,
+) -> Result<LogPage> {
+    let mut sql = statement(inner, query, span, limit);
+    let rows = sql.build().fetch_all(&inner.readers).await.map_err(classify("reading the log"))?;
+    let head = head_of(rows.first())?;
+    let rows: &[SqliteRow] = if has_events(rows.first())? { &rows } else { &[] };
+    let events = envelopes(rows, 1)?;
+    let more = events.len() >= limit;
+    let last = events.last().map(|event| event.position);
+    let through = match span {
+        Span::After(after) if limit == 0 => after,
+        Span::After(after) if !more => head.max(after),
+        Span::After(after) => last.unwrap_or(after),
+        Span::Before(before) if limit == 0 => before,
+        Span::Before(_) => last.filter(|_| more).unwrap_or_default(),
+    };
+    Ok(LogPage { events, through, more })
+}
+
+pub(super) async fn head(inner: &Inner) -> Result<Position> {
+    let sql = format!("select coalesce(max(position), 0) from {}events", inner.prefix);
+    let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(&inner.readers).await;
+    head_of(Some(&row.map_err(classify("reading the head"))?))
+}
+
+/// One statement, one snapshot: the head and the page. There is a row also if the page is empty.
+fn statement(
+    inner: &Inner,
+    query: &Query,
+    span: Span<Position>,
+    limit: usize,
+) -> QueryBuilder<Sqlite> {
+    let prefix = &inner.prefix;
+    let order = direction(span);
+    let mut sql = QueryBuilder::new(format!(
+        "select h.head, {COLUMNS} from \
+         (select coalesce(max(position), 0) as head from {prefix}events) h \
+         left join (select e.* from "
+    ));
+    if query.items.is_empty() {
+        sql.push(format!("{prefix}events e where true"));
+        push_span(&mut sql, "e.position", span);
+    } else {
+        sql.push("(");
+        for (index, item) in query.items.iter().enumerate() {
+            sql.push(if index == 0 {
+                "select position from ("
+            } else {
+                ") union select position from ("
+            });
+            push_item(&mut sql, prefix, item, span, limit);
+        }
+        sql.push(format!(")) f join {prefix}events e on e.position = f.position where true"));
+    }
+    sql.push(format!(" order by e.position {order} limit ")).push_bind(signed(limit as u64));
+    sql.push(format!(") e on true order by e.position {order}"));
+    sql
+}
+
+fn direction(span: Span<Position>) -> &'static str {
+    if let Span::After(_) = span { "asc" } else { "desc" }
+}
+
+/// The first positions that match one item, each by the index that suits it.
+pub(super) fn push_item(
+    sql: &mut QueryBuilder<Sqlite>,
+    prefix: &Prefix,
+    item: &QueryItem,
+    span: Span<Position>,
+    limit: usize,
+) {
+    sql.push(format!("select e.position as position from {prefix}events e"));
+    match item.tags.as_slice().split_first() {
+        Some((first, rest)) => {
+            sql.push(format!(
+                " join {prefix}event_tags t on t.position = e.position where t.tag = "
+            ));
+            sql.push_bind(first.to_string());
+            push_span(sql, "t.position", span);
+            for tag in rest {
+                sql.push(format!(
+                    " and exists (select 1 from {prefix}event_tags o where o.position = e.position \
+                     and o.tag = "
+                ));
+                sql.push_bind(tag.to_string()).push(")");
+            }
+        }
+        None => {
+            sql.push(" where true");
+            push_span(sql, "e.position", span);
+        }
+    }
+    push_one_of(sql, "e.type", item.types.iter().map(String::as_str));
+    let categories = item.categories.iter().map(highwater_core::Category::as_str);
+    push_one_of(sql, "substr(e.stream, 1, instr(e.stream, '-') - 1)", categories);
+    sql.push(format!(" order by e.position {} limit ", direction(span)));
+    sql.push_bind(signed(limit as u64));
+}
+
+fn push_one_of<'a>(
+    sql: &mut QueryBuilder<Sqlite>,
+    column: &str,
+    values: impl ExactSizeIterator<Item = &'a str>,
+) {
+    if values.len() > 0 {
+        sql.push(format!(" and {column} in ("));
+        let mut list = sql.separated(", ");
+        for value in values {
+            list.push_bind(value.to_owned());
+        }
+        sql.push(")");
+    }
+}
+
+fn push_span(sql: &mut QueryBuilder<Sqlite>, column: &str, span: Span<Position>) {
+    let (bound, comparison) = match span {
+        Span::After(position) => (position, ">"),
+        Span::Before(position) => (position, "<"),
+    };
+    sql.push(format!(" and {column} {comparison} ")).push_bind(signed(bound.get()));
+}
+
+fn head_of(row: Option<&SqliteRow>) -> Result<Position> {
+    let read = |row: &SqliteRow| Ok(Position::new(unsigned(row.try_get(0)?)?));
+    row.ok_or(sqlx::Error::RowNotFound).and_then(read).map_err(classify("reading the log"))
+}
+
+fn has_events(row: Option<&SqliteRow>) -> Result<bool> {
+    let position = row.map_or(Ok(None), |row| row.try_get::<Option<i64>, _>(1));
+    position.map(|position| position.is_some()).map_err(classify("reading the log"))
+}
+
+fn envelopes(rows: &[SqliteRow], first: usize) -> Result<Vec<Envelope>> {
+    let mut decoder = Rows::default();
+    rows.iter()
+        .map(|row| decoder.envelope(row, first))
+        .collect::<Result<_, sqlx::Error>>()
+        .map_err(classify("decoding events"))
+}

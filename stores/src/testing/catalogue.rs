@@ -1,0 +1,191 @@
+//! The names of the properties, each once: [`conformance!`](crate::conformance) makes tests of them,
+//! and `properties/mod.rs` the table [`PROPERTIES`].
+
+use futures_util::future::BoxFuture;
+
+use super::{Fixture, properties};
+
+/// Something that every store must keep.
+#[derive(Debug, Clone, Copy)]
+pub struct Property {
+    /// Its name, which begins with the number of the contract that it proves.
+    pub name: &'static str,
+    /// Tries it on an empty store, and panics if it doesn't hold.
+    pub holds: fn(Fixture) -> BoxFuture<'static, ()>,
+}
+
+/// Every property of the suite.
+pub const PROPERTIES: &[Property] = properties::TABLE;
+
+/// Makes one test of each property, in a module of the given name.
+///
+/// The second argument is a closure whose future gives a [`Fixture`](crate::testing::Fixture) with
+/// an empty store, or `None` if a service is missing; it is called anew for each test. See
+/// [`testing`](crate::testing) for an example.
+#[macro_export]
+macro_rules! conformance {
+    ($suite:ident, $harness:expr) => {
+        mod $suite {
+            #[allow(unused_imports, reason = "the harness may need nothing from outside")]
+            use super::*;
+
+            $crate::__highwater_properties! { [$crate::__highwater_tests] $harness }
+        }
+    };
+}
+
+/// One test per property.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __highwater_tests {
+    ([$harness:expr] $($file:ident: $($name:ident)+;)+) => {
+        $($(
+            #[test]
+            fn $name() {
+                $crate::testing::run(stringify!($name), $harness);
+            }
+        )+)+
+    };
+}
+
+/// Calls the macro named first with the names of all properties, by file.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __highwater_properties {
+    ([$($callback:tt)+] $($args:tt)*) => {
+        $($callback)+! { [$($args)*]
+            append:
+                w1_n_racing_appends_at_one_version_have_one_winner
+                w1_n_racing_first_appends_have_one_winner
+                w1_any_is_met_by_every_stream
+                w1_no_stream_is_met_only_without_events
+                w1_stream_exists_is_met_only_with_events
+                w1_a_version_is_met_only_by_itself
+                w1_a_head_is_met_only_by_its_own_event
+                w1_a_conflict_says_what_was_expected_and_what_is
+                w1_a_stream_without_events_is_only_checked
+                w1_versions_are_contiguous_under_64_writers
+                w3_positions_are_contiguous_and_in_order_under_64_writers
+                w1_appends_called_back_to_back_can_build_on_one_another
+                w1_a_broken_chain_fails_even_where_the_version_fits
+                w1_an_append_goes_on_when_its_answer_is_dropped
+                w1_versions_go_beyond_70_000;
+            atomic:
+                w2_an_append_over_three_streams_is_stored_whole
+                w2_one_stale_stream_of_three_leaves_nothing
+                w2_a_stale_condition_leaves_nothing
+                w2_bad_appends_among_64_racing_ones_fail_alone
+                w2_bad_appends_among_64_called_at_once_fail_alone;
+            idempotency:
+                w4_one_command_id_raced_by_16_tasks_appends_once
+                w4_one_command_id_called_twice_at_once_appends_once
+                w4_a_repeat_gets_the_first_answer
+                w4_a_repeat_through_another_handle_gets_the_first_answer
+                w4_a_repeat_takes_precedence_over_a_conflict
+                w4_a_used_id_is_refused_for_another_command
+                w4_a_used_id_is_refused_before_a_conflict_is_looked_for
+                w4_of_two_commands_racing_under_one_id_one_is_stored
+                w4_an_append_without_events_is_recorded
+                w4_an_append_that_failed_leaves_its_id_free
+                w4_an_id_counts_over_all_streams
+                w4_a_stored_command_can_be_looked_up
+                w4_every_bit_of_a_fingerprint_counts;
+            boundary:
+                w6_a_matching_event_after_the_position_is_a_conflict
+                w6_a_matching_event_up_to_the_position_is_none
+                w6_a_condition_can_ask_for_types
+                w6_a_condition_can_ask_for_a_category
+                w6_a_condition_can_ask_for_all_of_several_tags
+                w6_types_and_tags_must_match_in_one_event
+                w6_one_of_several_items_is_enough
+                w6_a_condition_without_items_is_over_every_event
+                w6_an_append_does_not_break_its_own_condition
+                w6_condition_and_expectation_must_both_be_met
+                w6_of_16_appends_racing_on_a_tag_one_wins
+                w6_of_16_appends_racing_on_a_type_one_wins
+                w6_of_16_appends_racing_on_several_items_one_wins
+                w6_appends_that_do_not_match_do_not_hinder
+                w6_a_condition_sees_appends_called_just_before
+                w6_tags_whose_hashes_collide_stay_apart;
+            exact:
+                w2_an_event_comes_back_as_it_was_written
+                w2_metadata_belongs_to_every_event_of_its_append
+                w2_a_payload_of_one_mebibyte_comes_back
+                w2_an_empty_payload_comes_back
+                w2_a_payload_that_is_no_text_comes_back
+                w2_schema_versions_and_types_may_differ_in_one_append
+                w1_hostile_stream_ids_stay_apart
+                w2_hostile_stream_ids_share_an_append
+                w2_the_longest_tag_and_many_tags_come_back
+                w3_recorded_times_never_decrease_along_the_log
+                w3_positions_and_times_are_monotone_along_a_stream
+                w3_the_log_and_the_streams_tell_the_same;
+            read:
+                r_an_unknown_stream_is_an_empty_page
+                r_an_empty_log_is_an_empty_page
+                r_a_stream_page_ends_exactly_at_its_limit
+                r_a_limit_of_zero_advances_nothing
+                r_pages_of_a_stream_of_any_size_give_the_same_events
+                r_pages_of_the_log_of_any_size_give_the_same_events
+                r_pages_of_a_query_of_any_size_give_the_same_events
+                r_a_full_log_page_goes_through_its_last_event
+                r_a_last_log_page_goes_through_the_end
+                r_an_exactly_full_log_page_is_followed_by_nothing
+                r_through_advances_over_events_that_do_not_match
+                r_backward_reads_begin_anywhere_and_exclude_their_bound
+                r_forward_reads_exclude_their_bound;
+            query:
+                r_a_category_is_not_its_prefix
+                r_types_are_compared_whole
+                r_tags_must_all_be_there
+                r_tags_whose_hashes_collide_stay_apart
+                r_hostile_tags_stay_apart
+                r_the_parts_of_an_item_must_all_match
+                r_an_event_that_matches_several_items_is_found_once;
+            follow:
+                w3_a_waiting_follower_is_woken_by_another_handle
+                w3_waiting_ends_at_once_where_there_is_more
+                w3_no_wake_up_is_missed
+                w3_a_follower_gets_all_once_in_order_while_eight_write
+                w3_a_follower_resumes_exclusively_from_anywhere
+                w3_a_follower_of_a_query_skips_only_what_does_not_match;
+            limits:
+                w2_a_payload_at_the_limit_is_stored
+                w2_a_payload_over_the_limit_is_refused
+                w2_metadata_at_the_limit_is_stored_and_over_it_refused
+                w2_as_many_events_as_the_limit_are_stored_and_more_refused
+                w2_a_stream_named_twice_is_refused
+                w2_malformed_tags_of_an_event_are_refused
+                w6_malformed_tags_of_a_condition_are_refused
+                w4_a_limit_is_looked_at_before_the_command_id;
+            snapshot:
+                s_a_stream_without_snapshot_has_none
+                s_a_snapshot_comes_back_as_it_was_saved
+                s_a_large_snapshot_comes_back
+                s_a_later_snapshot_replaces_an_earlier_one
+                s_an_earlier_snapshot_does_not_replace_a_later_one
+                s_a_newer_schema_replaces_a_later_snapshot_of_an_older_one
+                s_snapshots_of_hostile_streams_stay_apart
+                s_of_racing_snapshots_the_latest_stays;
+            view:
+                r1_a_fresh_view_is_at_the_start
+                r1_opening_a_view_again_changes_nothing
+                r1_one_view_opened_by_eight_at_once_is_opened
+                r1_a_commit_moves_rows_and_checkpoint_together
+                r1_a_commit_without_rows_moves_the_checkpoint
+                r1_a_commit_from_elsewhere_changes_nothing
+                r1_of_eight_racing_commits_one_wins
+                r1_a_row_can_be_deleted_and_written_again
+                r1_rows_come_in_the_order_of_their_keys
+                r1_hostile_keys_and_values_stay_apart
+                r1_ten_thousand_rows_fit_in_one_commit
+                r1_a_row_of_one_mebibyte_comes_back
+                r1_two_views_stay_apart
+                r1_a_read_shows_rows_and_checkpoint_of_one_moment;
+            model:
+                w1_w2_w4_w6_random_appends_do_as_in_the_model
+                w1_random_appends_build_on_one_another_as_in_the_model
+                r_random_pages_are_as_in_the_model;
+        }
+    };
+}

@@ -1,0 +1,34 @@
+//! The properties, one function each. A function that `catalogue.rs` doesn't name is dead code, and
+//! a name there without a function doesn't compile: the list and the functions can't drift apart.
+//!
+//! A name begins with the number of the contract that it proves; `r` and `s` are what the ports
+//! promise of reading and of snapshots beyond those.
+#![deny(dead_code)]
+
+mod append;
+mod atomic;
+mod boundary;
+mod exact;
+mod follow;
+mod idempotency;
+mod limits;
+mod model;
+mod query;
+mod read;
+mod script;
+mod snapshot;
+mod view;
+mod world;
+
+use super::Property;
+
+macro_rules! table {
+    ([] $($file:ident: $($name:ident)+;)+) => {
+        pub(super) const TABLE: &[Property] = &[$($(Property {
+            name: stringify!($name),
+            holds: |fixture| Box::pin($file::$name(fixture)),
+        },)+)+];
+    };
+}
+
+crate::__highwater_properties! { [table] }

@@ -1,0 +1,87 @@
+//! Random appends and reads, against the memory store as the model.
+
+use std::future::Future;
+
+use proptest::{
+    prelude::*,
+    test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner},
+};
+
+use super::{
+    script::{Look, Step, looks, steps},
+    world::World,
+};
+use crate::testing::{Fixture, seed};
+
+/// A runner whose cases follow from the printed seed.
+fn runner(cases: u32) -> TestRunner {
+    let mut bytes = [0; 32];
+    fastrand::Rng::with_seed(seed()).fill(&mut bytes);
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
+}
+
+/// Proptest is not async: it gets a thread of its own, from which each case is run to its end.
+async fn prop<S, F>(cases: u32, strategy: S, case: impl Fn(S::Value) -> F + Send + 'static)
+where
+    S: Strategy + Send + 'static,
+    F: Future<Output = Result<(), TestCaseError>>,
+{
+    let runtime = tokio::runtime::Handle::current();
+    let run = move || {
+        let outcome = runner(cases).run(&strategy, |value| runtime.block_on(case(value)));
+        outcome.map_err(|failure| failure.to_string())
+    };
+    if let Err(failure) = tokio::task::spawn_blocking(run).await.unwrap() {
+        panic!("{failure}");
+    }
+}
+
+pub(super) async fn w1_w2_w4_w6_random_appends_do_as_in_the_model(fixture: Fixture) {
+    let case = move |steps: Vec<Step>| {
+        let store = fixture.store();
+        async move {
+            let mut world = World::new(store).await;
+            for step in &steps {
+                world.step(step).await?;
+            }
+            world.settle().await?;
+            world.compare_logs().await
+        }
+    };
+    prop(40, steps(1..16), case).await;
+}
+
+pub(super) async fn w1_random_appends_build_on_one_another_as_in_the_model(fixture: Fixture) {
+    let case = move |steps: Vec<Step>| {
+        let store = fixture.store();
+        async move {
+            let mut world = World::new(store).await;
+            for step in steps {
+                world.step(&Step { settles: false, ..step }).await?;
+            }
+            world.settle().await?;
+            world.compare_logs().await
+        }
+    };
+    prop(10, steps(16..40), case).await;
+}
+
+pub(super) async fn r_random_pages_are_as_in_the_model(fixture: Fixture) {
+    let store = fixture.store();
+    let case = move |(steps, looks): (Vec<Step>, Vec<Look>)| {
+        let store = store.clone();
+        async move {
+            let mut world = World::new(store).await;
+            for step in &steps {
+                world.step(step).await?;
+            }
+            world.settle().await?;
+            for look in &looks {
+                world.look(look).await?;
+            }
+            Ok(())
+        }
+    };
+    prop(10, (steps(10..30), looks(1..40)), case).await;
+}

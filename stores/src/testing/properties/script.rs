@@ -1,0 +1,107 @@
+//! What the random properties do: steps and looks, drawn without knowing the store, and the world in
+//! which they are played to the store under test and to the model.
+
+use std::ops::Range;
+
+use proptest::{prelude::*, sample::Index};
+
+/// An append to draw.
+#[derive(Debug, Clone)]
+pub(super) struct Step {
+    pub(super) identity: Identity,
+    /// For each of the three streams, whether and how it takes part.
+    pub(super) parts: [Option<Part>; 3],
+    pub(super) watch: Option<Watch>,
+    /// Whether the answers are awaited before the next append is called.
+    pub(super) settles: bool,
+}
+
+/// Under which command id.
+#[derive(Debug, Clone)]
+pub(super) enum Identity {
+    New,
+    /// An earlier append once more.
+    Repeat(Index),
+    /// The id of an earlier append for another command.
+    Reuse(Index),
+}
+
+/// What happens to one stream: where it is guessed to be, and the tags of its new events.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    pub(super) guess: Guess,
+    pub(super) tags: Vec<u8>,
+}
+
+/// An expectation relative to where the stream is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Guess {
+    Any,
+    NoStream,
+    Exists,
+    Version(i64),
+    Head(i64),
+    StrangeHead,
+}
+
+/// A condition, or the query of a read.
+#[derive(Debug, Clone)]
+pub(super) struct Watch {
+    pub(super) kind: u8,
+    pub(super) behind: u64,
+}
+
+/// A read of a page to draw.
+#[derive(Debug, Clone)]
+pub(super) struct Look {
+    pub(super) kind: u8,
+    pub(super) from: Index,
+    pub(super) backward: bool,
+    pub(super) limit: usize,
+}
+
+pub(super) fn steps(count: Range<usize>) -> impl Strategy<Value = Vec<Step>> {
+    prop::collection::vec(step(), count)
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let identity = prop_oneof![
+        8 => Just(Identity::New),
+        2 => any::<Index>().prop_map(Identity::Repeat),
+        1 => any::<Index>().prop_map(Identity::Reuse),
+    ];
+    let parts = prop::array::uniform3(prop::option::weighted(0.5, part()));
+    let watch = prop::option::weighted(0.25, watch());
+    (identity, parts, watch, prop::bool::weighted(0.3))
+        .prop_map(|(identity, parts, watch, settles)| Step { identity, parts, watch, settles })
+}
+
+fn part() -> impl Strategy<Value = Part> {
+    (guess(), prop::collection::vec(0..4_u8, 0..4)).prop_map(|(guess, tags)| Part { guess, tags })
+}
+
+fn guess() -> impl Strategy<Value = Guess> {
+    prop_oneof![
+        4 => Just(Guess::Any),
+        1 => Just(Guess::NoStream),
+        1 => Just(Guess::Exists),
+        6 => Just(Guess::Version(0)),
+        1 => (-1..=1_i64).prop_map(Guess::Version),
+        6 => Just(Guess::Head(0)),
+        1 => (-1..=1_i64).prop_map(Guess::Head),
+        1 => Just(Guess::StrangeHead),
+    ]
+}
+
+fn watch() -> impl Strategy<Value = Watch> {
+    (0..KINDS, 0..4_u64).prop_map(|(kind, behind)| Watch { kind, behind })
+}
+
+pub(super) fn looks(count: Range<usize>) -> impl Strategy<Value = Vec<Look>> {
+    let look = (0..KINDS, any::<Index>(), any::<bool>(), 0..8_usize);
+    let look = look.prop_map(|(kind, from, backward, limit)| Look { kind, from, backward, limit });
+    prop::collection::vec(look, count)
+}
+
+/// How many kinds of queries there are in the world.
+pub(super) const KINDS: u8 = 6;

@@ -1,0 +1,63 @@
+//! How one property is tried: in a runtime of its own, with a time limit, on an empty store.
+
+use std::{env, future::Future, io::Write as _, time::Duration};
+
+use super::{Fixture, PROPERTIES};
+
+/// The environment variable which, set to `1`, lets a property fail when its service is missing.
+pub const REQUIRE_SERVICES: &str = "HIGHWATER_REQUIRE_SERVICES";
+
+/// The environment variable that holds the seed of a run that is to be repeated.
+pub const SEED: &str = "HIGHWATER_SEED";
+
+/// Nothing here takes that long; what does, hangs.
+const TOO_LONG: Duration = Duration::from_secs(300);
+
+/// Tries the property of this name on the store that `harness` opens. If it opens none because its
+/// service is missing, the property is skipped with a line that can't be overlooked.
+///
+/// # Panics
+/// If the property does not hold, hangs, or is unknown; or if it would be skipped where
+/// [`REQUIRE_SERVICES`] forbids that.
+pub fn run<F>(property: &str, harness: impl FnOnce() -> F)
+where
+    F: Future<Output: Into<Option<Fixture>>>,
+{
+    let found = PROPERTIES.iter().find(|known| known.name == property);
+    let found = found.unwrap_or_else(|| panic!("there is no property {property}"));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_all()
+        .build()
+        .expect("a runtime can be started");
+    runtime.block_on(async {
+        match harness().await.into() {
+            None => skip(property),
+            Some(fixture) => {
+                let tried = tokio::time::timeout(TOO_LONG, (found.holds)(fixture.clone())).await;
+                tried.unwrap_or_else(|_| panic!("{property} hangs"));
+            }
+        }
+    });
+}
+
+/// Written past the test harness, which would hide what a passing test prints.
+fn skip(property: &str) {
+    let required = env::var(REQUIRE_SERVICES).is_ok_and(|value| value == "1");
+    assert!(!required, "{property}: the service is missing, and {REQUIRE_SERVICES} is 1");
+    let _ = writeln!(std::io::stderr(), "SKIPPED {property}: the service is missing");
+}
+
+/// The seed of this run, printed so that a failure can be repeated: that of [`SEED`], or a new one.
+///
+/// # Panics
+/// If [`SEED`] is not a number.
+#[must_use]
+pub fn seed() -> u64 {
+    let seed = match env::var(SEED) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{SEED}={text} is not a number")),
+        Err(_) => fastrand::u64(..),
+    };
+    println!("{SEED}={seed}");
+    seed
+}

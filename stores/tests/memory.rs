@@ -1,0 +1,148 @@
+//! The memory store, alone and under the decorator that injects faults.
+#![cfg(feature = "testing")]
+
+use std::{
+    future::{Future, ready},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use highwater_core::{
+    Code, Error, Position, Query, Result,
+    port::{Append, Appended, Attachment, Clock, EventStore, Expected},
+};
+use highwater_stores::{
+    MemoryStore, conformance,
+    testing::{Faults, Faulty, Fixture, build, race::race, read, seed},
+};
+use jiff::{SignedDuration, Timestamp};
+
+conformance!(memory, || async {
+    let store = MemoryStore::default();
+    Fixture::new(move || ready(store.clone())).await
+});
+
+conformance!(faulty_without_faults, || async {
+    let store = Faulty::new(MemoryStore::default(), Faults::none());
+    Fixture::new(move || ready(store.clone())).await
+});
+
+conformance!(faulty_with_late_answers, || async {
+    let faults = Faults::seeded(7).delayed(0.05, Duration::from_millis(2));
+    let store = Faulty::new(MemoryStore::default(), faults);
+    Fixture::new(move || ready(store.clone())).await
+});
+
+/// Sends the same again until there is an answer.
+async fn insist<F>(send: impl Fn() -> F) -> Appended
+where
+    F: Future<Output = Result<Appended>>,
+{
+    loop {
+        match send().await {
+            Ok(appended) => return appended,
+            Err(error) => assert!(error.is_unavailable() || error.is_unknown_outcome(), "{error}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn w4_under_faults_commands_sent_until_answered_are_stored_exactly_once() {
+    let faults = Faults::seeded(seed())
+        .unavailable(0.2)
+        .unsent(0.2)
+        .lost(0.3)
+        .delayed(0.2, Duration::from_millis(1));
+    let store = Faulty::new(MemoryStore::default(), faults);
+    let answers = race((0..32).map(|task| {
+        let (store, stream) = (store.clone(), build::stream(&(task % 4).to_string()));
+        async move {
+            let mut answers = Vec::new();
+            for _ in 0..20 {
+                let append = build::append_to(&stream, Expected::Any, build::events(2));
+                answers.push((append.clone(), insist(|| store.append(append.clone())).await));
+            }
+            answers
+        }
+    }))
+    .await;
+    assert!(store.struck() > 640, "each command failed about once");
+    let log = read::log(store.inner(), &Query::all()).await;
+    assert_eq!(log.len(), 2 * 32 * 20);
+    for (append, answer) in answers.into_iter().flatten() {
+        let stored = log.iter().filter(|event| event.command == append.command);
+        let last = stored.clone().last().map(|event| event.position);
+        assert_eq!((stored.count(), last), (2, Some(answer.position)));
+    }
+}
+
+#[tokio::test]
+async fn each_fault_says_truly_what_may_have_happened() {
+    let append = || build::append_one(&build::stream("a"), build::event());
+    let try_with = async |faults: Faults| {
+        let store = Faulty::new(MemoryStore::default(), faults);
+        let error = store.append(append()).await.unwrap_err();
+        (error, store.inner().head().await.unwrap().get())
+    };
+    let (error, stored) = try_with(Faults::none().unavailable(1.0)).await;
+    assert!(error.is_unavailable() && stored == 0, "{error}");
+    let (error, stored) = try_with(Faults::none().unsent(1.0)).await;
+    assert!(error.is_unknown_outcome() && stored == 0, "{error}");
+    let (error, stored) = try_with(Faults::none().lost(1.0)).await;
+    assert!(error.is_unknown_outcome() && stored == 1, "{error}");
+}
+
+#[tokio::test]
+async fn one_seed_gives_one_plan() {
+    let play = async || {
+        let store = Faulty::new(MemoryStore::default(), Faults::seeded(42).lost(0.3).unsent(0.3));
+        let mut codes = Vec::new();
+        for _ in 0..50 {
+            let append = build::append_one(&build::stream("a"), build::event());
+            codes.push(store.append(append).await.map_err(|error| error.code()).is_ok());
+        }
+        (codes, store.inner().head().await.unwrap())
+    };
+    assert_eq!(play().await, play().await);
+}
+
+/// A clock that goes backward with each look.
+struct Backward(AtomicI64);
+
+#[async_trait::async_trait]
+impl Clock for Backward {
+    fn now(&self) -> Timestamp {
+        let second = self.0.fetch_sub(1, Ordering::Relaxed);
+        Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second)
+    }
+
+    async fn sleep(&self, _: Duration) {}
+}
+
+#[tokio::test]
+async fn w3_recorded_times_stand_still_while_the_clock_goes_backward() {
+    let store = MemoryStore::new(Arc::new(Backward(AtomicI64::new(1_700_000_000))));
+    for _ in 0..3 {
+        store.append(build::append_one(&build::stream("a"), build::event())).await.unwrap();
+    }
+    let log = read::log(&store, &Query::all()).await;
+    assert!(log.iter().all(|event| event.recorded_at.as_second() == 1_700_000_000));
+}
+
+#[derive(Debug)]
+struct OutboxRow;
+
+impl Attachment for OutboxRow {}
+
+#[tokio::test]
+async fn an_attachment_is_refused_for_want_of_a_transaction() {
+    let store = MemoryStore::default();
+    let append = build::append_one(&build::stream("a"), build::event());
+    let append = Append { attachment: Some(Arc::new(OutboxRow)), ..append };
+    let error: Error = store.append(append).await.unwrap_err();
+    assert_eq!(error.code(), Code::BAD_REQUEST);
+    assert_eq!(store.head().await.unwrap(), Position::START);
+}

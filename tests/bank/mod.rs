@@ -1,0 +1,162 @@
+//! The domain of the tests, and the stores on which they run.
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::{env, io::Write as _, sync::Arc};
+
+use highwater::{
+    ConflictPolicy, Highwater,
+    port::Store,
+    prelude::*,
+    stores::{self, MemoryStore, SystemClock},
+};
+use serde::{Deserialize, Serialize};
+
+#[derive(Event, Debug, Clone, PartialEq)]
+#[event(prefix = "account")]
+pub enum AccountEvent {
+    Opened {
+        #[event(tag)]
+        owner: String,
+    },
+    Deposited {
+        cents: i64,
+    },
+    Withdrawn {
+        cents: i64,
+    },
+}
+
+#[derive(Aggregate, Default, Clone, Debug, PartialEq)]
+#[aggregate(event = AccountEvent, snapshot(every = 10))]
+#[invariant(never_overdrawn, "never debit more than the available balance")]
+pub struct Account {
+    pub owner: Option<String>,
+    pub balance: i64,
+}
+
+impl Account {
+    fn apply(&mut self, event: &AccountEvent) {
+        match event {
+            AccountEvent::Opened { owner } => self.owner = Some(owner.clone()),
+            AccountEvent::Deposited { cents } => self.balance += cents,
+            AccountEvent::Withdrawn { cents } => self.balance -= cents,
+        }
+    }
+
+    fn never_overdrawn(&self) -> Check {
+        Check::that(self.balance >= 0).showing("balance", self.balance)
+    }
+}
+
+#[derive(Command, Debug, Clone)]
+pub struct Deposit {
+    pub cents: i64,
+}
+
+impl Decide<Deposit> for Account {
+    fn decide(&self, deposit: &Deposit, _: &Context) -> Decision<AccountEvent> {
+        let changes = deposit.cents != 0;
+        Ok(changes
+            .then_some(AccountEvent::Deposited { cents: deposit.cents })
+            .into_iter()
+            .collect())
+    }
+}
+
+#[derive(Command, Debug, Clone)]
+pub struct Withdraw {
+    pub cents: i64,
+}
+
+impl Decide<Withdraw> for Account {
+    fn decide(&self, withdraw: &Withdraw, _: &Context) -> Decision<AccountEvent> {
+        Ok(vec![AccountEvent::Withdrawn { cents: withdraw.cents }])
+    }
+}
+
+#[derive(Default, Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Balance {
+    pub cents: i64,
+    pub events: u64,
+}
+
+impl View for Balance {
+    type Event = AccountEvent;
+    const NAME: &'static str = "balances";
+
+    fn key(_: &AccountEvent, envelope: &Envelope) -> Option<String> {
+        Some(envelope.stream.key().to_owned())
+    }
+
+    fn fold(&mut self, event: &AccountEvent, _: &Envelope) {
+        self.events += 1;
+        match event {
+            AccountEvent::Opened { .. } => {}
+            AccountEvent::Deposited { cents } => self.cents += cents,
+            AccountEvent::Withdrawn { cents } => self.cents -= cents,
+        }
+    }
+}
+
+/// A store of its own for one test, which can be opened again as another process would.
+#[derive(Clone)]
+pub enum Bank {
+    Memory(MemoryStore),
+    #[cfg(feature = "sqlite")]
+    Sqlite(Arc<tempfile::TempDir>),
+    #[cfg(feature = "postgres")]
+    Postgres(Box<stores::PostgresOptions>),
+}
+
+impl Bank {
+    /// A handle of its own: its cache knows nothing of other handles.
+    pub async fn open(&self) -> Highwater {
+        self.builder().await.build()
+    }
+
+    pub async fn open_rejecting_conflicts(&self) -> Highwater {
+        self.builder().await.on_conflict(ConflictPolicy::Reject).build()
+    }
+
+    async fn builder(&self) -> highwater::core::execute::Builder {
+        match self {
+            Self::Memory(store) => on(store.clone()),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(folder) => {
+                let url = format!("sqlite:{}", folder.path().join("bank.db").display());
+                let options = stores::SqliteOptions::new(&url).unwrap();
+                on(stores::SqliteStore::open(options, Arc::new(SystemClock)).await.unwrap())
+            }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(options) => {
+                on(stores::PostgresStore::connect(options.as_ref().clone()).await.unwrap())
+            }
+        }
+    }
+}
+
+fn on(store: impl Store) -> highwater::core::execute::Builder {
+    stores::on(store)
+}
+
+/// Every kind of store that there is here, each empty. What is missing is said loudly.
+pub fn banks() -> Vec<Bank> {
+    let mut banks = vec![Bank::Memory(MemoryStore::default())];
+    #[cfg(feature = "sqlite")]
+    banks.push(Bank::Sqlite(Arc::new(tempfile::tempdir().unwrap())));
+    #[cfg(feature = "postgres")]
+    match env::var("HIGHWATER_TEST_POSTGRES") {
+        Ok(url) => {
+            let schema = format!("test_{:016x}", fastrand::u64(..));
+            let options = stores::PostgresOptions::new(&url).unwrap().schema(&schema).unwrap();
+            banks.push(Bank::Postgres(Box::new(options.connections(4))));
+        }
+        Err(_) => {
+            let required = env::var("HIGHWATER_REQUIRE_SERVICES").is_ok_and(|value| value == "1");
+            assert!(!required, "HIGHWATER_TEST_POSTGRES is not set");
+            let _ = writeln!(std::io::stderr(), "SKIPPED on PostgreSQL: no server is named");
+        }
+    }
+    banks
+}

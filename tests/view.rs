@@ -1,0 +1,79 @@
+//! The first read model, on every store.
+
+mod bank;
+
+use std::time::Duration;
+
+use bank::{Account, Balance, Deposit, banks};
+use highwater::{Code, Position, Token, prelude::*, projections::Options};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r3_a_read_after_a_receipt_sees_the_command() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        let worker = ViewWorker::<Balance>::start(&bank, Options::default()).await.unwrap();
+        for cents in 1..=20 {
+            let receipt =
+                bank.aggregate::<Account>("alice").execute(Deposit { cents }).await.unwrap();
+            let token: Token = receipt.token().to_string().parse().unwrap();
+            let balance = bank.view::<Balance>().get("alice").after(&token).await.unwrap();
+            assert_eq!(balance.cents, (1..=cents).sum::<i64>());
+            assert!(balance.freshness().position >= Position::new(cents.unsigned_abs()));
+        }
+        worker.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r3_a_view_that_does_not_reach_the_token_in_time_says_where_it_is() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        ViewWorker::<Balance>::start(&bank, Options::default())
+            .await
+            .unwrap()
+            .stop()
+            .await
+            .unwrap();
+        let receipt =
+            bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap();
+        let lookup = bank.view::<Balance>().get("alice").after(&receipt);
+        let error = lookup.within(Duration::from_millis(30)).await.unwrap_err();
+        assert_eq!(error.code(), Code::BEHIND);
+        let error = bank.view::<Balance>().get("alice").await.unwrap_err();
+        assert_eq!(error.code(), Code::NOT_FOUND);
+        assert_eq!(bank.view::<Balance>().freshness().await.unwrap().lag(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r1_workers_that_feed_one_view_at_once_and_restart_apply_each_event_once() {
+    for bank in banks() {
+        let handles = [bank.open().await, bank.open().await];
+        let options = Options { batch: 7, ..Options::default() };
+        let writer = handles[0].clone();
+        let writing = tokio::spawn(async move {
+            let mut last = None;
+            for step in 0..300 {
+                let account = writer.aggregate::<Account>(["a", "b", "c"][step % 3]);
+                last = Some(account.execute(Deposit { cents: 1 }).await.unwrap());
+            }
+            last.unwrap()
+        });
+        for round in 0..6 {
+            let worker = ViewWorker::<Balance>::start(&handles[round % 2], options).await.unwrap();
+            let other = ViewWorker::<Balance>::start(&handles[1], options).await.unwrap();
+            tokio::task::yield_now().await;
+            worker.stop().await.unwrap();
+            other.stop().await.unwrap();
+        }
+        let worker = ViewWorker::<Balance>::start(&handles[0], options).await.unwrap();
+        let other = ViewWorker::<Balance>::start(&handles[1], options).await.unwrap();
+        let receipt = writing.await.unwrap();
+        for key in ["a", "b", "c"] {
+            let balance = handles[1].view::<Balance>().get(key).after(&receipt).await.unwrap();
+            assert_eq!((balance.cents, balance.events), (100, 100));
+        }
+        worker.stop().await.unwrap();
+        other.stop().await.unwrap();
+    }
+}
