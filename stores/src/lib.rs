@@ -25,7 +25,7 @@ pub mod testing;
 pub use memory::MemoryStore;
 pub use open::{Open, on};
 #[cfg(feature = "postgres")]
-pub use postgres::{PostgresOptions, PostgresStore};
+pub use postgres::{PostgresOptions, PostgresStore, PostgresWork};
 #[cfg(feature = "sqlite")]
-pub use sqlite::{SqliteOptions, SqliteStore};
+pub use sqlite::{SqliteOptions, SqliteStore, SqliteWork};
 pub use system::{SystemClock, SystemIds};

@@ -1,7 +1,26 @@
 //! One decision, as it is made in production and in the given/when/then kit alike.
 
-use super::{Command, Context, Decide, Decider};
+use super::{Command, Context, Decide, Decider, Decision};
 use crate::error::Rejection;
+
+/// What `D: Decide<C>` says, seen from the command: it is implemented wherever that is.
+///
+/// Functions that take a command ask for `C: DecidedBy<D>`. With the bound the other way round, the
+/// compiler would guess the command of a `D` that decides on only one, and report another command
+/// as being of the wrong type instead of saying that it isn't decided on.
+pub trait DecidedBy<D: Decider>: Command {
+    /// [`Decide::decide`].
+    ///
+    /// # Errors
+    /// A [`Rejection`] if the domain says no.
+    fn decided_by(&self, state: &D, context: &Context<D::Services>) -> Decision<D::Event>;
+}
+
+impl<C: Command, D: Decide<C>> DecidedBy<D> for C {
+    fn decided_by(&self, state: &D, context: &Context<D::Services>) -> Decision<D::Event> {
+        state.decide(self, context)
+    }
+}
 
 /// Decides on `command`, applies the events to a copy of `state`, and checks every invariant on the
 /// result (W5). Gives the events and the state after them.
@@ -14,10 +33,10 @@ pub(crate) fn decide_and_check<D, C>(
     context: &Context<D::Services>,
 ) -> Result<(Vec<D::Event>, D), Rejection>
 where
-    D: Decide<C>,
-    C: Command,
+    D: Decider,
+    C: DecidedBy<D>,
 {
-    let events = state.decide(command, context)?;
+    let events = command.decided_by(state, context)?;
     let mut next = state.clone();
     if !events.is_empty() {
         events.iter().for_each(|event| next.apply(event));

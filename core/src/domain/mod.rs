@@ -12,6 +12,7 @@ mod upcast;
 pub use aggregate::{Aggregate, Context, Decide, Decider, Decision, Snapshotting};
 pub use boundary::Boundary;
 pub use command::{Command, Fingerprint, Fingerprinter, Request, Targeted};
+pub use decide::DecidedBy;
 pub use event::{DecodeError, Event, EventType, RawEvent};
 pub use invariant::{Check, IntoCheck, Invariant};
 pub use metadata::{Metadata, TraceContext};

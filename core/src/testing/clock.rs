@@ -98,3 +98,32 @@ async fn yield_once() {
     })
     .await;
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::pin,
+        task::{Context, Waker},
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_manual_clock_stands_still_and_sleeping_moves_it() {
+        let clock = ManualClock::default();
+        assert_eq!(clock.now(), clock.now());
+        let pause = Duration::from_secs(3);
+        let mut sleep = pin!(clock.sleep(pause));
+        let mut wakers = Context::from_waker(Waker::noop());
+        assert_eq!(sleep.as_mut().poll(&mut wakers), Poll::Pending);
+        assert_eq!(sleep.as_mut().poll(&mut wakers), Poll::Ready(()));
+        assert_eq!((clock.now().as_second(), clock.slept()), (3, vec![pause]));
+    }
+
+    #[test]
+    fn a_manual_clock_stops_at_the_end_of_time() {
+        let clock = ManualClock::default();
+        clock.advance(Duration::MAX);
+        assert_eq!(clock.now(), Timestamp::MAX);
+    }
+}

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::Then;
 use crate::{
     domain::{
-        Aggregate, Boundary, Command, Context, Decide, Decider, Event, Metadata, RawEvent,
+        Aggregate, Boundary, Context, DecidedBy, Decider, Event, Metadata, RawEvent,
         decide_and_check,
     },
     port::Query,
@@ -103,11 +103,9 @@ impl<D: Decider> Given<D> {
     /// If the decision needs services and none were given, or if a decided event can't be encoded,
     /// or can't be decoded again.
     #[track_caller]
-    pub fn when<C>(self, command: C) -> Then<D>
-    where
-        C: Command,
-        D: Decide<C>,
-    {
+    #[must_use = "say what follows: `.then([…])`, `.then_rejected_by(\"…\")`"]
+    #[expect(clippy::needless_pass_by_value, reason = "reads like a sentence without a `&`")]
+    pub fn when<C: DecidedBy<D>>(self, command: C) -> Then<D> {
         let Some(services) = self.services else {
             panic!("a decision on {} needs services: `.with_services(…)` gives them", C::NAME);
         };

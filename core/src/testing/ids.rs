@@ -53,3 +53,27 @@ impl Ids for SequentialIds {
         CommandId::from_uuid(self.next())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sequential_ids_are_uuids_of_version_7_in_order_and_repeatable() {
+        let (ids, same) = (SequentialIds::from_seed(u64::MAX), SequentialIds::from_seed(u64::MAX));
+        let (first, second) = (ids.event_id(), ids.event_id());
+        assert!(first < second);
+        assert_eq!(first.as_uuid().get_version_num(), 7);
+        assert_eq!((first, second), (same.event_id(), same.event_id()));
+        assert_eq!(ids.command_id(), same.command_id());
+    }
+
+    #[test]
+    fn every_bit_of_a_seed_counts() {
+        let first = |seed| SequentialIds::from_seed(seed).event_id();
+        let mut ids: Vec<_> = (0..64).map(|bit| first(1 << bit)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), 64);
+    }
+}

@@ -9,7 +9,6 @@ use similar_asserts::SimpleDiff;
 use crate::{domain::Decider, error::Rejection};
 
 /// What a command has led to.
-#[must_use = "say what follows: `.then([…])`, `.then_rejected_by(\"…\")`"]
 pub struct Then<D: Decider> {
     command: &'static str,
     before: D,

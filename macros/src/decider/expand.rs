@@ -19,7 +19,7 @@ pub(super) fn expand(
         const _: () = {
             #own
 
-            impl #root::Own for own::Own {
+            impl #root::Own for __own::Own {
                 type State = #ident;
                 type Event = #event;
             }
@@ -28,10 +28,10 @@ pub(super) fn expand(
             impl #root::Decider for #ident {
                 type Event = #event;
                 type Services = #services;
-                const INVARIANTS: &'static [#root::Invariant<Self>] = own::INVARIANTS;
+                const INVARIANTS: &'static [#root::Invariant<Self>] = __own::INVARIANTS;
 
                 fn apply(&mut self, event: &#event) {
-                    own::APPLY(self, event)
+                    __own::APPLY(self, event)
                 }
             }
 
@@ -46,7 +46,7 @@ fn own(root: &Root, state: &State) -> TokenStream {
     let apply = hygienic_at!(state.ident.span()=> State::apply);
     let invariants = state.invariants.iter().map(|one| invariant(root, one));
     hygienic! {
-        mod own {
+        mod __own {
             use #root::MissingApply as _;
 
             pub(super) struct Own;

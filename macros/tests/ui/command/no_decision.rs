@@ -1,4 +1,4 @@
-use highwater_core::{Command, Decide};
+use highwater_core::testing::given_nothing;
 use highwater_macros::{Aggregate, Command, Event};
 
 #[derive(Event)]
@@ -26,8 +26,6 @@ struct Close {
     account: String,
 }
 
-fn execute<A: Decide<C>, C: Command>(_: C) {}
-
 fn main() {
-    execute::<Account, _>(Withdraw { cents: 5 });
+    let _ = given_nothing::<Account>().when(Withdraw { cents: 5 });
 }

@@ -1,0 +1,35 @@
+//! Real processes, real kills: what the stores keep when everything around them breaks.
+//!
+//! | File | What is in it |
+//! |---|---|
+//! | `child` | a process that writes until it is killed, and says what was acknowledged |
+//! | `cluster` | a PostgreSQL of the test's own, to be stopped in the middle |
+//! | `crash` | W4 and W7 over `kill -9` and an immediate stop of the server |
+//! | `follow` | W3 while four processes write, roll back and stall |
+//!
+//! `HIGHWATER_FIRE_SECONDS` and `HIGHWATER_FIRE_MINUTES` make them longer; `HIGHWATER_SEED` repeats a
+//! run's choices.
+#![cfg(all(feature = "postgres", feature = "sqlite", feature = "testing"))]
+
+mod child;
+mod cluster;
+mod crash;
+mod follow;
+
+use std::{env, time::Duration};
+
+/// How long one test goes on.
+fn duration() -> Duration {
+    let number = |name| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let minutes = number("HIGHWATER_FIRE_MINUTES").map(|minutes| minutes * 60);
+    Duration::from_secs(minutes.or(number("HIGHWATER_FIRE_SECONDS")).unwrap_or(6))
+}
+
+/// Says loudly that a test can't run here, or fails where that is forbidden.
+fn skip(test: &str, what: &str) {
+    use std::io::Write as _;
+
+    let required = env::var("HIGHWATER_REQUIRE_SERVICES").is_ok_and(|value| value == "1");
+    assert!(!required, "{test}: {what} is missing, and HIGHWATER_REQUIRE_SERVICES is 1");
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {what} is missing");
+}
