@@ -138,7 +138,7 @@ async fn main() -> highwater::Result<()> {
     let again = bob.execute(Request::new(Withdraw { cents: 1 }).id(id)).await?;
     println!("sent twice, stored once: {}", first == again);
 
-    match bank.aggregate::<Account>("alice").execute(Withdraw { cents: 10_000_00 }).await {
+    match bank.aggregate::<Account>("alice").execute(Withdraw { cents: 1_000_000 }).await {
         Ok(_) => println!("alice is rich"),
         Err(error) => println!("refused ({}): {error}", error.code()),
     }

@@ -1,4 +1,5 @@
 //! The PostgreSQL store, on the server that `HIGHWATER_TEST_POSTGRES` names.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 #![cfg(all(feature = "postgres", feature = "testing"))]
 
 use std::env;

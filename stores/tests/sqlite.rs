@@ -1,4 +1,5 @@
 //! The SQLite store.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 #![cfg(all(feature = "sqlite", feature = "testing"))]
 
 use std::sync::Arc;

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    domain::{Aggregate, Command, Decide, Request},
+    domain::{Aggregate, DecidedBy, Request},
     error::Invalid,
     value::StreamId,
 };
@@ -36,9 +36,9 @@ impl Atomic {
     #[must_use]
     pub fn on<A, C>(self, key: impl fmt::Display, command: C) -> Self
     where
-        A: Aggregate + Decide<C>,
+        A: Aggregate,
         A::Services: Default,
-        C: Command,
+        C: DecidedBy<A>,
     {
         self.on_with::<A, C>(key, command, Arc::default())
     }
@@ -52,8 +52,8 @@ impl Atomic {
         services: Arc<A::Services>,
     ) -> Self
     where
-        A: Aggregate + Decide<C>,
-        C: Command,
+        A: Aggregate,
+        C: DecidedBy<A>,
     {
         match StreamId::new(A::CATEGORY, key) {
             Ok(stream) => {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Result,
-    domain::{Aggregate, Command, Decide, Request},
+    domain::{Aggregate, DecidedBy, Request},
     value::StreamId,
 };
 
@@ -64,8 +64,7 @@ impl<A: Aggregate> AggregateHandle<A> {
     /// same id; [`Invalid`](crate::Error::Invalid) and [`Corrupt`](crate::Error::Corrupt).
     pub async fn execute<C>(&self, request: impl Into<Request<C>>) -> Result<Receipt>
     where
-        A: Decide<C>,
-        C: Command,
+        C: DecidedBy<A>,
     {
         let Request { command, cause } = request.into();
         let services = Arc::clone(&self.services);

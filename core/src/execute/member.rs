@@ -20,7 +20,7 @@ use super::{
 use crate::{
     Error, Result,
     domain::{
-        Aggregate, Command, Context, Decide, Decider, Event, Fingerprinter, Metadata,
+        Aggregate, Command, Context, DecidedBy, Decider, Event, Fingerprinter, Metadata,
         decide_and_check,
     },
     error::{Corrupt, Invalid, Source},
@@ -106,8 +106,8 @@ impl<A: Aggregate, C> On<A, C> {
 #[async_trait]
 impl<A, C> Member for On<A, C>
 where
-    A: Aggregate + Decide<C>,
-    C: Command,
+    A: Aggregate,
+    C: DecidedBy<A>,
 {
     fn key(&self) -> &SlotKey {
         &self.key

@@ -11,9 +11,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    domain::{
-        Boundary, Cause, Command, Decide, Fingerprint, Fingerprinter, Request, decide_and_check,
-    },
+    domain::{Boundary, Cause, DecidedBy, Fingerprint, Fingerprinter, Request, decide_and_check},
     error::Invalid,
     port::{Append, Condition, Expected, NewEvent, Query, Span},
     value::Position,
@@ -57,8 +55,7 @@ impl<B: Boundary> Over<B> {
     /// As [`AggregateHandle::execute`](super::AggregateHandle::execute).
     pub async fn execute<C>(&self, request: impl Into<Request<C>>) -> Result<Receipt>
     where
-        B: Decide<C>,
-        C: Command,
+        C: DecidedBy<B>,
     {
         let Request { command, cause } = request.into();
         if cause.expected.is_some() {
@@ -118,8 +115,7 @@ impl<B: Boundary> Over<B> {
         may_be_stored: bool,
     ) -> Result<Receipt>
     where
-        B: Decide<C>,
-        C: Command,
+        C: DecidedBy<B>,
     {
         folded.read_on(&self.engine).await?;
         let repeatable = cause.id.is_some() || may_be_stored;
