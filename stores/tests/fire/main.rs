@@ -11,6 +11,10 @@
 //! run's choices.
 #![cfg(all(feature = "postgres", feature = "sqlite", feature = "testing"))]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the parent of the processes has no runtime to block"
+)]
 
 mod child;
 mod cluster;
