@@ -157,8 +157,12 @@ begin
         -- A message takes a transaction id and writes to the log; without that the end of this
         -- transaction would flush nothing.
         perform pg_logical_emit_message(true, 'highwater', '');
-    elsif current_setting('synchronous_commit') = 'off' then
-        perform set_config('synchronous_commit', 'on', true);
+    else
+        -- A client that stalls before its commit would hold the lock: the server ends it then.
+        perform set_config('idle_in_transaction_session_timeout', '5000', true);
+        if current_setting('synchronous_commit') = 'off' then
+            perform set_config('synchronous_commit', 'on', true);
+        end if;
     end if;
 end
 $$;
