@@ -37,7 +37,6 @@ pub(crate) enum Verdict {
 pub(crate) struct Entry {
     pub(crate) append: Append,
     /// Appends that build on each other have the same group, and fail from the first failure on.
-    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "SQLite judges in turn"))]
     pub(crate) group: usize,
     /// For each stream of the append: whether its expectation is met by an earlier append of the
     /// batch, so that the store need not look.
