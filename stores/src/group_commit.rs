@@ -11,9 +11,9 @@ use std::{
 
 use async_trait::async_trait;
 use highwater_core::{
-    CommandId, Error, EventId, Result, StreamId,
+    CommandId, Error, EventId, Result, StreamId, Version,
     error::Unavailable,
-    port::{Append, AppendFuture, Appended, Expected},
+    port::{Append, AppendFuture, Appended, Expected, StreamAppend},
 };
 use tokio::sync::{Notify, oneshot};
 
@@ -27,7 +27,7 @@ const BYTES: usize = 8 << 20;
 pub(crate) enum Verdict {
     /// Its own outcome.
     Final(Result<Appended>),
-    /// It builds on an append of the same batch that failed: judge it by itself.
+    /// To be judged again, before everything that came later: it builds on a repeated append.
     #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "SQLite judges in turn"))]
     Deferred,
 }
@@ -36,7 +36,7 @@ pub(crate) enum Verdict {
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) append: Append,
-    /// Appends that build on each other have the same group, and fail from the first failure on.
+    /// Appends that build on each other have the same group: if one fails, so do those after it.
     pub(crate) group: usize,
     /// For each stream of the append: whether its expectation is met by an earlier append of the
     /// batch, so that the store need not look.
@@ -182,8 +182,9 @@ fn take(waiting: &mut VecDeque<Waiting>) -> (Vec<Entry>, Vec<oneshot::Sender<Res
 struct Forming {
     entries: Vec<Entry>,
     commands: HashSet<CommandId>,
-    /// The last event that the batch appends to each stream it touches, and the group that does.
-    heads: HashMap<StreamId, (Option<EventId>, usize)>,
+    /// Where the batch leaves each stream it writes to, as far as that is known before it is
+    /// committed, and the group that does.
+    heads: HashMap<StreamId, (Option<Head>, usize)>,
     events: usize,
     bytes: usize,
     alone: bool,
@@ -201,31 +202,37 @@ impl Forming {
                 && self.can_judge(append))
     }
 
-    /// Whether what the batch appends before leaves no doubt about this append's expectations.
+    /// Whether what the batch appends before leaves no doubt about this append's expectations. One
+    /// that builds on several groups is left for the next batch.
     fn can_judge(&self, append: &Append) -> bool {
-        let known = append.streams.iter().all(|part| {
-            self.heads.get(&part.stream).is_none_or(|(head, _)| is_link(part.expected, *head))
+        let mut groups = HashSet::new();
+        let known = append.streams.iter().all(|part| match self.heads.get(&part.stream) {
+            None => true,
+            Some((head, group)) => {
+                groups.insert(group);
+                is_link(part.expected, *head)
+            }
         });
-        known
-            && append.condition.as_ref().is_none_or(|condition| {
-                let mut events = self.entries.iter().flat_map(|entry| entry.append.events());
-                !events.any(|(stream, event)| {
-                    condition.query.matches(stream, event.event_type.name, &event.tags)
-                })
-            })
+        known && groups.len() <= 1 && self.condition_is_free(append)
+    }
+
+    /// Whether no event of the batch matches the append's condition.
+    fn condition_is_free(&self, append: &Append) -> bool {
+        let Some(condition) = &append.condition else { return true };
+        let mut events = self.entries.iter().flat_map(|entry| entry.append.events());
+        !events.any(|(stream, event)| {
+            condition.query.matches(stream, event.event_type.name, &event.tags)
+        })
     }
 
     fn add(&mut self, append: Append) {
-        let before = |part: &highwater_core::port::StreamAppend| self.heads.get(&part.stream);
+        let before = |part: &StreamAppend| self.heads.get(&part.stream);
         let linked: Vec<bool> = append.streams.iter().map(|part| before(part).is_some()).collect();
-        let groups: Vec<usize> =
-            append.streams.iter().filter_map(before).map(|(_, group)| *group).collect();
-        let group = groups.first().copied().unwrap_or(self.entries.len());
-        self.merge(&groups, group);
-        for part in append.streams.iter() {
-            let head = part.events.last().map(|event| event.id);
-            let earlier = self.heads.get(&part.stream).and_then(|(head, _)| *head);
-            self.heads.insert(part.stream.clone(), (head.or(earlier), group));
+        let group = append.streams.iter().filter_map(before).map(|(_, group)| *group).next();
+        let group = group.unwrap_or(self.entries.len());
+        // A stream that is only checked stays as it is, whatever becomes of the append.
+        for part in append.streams.iter().filter(|part| !part.events.is_empty()) {
+            self.heads.insert(part.stream.clone(), (head_after(part), group));
         }
         self.commands.insert(append.command);
         self.events += append.events().count();
@@ -233,22 +240,25 @@ impl Forming {
         self.alone = append.attachment.is_some();
         self.entries.push(Entry { append, group, linked });
     }
-
-    /// An append over streams of several groups ties them together.
-    fn merge(&mut self, groups: &[usize], into: usize) {
-        let tied = |group: &usize| groups.contains(group);
-        self.entries
-            .iter_mut()
-            .map(|entry| &mut entry.group)
-            .filter(|g| tied(g))
-            .for_each(|g| *g = into);
-        self.heads.values_mut().map(|(_, g)| g).filter(|g| tied(g)).for_each(|g| *g = into);
-    }
 }
 
-/// Only an expectation that names the very event can be judged before it is committed.
-fn is_link(expected: Expected, head: Option<EventId>) -> bool {
-    matches!(expected, Expected::Head(_, event) if head == Some(event))
+/// The version of a stream and its last event.
+type Head = (Version, EventId);
+
+/// Where a part leaves its stream if its expectation is met; `None` if that doesn't follow from it.
+fn head_after(part: &StreamAppend) -> Option<Head> {
+    let version = match part.expected {
+        Expected::Any | Expected::StreamExists => return None,
+        Expected::NoStream => Version::NONE,
+        Expected::Version(version) | Expected::Head(version, _) => version,
+    };
+    Some((version.plus(part.events.len()), part.events.last()?.id))
+}
+
+/// Only an expectation that names the very event, at its version, can be judged before the event is
+/// committed.
+fn is_link(expected: Expected, head: Option<Head>) -> bool {
+    matches!(expected, Expected::Head(version, event) if head == Some((version, event)))
 }
 
 fn bytes(append: &Append) -> usize {

@@ -329,11 +329,11 @@ impl Answer {
     }
 
     fn verdicts(&self, batch: &[Entry]) -> Vec<Verdict> {
-        let mut versions = HashMap::new();
+        let mut heads = HashMap::new();
         let mut part = 0;
         let mut verdicts = Vec::with_capacity(batch.len());
         for (index, entry) in batch.iter().enumerate() {
-            verdicts.push(self.verdict(index, entry, part, &mut versions));
+            verdicts.push(self.verdict(index, entry, part, &mut heads));
             part += entry.append.streams.len();
         }
         verdicts
@@ -345,15 +345,15 @@ impl Answer {
         index: usize,
         entry: &Entry,
         part: usize,
-        versions: &mut HashMap<StreamId, Version>,
+        heads: &mut HashMap<StreamId, Actual>,
     ) -> Verdict {
         let append = &entry.append;
         let position = self.position.get(index).copied().unwrap_or_default();
         Verdict::Final(match self.status.get(index) {
-            Some(&APPENDED) => Ok(self.appended(append, position, part, versions)),
+            Some(&APPENDED) => Ok(self.appended(append, position, part, heads)),
             Some(1) => Ok(Appended { position, streams: Vec::new(), repeated: true }),
             Some(2) => Err(Invalid::command_reused(append.command).into()),
-            Some(3) => Err(self.stream_conflict(entry, part)),
+            Some(3) => Err(self.stream_conflict(entry, part, heads)),
             Some(4) => Err(boundary_conflict(append, self.found.get(index).copied().flatten())),
             Some(5) => return Verdict::Deferred,
             _ => Err(broken(append.command)),
@@ -365,28 +365,38 @@ impl Answer {
         append: &Append,
         position: Position,
         part: usize,
-        versions: &mut HashMap<StreamId, Version>,
+        heads: &mut HashMap<StreamId, Actual>,
     ) -> Appended {
         let mut streams = Vec::with_capacity(append.streams.len());
         for (offset, asked) in append.streams.iter().enumerate() {
-            let before = versions.get(&asked.stream).copied();
-            let before = before.or(self.actual.get(part + offset).copied()).unwrap_or_default();
-            let version = before.plus(asked.events.len());
-            versions.insert(asked.stream.clone(), version);
-            if !asked.events.is_empty() {
-                streams.push(StreamHead { stream: asked.stream.clone(), version });
-            }
+            let before = self.actual(part + offset, &asked.stream, heads);
+            let Some(last) = asked.events.last() else { continue };
+            let version = before.version.plus(asked.events.len());
+            heads.insert(asked.stream.clone(), Actual { version, head: Some(last.id) });
+            streams.push(StreamHead { stream: asked.stream.clone(), version });
         }
         Appended { position, streams, repeated: false }
     }
 
-    fn stream_conflict(&self, entry: &Entry, part: usize) -> Error {
+    /// Where a stream was when the append was judged: after what the batch had appended before.
+    fn actual(&self, part: usize, stream: &StreamId, heads: &HashMap<StreamId, Actual>) -> Actual {
+        let stored = || {
+            let version = self.actual.get(part).copied().unwrap_or_default();
+            let head = self.actual_event.get(part).copied().flatten();
+            Actual { version, head: head.map(EventId::from_uuid) }
+        };
+        heads.get(stream).copied().unwrap_or_else(stored)
+    }
+
+    fn stream_conflict(
+        &self,
+        entry: &Entry,
+        part: usize,
+        heads: &HashMap<StreamId, Actual>,
+    ) -> Error {
         for (offset, asked) in entry.append.streams.iter().enumerate() {
-            let version = self.actual.get(part + offset).copied().unwrap_or_default();
-            let head = self.actual_event.get(part + offset).copied().flatten();
-            let actual = Actual { version, head: head.map(EventId::from_uuid) };
-            let linked = entry.linked.get(offset).copied().unwrap_or_default();
-            if !linked && !asked.expected.is_met_by(actual.version, actual.head) {
+            let actual = self.actual(part + offset, &asked.stream, heads);
+            if !asked.expected.is_met_by(actual.version, actual.head) {
                 let (stream, expected) = (asked.stream.clone(), asked.expected);
                 return Conflict::Stream { stream, expected, actual }.into();
             }

@@ -18,7 +18,7 @@
 --
 -- p_kind: 0 any, 1 no stream, 2 stream exists, 3 version, 4 version and event, 5 met by an earlier
 -- append of the batch. a_status: 0 appended, 1 repeated, 2 command id reused, 3 stream conflict,
--- 4 boundary conflict, 5 builds on an append that failed.
+-- 4 boundary conflict, 5 to be judged again with the next batch.
 create procedure @schema@.append(
     a_id uuid[], a_fingerprint bigint[], a_group integer[], a_count integer[],
     p_append integer[], p_stream text[], p_kind smallint[], p_version bigint[], p_event uuid[],
@@ -102,17 +102,25 @@ begin
                     else 0 end as status
         from asked a left join broken b on b.append = a.ord
     ), chained as (
+        -- What an append that failed would have written is not there. What a repeated one wrote is
+        -- there, and must be looked at.
         select j.*,
-               case when j.status = 0 and bool_or(j.status <> 0) over (
-                        partition by j.grp order by j.ord
-                        rows between unbounded preceding and 1 preceding)
-                    then 5 else j.status end as final
+               case when j.status <> 0 then j.status
+                    when bool_or(j.status = 1) over earlier then 5
+                    when bool_or(j.status <> 0) over earlier then 3
+                    else 0 end as own
         from judged j
+        window earlier as (partition by j.grp order by j.ord
+                           rows between unbounded preceding and 1 preceding)
+    ), ordered as (
+        -- Nobody overtakes an append that is judged later.
+        select c.*, case when bool_or(c.own = 5) over (order by c.ord) then 5 else c.own end as final
+        from chained c
     ), placed as (
         select c.*,
                head + sum(case when c.final = 0 then c.count else 0 end) over (order by c.ord)
                    as position
-        from chained c
+        from ordered c
     ), remembered as (
         insert into @schema@.commands (command_id, fingerprint, first_position, last_position)
         select p.id, p.fingerprint, p.position - p.count + 1, p.position
