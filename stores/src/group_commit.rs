@@ -37,6 +37,7 @@ pub(crate) enum Verdict {
 pub(crate) struct Entry {
     pub(crate) append: Append,
     /// Appends that build on each other have the same group: if one fails, so do those after it.
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "SQLite judges in turn"))]
     pub(crate) group: usize,
     /// For each stream of the append: whether its expectation is met by an earlier append of the
     /// batch, so that the store need not look.
