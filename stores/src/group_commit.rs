@@ -37,7 +37,6 @@ pub(crate) enum Verdict {
 pub(crate) struct Entry {
     pub(crate) append: Append,
     /// Appends that build on each other have the same group: if one fails, so do those after it.
-    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "SQLite judges in turn"))]
     pub(crate) group: usize,
     /// For each stream of the append: whether its expectation is met by an earlier append of the
     /// batch, so that the store need not look.
@@ -184,8 +183,10 @@ struct Forming {
     entries: Vec<Entry>,
     commands: HashSet<CommandId>,
     /// Where the batch leaves each stream it writes to, as far as that is known before it is
-    /// committed, and the group that does.
+    /// committed, and which entry leaves it there.
     heads: HashMap<StreamId, (Option<Head>, usize)>,
+    /// The last entry of each group. Groups are chains: whoever joins builds on the last.
+    tails: HashMap<usize, usize>,
     events: usize,
     bytes: usize,
     alone: bool,
@@ -203,18 +204,27 @@ impl Forming {
                 && self.can_judge(append))
     }
 
-    /// Whether what the batch appends before leaves no doubt about this append's expectations. One
-    /// that builds on several groups is left for the next batch.
+    /// Whether what the batch appends before leaves no doubt about this append's expectations.
     fn can_judge(&self, append: &Append) -> bool {
-        let mut groups = HashSet::new();
         let known = append.streams.iter().all(|part| match self.heads.get(&part.stream) {
             None => true,
-            Some((head, group)) => {
-                groups.insert(group);
-                is_link(part.expected, *head)
-            }
+            Some((head, writer)) => self.is_tail(*writer) && is_link(part.expected, *head),
         });
-        known && groups.len() <= 1 && self.condition_is_free(append)
+        known && self.groups(append).len() <= 1 && self.condition_is_free(append)
+    }
+
+    /// The groups that the append builds on.
+    fn groups(&self, append: &Append) -> HashSet<usize> {
+        let writers = append.streams.iter().filter_map(|part| self.heads.get(&part.stream));
+        writers
+            .filter_map(|(_, writer)| self.entries.get(*writer))
+            .map(|entry| entry.group)
+            .collect()
+    }
+
+    /// Whether the entry is the last of its group: then all that its group does is before it.
+    fn is_tail(&self, entry: usize) -> bool {
+        self.entries.get(entry).and_then(|found| self.tails.get(&found.group)) == Some(&entry)
     }
 
     /// Whether no event of the batch matches the append's condition.
@@ -227,14 +237,15 @@ impl Forming {
     }
 
     fn add(&mut self, append: Append) {
-        let before = |part: &StreamAppend| self.heads.get(&part.stream);
-        let linked: Vec<bool> = append.streams.iter().map(|part| before(part).is_some()).collect();
-        let group = append.streams.iter().filter_map(before).map(|(_, group)| *group).next();
-        let group = group.unwrap_or(self.entries.len());
+        let place = self.entries.len();
+        let is_linked = |part: &StreamAppend| self.heads.contains_key(&part.stream);
+        let linked: Vec<bool> = append.streams.iter().map(is_linked).collect();
+        let group = self.groups(&append).into_iter().next().unwrap_or(place);
         // A stream that is only checked stays as it is, whatever becomes of the append.
         for part in append.streams.iter().filter(|part| !part.events.is_empty()) {
-            self.heads.insert(part.stream.clone(), (head_after(part), group));
+            self.heads.insert(part.stream.clone(), (head_after(part), place));
         }
+        self.tails.insert(group, place);
         self.commands.insert(append.command);
         self.events += append.events().count();
         self.bytes += bytes(&append);
