@@ -7,6 +7,7 @@
 //! | `postgres` | the store on PostgreSQL (feature `postgres`) |
 //! | `group_commit` | how concurrent appends share a transaction |
 //! | `open` | `Highwater::open(url)` |
+//! | `unbroken` | work that goes on although its caller goes away |
 //! | [`system`] | the clock and the ids of the machine |
 //! | `testing` | the conformance suite and the fault-injecting decorator (feature `testing`) |
 
@@ -21,6 +22,8 @@ pub mod sqlite;
 pub mod system;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod unbroken;
 
 pub use memory::MemoryStore;
 pub use open::{Open, on};

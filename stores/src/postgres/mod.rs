@@ -39,7 +39,7 @@ use sqlx::{PgPool, postgres::PgPoolOptions};
 pub use attachment::PostgresWork;
 pub use options::PostgresOptions;
 
-use crate::group_commit::GroupCommit;
+use crate::{group_commit::GroupCommit, unbroken::to_the_end};
 use follow::Following;
 use options::Schema;
 
@@ -126,7 +126,8 @@ impl EventStore for PostgresStore {
 
     async fn read_log(&self, query: &Query, span: Span<Position>, limit: usize) -> Result<LogPage> {
         query.validate()?;
-        read::log(&self.inner, query, span, limit).await
+        let (inner, query) = (Arc::clone(&self.inner), query.clone());
+        to_the_end(async move { read::log(&inner, &query, span, limit).await }).await
     }
 
     async fn head(&self) -> Result<Position> {
@@ -160,14 +161,17 @@ impl SnapshotStore for PostgresStore {
 #[async_trait]
 impl ViewStore for PostgresStore {
     async fn open_view(&self, view: &ViewName) -> Result<Checkpoint> {
-        view::open(&self.inner, view).await
+        let (inner, view) = (Arc::clone(&self.inner), view.clone());
+        to_the_end(async move { view::open(&inner, &view).await }).await
     }
 
     async fn read_view(&self, view: &ViewName, keys: &[String]) -> Result<StoredView> {
-        view::read(&self.inner, view, keys).await
+        let (inner, view, keys) = (Arc::clone(&self.inner), view.clone(), keys.to_vec());
+        to_the_end(async move { view::read(&inner, &view, &keys).await }).await
     }
 
     async fn commit_view(&self, commit: ViewCommit) -> Result<()> {
-        view::commit(&self.inner, commit).await
+        let inner = Arc::clone(&self.inner);
+        to_the_end(async move { view::commit(&inner, commit).await }).await
     }
 }

@@ -40,7 +40,7 @@ use tokio::sync::Mutex;
 pub use attachment::SqliteWork;
 pub use options::SqliteOptions;
 
-use crate::group_commit::GroupCommit;
+use crate::{group_commit::GroupCommit, unbroken::to_the_end};
 use follow::Following;
 use options::Prefix;
 
@@ -121,16 +121,19 @@ impl EventStore for SqliteStore {
         span: Span<Version>,
         limit: usize,
     ) -> Result<StreamPage> {
-        read::stream(&self.inner, stream, span, limit).await
+        let (inner, stream) = (Arc::clone(&self.inner), stream.clone());
+        to_the_end(async move { read::stream(&inner, &stream, span, limit).await }).await
     }
 
     async fn read_log(&self, query: &Query, span: Span<Position>, limit: usize) -> Result<LogPage> {
         query.validate()?;
-        read::log(&self.inner, query, span, limit).await
+        let (inner, query) = (Arc::clone(&self.inner), query.clone());
+        to_the_end(async move { read::log(&inner, &query, span, limit).await }).await
     }
 
     async fn head(&self) -> Result<Position> {
-        read::head(&self.inner).await
+        let inner = Arc::clone(&self.inner);
+        to_the_end(async move { read::head(&inner).await }).await
     }
 
     async fn appended(&self, position: Position) -> Result<()> {
@@ -142,34 +145,43 @@ impl EventStore for SqliteStore {
     }
 
     async fn command(&self, id: CommandId) -> Result<Option<RecordedCommand>> {
-        let mut connection =
-            self.inner.readers.acquire().await.map_err(error::classify("looking up a command"))?;
-        idempotency::command(&mut connection, &self.inner.prefix, id).await
+        let inner = Arc::clone(&self.inner);
+        to_the_end(async move {
+            let connection = inner.readers.acquire().await;
+            let mut connection = connection.map_err(error::classify("looking up a command"))?;
+            idempotency::command(&mut connection, &inner.prefix, id).await
+        })
+        .await
     }
 }
 
 #[async_trait]
 impl SnapshotStore for SqliteStore {
     async fn load_snapshot(&self, stream: &StreamId) -> Result<Option<Snapshot>> {
-        snapshot::load(&self.inner, stream).await
+        let (inner, stream) = (Arc::clone(&self.inner), stream.clone());
+        to_the_end(async move { snapshot::load(&inner, &stream).await }).await
     }
 
     async fn save_snapshot(&self, snapshot: Snapshot) -> Result<()> {
-        snapshot::save(&self.inner, snapshot).await
+        let inner = Arc::clone(&self.inner);
+        to_the_end(async move { snapshot::save(&inner, snapshot).await }).await
     }
 }
 
 #[async_trait]
 impl ViewStore for SqliteStore {
     async fn open_view(&self, view: &ViewName) -> Result<Checkpoint> {
-        view::open(&self.inner, view).await
+        let (inner, view) = (Arc::clone(&self.inner), view.clone());
+        to_the_end(async move { view::open(&inner, &view).await }).await
     }
 
     async fn read_view(&self, view: &ViewName, keys: &[String]) -> Result<StoredView> {
-        view::read(&self.inner, view, keys).await
+        let (inner, view, keys) = (Arc::clone(&self.inner), view.clone(), keys.to_vec());
+        to_the_end(async move { view::read(&inner, &view, &keys).await }).await
     }
 
     async fn commit_view(&self, commit: ViewCommit) -> Result<()> {
-        view::commit(&self.inner, commit).await
+        let inner = Arc::clone(&self.inner);
+        to_the_end(async move { view::commit(&inner, commit).await }).await
     }
 }
