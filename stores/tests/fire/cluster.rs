@@ -12,27 +12,35 @@ use std::{
 /// A private cluster; it is stopped and removed when this is dropped.
 pub(super) struct Cluster {
     programs: PathBuf,
+    /// A library that is loaded into the server before any other.
+    preload: Option<PathBuf>,
     folder: PathBuf,
     port: u16,
 }
 
 impl Cluster {
     /// Makes and starts a cluster; `None` if the server's programs aren't named.
+    #[allow(dead_code, reason = "the benchmarks find the programs themselves")]
     pub(super) fn start() -> Option<Self> {
-        let programs = PathBuf::from(env::var_os("HIGHWATER_TEST_PG_BIN")?);
+        let programs = env::var_os("HIGHWATER_TEST_PG_BIN")?;
+        Some(Self::start_with(programs.into(), None))
+    }
+
+    /// Makes and starts a cluster of these programs, with a library loaded into the server.
+    pub(super) fn start_with(programs: PathBuf, preload: Option<PathBuf>) -> Self {
         let folder = env::temp_dir().join(format!("highwater-fire-{:016x}", fastrand::u64(..)));
         fs::create_dir(&folder).unwrap();
         if is_root() {
             run(Command::new("chown").arg("postgres").arg(&folder));
         }
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let cluster = Self { programs, folder, port };
+        let cluster = Self { programs, preload, folder, port };
         run(cluster
             .owned("initdb")
             .args(["-A", "trust", "-U", "postgres", "-D"])
             .arg(cluster.data()));
         cluster.restart();
-        Some(cluster)
+        cluster
     }
 
     /// The URL of its database.
@@ -40,6 +48,7 @@ impl Cluster {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
+    #[allow(dead_code, reason = "the benchmarks crash nothing")]
     /// Stops it as a loss of power does: no checkpoint, no farewell.
     pub(super) fn crash(&self) {
         run(self.owned("pg_ctl").args(["-m", "immediate", "-w", "stop", "-D"]).arg(self.data()));
@@ -48,11 +57,14 @@ impl Cluster {
     /// Starts it again. The system may take a moment to give its port and memory back.
     pub(super) fn restart(&self) {
         let options = format!(
-            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=50",
+            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=200",
             self.port
         );
         for _ in 0..10 {
             let mut start = self.owned("pg_ctl");
+            if let Some(library) = &self.preload {
+                start.env("LD_PRELOAD", library);
+            }
             start.args(["-w", "-o", &options, "-l"]).arg(self.folder.join("log"));
             if start.arg("-D").arg(self.data()).arg("start").status().unwrap().success() {
                 return;

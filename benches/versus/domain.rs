@@ -1,0 +1,103 @@
+//! The domain that is measured: accounts whose events have about 150 bytes of payload.
+
+use highwater::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// How many accounts the commands go to.
+pub(crate) const ACCOUNTS: u64 = 1_000;
+
+#[derive(Event)]
+#[event(prefix = "account")]
+pub(crate) enum AccountEvent {
+    Deposited { cents: i64, memo: String },
+}
+
+pub(crate) fn memo(number: u64) -> String {
+    format!("invoice {number:08}, paid by standing order on the first working day of the month, with thanks")
+}
+
+#[derive(Aggregate, Default, Clone)]
+#[aggregate(event = AccountEvent)]
+#[invariant(never_overdrawn, "never debit more than the available balance")]
+pub(crate) struct Account {
+    balance: i64,
+}
+
+impl Account {
+    fn apply(&mut self, AccountEvent::Deposited { cents, .. }: &AccountEvent) {
+        self.balance += cents;
+    }
+
+    fn never_overdrawn(&self) -> Check {
+        Check::that(self.balance >= 0).showing("balance", self.balance)
+    }
+}
+
+/// The same account with snapshots.
+#[derive(Aggregate, Default, Clone, Serialize, Deserialize)]
+#[aggregate(event = AccountEvent, snapshot(every = 1_000))]
+pub(crate) struct Saved {
+    balance: i64,
+}
+
+impl Saved {
+    fn apply(&mut self, AccountEvent::Deposited { cents, .. }: &AccountEvent) {
+        self.balance += cents;
+    }
+}
+
+#[derive(Command)]
+pub(crate) struct Deposit {
+    cents: i64,
+    memo: String,
+}
+
+impl Deposit {
+    pub(crate) fn number(number: u64) -> Self {
+        Self { cents: 1, memo: memo(number) }
+    }
+}
+
+impl Decide<Deposit> for Account {
+    fn decide(&self, deposit: &Deposit, _: &Context) -> Decision<AccountEvent> {
+        Ok(vec![AccountEvent::Deposited { cents: deposit.cents, memo: deposit.memo.clone() }])
+    }
+}
+
+impl Decide<Deposit> for Saved {
+    fn decide(&self, deposit: &Deposit, _: &Context) -> Decision<AccountEvent> {
+        Ok(vec![AccountEvent::Deposited { cents: deposit.cents, memo: deposit.memo.clone() }])
+    }
+}
+
+/// A view for each round, because a view that is there already has nothing to fold.
+#[derive(Default, Clone, Serialize, Deserialize)]
+pub(crate) struct Balance<const ROUND: u8> {
+    cents: i64,
+    events: u64,
+}
+
+impl<const ROUND: u8> Balance<ROUND> {
+    pub(crate) const fn events(&self) -> u64 {
+        self.events
+    }
+}
+
+impl<const ROUND: u8> View for Balance<ROUND> {
+    type Event = AccountEvent;
+    const NAME: &'static str = NAMES[ROUND as usize];
+
+    fn key(_: &AccountEvent, envelope: &Envelope) -> Option<String> {
+        Some(envelope.stream.key().to_owned())
+    }
+
+    fn fold(&mut self, AccountEvent::Deposited { cents, .. }: &AccountEvent, _: &Envelope) {
+        self.cents += cents;
+        self.events += 1;
+    }
+}
+
+const NAMES: [&str; 10] = [
+    "balances_0", "balances_1", "balances_2", "balances_3", "balances_4", "balances_5", "balances_6",
+    "balances_7", "balances_8", "balances_9",
+];

@@ -1,0 +1,47 @@
+//! The servers that are measured: private clusters, so that nothing else is on them.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::cluster::Cluster;
+
+/// A fresh cluster; with a flush that costs a millisecond more, if asked for. `None`, loudly, if the
+/// server's programs aren't on this machine.
+pub(crate) fn postgres(slow: bool) -> Option<Cluster> {
+    let Some(programs) = programs() else {
+        eprintln!("SKIPPED: the programs of a PostgreSQL server 15 or newer are not on this machine");
+        return None;
+    };
+    let preload = slow.then(slow_flush);
+    Some(Cluster::start_with(programs, preload))
+}
+
+fn programs() -> Option<PathBuf> {
+    if let Some(named) = env::var_os("HIGHWATER_TEST_PG_BIN") {
+        return Some(named.into());
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/services");
+    let found = Command::new(script).arg("pg-bin").output().ok()?;
+    let folder = String::from_utf8(found.stdout).ok()?;
+    found.status.success().then(|| folder.trim().into())
+}
+
+/// The library that makes a flush slow, compiled where the server's user can read it.
+fn slow_flush() -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/slow-flush.c");
+    let library = env::temp_dir().join(format!("highwater-slow-flush-{:016x}.so", fastrand::u64(..)));
+    let mut compiler = Command::new("cc");
+    compiler.args(["-O2", "-shared", "-fPIC", "-o"]).arg(&library).arg(source).arg("-ldl");
+    assert!(compiler.status().unwrap().success(), "{compiler:?}");
+    library
+}
+
+/// A folder of its own on the disk of the build.
+pub(crate) fn folder() -> tempfile::TempDir {
+    let base = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    fs::create_dir_all(base).unwrap();
+    tempfile::tempdir_in(base).unwrap()
+}
