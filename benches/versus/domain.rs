@@ -13,7 +13,9 @@ pub(crate) enum AccountEvent {
 }
 
 pub(crate) fn memo(number: u64) -> String {
-    format!("invoice {number:08}, paid by standing order on the first working day of the month, with thanks")
+    format!(
+        "invoice {number:08}, paid by standing order on the first working day of the month, with thanks"
+    )
 }
 
 #[derive(Aggregate, Default, Clone)]
@@ -98,6 +100,14 @@ impl<const ROUND: u8> View for Balance<ROUND> {
 }
 
 const NAMES: [&str; 10] = [
-    "balances_0", "balances_1", "balances_2", "balances_3", "balances_4", "balances_5", "balances_6",
-    "balances_7", "balances_8", "balances_9",
+    "balances_0",
+    "balances_1",
+    "balances_2",
+    "balances_3",
+    "balances_4",
+    "balances_5",
+    "balances_6",
+    "balances_7",
+    "balances_8",
+    "balances_9",
 ];

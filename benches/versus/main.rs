@@ -11,7 +11,12 @@
 //!
 //! Rounds of the raw engine and of Highwater alternate, so that what else the machine does meets both.
 #![allow(missing_docs, reason = "a program")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure ends the run")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failure ends the run"
+)]
 
 #[path = "../../stores/tests/fire/cluster.rs"]
 mod cluster;

@@ -236,8 +236,7 @@ impl Plan {
             unit: "commands/s",
             target: Some(1.4),
         };
-        let alone =
-            Work { name: "sequential commands", clients: "1", target: None, ..work };
+        let alone = Work { name: "sequential commands", clients: "1", target: None, ..work };
         if !self.wants(&work) && !self.wants(&alone) {
             return;
         }
@@ -299,8 +298,7 @@ impl Plan {
         writer: &Highwater,
         reader: &Highwater,
     ) {
-        let work =
-            Work { name: "delivery", store, clients: "1", flush, unit: "ms", target: None };
+        let work = Work { name: "delivery", store, clients: "1", flush, unit: "ms", target: None };
         if !self.wants(&work) {
             return;
         }
@@ -333,4 +331,3 @@ fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_by(f64::total_cmp);
     numbers[numbers.len() / 2]
 }
-

@@ -8,7 +8,10 @@ use serde::Deserialize;
 use sqlx::{Connection as _, PgConnection, Row as _};
 use uuid::Uuid;
 
-use crate::domain::{ACCOUNTS, memo};
+use crate::{
+    domain::{ACCOUNTS, memo},
+    ours::in_a_task,
+};
 
 const TABLE: &str = "
     drop schema if exists by_hand cascade;
@@ -111,10 +114,13 @@ fn decode(row: &sqlx::postgres::PgRow) -> Event {
 }
 
 /// Events per second when one stream is selected from Highwater's own table and decoded.
-pub(crate) async fn load(url: &str, stream: &str, events: u64, time: Duration) -> f64 {
-    let mut connection = connect(url).await;
-    let sql =
-        format!("select {COLUMNS} from versus.events where stream = $1 order by version");
+pub(crate) async fn load(url: &str, stream: &'static str, events: u64, time: Duration) -> f64 {
+    let connection = connect(url).await;
+    in_a_task(loads(connection, stream, events, time)).await
+}
+
+async fn loads(mut connection: PgConnection, stream: &str, events: u64, time: Duration) -> f64 {
+    let sql = format!("select {COLUMNS} from versus.events where stream = $1 order by version");
     let began = Instant::now();
     let mut loads = 0;
     while began.elapsed() < time {
@@ -133,7 +139,11 @@ pub(crate) async fn load(url: &str, stream: &str, events: u64, time: Duration) -
 
 /// Events per second when the whole log is scanned and decoded.
 pub(crate) async fn scan(url: &str, events: u64) -> f64 {
-    let mut connection = connect(url).await;
+    let connection = connect(url).await;
+    in_a_task(scan_all(connection, events)).await
+}
+
+async fn scan_all(mut connection: PgConnection, events: u64) -> f64 {
     let sql = format!("select {COLUMNS} from versus.events order by position");
     let began = Instant::now();
     let query = sqlx::query(sqlx::AssertSqlSafe(sql.as_str()));

@@ -109,8 +109,7 @@ fn decode(row: &Row<'_>) -> rusqlite::Result<Event> {
 /// Events per second when one stream is selected from Highwater's own table and decoded.
 pub(crate) fn load(file: &Path, stream: &str, events: u64, time: Duration) -> f64 {
     let connection = connect(file);
-    let sql =
-        format!("select {COLUMNS} from highwater_events where stream = ? order by version");
+    let sql = format!("select {COLUMNS} from highwater_events where stream = ? order by version");
     let began = Instant::now();
     let mut loads = 0;
     while began.elapsed() < time {

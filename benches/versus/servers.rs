@@ -12,7 +12,9 @@ use crate::cluster::Cluster;
 /// server's programs aren't on this machine.
 pub(crate) fn postgres(slow: bool) -> Option<Cluster> {
     let Some(programs) = programs() else {
-        eprintln!("SKIPPED: the programs of a PostgreSQL server 15 or newer are not on this machine");
+        eprintln!(
+            "SKIPPED: the programs of a PostgreSQL server 15 or newer are not on this machine"
+        );
         return None;
     };
     let preload = slow.then(slow_flush);
@@ -32,7 +34,8 @@ fn programs() -> Option<PathBuf> {
 /// The library that makes a flush slow, compiled where the server's user can read it.
 fn slow_flush() -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/slow-flush.c");
-    let library = env::temp_dir().join(format!("highwater-slow-flush-{:016x}.so", fastrand::u64(..)));
+    let library =
+        env::temp_dir().join(format!("highwater-slow-flush-{:016x}.so", fastrand::u64(..)));
     let mut compiler = Command::new("cc");
     compiler.args(["-O2", "-shared", "-fPIC", "-o"]).arg(&library).arg(source).arg("-ldl");
     assert!(compiler.status().unwrap().success(), "{compiler:?}");

@@ -40,7 +40,6 @@ pub(crate) struct Entry {
     pub(crate) group: usize,
     /// For each stream of the append: whether its expectation is met by an earlier append of the
     /// batch, so that the store need not look.
-    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "SQLite judges in turn"))]
     pub(crate) linked: Vec<bool>,
 }
 
@@ -149,6 +148,7 @@ async fn write(shared: Arc<Shared>, mut writer: impl Writer) {
             shared.wake.notified().await;
             continue;
         }
+        let was_shared = batch.len() > 1;
         let verdicts = writer.commit(&batch).await;
         let mut deferred = Vec::new();
         for ((entry, reply), verdict) in batch.into_iter().zip(replies).zip(verdicts) {
@@ -158,8 +158,15 @@ async fn write(shared: Arc<Shared>, mut writer: impl Writer) {
                 Verdict::Deferred => deferred.push(Waiting { append: entry.append, reply }),
             }
         }
-        let mut state = shared.lock();
-        deferred.into_iter().rev().for_each(|waiting| state.waiting.push_front(waiting));
+        if !deferred.is_empty() {
+            let mut state = shared.lock();
+            deferred.into_iter().rev().for_each(|waiting| state.waiting.push_front(waiting));
+        }
+        // Those who have been answered may have more: without a look at them the next batch would
+        // be the few that came meanwhile, and half of the flushes would be for next to nothing.
+        if was_shared {
+            tokio::task::yield_now().await;
+        }
     }
 }
 

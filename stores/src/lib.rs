@@ -8,6 +8,7 @@
 //! | `group_commit` | how concurrent appends share a transaction |
 //! | `open` | `Highwater::open(url)` |
 //! | `unbroken` | work that goes on although its caller goes away |
+//! | `whole` | batches that are accepted as a whole or not at all |
 //! | [`system`] | the clock and the ids of the machine |
 //! | `testing` | the conformance suite and the fault-injecting decorator (feature `testing`) |
 
@@ -24,6 +25,8 @@ pub mod system;
 pub mod testing;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod unbroken;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod whole;
 
 pub use memory::MemoryStore;
 pub use open::{Open, on};

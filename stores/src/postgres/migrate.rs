@@ -9,8 +9,11 @@ use super::{
 };
 
 /// Every migration, in order; the version is the place in this list, from 1.
-const MIGRATIONS: &[&str] =
-    &[include_str!("sql/001_tables.sql"), include_str!("sql/002_append.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("sql/001_tables.sql"),
+    include_str!("sql/002_append.sql"),
+    include_str!("sql/003_append_all.sql"),
+];
 
 /// Brings the schema up to date, or refuses it if a newer Highwater has been there.
 pub(super) async fn migrate(pool: &PgPool, schema: &Schema) -> Result<()> {

@@ -42,6 +42,35 @@ fn foreign(error: sqlx::Error) -> Error {
     Invalid::new(Code::FOREIGN_DATABASE, message).caused_by(Source::new(error)).into()
 }
 
+/// Whether a statement failed by a constraint, and so stored nothing.
+pub(super) fn is_constraint(error: &sqlx::Error) -> bool {
+    primary(error) == Some(CONSTRAINT)
+}
+
+/// Whether a value would have been larger than SQLite allows.
+pub(super) fn is_too_big(error: &sqlx::Error) -> bool {
+    primary(error) == Some(TOO_BIG)
+}
+
+/// Whether a statement that commits by itself may have done so although it failed: at the end comes
+/// the flush, and what was written before it may be there after a crash.
+pub(super) fn may_be_stored(error: &sqlx::Error) -> bool {
+    !matches!(
+        primary(error),
+        Some(
+            ERROR
+                | PERMISSION
+                | BUSY
+                | LOCKED
+                | READ_ONLY
+                | CORRUPT
+                | CANNOT_OPEN
+                | TOO_BIG
+                | NOT_A_DATABASE
+        )
+    )
+}
+
 const ERROR: i32 = 1;
 const PERMISSION: i32 = 3;
 const BUSY: i32 = 5;
@@ -49,6 +78,8 @@ const LOCKED: i32 = 6;
 const READ_ONLY: i32 = 8;
 const CORRUPT: i32 = 11;
 const CANNOT_OPEN: i32 = 14;
+const TOO_BIG: i32 = 18;
+const CONSTRAINT: i32 = 19;
 const NOT_A_DATABASE: i32 = 26;
 
 /// The primary result code: the low byte of the extended one.

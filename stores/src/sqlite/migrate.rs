@@ -10,7 +10,8 @@ use super::{
 };
 
 /// Every migration, in order; the version is the place in this list, from 1.
-const MIGRATIONS: &[&str] = &[include_str!("sql/001_tables.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("sql/001_tables.sql"), include_str!("sql/002_append_all.sql")];
 
 /// Brings the schema up to date, or refuses it if a newer Highwater has been there.
 pub(super) async fn migrate(connection: &mut SqliteConnection, prefix: &Prefix) -> Result<()> {

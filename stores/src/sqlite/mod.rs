@@ -82,12 +82,7 @@ impl SqliteStore {
         let writer = Arc::new(Mutex::new(writer));
         let following = Arc::new(Following::default());
         let prefix = options.prefix.clone();
-        let appends = append::SqliteWriter {
-            connection: Arc::clone(&writer),
-            prefix: prefix.clone(),
-            following: Arc::clone(&following),
-            clock,
-        };
+        let appends = append::SqliteWriter::new(&writer, &prefix, &following, clock);
         let appends = GroupCommit::start(appends);
         Ok(Self { inner: Arc::new(Inner { readers, writer, prefix, appends, following, options }) })
     }

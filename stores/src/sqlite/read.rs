@@ -2,16 +2,16 @@
 //! what is visible is in order and complete.
 
 use highwater_core::{
-    Envelope, Position, Query, QueryItem, Result, Span, StreamId, Version,
+    Position, Query, QueryItem, Result, Span, StreamId, Version,
     port::{LogPage, StreamPage},
 };
 use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
 
 use super::{
     Inner,
-    error::classify,
+    error::{self, classify},
     options::Prefix,
-    row::{COLUMNS, Rows, signed, unsigned},
+    row::{PACKED, signed, unpack, unsigned},
 };
 
 pub(super) async fn stream(
@@ -25,25 +25,32 @@ pub(super) async fn stream(
         Span::Before(version) => (version, '<', "desc"),
     };
     let sql = format!(
-        "select {COLUMNS} from {}events e where e.stream = ? and e.version {comparison} ? \
-         order by e.version {order} limit ?",
+        "select {PACKED} from (select * from {}events where stream = ? and version {comparison} ? \
+         order by version {order} limit ?) e",
         inner.prefix
     );
-    let rows = sqlx::query(AssertSqlSafe(sql))
-        .bind(stream.as_str())
-        .bind(signed(bound.get()))
-        .bind(signed(limit as u64).saturating_add(1))
-        .fetch_all(&inner.readers)
-        .await
-        .map_err(classify("reading a stream"))?;
-    // One row more than asked for tells whether the stream goes on.
-    let events = envelopes(&rows[..rows.len().min(limit)], 0)?;
+    let mut limit = limit;
+    let mut events = loop {
+        let row = sqlx::query(AssertSqlSafe(sql.as_str()))
+            .bind(stream.as_str())
+            .bind(signed(bound.get()))
+            // One more than asked for tells whether the stream goes on.
+            .bind(signed(limit as u64).saturating_add(1))
+            .fetch_one(&inner.readers)
+            .await;
+        if !is_too_big(&row, &mut limit) {
+            let row = row.map_err(classify("reading a stream"))?;
+            break unpack(&row, 0).map_err(classify("decoding events"))?;
+        }
+    };
+    let goes_on = events.len() > limit;
+    events.truncate(limit);
     let at = events.last().map_or(bound, |event| event.version);
     let next = match span {
         Span::After(_) => Span::After(at),
         Span::Before(_) => Span::Before(at),
     };
-    Ok(StreamPage { next: (rows.len() > limit).then_some(next), events })
+    Ok(StreamPage { next: goes_on.then_some(next), events })
 }
 
 pub(super) async fn log(
@@ -52,11 +59,15 @@ pub(super) async fn log(
     span: Span<Position>,
     limit: usize,
 ) -> Result<LogPage> {
-    let mut sql = statement(inner, query, span, limit);
-    let rows = sql.build().fetch_all(&inner.readers).await.map_err(classify("reading the log"))?;
-    let head = head_of(rows.first())?;
-    let rows: &[SqliteRow] = if has_events(rows.first())? { &rows } else { &[] };
-    let events = envelopes(rows, 1)?;
+    let mut limit = limit;
+    let row = loop {
+        let row = statement(inner, query, span, limit).build().fetch_one(&inner.readers).await;
+        if !is_too_big(&row, &mut limit) {
+            break row.map_err(classify("reading the log"))?;
+        }
+    };
+    let head = head_of(&row)?;
+    let events = unpack(&row, 1).map_err(classify("decoding events"))?;
     let more = events.len() >= limit;
     let last = events.last().map(|event| event.position);
     let through = match span {
@@ -69,13 +80,22 @@ pub(super) async fn log(
     Ok(LogPage { events, through, more })
 }
 
+/// A value of SQLite has at most a gigabyte, and so has a page: large events make it a shorter one.
+fn is_too_big(row: &Result<SqliteRow, sqlx::Error>, limit: &mut usize) -> bool {
+    let too_big = *limit > 1 && row.as_ref().is_err_and(error::is_too_big);
+    if too_big {
+        *limit = (*limit / 8).max(1);
+    }
+    too_big
+}
+
 pub(super) async fn head(inner: &Inner) -> Result<Position> {
     let sql = format!("select coalesce(max(position), 0) from {}events", inner.prefix);
     let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(&inner.readers).await;
-    head_of(Some(&row.map_err(classify("reading the head"))?))
+    head_of(&row.map_err(classify("reading the head"))?)
 }
 
-/// One statement, one snapshot: the head and the page. There is a row also if the page is empty.
+/// One statement, one snapshot: the head and the page.
 fn statement(
     inner: &Inner,
     query: &Query,
@@ -85,9 +105,8 @@ fn statement(
     let prefix = &inner.prefix;
     let order = direction(span);
     let mut sql = QueryBuilder::new(format!(
-        "select h.head, {COLUMNS} from \
-         (select coalesce(max(position), 0) as head from {prefix}events) h \
-         left join (select e.* from "
+        "select (select coalesce(max(position), 0) from {prefix}events), {PACKED} \
+         from (select e.* from "
     ));
     if query.items.is_empty() {
         sql.push(format!("{prefix}events e where true"));
@@ -105,7 +124,7 @@ fn statement(
         sql.push(format!(")) f join {prefix}events e on e.position = f.position where true"));
     }
     sql.push(format!(" order by e.position {order} limit ")).push_bind(signed(limit as u64));
-    sql.push(format!(") e on true order by e.position {order}"));
+    sql.push(") e");
     sql
 }
 
@@ -172,20 +191,7 @@ fn push_span(sql: &mut QueryBuilder<Sqlite>, column: &str, span: Span<Position>)
     sql.push(format!(" and {column} {comparison} ")).push_bind(signed(bound.get()));
 }
 
-fn head_of(row: Option<&SqliteRow>) -> Result<Position> {
-    let read = |row: &SqliteRow| Ok(Position::new(unsigned(row.try_get(0)?)?));
-    row.ok_or(sqlx::Error::RowNotFound).and_then(read).map_err(classify("reading the log"))
-}
-
-fn has_events(row: Option<&SqliteRow>) -> Result<bool> {
-    let position = row.map_or(Ok(None), |row| row.try_get::<Option<i64>, _>(1));
-    position.map(|position| position.is_some()).map_err(classify("reading the log"))
-}
-
-fn envelopes(rows: &[SqliteRow], first: usize) -> Result<Vec<Envelope>> {
-    let mut decoder = Rows::default();
-    rows.iter()
-        .map(|row| decoder.envelope(row, first))
-        .collect::<Result<_, sqlx::Error>>()
-        .map_err(classify("decoding events"))
+fn head_of(row: &SqliteRow) -> Result<Position> {
+    let head = row.try_get(0).and_then(unsigned).map(Position::new);
+    head.map_err(classify("reading the log"))
 }

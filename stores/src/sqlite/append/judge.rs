@@ -1,112 +1,41 @@
-//! A batch in one transaction, many outcomes.
+//! A batch that is judged append by append, each of which sees what those before it have appended.
 
-use std::{any::Any, sync::Arc};
+use std::any::Any;
 
-use async_trait::async_trait;
 use highwater_core::{
-    Error, EventId, Position, Result, StreamId, Version,
+    EventId, Position, Result, StreamId, Version,
     error::{Actual, Conflict, Corrupt, Invalid, Source},
-    port::{
-        Append, Appended, Clock, Condition, NewEvent, QueryItem, Span, StreamAppend, StreamHead,
-    },
+    port::{Append, Appended, Condition, NewEvent, QueryItem, Span, StreamAppend, StreamHead},
 };
 use jiff::Timestamp;
-use sqlx::{AssertSqlSafe, Connection, QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::{
-    WriteConnection,
-    attachment::SqliteWork,
-    error::classify,
-    follow::Following,
-    idempotency,
-    options::Prefix,
-    read::push_item,
-    row::{signed, timestamp, unsigned},
+    super::{
+        attachment::SqliteWork,
+        error::classify,
+        idempotency,
+        options::Prefix,
+        read::push_item,
+        row::{signed, timestamp, unsigned},
+    },
+    DOING,
 };
-use crate::group_commit::{Entry, Verdict, Writer};
-
-const DOING: &str = "appending";
-
-pub(super) struct SqliteWriter {
-    pub(super) connection: WriteConnection,
-    pub(super) prefix: Prefix,
-    pub(super) following: Arc<Following>,
-    pub(super) clock: Arc<dyn Clock>,
-}
-
-#[async_trait]
-impl Writer for SqliteWriter {
-    async fn commit(&mut self, batch: &[Entry]) -> Vec<Verdict> {
-        match self.run(batch).await {
-            Ok(outcomes) => outcomes.into_iter().map(Verdict::Final).collect(),
-            Err(Failure::RolledBack(error)) => {
-                batch.iter().map(|_| Verdict::Final(Err(error.clone()))).collect()
-            }
-            Err(Failure::Unknown(source)) => batch
-                .iter()
-                .map(|entry| (entry.append.command, source.clone()))
-                .map(|(command, source)| Error::UnknownOutcome { command, source })
-                .map(|error| Verdict::Final(Err(error)))
-                .collect(),
-        }
-    }
-}
-
-enum Failure {
-    /// Nothing was stored.
-    RolledBack(Error),
-    /// The commit itself failed.
-    Unknown(Source),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::RolledBack(error)
-    }
-}
-
-impl SqliteWriter {
-    /// Appends in turn within one transaction; each sees what those before it have appended, so a
-    /// batch needs no other order than its own.
-    async fn run(&mut self, batch: &[Entry]) -> Result<Vec<Result<Appended>>, Failure> {
-        let mut connection = self.connection.lock().await;
-        let transaction = connection.begin_with("BEGIN IMMEDIATE").await;
-        let mut transaction = transaction.map_err(classify(DOING))?;
-        let mut log = Log::read(&mut transaction, &self.prefix, self.clock.now()).await?;
-        let mut outcomes = Vec::with_capacity(batch.len());
-        for entry in batch {
-            let outcome = log.append(&mut transaction, &entry.append).await;
-            match outcome {
-                Ok(_) => outcomes.push(outcome),
-                // A verdict on this append alone, before it wrote anything.
-                Err(Error::Conflict(_) | Error::Invalid(_)) if !log.is_writing => {
-                    outcomes.push(outcome);
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        if log.changed {
-            transaction.commit().await.map_err(|error| Failure::Unknown(Source::new(error)))?;
-            self.following.committed(log.head);
-        }
-        Ok(outcomes)
-    }
-}
 
 /// The end of the log within the transaction.
-struct Log<'a> {
+pub(super) struct Log<'a> {
     prefix: &'a Prefix,
-    head: Position,
+    pub(super) head: Position,
     clock: Timestamp,
     /// Something is to be committed.
-    changed: bool,
+    pub(super) changed: bool,
     /// An append is half written.
-    is_writing: bool,
+    pub(super) is_writing: bool,
 }
 
 impl<'a> Log<'a> {
-    async fn read(
+    pub(super) async fn read(
         connection: &mut SqliteConnection,
         prefix: &'a Prefix,
         now: Timestamp,
@@ -120,7 +49,7 @@ impl<'a> Log<'a> {
         Ok(Self { prefix, head, clock: clock.max(now), changed: false, is_writing: false })
     }
 
-    async fn append(
+    pub(super) async fn append(
         &mut self,
         connection: &mut SqliteConnection,
         append: &Append,

@@ -1,0 +1,158 @@
+//! A batch as the procedure that judges it takes it.
+
+use highwater_core::{
+    Category, StreamId, Tag, Version,
+    port::{Condition, Expected, QueryItem},
+};
+use sqlx::{AssertSqlSafe, PgConnection, postgres::PgRow};
+use uuid::Uuid;
+
+use super::super::row::signed;
+use crate::group_commit::Entry;
+
+/// A batch as the arrays that the procedure takes.
+#[derive(Default)]
+pub(super) struct Columns<'a> {
+    a_id: Vec<Uuid>,
+    a_fingerprint: Vec<i64>,
+    a_group: Vec<i32>,
+    a_count: Vec<i32>,
+    p_append: Vec<i32>,
+    p_stream: Vec<&'a str>,
+    p_kind: Vec<i16>,
+    p_version: Vec<i64>,
+    p_event: Vec<Uuid>,
+    e_append: Vec<i32>,
+    e_part: Vec<i32>,
+    e_id: Vec<Uuid>,
+    e_type: Vec<&'a str>,
+    e_schema: Vec<i32>,
+    e_tags: Vec<Option<String>>,
+    e_payload: Vec<&'a [u8]>,
+    e_metadata: Vec<Option<&'a [u8]>>,
+    c_append: Vec<i32>,
+    c_after: Vec<i64>,
+    c_categories: Vec<Option<String>>,
+    c_types: Vec<Option<String>>,
+    c_tags: Vec<Option<String>>,
+}
+
+impl<'a> Columns<'a> {
+    pub(super) fn of(batch: &'a [Entry]) -> Self {
+        let mut columns = Self::default();
+        for entry in batch {
+            columns.push(entry);
+        }
+        columns
+    }
+
+    fn push(&mut self, entry: &'a Entry) {
+        let append = &entry.append;
+        self.a_id.push(*append.command.as_uuid());
+        self.a_fingerprint.push(append.fingerprint.bits().cast_signed());
+        self.a_group.push(entry.group as i32);
+        self.a_count.push(append.events().count() as i32);
+        let number = self.a_id.len() as i32;
+        for (part, linked) in append.streams.iter().zip(&entry.linked) {
+            self.push_expected(number, &part.stream, part.expected, *linked);
+            let part_number = self.p_append.len() as i32;
+            for event in &part.events {
+                self.e_append.push(number);
+                self.e_part.push(part_number);
+                self.e_id.push(*event.id.as_uuid());
+                self.e_type.push(event.event_type.name);
+                self.e_schema.push(event.event_type.version.get().cast_signed());
+                self.e_tags.push(array(event.tags.as_slice().iter().map(Tag::as_str)));
+                self.e_payload.push(&event.payload);
+                self.e_metadata.push(append.metadata.as_deref());
+            }
+        }
+        if let Some(condition) = &append.condition {
+            self.push_condition(number, condition);
+        }
+    }
+
+    fn push_expected(
+        &mut self,
+        append: i32,
+        stream: &'a StreamId,
+        expected: Expected,
+        linked: bool,
+    ) {
+        let (kind, version, event) = match expected {
+            Expected::Any => (0, Version::NONE, None),
+            Expected::NoStream => (1, Version::NONE, None),
+            Expected::StreamExists => (2, Version::NONE, None),
+            Expected::Version(version) => (3, version, None),
+            Expected::Head(version, event) => (4, version, Some(event)),
+        };
+        self.p_append.push(append);
+        self.p_stream.push(stream.as_str());
+        self.p_kind.push(if linked { 5 } else { kind });
+        self.p_version.push(signed(version.get()));
+        self.p_event.push(event.map_or(Uuid::nil(), |event| *event.as_uuid()));
+    }
+
+    fn push_condition(&mut self, append: i32, condition: &Condition) {
+        let all = [QueryItem::default()];
+        let items = &condition.query.items;
+        for item in if items.is_empty() { &all[..] } else { items } {
+            self.c_append.push(append);
+            self.c_after.push(signed(condition.after.get()));
+            self.c_categories.push(array(item.categories.iter().map(Category::as_str)));
+            self.c_types.push(array(item.types.iter().map(String::as_str)));
+            self.c_tags.push(array(item.tags.as_slice().iter().map(Tag::as_str)));
+        }
+    }
+}
+
+/// An array literal, because an array of arrays must be rectangular; null if there are none.
+pub(super) fn array<'a>(items: impl Iterator<Item = &'a str>) -> Option<String> {
+    let mut literal = String::new();
+    for item in items {
+        literal.push(if literal.is_empty() { '{' } else { ',' });
+        literal.push('"');
+        for c in item.chars() {
+            if matches!(c, '"' | '\\') {
+                literal.push('\\');
+            }
+            literal.push(c);
+        }
+        literal.push('"');
+    }
+    if literal.is_empty() { None } else { Some(literal + "}") }
+}
+
+pub(super) async fn call(
+    connection: &mut PgConnection,
+    call: &str,
+    columns: &Columns<'_>,
+    durable: bool,
+) -> Result<PgRow, sqlx::Error> {
+    sqlx::query(AssertSqlSafe(call))
+        .bind(&columns.a_id)
+        .bind(&columns.a_fingerprint)
+        .bind(&columns.a_group)
+        .bind(&columns.a_count)
+        .bind(&columns.p_append)
+        .bind(&columns.p_stream)
+        .bind(&columns.p_kind)
+        .bind(&columns.p_version)
+        .bind(&columns.p_event)
+        .bind(&columns.e_append)
+        .bind(&columns.e_part)
+        .bind(&columns.e_id)
+        .bind(&columns.e_type)
+        .bind(&columns.e_schema)
+        .bind(&columns.e_tags)
+        .bind(&columns.e_payload)
+        .bind(&columns.e_metadata)
+        .bind(&columns.c_append)
+        .bind(&columns.c_after)
+        .bind(&columns.c_categories)
+        .bind(&columns.c_types)
+        .bind(&columns.c_tags)
+        .bind(durable)
+        .fetch_one(connection)
+        .await
+}
