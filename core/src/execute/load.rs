@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 
+use futures_util::future::join;
 use jiff::Timestamp;
 
 use super::policy::UnknownEvents;
@@ -9,12 +10,12 @@ use crate::{
     Error, Result,
     domain::{Aggregate, Decider},
     error::Corrupt,
-    port::{Envelope, EventStore, Snapshot, SnapshotStore, Span},
+    port::{Envelope, EventStore, Snapshot, SnapshotStore, Span, StreamPage},
     value::{EventId, Position, StreamId, Version},
 };
 
-/// How many events are read at a time.
-const PAGE: usize = 4096;
+/// How many events are read at a time: few enough that reading and folding overlap.
+const PAGE: usize = 2048;
 
 /// Which state of an aggregate is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,31 +121,41 @@ async fn fold<A: Aggregate>(
     as_of: AsOf,
     unknown: UnknownEvents,
 ) -> Result<Option<Loaded<A>>> {
-    let mut verify = loaded.head;
-    let mut span = Span::After(Version::new(loaded.version.get().saturating_sub(1)));
-    loop {
-        let page = log.read_stream(stream, span, PAGE).await?;
-        let mut events = page.events.as_slice();
-        if let Some(head) = verify.take() {
-            match events.split_first() {
-                Some((first, rest)) if first.id == head => {
-                    loaded.position = first.position;
-                    events = rest;
-                }
-                _ => return Ok(None),
-            }
+    let start = Span::After(Version::new(loaded.version.get().saturating_sub(1)));
+    let mut page = log.read_stream(stream, start, PAGE).await?;
+    if let Some(head) = loaded.head {
+        match page.events.first() {
+            Some(first) if first.id == head => loaded.position = first.position,
+            _ => return Ok(None),
         }
-        for event in events {
-            if !as_of.includes(event) {
-                return Ok(Some(loaded));
-            }
-            fold_one(&mut loaded, event, unknown)?;
-        }
-        match page.next {
-            Some(next) => span = next,
-            None => return Ok(Some(loaded)),
-        }
+        page.events.remove(0);
     }
+    loop {
+        let folded = async { fold_page(&mut loaded, &page, as_of, unknown) };
+        let Some(next) = page.next else { return folded.await.map(|_| Some(loaded)) };
+        // The store works on the next page while this one is folded.
+        let (next, goes_on) = join(log.read_stream(stream, next, PAGE), folded).await;
+        if !goes_on? {
+            return Ok(Some(loaded));
+        }
+        page = next?;
+    }
+}
+
+/// Whether the state asked for may lie beyond the page.
+fn fold_page<A: Aggregate>(
+    loaded: &mut Loaded<A>,
+    page: &StreamPage,
+    as_of: AsOf,
+    unknown: UnknownEvents,
+) -> Result<bool> {
+    for event in &page.events {
+        if !as_of.includes(event) {
+            return Ok(false);
+        }
+        fold_one(loaded, event, unknown)?;
+    }
+    Ok(true)
 }
 
 fn fold_one<A: Aggregate>(
