@@ -7,6 +7,7 @@
 //! | `postgres` | the store on PostgreSQL (feature `postgres`) |
 //! | `group_commit` | how concurrent appends share a transaction |
 //! | `open` | `Highwater::open(url)` |
+//! | `work` | how an application's own work in an append's transaction fails |
 //! | `unbroken` | work that goes on although its caller goes away |
 //! | [`system`] | the clock and the ids of the machine |
 //! | `testing` | the conformance suite and the fault-injecting decorator (feature `testing`) |
@@ -24,6 +25,8 @@ pub mod system;
 pub mod testing;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod unbroken;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod work;
 
 pub use memory::MemoryStore;
 pub use open::{Open, on};
@@ -32,3 +35,9 @@ pub use postgres::{PostgresOptions, PostgresStore, PostgresWork};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteOptions, SqliteStore, SqliteWork};
 pub use system::{SystemClock, SystemIds};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use work::WorkError;
+
+/// What the SQL adapters are built on, for an application's own work in the transaction of an append.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use sqlx;

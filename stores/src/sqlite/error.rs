@@ -5,6 +5,8 @@ use highwater_core::{
     error::{Corrupt, Invalid, Source, Unavailable},
 };
 
+use crate::work::WorkError;
+
 /// An error of a read, or of a write that was rolled back.
 pub(super) fn classify(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Error {
     move |error| match &error {
@@ -37,6 +39,13 @@ pub(super) fn door(error: sqlx::Error) -> Error {
     }
 }
 
+/// An error of an application's own work.
+pub(super) fn work(error: WorkError) -> Error {
+    let refused =
+        |error: &sqlx::Error| matches!(primary(error), Some(TOO_BIG | CONSTRAINT | MISMATCH));
+    error.settle(refused, classify("doing the application's own work"))
+}
+
 fn foreign(error: sqlx::Error) -> Error {
     let message = "the file is there, but it is no SQLite database";
     Invalid::new(Code::FOREIGN_DATABASE, message).caused_by(Source::new(error)).into()
@@ -49,6 +58,9 @@ const LOCKED: i32 = 6;
 const READ_ONLY: i32 = 8;
 const CORRUPT: i32 = 11;
 const CANNOT_OPEN: i32 = 14;
+const TOO_BIG: i32 = 18;
+const CONSTRAINT: i32 = 19;
+const MISMATCH: i32 = 20;
 const NOT_A_DATABASE: i32 = 26;
 
 /// The primary result code: the low byte of the extended one.
