@@ -200,7 +200,9 @@ async fn a_state_can_be_seen_as_of_a_version_a_position_and_a_time() {
         let bank = bank.open().await;
         let alice = bank.aggregate::<Account>("alice");
         for cents in 1..=15 {
-            alice.execute(Deposit { cents }).await.unwrap();
+            let receipt = alice.execute(Deposit { cents }).await.unwrap();
+            let then = alice.load(AsOf::Position(receipt.position())).await.unwrap();
+            assert_eq!(then.balance, (1..=cents).sum::<i64>());
         }
         let stream = StreamId::new("account", "alice").unwrap();
         let page = bank.log().read_stream(&stream, Span::After(Version::NONE), 100).await.unwrap();
