@@ -41,9 +41,15 @@ pub mod prelude {
     pub use crate::{Open as _, Views as _};
 }
 
-/// The guide's pages are compiled and run with the doc tests.
+/// The pages of the book are compiled and run with the doc tests.
 #[cfg(doctest)]
-mod guide {
+mod book {
+    #[doc = include_str!("../docs/introduction.md")]
+    mod introduction {}
+    #[doc = include_str!("../docs/guide/examples.md")]
+    mod examples {}
     #[doc = include_str!("../docs/guide/macros.md")]
     mod macros {}
+    #[doc = include_str!("../docs/guide/write-side.md")]
+    mod write_side {}
 }
