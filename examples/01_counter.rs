@@ -1,4 +1,5 @@
-//! One aggregate, one command.
+//! One aggregate, one command. The aggregate decides which events follow from the command, and its
+//! state is what the events have made of it; nothing else is stored.
 //!
 //! `cargo run --example 01_counter`
 
@@ -43,6 +44,7 @@ async fn main() -> highwater::Result<()> {
     }
     let counter = counter.load(AsOf::Now).await?;
     println!("the counter is at {} after {} events", counter.value, counter.version);
+    assert_eq!(counter.value, 6);
     println!("next: cargo run --example 02_bank");
     Ok(())
 }

@@ -17,7 +17,7 @@ pub use highwater_core::{
     Aggregate, Boundary, Category, Check, Code, Command, CommandId, Context, CorrelationId, Decide,
     Decider, Decision, Envelope, Error, Event, EventId, Highwater, Invariant, Metadata, Move,
     PartitionId, Position, Query, QueryItem, Receipt, Rejection, Request, Result, SchemaVersion,
-    Span, StreamId, Tag, Tags, Targeted, Token, TraceContext, Upcast, Version, error,
+    Span, StreamId, Tag, Tags, Targeted, Timestamp, Token, TraceContext, Upcast, Version, error,
     execute::{AsOf, ConflictPolicy, Loaded, Resolver, Retry, UnknownEvents},
     port,
     read::{Follower, Freshness, Reading, View, Violation},
@@ -30,19 +30,26 @@ pub use highwater_stores::Open;
 #[doc(hidden)]
 pub use highwater_core::__private;
 
-/// What a program needs to open, command and read. Traits that only lend their methods have no name
-/// here, so that a domain may have an `Open` of its own.
+/// What a domain module names, and what a program needs to open, command and read. Traits that only
+/// lend their methods have no name here, so that a domain may have an `Open` of its own.
 pub mod prelude {
     pub use crate::{
-        Aggregate, AsOf, Check, Command, CommandId, Context, Decide, Decider, Decision, Envelope,
-        Event, Highwater, Receipt, Rejection, Request, View, ViewWorker,
+        Aggregate, AsOf, Boundary, Check, Command, CommandId, Context, Decide, Decider, Decision,
+        Envelope, Event, Highwater, Query, Receipt, Rejection, Request, StreamId, Tag, Timestamp,
+        Upcast, View, ViewWorker,
     };
     pub use crate::{Open as _, Views as _};
 }
 
-/// The guide's pages are compiled and run with the doc tests.
+/// The pages of the book are compiled and run with the doc tests.
 #[cfg(doctest)]
-mod guide {
+mod book {
+    #[doc = include_str!("../docs/introduction.md")]
+    mod introduction {}
+    #[doc = include_str!("../docs/guide/examples.md")]
+    mod examples {}
     #[doc = include_str!("../docs/guide/macros.md")]
     mod macros {}
+    #[doc = include_str!("../docs/guide/write-side.md")]
+    mod write_side {}
 }

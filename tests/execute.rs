@@ -142,6 +142,32 @@ async fn w1_a_resolver_may_declare_concurrent_events_compatible() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn w1_a_resolver_is_asked_where_another_process_was_faster_and_conflicts_are_rejected() {
+    for bank in banks() {
+        let (here, there) = (bank.open_rejecting_conflicts().await, bank.open().await);
+        let only_deposits = |_: &[AccountEvent], concurrent: &[AccountEvent]| {
+            concurrent.iter().all(|event| matches!(event, AccountEvent::Deposited { .. }))
+        };
+        let ours = here.aggregate::<Account>("alice");
+        let resolving = here.aggregate::<Account>("alice").resolving(only_deposits);
+        let theirs = there.aggregate::<Account>("alice");
+        ours.execute(Deposit { cents: 5 }).await.unwrap();
+
+        theirs.execute(Deposit { cents: 5 }).await.unwrap();
+        let error = ours.execute(Withdraw { cents: 1 }).await.unwrap_err();
+        assert_eq!(error.conflict().unwrap().actual_version(), Some(Version::new(2)));
+
+        ours.execute(Withdraw { cents: 1 }).await.unwrap();
+        theirs.execute(Deposit { cents: 5 }).await.unwrap();
+        resolving.execute(Withdraw { cents: 1 }).await.unwrap();
+        theirs.execute(Withdraw { cents: 1 }).await.unwrap();
+        assert!(resolving.execute(Withdraw { cents: 1 }).await.unwrap_err().is_conflict());
+        let alice = ours.load(AsOf::Now).await.unwrap();
+        assert_eq!((alice.balance, alice.version), (12, Version::new(6)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn w2_an_atomic_command_over_several_aggregates_happens_whole_or_not_at_all() {
     for bank in banks() {
         let bank = bank.open().await;
@@ -200,7 +226,9 @@ async fn a_state_can_be_seen_as_of_a_version_a_position_and_a_time() {
         let bank = bank.open().await;
         let alice = bank.aggregate::<Account>("alice");
         for cents in 1..=15 {
-            alice.execute(Deposit { cents }).await.unwrap();
+            let receipt = alice.execute(Deposit { cents }).await.unwrap();
+            let then = alice.load(AsOf::Position(receipt.position())).await.unwrap();
+            assert_eq!(then.balance, (1..=cents).sum::<i64>());
         }
         let stream = StreamId::new("account", "alice").unwrap();
         let page = bank.log().read_stream(&stream, Span::After(Version::NONE), 100).await.unwrap();

@@ -28,7 +28,7 @@ pub use execute::{Highwater, Receipt};
 pub use port::{Envelope, Query, QueryItem, Span};
 pub use value::{
     Category, CommandId, CorrelationId, EventId, PartitionId, Position, SchemaVersion, StreamId,
-    Tag, Tags, Token, Version,
+    Tag, Tags, Timestamp, Token, Version,
 };
 
 #[doc(hidden)]

@@ -7,6 +7,7 @@
 //! | `postgres` | the store on PostgreSQL (feature `postgres`) |
 //! | `group_commit` | how concurrent appends share a transaction |
 //! | `open` | `Highwater::open(url)` |
+//! | `work` | how an application's own work in an append's transaction fails |
 //! | `unbroken` | work that goes on although its caller goes away |
 //! | `whole` | batches that are accepted as a whole or not at all |
 //! | [`system`] | the clock and the ids of the machine |
@@ -27,6 +28,8 @@ pub mod testing;
 mod unbroken;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod whole;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod work;
 
 pub use memory::MemoryStore;
 pub use open::{Open, on};
@@ -35,3 +38,9 @@ pub use postgres::{PostgresOptions, PostgresStore, PostgresWork};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteOptions, SqliteStore, SqliteWork};
 pub use system::{SystemClock, SystemIds};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use work::WorkError;
+
+/// What the SQL adapters are built on, for an application's own work in the transaction of an append.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use sqlx;

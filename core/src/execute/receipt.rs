@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     port::Appended,
-    value::{CommandId, Position, StreamId, Token, Version},
+    value::{CommandId, PartitionId, Position, StreamId, Token, Version},
 };
 
 /// Proof that a command has been stored. It survives serialisation: hand it on, and later reads can
@@ -37,6 +37,12 @@ impl Receipt {
     #[must_use]
     pub const fn token(&self) -> &Token {
         &self.token
+    }
+
+    /// Up to where the log must be read to see this command's effect.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.token.position(PartitionId::LOG)
     }
 
     /// The streams that got events, with their versions after them.

@@ -6,6 +6,9 @@ mod stream;
 mod tag;
 mod token;
 
+/// A moment, as the clock and the events tell it.
+pub use jiff::Timestamp;
+
 pub use id::{CommandId, CorrelationId, EventId};
 pub use number::{Position, SchemaVersion, Version};
 pub use stream::{Category, STREAM_ID_LIMIT, StreamId};

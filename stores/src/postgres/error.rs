@@ -5,6 +5,8 @@ use highwater_core::{
     error::{Corrupt, Invalid, Source, Unavailable},
 };
 
+use crate::work::WorkError;
+
 /// An error of a read, or of a write that is one statement and can simply be made again.
 pub(super) fn classify(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Error {
     move |error| match &error {
@@ -47,6 +49,12 @@ pub(super) fn append(command: CommandId, error: &Source, state: Option<&str>) ->
         }
         _ => Error::UnknownOutcome { command, source: error.clone() },
     }
+}
+
+/// An error of an application's own work.
+pub(super) fn work(error: WorkError) -> Error {
+    let refused = |error: &sqlx::Error| state(error).is_some_and(|state| is_refused(&state));
+    error.settle(refused, classify("doing the application's own work"))
 }
 
 /// Whether the statement failed before anything could be committed.

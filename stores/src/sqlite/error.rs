@@ -5,6 +5,8 @@ use highwater_core::{
     error::{Corrupt, Invalid, Source, Unavailable},
 };
 
+use crate::work::WorkError;
+
 /// An error of a read, or of a write that was rolled back.
 pub(super) fn classify(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Error {
     move |error| match &error {
@@ -35,6 +37,13 @@ pub(super) fn door(error: sqlx::Error) -> Error {
         }
         _ => classify("opening the database")(error),
     }
+}
+
+/// An error of an application's own work.
+pub(super) fn work(error: WorkError) -> Error {
+    let refused =
+        |error: &sqlx::Error| matches!(primary(error), Some(TOO_BIG | CONSTRAINT | MISMATCH));
+    error.settle(refused, classify("doing the application's own work"))
 }
 
 fn foreign(error: sqlx::Error) -> Error {
@@ -80,6 +89,7 @@ const CORRUPT: i32 = 11;
 const CANNOT_OPEN: i32 = 14;
 const TOO_BIG: i32 = 18;
 const CONSTRAINT: i32 = 19;
+const MISMATCH: i32 = 20;
 const NOT_A_DATABASE: i32 = 26;
 
 /// The primary result code: the low byte of the extended one.

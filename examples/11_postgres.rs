@@ -1,0 +1,74 @@
+//! From SQLite to PostgreSQL is a URL: the domain, the commands and the reads are those of `02_bank`,
+//! line by line the same files. Here two handles stand for two processes at one server.
+//!
+//! `cargo run --example 11_postgres -- postgres://USER:PASSWORD@HOST/DATABASE`
+
+mod bank;
+
+use std::env;
+
+use bank::{Account, Balance, Deposit, Open, Withdraw};
+use highwater::prelude::*;
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+#[tokio::main]
+async fn main() -> Outcome {
+    let server = env::args().nth(1).or_else(|| env::var("HIGHWATER_EXAMPLE_POSTGRES").ok());
+    match server {
+        Some(url) => at_the_bank(&url).await?,
+        None => without_a_server()?,
+    }
+    println!("next: write a domain of your own; docs/guide/examples.md says where to look");
+    Ok(())
+}
+
+async fn at_the_bank(url: &str) -> Outcome {
+    let (teller, office) = (Highwater::open(url).await?, Highwater::open(url).await?);
+    let worker = ViewWorker::<Balance>::start(&office, Default::default()).await?;
+
+    for (name, cents) in [("alice", 50_00), ("bob", 20_00)] {
+        let account = teller.aggregate::<Account>(name);
+        account.execute(Open { owner: name.to_owned() }).await?;
+        account.execute(Deposit { cents }).await?;
+    }
+    let transfer = teller
+        .atomically()
+        .on::<Account, _>("alice", Withdraw { cents: 30_00 })
+        .on::<Account, _>("bob", Deposit { cents: 30_00 })
+        .execute()
+        .await?;
+
+    // The teller's receipt is enough for the office to wait for what the teller did.
+    for name in ["alice", "bob"] {
+        let balance = office.view::<Balance>().get(name).after(&transfer).await?;
+        println!("{}: {} cents as of {}", balance.owner, balance.cents, balance.freshness());
+        let then = AsOf::Position(balance.freshness().position);
+        assert_eq!(balance.cents, office.aggregate::<Account>(name).load(then).await?.balance);
+    }
+    worker.stop().await?;
+    println!("the log is in the schema \"highwater\": run it again and watch it grow");
+    Ok(())
+}
+
+/// Not a failure, unless somebody says that it is one.
+fn without_a_server() -> Outcome {
+    println!(
+        "\
+======================================================================
+SKIPPED: no PostgreSQL server (15 or newer) is named. Name one:
+
+  cargo run --example 11_postgres -- postgres://USER:PASSWORD@HOST/DATABASE
+
+or, in a checkout of Highwater, bring up a private one:
+
+  scripts/run-examples 11_postgres
+======================================================================"
+    );
+    match env::var("HIGHWATER_REQUIRE_SERVICES") {
+        Ok(required) if required == "1" => {
+            Err("HIGHWATER_REQUIRE_SERVICES=1 allows no skip".into())
+        }
+        _ => Ok(()),
+    }
+}

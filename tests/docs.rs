@@ -1,0 +1,68 @@
+//! What is written about the code is compiled, and what is there is written about.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(root().join(path)).unwrap()
+}
+
+/// Every file with this ending in a folder and the folders in it.
+fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(root().join(folder)).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let path = format!("{folder}/{name}");
+        if root().join(&path).is_dir() {
+            files.extend(self::files(&path, ending));
+        } else if name.ends_with(ending) {
+            files.push(path.into());
+        }
+    }
+    files.sort();
+    files
+}
+
+/// The graded examples, in their order.
+fn examples() -> Vec<(String, String)> {
+    let numbered = |name: &str| name.starts_with(|c: char| c.is_ascii_digit());
+    let examples = files("examples", ".rs").into_iter().filter_map(|path| {
+        let name = path.file_stem()?.to_str()?.to_owned();
+        numbered(&name).then(|| (name, read(path)))
+    });
+    examples.collect()
+}
+
+#[test]
+fn every_page_with_rust_in_it_is_compiled() {
+    let compiled = read("src/lib.rs");
+    let mut pages = files("docs", ".md");
+    pages.push("README.md".into());
+    let with_rust = pages.iter().filter(|page| read(page).contains("```rust"));
+    let with_rust: Vec<_> = with_rust.map(|page| page.to_str().unwrap()).collect();
+    assert!(with_rust.contains(&"README.md") && with_rust.contains(&"docs/guide/macros.md"));
+    for page in with_rust {
+        assert!(compiled.contains(&format!("include_str!(\"../{page}\")")), "{page}");
+    }
+}
+
+#[test]
+fn every_example_says_how_to_run_it_and_which_is_next() {
+    let (examples, guide) = (examples(), read("docs/guide/examples.md"));
+    assert!(examples.len() >= 11);
+    for (index, (name, source)) in examples.iter().enumerate() {
+        let doc: String = source.lines().take_while(|line| line.starts_with("//!")).collect();
+        assert!(doc.contains(&format!("`cargo run --example {name}")), "{name}");
+        assert!(guide.contains(&format!("| `{name}` |")), "{name} is not in the guide");
+        let next = examples.get(index + 1).map_or("", |(next, _)| next);
+        let last = source.lines().rfind(|line| line.contains("println!(\"next: ")).unwrap();
+        assert!(last.contains(next), "{name} names another next example than {next}");
+    }
+}
