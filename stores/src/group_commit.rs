@@ -64,9 +64,8 @@ struct State {
 
 impl State {
     /// Whether nothing is left to do, and nothing will come.
-    fn is_over(&mut self) -> bool {
-        self.ended = self.closed && self.waiting.is_empty();
-        self.ended
+    fn is_over(&self) -> bool {
+        self.closed && self.waiting.is_empty()
     }
 }
 
@@ -137,12 +136,26 @@ fn abandoned(command: CommandId) -> Error {
     Error::UnknownOutcome { command, source }
 }
 
+/// However the writer ends, be it that its runtime does, nobody waits for it any more.
+struct Ending(Arc<Shared>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        (state.closed, state.ended) = (true, true);
+        // Their answers go with them; those who wait are told that the outcome is unknown.
+        state.waiting.clear();
+        drop(state);
+        self.0.ended.notify_waiters();
+    }
+}
+
 async fn write(shared: Arc<Shared>, mut writer: impl Writer) {
+    let _ending = Ending(Arc::clone(&shared));
     loop {
         let (batch, replies) = take(&mut shared.lock().waiting);
         if batch.is_empty() {
             if shared.lock().is_over() {
-                shared.ended.notify_waiters();
                 return;
             }
             shared.wake.notified().await;

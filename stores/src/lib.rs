@@ -5,6 +5,7 @@
 //! | [`memory`] | the store in memory |
 //! | `sqlite` | the store on SQLite, embedded (feature `sqlite`) |
 //! | `postgres` | the store on PostgreSQL (feature `postgres`) |
+//! | `alternatives` | a query as parts that one index each answers in order |
 //! | `group_commit` | how concurrent appends share a transaction |
 //! | `open` | `Highwater::open(url)` |
 //! | `work` | how an application's own work in an append's transaction fails |
@@ -13,6 +14,8 @@
 //! | [`system`] | the clock and the ids of the machine |
 //! | `testing` | the conformance suite and the fault-injecting decorator (feature `testing`) |
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod alternatives;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod group_commit;
 pub mod memory;

@@ -4,6 +4,8 @@
 //! flushed, and a page that has such events makes sure of the flush first. So a follower never sees
 //! an event that a crash could take back (W3, W7). It waits for nobody and guesses nothing.
 
+use std::cmp::Reverse;
+
 use highwater_core::{
     Position, Query, QueryItem, Result, Span, StreamId, Version,
     port::{LogPage, StreamPage},
@@ -13,8 +15,9 @@ use sqlx::{AssertSqlSafe, Postgres, QueryBuilder, Row, postgres::PgRow};
 use super::{
     Inner,
     error::classify,
-    row::{COLUMNS, Rows, signed, unsigned},
+    row::{COLUMNS, NO_EVENT, Rows, signed, unsigned},
 };
+use crate::alternatives::alternatives;
 
 pub(super) async fn stream(
     inner: &Inner,
@@ -59,10 +62,16 @@ pub(super) async fn log(
 ) -> Result<LogPage> {
     let mut sql = statement(inner, query, span, limit);
     let rows = sql.build().fetch_all(&inner.pool).await.map_err(classify("reading the log"))?;
-    let (head, flushed) = head_of(rows.first())?;
+    let (first, rows) =
+        rows.split_first().ok_or_else(|| classify("reading the log")(sqlx::Error::RowNotFound))?;
+    let (head, flushed) = head_of(first)?;
     ensure_durable(inner, head, flushed).await?;
-    let rows: &[PgRow] = if has_events(rows.first())? { &rows } else { &[] };
-    let events = envelopes(rows, 2)?;
+    let mut events = envelopes(rows, 2)?;
+    // They are, as a rule, but only an order over the whole statement would promise it.
+    match span {
+        Span::After(_) => events.sort_by_key(|event| event.position),
+        Span::Before(_) => events.sort_by_key(|event| Reverse(event.position)),
+    }
     let more = events.len() >= limit;
     let last = events.last().map(|event| event.position);
     let through = match span {
@@ -79,7 +88,7 @@ pub(super) async fn head(inner: &Inner) -> Result<Position> {
     let sql = format!("select {}", head_columns(inner));
     let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(&inner.pool).await;
     let row = row.map_err(classify("reading the head"))?;
-    let (head, flushed) = head_of(Some(&row))?;
+    let (head, flushed) = head_of(&row)?;
     ensure_durable(inner, head, flushed).await?;
     Ok(head)
 }
@@ -112,7 +121,7 @@ async fn ensure_durable(inner: &Inner, head: Position, flushed: bool) -> Result<
     Ok(())
 }
 
-/// One statement, one snapshot: the head and the page. There is a row also if the page is empty.
+/// One statement, one snapshot: the head in a row of its own, and the page.
 fn statement(
     inner: &Inner,
     query: &Query,
@@ -120,28 +129,51 @@ fn statement(
     limit: usize,
 ) -> QueryBuilder<Postgres> {
     let schema = inner.schema.as_str();
-    let order = if let Span::After(_) = span { "asc" } else { "desc" };
+    let order = direction(span);
     let head = head_columns(inner);
     let mut sql = QueryBuilder::new(format!(
-        "select h.head, h.flushed, {COLUMNS} from (select {head}) h left join (select e.* from ",
+        "select {head}, {NO_EVENT} union all (select null, null, {COLUMNS} from "
     ));
-    if query.items.is_empty() {
-        sql.push(format!("{schema}.events e where true"));
-        push_span(&mut sql, "e.position", span);
-    } else {
-        sql.push("(");
-        for (index, item) in query.items.iter().enumerate() {
-            sql.push(if index == 0 { "" } else { " union " });
-            push_item(&mut sql, schema, item, span, limit);
+    let place = match alternatives(query).as_slice() {
+        [item] => {
+            push_matching(&mut sql, schema, item, span);
+            place(item)
         }
-        sql.push(format!(") f join {schema}.events e on e.position = f.position where true"));
-    }
-    sql.push(format!(" order by e.position {order} limit ")).push_bind(signed(limit as u64));
-    sql.push(format!(") e on true order by e.position {order}"));
+        items => {
+            sql.push("(select position from (");
+            for (index, item) in items.iter().enumerate() {
+                sql.push(if index == 0 { "" } else { " union " });
+                push_item(&mut sql, schema, item, span, limit);
+            }
+            sql.push(format!(") u order by position {order} limit "))
+                .push_bind(signed(limit as u64));
+            sql.push(") f ").push(events_at(schema, "f.position"));
+            "f.position"
+        }
+    };
+    sql.push(format!(" order by {place} {order} limit ")).push_bind(signed(limit as u64));
+    sql.push(")");
     sql
 }
 
-/// The first positions that match one item, each by the index that suits it.
+/// Joins the events of positions. The fence keeps the planner from reading the whole table for it.
+fn events_at(schema: &str, position: &str) -> String {
+    format!(
+        "cross join lateral (select * from {schema}.events x where x.position = {position} \
+         offset 0) e"
+    )
+}
+
+/// By which column the events of an item come in log order from the index that is used for it.
+fn place(item: &QueryItem) -> &'static str {
+    if item.tags.is_empty() { "e.position" } else { "t.position" }
+}
+
+fn direction(span: Span<Position>) -> &'static str {
+    if let Span::After(_) = span { "asc" } else { "desc" }
+}
+
+/// The first positions that match one item.
 fn push_item(
     sql: &mut QueryBuilder<Postgres>,
     schema: &str,
@@ -149,33 +181,49 @@ fn push_item(
     span: Span<Position>,
     limit: usize,
 ) {
+    let order = direction(span);
+    sql.push("(select e.position from ");
+    push_matching(sql, schema, item, span);
+    sql.push(format!(" order by {} {order} limit ", place(item)))
+        .push_bind(signed(limit as u64))
+        .push(")");
+}
+
+/// The events that match one item, by the index that suits it.
+fn push_matching(
+    sql: &mut QueryBuilder<Postgres>,
+    schema: &str,
+    item: &QueryItem,
+    span: Span<Position>,
+) {
     let tags: Vec<String> = item.tags.as_slice().iter().map(ToString::to_string).collect();
-    sql.push(format!("(select e.position from {schema}.events e"));
     match tags.first() {
         Some(first) => {
-            sql.push(format!(
-                " join {schema}.event_tags t on t.position = e.position where t.tag = "
-            ));
-            sql.push_bind(first.clone());
+            sql.push(format!("{schema}.event_tags t ")).push(events_at(schema, "t.position"));
+            sql.push(" where t.tag = ").push_bind(first.clone());
             push_span(sql, "t.position", span);
             sql.push(" and e.tags @> ").push_bind(tags);
         }
         None => {
-            sql.push(" where true");
+            sql.push(format!("{schema}.events e where true"));
             push_span(sql, "e.position", span);
         }
     }
-    if !item.types.is_empty() {
-        sql.push(" and e.type = any(").push_bind(item.types.clone()).push(")");
-    }
-    if !item.categories.is_empty() {
-        let names: Vec<String> = item.categories.iter().map(ToString::to_string).collect();
-        sql.push(" and split_part(e.stream, '-', 1) = any(").push_bind(names).push(")");
-    }
-    let order = if let Span::After(_) = span { "asc" } else { "desc" };
-    sql.push(format!(" order by e.position {order} limit "))
-        .push_bind(signed(limit as u64))
-        .push(")");
+    push_one_of(sql, "e.type", item.types.clone());
+    let categories = item.categories.iter().map(ToString::to_string).collect();
+    push_one_of(sql, "split_part(e.stream, '-', 1)", categories);
+}
+
+/// One value is compared as such: only then does the index on it give log order.
+fn push_one_of(sql: &mut QueryBuilder<Postgres>, column: &str, mut values: Vec<String>) {
+    match (values.pop(), values.is_empty()) {
+        (Some(value), true) => sql.push(format!(" and {column} = ")).push_bind(value),
+        (Some(value), false) => {
+            values.push(value);
+            sql.push(format!(" and {column} = any(")).push_bind(values).push(")")
+        }
+        (None, _) => sql,
+    };
 }
 
 fn push_span(sql: &mut QueryBuilder<Postgres>, column: &str, span: Span<Position>) {
@@ -186,14 +234,9 @@ fn push_span(sql: &mut QueryBuilder<Postgres>, column: &str, span: Span<Position
     sql.push(format!(" and {column} {comparison} ")).push_bind(signed(bound.get()));
 }
 
-fn head_of(row: Option<&PgRow>) -> Result<(Position, bool)> {
+fn head_of(row: &PgRow) -> Result<(Position, bool)> {
     let read = |row: &PgRow| Ok((Position::new(unsigned(row.try_get(0)?)?), row.try_get(1)?));
-    row.ok_or(sqlx::Error::RowNotFound).and_then(read).map_err(classify("reading the log"))
-}
-
-fn has_events(row: Option<&PgRow>) -> Result<bool> {
-    let position = row.map_or(Ok(None), |row| row.try_get::<Option<i64>, _>(2));
-    position.map(|position| position.is_some()).map_err(classify("reading the log"))
+    read(row).map_err(classify("reading the log"))
 }
 
 fn envelopes(rows: &[PgRow], first: usize) -> Result<Vec<highwater_core::Envelope>> {

@@ -16,6 +16,10 @@ use uuid::Uuid;
 pub(super) const COLUMNS: &str = "e.position, e.stream, e.version, e.event_id, e.command_id, \
      e.type, e.schema_version, e.recorded_at, e.tags, e.payload, e.metadata";
 
+/// As many columns of these types without a value.
+pub(super) const NO_EVENT: &str = "null::bigint, null::text, null::bigint, null::uuid, \
+     null::uuid, null::text, null::integer, null::timestamptz, null::text[], null::bytea, null::bytea";
+
 /// Decodes rows one after another; neighbours often share stream and type, and then share memory.
 #[derive(Default)]
 pub(super) struct Rows {

@@ -13,6 +13,7 @@ use super::{
     options::Prefix,
     row::{PACKED, signed, unpack, unsigned},
 };
+use crate::alternatives::alternatives;
 
 pub(super) async fn stream(
     inner: &Inner,
@@ -108,20 +109,18 @@ fn statement(
         "select (select coalesce(max(position), 0) from {prefix}events), {PACKED} \
          from (select e.* from "
     ));
-    if query.items.is_empty() {
-        sql.push(format!("{prefix}events e where true"));
-        push_span(&mut sql, "e.position", span);
-    } else {
-        sql.push("(");
-        for (index, item) in query.items.iter().enumerate() {
-            sql.push(if index == 0 {
-                "select position from ("
-            } else {
-                ") union select position from ("
-            });
-            push_item(&mut sql, prefix, item, span, limit);
+    match alternatives(query).as_slice() {
+        [item] => push_matching(&mut sql, prefix, item, span),
+        items => {
+            sql.push("(");
+            for (index, item) in items.iter().enumerate() {
+                let before = if index == 0 { "" } else { " union " };
+                sql.push(before).push("select position from (");
+                push_item(&mut sql, prefix, item, span, limit);
+                sql.push(")");
+            }
+            sql.push(format!(") f join {prefix}events e on e.position = f.position where true"));
         }
-        sql.push(format!(")) f join {prefix}events e on e.position = f.position where true"));
     }
     sql.push(format!(" order by e.position {order} limit ")).push_bind(signed(limit as u64));
     sql.push(") e");
@@ -132,7 +131,7 @@ fn direction(span: Span<Position>) -> &'static str {
     if let Span::After(_) = span { "asc" } else { "desc" }
 }
 
-/// The first positions that match one item, each by the index that suits it.
+/// The first positions that match one item.
 pub(super) fn push_item(
     sql: &mut QueryBuilder<Sqlite>,
     prefix: &Prefix,
@@ -140,7 +139,20 @@ pub(super) fn push_item(
     span: Span<Position>,
     limit: usize,
 ) {
-    sql.push(format!("select e.position as position from {prefix}events e"));
+    sql.push("select e.position as position from ");
+    push_matching(sql, prefix, item, span);
+    sql.push(format!(" order by e.position {} limit ", direction(span)));
+    sql.push_bind(signed(limit as u64));
+}
+
+/// The events that match one item, by the index that suits it.
+fn push_matching(
+    sql: &mut QueryBuilder<Sqlite>,
+    prefix: &Prefix,
+    item: &QueryItem,
+    span: Span<Position>,
+) {
+    sql.push(format!("{prefix}events e"));
     match item.tags.as_slice().split_first() {
         Some((first, rest)) => {
             sql.push(format!(
@@ -164,8 +176,6 @@ pub(super) fn push_item(
     push_one_of(sql, "e.type", item.types.iter().map(String::as_str));
     let categories = item.categories.iter().map(highwater_core::Category::as_str);
     push_one_of(sql, "substr(e.stream, 1, instr(e.stream, '-') - 1)", categories);
-    sql.push(format!(" order by e.position {} limit ", direction(span)));
-    sql.push_bind(signed(limit as u64));
 }
 
 fn push_one_of<'a>(

@@ -4,9 +4,9 @@
 //! several times as long as reading them. So a page comes as one value: SQLite packs the events into
 //! a blob, and payloads are slices of it, which cost no copy.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use highwater_core::{
     CommandId, Envelope, EventId, Position, SchemaVersion, StreamId, Tag, Tags, Version,
 };
@@ -27,51 +27,84 @@ pub(super) const PACKED: &str = "cast(group_concat(\
 /// The envelopes of a packed page, in the order in which SQLite has seen them.
 pub(super) fn unpack(row: &SqliteRow, column: usize) -> Result<Vec<Envelope>, sqlx::Error> {
     let page: Option<Vec<u8>> = row.try_get(column)?;
-    let mut records = Records { rest: page.unwrap_or_default().into(), ..Records::default() };
-    let mut envelopes = Vec::with_capacity(records.rest.len() / 256 + 1);
-    while !records.rest.is_empty() {
-        envelopes.push(records.next().ok_or_else(|| undecodable("a page of events"))??);
+    let page = Bytes::from(page.unwrap_or_default());
+    let mut records = Records { page: &page, at: 0, stream: None, type_name: None };
+    let mut envelopes = Vec::with_capacity(page.len() / 256 + 1);
+    while records.at < page.len() {
+        let record = records.next().ok_or_else(|| undecodable("a page of events"))?;
+        envelopes.push(records.envelope(&record)?);
     }
     Ok(envelopes)
 }
 
-/// What is left of a page. Neighbours often share stream and type, and then share memory.
-#[derive(Default)]
-struct Records {
-    rest: Bytes,
+/// A page and how far it has been read. Neighbours often share stream and type, and then share
+/// memory.
+struct Records<'a> {
+    page: &'a Bytes,
+    at: usize,
     stream: Option<StreamId>,
     type_name: Option<Arc<str>>,
 }
 
-impl Records {
+/// An event whose parts have been found in the page.
+struct Record<'a> {
+    numbers: [i64; 4],
+    stream: &'a [u8],
+    type_name: &'a [u8],
+    tags: &'a [u8],
+    event_id: &'a [u8],
+    command_id: &'a [u8],
+    payload: Range<usize>,
+    metadata: Range<usize>,
+}
+
+impl<'a> Records<'a> {
     /// The next event; `None` if the page ends in the middle of it.
-    fn next(&mut self) -> Option<Result<Envelope, sqlx::Error>> {
-        let (position, version) = (self.number()?, self.number()?);
-        let (schema_version, recorded_at) = (self.number()?, self.number()?);
+    fn next(&mut self) -> Option<Record<'a>> {
+        let numbers = [self.number()?, self.number()?, self.number()?, self.number()?];
         let (stream, type_name, tags) = (self.length()?, self.length()?, self.length()?);
         let (payload, metadata) = (self.length()?, self.length()?);
-        let (stream, type_name) = (self.take(stream)?, self.take(type_name)?);
-        let (tags, ids) = (self.take(tags)?, self.take(32)?);
-        let (payload, raw_metadata) = (self.take(payload)?, self.take(metadata)?);
-        Some((|| {
-            Ok(Envelope {
-                position: Position::new(unsigned(position)?),
-                stream: self.stream(text(&stream)?)?,
-                version: Version::new(unsigned(version)?),
-                id: EventId::from_uuid(id(&ids[..16])?),
-                command: CommandId::from_uuid(id(&ids[16..])?),
-                type_name: self.type_name(text(&type_name)?),
-                schema_version: schema(schema_version)?,
-                recorded_at: timestamp(recorded_at)?,
-                tags: if tags.is_empty() { Tags::none() } else { tags_of(text(&tags)?)? },
-                payload,
-                raw_metadata,
-            })
-        })())
+        Some(Record {
+            numbers,
+            stream: self.bytes(stream)?,
+            type_name: self.bytes(type_name)?,
+            tags: self.bytes(tags)?,
+            event_id: self.bytes(16)?,
+            command_id: self.bytes(16)?,
+            payload: self.range(payload)?,
+            metadata: self.range(metadata)?,
+        })
     }
 
-    fn take(&mut self, length: usize) -> Option<Bytes> {
-        (length <= self.rest.len()).then(|| self.rest.split_to(length))
+    fn envelope(&mut self, record: &Record<'_>) -> Result<Envelope, sqlx::Error> {
+        let [position, version, schema_version, recorded_at] = record.numbers;
+        let tags = record.tags;
+        Ok(Envelope {
+            position: Position::new(unsigned(position)?),
+            stream: self.stream(text(record.stream)?)?,
+            version: Version::new(unsigned(version)?),
+            id: EventId::from_uuid(id(record.event_id)?),
+            command: CommandId::from_uuid(id(record.command_id)?),
+            type_name: self.type_name(text(record.type_name)?),
+            schema_version: schema(schema_version)?,
+            recorded_at: timestamp(recorded_at)?,
+            tags: if tags.is_empty() { Tags::none() } else { tags_of(text(tags)?)? },
+            payload: self.page.slice(record.payload.clone()),
+            raw_metadata: match record.metadata.is_empty() {
+                true => Bytes::new(),
+                false => self.page.slice(record.metadata.clone()),
+            },
+        })
+    }
+
+    fn range(&mut self, length: usize) -> Option<Range<usize>> {
+        let end = self.at.checked_add(length).filter(|end| *end <= self.page.len())?;
+        Some(std::mem::replace(&mut self.at, end)..end)
+    }
+
+    fn bytes(&mut self, length: usize) -> Option<&'a [u8]> {
+        let range = self.range(length)?;
+        self.page.get(range)
     }
 
     fn length(&mut self) -> Option<usize> {
@@ -79,18 +112,18 @@ impl Records {
     }
 
     fn number(&mut self) -> Option<i64> {
-        let end = self.rest.iter().position(|byte| *byte == b' ')?;
-        let (sign, digits) = match self.rest[..end].strip_prefix(b"-") {
-            Some(digits) => (-1, digits),
-            None => (1, &self.rest[..end]),
-        };
+        let rest = self.page.get(self.at..)?;
+        let sign = if rest.first() == Some(&b'-') { -1 } else { 1 };
         let mut number: i64 = 0;
-        for digit in digits {
-            let digit = i64::from(digit.checked_sub(b'0').filter(|digit| *digit < 10)?);
+        for (offset, byte) in rest.iter().enumerate().skip(usize::from(sign < 0)) {
+            if *byte == b' ' {
+                self.at += offset + 1;
+                return Some(number);
+            }
+            let digit = i64::from(byte.checked_sub(b'0').filter(|digit| *digit < 10)?);
             number = number.checked_mul(10)?.checked_add(sign * digit)?;
         }
-        self.rest.advance(end + 1);
-        Some(number)
+        None
     }
 
     fn stream(&mut self, id: &str) -> Result<StreamId, sqlx::Error> {

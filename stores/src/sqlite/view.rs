@@ -100,14 +100,58 @@ pub(super) async fn commit(inner: &Inner, commit: ViewCommit) -> Result<()> {
         let (view, expected) = (view.to_string(), commit.from);
         return Err(Conflict::Checkpoint { view, expected, actual }.into());
     }
-    let write = format!("insert or replace into {prefix}view_{view} (key, value) values (?, ?)");
-    let delete = format!("delete from {prefix}view_{view} where key = ?");
-    for (key, value) in &commit.rows {
-        let statement = match value {
-            Some(value) => sqlx::query(AssertSqlSafe(write.as_str())).bind(key).bind(&value[..]),
-            None => sqlx::query(AssertSqlSafe(delete.as_str())).bind(key),
-        };
-        statement.execute(&mut *transaction).await.map_err(classify("writing a view"))?;
-    }
+    write(&mut transaction, prefix, &commit).await.map_err(classify("writing a view"))?;
+    delete(&mut transaction, prefix, &commit).await.map_err(classify("writing a view"))?;
     transaction.commit().await.map_err(classify("writing a view"))
+}
+
+/// One statement for all rows: each statement is a visit to the thread of the connection.
+async fn write(
+    connection: &mut SqliteConnection,
+    prefix: &Prefix,
+    commit: &ViewCommit,
+) -> Result<(), sqlx::Error> {
+    let (mut rows, mut data): (Vec<(&str, usize, usize)>, Vec<u8>) = Default::default();
+    for (key, value) in &commit.rows {
+        if let Some(value) = value {
+            // Where the value begins in the blob, from 1, and how long it is.
+            rows.push((key, data.len() + 1, value.len()));
+            data.extend_from_slice(value);
+        }
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    // An empty blob would be null, and so would what is taken from it.
+    data.push(0);
+    let sql = format!(
+        "insert into {prefix}view_{} (key, value) \
+         select r.value ->> 0, substr(?2, r.value ->> 1, r.value ->> 2) from jsonb_each(?1) r \
+         where true on conflict (key) do update set value = excluded.value",
+        commit.view
+    );
+    sqlx::query(AssertSqlSafe(sql)).bind(json(&rows)?).bind(data).execute(connection).await?;
+    Ok(())
+}
+
+async fn delete(
+    connection: &mut SqliteConnection,
+    prefix: &Prefix,
+    commit: &ViewCommit,
+) -> Result<(), sqlx::Error> {
+    let deleted = commit.rows.iter().filter(|(_, value)| value.is_none());
+    let keys: Vec<&str> = deleted.map(|(key, _)| key.as_str()).collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let sql = format!(
+        "delete from {prefix}view_{} where key in (select value from json_each(?))",
+        commit.view
+    );
+    sqlx::query(AssertSqlSafe(sql)).bind(json(&keys)?).execute(connection).await?;
+    Ok(())
+}
+
+fn json(array: &impl serde::Serialize) -> Result<String, sqlx::Error> {
+    serde_json::to_string(array).map_err(|error| sqlx::Error::Encode(error.into()))
 }

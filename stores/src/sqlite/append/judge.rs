@@ -5,7 +5,7 @@ use std::any::Any;
 use highwater_core::{
     EventId, Position, Result, StreamId, Version,
     error::{Actual, Conflict, Corrupt, Invalid, Source},
-    port::{Append, Appended, Condition, NewEvent, QueryItem, Span, StreamAppend, StreamHead},
+    port::{Append, Appended, Condition, NewEvent, Span, StreamAppend, StreamHead},
 };
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
@@ -22,6 +22,7 @@ use super::{
     },
     DOING,
 };
+use crate::alternatives::alternatives;
 
 /// The end of the log within the transaction.
 pub(super) struct Log<'a> {
@@ -115,12 +116,10 @@ impl<'a> Log<'a> {
         connection: &mut SqliteConnection,
         condition: &Condition,
     ) -> Result<()> {
-        let all = [QueryItem::default()];
-        let items = &condition.query.items;
         let mut first: Option<Position> = None;
-        for item in if items.is_empty() { &all[..] } else { items } {
+        for item in alternatives(&condition.query) {
             let mut sql = QueryBuilder::new("");
-            push_item(&mut sql, self.prefix, item, Span::After(condition.after), 1);
+            push_item(&mut sql, self.prefix, &item, Span::After(condition.after), 1);
             let row =
                 sql.build().fetch_optional(&mut *connection).await.map_err(classify(DOING))?;
             let Some(row) = row else { continue };
