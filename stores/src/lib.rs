@@ -7,6 +7,7 @@
 //! | `postgres` | the store on PostgreSQL (feature `postgres`) |
 //! | `group_commit` | how concurrent appends share a transaction |
 //! | `open` | `Highwater::open(url)` |
+//! | `parameters` | what stands behind the `?` of a URL |
 //! | `unbroken` | work that goes on although its caller goes away |
 //! | [`system`] | the clock and the ids of the machine |
 //! | `testing` | the conformance suite and the fault-injecting decorator (feature `testing`) |
@@ -15,6 +16,7 @@
 mod group_commit;
 pub mod memory;
 mod open;
+mod parameters;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "sqlite")]
