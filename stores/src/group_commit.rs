@@ -65,9 +65,8 @@ struct State {
 
 impl State {
     /// Whether nothing is left to do, and nothing will come.
-    fn is_over(&mut self) -> bool {
-        self.ended = self.closed && self.waiting.is_empty();
-        self.ended
+    fn is_over(&self) -> bool {
+        self.closed && self.waiting.is_empty()
     }
 }
 
@@ -138,12 +137,26 @@ fn abandoned(command: CommandId) -> Error {
     Error::UnknownOutcome { command, source }
 }
 
+/// However the writer ends, be it that the runtime shuts down or that it panics, nobody waits for it
+/// any longer: what is in the queue is answered, and what comes later is refused.
+struct Ending(Arc<Shared>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        (state.closed, state.ended) = (true, true);
+        state.waiting.clear();
+        drop(state);
+        self.0.ended.notify_waiters();
+    }
+}
+
 async fn write(shared: Arc<Shared>, mut writer: impl Writer) {
+    let _ending = Ending(Arc::clone(&shared));
     loop {
         let (batch, replies) = take(&mut shared.lock().waiting);
         if batch.is_empty() {
             if shared.lock().is_over() {
-                shared.ended.notify_waiters();
                 return;
             }
             shared.wake.notified().await;
