@@ -11,7 +11,7 @@ use highwater_core::{
     },
 };
 use jiff::Timestamp;
-use sqlx::{AssertSqlSafe, Connection, QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::{
@@ -71,7 +71,7 @@ impl SqliteWriter {
     /// batch needs no other order than its own.
     async fn run(&mut self, batch: &[Entry]) -> Result<Vec<Result<Appended>>, Failure> {
         let mut connection = self.connection.lock().await;
-        let transaction = connection.begin_with("BEGIN IMMEDIATE").await;
+        let transaction = connection.begin_writing().await;
         let mut transaction = transaction.map_err(classify(DOING))?;
         let mut log = Log::read(&mut transaction, &self.prefix, self.clock.now()).await?;
         let mut outcomes = Vec::with_capacity(batch.len());

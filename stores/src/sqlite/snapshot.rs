@@ -48,7 +48,7 @@ pub(super) async fn save(inner: &Inner, snapshot: Snapshot) -> Result<()> {
         .bind(*snapshot.head.as_uuid())
         .bind(i64::from(snapshot.schema.get()))
         .bind(&snapshot.state[..])
-        .execute(&mut *connection)
+        .execute(&mut **connection)
         .await
         .map_err(classify("saving a snapshot"))?;
     Ok(())
