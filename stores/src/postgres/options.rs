@@ -7,9 +7,10 @@ use highwater_core::{
     error::{Invalid, Source},
     port::Limits,
 };
-use sqlx::{ConnectOptions, postgres::PgConnectOptions};
+use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 use url::Url;
 
+use super::error::door;
 use crate::parameters::Parameters;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -73,7 +74,8 @@ impl PostgresOptions {
         self
     }
 
-    /// How long to wait for an answer when connecting; 10 seconds unless set.
+    /// How long to wait for an answer when connecting, and for one of the connections to be free; 10
+    /// seconds unless set.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
@@ -85,6 +87,16 @@ impl PostgresOptions {
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
+    }
+}
+
+impl PostgresOptions {
+    /// A connection beside the pool, which would try again for long and then hide the reason.
+    pub(super) async fn connection(&self) -> Result<PgConnection> {
+        let connecting = PgConnection::connect_with(&self.connect);
+        let connected = tokio::time::timeout(self.connect_timeout, connecting).await;
+        let too_late = |_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
+        connected.map_err(too_late).flatten().map_err(door(&self.connect))
     }
 }
 
