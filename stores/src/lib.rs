@@ -9,6 +9,7 @@
 //! | `open` | `Highwater::open(url)` |
 //! | `parameters` | what stands behind the `?` of a URL |
 //! | `unbroken` | work that goes on although its caller goes away |
+//! | `work` | what the SQL stores have in common about work in the append's transaction |
 //! | [`system`] | the clock and the ids of the machine |
 //! | `testing` | the conformance suite and the fault-injecting decorator (feature `testing`) |
 
@@ -26,6 +27,8 @@ pub mod system;
 pub mod testing;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod unbroken;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod work;
 
 pub use memory::MemoryStore;
 pub use open::{Open, on};

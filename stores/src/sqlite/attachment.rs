@@ -7,7 +7,10 @@ use highwater_core::{
     Result,
     port::{Append, Attachment},
 };
-use sqlx::SqliteConnection;
+use sqlx::{Executor, SqliteConnection};
+
+use super::error::{classify, is_without_savepoint};
+use crate::work::{caught, ended};
 
 type Work =
     dyn for<'a> Fn(&'a mut SqliteConnection, &'a Append) -> BoxFuture<'a, Result<()>> + Send + Sync;
@@ -15,8 +18,9 @@ type Work =
 /// Work on SQLite that is committed with the events of a command, or not at all: an outbox row,
 /// an inline projection of the application's own.
 ///
-/// It is run before the events are stored, within the transaction, and may be run again, if the command is decided again
-/// after a conflict. An append with work has a transaction of its own: it shares none with others.
+/// It is run before the events are stored, within the transaction, and may be run again, if the
+/// command is decided again after a conflict. An append with work has a transaction of its own: it
+/// shares none with others. The work must not end that transaction; savepoints are its own affair.
 #[derive(Clone)]
 pub struct SqliteWork(Arc<Work>);
 
@@ -37,7 +41,16 @@ impl SqliteWork {
         connection: &mut SqliteConnection,
         append: &Append,
     ) -> Result<()> {
-        (self.0)(connection, append).await
+        // The savepoint is gone if the work ends the transaction, whose events would then be stored
+        // apart from it.
+        let doing = "working in the append's transaction";
+        connection.execute("savepoint highwater_work").await.map_err(classify(doing))?;
+        caught(async { (self.0)(connection, append).await }).await?;
+        match connection.execute("release highwater_work").await {
+            Ok(_) => Ok(()),
+            Err(error) if is_without_savepoint(&error) => Err(ended(error)),
+            Err(error) => Err(classify(doing)(error)),
+        }
     }
 }
 
