@@ -22,7 +22,7 @@ pub trait Open: Sized {
     /// |---|---|---|
     /// | `schema=bank` | PostgreSQL | the schema of the tables; `highwater` unless given |
     /// | `connections=8` | PostgreSQL | how many connections reads may use |
-    /// | `connect_timeout=10` | PostgreSQL | how many seconds to wait when connecting |
+    /// | `connect_timeout=10` | PostgreSQL | how many seconds to wait for a connection |
     /// | `prefix=bank_` | SQLite | what the names of the tables begin with; `highwater_` unless given |
     /// | `busy_timeout=5s` | SQLite | how long to wait for another process that holds the file's lock |
     /// | `readers=4` | SQLite | how many connections read |

@@ -14,11 +14,21 @@ pub(super) struct Cluster {
     programs: PathBuf,
     folder: PathBuf,
     port: u16,
+    password: Option<&'static str>,
 }
 
 impl Cluster {
-    /// Makes and starts a cluster; `None` if the server's programs aren't named.
+    /// Makes and starts a cluster that trusts everybody; `None` if the server's programs aren't named.
     pub(super) fn start() -> Option<Self> {
+        Self::start_with(None)
+    }
+
+    /// Makes and starts a cluster that asks everybody for a password; that of its owner is this one.
+    pub(super) fn start_asking(password: &'static str) -> Option<Self> {
+        Self::start_with(Some(password))
+    }
+
+    fn start_with(password: Option<&'static str>) -> Option<Self> {
         let programs = PathBuf::from(env::var_os("HIGHWATER_TEST_PG_BIN")?);
         let folder = env::temp_dir().join(format!("highwater-fire-{:016x}", fastrand::u64(..)));
         fs::create_dir(&folder).unwrap();
@@ -26,18 +36,29 @@ impl Cluster {
             run(Command::new("chown").arg("postgres").arg(&folder));
         }
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let cluster = Self { programs, folder, port };
-        run(cluster
-            .owned("initdb")
-            .args(["-A", "trust", "-U", "postgres", "-D"])
-            .arg(cluster.data()));
+        let cluster = Self { programs, folder, port, password };
+        let mut initdb = cluster.owned("initdb");
+        initdb.args(["-U", "postgres", "-D"]).arg(cluster.data());
+        if let Some(password) = password {
+            let file = cluster.folder.join("password");
+            fs::write(&file, password).unwrap();
+            initdb.args(["-A", "scram-sha-256", "--pwfile"]).arg(file);
+        } else {
+            initdb.args(["-A", "trust"]);
+        }
+        run(&mut initdb);
         cluster.restart();
         Some(cluster)
     }
 
     /// The URL of its database.
     pub(super) fn url(&self) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+        self.url_of("postgres", self.password.unwrap_or_default(), "postgres")
+    }
+
+    /// The URL of a database for a user.
+    pub(super) fn url_of(&self, user: &str, password: &str, database: &str) -> String {
+        format!("postgres://{user}:{password}@127.0.0.1:{}/{database}", self.port)
     }
 
     /// Stops it as a loss of power does: no checkpoint, no farewell.
@@ -87,6 +108,15 @@ impl Drop for Cluster {
         let _ = stop.args(["-m", "immediate", "-w", "stop", "-D"]).arg(self.data()).status();
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Says loudly that a test can't run here, or fails where that is forbidden.
+pub(super) fn skip(test: &str, what: &str) {
+    use std::io::Write as _;
+
+    let required = env::var("HIGHWATER_REQUIRE_SERVICES").is_ok_and(|value| value == "1");
+    assert!(!required, "{test}: {what} is missing, and HIGHWATER_REQUIRE_SERVICES is 1");
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {what} is missing");
 }
 
 fn is_root() -> bool {

@@ -1,0 +1,77 @@
+//! A process of its own: this test binary again, told by its environment what to do.
+
+use std::{
+    env, fs,
+    io::{BufRead as _, BufReader},
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use sqlx::{Connection as _, Executor as _};
+
+use super::open_sqlite;
+
+const URL: &str = "HIGHWATER_DOORS_CHILD_URL";
+
+fn again(test: &str, url: &str) -> Command {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args([test, "--exact", "--nocapture", "--include-ignored"]).env(URL, url);
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+}
+
+/// What opening a SQLite file gives to a user who isn't root: `opened`, or code and text of the error.
+/// `None` if this machine can't show it.
+pub(super) fn opened_by_nobody(url: &str) -> Option<String> {
+    const NOBODY: u32 = 65_534;
+    let mut command = again("process::says_what_opening_gives", url);
+    if fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0) {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let output = command.output().ok()?;
+    let text = String::from_utf8(output.stdout).unwrap();
+    let said = text.lines().find_map(|line| line.strip_prefix("gave "))?;
+    Some(said.to_owned())
+}
+
+/// Lets everybody come into a folder of the test's own.
+pub(super) fn let_in(folder: &Path, mode: u32) {
+    fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[tokio::test]
+async fn says_what_opening_gives() {
+    let Ok(url) = env::var(URL) else { return };
+    match open_sqlite(&url).await {
+        Ok(_) => println!("\ngave opened"),
+        Err(error) => println!("\ngave {} {error}", error.code()),
+    }
+}
+
+/// A process that holds the lock of a SQLite file until it is dropped.
+pub(super) struct Holder(Child);
+
+/// Starts it, and waits until it has the lock.
+pub(super) fn hold(url: &str) -> Holder {
+    let mut child = again("process::holds_the_lock", url).stdin(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.map_while(Result::ok).any(|line| line == "locked"));
+    Holder(child)
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn holds_the_lock() {
+    let Ok(url) = env::var(URL) else { return };
+    let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    connection.execute("begin immediate").await.unwrap();
+    println!("\nlocked");
+    std::future::pending::<()>().await;
+}
