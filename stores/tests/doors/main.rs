@@ -8,6 +8,7 @@
 //! | `server` | a PostgreSQL that asks for passwords |
 //! | `sqlite` | files that can't be opened, are no databases, or break while they are open |
 //! | `postgres` | servers that can't be reached, refuse, lack something, or go away |
+//! | `outbox` | a store with a table of the application's own beside it |
 //! | `work` | an application's own work in the append's transaction |
 //! | `migrate` | several processes open a fresh database at once; two schemas side by side |
 //! | `cancel` | callers that go away in the middle of reads |
@@ -17,11 +18,13 @@
 #[path = "../fire/cluster.rs"]
 #[allow(dead_code, clippy::disallowed_methods, reason = "it is made for the tests under fire")]
 mod cluster;
+mod outbox;
 mod postgres;
 mod process;
 mod server;
 mod sqlite;
 mod told;
+mod work;
 
 use std::sync::Arc;
 

@@ -6,11 +6,15 @@ use std::{
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::Path,
     process::{Child, Command, Stdio},
+    sync::Arc,
 };
 
 use sqlx::{Connection as _, Executor as _};
 
-use super::open_sqlite;
+use super::{
+    open_sqlite,
+    outbox::{Outbox, Then},
+};
 
 const URL: &str = "HIGHWATER_DOORS_CHILD_URL";
 
@@ -74,4 +78,30 @@ async fn holds_the_lock() {
     connection.execute("begin immediate").await.unwrap();
     println!("\nlocked");
     std::future::pending::<()>().await;
+}
+
+/// A process that appends with work of its own, and is killed after so many acknowledgements.
+pub(super) fn appends_until_killed(url: &str, acknowledgements: usize) {
+    let mut child = again("process::appends_with_work", url).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let acknowledged = lines.filter(|line| line == "ack").take(acknowledgements).count();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(acknowledged, acknowledgements);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn appends_with_work() {
+    let Ok(url) = env::var(URL) else { return };
+    let outbox = Arc::new(Outbox::at(&url).await);
+    let writers = (0..4).map(|_| {
+        let outbox = Arc::clone(&outbox);
+        tokio::spawn(async move {
+            loop {
+                outbox.store.append(outbox.append(&[], Then::Well)).await.unwrap();
+                println!("\nack");
+            }
+        })
+    });
+    futures_util::future::join_all(writers).await;
 }
