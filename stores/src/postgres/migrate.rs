@@ -66,13 +66,17 @@ struct Found {
     events: bool,
 }
 
+/// Reads the catalogue itself: functions such as `to_regclass` may answer from a cache that has not
+/// heard yet what another process has committed.
 async fn look(connection: &mut PgConnection, schema: &Schema) -> Result<Found, sqlx::Error> {
     let sql = "select current_setting('server_version_num')::integer, \
                       current_setting('default_transaction_isolation'), \
                       current_setting('transaction_read_only') = 'on', \
-                      to_regnamespace($1) is not null, \
-                      to_regclass($1 || '.migrations') is not null, \
-                      to_regclass($1 || '.events') is not null";
+                      exists (select from pg_namespace where nspname = $1), \
+                      exists (select from pg_tables \
+                              where schemaname = $1 and tablename = 'migrations'), \
+                      exists (select from pg_tables \
+                              where schemaname = $1 and tablename = 'events')";
     let row: PgRow = sqlx::query(sql).bind(schema.as_str()).fetch_one(connection).await?;
     Ok(Found {
         server: row.try_get(0)?,

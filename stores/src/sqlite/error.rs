@@ -96,6 +96,11 @@ fn words(error: &sqlx::Error) -> String {
     error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
 }
 
+/// Whether somebody else has the file's lock.
+pub(super) fn is_busy(error: &sqlx::Error) -> bool {
+    matches!(primary(error), Some(BUSY | LOCKED))
+}
+
 /// Whether a savepoint isn't there any more.
 pub(super) fn is_without_savepoint(error: &sqlx::Error) -> bool {
     primary(error) == Some(ERROR)

@@ -75,7 +75,7 @@ impl SqliteStore {
     /// process holds its lock for longer than the busy time-out.
     pub async fn open(options: SqliteOptions, clock: Arc<dyn Clock>) -> Result<Self> {
         let file = options.connect.get_filename();
-        let mut writer = Writing::open(&options.connect).await.map_err(error::door(file))?;
+        let mut writer = Writing::open(&options).await.map_err(error::door(file))?;
         migrate::migrate(&mut writer, &options.prefix, file).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(options.readers)

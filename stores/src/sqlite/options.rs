@@ -15,6 +15,7 @@ use crate::parameters::{Parameters, wrong};
 #[derive(Clone)]
 pub struct SqliteOptions {
     pub(super) connect: SqliteConnectOptions,
+    pub(super) busy_timeout: Duration,
     pub(super) prefix: Prefix,
     pub(super) readers: u32,
     pub(super) limits: Limits,
@@ -51,10 +52,10 @@ impl SqliteOptions {
         let connect = connect
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(5));
-        let prefix = Prefix::new("highwater_")?;
-        Ok(Self { connect, prefix, readers: 4, limits: Limits::default() })
+            .synchronous(SqliteSynchronous::Full);
+        let (prefix, limits) = (Prefix::new("highwater_")?, Limits::default());
+        Ok(Self { connect, busy_timeout: Duration::ZERO, prefix, readers: 4, limits }
+            .busy_timeout(Duration::from_secs(5)))
     }
 
     fn with(mut self, parameters: &mut Parameters) -> Result<Self> {
@@ -97,7 +98,8 @@ impl SqliteOptions {
     pub fn busy_timeout(mut self, timeout: Duration) -> Self {
         // SQLite counts milliseconds in 31 bits.
         let longest = Duration::from_millis(i32::MAX as u64);
-        self.connect = self.connect.busy_timeout(timeout.min(longest));
+        self.busy_timeout = timeout.min(longest);
+        self.connect = self.connect.busy_timeout(self.busy_timeout);
         self
     }
 

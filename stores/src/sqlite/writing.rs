@@ -1,10 +1,19 @@
 //! The connection that writes, in a state to begin a transaction.
 
-use std::ops::{Deref, DerefMut};
+use std::{
+    ops::{Deref, DerefMut},
+    time::Duration,
+};
 
 use sqlx::{
     ConnectOptions, Connection, Sqlite, SqliteConnection, Transaction, sqlite::SqliteConnectOptions,
 };
+use tokio::time::Instant;
+
+use super::{SqliteOptions, error::is_busy};
+
+/// How long to wait before opening again a file that is locked.
+const POLL: Duration = Duration::from_millis(10);
 
 /// The one connection that writes.
 pub(super) struct Writing {
@@ -13,8 +22,21 @@ pub(super) struct Writing {
 }
 
 impl Writing {
-    pub(super) async fn open(options: &SqliteConnectOptions) -> Result<Self, sqlx::Error> {
-        Ok(Self { connection: options.connect().await?, options: options.clone() })
+    /// Opens the file. While another process turns a fresh file to WAL, SQLite says at once that it
+    /// is locked, without waiting as it does otherwise.
+    pub(super) async fn open(options: &SqliteOptions) -> Result<Self, sqlx::Error> {
+        let begun = Instant::now();
+        loop {
+            match options.connect.connect().await {
+                Err(error) if is_busy(&error) && begun.elapsed() < options.busy_timeout => {
+                    tokio::time::sleep(POLL).await;
+                }
+                connected => {
+                    let options = options.connect.clone();
+                    return connected.map(|connection| Self { connection, options });
+                }
+            }
+        }
     }
 
     /// Begins a transaction that holds the file's write lock.

@@ -18,6 +18,7 @@
 #[path = "../fire/cluster.rs"]
 #[allow(dead_code, clippy::disallowed_methods, reason = "it is made for the tests under fire")]
 mod cluster;
+mod migrate;
 mod outbox;
 mod postgres;
 mod process;
@@ -28,12 +29,23 @@ mod work;
 
 use std::sync::Arc;
 
-use highwater_core::{Result, port::Append};
+use highwater_core::{
+    Result,
+    port::{Append, Store},
+};
 use highwater_stores::{SqliteOptions, SqliteStore, SystemClock, testing::build};
 
 /// Opens the store of a URL.
 async fn open_sqlite(url: &str) -> Result<SqliteStore> {
     SqliteStore::open(SqliteOptions::new(url)?, Arc::new(SystemClock)).await
+}
+
+/// Opens the store of a URL, whichever it is.
+async fn open_any(url: &str) -> Result<Arc<dyn Store>> {
+    Ok(match url.starts_with("sqlite:") {
+        true => Arc::new(open_sqlite(url).await?),
+        false => Arc::new(server::open(url).await?),
+    })
 }
 
 /// An append of one event.

@@ -11,11 +11,7 @@ use highwater_stores::{PostgresWork, SqliteWork};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 use tokio::sync::Notify;
 
-use super::{
-    append, open_sqlite,
-    server::{self, Server},
-    told,
-};
+use super::{append, open_any, server::Server, told};
 
 /// A store and its outbox.
 pub(super) struct Outbox {
@@ -74,10 +70,7 @@ impl Outbox {
 
     /// The store of a URL, whose outbox is there.
     pub(super) async fn at(url: &str) -> Self {
-        let store: Arc<dyn Store> = match url.starts_with("sqlite:") {
-            true => Arc::new(open_sqlite(url).await.unwrap()),
-            false => Arc::new(server::open(url).await.unwrap()),
-        };
+        let store = open_any(url).await.unwrap();
         let schema =
             url.split_once("schema=").map(|(_, rest)| rest.split('&').next().unwrap().to_owned());
         Self { store, url: url.to_owned(), schema, _place: None }

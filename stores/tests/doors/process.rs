@@ -12,7 +12,7 @@ use std::{
 use sqlx::{Connection as _, Executor as _};
 
 use super::{
-    open_sqlite,
+    append, open_any, open_sqlite,
     outbox::{Outbox, Then},
 };
 
@@ -104,4 +104,46 @@ async fn appends_with_work() {
         })
     });
     futures_util::future::join_all(writers).await;
+}
+
+/// How many tasks of each process open the database.
+pub(super) const OPENERS: u64 = 3;
+
+/// Processes that open a database at the same moment; each task then appends an event.
+pub(super) fn open_at_once(url: &str, processes: usize) {
+    let start = || again("process::opens_when_told", url).stdin(Stdio::piped()).spawn().unwrap();
+    let mut children: Vec<Child> = (0..processes).map(|_| start()).collect();
+    let outputs: Vec<_> = children
+        .iter_mut()
+        .map(|child| BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok))
+        .map(|mut lines| {
+            assert!(lines.any(|line| line == "ready"));
+            lines
+        })
+        .collect();
+    // The end of its input is the signal.
+    children.iter_mut().for_each(|child| drop(child.stdin.take()));
+    for (mut child, lines) in children.into_iter().zip(outputs) {
+        let said: Vec<String> = lines.filter(|line| line.starts_with("gave ")).collect();
+        assert_eq!(said, vec!["gave an event"; OPENERS as usize]);
+        assert!(child.wait().unwrap().success());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn opens_when_told() {
+    let Ok(url) = env::var(URL) else { return };
+    println!("\nready");
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+    let tasks = (0..OPENERS).map(|_| {
+        let url = url.clone();
+        tokio::spawn(async move {
+            let outcome = async { open_any(&url).await?.append(append()).await }.await;
+            match outcome {
+                Ok(_) => println!("\ngave an event"),
+                Err(error) => println!("\ngave {} {error:?}", error.code()),
+            }
+        })
+    });
+    futures_util::future::join_all(tasks).await;
 }
