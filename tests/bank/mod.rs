@@ -119,7 +119,7 @@ impl Bank {
         self.builder().await.on_conflict(ConflictPolicy::Reject).build()
     }
 
-    async fn builder(&self) -> highwater::core::execute::Builder {
+    pub async fn builder(&self) -> highwater::core::execute::Builder {
         match self {
             Self::Memory(store) => on(store.clone()),
             #[cfg(feature = "sqlite")]

@@ -11,6 +11,10 @@ use highwater_core::{
 pub(super) fn classify(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Error {
     move |error| match &error {
         sqlx::Error::PoolClosed => Unavailable::Closed.into(),
+        sqlx::Error::RowNotFound => {
+            let message = format!("the database lacks a row that must be there ({doing})");
+            Invalid::new(Code::BAD_DATABASE, message).into()
+        }
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
             Corrupt::value("a row of the store", Source::new(error)).into()
         }
