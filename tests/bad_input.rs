@@ -1,4 +1,5 @@
 //! Bad input, from the command to the read model, on every store: a clear error, and nothing lost.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 #![cfg(feature = "testing")]
 
 mod bank;

@@ -9,8 +9,8 @@ use std::{
 use highwater_core::{
     Code, Error, Move, Query, SchemaVersion, Span, Version,
     port::{
-        Append, Checkpoint, EventStore as _, Snapshot, SnapshotStore as _, ViewCommit, ViewName,
-        ViewStore as _,
+        Append, Checkpoint, EventStore as _, Expected, Snapshot, SnapshotStore as _, ViewCommit,
+        ViewName, ViewStore as _,
     },
 };
 use highwater_stores::{SqliteStore, SqliteWork, testing::build};
@@ -315,17 +315,17 @@ fn on_the_writer(sql: &'static str) -> Append {
 }
 
 #[tokio::test]
-async fn a_full_disk_loses_nothing_and_the_store_goes_on_when_there_is_room() {
+async fn w2_a_full_disk_loses_nothing_and_the_store_goes_on() {
     let place = Place::new();
     let store = open(&place.url()).await.unwrap();
     // SQLite rounds it up to what there is, and forgets it with the connection.
     store.append(on_the_writer("pragma max_page_count = 1")).await.unwrap();
-    let event = build::with_payload(vec![b'x'; 200_000]);
-    let large = build::append_one(&build::stream("a"), event);
+    let events = vec![build::event(), build::with_payload(vec![b'x'; 200_000])];
+    let large = build::append_to(&build::stream("a"), Expected::Any, events);
     let error = store.append(large.clone()).await.unwrap_err();
     told::told(&error, Code::UNREACHABLE, Move::TryAgain, &["full"]);
     assert_eq!(read_all(&store).await.unwrap(), 1);
     // SQLite has ended the transaction by itself: the connection that writes must have been mended.
-    assert_eq!(store.append(large).await.unwrap().position.get(), 2);
-    assert_eq!(read_all(&store).await.unwrap(), 2);
+    assert_eq!(store.append(large).await.unwrap().position.get(), 3);
+    assert_eq!(read_all(&store).await.unwrap(), 3);
 }
