@@ -37,7 +37,7 @@ use highwater_core::{
     },
 };
 use sqlx::{SqlitePool, sqlite::SqlitePoolOptions};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 pub use attachment::SqliteWork;
 pub use options::SqliteOptions;
@@ -64,6 +64,16 @@ struct Inner {
     appends: GroupCommit,
     following: Arc<Following>,
     options: SqliteOptions,
+}
+
+impl Inner {
+    /// The connection that writes, unless the store has been closed.
+    async fn writing(&self) -> Result<MutexGuard<'_, Writing>> {
+        if self.readers.is_closed() {
+            return Err(Unavailable::Closed.into());
+        }
+        Ok(self.writer.lock().await)
+    }
 }
 
 impl SqliteStore {

@@ -41,7 +41,7 @@ pub(super) async fn save(inner: &Inner, snapshot: Snapshot) -> Result<()> {
              < (excluded.schema_version, excluded.version)",
         inner.prefix
     );
-    let mut connection = inner.writer.lock().await;
+    let mut connection = inner.writing().await?;
     sqlx::query(AssertSqlSafe(sql))
         .bind(snapshot.stream.as_str())
         .bind(signed(snapshot.version.get()))

@@ -23,7 +23,7 @@ pub(super) async fn open(inner: &Inner, view: &ViewName) -> Result<Checkpoint> {
          insert into {prefix}checkpoints (view, position, as_of) values ('{view}', 0, 0) \
          on conflict (view) do nothing"
     );
-    let mut connection = inner.writer.lock().await;
+    let mut connection = inner.writing().await?;
     sqlx::raw_sql(AssertSqlSafe(sql))
         .execute(&mut **connection)
         .await
@@ -81,7 +81,7 @@ fn decode(rows: &[SqliteRow], keys: usize) -> Result<StoredView, sqlx::Error> {
 
 pub(super) async fn commit(inner: &Inner, commit: ViewCommit) -> Result<()> {
     let (prefix, view) = (&inner.prefix, &commit.view);
-    let mut connection = inner.writer.lock().await;
+    let mut connection = inner.writing().await?;
     let transaction = connection.begin_writing().await;
     let mut transaction = transaction.map_err(classify("writing a view"))?;
     let moved = format!(

@@ -11,11 +11,13 @@
 //! | `outbox` | a store with a table of the application's own beside it |
 //! | `work` | an application's own work in the append's transaction |
 //! | `migrate` | several processes open a fresh database at once; two schemas side by side |
+//! | `closed` | stores that have been closed |
 //! | `cancel` | callers that go away in the middle of reads |
 #![cfg(all(feature = "postgres", feature = "sqlite", feature = "testing"))]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod cancel;
+mod closed;
 #[path = "../fire/cluster.rs"]
 #[allow(dead_code, clippy::disallowed_methods, reason = "it is made for the tests under fire")]
 mod cluster;
