@@ -19,6 +19,10 @@ pub(super) fn classify(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Error
         }
         _ => match state(&error).as_deref() {
             Some(state) if is_misconfigured(state) => unusable(doing, &Source::new(error), state),
+            Some(WRONG_PASSWORD | NO_SUCH_USER) => {
+                let message = format!("the server refused the user: {}", words(&error));
+                Invalid::new(Code::BAD_CREDENTIALS, message).caused_by(Source::new(error)).into()
+            }
             Some(LOCK_NOT_AVAILABLE) => {
                 Unavailable::Locked { doing, source: Source::new(error) }.into()
             }
@@ -30,14 +34,10 @@ pub(super) fn classify(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Error
 /// An error of the first connection: most of them are somebody's to correct.
 pub(super) fn door(options: &PgConnectOptions) -> impl FnOnce(sqlx::Error) -> Error + '_ {
     move |error| {
-        let (user, words) = (options.get_username(), words(&error));
         let (code, message) = match state(&error).as_deref() {
-            Some("28P01" | "28000") => {
-                (Code::BAD_CREDENTIALS, format!("the server refused user {user:?}: {words}"))
-            }
-            Some("3D000") => (Code::BAD_DATABASE, format!("the server refused: {words}")),
             Some("42501") => {
                 let refused = "may not create or use Highwater's schema";
+                let (user, words) = (options.get_username(), words(&error));
                 (Code::BAD_DATABASE, format!("the user {user:?} {refused}: {words}"))
             }
             None if matches!(error, sqlx::Error::Configuration(_) | sqlx::Error::Tls(_)) => {
@@ -125,7 +125,9 @@ fn words(error: &sqlx::Error) -> String {
     error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
 }
 
+const NO_SUCH_USER: &str = "28000";
 const READ_ONLY: &str = "25006";
+const WRONG_PASSWORD: &str = "28P01";
 const DEADLOCK: &str = "40P01";
 const DUPLICATE_FUNCTION: &str = "42723";
 const DUPLICATE_TABLE: &str = "42P07";
@@ -134,9 +136,9 @@ const NO_NUMBER: &str = "22P02";
 const OTHER_TYPE: &str = "42804";
 const UNDEFINED_COLUMN: &str = "42703";
 
-/// Syntax errors, missing objects and missing privileges.
+/// Syntax errors, missing objects (databases and schemas, too) and missing privileges.
 fn is_misconfigured(state: &str) -> bool {
-    state.starts_with("42") || state == "3F000"
+    state.starts_with("42") || state == "3F000" || state == "3D000"
 }
 
 /// Data exceptions, violated constraints and exceeded limits of the program kind.

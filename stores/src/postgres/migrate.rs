@@ -22,38 +22,52 @@ pub(super) async fn migrate(
     connection: &mut PgConnection,
     options: &PostgresOptions,
 ) -> Result<()> {
-    let (schema, door) = (&options.schema, || door(&options.connect));
-    let found = look(connection, schema).await.map_err(door())?;
+    let found = look(connection, &options.schema).await.map_err(door(&options.connect))?;
     found.judge_server()?;
-    if found.version(connection, schema).await? == MIGRATIONS.len() {
+    if found.version(connection, &options.schema).await? == MIGRATIONS.len() {
         return Ok(());
     }
     found.judge_writing()?;
     let mut transaction = connection.begin().await.map_err(classify("migrating"))?;
-    let name = schema.as_str();
+    let done = prepare(&mut transaction, options).await?;
+    for (index, migration) in MIGRATIONS.iter().enumerate().skip(done) {
+        apply(&mut transaction, &options.schema, index + 1, migration).await?;
+    }
+    transaction.commit().await.map_err(classify("migrating"))
+}
+
+/// Waits for other processes that migrate, and says what they have done. A schema that is there
+/// needs no right to make one.
+async fn prepare(connection: &mut PgConnection, options: &PostgresOptions) -> Result<usize> {
+    let (name, door) = (options.schema.as_str(), || door(&options.connect));
     let lock =
         format!("select pg_advisory_xact_lock(hashtextextended('highwater migrations {name}', 0))");
-    sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut *transaction).await.map_err(door())?;
-    // Another process may have been here meanwhile. A schema that is there needs no right to make
-    // one.
-    let found = look(&mut transaction, schema).await.map_err(door())?;
-    let done = found.version(&mut transaction, schema).await?;
+    sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut *connection).await.map_err(door())?;
+    let found = look(connection, &options.schema).await.map_err(door())?;
     let create = if found.schema { String::new() } else { format!("create schema {name};") };
     let prepare = format!(
         "{create} create table if not exists {name}.migrations ( \
              version integer primary key, applied_at timestamptz not null default now())"
     );
-    sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *transaction).await.map_err(door())?;
-    for (index, migration) in MIGRATIONS.iter().enumerate().skip(done) {
-        let version = index + 1;
-        let sql = format!(
-            "{}; insert into {name}.migrations (version) values ({version});",
-            schema.fill(migration).trim_end().trim_end_matches(';')
-        );
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await.map_err(migrating)?;
-        tracing::info!(schema = name, version, "migrated");
-    }
-    transaction.commit().await.map_err(classify("migrating"))
+    let done = found.version(connection, &options.schema).await?;
+    sqlx::raw_sql(AssertSqlSafe(prepare)).execute(connection).await.map_err(door())?;
+    Ok(done)
+}
+
+async fn apply(
+    connection: &mut PgConnection,
+    schema: &Schema,
+    version: usize,
+    migration: &str,
+) -> Result<()> {
+    let name = schema.as_str();
+    let sql = format!(
+        "{}; insert into {name}.migrations (version) values ({version});",
+        schema.fill(migration).trim_end().trim_end_matches(';')
+    );
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map_err(migrating)?;
+    tracing::info!(schema = name, version, "migrated");
+    Ok(())
 }
 
 /// What is found at the door.

@@ -61,14 +61,14 @@ fn why_it_cannot_be_opened(file: &Path) -> String {
     }
 }
 
-/// An error of looking at what the table of migrations holds: one with other columns is foreign.
-pub(super) fn migrations(table: &str) -> impl FnOnce(sqlx::Error) -> Error + '_ {
+/// An error of running a migration, or of looking for those that have been run: `what` is in the way.
+pub(super) fn migrating(what: &str) -> impl FnOnce(sqlx::Error) -> Error + '_ {
     move |error| {
         let is_no_number = matches!(error, sqlx::Error::ColumnDecode { .. });
         if !is_no_number && primary(&error) != Some(ERROR) {
             return classify("migrating")(error);
         }
-        let message = format!("the file has a table {table} that is not Highwater's");
+        let message = format!("the file has {what} that is not Highwater's: {}", words(&error));
         Invalid::new(Code::FOREIGN_DATABASE, message).caused_by(Source::new(error)).into()
     }
 }

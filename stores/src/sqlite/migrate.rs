@@ -7,7 +7,7 @@ use highwater_core::{Code, Result, error::Invalid};
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::{
-    error::{classify, door, migrations},
+    error::{classify, door, migrating},
     options::Prefix,
     writing::Writing,
 };
@@ -18,35 +18,48 @@ const MIGRATIONS: &[&str] = &[include_str!("sql/001_tables.sql")];
 /// Brings the schema up to date, or refuses it if it is foreign or a newer Highwater has been there.
 pub(super) async fn migrate(writing: &mut Writing, prefix: &Prefix, file: &Path) -> Result<()> {
     let mut transaction = writing.begin_writing().await.map_err(door(file))?;
-    let (table, events) = (format!("{prefix}migrations"), format!("{prefix}events"));
-    let has_migrations = has(&mut transaction, &table, file).await?;
-    let done = match (has_migrations, has(&mut transaction, &events, file).await?) {
-        (true, true) => known(version(&mut transaction, &table).await?)?,
-        (false, false) => 0,
-        (true, false) => return Err(foreign(&table, &events)),
-        (false, true) => return Err(foreign(&events, &table)),
-    };
-    let create = format!(
-        "create table if not exists {table} (version integer primary key, \
-         applied_at text not null default current_timestamp)"
-    );
-    sqlx::query(AssertSqlSafe(create)).execute(&mut *transaction).await.map_err(door(file))?;
+    let done = prepare(&mut transaction, prefix, file).await?;
     for (index, migration) in MIGRATIONS.iter().enumerate().skip(done) {
-        let version = index + 1;
-        let sql = format!(
-            "{}; insert into {prefix}migrations (version) values ({version});",
-            prefix.fill(migration).trim_end().trim_end_matches(';')
-        );
-        sqlx::raw_sql(AssertSqlSafe(sql))
-            .execute(&mut *transaction)
-            .await
-            .map_err(classify("migrating"))?;
-        tracing::info!(%prefix, version, "migrated");
+        apply(&mut transaction, prefix, index + 1, migration).await?;
     }
     // A file that may only be read lets transactions begin that are meant to write; not this one.
-    let write = format!("delete from {table} where false");
+    let write = format!("delete from {prefix}migrations where false");
     sqlx::query(AssertSqlSafe(write)).execute(&mut *transaction).await.map_err(door(file))?;
     transaction.commit().await.map_err(classify("migrating"))
+}
+
+/// Says which migrations have been done.
+async fn prepare(connection: &mut SqliteConnection, prefix: &Prefix, file: &Path) -> Result<usize> {
+    let (table, events) = (format!("{prefix}migrations"), format!("{prefix}events"));
+    let has_migrations = has(connection, &table, file).await?;
+    match (has_migrations, has(connection, &events, file).await?) {
+        (true, true) => return known(version(connection, &table).await?),
+        (false, false) => {}
+        (true, false) => return Err(foreign(&table, &events)),
+        (false, true) => return Err(foreign(&events, &table)),
+    }
+    let create = format!(
+        "create table {table} (version integer primary key, \
+         applied_at text not null default current_timestamp)"
+    );
+    sqlx::query(AssertSqlSafe(create)).execute(connection).await.map_err(door(file))?;
+    Ok(0)
+}
+
+async fn apply(
+    connection: &mut SqliteConnection,
+    prefix: &Prefix,
+    version: usize,
+    migration: &str,
+) -> Result<()> {
+    let sql = format!(
+        "{}; insert into {prefix}migrations (version) values ({version});",
+        prefix.fill(migration).trim_end().trim_end_matches(';')
+    );
+    let applied = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await;
+    applied.map_err(migrating("something"))?;
+    tracing::info!(%prefix, version, "migrated");
+    Ok(())
 }
 
 async fn has(connection: &mut SqliteConnection, table: &str, file: &Path) -> Result<bool> {
@@ -62,7 +75,7 @@ async fn version(connection: &mut SqliteConnection, table: &str) -> Result<usize
     let version: i64 = sqlx::query_scalar(AssertSqlSafe(sql))
         .fetch_one(connection)
         .await
-        .map_err(migrations(table))?;
+        .map_err(migrating(table))?;
     Ok(usize::try_from(version).unwrap_or(usize::MAX))
 }
 

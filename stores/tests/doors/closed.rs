@@ -1,5 +1,7 @@
 //! A store that has been closed refuses whatever it is asked.
 
+use std::time::Duration;
+
 use highwater_core::{
     Code, Move, Position, Query, Result, SchemaVersion, Span, Version,
     port::{Checkpoint, EventStore as _, Snapshot, Store, ViewCommit, ViewName},
@@ -57,4 +59,28 @@ async fn a_closed_store_refuses_everything_on_postgres() {
     store.close().await;
     queued.await.unwrap();
     refuses_everything(&store).await;
+}
+
+/// Nobody is left to append: neither what was in the queue nor what comes later waits for ever.
+#[test]
+fn appends_end_when_the_runtime_of_the_store_has_gone() {
+    told::listen();
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("log.db").display());
+    let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let first = runtime();
+    let store = first.block_on(open_sqlite(&url)).unwrap();
+    let queued: Vec<_> = (0..500).map(|_| store.append(append())).collect();
+    drop(first);
+    let second = runtime();
+    second.block_on(async {
+        for append in queued {
+            let outcome = tokio::time::timeout(Duration::from_secs(20), append).await.unwrap();
+            assert!(outcome.is_ok() || outcome.is_err_and(|error| error.is_unknown_outcome()));
+        }
+        let late = tokio::time::timeout(Duration::from_secs(20), store.append(append())).await;
+        refused(late.unwrap());
+        let again = open_sqlite(&url).await.unwrap();
+        again.append(append()).await.unwrap();
+    });
 }

@@ -66,6 +66,30 @@ async fn a_wrong_password_is_refused_with_the_user() {
 }
 
 #[tokio::test]
+async fn a_password_changed_while_the_store_is_open_is_no_passing_trouble() {
+    let Some(server) = Server::of("a_password_changed").await else { return };
+    let store = server.open().await.unwrap();
+    store.append(append()).await.unwrap();
+    server.execute("alter role @ password 'another'").await;
+    let end = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = '@'";
+    server.execute(end).await;
+    let mut refused = 0;
+    // What is sent on a dead connection finds out only that it is dead.
+    for _ in 0..12 {
+        for error in [store.append(append()).await.unwrap_err(), store.head().await.unwrap_err()] {
+            if !error.is_retryable() {
+                let words = [server.name.as_str(), "password"];
+                told::told(&error, Code::BAD_CREDENTIALS, Move::ChangeTheRequest, &words);
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 12, "{refused}");
+    server.execute(&format!("alter role @ password '{SECRET}'")).await;
+    insist(|| store.append(append())).await;
+}
+
+#[tokio::test]
 async fn an_unknown_user_is_refused_with_its_name() {
     let Some(server) = Server::of("an_unknown_user").await else { return };
     let error = open(&server.url_of("nobody", SECRET, "postgres")).await.unwrap_err();

@@ -181,6 +181,7 @@ async fn foreign_tables_with_highwaters_names_are_refused_and_left_alone() {
     for (sql, name) in [
         ("create table highwater_events (id integer)", "highwater_events"),
         ("create table highwater_migrations (id integer)", "highwater_migrations"),
+        ("create table highwater_snapshots (id integer)", "highwater_snapshots"),
         (
             "create table highwater_migrations (name text); create table highwater_events (id)",
             "highwater_migrations",
