@@ -32,7 +32,8 @@ pub trait Open: Sized {
     ///
     /// On PostgreSQL there are also those of libpq that the driver knows: `host`, `hostaddr`, `port`,
     /// `dbname`, `user`, `password`, `application_name`, `options`, `sslmode`, `sslrootcert`,
-    /// `sslcert`, `sslkey`; and `statement-cache-capacity`.
+    /// `sslcert`, `sslkey`; and `statement-cache-capacity`. TLS itself is not built in: an `sslmode`
+    /// that insists on it is refused.
     ///
     /// # Errors
     /// [`Invalid`](highwater_core::Error::Invalid) says what is wrong with the URL, a parameter, the

@@ -26,9 +26,8 @@ pub struct PostgresOptions {
 }
 
 impl PostgresOptions {
-    /// Options from a URL such as
-    /// `postgres://user:password@host:5432/database?sslmode=require&schema=bank`. Its parameters are
-    /// those of [`Open::open`](crate::Open::open).
+    /// Options from a URL such as `postgres://user:password@host:5432/database?schema=bank`. Its
+    /// parameters are those of [`Open::open`](crate::Open::open).
     ///
     /// # Errors
     /// [`Invalid`](highwater_core::Error::Invalid) if it can't be understood, or has a parameter
