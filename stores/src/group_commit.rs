@@ -90,7 +90,7 @@ impl GroupCommit {
     /// Starts the writer.
     pub(crate) fn start(writer: impl Writer) -> Self {
         let shared = Arc::new(Shared::default());
-        tokio::spawn(write(Arc::clone(&shared), writer));
+        tokio::spawn(write(Ending(Arc::clone(&shared)), writer));
         Self(shared)
     }
 
@@ -137,8 +137,8 @@ fn abandoned(command: CommandId) -> Error {
     Error::UnknownOutcome { command, source }
 }
 
-/// However the writer ends, be it that the runtime shuts down or that it panics, nobody waits for it
-/// any longer: what is in the queue is answered, and what comes later is refused.
+/// However the writer ends, be it that it panics or that the runtime shuts down before it has begun,
+/// nobody waits for it any longer: what is in the queue is answered, and what comes later is refused.
 struct Ending(Arc<Shared>);
 
 impl Drop for Ending {
@@ -151,8 +151,8 @@ impl Drop for Ending {
     }
 }
 
-async fn write(shared: Arc<Shared>, mut writer: impl Writer) {
-    let _ending = Ending(Arc::clone(&shared));
+async fn write(ending: Ending, mut writer: impl Writer) {
+    let shared = &ending.0;
     loop {
         let (batch, replies) = take(&mut shared.lock().waiting);
         if batch.is_empty() {
