@@ -2,7 +2,7 @@
 
 use std::{
     env, fs,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::Path,
     process::{Child, Command, Stdio},
@@ -37,6 +37,12 @@ pub(super) fn opened_by_nobody(url: &str) -> Option<String> {
     let text = String::from_utf8(output.stdout).unwrap();
     let said = text.lines().find_map(|line| line.strip_prefix("gave "))?;
     Some(said.to_owned())
+}
+
+/// Says loudly that a test can't run here: root may do everything, and another user may not run what
+/// is built in root's own folder.
+pub(super) fn unseen(test: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: nobody may run this program");
 }
 
 /// Lets everybody come into a folder of the test's own.

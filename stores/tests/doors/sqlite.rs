@@ -97,7 +97,9 @@ async fn a_missing_file_is_refused_if_it_must_be_there() {
 async fn a_folder_that_must_not_be_written_to_is_refused() {
     let place = Place::new();
     process::let_in(place.folder.path(), 0o555);
-    let said = process::opened_by_nobody(&place.url()).expect("a process of another user");
+    let Some(said) = process::opened_by_nobody(&place.url()) else {
+        return process::unseen("a_folder_that_must_not_be_written_to_is_refused");
+    };
     assert!(said.starts_with("HW608 ") && said.contains("log.db"), "{said}");
 }
 
@@ -107,7 +109,9 @@ async fn a_file_that_must_not_be_written_to_is_refused() {
     place.fill().await;
     process::let_in(place.folder.path(), 0o777);
     process::let_in(&place.file(), 0o444);
-    let said = process::opened_by_nobody(&place.url()).expect("a process of another user");
+    let Some(said) = process::opened_by_nobody(&place.url()) else {
+        return process::unseen("a_file_that_must_not_be_written_to_is_refused");
+    };
     assert!(said.starts_with("HW608 ") && said.contains("must be allowed to write"), "{said}");
 }
 
