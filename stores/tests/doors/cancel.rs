@@ -2,10 +2,13 @@
 //! next caller its own answer, and must hold nothing.
 
 use std::{
+    future::poll_fn,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -88,6 +91,24 @@ async fn read(store: &dyn Store, view: &ViewName, way: u64, number: u64) {
     }
 }
 
+/// Goes away after a number of steps or a time, whichever chance says, if it isn't done before. Steps
+/// go away whatever the speed of the machine; time hits what happens between two steps.
+async fn is_given_up(reading: impl Future<Output = ()>, random: &mut fastrand::Rng) -> bool {
+    if random.bool() {
+        let patience = Duration::from_micros(random.u64(0..8_000));
+        return tokio::time::timeout(patience, reading).await.is_err();
+    }
+    let (mut reading, mut steps) = (pin!(reading), random.u8(1..12));
+    poll_fn(|context| match reading.as_mut().poll(context) {
+        Poll::Ready(()) => Poll::Ready(false),
+        Poll::Pending => {
+            steps -= 1;
+            if steps == 0 { Poll::Ready(true) } else { Poll::Pending }
+        }
+    })
+    .await
+}
+
 /// Many readers, of which many go away at a random moment, while somebody writes.
 async fn storm(store: &Arc<dyn Store>) {
     let view = fill(&**store).await;
@@ -98,8 +119,7 @@ async fn storm(store: &Arc<dyn Store>) {
         tokio::spawn(async move {
             for _ in 0..READS {
                 let reading = read(&*store, &view, random.u64(0..6), random.u64(0..STREAMS));
-                let patience = Duration::from_micros(random.u64(0..8_000));
-                if tokio::time::timeout(patience, reading).await.is_err() {
+                if is_given_up(reading, &mut random).await {
                     gone.fetch_add(1, Ordering::Relaxed);
                 }
                 if random.u8(..) < 32 {
@@ -113,7 +133,7 @@ async fn storm(store: &Arc<dyn Store>) {
         reader.unwrap();
     }
     let (all, gone) = ((READERS * READS) as usize, gone.load(Ordering::Relaxed));
-    assert!(gone > all / 20 && gone < all * 19 / 20, "{gone} of {all} went away");
+    assert!(gone > all / 50 && gone < all * 19 / 20, "{gone} of {all} went away");
     for number in 0..STREAMS {
         for way in 0..6 {
             read(&**store, &view, way, number).await;
