@@ -18,6 +18,7 @@
     reason = "a failure ends the run"
 )]
 
+#[allow(dead_code, reason = "the tests crash it, and skip what needs it")]
 #[path = "../../stores/tests/fire/cluster.rs"]
 mod cluster;
 mod delivery;

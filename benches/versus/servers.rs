@@ -6,19 +6,19 @@ use std::{
     process::Command,
 };
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Programs};
 
 /// A fresh cluster; with a flush that costs a millisecond more, if asked for. `None`, loudly, if the
 /// server's programs aren't on this machine.
 pub(crate) fn postgres(slow: bool) -> Option<Cluster> {
-    let Some(programs) = programs() else {
+    let Some(folder) = programs() else {
         eprintln!(
             "SKIPPED: the programs of a PostgreSQL server 15 or newer are not on this machine"
         );
         return None;
     };
-    let preload = slow.then(slow_flush);
-    Some(Cluster::start_with(programs, preload))
+    let programs = Programs { folder, preload: slow.then(slow_flush) };
+    Some(Cluster::start_with(programs, None))
 }
 
 fn programs() -> Option<PathBuf> {

@@ -89,7 +89,7 @@ impl GroupCommit {
     /// Starts the writer.
     pub(crate) fn start(writer: impl Writer) -> Self {
         let shared = Arc::new(Shared::default());
-        tokio::spawn(write(Arc::clone(&shared), writer));
+        tokio::spawn(write(Ending(Arc::clone(&shared)), writer));
         Self(shared)
     }
 
@@ -136,22 +136,22 @@ fn abandoned(command: CommandId) -> Error {
     Error::UnknownOutcome { command, source }
 }
 
-/// However the writer ends, be it that its runtime does, nobody waits for it any more.
+/// However the writer ends, be it that it panics or that the runtime shuts down before it has begun,
+/// nobody waits for it any longer: what is in the queue is answered, and what comes later is refused.
 struct Ending(Arc<Shared>);
 
 impl Drop for Ending {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         (state.closed, state.ended) = (true, true);
-        // Their answers go with them; those who wait are told that the outcome is unknown.
         state.waiting.clear();
         drop(state);
         self.0.ended.notify_waiters();
     }
 }
 
-async fn write(shared: Arc<Shared>, mut writer: impl Writer) {
-    let _ending = Ending(Arc::clone(&shared));
+async fn write(ending: Ending, mut writer: impl Writer) {
+    let shared = &ending.0;
     loop {
         let (batch, replies) = take(&mut shared.lock().waiting);
         if batch.is_empty() {

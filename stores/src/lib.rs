@@ -8,9 +8,10 @@
 //! | `alternatives` | a query as parts that one index each answers in order |
 //! | `group_commit` | how concurrent appends share a transaction |
 //! | `open` | `Highwater::open(url)` |
-//! | `work` | how an application's own work in an append's transaction fails |
+//! | `parameters` | what stands behind the `?` of a URL |
 //! | `unbroken` | work that goes on although its caller goes away |
 //! | `whole` | batches that are accepted as a whole or not at all |
+//! | `work` | how an application's own work in an append's transaction fails |
 //! | [`system`] | the clock and the ids of the machine |
 //! | `testing` | the conformance suite and the fault-injecting decorator (feature `testing`) |
 
@@ -20,6 +21,7 @@ mod alternatives;
 mod group_commit;
 pub mod memory;
 mod open;
+mod parameters;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "sqlite")]

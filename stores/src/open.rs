@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc};
 
 use highwater_core::{Code, Highwater, Result, error::Invalid, execute::Builder, port::Store};
 
-use crate::{MemoryStore, SystemClock, SystemIds};
+use crate::{MemoryStore, SystemClock, SystemIds, parameters::Parameters};
 
 /// Opens a [`Highwater`] by URL. In the facade's prelude.
 pub trait Open: Sized {
@@ -16,9 +16,28 @@ pub trait Open: Sized {
     /// | `postgres://user:password@host/database` | a PostgreSQL database (feature `postgres`) |
     /// | `memory:` | memory, gone when the last handle is dropped |
     ///
+    /// Behind a `?` stand parameters, joined by `&`, each at most once:
+    ///
+    /// | Parameter | Of | Meaning |
+    /// |---|---|---|
+    /// | `schema=bank` | PostgreSQL | the schema of the tables; `highwater` unless given |
+    /// | `connections=8` | PostgreSQL | how many connections reads may use |
+    /// | `connect_timeout=10` | PostgreSQL | how many seconds to wait for a connection |
+    /// | `prefix=bank_` | SQLite | what the names of the tables begin with; `highwater_` unless given |
+    /// | `busy_timeout=5s` | SQLite | how long to wait for another process that holds the file's lock |
+    /// | `readers=4` | SQLite | how many connections read |
+    /// | `synchronous=full` | SQLite | when to flush; anything less than `full` gives W7 up |
+    /// | `mode=rw` | SQLite | the file must be there; `rwc`, the default, makes it |
+    /// | `max_payload`, `max_metadata`, `max_events` | all | the limits of an append: bytes, bytes, number |
+    ///
+    /// On PostgreSQL there are also those of libpq that the driver knows: `host`, `hostaddr`, `port`,
+    /// `dbname`, `user`, `password`, `application_name`, `options`, `sslmode`, `sslrootcert`,
+    /// `sslcert`, `sslkey`; and `statement-cache-capacity`. TLS itself is not built in: an `sslmode`
+    /// that insists on it is refused.
+    ///
     /// # Errors
-    /// [`Invalid`](highwater_core::Error::Invalid) says what is wrong with the URL, the file, the
-    /// credentials or the schema, and never shows a password;
+    /// [`Invalid`](highwater_core::Error::Invalid) says what is wrong with the URL, a parameter, the
+    /// file, the credentials or the schema, and never shows a password;
     /// [`Unavailable`](highwater_core::Error::Unavailable) if the server can't be reached or the
     /// file is locked.
     fn open(url: &str) -> impl Future<Output = Result<Self>> + Send;
@@ -37,7 +56,7 @@ impl Open for Highwater {
 
     async fn builder(url: &str) -> Result<Builder> {
         match url.split_once(':').map(|(scheme, _)| scheme) {
-            Some("memory") if url == "memory:" => Ok(on(MemoryStore::default())),
+            Some("memory") => memory(url),
             Some("sqlite") => sqlite(url).await,
             Some("postgres" | "postgresql") => postgres(url).await,
             _ => Err(unknown_scheme(url).into()),
@@ -48,6 +67,17 @@ impl Open for Highwater {
 /// The machine's clock and ids on a store.
 pub fn on(store: impl Store) -> Builder {
     Highwater::on(&Arc::new(store), SystemClock, SystemIds)
+}
+
+fn memory(url: &str) -> Result<Builder> {
+    let (name, query) = url.split_once('?').unwrap_or((url, ""));
+    if name != "memory:" {
+        return Err(Invalid::new(Code::BAD_URL, "memory has no name: write memory:").into());
+    }
+    let mut parameters = Parameters::of(query)?;
+    let limits = parameters.take_limits()?;
+    parameters.known_to_driver(|_| false)?;
+    Ok(on(MemoryStore::with_limits(Arc::new(SystemClock), limits)))
 }
 
 #[cfg(feature = "sqlite")]
@@ -93,6 +123,12 @@ fn unknown_scheme(url: &str) -> Invalid {
 mod tests {
     use super::*;
 
+    async fn refused(url: &str) -> highwater_core::Error {
+        let error = Highwater::open(url).await.unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{url}");
+        error
+    }
+
     #[tokio::test]
     async fn a_url_that_cannot_be_understood_is_refused_without_showing_it() {
         for url in [
@@ -100,12 +136,62 @@ mod tests {
             "bank.db",
             "mysql://root:hunter2@host/db",
             "memory:x",
+            #[cfg(feature = "sqlite")]
             "sqlite:",
+            #[cfg(feature = "sqlite")]
             "sqlite::memory:",
+            #[cfg(feature = "sqlite")]
+            "sqlite:bank.db?mode=memory",
+            #[cfg(feature = "postgres")]
+            "postgres:hunter2",
+            #[cfg(feature = "postgres")]
+            "postgres://alice:hunter2@host:port/bank",
+            #[cfg(feature = "postgres")]
+            "postgres://alice:hunter2@ho st/bank",
         ] {
-            let error = Highwater::open(url).await.unwrap_err();
-            assert_eq!(error.code(), Code::BAD_URL, "{url}");
-            assert!(!format!("{error} {error:?}").contains("hunter2"), "{url}");
+            assert_eq!(refused(url).await.code(), Code::BAD_URL, "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_parameter_that_is_unknown_or_malformed_is_refused_by_name() {
+        for (url, name) in [
+            ("memory:?max_event=1", "max_event"),
+            ("memory:?max_events=many", "max_events"),
+            #[cfg(feature = "sqlite")]
+            ("sqlite:bank.db?busy_timeout=5", "busy_timeout"),
+            #[cfg(feature = "sqlite")]
+            ("sqlite:bank.db?synchronous=sometimes", "synchronous"),
+            #[cfg(feature = "sqlite")]
+            ("sqlite:bank.db?mode=ro", "mode"),
+            #[cfg(feature = "sqlite")]
+            ("sqlite:bank.db?cache=shared", "cache"),
+            #[cfg(feature = "sqlite")]
+            ("sqlite:bank.db?schema=bank", "schema"),
+            #[cfg(feature = "postgres")]
+            ("postgres://alice:hunter2@host/bank?passwrod=hunter2", "passwrod"),
+            #[cfg(feature = "postgres")]
+            ("postgres://alice:hunter2@host/bank?connect_timeout=soon", "connect_timeout"),
+            #[cfg(feature = "postgres")]
+            ("postgres://alice:hunter2@host/bank?schema=a&schema=b", "schema"),
+            #[cfg(feature = "postgres")]
+            ("postgres://alice:hunter2@host/bank?sslmode=perhaps", "ssl_mode"),
+        ] {
+            let error = refused(url).await;
+            assert_eq!(error.code(), Code::BAD_CONFIGURATION, "{url}");
+            assert!(error.to_string().contains(name), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_no_name_is_refused_as_such() {
+        for url in [
+            #[cfg(feature = "sqlite")]
+            "sqlite:bank.db?prefix=1;drop",
+            #[cfg(feature = "postgres")]
+            "postgres://alice:hunter2@host/bank?schema=Bank",
+        ] {
+            assert_eq!(refused(url).await.code(), Code::MALFORMED, "{url}");
         }
     }
 }

@@ -80,3 +80,10 @@ fn panicked(panic: &(dyn Any + Send)) -> Invalid {
         text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message");
     Invalid::request(format!("the application's own work panicked: {text}"))
 }
+
+/// The work has committed or rolled back what it was given.
+pub(crate) fn ended(error: sqlx::Error) -> Error {
+    let message = "the work of the application has ended the transaction that it was given: what it \
+                   wrote may have been stored, the events have not";
+    Invalid::request(message).caused_by(Source::new(error)).into()
+}

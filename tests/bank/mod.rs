@@ -6,9 +6,8 @@ use std::{env, io::Write as _, sync::Arc};
 
 use highwater::{
     ConflictPolicy, Highwater,
-    port::Store,
     prelude::*,
-    stores::{self, MemoryStore, SystemClock},
+    stores::{self, MemoryStore},
 };
 use serde::{Deserialize, Serialize};
 
@@ -106,7 +105,7 @@ pub enum Bank {
     #[cfg(feature = "sqlite")]
     Sqlite(Arc<tempfile::TempDir>),
     #[cfg(feature = "postgres")]
-    Postgres(Box<stores::PostgresOptions>),
+    Postgres(String),
 }
 
 impl Bank {
@@ -121,23 +120,17 @@ impl Bank {
 
     pub async fn builder(&self) -> highwater::core::execute::Builder {
         match self {
-            Self::Memory(store) => on(store.clone()),
+            Self::Memory(store) => stores::on(store.clone()),
             #[cfg(feature = "sqlite")]
             Self::Sqlite(folder) => {
-                let url = format!("sqlite:{}", folder.path().join("bank.db").display());
-                let options = stores::SqliteOptions::new(&url).unwrap();
-                on(stores::SqliteStore::open(options, Arc::new(SystemClock)).await.unwrap())
+                let file = folder.path().join("bank.db");
+                let url = format!("sqlite:{}?prefix=bank_", file.display());
+                Highwater::builder(&url).await.unwrap()
             }
             #[cfg(feature = "postgres")]
-            Self::Postgres(options) => {
-                on(stores::PostgresStore::connect(options.as_ref().clone()).await.unwrap())
-            }
+            Self::Postgres(url) => Highwater::builder(url).await.unwrap(),
         }
     }
-}
-
-fn on(store: impl Store) -> highwater::core::execute::Builder {
-    stores::on(store)
 }
 
 /// Every kind of store that there is here, each empty. What is missing is said loudly.
@@ -148,9 +141,9 @@ pub fn banks() -> Vec<Bank> {
     #[cfg(feature = "postgres")]
     match env::var("HIGHWATER_TEST_POSTGRES") {
         Ok(url) => {
-            let schema = format!("test_{:016x}", fastrand::u64(..));
-            let options = stores::PostgresOptions::new(&url).unwrap().schema(&schema).unwrap();
-            banks.push(Bank::Postgres(Box::new(options.connections(4))));
+            let (and, schema) = (if url.contains('?') { '&' } else { '?' }, fastrand::u64(..));
+            let parameters = format!("schema=test_{schema:016x}&connections=4");
+            banks.push(Bank::Postgres(format!("{url}{and}{parameters}")));
         }
         Err(_) => {
             let required = env::var("HIGHWATER_REQUIRE_SERVICES").is_ok_and(|value| value == "1");

@@ -60,7 +60,7 @@ codes! {
     NEWER_DATABASE = "HW607";
     /// The database lacks something that Highwater needs.
     BAD_DATABASE = "HW608";
-    /// The configuration contradicts itself.
+    /// The configuration contradicts itself or can't be understood.
     BAD_CONFIGURATION = "HW609";
     /// The request can't be executed as it was put together.
     BAD_REQUEST = "HW610";

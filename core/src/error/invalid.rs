@@ -56,7 +56,7 @@ impl Invalid {
         Self::new(Code::BAD_REQUEST, message)
     }
 
-    /// A configuration that contradicts itself.
+    /// A configuration that contradicts itself or can't be understood.
     pub fn configuration(message: impl Into<String>) -> Self {
         Self::new(Code::BAD_CONFIGURATION, message)
     }

@@ -98,7 +98,6 @@ impl Execution<'_> {
         }
         append.metadata = encode_metadata(&self.occasion.metadata)?;
         append.attachment.clone_from(&self.cause.attachment);
-        append.validate(&self.engine.limits)?;
         Ok(append)
     }
 

@@ -13,7 +13,7 @@ use crate::{
     Result,
     domain::{Cause, Fingerprint, Fingerprinter},
     error::Invalid,
-    port::{Clock, EventStore, Ids, Limits, SnapshotStore, ViewStore},
+    port::{Clock, EventStore, Ids, SnapshotStore, ViewStore},
 };
 
 /// What executing commands needs from outside.
@@ -24,7 +24,6 @@ pub(super) struct Engine {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ids: Arc<dyn Ids>,
     pub(super) slots: Slots,
-    pub(super) limits: Limits,
     pub(super) unknown: UnknownEvents,
     pub(super) policy: ConflictPolicy,
 }

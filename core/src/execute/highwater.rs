@@ -14,7 +14,7 @@ use super::{
 use crate::{
     Result,
     domain::{Aggregate, Boundary, Invariant, Request, Targeted},
-    port::{Clock, EventStore, Ids, Limits, Query, SnapshotStore, Store, ViewStore},
+    port::{Clock, EventStore, Ids, Query, SnapshotStore, Store, ViewStore},
     read::{Follower, Violation, audit},
     value::Position,
 };
@@ -39,7 +39,6 @@ impl Highwater {
                 clock: Arc::new(clock),
                 ids: Arc::new(ids),
                 slots: Slots::new(DEFAULT_CACHE),
-                limits: Limits::default(),
                 unknown: UnknownEvents::default(),
                 policy: ConflictPolicy::default(),
             },
@@ -173,13 +172,6 @@ impl Builder {
     #[must_use]
     pub fn unknown_events(mut self, policy: UnknownEvents) -> Self {
         self.engine.unknown = policy;
-        self
-    }
-
-    /// How large an append may be.
-    #[must_use]
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.engine.limits = limits;
         self
     }
 

@@ -135,7 +135,6 @@ impl<B: Boundary> Over<B> {
         }
         let mut append = self.append(folded, occasion, fingerprint, events)?;
         append.attachment.clone_from(&cause.attachment);
-        append.validate(&self.engine.limits)?;
         let appended = self.engine.log.append(append).await?;
         Ok(Receipt::new(occasion.command, appended))
     }

@@ -4,13 +4,14 @@ use std::{fmt, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use highwater_core::{
-    Result,
+    Error, Result,
+    error::{Invalid, Source},
     port::{Append, Attachment},
 };
-use sqlx::PgConnection;
+use sqlx::{Executor, PgConnection};
 
-use super::error;
-use crate::work::{WorkError, unless_it_panics};
+use super::error::{self, classify, state};
+use crate::work::{WorkError, ended, unless_it_panics};
 
 type Work = dyn for<'a> Fn(&'a mut PgConnection, &'a Append) -> BoxFuture<'a, Result<(), WorkError>>
     + Send
@@ -21,6 +22,7 @@ type Work = dyn for<'a> Fn(&'a mut PgConnection, &'a Append) -> BoxFuture<'a, Re
 ///
 /// It is run before the events are stored and may be run again, if the command is decided again
 /// after a conflict. An append with work has a transaction of its own: it shares none with others.
+/// The work must not end that transaction; savepoints are its own affair.
 ///
 /// ```
 /// use highwater_stores::{PostgresWork, sqlx};
@@ -54,8 +56,31 @@ impl PostgresWork {
     }
 
     pub(super) async fn run(&self, connection: &mut PgConnection, append: &Append) -> Result<()> {
-        unless_it_panics(|| (self.0)(connection, append)).await.map_err(error::work)
+        // The savepoint is gone if the work ends the transaction, whose events would then be stored
+        // apart from it.
+        let doing = "working in the append's transaction";
+        connection.execute("savepoint highwater_work").await.map_err(classify(doing))?;
+        unless_it_panics(|| (self.0)(connection, append)).await.map_err(error::work)?;
+        match connection.execute("release savepoint highwater_work").await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(match state(&error).as_deref() {
+                Some(NO_TRANSACTION | NO_SAVEPOINT) => ended(error),
+                Some(FAILED_TRANSACTION) => passed_over(error),
+                _ => classify(doing)(error),
+            }),
+        }
     }
+}
+
+const NO_TRANSACTION: &str = "25P01";
+const FAILED_TRANSACTION: &str = "25P02";
+const NO_SAVEPOINT: &str = "3B001";
+
+/// A statement of the work failed, and the work did not say so.
+fn passed_over(error: sqlx::Error) -> Error {
+    let message = "the work of the application has passed over an error of one of its statements: \
+                   nothing more can be done in the transaction";
+    Invalid::request(message).caused_by(Source::new(error)).into()
 }
 
 impl Attachment for PostgresWork {}

@@ -34,7 +34,7 @@ use highwater_core::{
         SnapshotStore, StoredView, StreamPage, ViewCommit, ViewName, ViewStore,
     },
 };
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::{Connection, PgPool, postgres::PgPoolOptions};
 
 pub use attachment::PostgresWork;
 pub use options::PostgresOptions;
@@ -65,16 +65,17 @@ impl PostgresStore {
     /// schema are not right, and it says which; [`Unavailable`](highwater_core::Error::Unavailable)
     /// if the server can't be reached.
     pub async fn connect(options: PostgresOptions) -> Result<Self> {
+        let mut first = options.connection().await?;
+        migrate::migrate(&mut first, &options).await?;
+        first.close().await.map_err(error::classify("connecting"))?;
         let pool = PgPoolOptions::new()
             // One of them listens for notifications.
             .max_connections(options.connections + 1)
+            .acquire_timeout(options.connect_timeout)
             // A dead connection is found when it is used; asking first would be a round trip more.
             .test_before_acquire(false)
-            .connect_with(options.connect.clone())
-            .await
-            .map_err(error::door)?;
+            .connect_lazy_with(options.connect.clone());
         let schema = options.schema.clone();
-        migrate::migrate(&pool, &schema).await?;
         let following = Following::start(&pool, &schema).await?;
         let writer = append::PostgresWriter::new(&options, &following);
         let appends = GroupCommit::start(writer);

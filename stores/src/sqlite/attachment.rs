@@ -7,10 +7,10 @@ use highwater_core::{
     Result,
     port::{Append, Attachment},
 };
-use sqlx::SqliteConnection;
+use sqlx::{Executor, SqliteConnection};
 
-use super::error;
-use crate::work::{WorkError, unless_it_panics};
+use super::error::{self, classify, is_without_savepoint};
+use crate::work::{WorkError, ended, unless_it_panics};
 
 type Work = dyn for<'a> Fn(&'a mut SqliteConnection, &'a Append) -> BoxFuture<'a, Result<(), WorkError>>
     + Send
@@ -21,7 +21,7 @@ type Work = dyn for<'a> Fn(&'a mut SqliteConnection, &'a Append) -> BoxFuture<'a
 ///
 /// It is run before the events are stored, within the transaction, and may be run again, if the
 /// command is decided again after a conflict. An append with work has a transaction of its own: it
-/// shares none with others.
+/// shares none with others. The work must not end that transaction; savepoints are its own affair.
 ///
 /// ```
 /// use highwater_stores::{SqliteWork, sqlx};
@@ -59,7 +59,16 @@ impl SqliteWork {
         connection: &mut SqliteConnection,
         append: &Append,
     ) -> Result<()> {
-        unless_it_panics(|| (self.0)(connection, append)).await.map_err(error::work)
+        // The savepoint is gone if the work ends the transaction, whose events would then be stored
+        // apart from it.
+        let doing = "working in the append's transaction";
+        connection.execute("savepoint highwater_work").await.map_err(classify(doing))?;
+        unless_it_panics(|| (self.0)(connection, append)).await.map_err(error::work)?;
+        match connection.execute("release highwater_work").await {
+            Ok(_) => Ok(()),
+            Err(error) if is_without_savepoint(&error) => Err(ended(error)),
+            Err(error) => Err(classify(doing)(error)),
+        }
     }
 }
 

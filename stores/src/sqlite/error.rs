@@ -1,5 +1,7 @@
 //! Whose move it is, by SQLite's result codes.
 
+use std::path::Path;
+
 use highwater_core::{
     Code, Error,
     error::{Corrupt, Invalid, Source, Unavailable},
@@ -11,15 +13,25 @@ use crate::work::WorkError;
 pub(super) fn classify(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Error {
     move |error| match &error {
         sqlx::Error::PoolClosed => Unavailable::Closed.into(),
+        sqlx::Error::RowNotFound => {
+            let message = format!("the database lacks a row that must be there ({doing})");
+            Invalid::new(Code::BAD_DATABASE, message).into()
+        }
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
             Corrupt::value("a row of the store", Source::new(error)).into()
         }
         _ => match primary(&error) {
             Some(BUSY | LOCKED) => Unavailable::Locked { doing, source: Source::new(error) }.into(),
             Some(CORRUPT) => Corrupt::value("the database file", Source::new(error)).into(),
+            // Positions and versions come from the log itself: only somebody else can have taken them.
+            Some(CONSTRAINT) => Corrupt::Log(error.to_string()).into(),
             Some(NOT_A_DATABASE) => foreign(error),
-            Some(ERROR | READ_ONLY | CANNOT_OPEN) => {
-                let message = format!("the database file can't be used ({doing})");
+            Some(TOO_BIG) => {
+                let message = format!("a value is larger than SQLite takes ({doing})");
+                Invalid::new(Code::TOO_LARGE, message).caused_by(Source::new(error)).into()
+            }
+            Some(ERROR | PERMISSION | READ_ONLY | CANNOT_OPEN) => {
+                let message = format!("the database can't be used ({doing}): {}", words(&error));
                 Invalid::new(Code::BAD_DATABASE, message).caused_by(Source::new(error)).into()
             }
             _ => Unavailable::unreachable(doing, Source::new(error)).into(),
@@ -28,11 +40,11 @@ pub(super) fn classify(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Error
 }
 
 /// An error of opening the file.
-pub(super) fn door(error: sqlx::Error) -> Error {
-    match primary(&error) {
+pub(super) fn door(file: &Path) -> impl FnOnce(sqlx::Error) -> Error + '_ {
+    move |error| match primary(&error) {
         Some(CANNOT_OPEN | PERMISSION | READ_ONLY) => {
-            let message = "the database file can't be opened: does its folder exist, and may this \
-                           user write there?";
+            let (file, why) = (file.display(), why_it_cannot_be_opened(file));
+            let message = format!("the database file {file} can't be opened: {why}");
             Invalid::new(Code::BAD_DATABASE, message).caused_by(Source::new(error)).into()
         }
         _ => classify("opening the database")(error),
@@ -44,6 +56,30 @@ pub(super) fn work(error: WorkError) -> Error {
     let refused =
         |error: &sqlx::Error| matches!(primary(error), Some(TOO_BIG | CONSTRAINT | MISMATCH));
     error.settle(refused, classify("doing the application's own work"))
+}
+
+/// A guess for the message: the error has been made already.
+fn why_it_cannot_be_opened(file: &Path) -> String {
+    match file.parent() {
+        _ if file.is_dir() => "it is a folder".to_owned(),
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            format!("there is no folder {}", folder.display())
+        }
+        _ if !file.exists() => "it isn't there and can't be made".to_owned(),
+        _ => "this user must be allowed to write to it and to its folder".to_owned(),
+    }
+}
+
+/// An error of running a migration, or of looking for those that have been run: `what` is in the way.
+pub(super) fn migrating(what: &str) -> impl FnOnce(sqlx::Error) -> Error + '_ {
+    move |error| {
+        let is_no_number = matches!(error, sqlx::Error::ColumnDecode { .. });
+        if !is_no_number && primary(&error) != Some(ERROR) {
+            return classify("migrating")(error);
+        }
+        let message = format!("the file has {what} that is not Highwater's: {}", words(&error));
+        Invalid::new(Code::FOREIGN_DATABASE, message).caused_by(Source::new(error)).into()
+    }
 }
 
 fn foreign(error: sqlx::Error) -> Error {
@@ -96,4 +132,19 @@ const NOT_A_DATABASE: i32 = 26;
 fn primary(error: &sqlx::Error) -> Option<i32> {
     let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
     Some(code & 0xff)
+}
+
+/// What SQLite says, without what the driver puts before it.
+fn words(error: &sqlx::Error) -> String {
+    error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
+}
+
+/// Whether somebody else has the file's lock.
+pub(super) fn is_busy(error: &sqlx::Error) -> bool {
+    matches!(primary(error), Some(BUSY | LOCKED))
+}
+
+/// Whether a savepoint isn't there any more.
+pub(super) fn is_without_savepoint(error: &sqlx::Error) -> bool {
+    primary(error) == Some(ERROR)
 }

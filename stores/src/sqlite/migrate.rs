@@ -1,57 +1,91 @@
 //! The schema, versioned. Safe to run from several processes at once: the first takes the file's
 //! write lock, the others wait for it.
 
+use std::path::Path;
+
 use highwater_core::{Code, Result, error::Invalid};
-use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
+use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::{
-    error::{classify, door},
+    error::{classify, door, migrating},
     options::Prefix,
+    writing::Writing,
 };
 
 /// Every migration, in order; the version is the place in this list, from 1.
 const MIGRATIONS: &[&str] =
     &[include_str!("sql/001_tables.sql"), include_str!("sql/002_append_all.sql")];
 
-/// Brings the schema up to date, or refuses it if a newer Highwater has been there.
-pub(super) async fn migrate(connection: &mut SqliteConnection, prefix: &Prefix) -> Result<()> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(door)?;
-    let tables: i64 = sqlx::query_scalar(
-        "select count(*) from sqlite_master where type = 'table' and name in (?, ?)",
-    )
-    .bind(format!("{prefix}migrations"))
-    .bind(format!("{prefix}events"))
-    .fetch_one(&mut *transaction)
-    .await
-    .map_err(door)?;
-    if tables == 1 {
-        let message = format!("the file has a table {prefix}events that is not Highwater's");
-        return Err(Invalid::new(Code::FOREIGN_DATABASE, message).into());
+/// Brings the schema up to date, or refuses it if it is foreign or a newer Highwater has been there.
+pub(super) async fn migrate(writing: &mut Writing, prefix: &Prefix, file: &Path) -> Result<()> {
+    let mut transaction = writing.begin_writing().await.map_err(door(file))?;
+    let done = prepare(&mut transaction, prefix, file).await?;
+    for (index, migration) in MIGRATIONS.iter().enumerate().skip(done) {
+        apply(&mut transaction, prefix, index + 1, migration).await?;
+    }
+    // A file that may only be read lets transactions begin that are meant to write; not this one.
+    let write = format!("delete from {prefix}migrations where false");
+    sqlx::query(AssertSqlSafe(write)).execute(&mut *transaction).await.map_err(door(file))?;
+    transaction.commit().await.map_err(classify("migrating"))
+}
+
+/// Says which migrations have been done.
+async fn prepare(connection: &mut SqliteConnection, prefix: &Prefix, file: &Path) -> Result<usize> {
+    let (table, events) = (format!("{prefix}migrations"), format!("{prefix}events"));
+    let has_migrations = has(connection, &table, file).await?;
+    match (has_migrations, has(connection, &events, file).await?) {
+        (true, true) => return known(version(connection, &table).await?),
+        (false, false) => {}
+        (true, false) => return Err(foreign(&table, &events)),
+        (false, true) => return Err(foreign(&events, &table)),
     }
     let create = format!(
-        "create table if not exists {prefix}migrations (version integer primary key, \
+        "create table {table} (version integer primary key, \
          applied_at text not null default current_timestamp)"
     );
-    let count = format!("select count(*) from {prefix}migrations");
-    sqlx::query(AssertSqlSafe(create)).execute(&mut *transaction).await.map_err(door)?;
-    let done: i64 = sqlx::query_scalar(AssertSqlSafe(count))
-        .fetch_one(&mut *transaction)
+    sqlx::query(AssertSqlSafe(create)).execute(connection).await.map_err(door(file))?;
+    Ok(0)
+}
+
+async fn apply(
+    connection: &mut SqliteConnection,
+    prefix: &Prefix,
+    version: usize,
+    migration: &str,
+) -> Result<()> {
+    let sql = format!(
+        "{}; insert into {prefix}migrations (version) values ({version});",
+        prefix.fill(migration).trim_end().trim_end_matches(';')
+    );
+    let applied = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await;
+    applied.map_err(migrating("something"))?;
+    tracing::info!(%prefix, version, "migrated");
+    Ok(())
+}
+
+async fn has(connection: &mut SqliteConnection, table: &str, file: &Path) -> Result<bool> {
+    sqlx::query_scalar("select exists (select 1 from sqlite_master where name = ?)")
+        .bind(table)
+        .fetch_one(connection)
         .await
-        .map_err(classify("migrating"))?;
-    let done = known(usize::try_from(done).unwrap_or(usize::MAX))?;
-    for (index, migration) in MIGRATIONS.iter().enumerate().skip(done) {
-        let version = index + 1;
-        let sql = format!(
-            "{}; insert into {prefix}migrations (version) values ({version});",
-            prefix.fill(migration).trim_end().trim_end_matches(';')
-        );
-        sqlx::raw_sql(AssertSqlSafe(sql))
-            .execute(&mut *transaction)
-            .await
-            .map_err(classify("migrating"))?;
-        tracing::info!(%prefix, version, "migrated");
-    }
-    transaction.commit().await.map_err(classify("migrating"))
+        .map_err(door(file))
+}
+
+async fn version(connection: &mut SqliteConnection, table: &str) -> Result<usize> {
+    let sql = format!("select coalesce(max(version), 0) from {table}");
+    let version: i64 = sqlx::query_scalar(AssertSqlSafe(sql))
+        .fetch_one(connection)
+        .await
+        .map_err(migrating(table))?;
+    Ok(usize::try_from(version).unwrap_or(usize::MAX))
+}
+
+fn foreign(there: &str, missing: &str) -> highwater_core::Error {
+    let message = format!(
+        "the file has a table {there} but no {missing}: either it is not Highwater's, or a table \
+         has been dropped"
+    );
+    Invalid::new(Code::FOREIGN_DATABASE, message).into()
 }
 
 fn known(version: usize) -> Result<usize> {

@@ -8,6 +8,7 @@
 //! | `follow` | waking followers |
 //! | `idempotency` | what is known of a command |
 //! | `snapshot`, `view` | snapshots and views |
+//! | `writing` | the connection that writes, in a state to begin a transaction |
 //! | `migrate` | the schema, versioned |
 //! | `error` | whose move it is |
 
@@ -22,6 +23,7 @@ mod read;
 mod row;
 mod snapshot;
 mod view;
+mod writing;
 
 use std::sync::Arc;
 
@@ -34,8 +36,8 @@ use highwater_core::{
         SnapshotStore, StoredView, StreamPage, ViewCommit, ViewName, ViewStore,
     },
 };
-use sqlx::{ConnectOptions, SqliteConnection, SqlitePool, sqlite::SqlitePoolOptions};
-use tokio::sync::Mutex;
+use sqlx::{SqlitePool, sqlite::SqlitePoolOptions};
+use tokio::sync::{Mutex, MutexGuard};
 
 pub use attachment::SqliteWork;
 pub use options::SqliteOptions;
@@ -43,10 +45,11 @@ pub use options::SqliteOptions;
 use crate::{group_commit::GroupCommit, unbroken::to_the_end};
 use follow::Following;
 use options::Prefix;
+use writing::Writing;
 
 /// The one connection that writes. Whoever writes waits for it in the order of asking, so writers of
 /// one process never meet SQLite's own lock, which is not fair.
-type WriteConnection = Arc<Mutex<SqliteConnection>>;
+type WriteConnection = Arc<Mutex<Writing>>;
 
 /// The event store on SQLite. Cheap to clone: every clone is the same store.
 #[derive(Clone)]
@@ -63,6 +66,16 @@ struct Inner {
     options: SqliteOptions,
 }
 
+impl Inner {
+    /// The connection that writes, unless the store has been closed.
+    async fn writing(&self) -> Result<MutexGuard<'_, Writing>> {
+        if self.readers.is_closed() {
+            return Err(Unavailable::Closed.into());
+        }
+        Ok(self.writer.lock().await)
+    }
+}
+
 impl SqliteStore {
     /// Opens the file, makes it if it isn't there, and brings the schema up to date.
     ///
@@ -71,14 +84,15 @@ impl SqliteStore {
     /// is from a newer Highwater; [`Unavailable`](highwater_core::Error::Unavailable) if another
     /// process holds its lock for longer than the busy time-out.
     pub async fn open(options: SqliteOptions, clock: Arc<dyn Clock>) -> Result<Self> {
-        let mut writer = options.connect.connect().await.map_err(error::door)?;
-        migrate::migrate(&mut writer, &options.prefix).await?;
+        let file = options.connect.get_filename();
+        let mut writer = Writing::open(&options).await.map_err(error::door(file))?;
+        migrate::migrate(&mut writer, &options.prefix, file).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(options.readers)
             .test_before_acquire(false)
             .connect_with(options.connect.clone().read_only(true))
             .await
-            .map_err(error::door)?;
+            .map_err(error::door(file))?;
         let writer = Arc::new(Mutex::new(writer));
         let following = Arc::new(Following::default());
         let prefix = options.prefix.clone();

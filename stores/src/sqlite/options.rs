@@ -9,25 +9,36 @@ use highwater_core::{
 };
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
+use crate::parameters::{Parameters, wrong};
+
 /// Which SQLite file, and how to use it.
 #[derive(Clone)]
 pub struct SqliteOptions {
     pub(super) connect: SqliteConnectOptions,
+    pub(super) busy_timeout: Duration,
     pub(super) prefix: Prefix,
     pub(super) readers: u32,
     pub(super) limits: Limits,
 }
 
 impl SqliteOptions {
-    /// Options from a URL such as `sqlite:bank.db` or `sqlite:///var/lib/bank.db`.
+    /// Options from a URL such as `sqlite:bank.db` or `sqlite:///var/lib/bank.db?prefix=bank_`. Its
+    /// parameters are those of [`Open::open`](crate::Open::open).
     ///
     /// # Errors
-    /// [`Invalid`](highwater_core::Error::Invalid) if it can't be understood, or names SQLite's own
-    /// memory, which connections don't share.
+    /// [`Invalid`](highwater_core::Error::Invalid) if it can't be understood, names SQLite's own
+    /// memory, which connections don't share, or has a parameter that is unknown or malformed.
     pub fn new(url: &str) -> Result<Self> {
-        if url.contains(":memory:") || url.contains("mode=memory") {
-            let message = "SQLite's memory isn't shared by connections: use the URL memory:";
-            return Err(Invalid::new(Code::BAD_URL, message).into());
+        let (file, query) = url.split_once('?').unwrap_or((url, ""));
+        let mut parameters = Parameters::of(query)?;
+        let options = Self::of_file(file)?.with(&mut parameters)?;
+        parameters.known_to_driver(|_| false)?;
+        Ok(options)
+    }
+
+    fn of_file(url: &str) -> Result<Self> {
+        if url.contains(":memory:") {
+            return Err(no_shared_memory().into());
         }
         let connect = SqliteConnectOptions::from_str(url).map_err(|error| {
             let message =
@@ -41,10 +52,34 @@ impl SqliteOptions {
         let connect = connect
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(5));
-        let prefix = Prefix::new("highwater_")?;
-        Ok(Self { connect, prefix, readers: 4, limits: Limits::default() })
+            .synchronous(SqliteSynchronous::Full);
+        let (prefix, limits) = (Prefix::new("highwater_")?, Limits::default());
+        Ok(Self { connect, busy_timeout: Duration::ZERO, prefix, readers: 4, limits }
+            .busy_timeout(Duration::from_secs(5)))
+    }
+
+    fn with(mut self, parameters: &mut Parameters) -> Result<Self> {
+        if let Some(prefix) = parameters.take("prefix") {
+            self = self.prefix(&prefix)?;
+        }
+        if let Some(timeout) = parameters.take_duration("busy_timeout")? {
+            self = self.busy_timeout(timeout);
+        }
+        let right = "should be off, normal, full or extra";
+        if let Some(synchronous) = parameters.take_as("synchronous", right)? {
+            self = self.synchronous(synchronous);
+        }
+        if let Some(number) = parameters.take_as("readers", "should be a whole number")? {
+            self = self.readers(number);
+        }
+        match parameters.take("mode").as_deref() {
+            None | Some("rwc") => {}
+            Some("rw") => self.connect = self.connect.create_if_missing(false),
+            Some("memory") => return Err(no_shared_memory().into()),
+            Some(_) => return Err(wrong("mode", "should be rw or rwc: a store writes")),
+        }
+        let limits = parameters.take_limits()?;
+        Ok(self.limits(limits))
     }
 
     /// What the names of the tables begin with, so that they live beside an application's own;
@@ -61,7 +96,10 @@ impl SqliteOptions {
     /// How long to wait for another process that holds the file's lock; 5 seconds unless set.
     #[must_use]
     pub fn busy_timeout(mut self, timeout: Duration) -> Self {
-        self.connect = self.connect.busy_timeout(timeout);
+        // SQLite counts milliseconds in 31 bits.
+        let longest = Duration::from_millis(i32::MAX as u64);
+        self.busy_timeout = timeout.min(longest);
+        self.connect = self.connect.busy_timeout(self.busy_timeout);
         self
     }
 
@@ -95,6 +133,11 @@ impl fmt::Debug for SqliteOptions {
             .field("prefix", &self.prefix.0)
             .finish_non_exhaustive()
     }
+}
+
+fn no_shared_memory() -> Invalid {
+    let message = "SQLite's memory isn't shared by connections: use the URL memory:";
+    Invalid::new(Code::BAD_URL, message)
 }
 
 /// A prefix of table names, safe to stand in a statement.

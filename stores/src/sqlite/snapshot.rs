@@ -41,14 +41,14 @@ pub(super) async fn save(inner: &Inner, snapshot: Snapshot) -> Result<()> {
              < (excluded.schema_version, excluded.version)",
         inner.prefix
     );
-    let mut connection = inner.writer.lock().await;
+    let mut connection = inner.writing().await?;
     sqlx::query(AssertSqlSafe(sql))
         .bind(snapshot.stream.as_str())
         .bind(signed(snapshot.version.get()))
         .bind(*snapshot.head.as_uuid())
         .bind(i64::from(snapshot.schema.get()))
         .bind(&snapshot.state[..])
-        .execute(&mut *connection)
+        .execute(&mut **connection)
         .await
         .map_err(classify("saving a snapshot"))?;
     Ok(())

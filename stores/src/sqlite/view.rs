@@ -6,7 +6,7 @@ use highwater_core::{
     error::{Conflict, Corrupt, Source},
     port::{Checkpoint, StoredView, ViewCommit, ViewName},
 };
-use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, Row, SqliteConnection, sqlite::SqliteRow};
 
 use super::{
     Inner,
@@ -23,9 +23,9 @@ pub(super) async fn open(inner: &Inner, view: &ViewName) -> Result<Checkpoint> {
          insert into {prefix}checkpoints (view, position, as_of) values ('{view}', 0, 0) \
          on conflict (view) do nothing"
     );
-    let mut connection = inner.writer.lock().await;
+    let mut connection = inner.writing().await?;
     sqlx::raw_sql(AssertSqlSafe(sql))
-        .execute(&mut *connection)
+        .execute(&mut **connection)
         .await
         .map_err(classify("opening a view"))?;
     checkpoint(&mut connection, prefix, view).await
@@ -81,8 +81,8 @@ fn decode(rows: &[SqliteRow], keys: usize) -> Result<StoredView, sqlx::Error> {
 
 pub(super) async fn commit(inner: &Inner, commit: ViewCommit) -> Result<()> {
     let (prefix, view) = (&inner.prefix, &commit.view);
-    let mut connection = inner.writer.lock().await;
-    let transaction = connection.begin_with("BEGIN IMMEDIATE").await;
+    let mut connection = inner.writing().await?;
+    let transaction = connection.begin_writing().await;
     let mut transaction = transaction.map_err(classify("writing a view"))?;
     let moved = format!(
         "update {prefix}checkpoints set position = ?, as_of = ? where view = ? and position = ?"

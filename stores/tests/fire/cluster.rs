@@ -9,46 +9,71 @@ use std::{
     time::Duration,
 };
 
+/// The programs of a server.
+pub(super) struct Programs {
+    pub(super) folder: PathBuf,
+    /// A library that is loaded into the server before any other.
+    pub(super) preload: Option<PathBuf>,
+}
+
+impl Programs {
+    fn named() -> Option<Self> {
+        Some(Self { folder: env::var_os("HIGHWATER_TEST_PG_BIN")?.into(), preload: None })
+    }
+}
+
 /// A private cluster; it is stopped and removed when this is dropped.
 pub(super) struct Cluster {
-    programs: PathBuf,
-    /// A library that is loaded into the server before any other.
-    preload: Option<PathBuf>,
+    programs: Programs,
     folder: PathBuf,
     port: u16,
+    password: Option<&'static str>,
 }
 
 impl Cluster {
-    /// Makes and starts a cluster; `None` if the server's programs aren't named.
-    #[allow(dead_code, reason = "the benchmarks find the programs themselves")]
+    /// Makes and starts a cluster that trusts everybody; `None` if the server's programs aren't named.
     pub(super) fn start() -> Option<Self> {
-        let programs = env::var_os("HIGHWATER_TEST_PG_BIN")?;
-        Some(Self::start_with(programs.into(), None))
+        Some(Self::start_with(Programs::named()?, None))
     }
 
-    /// Makes and starts a cluster of these programs, with a library loaded into the server.
-    pub(super) fn start_with(programs: PathBuf, preload: Option<PathBuf>) -> Self {
+    /// Makes and starts a cluster that asks everybody for a password; that of its owner is this one.
+    pub(super) fn start_asking(password: &'static str) -> Option<Self> {
+        Some(Self::start_with(Programs::named()?, Some(password)))
+    }
+
+    /// Makes and starts a cluster of these programs.
+    pub(super) fn start_with(programs: Programs, password: Option<&'static str>) -> Self {
         let folder = env::temp_dir().join(format!("highwater-fire-{:016x}", fastrand::u64(..)));
         fs::create_dir(&folder).unwrap();
         if is_root() {
             run(Command::new("chown").arg("postgres").arg(&folder));
         }
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let cluster = Self { programs, preload, folder, port };
-        run(cluster
-            .owned("initdb")
-            .args(["-A", "trust", "-U", "postgres", "-D"])
-            .arg(cluster.data()));
+        let cluster = Self { programs, folder, port, password };
+        let mut initdb = cluster.owned("initdb");
+        initdb.args(["-U", "postgres", "-D"]).arg(cluster.data());
+        if let Some(password) = password {
+            let file = cluster.folder.join("password");
+            fs::write(&file, password).unwrap();
+            initdb.args(["-A", "scram-sha-256", "--pwfile"]).arg(file);
+        } else {
+            initdb.args(["-A", "trust"]);
+        }
+        run(&mut initdb);
         cluster.restart();
         cluster
     }
 
     /// The URL of its database.
     pub(super) fn url(&self) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+        self.url_of("postgres", self.password.unwrap_or_default(), "postgres")
     }
 
-    #[allow(dead_code, reason = "the benchmarks crash nothing")]
+    /// The URL of a database for a user.
+    pub(super) fn url_of(&self, user: &str, password: &str, database: &str) -> String {
+        format!("postgres://{user}:{password}@127.0.0.1:{}/{database}", self.port)
+    }
+
     /// Stops it as a loss of power does: no checkpoint, no farewell.
     pub(super) fn crash(&self) {
         run(self.owned("pg_ctl").args(["-m", "immediate", "-w", "stop", "-D"]).arg(self.data()));
@@ -62,7 +87,7 @@ impl Cluster {
         );
         for _ in 0..10 {
             let mut start = self.owned("pg_ctl");
-            if let Some(library) = &self.preload {
+            if let Some(library) = &self.programs.preload {
                 start.env("LD_PRELOAD", library);
             }
             start.args(["-w", "-o", &options, "-l"]).arg(self.folder.join("log"));
@@ -80,7 +105,7 @@ impl Cluster {
 
     /// One of the server's programs; the server refuses to be run by root.
     fn owned(&self, program: &str) -> Command {
-        let program = self.programs.join(program);
+        let program = self.programs.folder.join(program);
         let mut command = if is_root() {
             let mut command = Command::new("runuser");
             command.args(["-u", "postgres", "--"]).arg(program);
@@ -99,6 +124,15 @@ impl Drop for Cluster {
         let _ = stop.args(["-m", "immediate", "-w", "stop", "-D"]).arg(self.data()).status();
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Says loudly that a test can't run here, or fails where that is forbidden.
+pub(super) fn skip(test: &str, what: &str) {
+    use std::io::Write as _;
+
+    let required = env::var("HIGHWATER_REQUIRE_SERVICES").is_ok_and(|value| value == "1");
+    assert!(!required, "{test}: {what} is missing, and HIGHWATER_REQUIRE_SERVICES is 1");
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {what} is missing");
 }
 
 fn is_root() -> bool {

@@ -17,24 +17,18 @@
 )]
 
 mod child;
+#[allow(dead_code, reason = "the tests of the doors use another part of it")]
 mod cluster;
 mod crash;
 mod follow;
 
 use std::{env, time::Duration};
 
+use cluster::skip;
+
 /// How long one test goes on.
 fn duration() -> Duration {
     let number = |name| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let minutes = number("HIGHWATER_FIRE_MINUTES").map(|minutes| minutes * 60);
     Duration::from_secs(minutes.or(number("HIGHWATER_FIRE_SECONDS")).unwrap_or(6))
-}
-
-/// Says loudly that a test can't run here, or fails where that is forbidden.
-fn skip(test: &str, what: &str) {
-    use std::io::Write as _;
-
-    let required = env::var("HIGHWATER_REQUIRE_SERVICES").is_ok_and(|value| value == "1");
-    assert!(!required, "{test}: {what} is missing, and HIGHWATER_REQUIRE_SERVICES is 1");
-    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {what} is missing");
 }

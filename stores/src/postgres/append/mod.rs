@@ -55,8 +55,7 @@ impl PostgresWriter {
 
     async fn connection(&mut self) -> Result<&mut PgConnection> {
         if self.connection.is_none() {
-            let connection = PgConnection::connect_with(&self.options.connect).await;
-            self.connection = Some(connection.map_err(error::door)?);
+            self.connection = Some(self.options.connection().await?);
         }
         self.connection.as_mut().ok_or_else(|| Corrupt::Log("no connection".to_owned()).into())
     }
@@ -90,7 +89,7 @@ impl PostgresWriter {
     /// What was wrong with a call, and whether the connection is of further use.
     fn failure(&mut self, error: sqlx::Error) -> Failure {
         let state = error::state(&error);
-        if state.is_none() || state.as_deref().is_some_and(|state| state.starts_with("57")) {
+        if error::ends_the_connection(state.as_deref()) {
             self.connection = None;
         }
         Failure::Sent(Source::new(error), state)

@@ -16,7 +16,6 @@ use highwater_core::{
     error::Source,
     port::{Appended, Clock},
 };
-use sqlx::Connection;
 
 use super::{WriteConnection, error::classify, follow::Following, options::Prefix};
 use crate::{
@@ -95,7 +94,7 @@ impl SqliteWriter {
                 return Ok(appended(batch, before).map(Ok).collect());
             }
         }
-        let transaction = connection.begin_with("BEGIN IMMEDIATE").await;
+        let transaction = connection.begin_writing().await;
         let mut transaction = transaction.map_err(classify(DOING))?;
         let mut log = Log::read(&mut transaction, &self.prefix, self.clock.now()).await?;
         let mut outcomes = Vec::with_capacity(batch.len());

@@ -1,0 +1,86 @@
+//! A store that has been closed refuses whatever it is asked.
+
+use std::time::Duration;
+
+use highwater_core::{
+    Code, Move, Position, Query, Result, SchemaVersion, Span, Version,
+    port::{Checkpoint, EventStore as _, Snapshot, Store, ViewCommit, ViewName},
+};
+use highwater_stores::testing::build;
+
+use super::{append, open_sqlite, server::Server, told};
+
+async fn refuses_everything(store: &dyn Store) {
+    let (view, stream) = (ViewName::new("balances").unwrap(), build::stream("a"));
+    let snapshot = Snapshot {
+        stream: stream.clone(),
+        version: Version::new(1),
+        head: build::event_id(),
+        schema: SchemaVersion::FIRST,
+        state: b"{}"[..].into(),
+    };
+    let (from, to) = (Position::START, Checkpoint::default());
+    let commit = ViewCommit { view: view.clone(), from, to, rows: Vec::new() };
+    refused(store.append(append()).await);
+    refused(store.read_stream(&stream, Span::After(Version::NONE), 1).await);
+    refused(store.read_log(&Query::all(), Span::After(Position::START), 1).await);
+    refused(store.head().await);
+    refused(store.appended(Position::START).await);
+    refused(store.command(build::command()).await);
+    refused(store.load_snapshot(&stream).await);
+    refused(store.save_snapshot(snapshot).await);
+    refused(store.open_view(&view).await);
+    refused(store.read_view(&view, &["a".into()]).await);
+    refused(store.commit_view(commit).await);
+}
+
+#[track_caller]
+fn refused<T: std::fmt::Debug>(outcome: Result<T>) {
+    told::told(&outcome.unwrap_err(), Code::CLOSED, Move::TryAgain, &["has been closed"]);
+}
+
+#[tokio::test]
+async fn a_closed_store_refuses_everything_on_sqlite() {
+    told::listen();
+    let folder = tempfile::tempdir().unwrap();
+    let store = open_sqlite(&format!("sqlite:{}", folder.path().join("log.db").display())).await;
+    let store = store.unwrap();
+    let queued = store.append(append());
+    store.close().await;
+    queued.await.unwrap();
+    refuses_everything(&store).await;
+}
+
+#[tokio::test]
+async fn a_closed_store_refuses_everything_on_postgres() {
+    let Some(server) = Server::of("a_closed_store_refuses_everything").await else { return };
+    let store = server.open().await.unwrap();
+    let queued = store.append(append());
+    store.close().await;
+    queued.await.unwrap();
+    refuses_everything(&store).await;
+}
+
+/// Nobody is left to append: neither what was in the queue nor what comes later waits for ever.
+#[test]
+fn appends_end_when_the_runtime_of_the_store_has_gone() {
+    told::listen();
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("log.db").display());
+    let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let first = runtime();
+    let store = first.block_on(open_sqlite(&url)).unwrap();
+    let queued: Vec<_> = (0..500).map(|_| store.append(append())).collect();
+    drop(first);
+    let second = runtime();
+    second.block_on(async {
+        for append in queued {
+            let outcome = tokio::time::timeout(Duration::from_secs(20), append).await.unwrap();
+            assert!(outcome.is_ok() || outcome.is_err_and(|error| error.is_unknown_outcome()));
+        }
+        let late = tokio::time::timeout(Duration::from_secs(20), store.append(append())).await;
+        refused(late.unwrap());
+        let again = open_sqlite(&url).await.unwrap();
+        again.append(append()).await.unwrap();
+    });
+}

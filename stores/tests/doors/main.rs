@@ -1,0 +1,57 @@
+//! Bad input at the doors of the SQL stores, and while they are open: each case has the error that
+//! says what is wrong and whose move it is, and no password is ever shown.
+//!
+//! | File | What is in it |
+//! |---|---|
+//! | `told` | what an error must and must not say |
+//! | `process` | a process of its own: another user, another holder of a lock |
+//! | `server` | a PostgreSQL that asks for passwords |
+//! | `sqlite` | files that can't be opened, are no databases, or break while they are open |
+//! | `postgres` | servers that can't be reached, refuse, lack something, or go away |
+//! | `outbox` | a store with a table of the application's own beside it |
+//! | `work` | an application's own work in the append's transaction |
+//! | `migrate` | several processes open a fresh database at once; two schemas side by side |
+//! | `closed` | stores that have been closed |
+//! | `cancel` | callers that go away in the middle of reads |
+#![cfg(all(feature = "postgres", feature = "sqlite", feature = "testing"))]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod cancel;
+mod closed;
+#[path = "../fire/cluster.rs"]
+#[allow(dead_code, clippy::disallowed_methods, reason = "it is made for the tests under fire")]
+mod cluster;
+mod migrate;
+mod outbox;
+mod postgres;
+mod process;
+mod server;
+mod sqlite;
+mod told;
+mod work;
+
+use std::sync::Arc;
+
+use highwater_core::{
+    Result,
+    port::{Append, Store},
+};
+use highwater_stores::{SqliteOptions, SqliteStore, SystemClock, testing::build};
+
+/// Opens the store of a URL.
+async fn open_sqlite(url: &str) -> Result<SqliteStore> {
+    SqliteStore::open(SqliteOptions::new(url)?, Arc::new(SystemClock)).await
+}
+
+/// Opens the store of a URL, whichever it is.
+async fn open_any(url: &str) -> Result<Arc<dyn Store>> {
+    Ok(match url.starts_with("sqlite:") {
+        true => Arc::new(open_sqlite(url).await?),
+        false => Arc::new(server::open(url).await?),
+    })
+}
+
+/// An append of one event.
+fn append() -> Append {
+    build::append_one(&build::stream("a"), build::event())
+}

@@ -1,0 +1,170 @@
+//! A store with a table of the application's own beside it, on SQLite and on PostgreSQL alike.
+
+use std::{any::Any, sync::Arc};
+
+use highwater_core::{
+    CommandId, Result,
+    error::Invalid,
+    port::{Append, Attachment, Store},
+};
+use highwater_stores::{PostgresWork, SqliteWork};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
+use tokio::sync::Notify;
+
+use super::{append, open_any, server::Server, told};
+
+/// A store and its outbox.
+pub(super) struct Outbox {
+    pub(super) store: Arc<dyn Store>,
+    url: String,
+    /// The schema, on PostgreSQL.
+    schema: Option<String>,
+    /// Kept until the test is over.
+    _place: Option<Box<dyn Any + Send + Sync>>,
+}
+
+/// What work does when its statements are done.
+#[derive(Clone)]
+pub(super) enum Then {
+    Well,
+    Fail,
+    Panic,
+    /// Says that it is there, and waits.
+    Wait(Arc<Notify>, Arc<Notify>),
+}
+
+impl Then {
+    async fn end(self) -> Result<()> {
+        match self {
+            Self::Well => Ok(()),
+            Self::Fail => Err(Invalid::request("the work does not want to").into()),
+            Self::Panic => panic!("the work panics, as it is meant to"),
+            Self::Wait(there, go) => {
+                there.notify_one();
+                go.notified().await;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// One on each SQL store. What is missing is said loudly.
+pub(super) async fn outboxes(test: &str) -> Vec<Outbox> {
+    let mut outboxes = vec![Outbox::on_sqlite().await];
+    outboxes.extend(Outbox::on_postgres(test).await);
+    outboxes
+}
+
+impl Outbox {
+    pub(super) async fn on_sqlite() -> Self {
+        told::listen();
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("log.db").display());
+        Self::at(&url).await.fresh(folder).await
+    }
+
+    pub(super) async fn on_postgres(test: &str) -> Option<Self> {
+        let server = Server::of(test).await?;
+        Some(Self::at(&server.url()).await.fresh(server).await)
+    }
+
+    /// The store of a URL, whose outbox is there.
+    pub(super) async fn at(url: &str) -> Self {
+        let store = open_any(url).await.unwrap();
+        let schema =
+            url.split_once("schema=").map(|(_, rest)| rest.split('&').next().unwrap().to_owned());
+        Self { store, url: url.to_owned(), schema, _place: None }
+    }
+
+    async fn fresh(mut self, place: impl Any + Send + Sync) -> Self {
+        self._place = Some(Box::new(place));
+        self.execute("create table outbox (command text not null)").await;
+        self
+    }
+
+    pub(super) fn is_postgres(&self) -> bool {
+        self.schema.is_some()
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where the table is, for a statement that says `outbox`.
+    fn fill(&self, sql: &str) -> String {
+        match &self.schema {
+            None => sql.to_owned(),
+            Some(schema) => sql.replace("outbox", &format!("{schema}.outbox")),
+        }
+    }
+
+    /// Executes statements from outside, as the user of the store.
+    pub(super) async fn execute(&self, sql: &str) {
+        let sql = sqlx::raw_sql(AssertSqlSafe(self.fill(sql)));
+        match self.is_postgres() {
+            true => sql.execute(&mut self.postgres().await).await.map(drop),
+            false => sql.execute(&mut self.sqlite().await).await.map(drop),
+        }
+        .unwrap();
+    }
+
+    /// The commands in the outbox, in order.
+    pub(super) async fn commands(&self) -> Vec<String> {
+        let sql = AssertSqlSafe(self.fill("select command from outbox order by command"));
+        match self.is_postgres() {
+            true => sqlx::query_scalar(sql).fetch_all(&mut self.postgres().await).await,
+            false => sqlx::query_scalar(sql).fetch_all(&mut self.sqlite().await).await,
+        }
+        .unwrap()
+    }
+
+    async fn sqlite(&self) -> SqliteConnection {
+        SqliteConnection::connect(&self.url).await.unwrap()
+    }
+
+    async fn postgres(&self) -> PgConnection {
+        let (url, _) = self.url.split_once('?').unwrap();
+        PgConnection::connect(url).await.unwrap()
+    }
+
+    /// How many rows and how many events there are.
+    pub(super) async fn rows_and_events(&self) -> (usize, u64) {
+        (self.commands().await.len(), self.store.head().await.unwrap().get())
+    }
+
+    /// An append of one event, with work that writes its command into the outbox, executes these
+    /// statements, and ends like this.
+    pub(super) fn append(&self, statements: &[&str], then: Then) -> Append {
+        Append { attachment: Some(self.work(statements, then)), ..append() }
+    }
+
+    pub(super) fn work(&self, statements: &[&str], then: Then) -> Arc<dyn Attachment> {
+        let insert = self.fill("insert into outbox values (");
+        let statements: Vec<String> = statements.iter().map(|sql| self.fill(sql)).collect();
+        let all = move |command: CommandId| {
+            let insert = format!("{insert}'{command}')");
+            std::iter::once(insert).chain(statements.clone()).map(AssertSqlSafe)
+        };
+        if self.is_postgres() {
+            Arc::new(PostgresWork::new(move |connection, append| {
+                let (all, then) = (all(append.command), then.clone());
+                Box::pin(async move {
+                    for sql in all {
+                        sqlx::raw_sql(sql).execute(&mut *connection).await?;
+                    }
+                    Ok(then.end().await?)
+                })
+            }))
+        } else {
+            Arc::new(SqliteWork::new(move |connection, append| {
+                let (all, then) = (all(append.command), then.clone());
+                Box::pin(async move {
+                    for sql in all {
+                        sqlx::raw_sql(sql).execute(&mut *connection).await?;
+                    }
+                    Ok(then.end().await?)
+                })
+            }))
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Bad input, from the command to the read model, on every store: a clear error, and nothing lost.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![cfg(feature = "testing")]
+
+mod bank;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use bank::{Account, Balance, Bank, Deposit, Withdraw, banks};
+use highwater::{
+    Code, Highwater, Move, Position, SchemaVersion, StreamId, UnknownEvents,
+    port::{Checkpoint, NewEvent, ViewCommit, ViewName},
+    prelude::*,
+    projections::Options,
+    stores::{self, testing::build},
+};
+
+/// Stores an event of alice's that no program of this version would have stored.
+async fn store_raw(bank: &Highwater, event: NewEvent) {
+    let alice = StreamId::new("account", "alice").unwrap();
+    bank.log().append(build::append_one(&alice, event)).await.unwrap();
+}
+
+/// Alice's account can't be loaded or changed, and nothing is appended.
+async fn stands_still(bank: &Highwater, code: Code, words: &[&str]) {
+    let alice = bank.aggregate::<Account>("alice");
+    let head = bank.log().head().await.unwrap();
+    let loaded = alice.load(AsOf::Now).await.unwrap_err();
+    let executed = alice.execute(Deposit { cents: 1 }).await.unwrap_err();
+    for error in [loaded, executed] {
+        assert_eq!((error.code(), error.next_move()), (code, Move::AskAPerson), "{error}");
+        for word in [&["account-alice"], words].concat() {
+            assert!(error.to_string().contains(word), "no {word:?} in: {error}");
+        }
+    }
+    assert_eq!(bank.log().head().await.unwrap(), head);
+    bank.aggregate::<Account>("bob").execute(Deposit { cents: 1 }).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_of_an_unknown_type_is_named_and_left_out_only_on_demand() {
+    for store in banks() {
+        let bank = store.open().await;
+        bank.aggregate::<Account>("alice").execute(Deposit { cents: 5 }).await.unwrap();
+        store_raw(&bank, build::typed("account.renamed")).await;
+        stands_still(&store.open().await, Code::UNKNOWN_EVENT, &["account.renamed", "event 2"])
+            .await;
+        let lenient = store.builder().await.unknown_events(UnknownEvents::Skip).build();
+        let alice = lenient.aggregate::<Account>("alice").load(AsOf::Now).await.unwrap();
+        assert_eq!((alice.balance, alice.version.get()), (5, 2));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payload_that_cannot_be_decoded_is_named_and_stops_the_view_before_it() {
+    for payload in [&b"{"[..], b"", b"\xff\xfe", b"{\"cents\":\"five\"}", b"[]", b"null"] {
+        for store in banks() {
+            let bank = store.open().await;
+            bank.aggregate::<Account>("bob").execute(Deposit { cents: 5 }).await.unwrap();
+            let event = NewEvent { payload: payload.into(), ..build::typed("account.deposited") };
+            store_raw(&bank, event).await;
+            stands_still(&bank, Code::UNDECODABLE, &["event 2", "account.deposited"]).await;
+            let options = Options { batch: 1, ..Options::default() };
+            let error =
+                highwater::projections::run::<Balance>(&bank, options, std::future::pending())
+                    .await
+                    .unwrap_err();
+            assert_eq!(error.code(), Code::UNDECODABLE, "{error}");
+            let bob = bank.view::<Balance>().get("bob").await.unwrap();
+            assert_eq!((bob.cents, bob.freshness().position.get()), (5, 1));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_of_a_newer_schema_is_named_with_both_versions() {
+    for store in banks() {
+        let bank = store.open().await;
+        let mut event = build::typed("account.deposited");
+        event.event_type.version = SchemaVersion::new(7);
+        store_raw(&bank, event).await;
+        stands_still(&bank, Code::NEWER_EVENT, &["account.deposited", "version 7", "up to 1"])
+            .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_over_the_limit_is_refused_and_the_state_is_as_before() {
+    for store in banks() {
+        let bank = store.open().await;
+        let alice = bank.aggregate::<Account>("alice");
+        alice.execute(Deposit { cents: 5 }).await.unwrap();
+        let large = Request::new(Deposit { cents: 7 }).with("note", "x".repeat(70_000));
+        let error = alice.execute(large).await.unwrap_err();
+        assert_eq!((error.code(), error.next_move()), (Code::TOO_LARGE, Move::ChangeTheRequest));
+        alice.execute(Withdraw { cents: 5 }).await.unwrap();
+        assert_eq!(alice.load(AsOf::Now).await.unwrap().balance, 0);
+        assert_eq!(bank.log().head().await.unwrap().get(), 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_are_none_are_refused_and_hostile_ones_are_only_keys() {
+    for store in banks() {
+        let bank = store.open().await;
+        for key in ["", "a\0b", &"x".repeat(2_000)] {
+            let error =
+                bank.aggregate::<Account>(key).execute(Deposit { cents: 1 }).await.unwrap_err();
+            assert_eq!(
+                (error.code(), error.next_move()),
+                (Code::MALFORMED, Move::ChangeTheRequest)
+            );
+            assert!(error.to_string().len() < 400, "{error}");
+        }
+        let hostile =
+            ["'; drop table events; --", "-", "a-b", "\"", "\\", "%", "é💥", " ", "\n", "\u{202e}"];
+        for (cents, key) in (1..).zip(hostile) {
+            bank.aggregate::<Account>(key).execute(Deposit { cents }).await.unwrap();
+        }
+        for (cents, key) in (1..).zip(hostile) {
+            let account = bank.aggregate::<Account>(key).load(AsOf::Now).await.unwrap();
+            assert_eq!(account.balance, cents, "{key:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_row_that_cannot_be_decoded_is_named_and_is_not_taken_for_absent() {
+    for store in banks() {
+        let bank = store.open().await;
+        let view = ViewName::new("balances").unwrap();
+        bank.views().open_view(&view).await.unwrap();
+        let rows = vec![("alice".to_owned(), Some(b"not a row"[..].into()))];
+        let (from, to) = (Position::START, Checkpoint::default());
+        bank.views().commit_view(ViewCommit { view, from, to, rows }).await.unwrap();
+        bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap();
+        let read = bank.view::<Balance>().get("alice").find().await.map(drop).unwrap_err();
+        let worker = highwater::projections::run::<Balance>(
+            &bank,
+            Options::default(),
+            std::future::pending(),
+        );
+        for error in [read, worker.await.unwrap_err()] {
+            assert_eq!((error.code(), error.next_move()), (Code::UNDECODABLE, Move::AskAPerson));
+            assert!(error.to_string().contains("balances"), "{error}");
+            assert!(error.to_string().contains("alice"), "{error}");
+        }
+        assert_eq!(bank.view::<Balance>().freshness().await.unwrap().position, Position::START);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_that_was_never_opened_is_an_error_and_no_absence() {
+    for store in banks() {
+        let bank = store.open().await;
+        let error = bank.view::<Balance>().get("alice").find().await.map(drop).unwrap_err();
+        assert_eq!(error.next_move(), Move::ChangeTheRequest, "{error}");
+        assert!(error.to_string().contains("balances"), "{error}");
+    }
+}
+
+/// Work that writes nothing and counts how often it is run; `None` where there can be none.
+fn counting(
+    bank: &Bank,
+    request: Request<Withdraw>,
+    runs: &Arc<AtomicUsize>,
+) -> Option<Request<Withdraw>> {
+    let runs = Arc::clone(runs);
+    match bank {
+        Bank::Memory(_) => None,
+        #[cfg(feature = "sqlite")]
+        Bank::Sqlite(_) => Some(request.in_transaction(stores::SqliteWork::new(move |_, _| {
+            runs.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async { Ok(()) })
+        }))),
+        #[cfg(feature = "postgres")]
+        Bank::Postgres(_) => {
+            Some(request.in_transaction(stores::PostgresWork::new(move |_, _| {
+                runs.fetch_add(1, Ordering::Relaxed);
+                Box::pin(async { Ok(()) })
+            })))
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn w5_a_rejected_command_does_not_run_its_work_and_an_accepted_one_does() {
+    for store in banks() {
+        let (bank, runs) = (store.open().await, Arc::default());
+        let withdraw = |cents| counting(&store, Request::new(Withdraw { cents }), &runs);
+        let (Some(too_much), Some(enough)) = (withdraw(9), withdraw(5)) else { continue };
+        let alice = bank.aggregate::<Account>("alice");
+        alice.execute(Deposit { cents: 5 }).await.unwrap();
+        assert!(alice.execute(too_much).await.unwrap_err().is_rejected());
+        assert_eq!(runs.load(Ordering::Relaxed), 0);
+        alice.execute(enough).await.unwrap();
+        assert_eq!(runs.load(Ordering::Relaxed), 1);
+    }
+}
