@@ -63,11 +63,13 @@ async fn record_and_check(
     head: &str,
     url: &str,
 ) -> Result<Vec<String>, Problem> {
+    report::beginning(repository, root, url).await?;
+    let tally = record(arguments, repository, highwater, root, head).await?;
+    // Only now: while commits are recorded one after the other, each view would be committed after each
+    // of them, and now it is once in 5,000 events.
     let files = ViewWorker::<FileLines>::start(highwater, Default::default()).await?;
     let authors = ViewWorker::<AuthorChurn>::start(highwater, Default::default()).await?;
     let commits = ViewWorker::<Commits>::start(highwater, Default::default()).await?;
-    report::beginning(repository, root, url).await?;
-    let tally = record(arguments, repository, highwater, root, head).await?;
     caught_up::<FileLines>(highwater, &tally.token).await?;
     caught_up::<AuthorChurn>(highwater, &tally.token).await?;
     caught_up::<Commits>(highwater, &tally.token).await?;

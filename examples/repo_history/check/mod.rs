@@ -71,6 +71,8 @@ impl<'a> Check<'a> {
                 }
             }
         }
+        // What comes after the last commit must not escape either.
+        tree.advance(self.highwater, head).await?;
         self.file_lines(&tree, tip, head).await?;
         self.commits(&line, head).await?;
         let authors = self.author_churn(&line, tip, head).await?;

@@ -169,3 +169,17 @@ impl<R: AsyncBufRead + Unpin> Steps<R> {
         changes.finish()
     }
 }
+
+/// All the steps in what git printed.
+#[cfg(test)]
+pub(crate) async fn steps(log: &[u8]) -> Result<Vec<Step>, Problem> {
+    let mut steps = Steps::of(log);
+    let mut all = Vec::new();
+    while let Some(step) = steps.next().await? {
+        all.push(step);
+        if steps.ended {
+            break;
+        }
+    }
+    Ok(all)
+}

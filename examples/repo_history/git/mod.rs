@@ -21,6 +21,8 @@ mod tree;
 pub(crate) use blobs::{Blobs, Measure};
 pub(crate) use change::{Change, Churn, Kind};
 pub(crate) use churn::churn;
+#[cfg(test)]
+pub(crate) use log::steps;
 pub(crate) use log::{Commit, Log, Step};
 pub(crate) use repository::{Link, Repository};
 pub(crate) use tree::tree;
