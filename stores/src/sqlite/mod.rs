@@ -23,11 +23,11 @@ mod row;
 mod snapshot;
 mod view;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use highwater_core::{
-    CommandId, Position, Query, Result, Span, StreamId, Version,
+    Code, CommandId, Position, Query, Result, Span, StreamId, Version,
     error::Unavailable,
     port::{
         Append, AppendFuture, Checkpoint, Clock, EventStore, LogPage, RecordedCommand, Snapshot,
@@ -71,7 +71,7 @@ impl SqliteStore {
     /// is from a newer Highwater; [`Unavailable`](highwater_core::Error::Unavailable) if another
     /// process holds its lock for longer than the busy time-out.
     pub async fn open(options: SqliteOptions, clock: Arc<dyn Clock>) -> Result<Self> {
-        let mut writer = options.connect.connect().await.map_err(error::door)?;
+        let mut writer = connect(&options, &*clock).await?;
         migrate::migrate(&mut writer, &options.prefix).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(options.readers)
@@ -97,6 +97,24 @@ impl SqliteStore {
     pub async fn close(&self) {
         self.inner.appends.close().await;
         self.inner.readers.close().await;
+    }
+}
+
+/// How long to wait before the file's lock is looked at again.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Changing a new file to WAL takes a lock for which SQLite doesn't wait, whatever its busy time-out.
+/// So whoever opens the file at the same time as another waits here.
+async fn connect(options: &SqliteOptions, clock: &dyn Clock) -> Result<SqliteConnection> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match options.connect.connect().await.map_err(error::door) {
+            Err(error) if error.code() == Code::LOCKED && waited < options.busy_timeout => {
+                clock.sleep(LOOK).await;
+                waited += LOOK;
+            }
+            outcome => return outcome,
+        }
     }
 }
 

@@ -9,12 +9,16 @@ use highwater_core::{
 };
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
+/// How long to wait for another process that holds the file's lock, unless told otherwise.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Which SQLite file, and how to use it.
 #[derive(Clone)]
 pub struct SqliteOptions {
     pub(super) connect: SqliteConnectOptions,
     pub(super) prefix: Prefix,
     pub(super) readers: u32,
+    pub(super) busy_timeout: Duration,
     pub(super) limits: Limits,
 }
 
@@ -42,9 +46,10 @@ impl SqliteOptions {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(5));
+            .busy_timeout(BUSY_TIMEOUT);
         let prefix = Prefix::new("highwater_")?;
-        Ok(Self { connect, prefix, readers: 4, limits: Limits::default() })
+        let (busy_timeout, limits) = (BUSY_TIMEOUT, Limits::default());
+        Ok(Self { connect, prefix, readers: 4, busy_timeout, limits })
     }
 
     /// What the names of the tables begin with, so that they live beside an application's own;
@@ -62,6 +67,7 @@ impl SqliteOptions {
     #[must_use]
     pub fn busy_timeout(mut self, timeout: Duration) -> Self {
         self.connect = self.connect.busy_timeout(timeout);
+        self.busy_timeout = timeout;
         self
     }
 
