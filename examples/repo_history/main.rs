@@ -17,8 +17,8 @@
 //! A file that git takes for binary has no lines. Attributes (`-diff`, `binary`) are left aside: they are
 //! those of today's working tree, while history is to be read the same whenever it is read. A mode, a
 //! symbolic link, a submodule (one line, as git shows it), an empty file, an empty commit: all are there.
-//! A shallow clone begins where it was cut off. What can't be recorded is a path of more than some
-//! thousand bytes, which is too long for the name of a stream.
+//! A shallow clone begins where it was cut off. What can't be recorded is a path of more than 1,019
+//! bytes: it is too long for the name of a stream. It needs git 2.31 or newer.
 //!
 //! # Why it can be stopped anywhere
 //!
@@ -35,9 +35,10 @@
 //! | `tree` | the tree as of a position, folded from the log |
 //! | `check` | everything against git |
 //! | `git` | asking git; `path`: its paths as keys |
-//! | `run`, `report`, `progress`, `read`, `problem` | the program around that |
+//! | `run`, `feed`, `read`, `report`, `progress`, `problem` | the program around that |
 
 mod check;
+mod feed;
 mod file;
 mod git;
 mod history;
@@ -53,15 +54,22 @@ mod tests;
 mod tree;
 mod views;
 
-use std::process::ExitCode;
+use std::{
+    io::{self, ErrorKind},
+    process::ExitCode,
+};
 
 use clap::Parser as _;
 
+use crate::problem::Problem;
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run::run(&run::Arguments::parse()).await {
+    match run::run(&run::Arguments::parse(), io::stdout().lock()).await {
         Ok(differences) if differences.is_empty() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(1),
+        // Whoever reads has seen enough.
+        Err(Problem::Print(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("repo_history: {problem}");
             ExitCode::from(2)

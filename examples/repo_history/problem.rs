@@ -8,6 +8,8 @@ pub(crate) enum Problem {
     /// Highwater's own errors, among them a rejection by an invariant.
     #[error("{0} ({code})", code = .0.code())]
     Highwater(#[from] highwater::Error),
+    #[error("what was found can't be printed: {0}")]
+    Print(#[from] io::Error),
     #[error("git can't be run; is it installed? ({0})")]
     NoGit(#[source] io::Error),
     #[error("git {command} failed: {message}")]

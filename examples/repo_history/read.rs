@@ -1,10 +1,10 @@
-//! Reading the views: waiting for them, and many rows at once.
+//! Reading many rows of a view at once.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use highwater::{
-    Error, Position, Token,
-    error::{Corrupt, Source, Unavailable},
+    Error, Position,
+    error::{Corrupt, Source},
     port::ViewName,
     prelude::*,
 };
@@ -13,34 +13,9 @@ use crate::problem::Problem;
 
 /// How many rows are read at a time.
 const ROWS: usize = 1_000;
-/// How long a view may stand still before that is an error.
-const STANDSTILL: Duration = Duration::from_secs(30);
 
-/// Waits until a view has seen what a token stands for, for as long as it gets on.
-pub(crate) async fn caught_up<V: View>(
-    highwater: &Highwater,
-    token: &Token,
-) -> Result<(), Problem> {
-    let mut before = None;
-    loop {
-        let lookup = highwater.view::<V>().get("any").after(token).within(STANDSTILL);
-        match lookup.find().await {
-            Ok(_) => return Ok(()),
-            Err(error) => match position_behind(&error) {
-                Some(position) if before < Some(position) => before = Some(position),
-                _ => return Err(error.into()),
-            },
-        }
-    }
-}
-
-fn position_behind(error: &Error) -> Option<Position> {
-    let Error::Unavailable(unavailable) = error else { return None };
-    let Unavailable::Behind { reached, .. } = **unavailable else { return None };
-    Some(reached)
-}
-
-/// The rows that a view has of these keys, all as of `head`.
+/// The rows that a view has of these keys, all as of `head`. Had another run gone on recording
+/// meanwhile, they would be of different moments, and could not be compared with anything.
 pub(crate) async fn rows<'k, V: View>(
     highwater: &Highwater,
     keys: impl Iterator<Item = &'k str>,

@@ -1,8 +1,6 @@
 //! Steps of the history become commands, one atomic command for each commit.
 
-use highwater::{
-    Aggregate as _, PartitionId, Position, StreamId, Token, core::execute::Atomic, prelude::*,
-};
+use highwater::{Aggregate as _, Position, StreamId, Token, core::execute::Atomic, prelude::*};
 
 use crate::{
     file::{Add, Content, Delete, Edit, File, Lines, RenameAway, RenameHere, Replace},
@@ -23,10 +21,8 @@ const TRIES: usize = 10;
 pub(crate) struct Tally {
     pub(crate) commits: u64,
     pub(crate) changes: u64,
-    /// Events that this run has brought into the log.
-    pub(crate) appended: u64,
-    /// Events that were there already, so that sending their commands again changed nothing.
-    pub(crate) found: u64,
+    /// The head of the log when the run began.
+    pub(crate) start: Position,
     /// What a reader must have seen to know all that was sent.
     pub(crate) token: Token,
 }
@@ -37,8 +33,6 @@ pub(crate) struct Recorder<'a> {
     blobs: Blobs,
     /// The first commit, which stands for the repository in the ids of commands.
     root: &'a str,
-    /// The head of the log when the run began.
-    start: Position,
     pub(crate) tally: Tally,
 }
 
@@ -59,8 +53,8 @@ impl<'a> Recorder<'a> {
         root: &'a str,
     ) -> Result<Self, Problem> {
         let start = highwater.log().head().await?;
-        let tally = Tally { token: Token::at(start), ..Tally::default() };
-        Ok(Self { highwater, blobs, root, start, tally })
+        let tally = Tally { start, token: Token::at(start), ..Tally::default() };
+        Ok(Self { highwater, blobs, root, tally })
     }
 
     /// Records a step. A commit with more changes than one append may hold is recorded in parts, and
@@ -122,13 +116,6 @@ impl<'a> Recorder<'a> {
                 outcome => break outcome?,
             }
         };
-        let is_rename = |change: &Change| matches!(change.kind, Kind::Renamed { .. });
-        let renames = changes.iter().filter(|(change, _)| is_rename(change)).count();
-        let events = (changes.len() + renames + 1) as u64;
-        let position = receipt.token().position(PartitionId::LOG);
-        let count =
-            if position > self.start { &mut self.tally.appended } else { &mut self.tally.found };
-        *count += events;
         self.tally.token = self.tally.token.merge(receipt.token());
         Ok(())
     }

@@ -1,21 +1,20 @@
-//! The program: record what is missing, wait for the views, report, check.
+//! The program: record what is missing, feed the views, compare with git, report.
 
-use std::{env, path::PathBuf};
+use std::{env, io::Write, path::PathBuf};
 
-use highwater::{Position, prelude::*};
+use highwater::prelude::*;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::{
     check::{Check, position_of},
+    feed::Workers,
     git::{Blobs, Log, Repository},
     history::{HISTORY, History},
     problem::Problem,
     progress::Progress,
-    read::caught_up,
     record::{Recorder, Tally},
-    report,
+    report::Report,
     tree::Tree,
-    views::{AuthorChurn, Commits, FileLines},
 };
 
 /// How many states are kept in memory: the files of a large repository.
@@ -42,112 +41,105 @@ pub(crate) struct Arguments {
     pub(crate) resend: bool,
 }
 
-/// Runs the program; gives the differences between what was recorded and git.
-pub(crate) async fn run(arguments: &Arguments) -> Result<Vec<String>, Problem> {
+/// Runs the program; gives the differences between what is recorded and git.
+pub(crate) async fn run(arguments: &Arguments, out: impl Write) -> Result<Vec<String>, Problem> {
     let repository = Repository::open(&arguments.repository).await?;
     let head = repository.head().await?;
     let root = repository.root(&head).await?;
     let url = url(arguments.db.as_deref(), &repository, &root)?;
     let highwater = Highwater::builder(&url).await?.cached_states(STATES).build();
+    let mut run = Run { repository, head, root, highwater, report: Report(out) };
     match &arguments.tree {
-        Some(commit) => show_tree(&repository, &highwater, &root, commit).await,
-        None => record_and_check(arguments, &repository, &highwater, &root, &head, &url).await,
+        Some(commit) => run.show_tree(commit).await,
+        None => run.record_and_check(arguments, &url).await,
     }
 }
 
-async fn record_and_check(
-    arguments: &Arguments,
-    repository: &Repository,
-    highwater: &Highwater,
-    root: &str,
-    head: &str,
-    url: &str,
-) -> Result<Vec<String>, Problem> {
-    report::beginning(repository, root, url).await?;
-    let tally = record(arguments, repository, highwater, root, head).await?;
-    // Only now: while commits are recorded one after the other, each view would be committed after each
-    // of them, and now it is once in 5,000 events.
-    let files = ViewWorker::<FileLines>::start(highwater, Default::default()).await?;
-    let authors = ViewWorker::<AuthorChurn>::start(highwater, Default::default()).await?;
-    let commits = ViewWorker::<Commits>::start(highwater, Default::default()).await?;
-    caught_up::<FileLines>(highwater, &tally.token).await?;
-    caught_up::<AuthorChurn>(highwater, &tally.token).await?;
-    caught_up::<Commits>(highwater, &tally.token).await?;
-
-    let history = highwater.aggregate::<History>(HISTORY).load(AsOf::Now).await?;
-    report::recorded(&tally, &history);
-    let end = highwater.log().head().await?;
-    let mut check = Check::new(highwater, repository, root)?;
-    let keys = check.all(&history, end).await?;
-    report::views(highwater, &keys, end).await?;
-    for worker in [files.stop().await, authors.stop().await, commits.stop().await] {
-        worker?;
-    }
-    report::outcome(&check.differences, check.compared);
-    report::what_next(url);
-    Ok(check.differences)
+struct Run<W> {
+    repository: Repository,
+    /// The commit up to which to record.
+    head: String,
+    /// The first commit, which stands for the repository.
+    root: String,
+    highwater: Highwater,
+    report: Report<W>,
 }
 
-/// Sends the commands of what is not recorded yet.
-pub(crate) async fn record(
-    arguments: &Arguments,
-    repository: &Repository,
-    highwater: &Highwater,
-    root: &str,
-    head: &str,
-) -> Result<Tally, Problem> {
-    let history = highwater.aggregate::<History>(HISTORY).load(AsOf::Now).await?;
-    let after =
-        if arguments.resend { None } else { after(&history, repository, root, head).await? };
-    let missing = repository.line(after.as_deref(), head).await?.len();
-    let missing = missing.min(arguments.limit.unwrap_or(missing));
-    let mut progress = Progress::of(missing as u64);
-    let mut recorder = Recorder::new(highwater, Blobs::start(repository)?, root).await?;
-    let mut log = Log::start(repository, after.as_deref(), head)?;
-    for _ in 0..missing {
-        let Some(step) = log.next().await? else { break };
-        recorder.record(&step).await?;
-        progress.show(&recorder.tally);
-    }
-    progress.finish();
-    Ok(recorder.tally)
-}
+impl<W: Write> Run<W> {
+    async fn record_and_check(
+        &mut self,
+        arguments: &Arguments,
+        url: &str,
+    ) -> Result<Vec<String>, Problem> {
+        self.report.beginning(&self.repository, &self.root, url).await?;
+        let tally = self.record(arguments).await?;
+        // Only now: while commits are recorded one after the other, each view would be committed after
+        // each of them, and now it is once in 5,000 events.
+        let workers = Workers::start(&self.highwater).await?;
+        workers.catch_up(&self.highwater, &tally.token).await?;
 
-/// The last commit that is recorded, if the history goes on from there to `head`.
-async fn after(
-    history: &History,
-    repository: &Repository,
-    root: &str,
-    head: &str,
-) -> Result<Option<String>, Problem> {
-    if let Some(recorded) = history.first.clone().filter(|first| first != root) {
-        return Err(Problem::OtherRepository { recorded, found: root.to_owned() });
+        let history = self.history().await?;
+        let end = self.highwater.log().head().await?;
+        self.report.recorded(&tally, &history, end)?;
+        let mut check = Check::new(&self.highwater, &self.repository, &self.root)?;
+        let keys = check.all(&history, end).await?;
+        self.report.views(&self.highwater, &keys, end).await?;
+        workers.stop().await?;
+        self.report.outcome(&check.differences, check.compared)?;
+        self.report.what_next()?;
+        Ok(check.differences)
     }
-    let Some(tip) = history.tip.clone() else { return Ok(None) };
-    let other_branch = || Problem::OtherBranch { recorded: tip.clone(), head: head.to_owned() };
-    let line = repository.line(Some(&tip), head).await.map_err(|_| other_branch())?;
-    match line.first() {
-        Some(next) if next.parent.as_ref() != Some(&tip) => Err(other_branch()),
-        _ => Ok(Some(tip)),
-    }
-}
 
-async fn show_tree(
-    repository: &Repository,
-    highwater: &Highwater,
-    root: &str,
-    commit: &str,
-) -> Result<Vec<String>, Problem> {
-    let commit = repository.commit(commit).await?;
-    let position = position_of(highwater, root, &commit).await?;
-    let position: Position = position.ok_or_else(|| Problem::NotRecorded(commit.clone()))?;
-    let mut tree = Tree::default();
-    tree.advance(highwater, position).await?;
-    let mut check = Check::new(highwater, repository, root)?;
-    check.tree(&tree, &commit).await?;
-    report::tree(&tree, &commit, position);
-    report::outcome(&check.differences, check.compared);
-    Ok(check.differences)
+    async fn history(&self) -> Result<History, Problem> {
+        Ok(self.highwater.aggregate::<History>(HISTORY).load(AsOf::Now).await?.state)
+    }
+
+    /// Sends the commands of what is not recorded yet, or of all.
+    async fn record(&self, arguments: &Arguments) -> Result<Tally, Problem> {
+        let recorded = self.recorded().await?;
+        let after = recorded.as_deref().filter(|_| !arguments.resend);
+        let missing = self.repository.line(after, &self.head).await?.len();
+        let missing = missing.min(arguments.limit.unwrap_or(missing));
+        let mut progress = Progress::of(missing as u64);
+        let blobs = Blobs::start(&self.repository)?;
+        let mut recorder = Recorder::new(&self.highwater, blobs, &self.root).await?;
+        let mut log = Log::start(&self.repository, after, &self.head)?;
+        for _ in 0..missing {
+            let Some(step) = log.next().await? else { break };
+            recorder.record(&step).await?;
+            progress.show(&recorder.tally);
+        }
+        progress.finish();
+        Ok(recorder.tally)
+    }
+
+    /// The last commit that is recorded, if the history goes on from there or is at an earlier one.
+    async fn recorded(&self) -> Result<Option<String>, Problem> {
+        let history = self.history().await?;
+        if let Some(recorded) = history.first.filter(|first| *first != self.root) {
+            return Err(Problem::OtherRepository { recorded, found: self.root.clone() });
+        }
+        let Some(tip) = history.tip else { return Ok(None) };
+        let line = self.repository.line(Some(&tip), &self.head).await;
+        match line.as_ref().map(|line| line.first()) {
+            Ok(None) => Ok(Some(tip)),
+            Ok(Some(next)) if next.parent.as_ref() == Some(&tip) => Ok(Some(tip)),
+            _ => Err(Problem::OtherBranch { recorded: tip, head: self.head.clone() }),
+        }
+    }
+
+    async fn show_tree(&mut self, commit: &str) -> Result<Vec<String>, Problem> {
+        let commit = self.repository.commit(commit).await?;
+        let position = position_of(&self.highwater, &self.root, &commit).await?;
+        let position = position.ok_or_else(|| Problem::NotRecorded(commit.clone()))?;
+        let mut tree = Tree::default();
+        tree.advance(&self.highwater, position).await?;
+        let mut check = Check::new(&self.highwater, &self.repository, &self.root)?;
+        check.tree(&tree, &commit).await?;
+        self.report.tree(&tree, &commit, position)?;
+        self.report.outcome(&check.differences, check.compared)?;
+        Ok(check.differences)
+    }
 }
 
 /// What in a path would be something else in the URL of a store.
@@ -155,17 +147,17 @@ const RESERVED: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#');
 
 /// The URL of the store: what was asked for, or a file of the repository's own.
 fn url(db: Option<&str>, repository: &Repository, root: &str) -> Result<String, Problem> {
+    let file = |path: &str| format!("sqlite:{}", utf8_percent_encode(path, RESERVED));
     let schemes = ["sqlite:", "postgres:", "postgresql:", "memory:"];
     match db {
         Some(url) if schemes.iter().any(|scheme| url.starts_with(scheme)) => Ok(url.to_owned()),
-        Some(file) => Ok(format!("sqlite:{}", utf8_percent_encode(file, RESERVED))),
+        Some(path) => Ok(file(path)),
         None => {
-            let folder =
-                env::var_os("HIGHWATER_EXAMPLE_DIR").map_or_else(env::temp_dir, PathBuf::from);
-            let name = format!("highwater-history-{}-{:.12}.db", repository.name(), root);
-            let file = folder.join(name);
-            let file = file.to_str().ok_or_else(|| Problem::Folder(file.clone()))?;
-            Ok(format!("sqlite:{}", utf8_percent_encode(file, RESERVED)))
+            let folder = env::var_os("HIGHWATER_EXAMPLE_DIR");
+            let folder = folder.map_or_else(env::temp_dir, PathBuf::from);
+            let name = format!("highwater-history-{}-{root:.12}.db", repository.name());
+            let path = folder.join(name);
+            path.to_str().map(file).ok_or_else(|| Problem::Folder(path.clone()))
         }
     }
 }

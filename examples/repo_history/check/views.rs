@@ -68,7 +68,7 @@ impl Check<'_> {
         let found =
             rows::<AuthorChurn>(self.highwater, gits.keys().map(String::as_str), head).await?;
         for (author, churn) in &gits {
-            let whose = format_args!("view {}, {author}", AuthorChurn::NAME);
+            let whose = format_args!("view {}, {}", AuthorChurn::NAME, author.escape_debug());
             let row = found.get(author.as_str()).cloned().unwrap_or_default();
             self.same(whose, "churn", &row, churn);
         }

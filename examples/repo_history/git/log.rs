@@ -96,10 +96,11 @@ impl Log {
 }
 
 /// Differences as this program counts them, whatever a configuration says.
-pub(super) const DIFFERENCE: [&str; 9] = [
+pub(super) const DIFFERENCE: [&str; 10] = [
     "--find-renames=50%",
     "-l1000",
     "--diff-algorithm=myers",
+    "--indent-heuristic",
     "--ignore-submodules=none",
     "--no-ext-diff",
     "--no-textconv",

@@ -58,11 +58,12 @@ impl Repository {
             .arg(&self.folder)
             .args(["--no-replace-objects", "-c", "core.attributesFile=/dev/null"])
             .args(["-c", "log.showRoot=true", "-c", "log.showSignature=false"])
+            .args(["-c", "core.bigFileThreshold=512m"])
             .env_remove("GIT_WORK_TREE")
             .env("GIT_INDEX_FILE", self.folder.join("no-such-index"))
             .env("GIT_ATTR_NOSYSTEM", "1")
             .env("GIT_ATTR_SOURCE", &self.empty_tree)
-            .env("GIT_OPTIONAL_LOCKS", "0")
+            .env("GIT_NO_LAZY_FETCH", "1")
             .env("LC_ALL", "C")
             .stdin(Stdio::null())
             .kill_on_drop(true);

@@ -1,7 +1,7 @@
 //! Runs that are killed. A run is this test program again, told by its environment.
 
 use std::{
-    env,
+    env, io,
     process::{Child, Command, Stdio},
 };
 
@@ -30,7 +30,7 @@ fn start(sandbox: &Sandbox) -> Child {
 async fn runs_until_it_is_killed() {
     let (Ok(repository), Ok(db)) = (env::var(REPOSITORY), env::var(DB)) else { return };
     let arguments = Arguments::parse_from(["repo_history", &repository, "--db", &db]);
-    assert!(run(&arguments).await.unwrap().is_empty());
+    assert!(run(&arguments, io::sink()).await.unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

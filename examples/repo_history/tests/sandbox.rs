@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::Write as _,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -84,7 +84,7 @@ impl Sandbox {
     ) -> Result<Vec<String>, Problem> {
         let repository = repository.to_str().unwrap();
         let arguments = ["repo_history", repository, "--db", db];
-        run(&Arguments::parse_from(arguments.iter().chain(options))).await
+        run(&Arguments::parse_from(arguments.iter().chain(options)), io::sink()).await
     }
 
     pub(super) async fn open(&self) -> Highwater {
@@ -106,6 +106,9 @@ pub(super) async fn events(highwater: &Highwater) -> Vec<Envelope> {
 /// Git with a configuration of its own, whoever runs the tests.
 pub(super) fn git(folder: &Path, arguments: &[&str]) -> Command {
     let mut git = Command::new("git");
+    for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
+        git.env_remove(variable);
+    }
     git.current_dir(folder)
         .args(["-c", "user.name=Tester", "-c", "user.email=tester@example.org"])
         .args(["-c", "commit.gpgSign=false", "-c", "protocol.file.allow=always"])
