@@ -20,6 +20,8 @@ pub(crate) enum Problem {
     Unexpected { command: &'static str, expected: &'static str, found: String },
     #[error("{0} has no commit yet: there is nothing to read")]
     NoCommit(String),
+    #[error("{0:?} names no commit")]
+    NoSuchCommit(String),
     #[error("commit {commit}: the path {path} can't name a stream: {reason}")]
     Path { commit: String, path: String, reason: String },
     #[error("git has no object {0}; in a partial clone, fetch what is missing first")]

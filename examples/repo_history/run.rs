@@ -148,9 +148,10 @@ const RESERVED: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#');
 /// The URL of the store: what was asked for, or a file of the repository's own.
 fn url(db: Option<&str>, repository: &Repository, root: &str) -> Result<String, Problem> {
     let file = |path: &str| format!("sqlite:{}", utf8_percent_encode(path, RESERVED));
-    let schemes = ["sqlite:", "postgres:", "postgresql:", "memory:"];
+    let is_url =
+        |db: &str| db.contains("://") || db.starts_with("sqlite:") || db.starts_with("memory:");
     match db {
-        Some(url) if schemes.iter().any(|scheme| url.starts_with(scheme)) => Ok(url.to_owned()),
+        Some(url) if is_url(url) => Ok(url.to_owned()),
         Some(path) => Ok(file(path)),
         None => {
             let folder = env::var_os("HIGHWATER_EXAMPLE_DIR");

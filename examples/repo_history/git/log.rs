@@ -85,13 +85,13 @@ impl Log {
     /// The next step; `None` at the end. If git was ended in the middle of a step, that is an error,
     /// and the step is not given.
     pub(crate) async fn next(&mut self) -> Result<Option<Step>, Problem> {
-        let step = self.steps.next().await?;
+        let step = self.steps.next().await;
         if self.steps.ended
             && let Some(git) = self.git.take()
         {
             finish(git, LOG).await?;
         }
-        Ok(step)
+        step
     }
 }
 

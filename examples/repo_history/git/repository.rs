@@ -73,7 +73,9 @@ impl Repository {
     /// The commit that a name stands for.
     pub(crate) async fn commit(&self, name: &str) -> Result<String, Problem> {
         let commit = format!("{name}^{{commit}}");
-        self.ask(&["rev-parse", "--verify", "--end-of-options", &commit]).await
+        let unknown = |_| Problem::NoSuchCommit(name.to_owned());
+        let arguments = ["rev-parse", "--verify", "--quiet", "--end-of-options", &commit];
+        self.ask(&arguments).await.map_err(unknown)
     }
 
     /// The commit that is checked out.

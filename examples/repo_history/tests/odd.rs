@@ -182,5 +182,21 @@ async fn a_commit_that_is_not_recorded_has_no_tree() {
     let sandbox = small();
     let error = sandbox.run(&["--tree", "HEAD"]).await.unwrap_err();
     assert!(matches!(error, Problem::NotRecorded(_)), "{error}");
-    assert!(sandbox.run(&["--tree=--all"]).await.is_err());
+    for name in ["--tree=--all", "--tree=nonsense", "--tree=HEAD:a"] {
+        let error = sandbox.run(&[name]).await.unwrap_err();
+        assert!(matches!(error, Problem::NoSuchCommit(_)), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_git_that_fails_in_the_middle_is_no_end_of_the_history() {
+    let sandbox = small();
+    let blob = sandbox.git(&["rev-parse", "HEAD:a"]);
+    let object = format!(".git/objects/{}/{}", &blob[..2], &blob[2..]);
+    std::fs::remove_file(sandbox.repository().join(object)).unwrap();
+    let error = sandbox.run(&[]).await.unwrap_err();
+    assert!(matches!(error, Problem::Git { .. }), "{error}");
+    assert!(sandbox.run(&["--tree", "HEAD~1"]).await.unwrap().is_empty());
+    let error = sandbox.run(&["--tree", "HEAD"]).await.unwrap_err();
+    assert!(matches!(error, Problem::NotRecorded(_)), "{error}");
 }
