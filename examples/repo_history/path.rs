@@ -1,6 +1,6 @@
 //! Paths as git has them, and the stream keys that stand for them.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
@@ -46,9 +46,16 @@ impl fmt::Display for Path {
     }
 }
 
-/// A path for a terminal: on one line, and without what could steer it.
-pub(crate) fn shown(path: &Path) -> impl fmt::Display {
-    path.key().escape_debug()
+/// Text of strangers for a terminal: on one line, and without what could steer it.
+pub(crate) struct Shown<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|char| match char {
+            '\'' | '"' | '\\' => f.write_char(char),
+            char => write!(f, "{}", char.escape_debug()),
+        })
+    }
 }
 
 #[cfg(test)]
@@ -77,6 +84,12 @@ mod tests {
         assert_ne!(Path::from_git(b"A"), Path::from_git(b"%41"));
         assert_ne!(Path::from_git(b"\xff"), Path::from_git(b"%FF"));
         assert_ne!(Path::from_git("\u{ff}".as_bytes()), Path::from_git(b"\xff"));
+    }
+
+    #[test]
+    fn what_could_steer_a_terminal_is_shown_as_an_escape() {
+        let shown = Shown("it's \x1b[2J\n\u{202e}\u{e4}").to_string();
+        assert_eq!(shown, "it's \\u{1b}[2J\\n\\u{202e}\u{e4}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::{
     file::{Add, Content, Delete, Edit, File, Lines, RenameAway, RenameHere, Replace},
     git::{Blobs, Change, Commit, Kind, Step},
     history::{HISTORY, History, RecordCommit, RecordPart},
-    path::shown,
+    path::Shown,
     problem::Problem,
 };
 
@@ -149,7 +149,7 @@ fn must_name_a_stream(commit: &Commit, change: &Change) -> Result<(), Problem> {
         Ok(_) => Ok(()),
         Err(error) => Err(Problem::Path {
             commit: commit.hash.clone(),
-            path: format!("{:.100}", shown(&change.path).to_string()),
+            path: format!("{:.100}", Shown(change.path.key()).to_string()),
             reason: error.to_string(),
         }),
     }

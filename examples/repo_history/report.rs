@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::{
     git::Repository,
     history::History,
-    path::{Path, shown},
+    path::Shown,
     problem::Problem,
     read::rows,
     record::Tally,
@@ -80,19 +80,19 @@ impl<W: Write> Report<W> {
         let lines = |row: &FileLines| row.lines.filter(|_| row.exists).unwrap_or_default();
         self.title::<FileLines>(highwater, "the longest files").await?;
         for (path, row) in top(files, lines) {
-            writeln!(self.0, "{:>9} lines  {}", lines(&row), shown(&Path::of_key(path)))?;
+            writeln!(self.0, "{:>9} lines  {}", lines(&row), Shown(path))?;
         }
         let authors = rows::<AuthorChurn>(highwater, texts(&keys.authors), head).await?;
         self.title::<AuthorChurn>(highwater, "the busiest authors").await?;
         for (author, AuthorChurn { commits, churn }) in top(authors, |row| row.churn.sum()) {
             let (added, deleted) = (format!("+{}", churn.added), format!("-{}", churn.deleted));
-            let author = author.escape_debug();
+            let author = Shown(author);
             writeln!(self.0, "{added:>9} {deleted:>9}  {commits} commits  {author}")?;
         }
         let commits = rows::<Commits>(highwater, texts(&keys.commits), head).await?;
         self.title::<Commits>(highwater, "the latest commits").await?;
         for (hash, row) in top(commits, |row| row.position) {
-            let (time, summary) = (time(row.time), row.summary.escape_debug().to_string());
+            let (time, summary) = (time(row.time), Shown(&row.summary).to_string());
             writeln!(self.0, "{:>9} {hash:.12}  {time}  {summary:.60}", row.position)?;
         }
         Ok(())
@@ -115,7 +115,7 @@ impl<W: Write> Report<W> {
         for (path, file) in &tree.files {
             let Some(content) = &file.content else { continue };
             let lines = file.lines.map_or_else(|| "-".to_owned(), |lines| lines.to_string());
-            let (mode, path) = (content.mode.as_octal(), shown(path));
+            let (mode, path) = (content.mode.as_octal(), Shown(path.key()));
             writeln!(self.0, "{mode} {:.12} {lines:>8}  {path}", content.blob)?;
         }
         Ok(())

@@ -6,7 +6,7 @@ use super::Check;
 use crate::{
     file::{Content, File, Lines},
     git::{self, Measure},
-    path::{Path, shown},
+    path::{Path, Shown},
     problem::Problem,
     tree::Tree,
 };
@@ -19,11 +19,11 @@ impl Check<'_> {
         for (path, file) in tree.files.iter().filter(|(_, file)| file.content.is_some()) {
             match gits.remove(&path.to_git()) {
                 Some(content) => self.file(at, path, file, &content).await?,
-                None => self.differs(at, format_args!("{}: not in git", shown(path))),
+                None => self.differs(at, format_args!("{}: not in git", Shown(path.key()))),
             }
         }
         for path in gits.keys() {
-            self.differs(at, format_args!("{}: not recorded", shown(&Path::from_git(path))));
+            self.differs(at, format_args!("{}: not recorded", Shown(Path::from_git(path).key())));
         }
         Ok(())
     }
@@ -37,13 +37,13 @@ impl Check<'_> {
     ) -> Result<(), Problem> {
         let measure = self.measure(gits).await?;
         self.same(
-            format_args!("{at} {}", shown(path)),
+            format_args!("{at} {}", Shown(path.key())),
             "content",
             &file.content.as_ref(),
             &Some(gits),
         );
         let lines = file.lines.map(i64::cast_unsigned);
-        self.lines(format_args!("{at} {}", shown(path)), lines, measure);
+        self.lines(format_args!("{at} {}", Shown(path.key())), lines, measure);
         Ok(())
     }
 

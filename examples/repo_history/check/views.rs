@@ -7,7 +7,7 @@ use highwater::{Position, prelude::*};
 use super::Check;
 use crate::{
     git::{self, Link},
-    path::{Path, shown},
+    path::{Path, Shown},
     problem::Problem,
     read::rows,
     tree::Tree,
@@ -28,7 +28,7 @@ impl Check<'_> {
             rows::<FileLines>(self.highwater, paths.iter().map(|path| path.key()), head).await?;
         for path in paths {
             let row = found.get(path.key()).filter(|row| row.exists);
-            let shown = shown(path);
+            let shown = Shown(path.key());
             let whose = format_args!("view {}, {shown}", FileLines::NAME);
             match (row, gits.get(path)) {
                 (Some(row), Some(measure)) => self.lines(whose, row.lines, *measure),
@@ -68,7 +68,7 @@ impl Check<'_> {
         let found =
             rows::<AuthorChurn>(self.highwater, gits.keys().map(String::as_str), head).await?;
         for (author, churn) in &gits {
-            let whose = format_args!("view {}, {}", AuthorChurn::NAME, author.escape_debug());
+            let whose = format_args!("view {}, {}", AuthorChurn::NAME, Shown(author));
             let row = found.get(author.as_str()).cloned().unwrap_or_default();
             self.same(whose, "churn", &row, churn);
         }
