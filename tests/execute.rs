@@ -186,6 +186,24 @@ async fn w2_an_atomic_command_over_several_aggregates_happens_whole_or_not_at_al
     }
 }
 
+/// At the limit of events, so a cost that grows with the square of the streams would be felt here.
+#[tokio::test(flavor = "multi_thread")]
+async fn w2_an_atomic_command_may_go_to_thousands_of_aggregates() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        let deposits = (0..5_000).fold(bank.atomically(), |command, account| {
+            command.on::<Account, _>(account, Deposit { cents: account })
+        });
+        let both = (0..5_000).fold(deposits, |command, account| {
+            command.on::<Account, _>(account, Withdraw { cents: account })
+        });
+        let receipt = both.execute().await.unwrap();
+        assert_eq!(receipt.versions().count(), 5_000);
+        let last = bank.aggregate::<Account>(4_999).load(AsOf::Now).await.unwrap();
+        assert_eq!((last.balance, last.version), (0, Version::new(2)));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn w2_concurrent_transfers_conserve_the_sum() {
     for bank in banks() {

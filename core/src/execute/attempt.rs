@@ -81,9 +81,12 @@ impl Execution<'_> {
         Ok(())
     }
 
+    /// The leaders are in the order of their streams. Only a malformed command has two on one stream,
+    /// of different types.
     fn place_of(&self, member: &dyn Member) -> usize {
-        let is_its_stream = |&&leader: &&usize| self.members[leader].key() == member.key();
-        self.leaders.iter().take_while(|leader| !is_its_stream(leader)).count()
+        let (key, key_of) = (member.key(), |leader: &usize| self.members[*leader].key());
+        let first = self.leaders.partition_point(|leader| key_of(leader).stream < key.stream);
+        first + self.leaders[first..].iter().take_while(|leader| key_of(leader) != key).count()
     }
 
     fn append(

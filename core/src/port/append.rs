@@ -1,6 +1,6 @@
 //! What is asked of a store when events are appended, and what it answers.
 
-use std::{any::Any, fmt, sync::Arc};
+use std::{any::Any, collections::HashSet, fmt, sync::Arc};
 
 use bytes::Bytes;
 
@@ -206,8 +206,9 @@ impl Append {
     }
 
     fn names_each_stream_once(&self) -> Result<()> {
-        for (index, part) in self.streams.iter().enumerate() {
-            if self.streams[..index].iter().any(|earlier| earlier.stream == part.stream) {
+        let mut named = HashSet::with_capacity(self.streams.len());
+        for part in &self.streams {
+            if !named.insert(&part.stream) {
                 let message = format!("stream {} is named twice in one append", part.stream);
                 return Err(Invalid::request(message).into());
             }

@@ -215,7 +215,7 @@ async fn a_file_from_a_newer_highwater_is_refused() {
     place.fill().await;
     place.execute("insert into highwater_migrations (version) values (99)").await;
     let error = refused(&place.url()).await;
-    let words = ["version 3", "use a newer Highwater"];
+    let words = ["of Highwater's schema", "use a newer Highwater"];
     told::told(&error, Code::NEWER_DATABASE, Move::ChangeTheRequest, &words);
 }
 

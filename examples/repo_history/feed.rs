@@ -1,0 +1,63 @@
+//! Feeding the views, and waiting for them.
+
+use std::time::Duration;
+
+use highwater::{Error, Position, Token, error::Unavailable, prelude::*};
+
+use crate::{
+    problem::Problem,
+    views::{AuthorChurn, Commits, FileLines},
+};
+
+/// How long a view may stand still before that is an error.
+const STANDSTILL: Duration = Duration::from_secs(30);
+
+/// A worker for each view.
+pub(crate) struct Workers {
+    files: ViewWorker<FileLines>,
+    authors: ViewWorker<AuthorChurn>,
+    commits: ViewWorker<Commits>,
+}
+
+impl Workers {
+    pub(crate) async fn start(highwater: &Highwater) -> Result<Self, Problem> {
+        let files = ViewWorker::start(highwater, Default::default()).await?;
+        let authors = ViewWorker::start(highwater, Default::default()).await?;
+        let commits = ViewWorker::start(highwater, Default::default()).await?;
+        Ok(Self { files, authors, commits })
+    }
+
+    /// Waits until each view has seen what a token stands for.
+    pub(crate) async fn catch_up(&self, highwater: &Highwater, to: &Token) -> Result<(), Problem> {
+        catch_up::<FileLines>(highwater, to).await?;
+        catch_up::<AuthorChurn>(highwater, to).await?;
+        catch_up::<Commits>(highwater, to).await
+    }
+
+    pub(crate) async fn stop(self) -> Result<(), Problem> {
+        self.files.stop().await?;
+        self.authors.stop().await?;
+        Ok(self.commits.stop().await?)
+    }
+}
+
+/// Waits for as long as the view gets on.
+async fn catch_up<V: View>(highwater: &Highwater, to: &Token) -> Result<(), Problem> {
+    let mut before = None;
+    loop {
+        let lookup = highwater.view::<V>().get("any").after(to).within(STANDSTILL);
+        match lookup.find().await {
+            Ok(_) => return Ok(()),
+            Err(error) => match position_behind(&error) {
+                Some(position) if before < Some(position) => before = Some(position),
+                _ => return Err(error.into()),
+            },
+        }
+    }
+}
+
+fn position_behind(error: &Error) -> Option<Position> {
+    let Error::Unavailable(unavailable) = error else { return None };
+    let Unavailable::Behind { reached, .. } = **unavailable else { return None };
+    Some(reached)
+}

@@ -1,0 +1,99 @@
+//! The read models: lines of each file, churn of each author, and the commits.
+
+use highwater::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    file::{FileEvent, Lines},
+    git::{Churn, Commit},
+    history::HistoryEvent,
+};
+
+/// A file, by the key of its path.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FileLines {
+    pub(crate) exists: bool,
+    pub(crate) lines: Lines,
+    pub(crate) events: u64,
+}
+
+impl View for FileLines {
+    type Event = FileEvent;
+    const NAME: &'static str = "file_lines";
+
+    fn key(_: &FileEvent, envelope: &Envelope) -> Option<String> {
+        Some(envelope.stream.key().to_owned())
+    }
+
+    fn fold(&mut self, event: &FileEvent, _: &Envelope) {
+        self.events += 1;
+        (self.exists, self.lines) = match event {
+            FileEvent::Added { lines, .. }
+            | FileEvent::RenamedHere { lines, .. }
+            | FileEvent::Replaced { lines, .. } => (true, *lines),
+            FileEvent::Edited { added, deleted, .. } => {
+                (true, self.lines.map(|lines| (lines + added).saturating_sub(*deleted)))
+            }
+            FileEvent::RenamedAway { .. } | FileEvent::Deleted => (false, None),
+        };
+    }
+}
+
+/// An author, by name and address. A merge counts for whoever merged.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AuthorChurn {
+    pub(crate) commits: u64,
+    pub(crate) churn: Churn,
+}
+
+impl View for AuthorChurn {
+    type Event = HistoryEvent;
+    const NAME: &'static str = "author_churn";
+
+    fn key(event: &HistoryEvent, _: &Envelope) -> Option<String> {
+        event.committed().map(|commit| commit.author.clone())
+    }
+
+    fn fold(&mut self, event: &HistoryEvent, _: &Envelope) {
+        if let HistoryEvent::Committed { churn, .. } = event {
+            self.commits += 1;
+            self.churn = self.churn.plus(*churn);
+        }
+    }
+}
+
+/// A commit, by its hash.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Commits {
+    pub(crate) position: u64,
+    pub(crate) author: String,
+    pub(crate) time: Option<i64>,
+    pub(crate) summary: String,
+    pub(crate) changes: u64,
+}
+
+impl View for Commits {
+    type Event = HistoryEvent;
+    const NAME: &'static str = "commits";
+
+    fn key(event: &HistoryEvent, _: &Envelope) -> Option<String> {
+        event.committed().map(|commit| commit.hash.clone())
+    }
+
+    fn fold(&mut self, event: &HistoryEvent, envelope: &Envelope) {
+        if let HistoryEvent::Committed { commit, changes, .. } = event {
+            let Commit { author, time, summary, .. } = commit.clone();
+            let position = envelope.position.get();
+            *self = Self { position, author, time, summary, changes: *changes };
+        }
+    }
+}
+
+impl HistoryEvent {
+    fn committed(&self) -> Option<&Commit> {
+        match self {
+            Self::Committed { commit, .. } => Some(commit),
+            Self::PartRecorded { .. } => None,
+        }
+    }
+}
