@@ -6,7 +6,7 @@ use futures_util::future::{Either, select};
 use highwater_core::{
     Error, Highwater, Query, Result, Span,
     port::{Checkpoint, LogPage, ViewCommit, ViewName},
-    read::View,
+    read::{View, read_ahead},
 };
 use quick_cache::unsync::Cache;
 use tokio::{sync::watch, task::JoinHandle};
@@ -139,18 +139,14 @@ impl<V: View> Feed<'_, V> {
                     .await?;
                 continue;
             }
-            // The next page is read while this one is written.
-            let read = log.read_log(&query, Span::After(page.through), self.options.batch);
+            let after = Span::After(page.through);
             if page.more {
-                let (written, next) =
-                    futures_util::future::join(self.apply(checkpoint, &page), read).await;
-                checkpoint = written?;
-                page = next?;
+                let read = log.read_log(&query, after, self.options.batch);
+                let (next, written) = read_ahead(read, self.apply(checkpoint, &page)).await;
+                (checkpoint, page) = (written?, next?);
             } else {
                 checkpoint = self.apply(checkpoint, &page).await?;
-                page = log
-                    .read_log(&query, Span::After(checkpoint.position), self.options.batch)
-                    .await?;
+                page = log.read_log(&query, after, self.options.batch).await?;
             }
             *pause = self.options.pause;
         }

@@ -2,7 +2,6 @@
 
 use std::ops::Deref;
 
-use futures_util::future::join;
 use jiff::Timestamp;
 
 use super::policy::UnknownEvents;
@@ -11,6 +10,7 @@ use crate::{
     domain::{Aggregate, Decider},
     error::Corrupt,
     port::{Envelope, EventStore, Snapshot, SnapshotStore, Span, StreamPage},
+    read::read_ahead,
     value::{EventId, Position, StreamId, Version},
 };
 
@@ -134,7 +134,7 @@ async fn fold<A: Aggregate>(
         let folded = async { fold_page(&mut loaded, &page, as_of, unknown) };
         let Some(next) = page.next else { return folded.await.map(|_| Some(loaded)) };
         // The store works on the next page while this one is folded.
-        let (next, goes_on) = join(log.read_stream(stream, next, PAGE), folded).await;
+        let (next, goes_on) = read_ahead(log.read_stream(stream, next, PAGE), folded).await;
         if !goes_on? {
             return Ok(Some(loaded));
         }

@@ -206,6 +206,9 @@ impl Append {
     }
 
     fn names_each_stream_once(&self) -> Result<()> {
+        if self.streams.len() < 2 {
+            return Ok(());
+        }
         let mut named = HashSet::with_capacity(self.streams.len());
         for part in &self.streams {
             if !named.insert(&part.stream) {

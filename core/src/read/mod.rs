@@ -1,9 +1,11 @@
 //! Reading what has happened: followers, audits, and the vocabulary of views.
 
+mod ahead;
 mod audit;
 mod follower;
 mod view;
 
+pub use ahead::read_ahead;
 pub use audit::Violation;
 pub use follower::Follower;
 pub use view::{Freshness, Reading, View};

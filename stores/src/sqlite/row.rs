@@ -16,13 +16,14 @@ use uuid::Uuid;
 
 /// What becomes of a subquery's rows `e`: one blob with the record of each event after the other,
 /// null if there are none. A record is four numbers, five lengths in bytes, and what has these
-/// lengths, the two ids of 16 bytes between them. Numbers are decimal and end with a space.
+/// lengths, the two ids of 16 bytes between them. Numbers are decimal and end with a space; what is
+/// null has the length 0.
 pub(super) const PACKED: &str = "cast(group_concat(\
-    e.position || ' ' || e.version || ' ' || e.schema_version || ' ' || e.recorded_at || ' ' || \
-    octet_length(e.stream) || ' ' || octet_length(e.type) || ' ' || \
-    coalesce(octet_length(e.tags), 0) || ' ' || octet_length(e.payload) || ' ' || \
-    coalesce(octet_length(e.metadata), 0) || ' ' || e.stream || e.type || coalesce(e.tags, '') || \
-    e.event_id || e.command_id || e.payload || coalesce(e.metadata, ''), '') as blob)";
+    format('%d %d %d %d %d %d %d %d %d ', e.position, e.version, e.schema_version, e.recorded_at, \
+        octet_length(e.stream), octet_length(e.type), octet_length(e.tags), \
+        octet_length(e.payload), octet_length(e.metadata)) || \
+    e.stream || e.type || coalesce(e.tags, '') || e.event_id || e.command_id || e.payload || \
+    coalesce(e.metadata, ''), '') as blob)";
 
 /// The envelopes of a packed page, in the order in which SQLite has seen them.
 pub(super) fn unpack(row: &SqliteRow, column: usize) -> Result<Vec<Envelope>, sqlx::Error> {
