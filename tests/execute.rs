@@ -186,6 +186,36 @@ async fn w2_an_atomic_command_over_several_aggregates_happens_whole_or_not_at_al
     }
 }
 
+/// The accounts, as somebody else sees them.
+#[derive(Aggregate, Default, Clone)]
+#[aggregate(event = AccountEvent, category = "account")]
+struct Ledger;
+
+impl Ledger {
+    fn apply(&mut self, _: &AccountEvent) {}
+}
+
+impl Decide<Deposit> for Ledger {
+    fn decide(&self, deposit: &Deposit, _: &Context) -> Decision<AccountEvent> {
+        Ok(vec![AccountEvent::Deposited { cents: deposit.cents }])
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn w2_two_types_of_aggregates_on_one_stream_are_refused() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        let command = bank
+            .atomically()
+            .on::<Account, _>("alice", Deposit { cents: 1 })
+            .on::<Ledger, _>("alice", Deposit { cents: 1 })
+            .on::<Account, _>("alice", Deposit { cents: 1 });
+        let refused = command.execute().await.unwrap_err();
+        assert_eq!(refused.code(), highwater::Code::BAD_REQUEST);
+        assert_eq!(bank.log().head().await.unwrap(), highwater::Position::START);
+    }
+}
+
 /// At the limit of events, so a cost that grows with the square of the streams would be felt here.
 #[tokio::test(flavor = "multi_thread")]
 async fn w2_an_atomic_command_may_go_to_thousands_of_aggregates() {

@@ -6,13 +6,13 @@ use std::{any::Any, ops::Deref, sync::Arc};
 use super::{
     execution::Execution,
     member::{Member, encode_metadata},
-    slot::{AnyState, Pending, SharedSlot, Slot, share},
+    slot::{AnyState, Committed, Pending, SharedSlot, Slot, share},
 };
 use crate::{
     Error, Result,
-    error::{Actual, Conflict},
+    error::{Actual, Conflict, Invalid},
     port::{Append, Expected, NewEvent, Snapshot},
-    value::{EventId, Position, Version},
+    value::Position,
 };
 
 /// The decided events of each member, as its resolver wants to see them.
@@ -29,13 +29,6 @@ pub(super) enum Outcome {
     Settled { outcome: Result<Position>, decided: Typed, bases: Bases },
     /// A slot has been found wrong since it was looked up.
     Stale,
-}
-
-/// The state that a slot has once the append is committed.
-pub(super) struct Committed {
-    pub(super) state: AnyState,
-    pub(super) version: Version,
-    pub(super) head: Option<EventId>,
 }
 
 impl Execution<'_> {
@@ -81,12 +74,10 @@ impl Execution<'_> {
         Ok(())
     }
 
-    /// The leaders are in the order of their streams. Only a malformed command has two on one stream,
-    /// of different types.
+    /// The leaders are in the order of their streams.
     fn place_of(&self, member: &dyn Member) -> usize {
-        let (key, key_of) = (member.key(), |leader: &usize| self.members[*leader].key());
-        let first = self.leaders.partition_point(|leader| key_of(leader).stream < key.stream);
-        first + self.leaders[first..].iter().take_while(|leader| key_of(leader) != key).count()
+        let stream = |leader: &usize| &self.members[*leader].key().stream;
+        self.leaders.partition_point(|leader| *stream(leader) < member.key().stream)
     }
 
     fn append(
@@ -142,7 +133,13 @@ impl Slot {
     }
 
     fn committed(&self) -> Committed {
-        Committed { state: Arc::clone(&self.state), version: self.version, head: self.head }
+        Committed {
+            state: Arc::clone(&self.state),
+            version: self.version,
+            head: self.head,
+            snapshot: self.snapshot,
+            bytes_since: self.bytes_since,
+        }
     }
 
     /// Takes on the state after events that are about to be sent.
@@ -165,19 +162,30 @@ impl Slot {
         if self.pending.as_ref().is_some_and(|pending| pending.ptr_eq(append)) {
             self.pending = None;
         }
+        // Answers may be taken note of in another order than that of the commits.
+        if committed.version > self.committed.version {
+            self.committed = committed.clone();
+        }
         let due = member.due_snapshot(committed, self.snapshot, self.bytes_since)?;
         if due.is_some() {
-            self.snapshot = committed.version;
-            self.bytes_since = 0;
+            (self.snapshot, self.bytes_since) = (committed.version, 0);
         }
         Ok(due)
     }
 }
 
-/// The first member on each distinct stream, in the order of the stream ids.
-pub(super) fn distinct_streams(members: &[Box<dyn Member>]) -> Vec<usize> {
+/// The first member on each distinct stream, in the order of the stream ids. Two types on one stream
+/// would each have a state of its own of it.
+pub(super) fn distinct_streams(members: &[Box<dyn Member>]) -> Result<Vec<usize>> {
+    let key = |member: &usize| members[*member].key();
     let mut leaders: Vec<usize> = (0..members.len()).collect();
-    leaders.sort_by(|a, b| members[*a].key().stream.cmp(&members[*b].key().stream));
-    leaders.dedup_by(|later, earlier| members[*later].key() == members[*earlier].key());
-    leaders
+    leaders.sort_by(|a, b| key(a).stream.cmp(&key(b).stream));
+    let mut twice = leaders.windows(2).filter(|pair| key(&pair[0]).stream == key(&pair[1]).stream);
+    if let Some(pair) = twice.find(|pair| key(&pair[0]) != key(&pair[1])) {
+        let stream = &key(&pair[0]).stream;
+        let message = format!("stream {stream} is named by two types of aggregates in one command");
+        return Err(Invalid::request(message).into());
+    }
+    leaders.dedup_by(|later, earlier| key(later) == key(earlier));
+    Ok(leaders)
 }

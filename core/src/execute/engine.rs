@@ -41,7 +41,7 @@ impl Engine {
             .try_fold(Fingerprinter::default(), |so_far, member| member.fingerprint(so_far))?
             .finish();
         let occasion = self.occasion(&cause);
-        Execution::new(self, members, cause, occasion, fingerprint).run(policy).await
+        Execution::new(self, members, cause, occasion, fingerprint)?.run(policy).await
     }
 
     /// What stays the same over all attempts at one command.

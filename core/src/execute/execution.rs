@@ -2,12 +2,12 @@
 //! goes through.
 
 use super::{
-    attempt::{Bases, Committed, Outcome, Typed, distinct_streams},
+    attempt::{Bases, Outcome, Typed, distinct_streams},
     engine::Engine,
     member::{Member, Occasion},
     policy::ConflictPolicy,
     receipt::Receipt,
-    slot::{SharedSlot, is_committed},
+    slot::{Committed, SharedSlot, is_committed},
 };
 use crate::{
     Error, Result,
@@ -54,10 +54,20 @@ impl<'a> Execution<'a> {
         cause: Cause,
         occasion: Occasion,
         fingerprint: Fingerprint,
-    ) -> Self {
-        let leaders = distinct_streams(members);
+    ) -> Result<Self> {
+        let leaders = distinct_streams(members)?;
         let (unknown, reloaded, excused) = (None, false, false);
-        Self { engine, members, cause, occasion, fingerprint, leaders, unknown, reloaded, excused }
+        Ok(Self {
+            engine,
+            members,
+            cause,
+            occasion,
+            fingerprint,
+            leaders,
+            unknown,
+            reloaded,
+            excused,
+        })
     }
 
     pub(super) async fn run(mut self, policy: ConflictPolicy) -> Result<Receipt> {
@@ -116,7 +126,7 @@ impl<'a> Execution<'a> {
         let mut slots = Vec::with_capacity(self.leaders.len());
         for &leader in &self.leaders {
             let member = &self.members[leader];
-            let load = member.load(self.engine);
+            let load = |base| member.load(self.engine, base);
             slots.push(self.engine.slots.get_or_load(member.key(), load).await?);
         }
         Ok(slots)

@@ -2,6 +2,10 @@
 
 use std::ops::Deref;
 
+use futures_util::{
+    future::BoxFuture,
+    stream::{FuturesOrdered, StreamExt as _},
+};
 use jiff::Timestamp;
 
 use super::policy::UnknownEvents;
@@ -16,6 +20,8 @@ use crate::{
 
 /// How many events are read at a time: few enough that reading and folding overlap.
 const PAGE: usize = 2048;
+/// How many pages of a long stream are read at the same time.
+const AHEAD: usize = 2;
 
 /// Which state of an aggregate is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +118,19 @@ pub(super) async fn load<A: Aggregate>(
     all.ok_or_else(|| Corrupt::Log(format!("stream {stream} has no beginning")).into())
 }
 
+/// Reads on from an older state; `None` if the stream is not the one that the state is of.
+pub(super) async fn resume<A: Aggregate>(
+    log: &dyn EventStore,
+    stream: &StreamId,
+    known: Loaded<A>,
+    unknown: UnknownEvents,
+) -> Result<Option<Loaded<A>>> {
+    match known.head {
+        None => Ok(None),
+        Some(_) => fold(log, stream, known, AsOf::Now, unknown).await,
+    }
+}
+
 /// Reads on from `start` and folds. A start that isn't empty is read again and compared, so that a
 /// snapshot of another history (a restored database, say) is found out: then the answer is `None`.
 async fn fold<A: Aggregate>(
@@ -130,15 +149,43 @@ async fn fold<A: Aggregate>(
         }
         page.events.remove(0);
     }
+    let mut reads = Reads { log, stream, under_way: FuturesOrdered::new(), first: Version::NONE };
     loop {
         let folded = async { fold_page(&mut loaded, &page, as_of, unknown) };
-        let Some(next) = page.next else { return folded.await.map(|_| Some(loaded)) };
-        // The store works on the next page while this one is folded.
-        let (next, goes_on) = read_ahead(log.read_stream(stream, next, PAGE), folded).await;
+        let Some(Span::After(next)) = page.next else { return folded.await.map(|_| Some(loaded)) };
+        // The store works on the next pages while this one is folded.
+        let (next, goes_on) = read_ahead(reads.next(next), folded).await;
         if !goes_on? {
             return Ok(Some(loaded));
         }
         page = next?;
+    }
+}
+
+/// Reads of the pages to come, under way at the same time.
+struct Reads<'a> {
+    log: &'a dyn EventStore,
+    stream: &'a StreamId,
+    under_way: FuturesOrdered<BoxFuture<'a, Result<StreamPage>>>,
+    /// After which version the first of them begins.
+    first: Version,
+}
+
+impl Reads<'_> {
+    /// The page that begins after a version. Where the ones after it begin is foreseen, and if that
+    /// was wrong (a store may give shorter pages) they are read anew.
+    async fn next(&mut self, after: Version) -> Result<StreamPage> {
+        if self.first != after {
+            (self.first, self.under_way) = (after, FuturesOrdered::new());
+        }
+        while self.under_way.len() < AHEAD {
+            let after = self.first.plus(self.under_way.len() * PAGE);
+            let (log, stream) = (self.log, self.stream);
+            self.under_way.push_back(log.read_stream(stream, Span::After(after), PAGE));
+        }
+        self.first = self.first.plus(PAGE);
+        let none = Ok(StreamPage { events: Vec::new(), next: None });
+        self.under_way.next().await.unwrap_or(none)
     }
 }
 

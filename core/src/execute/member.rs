@@ -11,11 +11,10 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::{
-    attempt::Committed,
     engine::Engine,
-    load::{AsOf, load},
+    load::{AsOf, Loaded, load, resume},
     policy::SharedResolver,
-    slot::{AnyState, Slot, SlotKey},
+    slot::{AnyState, Committed, Slot, SlotKey},
 };
 use crate::{
     Error, Result,
@@ -25,7 +24,7 @@ use crate::{
     },
     error::{Corrupt, Invalid, Source},
     port::{Envelope, Ids, NewEvent, Snapshot},
-    value::{CommandId, StreamId, Version},
+    value::{CommandId, Position, StreamId, Version},
 };
 
 /// What a decision gave, its types forgotten.
@@ -61,7 +60,8 @@ pub(super) trait Member: Send + Sync {
     /// Adds target and command to the fingerprint.
     fn fingerprint(&self, so_far: Fingerprinter) -> Result<Fingerprinter>;
 
-    async fn load(&self, engine: &Engine) -> Result<Slot>;
+    /// The present state, read on from an older one if there is one.
+    async fn load(&self, engine: &Engine, base: Option<Committed>) -> Result<Slot>;
 
     fn decide(&self, state: &AnyState, occasion: &Occasion, ids: &dyn Ids) -> Result<Decided>;
 
@@ -117,16 +117,31 @@ where
         fingerprint_of(&self.command, so_far.with(self.key.stream.as_str()))
     }
 
-    async fn load(&self, engine: &Engine) -> Result<Slot> {
+    async fn load(&self, engine: &Engine, base: Option<Committed>) -> Result<Slot> {
         let stream = &self.key.stream;
         let (log, snapshots) = (&*engine.log, &*engine.snapshots);
-        let loaded = load::<A>(log, snapshots, stream, AsOf::Now, engine.unknown).await?;
-        Ok(Slot {
+        let known = match base {
+            Some(base) => resume(log, stream, loaded::<A>(&base)?, engine.unknown).await?,
+            None => None,
+        };
+        let loaded = match known {
+            Some(known) => known,
+            None => load::<A>(log, snapshots, stream, AsOf::Now, engine.unknown).await?,
+        };
+        let committed = Committed {
             state: Arc::new(loaded.state),
+            version: loaded.version,
+            head: loaded.head,
+            snapshot: loaded.snapshot,
+            bytes_since: loaded.bytes_since,
+        };
+        Ok(Slot {
+            state: Arc::clone(&committed.state),
             version: loaded.version,
             head: loaded.head,
             position: loaded.position,
             pending: None,
+            committed,
             snapshot: loaded.snapshot,
             bytes_since: loaded.bytes_since,
             stale: false,
@@ -179,6 +194,17 @@ where
             state: state.into(),
         }))
     }
+}
+
+fn loaded<A: Aggregate>(base: &Committed) -> Result<Loaded<A>> {
+    Ok(Loaded {
+        state: typed::<A>(&base.state)?.clone(),
+        version: base.version,
+        head: base.head,
+        position: Position::START,
+        snapshot: base.snapshot,
+        bytes_since: base.bytes_since,
+    })
 }
 
 fn typed<A: Decider>(state: &AnyState) -> Result<&A> {

@@ -30,6 +30,17 @@ pub(super) type AnyState = Arc<dyn Any + Send + Sync>;
 /// An append that is under way; everyone who depends on it can wait for it.
 pub(super) type Pending = Shared<BoxFuture<'static, Result<Appended>>>;
 
+/// A state that is committed, or will be once the append that it rests on is.
+#[derive(Clone)]
+pub(super) struct Committed {
+    pub(super) state: AnyState,
+    pub(super) version: Version,
+    pub(super) head: Option<EventId>,
+    /// The version of the last snapshot, and the bytes of payload since.
+    pub(super) snapshot: Version,
+    pub(super) bytes_since: u64,
+}
+
 pub(super) struct Slot {
     pub(super) state: AnyState,
     pub(super) version: Version,
@@ -38,6 +49,8 @@ pub(super) struct Slot {
     pub(super) position: Position,
     /// The append that the state rests on, if it isn't known to be committed.
     pub(super) pending: Option<Pending>,
+    /// The last state that is known to be committed: from here a slot that went wrong is read on.
+    pub(super) committed: Committed,
     /// The version of the last snapshot, and the bytes of payload since.
     pub(super) snapshot: Version,
     pub(super) bytes_since: u64,
@@ -71,29 +84,46 @@ pub(super) struct SlotKey {
     pub(super) aggregate: TypeId,
 }
 
-pub(super) struct Slots(Cache<SlotKey, SharedSlot>);
+pub(super) struct Slots {
+    slots: Cache<SlotKey, SharedSlot>,
+    /// What slots that turned out to be wrong leave to those who load them again.
+    bases: Cache<SlotKey, Committed>,
+}
 
 impl Slots {
     pub(super) fn new(capacity: usize) -> Self {
-        Self(Cache::new(capacity))
+        Self { slots: Cache::new(capacity), bases: Cache::new(capacity) }
     }
 
-    /// The cached slot, or what `load` gives; concurrent loads of one stream are one load.
-    pub(super) async fn get_or_load(
+    /// The cached slot, or what `load` gives, which may begin with an older state; concurrent loads
+    /// of one stream are one load.
+    pub(super) async fn get_or_load<L>(
         &self,
         key: &SlotKey,
-        load: impl Future<Output = Result<Slot>>,
-    ) -> Result<SharedSlot> {
-        if let Some(slot) = self.0.get(key) {
+        load: impl FnOnce(Option<Committed>) -> L,
+    ) -> Result<SharedSlot>
+    where
+        L: Future<Output = Result<Slot>>,
+    {
+        if let Some(slot) = self.slots.get(key) {
             return Ok(slot);
         }
-        self.0.get_or_insert_async(key, async { load.await.map(SharedSlot::new) }).await
+        let load = async {
+            let base = self.bases.remove(key).map(|(_, base)| base);
+            load(base).await.map(SharedSlot::new)
+        };
+        self.slots.get_or_insert_async(key, load).await
     }
 
     /// Forgets a slot that turned out to be wrong, unless a fresh one has taken its place.
     pub(super) fn discard(&self, key: &SlotKey, slot: &SharedSlot) {
-        slot.lock().stale = true;
-        self.0.remove_if(key, |cached| cached.is(slot));
+        let mut locked = slot.lock();
+        if !std::mem::replace(&mut locked.stale, true) {
+            // Before the slot is removed: whoever loads it next is to find what it leaves.
+            self.bases.insert(key.clone(), locked.committed.clone());
+        }
+        drop(locked);
+        self.slots.remove_if(key, |cached| cached.is(slot));
     }
 }
 
