@@ -9,8 +9,12 @@ pub(crate) fn alternatives(query: &Query) -> Vec<QueryItem> {
     if query.items.is_empty() {
         return vec![QueryItem::default()];
     }
-    query.items.iter().flat_map(split).collect()
+    let split: Vec<QueryItem> = query.items.iter().flat_map(split).collect();
+    if split.len() > MOST { query.items.clone() } else { split }
 }
+
+/// Databases take no more than some hundreds of parts in one statement.
+const MOST: usize = 100;
 
 /// Tags lead to few events, so what else an item asks for is looked at there.
 fn split(item: &QueryItem) -> Vec<QueryItem> {

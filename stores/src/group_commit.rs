@@ -161,7 +161,7 @@ async fn write(ending: Ending, mut writer: impl Writer) {
             shared.wake.notified().await;
             continue;
         }
-        let was_shared = batch.len() > 1;
+        let size = batch.len();
         let verdicts = writer.commit(&batch).await;
         let mut deferred = Vec::new();
         for ((entry, reply), verdict) in batch.into_iter().zip(replies).zip(verdicts) {
@@ -175,11 +175,20 @@ async fn write(ending: Ending, mut writer: impl Writer) {
             let mut state = shared.lock();
             deferred.into_iter().rev().for_each(|waiting| state.waiting.push_front(waiting));
         }
-        // Those who have been answered may have more: without a look at them the next batch would
-        // be the few that came meanwhile, and half of the flushes would be for next to nothing.
-        if was_shared {
-            tokio::task::yield_now().await;
+        gather(shared, size).await;
+    }
+}
+
+/// Gives those who have been answered the time to come again. Without that the next batch would be
+/// the few that came meanwhile, the one after it all the others, and half of the flushes would be
+/// for next to nothing. An append alone is not followed by a look at others.
+async fn gather(shared: &Shared, size: usize) {
+    const LOOKS: usize = 8;
+    for _ in 0..LOOKS {
+        if size == 1 || shared.lock().waiting.len() >= size {
+            return;
         }
+        tokio::task::yield_now().await;
     }
 }
 

@@ -18,11 +18,9 @@ pub(crate) fn is_whole(batch: &[Entry]) -> bool {
     })
 }
 
-/// Where the stream is if it is as expected; `None` if that has to be found out, or if nothing that
-/// is stored would show that the stream has gone on.
+/// Where the stream is if it is as expected; `None` if that has to be found out.
 pub(crate) fn version_before(part: &StreamAppend) -> Option<Version> {
     match part.expected {
-        _ if part.events.is_empty() => None,
         Expected::Any | Expected::StreamExists => None,
         Expected::NoStream => Some(Version::NONE),
         Expected::Version(version) | Expected::Head(version, _) => Some(version),
@@ -40,6 +38,7 @@ pub(crate) fn appended(batch: &[Entry], head: Position) -> impl Iterator<Item = 
 }
 
 fn stream_after(part: &StreamAppend) -> Option<StreamHead> {
-    let version = version_before(part)?.plus(part.events.len());
+    let version = version_before(part).filter(|_| !part.events.is_empty())?;
+    let version = version.plus(part.events.len());
     Some(StreamHead { stream: part.stream.clone(), version })
 }

@@ -4,7 +4,11 @@
 
 use std::sync::Arc;
 
-use highwater_stores::{SqliteOptions, SqliteStore, SystemClock, conformance, testing::Fixture};
+use highwater_core::{Position, Query, Span, port::EventStore as _};
+use highwater_stores::{
+    SqliteOptions, SqliteStore, SystemClock, conformance,
+    testing::{Fixture, build},
+};
 
 conformance!(sqlite, || async {
     let folder = tempfile::tempdir().unwrap();
@@ -29,5 +33,32 @@ async fn a_new_file_is_opened_by_eight_at_once() {
         for opened in futures_util::future::join_all(opening).await {
             opened.unwrap().unwrap();
         }
+    }
+}
+
+/// Among the long runs, because it writes more than a gigabyte.
+#[tokio::test(flavor = "multi_thread")]
+async fn r_a_page_larger_than_a_value_of_sqlite_comes_in_parts() {
+    if std::env::var_os("HIGHWATER_FIRE_MINUTES").is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("log.db").display());
+    let options = SqliteOptions::new(&url).unwrap();
+    let store = SqliteStore::open(options, Arc::new(SystemClock)).await.unwrap();
+    let stream = build::stream("large");
+    for _ in 0..150 {
+        let event = build::with_payload(vec![b'x'; 8 << 20]);
+        store.append(build::append_one(&stream, event)).await.unwrap();
+    }
+    let (mut position, mut events) = (Position::START, 0);
+    while events < 150 {
+        let page = store.read_log(&Query::all(), Span::After(position), 1_000).await.unwrap();
+        assert!(!page.events.is_empty());
+        for event in &page.events {
+            events += 1;
+            assert_eq!((event.position.get(), event.payload.len()), (events, 8 << 20));
+        }
+        position = page.through;
     }
 }

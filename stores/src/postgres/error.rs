@@ -113,6 +113,11 @@ fn unusable(doing: &str, error: &Source, state: &str) -> Error {
     Invalid::new(Code::BAD_DATABASE, message).caused_by(error.clone()).into()
 }
 
+/// Whether a statement failed because a key is taken.
+pub(super) fn is_taken(error: &sqlx::Error) -> bool {
+    state(error).as_deref() == Some("23505")
+}
+
 /// Whether the statement failed before anything could be committed.
 pub(super) fn stored_nothing(state: Option<&str>) -> bool {
     state.is_some_and(|state| is_misconfigured(state) || is_refused(state))

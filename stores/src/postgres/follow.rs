@@ -1,18 +1,19 @@
-//! Waking followers: at once by NOTIFY, and by a poll as the safety net.
+//! Waking followers: at once by NOTIFY, and by a poll as the safety net. A process listens from when
+//! somebody first waits: one that only writes is not bothered with what it writes.
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use highwater_core::{Position, Result};
+use highwater_core::Position;
 use sqlx::{PgPool, postgres::PgListener};
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
-use super::{error::classify, options::Schema};
+use super::options::Schema;
 
 /// How long a follower waits at the most before it looks for itself.
 const POLL: Duration = Duration::from_secs(1);
@@ -20,26 +21,32 @@ const POLL: Duration = Duration::from_secs(1);
 const RELISTEN: Duration = Duration::from_millis(250);
 
 pub(super) struct Following {
-    /// The last position that somebody is known to have appended.
-    hint: watch::Sender<Position>,
+    ears: Ears,
     /// Up to here the log is known to be flushed, so that nothing of it can be lost.
     durable: AtomicU64,
-    listening: std::sync::OnceLock<JoinHandle<()>>,
+    listening: OnceLock<JoinHandle<()>>,
+}
+
+/// What listens, and what it has heard.
+#[derive(Clone)]
+struct Ears {
+    pool: PgPool,
+    channel: Arc<str>,
+    /// The last position that somebody is known to have appended.
+    hint: watch::Sender<Position>,
+    /// Whether notifications arrive.
+    open: watch::Sender<bool>,
 }
 
 impl Following {
-    pub(super) async fn start(pool: &PgPool, schema: &Schema) -> Result<Arc<Self>> {
-        let following = Arc::new(Self {
+    pub(super) fn new(pool: &PgPool, schema: &Schema) -> Self {
+        let ears = Ears {
+            pool: pool.clone(),
+            channel: schema.channel().into(),
             hint: watch::Sender::new(Position::START),
-            durable: AtomicU64::new(0),
-            listening: std::sync::OnceLock::new(),
-        });
-        let channel = schema.channel();
-        let listener = listen(pool, &channel).await.map_err(classify("listening"))?;
-        let hint = following.hint.clone();
-        let task = tokio::spawn(relay(listener, pool.clone(), channel, hint));
-        following.listening.get_or_init(|| task);
-        Ok(following)
+            open: watch::Sender::new(false),
+        };
+        Self { ears, durable: AtomicU64::new(0), listening: OnceLock::new() }
     }
 
     pub(super) fn stop(&self) {
@@ -51,7 +58,7 @@ impl Following {
     /// Notes an append that has been acknowledged: it is durable, and all before it.
     pub(super) fn acknowledged(&self, position: Position) {
         self.flushed(position);
-        advance(&self.hint, position);
+        self.ears.heard(position);
     }
 
     pub(super) fn flushed(&self, position: Position) {
@@ -62,10 +69,21 @@ impl Following {
         position.get() <= self.durable.load(Ordering::Acquire)
     }
 
+    /// Waits until something may have been appended after `position`.
     pub(super) async fn wait(&self, position: Position) {
-        let mut hint = self.hint.subscribe();
-        // An error would mean that the sender is gone, but it is in `self`.
-        let _ = tokio::time::timeout(POLL, hint.wait_for(|last| *last > position)).await;
+        let (mut open, mut hint) = (self.ears.open.subscribe(), self.ears.hint.subscribe());
+        let was_open = *open.borrow_and_update();
+        if !was_open {
+            self.listening.get_or_init(|| tokio::spawn(self.ears.clone().listen()));
+        }
+        // Nothing is heard of what others append before somebody listens: then it is time to look.
+        let _ = timeout(POLL, async {
+            tokio::select! {
+                _ = hint.wait_for(|last| *last > position) => {}
+                _ = open.wait_for(|open| *open), if !was_open => {}
+            }
+        })
+        .await;
     }
 }
 
@@ -75,44 +93,52 @@ impl Drop for Following {
     }
 }
 
-fn advance(hint: &watch::Sender<Position>, position: Position) {
-    hint.send_if_modified(|last| {
-        let later = position > *last;
-        *last = position.max(*last);
-        later
-    });
-}
+impl Ears {
+    fn heard(&self, position: Position) {
+        self.hint.send_if_modified(|last| {
+            let later = position > *last;
+            *last = position.max(*last);
+            later
+        });
+    }
 
-async fn listen(pool: &PgPool, channel: &str) -> Result<PgListener, sqlx::Error> {
-    let mut listener = PgListener::connect_with(pool).await?;
-    listener.listen(channel).await?;
-    Ok(listener)
-}
-
-/// Passes notifications on as hints. While it doesn't listen, followers poll.
-async fn relay(
-    mut listener: PgListener,
-    pool: PgPool,
-    channel: String,
-    hint: watch::Sender<Position>,
-) {
-    loop {
-        match listener.recv().await {
-            Ok(notification) => {
-                if let Ok(position) = notification.payload().parse() {
-                    advance(&hint, Position::new(position));
+    /// Passes notifications on as hints. While it doesn't listen, followers poll.
+    async fn listen(self) {
+        loop {
+            let error = match self.listener().await {
+                Ok(listener) => {
+                    self.open.send_replace(true);
+                    let error = self.listen_with(listener).await;
+                    self.open.send_replace(false);
+                    error
                 }
-            }
-            Err(error) if pool.is_closed() => {
+                Err(error) => error,
+            };
+            if self.pool.is_closed() {
                 tracing::debug!(%error, "the store is closed; no longer listening");
                 return;
             }
-            Err(error) => {
-                tracing::warn!(%error, "listening for appends failed; followers poll meanwhile");
-                tokio::time::sleep(RELISTEN).await;
-                if let Ok(again) = listen(&pool, &channel).await {
-                    listener = again;
+            tracing::warn!(%error, "listening for appends failed; followers poll meanwhile");
+            tokio::time::sleep(RELISTEN).await;
+        }
+    }
+
+    async fn listener(&self) -> Result<PgListener, sqlx::Error> {
+        let mut listener = PgListener::connect_with(&self.pool).await?;
+        listener.listen(&self.channel).await?;
+        Ok(listener)
+    }
+
+    /// Listens until that fails.
+    async fn listen_with(&self, mut listener: PgListener) -> sqlx::Error {
+        loop {
+            match listener.recv().await {
+                Ok(notification) => {
+                    if let Ok(position) = notification.payload().parse() {
+                        self.heard(Position::new(position));
+                    }
                 }
+                Err(error) => return error,
             }
         }
     }

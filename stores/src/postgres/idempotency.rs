@@ -7,25 +7,36 @@ use highwater_core::{
 };
 use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
 
-use super::{Inner, error::classify, read::ensure_seen_is_durable, row::unsigned};
+use super::{
+    Inner,
+    error::classify,
+    read::{ensure_seen_is_durable, flush},
+    row::unsigned,
+};
 
 pub(super) async fn command(inner: &Inner, id: CommandId) -> Result<Option<RecordedCommand>> {
     let sql = format!(
-        "select fingerprint, last_position from {}.commands where command_id = $1",
+        "select fingerprint, last_position, first_position from {}.commands where command_id = $1",
         inner.schema.as_str()
     );
     let row = sqlx::query(AssertSqlSafe(sql)).bind(*id.as_uuid()).fetch_optional(&inner.pool).await;
     let Some(row) = row.map_err(classify("looking up a command"))? else { return Ok(None) };
-    let (bits, position) = fields(&row).map_err(classify("looking up a command"))?;
-    ensure_seen_is_durable(inner, position).await?;
+    let (bits, position, first) = fields(&row).map_err(classify("looking up a command"))?;
+    if first > position {
+        // No event of its own tells whether it has been flushed.
+        flush(inner).await?;
+    } else {
+        ensure_seen_is_durable(inner, position).await?;
+    }
     let repeated = Appended { position, streams: Vec::new(), repeated: true };
     let appended = first_answer(inner, id, repeated).await?;
     Ok(Some(RecordedCommand { fingerprint: Fingerprint::from_bits(bits), appended }))
 }
 
-fn fields(row: &PgRow) -> Result<(u64, Position), sqlx::Error> {
+fn fields(row: &PgRow) -> Result<(u64, Position, Position), sqlx::Error> {
     let bits: i64 = row.try_get(0)?;
-    Ok((bits.cast_unsigned(), Position::new(unsigned(row.try_get(1)?)?)))
+    let (last, first) = (unsigned(row.try_get(1)?)?, unsigned(row.try_get(2)?)?);
+    Ok((bits.cast_unsigned(), Position::new(last), Position::new(first)))
 }
 
 /// Fills in the streams that the command's events went to, as they were answered the first time.

@@ -76,7 +76,7 @@ impl PostgresStore {
             .test_before_acquire(false)
             .connect_lazy_with(options.connect.clone());
         let schema = options.schema.clone();
-        let following = Following::start(&pool, &schema).await?;
+        let following = Arc::new(Following::new(&pool, &schema));
         let writer = append::PostgresWriter::new(&options, &following);
         let appends = GroupCommit::start(writer);
         Ok(Self { inner: Arc::new(Inner { pool, schema, appends, following, options }) })

@@ -113,12 +113,17 @@ pub(super) async fn ensure_seen_is_durable(inner: &Inner, position: Position) ->
 
 async fn ensure_durable(inner: &Inner, head: Position, flushed: bool) -> Result<()> {
     if !flushed && !inner.following.is_durable(head) {
-        let sql = format!("call {}.flush()", inner.schema.as_str());
-        let flush = sqlx::query(AssertSqlSafe(sql)).execute(&inner.pool).await;
-        flush.map_err(classify("flushing the log"))?;
+        flush(inner).await?;
     }
     inner.following.flushed(head);
     Ok(())
+}
+
+/// Flushes everything that has been written up to now.
+pub(super) async fn flush(inner: &Inner) -> Result<()> {
+    let sql = format!("call {}.flush()", inner.schema.as_str());
+    let flush = sqlx::query(AssertSqlSafe(sql)).execute(&inner.pool).await;
+    flush.map(drop).map_err(classify("flushing the log"))
 }
 
 /// One statement, one snapshot: the head in a row of its own, and the page.

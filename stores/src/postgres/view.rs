@@ -16,11 +16,12 @@ use super::{
 
 pub(super) async fn open(inner: &Inner, view: &ViewName) -> Result<Checkpoint> {
     let schema = inner.schema.as_str();
-    // Two processes that create a table at once would fail one of them, "if not exists" or not.
+    // Two processes that create a table at once would fail one of them, "if not exists" or not. Rows of
+    // a view are written again and again: with room in their page the index need not be touched.
     let sql = format!(
         "select pg_advisory_xact_lock(hashtextextended('highwater views {schema}', 0));
          create table if not exists {schema}.view_{view} (
-             key text collate \"C\" primary key, value bytea not null);
+             key text collate \"C\" primary key, value bytea not null) with (fillfactor = 50);
          insert into {schema}.checkpoints (view, position, as_of)
          values ('{view}', 0, 'epoch') on conflict (view) do nothing"
     );

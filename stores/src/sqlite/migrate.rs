@@ -13,13 +13,13 @@ use super::{
 };
 
 /// Every migration, in order; the version is the place in this list, from 1.
-const MIGRATIONS: &[&str] =
-    &[include_str!("sql/001_tables.sql"), include_str!("sql/002_append_all.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("sql/001_tables.sql")];
 
 /// Brings the schema up to date, or refuses it if it is foreign or a newer Highwater has been there.
 pub(super) async fn migrate(writing: &mut Writing, prefix: &Prefix, file: &Path) -> Result<()> {
     let mut transaction = writing.begin_writing().await.map_err(door(file))?;
     let done = prepare(&mut transaction, prefix, file).await?;
+    must_be_utf_8(&mut transaction).await?;
     for (index, migration) in MIGRATIONS.iter().enumerate().skip(done) {
         apply(&mut transaction, prefix, index + 1, migration).await?;
     }
@@ -98,4 +98,15 @@ fn known(version: usize) -> Result<usize> {
         return Err(Invalid::new(Code::NEWER_DATABASE, message).into());
     }
     Ok(version)
+}
+
+/// Pages of events are put together from bytes and text, which is the same in this encoding only.
+async fn must_be_utf_8(connection: &mut SqliteConnection) -> Result<()> {
+    let encoding = sqlx::query_scalar("pragma encoding").fetch_one(connection).await;
+    let encoding: String = encoding.map_err(classify("opening the database"))?;
+    if encoding == "UTF-8" {
+        return Ok(());
+    }
+    let message = format!("the text of the database file is in {encoding}, and must be in UTF-8");
+    Err(Invalid::new(Code::BAD_DATABASE, message).into())
 }

@@ -87,6 +87,7 @@ impl SqliteStore {
         let file = options.connect.get_filename();
         let mut writer = Writing::open(&options).await.map_err(error::door(file))?;
         migrate::migrate(&mut writer, &options.prefix, file).await?;
+        writer.equip().await.map_err(error::door(file))?;
         let readers = SqlitePoolOptions::new()
             .max_connections(options.readers)
             .test_before_acquire(false)

@@ -52,7 +52,10 @@ impl SqliteOptions {
         let connect = connect
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full);
+            .synchronous(SqliteSynchronous::Full)
+            // Pages of 4 KiB. Appends to many streams change the same pages of the indexes again and
+            // again: the later they are copied into the file, the fewer there are to copy.
+            .pragma("wal_autocheckpoint", "4000");
         let (prefix, limits) = (Prefix::new("highwater_")?, Limits::default());
         Ok(Self { connect, busy_timeout: Duration::ZERO, prefix, readers: 4, limits }
             .busy_timeout(Duration::from_secs(5)))

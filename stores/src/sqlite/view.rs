@@ -105,31 +105,46 @@ pub(super) async fn commit(inner: &Inner, commit: ViewCommit) -> Result<()> {
     transaction.commit().await.map_err(classify("writing a view"))
 }
 
-/// One statement for all rows: each statement is a visit to the thread of the connection.
+/// How many bytes of values go in one statement, unless a single one has more.
+const CHUNK: usize = 16 << 20;
+
+/// Few statements for all rows: each is a visit to the thread of the connection.
 async fn write(
     connection: &mut SqliteConnection,
     prefix: &Prefix,
     commit: &ViewCommit,
 ) -> Result<(), sqlx::Error> {
-    let (mut rows, mut data): (Vec<(&str, usize, usize)>, Vec<u8>) = Default::default();
-    for (key, value) in &commit.rows {
-        if let Some(value) = value {
-            // Where the value begins in the blob, from 1, and how long it is.
-            rows.push((key, data.len() + 1, value.len()));
-            data.extend_from_slice(value);
-        }
-    }
-    if rows.is_empty() {
-        return Ok(());
-    }
-    // An empty blob would be null, and so would what is taken from it.
-    data.push(0);
     let sql = format!(
         "insert into {prefix}view_{} (key, value) \
          select r.value ->> 0, substr(?2, r.value ->> 1, r.value ->> 2) from jsonb_each(?1) r \
          where true on conflict (key) do update set value = excluded.value",
         commit.view
     );
+    let (mut rows, mut data): (Vec<(&str, usize, usize)>, Vec<u8>) = Default::default();
+    for (key, value) in &commit.rows {
+        let Some(value) = value else { continue };
+        if data.len() + value.len() > CHUNK {
+            write_some(connection, &sql, &mut rows, &mut data).await?;
+        }
+        // Where the value begins in the blob, from 1, and how long it is.
+        rows.push((key, data.len() + 1, value.len()));
+        data.extend_from_slice(value);
+    }
+    write_some(connection, &sql, &mut rows, &mut data).await
+}
+
+async fn write_some(
+    connection: &mut SqliteConnection,
+    sql: &str,
+    rows: &mut Vec<(&str, usize, usize)>,
+    data: &mut Vec<u8>,
+) -> Result<(), sqlx::Error> {
+    let (rows, mut data) = (std::mem::take(rows), std::mem::take(data));
+    if rows.is_empty() {
+        return Ok(());
+    }
+    // An empty blob would be null, and so would what is taken from it.
+    data.push(0);
     sqlx::query(AssertSqlSafe(sql)).bind(json(&rows)?).bind(data).execute(connection).await?;
     Ok(())
 }

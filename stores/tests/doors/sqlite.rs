@@ -210,6 +210,14 @@ async fn foreign_tables_with_highwaters_names_are_refused_and_left_alone() {
 }
 
 #[tokio::test]
+async fn a_file_whose_text_is_utf_16_is_refused() {
+    let place = Place::new();
+    place.execute("pragma encoding = 'UTF-16'; create table mine (id integer)").await;
+    let error = refused(&place.url()).await;
+    told::told(&error, Code::BAD_DATABASE, Move::ChangeTheRequest, &["UTF-16", "must be in UTF-8"]);
+}
+
+#[tokio::test]
 async fn a_file_from_a_newer_highwater_is_refused() {
     let place = Place::new();
     place.fill().await;

@@ -2,18 +2,20 @@
 //!
 //! | File | What is in it |
 //! |---|---|
+//! | `lone` | an append that has nobody beside it |
 //! | `whole` | a batch that is accepted as a whole, the usual one |
 //! | `columns`, `answer` | a batch that is judged append by append: what is asked and answered |
 
 mod answer;
 mod columns;
+mod lone;
 mod whole;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use highwater_core::{
-    Error, Result,
+    Error, Position, Result,
     error::{Corrupt, Invalid, Source},
     port::Appended,
 };
@@ -27,10 +29,11 @@ use super::{
 };
 use crate::{
     group_commit::{Entry, Verdict, Writer},
-    whole::appended,
+    whole::{appended, is_whole},
 };
 use answer::{APPENDED, Answer};
 use columns::Columns;
+use lone::Lone;
 use whole::Whole;
 
 /// The writer's own connection: appends never wait for a pool, and no ping goes before them.
@@ -38,8 +41,33 @@ pub(super) struct PostgresWriter {
     options: PostgresOptions,
     following: Arc<Following>,
     connection: Option<PgConnection>,
+    lone: Arc<str>,
     whole: Arc<str>,
     judge: Arc<str>,
+    habits: Habits,
+}
+
+/// What the last batches met, by which the next one is sent in the way that is likely to be the
+/// cheapest. Every way is right.
+#[derive(Default)]
+struct Habits {
+    /// A batch was not accepted as a whole, and no batch since without a failure.
+    conflicts: bool,
+    /// How many batches to go before this process counts as alone again.
+    company: u32,
+}
+
+impl Habits {
+    /// How many batches somebody is remembered.
+    const MEMORY: u32 = 64;
+
+    fn is_alone(&self) -> bool {
+        self.company == 0
+    }
+
+    fn saw_alone(&mut self, alone: bool) {
+        self.company = if alone { self.company.saturating_sub(1) } else { Self::MEMORY };
+    }
 }
 
 impl PostgresWriter {
@@ -47,10 +75,12 @@ impl PostgresWriter {
         let judge = "call @schema@.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, \
                     $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, null, null, null, null, null)";
         let whole = "call @schema@.append_all($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
-                     $13, $14, $15, $16, null)";
+                     $13, $14, $15, $16, $17, null)";
         let (judge, whole) = (options.schema.fill(judge).into(), options.schema.fill(whole).into());
-        let (options, following) = (options.clone(), Arc::clone(following));
-        Self { options, following, connection: None, whole, judge }
+        let lone = lone::statement(&options.schema).into();
+        let (options, following, habits) =
+            (options.clone(), Arc::clone(following), Habits::default());
+        Self { options, following, connection: None, lone, whole, judge, habits }
     }
 
     async fn connection(&mut self) -> Result<&mut PgConnection> {
@@ -69,21 +99,52 @@ impl PostgresWriter {
         let connection = self.connection().await.map_err(Failure::NotSent)?;
         let row = columns::call(connection, &call, &Columns::of(batch), true).await;
         let answer = row.and_then(|row| Answer::read(&row)).map_err(|error| self.failure(error))?;
+        self.habits.conflicts &= answer.status.iter().any(|status| *status != APPENDED);
         Ok(self.verdicts(batch, &answer))
     }
 
     /// What became of each append, or `None` if nothing was stored and they must be judged.
     async fn run_whole(&mut self, batch: &[Entry]) -> Result<Option<Vec<Appended>>, Failure> {
-        let Some(whole) = Whole::of(batch) else { return Ok(None) };
-        let call = Arc::clone(&self.whole);
-        let connection = self.connection().await.map_err(Failure::NotSent)?;
-        let head = whole.call(connection, &call).await.map_err(|error| self.failure(error))?;
-        let Some(head) = head else { return Ok(None) };
-        let appended: Vec<_> = appended(batch, head).collect();
+        if self.habits.conflicts || !is_whole(batch) {
+            return Ok(None);
+        }
+        let before = match self.run_lone(batch).await? {
+            Some(before) => Some(before),
+            None => self.run_at_once(batch).await?,
+        };
+        self.habits.conflicts = before.is_none();
+        let Some(before) = before else { return Ok(None) };
+        let appended: Vec<_> = appended(batch, before).collect();
         if let Some(last) = appended.last() {
             self.following.acknowledged(last.position);
         }
         Ok(Some(appended))
+    }
+
+    /// The position before the events of the batch, if it has been accepted.
+    async fn run_at_once(&mut self, batch: &[Entry]) -> Result<Option<Position>, Failure> {
+        let whole = Whole::of(batch);
+        let (call, alone) = (Arc::clone(&self.whole), self.habits.is_alone());
+        let connection = self.connection().await.map_err(Failure::NotSent)?;
+        let outcome = whole.call(connection, &call, alone).await;
+        let outcome = outcome.map_err(|error| self.failure(error))?;
+        self.habits.saw_alone(outcome.was_alone);
+        Ok(outcome.before)
+    }
+
+    /// The same for an append of one event, if nobody else is known to append.
+    async fn run_lone(&mut self, batch: &[Entry]) -> Result<Option<Position>, Failure> {
+        let Some(lone) = Lone::of(batch).filter(|_| self.habits.is_alone()) else {
+            return Ok(None);
+        };
+        let statement = Arc::clone(&self.lone);
+        let connection = self.connection().await.map_err(Failure::NotSent)?;
+        match lone.insert(connection, &statement).await {
+            Ok(stored) => Ok(stored.map(|position| Position::new(position.get() - 1))),
+            // The command was stored meanwhile, without an event.
+            Err(error) if error::is_taken(&error) => Ok(None),
+            Err(error) => Err(self.failure(error)),
+        }
     }
 
     /// What was wrong with a call, and whether the connection is of further use.

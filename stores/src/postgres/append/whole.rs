@@ -11,10 +11,7 @@ use super::{
     super::row::{signed, unsigned},
     columns::array,
 };
-use crate::{
-    group_commit::Entry,
-    whole::{is_whole, version_before},
-};
+use crate::{group_commit::Entry, whole::version_before};
 
 /// The arrays that the procedure takes.
 #[derive(Default)]
@@ -38,23 +35,20 @@ pub(super) struct Whole<'a> {
 }
 
 impl<'a> Whole<'a> {
-    /// The batch, if it can be accepted as a whole.
-    pub(super) fn of(batch: &'a [Entry]) -> Option<Self> {
-        if !is_whole(batch) {
-            return None;
-        }
+    /// A batch that can be accepted as a whole.
+    pub(super) fn of(batch: &'a [Entry]) -> Self {
         let mut whole = Self::default();
         for entry in batch {
-            whole.push(entry)?;
+            whole.push(entry);
         }
-        Some(whole)
+        whole
     }
 
-    fn push(&mut self, entry: &'a Entry) -> Option<()> {
+    fn push(&mut self, entry: &'a Entry) {
         let append = &entry.append;
         let first = self.e_id.len() as i32 + 1;
         for (part, linked) in append.streams.iter().zip(&entry.linked) {
-            let before = version_before(part)?;
+            let before = version_before(part).unwrap_or_default();
             if !linked {
                 self.push_head(part, before);
             }
@@ -64,14 +58,12 @@ impl<'a> Whole<'a> {
         self.a_fingerprint.push(append.fingerprint.bits().cast_signed());
         self.a_first.push(first);
         self.a_last.push(self.e_id.len() as i32);
-        Some(())
     }
 
-    /// What must be there before: nothing to look for in a stream without events.
+    /// Where a stream must be.
     fn push_head(&mut self, part: &'a StreamAppend, before: Version) {
         let event = match part.expected {
             Expected::Head(_, event) => Some(*event.as_uuid()),
-            _ if before == Version::NONE => return,
             _ => None,
         };
         self.h_stream.push(part.stream.as_str());
@@ -93,13 +85,13 @@ impl<'a> Whole<'a> {
         }
     }
 
-    /// Appends; the position before the first event, or `None` if nothing was stored and each append
-    /// must be judged by itself.
+    /// Appends.
     pub(super) async fn call(
         &self,
         connection: &mut PgConnection,
         call: &str,
-    ) -> Result<Option<Position>, sqlx::Error> {
+        alone: bool,
+    ) -> Result<Outcome, sqlx::Error> {
         let row = sqlx::query(AssertSqlSafe(call))
             .bind(&self.a_id)
             .bind(&self.a_fingerprint)
@@ -117,9 +109,20 @@ impl<'a> Whole<'a> {
             .bind(&self.e_tags)
             .bind(&self.e_payload)
             .bind(&self.e_metadata)
+            .bind(alone)
             .fetch_one(connection)
             .await?;
-        let head: Option<i64> = row.try_get(0)?;
-        head.map(|head| unsigned(head).map(Position::new)).transpose()
+        let head: Option<i64> = row.try_get(1)?;
+        let before = head.map(|head| unsigned(head).map(Position::new)).transpose()?;
+        Ok(Outcome { before, was_alone: row.try_get(0)? })
     }
+}
+
+/// What the procedure gave.
+pub(super) struct Outcome {
+    /// The position before the first event, or `None` if nothing was stored and each append must be
+    /// judged by itself.
+    pub(super) before: Option<Position>,
+    /// Whether nobody else was appending.
+    pub(super) was_alone: bool,
 }

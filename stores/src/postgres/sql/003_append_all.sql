@@ -2,10 +2,13 @@
 -- was stored. For batches of appends that say at which version their streams are, which is what
 -- commands on aggregates do; a batch that is not accepted whole is judged by `append`, one by one.
 --
--- Order and durability are those of `append`. What is expected is checked by what must be looked
--- up anyway: a stream that has gone on by the unique key of stream and version, a repeated command
--- by the primary key of commands. What remains is that the event before is there, and the right
--- one: the arrays with the prefix h_ say which, null for any.
+-- Order and durability are those of `append`, but for one thing: who finds nobody else at the lock
+-- keeps it until its one transaction has been flushed, which costs less than two transactions.
+-- `alone` says whether to try that, and whether nobody else was there.
+--
+-- The arrays with the prefix h_ say where streams must be: each has one element for each stream,
+-- except for those whose place follows from earlier appends of the batch. The event is null if any
+-- will do.
 --
 -- Arrays with the prefix a_ have one element for each append, e_ for each event. a_first and a_last
 -- count the events of the batch from 1; an append without events has a_first = a_last + 1.
@@ -14,16 +17,26 @@ create procedure @schema@.append_all(
     h_stream text[], h_version bigint[], h_event uuid[],
     e_stream text[], e_version bigint[], e_id uuid[], e_command uuid[], e_type text[],
     e_schema integer[], e_tags text[], e_payload bytea[], e_metadata bytea[],
-    inout head bigint
+    inout alone boolean, inout head bigint
 ) language plpgsql as $$
 declare
     clock timestamptz;
     stored integer;
     -- An assignment evaluates an expression without the cost of a statement.
     ignored text;
+    one_transaction boolean;
 begin
-    ignored := set_config('synchronous_commit', 'off', true);
-    ignored := pg_advisory_xact_lock('@schema@.events'::regclass::oid::bigint)::text;
+    one_transaction := alone;
+    alone := pg_try_advisory_xact_lock('@schema@.events'::regclass::oid::bigint);
+    one_transaction := one_transaction and alone;
+    if not one_transaction then
+        ignored := set_config('synchronous_commit', 'off', true);
+    elsif current_setting('synchronous_commit') = 'off' then
+        ignored := set_config('synchronous_commit', 'on', true);
+    end if;
+    if not alone then
+        ignored := pg_advisory_xact_lock('@schema@.events'::regclass::oid::bigint)::text;
+    end if;
 
     select e.position, greatest(e.recorded_at, clock_timestamp())
     into head, clock
@@ -33,55 +46,33 @@ begin
         clock := clock_timestamp();
     end if;
 
-    if cardinality(a_id) = 1 and cardinality(e_id) = 1 and cardinality(h_event) <= 1 then
-        -- The most frequent batch, an append alone, without the cost of functions that give sets.
-        insert into @schema@.commands (command_id, fingerprint, first_position, last_position)
-        values (a_id[1], a_fingerprint[1], head + 1, head + 1)
-        on conflict do nothing;
-        get diagnostics stored = row_count;
-        if stored = 1 then
-            insert into @schema@.events (position, stream, version, event_id, command_id, type,
-                schema_version, recorded_at, tags, payload, metadata)
-            select head + 1, e_stream[1], e_version[1], e_id[1], e_command[1], e_type[1],
-                   e_schema[1], clock, e_tags[1]::text[], e_payload[1], e_metadata[1]
-            where cardinality(h_event) = 0 or
-                  (select h_event[1] is null or e.event_id = h_event[1] from @schema@.events e
-                   where e.stream = h_stream[1] and e.version = h_version[1])
-            on conflict do nothing;
-            get diagnostics stored = row_count;
-        end if;
-    else
-        insert into @schema@.commands (command_id, fingerprint, first_position, last_position)
-        select a.id, a.fingerprint, head + a.first, head + a.last
-        from unnest(a_id, a_fingerprint, a_first, a_last) a(id, fingerprint, first, last)
-        on conflict do nothing;
-        get diagnostics stored = row_count;
-        if stored = cardinality(a_id) then
-            -- Scalar subqueries: one index descent for each stream, whatever the statistics say.
-            insert into @schema@.events (position, stream, version, event_id, command_id, type,
-                schema_version, recorded_at, tags, payload, metadata)
-            select head + e.ord, e.stream, e.version, e.id, e.command, e.type,
-                   e.schema, clock, e.tags::text[], e.payload, e.metadata
-            from unnest(e_stream, e_version, e_id, e_command, e_type, e_schema, e_tags, e_payload,
-                        e_metadata) with ordinality
-                 e(stream, version, id, command, type, schema, tags, payload, metadata, ord)
-            where not exists (
-                select 1 from unnest(h_stream, h_version, h_event) h(stream, version, event)
-                where (select h.event is null or x.event_id = h.event from @schema@.events x
-                       where x.stream = h.stream and x.version = h.version) is not true
-            )
-            on conflict do nothing;
-            get diagnostics stored = row_count;
-            stored := case when stored = cardinality(e_id) then 1 else 0 end;
-        else
-            stored := 0;
-        end if;
-    end if;
-    if stored <> 1 then
+    -- A scalar subquery: one index descent for each stream, whatever the statistics say.
+    insert into @schema@.commands (command_id, fingerprint, first_position, last_position)
+    select a.id, a.fingerprint, head + a.first, head + a.last
+    from unnest(a_id, a_fingerprint, a_first, a_last) a(id, fingerprint, first, last)
+    where not exists (
+        select 1 from unnest(h_stream, h_version, h_event) h(stream, version, event)
+        where not coalesce(
+            (select x.version = h.version and (h.event is null or x.event_id = h.event)
+             from @schema@.events x where x.stream = h.stream
+             order by x.version desc limit 1),
+            h.version = 0 and h.event is null)
+    )
+    on conflict do nothing;
+    get diagnostics stored = row_count;
+    if stored < cardinality(a_id) then
         rollback;
         head := null;
         return;
     end if;
+
+    insert into @schema@.events (position, stream, version, event_id, command_id, type,
+        schema_version, recorded_at, tags, payload, metadata)
+    select head + e.ord, e.stream, e.version, e.id, e.command, e.type,
+           e.schema, clock, e.tags::text[], e.payload, e.metadata
+    from unnest(e_stream, e_version, e_id, e_command, e_type, e_schema, e_tags, e_payload,
+                e_metadata) with ordinality
+         e(stream, version, id, command, type, schema, tags, payload, metadata, ord);
 
     if array_length(array_remove(e_tags, null), 1) > 0 then
         insert into @schema@.event_tags (tag, position)
@@ -92,12 +83,14 @@ begin
 
     ignored := pg_notify('@channel@', (head + cardinality(e_id))::text)::text;
 
-    commit;
-    if current_setting('synchronous_commit') = 'off' then
-        ignored := set_config('synchronous_commit', 'on', true);
+    if not one_transaction then
+        commit;
+        if current_setting('synchronous_commit') = 'off' then
+            ignored := set_config('synchronous_commit', 'on', true);
+        end if;
+        -- A message takes a transaction id and writes to the log; without that the end of this
+        -- transaction would flush nothing.
+        ignored := pg_logical_emit_message(true, 'highwater', '')::text;
     end if;
-    -- A message takes a transaction id and writes to the log; without that the end of this
-    -- transaction would flush nothing.
-    ignored := pg_logical_emit_message(true, 'highwater', '')::text;
 end
 $$;

@@ -20,7 +20,7 @@ use highwater_core::{
 use super::{WriteConnection, error::classify, follow::Following, options::Prefix};
 use crate::{
     group_commit::{Entry, Verdict, Writer},
-    whole::appended,
+    whole::{appended, is_whole},
 };
 use judge::Log;
 use whole::Whole;
@@ -85,12 +85,14 @@ impl SqliteWriter {
     /// Runs a batch: as a whole if it can be, or else judged one by one.
     async fn run(&mut self, batch: &[Entry]) -> Result<Vec<Result<Appended>>, Failure> {
         let mut connection = Arc::clone(&self.connection).lock_owned().await;
-        if let Some(whole) = Whole::of(batch) {
+        if is_whole(batch) {
+            let whole = Whole::of(batch);
             let events = whole.events();
-            let head = whole.insert(&mut connection, &self.whole, self.clock.now()).await?;
+            let outside = connection.outside_transactions().await.map_err(classify(DOING))?;
+            let head = whole.insert(outside, &self.whole, self.clock.now()).await?;
             if let Some(head) = head {
                 self.following.committed(head);
-                let before = Position::new(head.get() - events);
+                let before = Position::new(head.get().saturating_sub(events));
                 return Ok(appended(batch, before).map(Ok).collect());
             }
         }

@@ -18,15 +18,12 @@ use super::{
     },
     DOING, Failure,
 };
-use crate::{
-    group_commit::Entry,
-    whole::{is_whole, version_before},
-};
+use crate::{group_commit::Entry, whole::version_before};
 
 /// Bytes are in one blob; what refers to them says where they begin in it, from 1.
 type At = usize;
 
-/// The arrays that the statement takes, as in `sql/002_append_all.sql`.
+/// The arrays that the statement takes, as in `sql/append_all.sql`.
 #[derive(Default)]
 pub(super) struct Whole<'a> {
     appends: Vec<(At, i64, usize, usize)>,
@@ -60,25 +57,22 @@ pub(super) fn statement(prefix: &Prefix) -> String {
 }
 
 impl<'a> Whole<'a> {
-    /// The batch, if it can be accepted as a whole.
-    pub(super) fn of(batch: &'a [Entry]) -> Option<Self> {
-        if !is_whole(batch) {
-            return None;
-        }
+    /// A batch that can be accepted as a whole.
+    pub(super) fn of(batch: &'a [Entry]) -> Self {
         let mut whole = Self::default();
         for entry in batch {
-            whole.push(entry)?;
+            whole.push(entry);
         }
-        Some(whole)
+        whole
     }
 
-    fn push(&mut self, entry: &'a Entry) -> Option<()> {
+    fn push(&mut self, entry: &'a Entry) {
         let append = &entry.append;
         let command = self.put(append.command.as_uuid().as_bytes());
         let metadata = append.metadata.as_deref().map(|bytes| (self.put(bytes), bytes.len()));
         let first = self.events.len() + 1;
         for (part, linked) in append.streams.iter().zip(&entry.linked) {
-            let before = version_before(part)?;
+            let before = version_before(part).unwrap_or_default();
             if !linked {
                 self.push_head(part, before);
             }
@@ -89,14 +83,12 @@ impl<'a> Whole<'a> {
         }
         let fingerprint = append.fingerprint.bits().cast_signed();
         self.appends.push((command, fingerprint, first, self.events.len()));
-        Some(())
     }
 
-    /// What must be there before: nothing to look for in a stream without events.
+    /// Where a stream must be.
     fn push_head(&mut self, part: &'a StreamAppend, before: Version) {
         let event = match part.expected {
             Expected::Head(_, event) => Some(self.put(event.as_uuid().as_bytes())),
-            _ if before == Version::NONE => return,
             _ => None,
         };
         self.heads.push((part.stream.as_str(), before, event));
@@ -161,8 +153,9 @@ impl<'a> Whole<'a> {
             .fetch_all(connection)
             .await;
         match rows {
-            Ok(rows) => head(&rows).map(Some).map_err(|error| classify(DOING)(error).into()),
-            Err(error) if error::is_constraint(&error) => Ok(None),
+            // It has been committed, whatever is wrong with the answer.
+            Ok(rows) => head(&rows).map(Some).map_err(|error| Failure::Unknown(Source::new(error))),
+            Err(error) if error::is_constraint(&error) || error::is_too_big(&error) => Ok(None),
             Err(error) if error::may_be_stored(&error) => Err(Failure::Unknown(Source::new(error))),
             Err(error) => Err(classify(DOING)(error).into()),
         }

@@ -2,29 +2,32 @@
 -- has to look closer then. For batches of appends that say at which version their streams are,
 -- which is what commands on aggregates do.
 --
--- SQLite has no procedures; an insert into this view is one. `appends`, `heads` and `events` are
+-- SQLite has no procedures; an insert into this view is one. It is temporary, made by each connection
+-- that writes: kept in the file, it would be in the way of an older SQLite that alters a table there.
+--
+-- `appends`, `heads` and `events` are
 -- JSON arrays of arrays, `data` holds what is bytes, and a number in the arrays that stands for
 -- bytes says where they begin in it, from 1.
 --
 -- appends: command id, fingerprint, first and last event of the batch, counted from 1; without
 --          events the first is the last + 1
--- heads:   stream, version, event id or null for any: the event that must be there
+-- heads:   stream, the version at which it must be, id of its last event or null for any
 -- events:  stream, version, event id, command id, type, schema version, tags or null, payload, its
 --          length, metadata or null, its length
 -- tags:    number of the event, counted from 1, and tag
-create view @prefix@append_all (appends, heads, events, tags, data, now) as
+create temp view @prefix@append_all (appends, heads, events, tags, data, now) as
     select null, null, null, null, null, null where false;
 
--- What is expected is checked by what must be looked up anyway: a stream that has gone on by the
--- unique key of stream and version, a repeated command by the primary key of commands. What remains
--- is that the event before is there, and the right one.
-create trigger @prefix@append_all_insert instead of insert on @prefix@append_all begin
+-- A repeated command is found by the primary key of commands.
+create temp trigger @prefix@append_all_insert instead of insert on @prefix@append_all begin
     select raise(abort, 'a stream is not where it must be')
     where exists (
         select 1 from jsonb_each(new.heads) h
-        where (select h.value ->> 2 is null or e.event_id = substr(new.data, h.value ->> 2, 16)
-               from @prefix@events e
-               where e.stream = h.value ->> 0 and e.version = h.value ->> 1) is not true
+        where not coalesce(
+            (select e.version = h.value ->> 1
+                    and (h.value ->> 2 is null or e.event_id = substr(new.data, h.value ->> 2, 16))
+             from @prefix@events e where e.stream = h.value ->> 0 order by e.version desc limit 1),
+            h.value ->> 1 = 0 and h.value ->> 2 is null)
     );
 
     insert into @prefix@commands (command_id, fingerprint, first_position, last_position)
@@ -37,10 +40,10 @@ create trigger @prefix@append_all_insert instead of insert on @prefix@append_all
         schema_version, recorded_at, tags, payload, metadata)
     select l.head + 1 + e.key, e.value ->> 0, e.value ->> 1,
            substr(new.data, e.value ->> 2, 16), substr(new.data, e.value ->> 3, 16),
-           e.value ->> 4, e.value ->> 5, max(new.now, l.clock), e.value ->> 6,
+           e.value ->> 4, e.value ->> 5, max(new.now, coalesce(l.clock, new.now)), e.value ->> 6,
            substr(new.data, e.value ->> 7, e.value ->> 8),
            substr(new.data, e.value ->> 9, e.value ->> 10)
-    from (select coalesce(max(position), 0) as head, coalesce(max(recorded_at), 0) as clock
+    from (select coalesce(max(position), 0) as head, max(recorded_at) as clock
           from (select position, recorded_at from @prefix@events order by position desc limit 1)) l,
          jsonb_each(new.events) e;
 
