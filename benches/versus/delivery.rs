@@ -10,7 +10,7 @@ use crate::domain::{ACCOUNTS, Account, Deposit};
 /// Milliseconds: the median, and what 99 of 100 don't exceed. An event that was there before the
 /// acknowledgement counts as zero.
 pub(crate) async fn measure(writer: &Highwater, reader: &Highwater, commands: u64) -> (f64, f64) {
-    let (seen, mut arrivals) = mpsc::unbounded_channel();
+    let (seen, mut arrivals) = mpsc::channel(1_024);
     let head = writer.log().head().await.unwrap();
     let follower = reader.follow(Query::all(), head);
     let following = tokio::spawn(follow(follower, seen));
@@ -36,12 +36,9 @@ pub(crate) async fn measure(writer: &Highwater, reader: &Highwater, commands: u6
     (at(0.5), at(0.99))
 }
 
-async fn follow(
-    mut follower: highwater::Follower,
-    seen: mpsc::UnboundedSender<(Position, Instant)>,
-) {
+async fn follow(mut follower: highwater::Follower, seen: mpsc::Sender<(Position, Instant)>) {
     while let Ok(page) = follower.next_page().await {
-        if seen.send((page.through, Instant::now())).is_err() {
+        if seen.send((page.through, Instant::now())).await.is_err() {
             return;
         }
     }

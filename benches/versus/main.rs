@@ -10,6 +10,11 @@
 //! | `HIGHWATER_TEST_PG_BIN` | the programs of the PostgreSQL server; else `scripts/services` finds them |
 //!
 //! Rounds of the raw engine and of Highwater alternate, so that what else the machine does meets both.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the bans keep the library repeatable; here ids and times are made as by hand"
+)]
+#![allow(clippy::type_complexity, reason = "the columns of a row, as they are")]
 #![allow(missing_docs, reason = "a program")]
 #![allow(
     clippy::unwrap_used,

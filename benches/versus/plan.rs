@@ -104,6 +104,18 @@ impl Plan {
             unit,
             target: Some(target),
         };
+        let works = [
+            work("sequential commands", "1", 0.6, "commands/s"),
+            work("commands over 1,000 aggregates", "64", 0.4, "commands/s"),
+            work("one hot aggregate, beside sequential", "16", 1.0, "commands/s"),
+            work("200,000 events into a view", "1", 0.25, "events/s"),
+            work("load of 10,000 events", "1", 0.6, "events/s"),
+            Work { target: None, ..work("load with a snapshot", "1", 0.0, "events/s") },
+            Work { target: None, ..work("delivery", "1", 0.0, "ms") },
+        ];
+        if !works.iter().any(|work| self.wants(work)) {
+            return;
+        }
         let folder = servers::folder();
         let file = |name: &str| folder.path().join(name);
         let url = |name: &str| format!("sqlite:{}", file(name).display());
@@ -113,19 +125,19 @@ impl Plan {
         ours::warm(&bank, 0..ACCOUNTS).await;
         let raw_file = file("raw.db");
         self.versus(
-            work("sequential commands", "1", 0.6, "commands/s"),
+            works[0],
             async |_| raw_sqlite::insert(&raw_file, 1, time),
             async |_| ours::sequential(&bank, time).await,
         )
         .await;
         self.versus(
-            work("commands over 1,000 aggregates", "64", 0.4, "commands/s"),
+            works[1],
             async |_| raw_sqlite::insert(&raw_file, 64, time),
             async |_| ours::concurrent(&bank, 64, 0..ACCOUNTS, time).await,
         )
         .await;
         self.versus(
-            work("one hot aggregate, beside sequential", "16", 1.0, "commands/s"),
+            works[2],
             async |_| ours::sequential(&bank, time).await,
             async |_| ours::concurrent(&bank, 16, 7..8, time).await,
         )
@@ -136,20 +148,20 @@ impl Plan {
         ours::fill(&log, FOLLOWED).await;
         let log_file = file("log.db");
         self.versus(
-            work("200,000 events into a view", "1", 0.25, "events/s"),
+            works[3],
             async |_| raw_sqlite::scan(&log_file, FOLLOWED),
             async |round| ours::follow(&log, round, FOLLOWED).await,
         )
         .await;
         fill_long(&log).await;
         self.versus(
-            work("load of 10,000 events", "1", 0.6, "events/s"),
+            works[4],
             async |_| raw_sqlite::load(&log_file, "account-long", LOADED, time),
             async |_| ours::load(&log, "long", LOADED, time).await,
         )
         .await;
         self.versus(
-            Work { target: None, ..work("load with a snapshot", "1", 0.0, "events/s") },
+            works[5],
             async |_| raw_sqlite::load(&log_file, "account-long", LOADED, time),
             async |_| ours::load_saved(&log, "long", LOADED, time).await,
         )
@@ -206,6 +218,7 @@ impl Plan {
 
         let log = ours::open(&url, "versus").await;
         ours::fill(&log, FOLLOWED).await;
+        raw_postgres::settle(&url).await;
         self.versus(
             works[3],
             async |_| raw_postgres::scan(&url, FOLLOWED).await,

@@ -43,6 +43,15 @@ pub(crate) async fn prepare(url: &str) {
     sqlx::raw_sql(TABLE).execute(&mut connection).await.unwrap();
 }
 
+/// After so many rows at once the server has work of its own to do, which would meet whoever is
+/// measured first.
+pub(crate) async fn settle(url: &str) {
+    let mut connection = connect(url).await;
+    for statement in ["vacuum (analyze) versus.events", "checkpoint"] {
+        sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
+    }
+}
+
 async fn connect(url: &str) -> PgConnection {
     PgConnection::connect(url).await.unwrap()
 }
