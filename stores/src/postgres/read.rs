@@ -1,6 +1,6 @@
 //! Pages of a stream and of the log.
 //!
-//! What is handed out is durable: an append becomes visible a moment before it has been
+//! What is handed out is durable: an append may become visible a moment before it has been
 //! flushed, and a page that has such events makes sure of the flush first. So a follower never sees
 //! an event that a crash could take back (W3, W7). It waits for nobody and guesses nothing.
 
