@@ -154,7 +154,8 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// How many aggregates' states are kept in memory, of all types together.
+    /// How many aggregates' states are kept in memory, of all types together. States that turned out
+    /// to be behind are kept apart until they are read on from, at most as many again.
     #[must_use]
     pub fn cached_states(mut self, capacity: usize) -> Self {
         self.engine.slots = Slots::new(capacity);

@@ -77,7 +77,8 @@ impl SharedSlot {
     }
 }
 
-/// The streams of several types share one cache: its capacity bounds them all.
+/// The streams of several types share one cache: its capacity bounds them all. What wrong slots leave
+/// is bounded by the same number once more.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct SlotKey {
     pub(super) stream: StreamId,
@@ -87,12 +88,12 @@ pub(super) struct SlotKey {
 pub(super) struct Slots {
     slots: Cache<SlotKey, SharedSlot>,
     /// What slots that turned out to be wrong leave to those who load them again.
-    bases: Cache<SlotKey, Committed>,
+    leftovers: Cache<SlotKey, Committed>,
 }
 
 impl Slots {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { slots: Cache::new(capacity), bases: Cache::new(capacity) }
+        Self { slots: Cache::new(capacity), leftovers: Cache::new(capacity) }
     }
 
     /// The cached slot, or what `load` gives, which may begin with an older state; concurrent loads
@@ -109,7 +110,7 @@ impl Slots {
             return Ok(slot);
         }
         let load = async {
-            let base = self.bases.remove(key).map(|(_, base)| base);
+            let base = self.leftovers.remove(key).map(|(_, base)| base);
             load(base).await.map(SharedSlot::new)
         };
         self.slots.get_or_insert_async(key, load).await
@@ -120,7 +121,7 @@ impl Slots {
         let mut locked = slot.lock();
         if !std::mem::replace(&mut locked.stale, true) {
             // Before the slot is removed: whoever loads it next is to find what it leaves.
-            self.bases.insert(key.clone(), locked.committed.clone());
+            self.leftovers.insert(key.clone(), locked.committed.clone());
         }
         drop(locked);
         self.slots.remove_if(key, |cached| cached.is(slot));
