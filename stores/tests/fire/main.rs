@@ -5,6 +5,7 @@
 //! | `child` | a process that writes until it is killed, and says what was acknowledged |
 //! | `cluster` | a PostgreSQL of the test's own, to be stopped in the middle |
 //! | `crash` | W4 and W7 over `kill -9` and an immediate stop of the server |
+//! | `flush` | W7 where the server is told not to flush at a commit |
 //! | `follow` | W3 while four processes write, roll back and stall |
 //!
 //! `HIGHWATER_FIRE_SECONDS` and `HIGHWATER_FIRE_MINUTES` make them longer; `HIGHWATER_SEED` repeats a
@@ -20,6 +21,7 @@ mod child;
 #[allow(dead_code, reason = "the tests of the doors use another part of it")]
 mod cluster;
 mod crash;
+mod flush;
 mod follow;
 
 use std::{env, time::Duration};
