@@ -72,22 +72,25 @@ impl Decide<Deposit> for Saved {
     }
 }
 
-/// A view for each round, because a view that is there already has nothing to fold.
+/// The name of the view.
+pub(crate) const BALANCES: &str = "balances";
+
+/// What each account has.
 #[derive(Default, Clone, Serialize, Deserialize)]
-pub(crate) struct Balance<const ROUND: u8> {
+pub(crate) struct Balance {
     cents: i64,
     events: u64,
 }
 
-impl<const ROUND: u8> Balance<ROUND> {
+impl Balance {
     pub(crate) const fn events(&self) -> u64 {
         self.events
     }
 }
 
-impl<const ROUND: u8> View for Balance<ROUND> {
+impl View for Balance {
     type Event = AccountEvent;
-    const NAME: &'static str = NAMES[ROUND as usize];
+    const NAME: &'static str = BALANCES;
 
     fn key(_: &AccountEvent, envelope: &Envelope) -> Option<String> {
         Some(envelope.stream.key().to_owned())
@@ -98,16 +101,3 @@ impl<const ROUND: u8> View for Balance<ROUND> {
         self.events += 1;
     }
 }
-
-const NAMES: [&str; 10] = [
-    "balances_0",
-    "balances_1",
-    "balances_2",
-    "balances_3",
-    "balances_4",
-    "balances_5",
-    "balances_6",
-    "balances_7",
-    "balances_8",
-    "balances_9",
-];

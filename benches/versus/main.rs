@@ -1,15 +1,19 @@
 //! Highwater beside the raw engines: the same rows, the same durability, in the same run.
 //!
 //! `cargo bench --bench versus` runs everything, prints one table, and writes `target/versus.json`.
-//! `cargo bench --bench versus -- sqlite load` runs the works whose line has all of these words.
+//! `cargo bench --bench versus -- 'SQLite.*load'` runs the works whose name matches. Criterion measures,
+//! and takes its own options: with `--measurement-time 10` each measurement takes ten seconds.
 //!
-//! | Variable | Meaning |
+//! | File | What is in it |
 //! |---|---|
-//! | `HIGHWATER_BENCH_SECONDS` | how long one measurement takes; 1.5 unless set |
-//! | `HIGHWATER_BENCH_ROUNDS` | how often each is made; 5 unless set, and the median counts |
-//! | `HIGHWATER_TEST_PG_BIN` | the programs of the PostgreSQL server; else `scripts/services` finds them |
+//! | `sqlite`, `postgres` | which works there are, and what each is beside |
+//! | `work`, `measure`, `report` | a work in words, by criterion, and as a line of the table |
+//! | `ours`, `raw_sqlite`, `raw_postgres` | the routines of each side, made of what is in `routine` |
+//! | `delivery`, `processes` | works that need more than one part: a follower, other processes |
+//! | `domain`, `servers` | what is written, and where to |
 //!
-//! Rounds of the raw engine and of Highwater alternate, so that what else the machine does meets both.
+//! `HIGHWATER_TEST_PG_BIN` names the programs of the PostgreSQL server; else `scripts/services` finds
+//! them.
 #![allow(
     clippy::disallowed_methods,
     reason = "the bans keep the library repeatable; here ids and times are made as by hand"
@@ -28,18 +32,31 @@
 mod cluster;
 mod delivery;
 mod domain;
+mod measure;
 mod ours;
-mod plan;
+mod postgres;
 mod processes;
 mod raw_postgres;
 mod raw_sqlite;
 mod report;
+mod routine;
 mod servers;
+mod sqlite;
+mod work;
+
+/// How long the log is that is followed into a view.
+const FOLLOWED: u64 = 200_000;
+/// How long the stream is that is loaded.
+const LOADED: u64 = 10_000;
 
 fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    match processes::Assignment::from_env() {
-        Some(assignment) => runtime.block_on(assignment.work()),
-        None => runtime.block_on(plan::run()),
+    let _guard = runtime.enter();
+    if let Some(assignment) = processes::Assignment::from_env() {
+        return routine::wait(assignment.work());
     }
+    let mut bench = measure::Bench::from_args();
+    sqlite::all(&mut bench);
+    postgres::all(&mut bench);
+    bench.publish();
 }

@@ -1,6 +1,7 @@
 //! Highwater's side of each work.
 
 use std::{
+    ops::Range,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -9,13 +10,16 @@ use futures_util::future::join_all;
 use highwater::{
     Highwater, Token, Views as _,
     core::{CommandId, EventId, StreamId, execute::AggregateHandle},
-    port::{Append, EventStore, Expected, NewEvent},
+    port::{Append, EventStore, Expected, NewEvent, ViewName},
     prelude::*,
     projections::Options,
     stores::{self, PostgresOptions, PostgresStore, SqliteOptions, SqliteStore, SystemClock},
 };
 
-use crate::domain::{ACCOUNTS, Account, AccountEvent, Balance, Deposit, Saved, memo};
+use crate::{
+    domain::{ACCOUNTS, Account, AccountEvent, Balance, Deposit, Saved, memo},
+    routine::{Budget, Routine, in_a_task, wait},
+};
 
 /// A store of its own; `name` tells it apart from others of the same server or folder.
 pub(crate) async fn open(url: &str, name: &str) -> Highwater {
@@ -28,58 +32,66 @@ pub(crate) async fn open(url: &str, name: &str) -> Highwater {
     stores::on(PostgresStore::connect(options).await.unwrap()).build()
 }
 
-/// Deposits once to each account, so that its state is in memory.
-pub(crate) async fn warm(bank: &Highwater, accounts: std::ops::Range<u64>) {
-    join_all(accounts.map(|account| deposit(bank, account, 0))).await;
+/// A store of its own, the state of whose accounts is in memory.
+pub(crate) async fn open_warm(url: &str, name: &str, accounts: Range<u64>) -> Highwater {
+    let bank = open(url, name).await;
+    join_all(accounts.map(|account| deposit(&bank, account, 0))).await;
+    bank
 }
 
 async fn deposit(bank: &Highwater, account: u64, number: u64) {
     bank.aggregate::<Account>(account).execute(Deposit::number(number)).await.unwrap();
 }
 
-/// Commands per second of one client that goes from account to account.
-pub(crate) async fn sequential(bank: &Highwater, time: Duration) -> f64 {
+/// Commands of one client that goes from account to account.
+pub(crate) fn sequential(bank: &Highwater) -> impl Routine + use<> {
     let bank = bank.clone();
-    in_a_task(async move {
-        let began = Instant::now();
-        let mut done = 0;
-        while began.elapsed() < time {
-            deposit(&bank, done % ACCOUNTS, done).await;
-            done += 1;
-        }
-        done as f64 / began.elapsed().as_secs_f64()
-    })
-    .await
+    move |commands| {
+        let bank = bank.clone();
+        wait(in_a_task(async move {
+            let began = Instant::now();
+            for number in 0..commands {
+                deposit(&bank, number % ACCOUNTS, number).await;
+            }
+            began.elapsed()
+        }))
+    }
 }
 
-/// Where the work of a service is done, on either side of a comparison.
-pub(crate) async fn in_a_task<T: Send + 'static>(
-    work: impl Future<Output = T> + Send + 'static,
-) -> T {
-    tokio::spawn(work).await.unwrap()
-}
-
-/// Commands per second of many tasks, each of which picks accounts at random.
-pub(crate) async fn concurrent(
+/// Commands of many tasks, each of which picks accounts at random.
+pub(crate) fn concurrent(
     bank: &Highwater,
     tasks: u64,
-    accounts: std::ops::Range<u64>,
-    time: Duration,
-) -> f64 {
-    let began = Instant::now();
+    accounts: Range<u64>,
+) -> impl Routine + use<> {
+    let bank = bank.clone();
+    move |commands| {
+        let budget = Budget::of(commands);
+        let began = Instant::now();
+        wait(deposits(&bank, tasks, &accounts, move || budget.take()));
+        began.elapsed()
+    }
+}
+
+/// How many deposits many tasks make together while there are more to make.
+pub(crate) async fn deposits(
+    bank: &Highwater,
+    tasks: u64,
+    accounts: &Range<u64>,
+    more: impl Fn() -> bool + Clone + Send + 'static,
+) -> u64 {
     let task = |_| {
-        let (bank, accounts) = (bank.clone(), accounts.clone());
+        let (bank, accounts, more) = (bank.clone(), accounts.clone(), more.clone());
         tokio::spawn(async move {
             let mut done = 0;
-            while began.elapsed() < time {
+            while more() {
                 deposit(&bank, fastrand::u64(accounts.clone()), done).await;
                 done += 1;
             }
             done
         })
     };
-    let done: u64 = join_all((0..tasks).map(task)).await.into_iter().map(Result::unwrap).sum();
-    done as f64 / began.elapsed().as_secs_f64()
+    join_all((0..tasks).map(task)).await.into_iter().map(Result::unwrap).sum()
 }
 
 /// Appends so many events, evenly to all accounts, without commands: the log that others read.
@@ -93,8 +105,15 @@ pub(crate) async fn fill(bank: &Highwater, events: u64) {
     }
 }
 
-/// Appends so many events to one stream.
-pub(crate) async fn fill_stream(log: &dyn EventStore, stream: &StreamId, events: u64) {
+/// Makes streams of so many events, one without snapshots and one with them.
+pub(crate) async fn fill_long(bank: &Highwater, key: &str, events: u64) {
+    let log = &**bank.log();
+    fill_stream(log, &StreamId::new("account", key).unwrap(), events).await;
+    fill_stream(log, &StreamId::new("saved", key).unwrap(), events - 1).await;
+    bank.aggregate::<Saved>(key).execute(Deposit::number(events)).await.unwrap();
+}
+
+async fn fill_stream(log: &dyn EventStore, stream: &StreamId, events: u64) {
     log.append(append(stream, (0..events).map(new_event).collect())).await.unwrap();
 }
 
@@ -116,66 +135,49 @@ fn new_event(number: u64) -> NewEvent {
     }
 }
 
-/// Events per second when the state of one long stream is folded from the store.
-pub(crate) async fn load(bank: &Highwater, key: &str, events: u64, time: Duration) -> f64 {
-    let account = bank.aggregate::<Account>(key);
-    in_a_task(loads(account, events, time)).await
+/// Folds the state of one long stream from the store, or from the snapshot if the aggregate has them.
+pub(crate) fn loads<A>(bank: &Highwater, key: &'static str, events: u64) -> impl Routine + use<A>
+where
+    A: Aggregate<Services: Default>,
+{
+    let bank = bank.clone();
+    move |loads| wait(in_a_task(load(bank.aggregate::<A>(key), events, loads)))
 }
 
-/// Makes a stream of so many events with snapshots.
-pub(crate) async fn fill_saved(bank: &Highwater, key: &str, events: u64) {
-    let stream = StreamId::new("saved", key).unwrap();
-    fill_stream(&**bank.log(), &stream, events - 1).await;
-    bank.aggregate::<Saved>(key).execute(Deposit::number(events)).await.unwrap();
-}
-
-/// Events per second that a load with a snapshot stands for.
-pub(crate) async fn load_saved(bank: &Highwater, key: &str, events: u64, time: Duration) -> f64 {
-    let account = bank.aggregate::<Saved>(key);
-    in_a_task(loads(account, events, time)).await
-}
-
-async fn loads<A: Aggregate>(account: AggregateHandle<A>, events: u64, time: Duration) -> f64 {
+async fn load<A: Aggregate>(account: AggregateHandle<A>, events: u64, loads: u64) -> Duration {
     let began = Instant::now();
-    let mut loads = 0;
-    while began.elapsed() < time {
+    for _ in 0..loads {
         assert_eq!(account.load(AsOf::Now).await.unwrap().version.get(), events);
-        loads += 1;
     }
-    (loads * events) as f64 / began.elapsed().as_secs_f64()
+    began.elapsed()
 }
 
-/// Events per second from the start of a worker until its view has the whole log.
-pub(crate) async fn follow(bank: &Highwater, round: usize, events: u64) -> f64 {
-    match round {
-        0 => follow_into::<0>(bank, events).await,
-        1 => follow_into::<1>(bank, events).await,
-        2 => follow_into::<2>(bank, events).await,
-        3 => follow_into::<3>(bank, events).await,
-        4 => follow_into::<4>(bank, events).await,
-        5 => follow_into::<5>(bank, events).await,
-        6 => follow_into::<6>(bank, events).await,
-        7 => follow_into::<7>(bank, events).await,
-        8 => follow_into::<8>(bank, events).await,
-        _ => follow_into::<9>(bank, events).await,
+/// From the start of a worker until its view has the whole log. `forget` removes the view, because one
+/// that is there already has nothing to fold.
+pub(crate) fn follows(bank: &Highwater, events: u64, forget: impl Fn()) -> impl Routine {
+    let bank = bank.clone();
+    move |times| {
+        (0..times)
+            .map(|_| {
+                forget();
+                wait(follow(&bank, events))
+            })
+            .sum()
     }
 }
 
-async fn follow_into<const ROUND: u8>(bank: &Highwater, events: u64) -> f64 {
+async fn follow(bank: &Highwater, events: u64) -> Duration {
     let head = bank.log().head().await.unwrap();
     let options = Options { batch: 10_000, ..Options::default() };
+    let view = ViewName::new(Balance::NAME).unwrap();
     let began = Instant::now();
-    let worker = ViewWorker::<Balance<ROUND>>::start(bank, options).await.unwrap();
-    while bank.views().read_view(&view::<ROUND>(), &[]).await.unwrap().checkpoint.position < head {
+    let worker = ViewWorker::<Balance>::start(bank, options).await.unwrap();
+    while bank.views().read_view(&view, &[]).await.unwrap().checkpoint.position < head {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     let took = began.elapsed();
-    let row = bank.view::<Balance<ROUND>>().get("7").after(Token::at(head)).await.unwrap();
+    let row = bank.view::<Balance>().get("7").after(Token::at(head)).await.unwrap();
     assert_eq!(row.events(), events / ACCOUNTS);
     worker.stop().await.unwrap();
-    events as f64 / took.as_secs_f64()
-}
-
-fn view<const ROUND: u8>() -> highwater::port::ViewName {
-    highwater::port::ViewName::new(Balance::<ROUND>::NAME).unwrap()
+    took
 }

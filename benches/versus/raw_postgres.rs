@@ -5,12 +5,17 @@ use std::time::{Duration, Instant};
 
 use futures_util::{TryStreamExt as _, future::join_all};
 use serde::Deserialize;
-use sqlx::{Connection as _, PgConnection, Row as _};
+use sqlx::{
+    AssertSqlSafe, Connection as _, PgConnection, Row as _,
+    postgres::{PgListener, PgRow},
+};
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::{
-    domain::{ACCOUNTS, memo},
-    ours::in_a_task,
+    delivery::{Delivery, Seen, Writer},
+    domain::{ACCOUNTS, BALANCES, memo},
+    routine::{Budget, Routine, in_a_task, wait},
 };
 
 const TABLE: &str = "
@@ -35,21 +40,38 @@ const INSERT: &str = "insert into by_hand.events \
     (stream, version, event_id, command_id, type, schema_version, payload) \
     values ($1, $2, $3, $4, 'account.deposited', 1, $5)";
 
+/// The same row, and whoever listens is told at the commit.
+const NOTIFY: &str = "with inserted as (insert into by_hand.events \
+    (stream, version, event_id, command_id, type, schema_version, payload) \
+    values ($1, $2, $3, $4, 'account.deposited', 1, $5) returning position) \
+    select position, pg_notify('by_hand', '') from inserted";
+
+/// Highwater's tables for the log that is read.
+pub(crate) const SCHEMA: &str = "versus";
+
 const COLUMNS: &str = "position, stream, version, event_id, command_id, type, schema_version, \
     recorded_at, tags, payload, metadata";
 
 pub(crate) async fn prepare(url: &str) {
-    let mut connection = connect(url).await;
-    sqlx::raw_sql(TABLE).execute(&mut connection).await.unwrap();
+    run(url, TABLE).await;
 }
 
 /// After so many rows at once the server has work of its own to do, which would meet whoever is
 /// measured first.
 pub(crate) async fn settle(url: &str) {
-    let mut connection = connect(url).await;
-    for statement in ["vacuum (analyze) versus.events", "checkpoint"] {
-        sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
-    }
+    run(url, &format!("vacuum (analyze) {SCHEMA}.events")).await;
+    run(url, "checkpoint").await;
+}
+
+/// Removes the view, so that the next worker starts it afresh.
+pub(crate) async fn forget(url: &str) {
+    let table = format!("drop table if exists {SCHEMA}.view_{BALANCES}");
+    let checkpoint = format!("delete from {SCHEMA}.checkpoints where view = '{BALANCES}'");
+    run(url, &format!("{table}; {checkpoint}")).await;
+}
+
+async fn run(url: &str, sql: &str) {
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connect(url).await).await.unwrap();
 }
 
 async fn connect(url: &str) -> PgConnection {
@@ -62,55 +84,72 @@ struct Deposited {
     memo: String,
 }
 
-/// Transactions per second of so many clients, each with a connection of its own and one row for
-/// each transaction. Nobody else writes to the streams of a client.
-pub(crate) async fn insert(url: &str, clients: u64, time: Duration) -> f64 {
-    let connections = join_all((0..clients).map(|_| connect(url))).await;
+/// Transactions of so many clients, each with a connection of its own and one row for each transaction.
+pub(crate) fn inserts(url: &str, clients: u64) -> impl Routine + use<> {
     let run = fastrand::u64(..);
-    let began = Instant::now();
-    let client = |(client, mut connection): (usize, PgConnection)| {
-        tokio::spawn(async move {
-            let mut done: u64 = 0;
-            while began.elapsed() < time {
-                insert_one(&mut connection, format!("{run:x}-{client}-{}", done % ACCOUNTS), done)
-                    .await;
-                done += 1;
-            }
-            done
-        })
+    let client = async |client| Client {
+        connection: connect(url).await,
+        name: format!("{run:x}-{client}"),
+        done: 0,
     };
-    let tasks = connections.into_iter().enumerate().map(client);
-    let done: u64 = join_all(tasks).await.into_iter().map(Result::unwrap).sum();
-    done as f64 / began.elapsed().as_secs_f64()
+    let mut clients = wait(join_all((0..clients).map(client)));
+    move |transactions| {
+        let budget = Budget::of(transactions);
+        let began = Instant::now();
+        let tasks = clients.drain(..).map(|client| tokio::spawn(client.spend(budget.clone())));
+        let done = wait(join_all(tasks));
+        let took = began.elapsed();
+        clients.extend(done.into_iter().map(Result::unwrap));
+        took
+    }
 }
 
-async fn insert_one(connection: &mut PgConnection, stream: String, number: u64) {
-    let payload = serde_json::to_vec(&Deposited { cents: 1, memo: memo(number) }).unwrap();
-    sqlx::query(INSERT)
-        .bind(stream)
-        .bind((number / ACCOUNTS + 1).cast_signed())
-        .bind(Uuid::now_v7())
-        .bind(Uuid::now_v7())
-        .bind(payload)
-        .execute(connection)
-        .await
-        .unwrap();
+/// Nobody else writes to its streams.
+pub(crate) struct Client {
+    connection: PgConnection,
+    name: String,
+    done: u64,
 }
+
+impl Client {
+    async fn spend(mut self, budget: Budget) -> Self {
+        while budget.take() {
+            self.bound(INSERT).execute(&mut self.connection).await.unwrap();
+        }
+        self
+    }
+
+    /// A statement with the values of the next row.
+    fn bound(&mut self, sql: &'static str) -> Query {
+        let number = self.done;
+        self.done += 1;
+        let payload = serde_json::to_vec(&Deposited { cents: 1, memo: memo(number) }).unwrap();
+        sqlx::query(sql)
+            .bind(format!("{}-{}", self.name, number % ACCOUNTS))
+            .bind((number / ACCOUNTS + 1).cast_signed())
+            .bind(Uuid::now_v7())
+            .bind(Uuid::now_v7())
+            .bind(payload)
+    }
+}
+
+type Query = sqlx::query::Query<'static, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
 /// A row, every column decoded.
 struct Event {
+    position: i64,
     version: i64,
     payload: Deposited,
-    _rest: (i64, String, Uuid, Uuid, String, i32, Option<Vec<String>>, Option<Vec<u8>>),
+    _rest: (String, Uuid, Uuid, String, i32, Option<Vec<String>>, Option<Vec<u8>>),
 }
 
-fn decode(row: &sqlx::postgres::PgRow) -> Event {
+fn decode(row: &PgRow) -> Event {
     let payload: &[u8] = row.get(9);
     Event {
+        position: row.get(0),
         version: row.get(2),
         payload: serde_json::from_slice(payload).unwrap(),
         _rest: (
-            row.get(0),
             row.get(1),
             row.get(3),
             row.get(4),
@@ -122,18 +161,27 @@ fn decode(row: &sqlx::postgres::PgRow) -> Event {
     }
 }
 
-/// Events per second when one stream is selected from Highwater's own table and decoded.
-pub(crate) async fn load(url: &str, stream: &'static str, events: u64, time: Duration) -> f64 {
-    let connection = connect(url).await;
-    in_a_task(loads(connection, stream, events, time)).await
+/// Selects one stream from Highwater's own table, and decodes it.
+pub(crate) fn loads(url: &str, stream: &'static str, events: u64) -> impl Routine + use<> {
+    let mut connection = Some(wait(connect(url)));
+    move |loads| {
+        let loading = load(connection.take().unwrap(), stream, events, loads);
+        let (back, took) = wait(in_a_task(loading));
+        connection = Some(back);
+        took
+    }
 }
 
-async fn loads(mut connection: PgConnection, stream: &str, events: u64, time: Duration) -> f64 {
-    let sql = format!("select {COLUMNS} from versus.events where stream = $1 order by version");
+async fn load(
+    mut connection: PgConnection,
+    stream: &str,
+    events: u64,
+    loads: u64,
+) -> (PgConnection, Duration) {
+    let sql = format!("select {COLUMNS} from {SCHEMA}.events where stream = $1 order by version");
     let began = Instant::now();
-    let mut loads = 0;
-    while began.elapsed() < time {
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql.as_str())).bind(stream);
+    for _ in 0..loads {
+        let query = sqlx::query(AssertSqlSafe(sql.as_str())).bind(stream);
         let rows = query.fetch_all(&mut connection).await.unwrap();
         let (mut balance, mut version) = (0, 0);
         for row in &rows {
@@ -141,21 +189,27 @@ async fn loads(mut connection: PgConnection, stream: &str, events: u64, time: Du
             (balance, version) = (balance + event.payload.cents, event.version);
         }
         assert_eq!((balance, version), (events.cast_signed(), events.cast_signed()));
-        loads += 1;
     }
-    (loads * events) as f64 / began.elapsed().as_secs_f64()
+    (connection, began.elapsed())
 }
 
-/// Events per second when the whole log is scanned and decoded.
-pub(crate) async fn scan(url: &str, events: u64) -> f64 {
-    let connection = connect(url).await;
-    in_a_task(scan_all(connection, events)).await
+/// Scans the whole log, and decodes it.
+pub(crate) fn scans(url: &str, events: u64) -> impl Routine + use<> {
+    let url = url.to_owned();
+    move |scans| {
+        (0..scans)
+            .map(|_| {
+                let connection = wait(connect(&url));
+                wait(in_a_task(scan(connection, events)))
+            })
+            .sum()
+    }
 }
 
-async fn scan_all(mut connection: PgConnection, events: u64) -> f64 {
-    let sql = format!("select {COLUMNS} from versus.events order by position");
+async fn scan(mut connection: PgConnection, events: u64) -> Duration {
+    let sql = format!("select {COLUMNS} from {SCHEMA}.events order by position");
     let began = Instant::now();
-    let query = sqlx::query(sqlx::AssertSqlSafe(sql.as_str()));
+    let query = sqlx::query(AssertSqlSafe(sql.as_str()));
     let mut rows = query.fetch(&mut connection);
     let (mut balance, mut bytes) = (0, 0);
     while let Some(row) = rows.try_next().await.unwrap() {
@@ -163,6 +217,42 @@ async fn scan_all(mut connection: PgConnection, events: u64) -> f64 {
         balance += event.payload.cents;
         bytes += event.payload.memo.len();
     }
-    assert!(balance >= events.cast_signed() && bytes > 0);
-    balance as f64 / began.elapsed().as_secs_f64()
+    assert!(balance == events.cast_signed() && bytes > 0);
+    began.elapsed()
+}
+
+/// An insert that notifies, and whoever listens selects what is new.
+pub(crate) async fn delivery(url: &str) -> Delivery<Client> {
+    let connection = connect(url).await;
+    let writer = Client { connection, name: format!("{:x}", fastrand::u64(..)), done: 0 };
+    let mut listener = PgListener::connect(url).await.unwrap();
+    listener.listen("by_hand").await.unwrap();
+    let reader = connect(url).await;
+    Delivery::start(writer, |tell| select(listener, reader, tell))
+}
+
+impl Writer for Client {
+    async fn write(&mut self, _: u64) -> u64 {
+        let inserted = self.bound(NOTIFY).fetch_one(&mut self.connection).await.unwrap();
+        inserted.get::<i64, _>(0).cast_unsigned()
+    }
+}
+
+async fn select(mut listener: PgListener, mut reader: PgConnection, tell: mpsc::Sender<Seen>) {
+    let sql = format!(
+        "select {COLUMNS} from by_hand.events where position > $1 order by position limit 1000"
+    );
+    let newest = "select coalesce(max(position), 0) from by_hand.events";
+    let mut seen: i64 = sqlx::query_scalar(newest).fetch_one(&mut reader).await.unwrap();
+    // It ends with whoever listens.
+    while tokio::select! {
+        notified = listener.recv() => notified.is_ok(),
+        () = tell.closed() => false,
+    } {
+        let query = sqlx::query(AssertSqlSafe(sql.as_str())).bind(seen);
+        for row in query.fetch_all(&mut reader).await.unwrap() {
+            seen = decode(&row).position;
+        }
+        let _ = tell.send((seen.cast_unsigned(), Instant::now())).await;
+    }
 }

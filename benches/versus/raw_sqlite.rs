@@ -8,9 +8,14 @@ use std::{
 
 use rusqlite::{Connection, Row, params};
 use serde::Deserialize;
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::domain::{ACCOUNTS, memo};
+use crate::{
+    delivery::{Delivery, Seen, Writer},
+    domain::{ACCOUNTS, BALANCES, memo},
+    routine::Routine,
+};
 
 const TABLE: &str = "
     create table if not exists by_hand (
@@ -47,53 +52,85 @@ struct Deposited {
     memo: String,
 }
 
-/// Rows per second, so many in a transaction.
-pub(crate) fn insert(file: &Path, batch: u64, time: Duration) -> f64 {
-    let connection = connect(file);
-    connection.execute_batch(TABLE).unwrap();
-    let run = fastrand::u64(..);
-    let began = Instant::now();
-    let mut done = 0;
-    while began.elapsed() < time {
-        if batch > 1 {
-            connection.execute_batch("begin immediate").unwrap();
-        }
-        for number in done..done + batch {
-            insert_one(&connection, &format!("{run:x}-{}", number % ACCOUNTS), number);
-        }
-        if batch > 1 {
-            connection.execute_batch("commit").unwrap();
-        }
-        done += batch;
-    }
-    done as f64 / began.elapsed().as_secs_f64()
+/// Removes the view, so that the next worker starts it afresh.
+pub(crate) fn forget(file: &Path) {
+    let table = format!("drop table if exists highwater_view_{BALANCES}");
+    let checkpoint = format!("delete from highwater_checkpoints where view = '{BALANCES}'");
+    connect(file).execute_batch(&format!("{table}; {checkpoint}")).unwrap();
 }
 
-fn insert_one(connection: &Connection, stream: &str, number: u64) {
-    let payload = serde_json::to_vec(&Deposited { cents: 1, memo: memo(number) }).unwrap();
-    let (id, command) = (Uuid::now_v7(), Uuid::now_v7());
-    let now = jiff::Timestamp::now().as_microsecond();
-    let version = (number / ACCOUNTS + 1).cast_signed();
-    connection
-        .prepare_cached(INSERT)
-        .unwrap()
-        .execute(params![stream, version, id.as_bytes(), command.as_bytes(), now, payload])
-        .unwrap();
+/// Rows, so many in a transaction.
+pub(crate) fn inserts(file: &Path, batch: u64) -> impl Routine + use<> {
+    let mut client = Client::open(file);
+    move |rows| {
+        let began = Instant::now();
+        let mut left = rows;
+        while left > 0 {
+            let rows = batch.min(left);
+            client.insert(rows);
+            left -= rows;
+        }
+        began.elapsed()
+    }
+}
+
+/// Nobody else writes to its streams.
+pub(crate) struct Client {
+    connection: Connection,
+    name: String,
+    done: u64,
+}
+
+impl Client {
+    fn open(file: &Path) -> Self {
+        let connection = connect(file);
+        connection.execute_batch(TABLE).unwrap();
+        Self { connection, name: format!("{:x}", fastrand::u64(..)), done: 0 }
+    }
+
+    /// Commits so many rows in one transaction.
+    fn insert(&mut self, rows: u64) {
+        if rows > 1 {
+            self.connection.execute_batch("begin immediate").unwrap();
+        }
+        for _ in 0..rows {
+            self.insert_one();
+        }
+        if rows > 1 {
+            self.connection.execute_batch("commit").unwrap();
+        }
+    }
+
+    fn insert_one(&mut self) {
+        let number = self.done;
+        self.done += 1;
+        let stream = format!("{}-{}", self.name, number % ACCOUNTS);
+        let payload = serde_json::to_vec(&Deposited { cents: 1, memo: memo(number) }).unwrap();
+        let (id, command) = (Uuid::now_v7(), Uuid::now_v7());
+        let now = jiff::Timestamp::now().as_microsecond();
+        let version = (number / ACCOUNTS + 1).cast_signed();
+        self.connection
+            .prepare_cached(INSERT)
+            .unwrap()
+            .execute(params![stream, version, id.as_bytes(), command.as_bytes(), now, payload])
+            .unwrap();
+    }
 }
 
 /// A row, every column decoded.
 struct Event {
+    position: i64,
     version: i64,
     payload: Deposited,
-    _rest: (i64, String, [u8; 16], [u8; 16], String, i32, i64, Option<String>, Option<Vec<u8>>),
+    _rest: (String, [u8; 16], [u8; 16], String, i32, i64, Option<String>, Option<Vec<u8>>),
 }
 
 fn decode(row: &Row<'_>) -> rusqlite::Result<Event> {
     Ok(Event {
+        position: row.get(0)?,
         version: row.get(2)?,
         payload: serde_json::from_slice(row.get_ref(9)?.as_blob().unwrap()).unwrap(),
         _rest: (
-            row.get(0)?,
             row.get(1)?,
             row.get(3)?,
             row.get(4)?,
@@ -106,28 +143,32 @@ fn decode(row: &Row<'_>) -> rusqlite::Result<Event> {
     })
 }
 
-/// Events per second when one stream is selected from Highwater's own table and decoded.
-pub(crate) fn load(file: &Path, stream: &str, events: u64, time: Duration) -> f64 {
+/// Selects one stream from Highwater's own table, and decodes it.
+pub(crate) fn loads(file: &Path, stream: &'static str, events: u64) -> impl Routine + use<> {
     let connection = connect(file);
     let sql = format!("select {COLUMNS} from highwater_events where stream = ? order by version");
-    let began = Instant::now();
-    let mut loads = 0;
-    while began.elapsed() < time {
-        let mut statement = connection.prepare_cached(&sql).unwrap();
-        let (mut balance, mut version) = (0, 0);
-        for event in statement.query_map([stream], decode).unwrap() {
-            let event = event.unwrap();
-            (balance, version) = (balance + event.payload.cents, event.version);
+    move |loads| {
+        let began = Instant::now();
+        for _ in 0..loads {
+            let mut statement = connection.prepare_cached(&sql).unwrap();
+            let (mut balance, mut version) = (0, 0);
+            for event in statement.query_map([stream], decode).unwrap() {
+                let event = event.unwrap();
+                (balance, version) = (balance + event.payload.cents, event.version);
+            }
+            assert_eq!((balance, version), (events.cast_signed(), events.cast_signed()));
         }
-        assert_eq!((balance, version), (events.cast_signed(), events.cast_signed()));
-        loads += 1;
+        began.elapsed()
     }
-    (loads * events) as f64 / began.elapsed().as_secs_f64()
 }
 
-/// Events per second when the whole log is scanned and decoded.
-pub(crate) fn scan(file: &Path, events: u64) -> f64 {
-    let connection = connect(file);
+/// Scans the whole log, and decodes it.
+pub(crate) fn scans(file: &Path, events: u64) -> impl Routine + use<> {
+    let file = file.to_owned();
+    move |scans| (0..scans).map(|_| scan(&connect(&file), events)).sum()
+}
+
+fn scan(connection: &Connection, events: u64) -> Duration {
     let sql = format!("select {COLUMNS} from highwater_events order by position");
     let began = Instant::now();
     let mut statement = connection.prepare(&sql).unwrap();
@@ -137,6 +178,45 @@ pub(crate) fn scan(file: &Path, events: u64) -> f64 {
         balance += event.payload.cents;
         bytes += event.payload.memo.len();
     }
-    assert!(balance >= events.cast_signed() && bytes > 0);
-    balance as f64 / began.elapsed().as_secs_f64()
+    assert!(balance == events.cast_signed() && bytes > 0);
+    began.elapsed()
+}
+
+/// A committed insert that wakes whoever waits in the same process, who selects what is new.
+pub(crate) fn delivery(file: &Path) -> Delivery<Waking> {
+    let (wake, woken) = mpsc::channel(1_024);
+    let (writer, reader) = (Client::open(file), connect(file));
+    Delivery::start(Waking { writer, wake }, |tell| select(woken, reader, tell))
+}
+
+/// A client that wakes somebody after each commit.
+pub(crate) struct Waking {
+    writer: Client,
+    wake: mpsc::Sender<()>,
+}
+
+impl Writer for Waking {
+    async fn write(&mut self, _: u64) -> u64 {
+        self.writer.insert(1);
+        self.wake.send(()).await.unwrap();
+        self.writer.connection.last_insert_rowid().cast_unsigned()
+    }
+}
+
+async fn select(mut woken: mpsc::Receiver<()>, reader: Connection, tell: mpsc::Sender<Seen>) {
+    let newest = "select coalesce(max(position), 0) from by_hand";
+    let mut seen = reader.query_row(newest, [], |row| row.get(0)).unwrap();
+    // It ends with whoever writes.
+    while woken.recv().await.is_some() {
+        seen = select_after(&reader, seen);
+        let _ = tell.send((seen.cast_unsigned(), Instant::now())).await;
+    }
+}
+
+/// The position of the last row after this one, all of which are decoded.
+fn select_after(reader: &Connection, seen: i64) -> i64 {
+    let sql = format!("select {COLUMNS} from by_hand where position > ? order by position");
+    let mut statement = reader.prepare_cached(&sql).unwrap();
+    let events = statement.query_map([seen], decode).unwrap();
+    events.last().map_or(seen, |event| event.unwrap().position)
 }

@@ -5,24 +5,78 @@ use std::{fs, path::Path};
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
 use serde::Serialize;
 
+use crate::work::Work;
+
 /// What was measured, beside the raw engine.
 #[derive(Debug, Serialize)]
 pub(crate) struct Line {
-    pub(crate) work: String,
-    pub(crate) store: &'static str,
-    pub(crate) clients: String,
-    pub(crate) flush: &'static str,
-    pub(crate) ours: f64,
-    pub(crate) raw: Option<f64>,
-    pub(crate) unit: &'static str,
-    pub(crate) ratio: Option<f64>,
-    pub(crate) target: Option<String>,
+    work: String,
+    store: &'static str,
+    clients: &'static str,
+    flush: &'static str,
+    ours: f64,
+    raw: f64,
+    unit: &'static str,
+    /// How good ours is beside the raw engine, so that more is better in every line.
+    ratio: f64,
+    target: Option<String>,
     #[serde(skip)]
-    pub(crate) is_met: Option<bool>,
+    is_met: Option<bool>,
 }
 
-/// Prints the table, and writes `target/versus.json`.
+impl Line {
+    /// Of rates, of which more is better: ours to raw.
+    pub(crate) fn of_rates(work: &Work, ours: f64, raw: f64) -> Self {
+        let ratio = ours / raw;
+        Self {
+            target: work.at_least.map(|share| format!("≥ {:.0} %", share * 100.0)),
+            is_met: work.at_least.map(|share| ratio >= share),
+            ..Self::new(work, work.name.to_owned(), (ours, raw), ratio)
+        }
+    }
+
+    /// Of milliseconds, of which fewer are better: raw to ours.
+    pub(crate) fn of_delays(
+        work: &Work,
+        share: f64,
+        ours: f64,
+        raw: f64,
+        at_most: Option<f64>,
+    ) -> Self {
+        let name = format!("{}, p{:.0}", work.name, share * 100.0);
+        Self {
+            target: at_most.map(|most| format!("≤ {most} ms")),
+            is_met: at_most.map(|most| ours <= most),
+            ..Self::new(work, name, (ours, raw), raw / ours)
+        }
+    }
+
+    fn new(work: &Work, name: String, (ours, raw): (f64, f64), ratio: f64) -> Self {
+        Self {
+            work: name,
+            store: work.place.store,
+            clients: work.clients,
+            flush: work.place.flush,
+            ours,
+            raw,
+            unit: work.unit,
+            ratio,
+            target: None,
+            is_met: None,
+        }
+    }
+}
+
+/// The folder of what is built.
+pub(crate) fn target() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap()
+}
+
+/// Prints the table, and writes `target/versus.json`, unless nothing was measured.
 pub(crate) fn publish(lines: &[Line]) {
+    if lines.is_empty() {
+        return;
+    }
     let mut table = Table::new();
     table.load_preset(NOTHING);
     table.set_header([
@@ -32,12 +86,12 @@ pub(crate) fn publish(lines: &[Line]) {
         table.add_row([
             line.work.clone(),
             line.store.to_owned(),
-            line.clients.clone(),
+            line.clients.to_owned(),
             line.flush.to_owned(),
             number(line.ours),
-            line.raw.map_or_else(String::new, number),
+            number(line.raw),
             line.unit.to_owned(),
-            line.ratio.map_or_else(String::new, |ratio| format!("{:.0} %", ratio * 100.0)),
+            format!("{:.0} %", line.ratio * 100.0),
             line.target.clone().unwrap_or_default(),
             match line.is_met {
                 None => String::new(),
@@ -50,11 +104,17 @@ pub(crate) fn publish(lines: &[Line]) {
         table.column_mut(column).unwrap().set_cell_alignment(CellAlignment::Right);
     }
     println!("\n{table}\n");
-    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("versus.json");
+    let file = target().join("versus.json");
     fs::write(&file, serde_json::to_vec_pretty(lines).unwrap()).unwrap();
     println!("written to {}", file.display());
 }
 
 fn number(number: f64) -> String {
-    if number < 100.0 { format!("{number:.2}") } else { format!("{number:.0}") }
+    if number < 1.0 {
+        format!("{number:.3}")
+    } else if number < 100.0 {
+        format!("{number:.2}")
+    } else {
+        format!("{number:.0}")
+    }
 }

@@ -8,20 +8,28 @@ use std::{
 
 use crate::cluster::{Cluster, Programs};
 
-/// A fresh cluster; with a flush that costs a millisecond more, if asked for. `None`, loudly, if the
-/// server's programs aren't on this machine.
-pub(crate) fn postgres(slow: bool) -> Option<Cluster> {
-    let Some(folder) = programs() else {
+/// A fresh cluster of these programs; with a flush that costs a millisecond more, if asked for.
+pub(crate) fn postgres(programs: &Path, flush: &str) -> Cluster {
+    let preload = (flush == SLOW).then(slow_flush);
+    Cluster::start_with(Programs { folder: programs.to_owned(), preload }, None)
+}
+
+/// What a flush costs.
+pub(crate) const FREE: &str = "free";
+pub(crate) const SLOW: &str = "1 ms";
+
+/// Where the programs of a server are; `None`, loudly, if they aren't on this machine.
+pub(crate) fn programs() -> Option<PathBuf> {
+    let found = find_programs();
+    if found.is_none() {
         eprintln!(
             "SKIPPED: the programs of a PostgreSQL server 15 or newer are not on this machine"
         );
-        return None;
-    };
-    let programs = Programs { folder, preload: slow.then(slow_flush) };
-    Some(Cluster::start_with(programs, None))
+    }
+    found
 }
 
-fn programs() -> Option<PathBuf> {
+fn find_programs() -> Option<PathBuf> {
     if let Some(named) = env::var_os("HIGHWATER_TEST_PG_BIN") {
         return Some(named.into());
     }

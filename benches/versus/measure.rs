@@ -1,0 +1,153 @@
+//! One work, measured by criterion on both sides.
+
+use std::{cell::RefCell, fs, path::Path, rc::Rc, time::Duration};
+
+use criterion::{
+    BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput, measurement::WallTime,
+};
+use hdrhistogram::Histogram;
+use serde_json::Value;
+
+use crate::{
+    delivery::{Delivery, Writer},
+    report::{self, Line},
+    routine::{Routine, in_a_task, wait},
+    work::Work,
+};
+
+/// The folder of what criterion writes, in that of what is built.
+const CRITERION: &str = "criterion";
+
+/// Criterion cuts longer names of folders off, and two works could meet in one.
+const LONGEST_NAME: usize = 64;
+
+pub(crate) struct Bench {
+    criterion: Criterion,
+    lines: Vec<Line>,
+}
+
+impl Bench {
+    pub(crate) fn from_args() -> Self {
+        let criterion = Criterion::default()
+            .output_directory(&report::target().join(CRITERION))
+            .without_plots()
+            .sample_size(10)
+            .nresamples(10_000)
+            .warm_up_time(Duration::from_millis(500))
+            .measurement_time(Duration::from_secs(3))
+            .configure_from_args();
+        Self { criterion, lines: Vec::new() }
+    }
+
+    /// Measures how often a work is done. A side is what gets ready, once for each pass, and gives the
+    /// routine.
+    pub(crate) fn versus<R: Routine, O: Routine>(
+        &mut self,
+        work: Work,
+        raw: impl Fn() -> R,
+        ours: impl Fn() -> O,
+    ) {
+        let Some([raw, ours]) = self.measure(&work, raw, ours) else { return };
+        let rate = |seconds: f64| work.elements as f64 / seconds;
+        self.lines.push(Line::of_rates(&work, rate(ours), rate(raw)));
+    }
+
+    /// Measures how long a follower waits; half of the deliveries take no longer than the first of
+    /// these milliseconds, and 99 of 100 no longer than the second.
+    pub(crate) fn deliver<R: Writer, O: Writer>(
+        &mut self,
+        work: Work,
+        at_most: [Option<f64>; 2],
+        raw: impl Fn() -> Delivery<R>,
+        ours: impl Fn() -> Delivery<O>,
+    ) {
+        let (raw_delays, our_delays) = (Delays::default(), Delays::default());
+        let sides = (|| raw_delays.kept_of(raw()), || our_delays.kept_of(ours()));
+        if self.measure(&work, sides.0, sides.1).is_none() {
+            return;
+        }
+        for (share, most) in [0.5, 0.99].into_iter().zip(at_most) {
+            let (ours, raw) = (our_delays.millis(share), raw_delays.millis(share));
+            self.lines.push(Line::of_delays(&work, share, ours, raw, most));
+        }
+    }
+
+    pub(crate) fn publish(self) {
+        report::publish(&self.lines);
+    }
+
+    /// How many seconds it takes to do the work once: raw, ours. `None` if that is not asked for.
+    ///
+    /// Each side is measured twice: a machine that gets slower from one end to the other is as slow for
+    /// one as for the other.
+    fn measure<R: Routine, O: Routine>(
+        &mut self,
+        work: &Work,
+        raw: impl Fn() -> R,
+        ours: impl Fn() -> O,
+    ) -> Option<[f64; 2]> {
+        let name = work.to_string();
+        assert!(name.len() <= LONGEST_NAME, "{name}");
+        let folder = report::target().join(CRITERION).join(&name);
+        let mut group = self.criterion.benchmark_group(name);
+        group.sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(work.elements));
+        let raw_1 = pass(&mut group, &folder, ["raw", "1"], &raw);
+        let ours_1 = pass(&mut group, &folder, ["ours", "1"], &ours);
+        let ours_2 = pass(&mut group, &folder, ["ours", "2"], &ours);
+        let raw_2 = pass(&mut group, &folder, ["raw", "2"], &raw);
+        group.finish();
+        Some([f64::midpoint(raw_1?, raw_2?), f64::midpoint(ours_1?, ours_2?)])
+    }
+}
+
+/// The seconds that criterion's median is; `None` if it was not asked for, or asked for without analysis.
+fn pass<R: Routine>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    folder: &Path,
+    [side, number]: [&str; 2],
+    open: impl Fn() -> R,
+) -> Option<f64> {
+    let estimates = folder.join(side).join(number).join("new/estimates.json");
+    let mut routine = None;
+    group.bench_function(BenchmarkId::new(side, number), |bencher| {
+        bencher.iter_custom(routine.get_or_insert_with(|| {
+            // What an earlier run has left is not a result of this one.
+            let _ = fs::remove_file(&estimates);
+            open()
+        }));
+    });
+    routine?;
+    let estimates: Value = serde_json::from_slice(&fs::read(estimates).ok()?).unwrap();
+    Some(estimates["median"]["point_estimate"].as_f64()? / 1e9)
+}
+
+/// How long each delivery of one side took, in nanoseconds.
+#[derive(Clone)]
+struct Delays(Rc<RefCell<Histogram<u64>>>);
+
+impl Default for Delays {
+    fn default() -> Self {
+        Self(Rc::new(RefCell::new(Histogram::new(3).unwrap())))
+    }
+}
+
+impl Delays {
+    /// A routine that keeps what its deliveries took.
+    fn kept_of<W: Writer>(&self, delivery: Delivery<W>) -> impl Routine + use<W> {
+        let (delays, mut delivery) = (self.clone(), Some(delivery));
+        move |commands| {
+            let working = delivery.take().unwrap();
+            let (working, took) = wait(in_a_task(working.deliver(commands)));
+            delivery = Some(working);
+            let mut histogram = delays.0.borrow_mut();
+            for delay in &took {
+                histogram.record(delay.as_nanos() as u64).unwrap();
+            }
+            took.iter().sum()
+        }
+    }
+
+    fn millis(&self, share: f64) -> f64 {
+        self.0.borrow().value_at_quantile(share) as f64 / 1e6
+    }
+}

@@ -1,0 +1,136 @@
+//! The works on PostgreSQL. A cluster and what a work needs in it are made when the first that is asked
+//! for needs them.
+
+use std::{cell::LazyCell, path::Path};
+
+use highwater::Highwater;
+
+use crate::{
+    FOLLOWED, LOADED, delivery,
+    domain::{ACCOUNTS, Account, Saved},
+    measure::Bench,
+    ours, processes,
+    raw_postgres::{self, SCHEMA},
+    routine::wait,
+    servers::{self, FREE, SLOW},
+    work::Place,
+};
+
+const fn with(flush: &'static str) -> Place {
+    Place { store: "PostgreSQL", flush }
+}
+
+pub(crate) fn all(bench: &mut Bench) {
+    let Some(programs) = servers::programs() else { return };
+    free_flush(bench, &programs);
+    slow_flush(bench, &programs);
+    for flush in [FREE, SLOW] {
+        several_processes(bench, &programs, flush);
+    }
+}
+
+fn free_flush(bench: &mut Bench, programs: &Path) {
+    let cluster = LazyCell::new(|| servers::postgres(programs, FREE));
+    let url = LazyCell::new(|| cluster.url());
+    let bank = LazyCell::new(|| wait(prepare(&url)));
+    let by_hand = || {
+        LazyCell::force(&bank);
+        url.as_str()
+    };
+    bench.versus(
+        with(FREE).commands("sequential commands", "1").at_least(0.6),
+        || raw_postgres::inserts(by_hand(), 1),
+        || ours::sequential(&bank),
+    );
+    bench.versus(
+        with(FREE).commands("commands over 1,000 aggregates", "64").at_least(1.2),
+        || raw_postgres::inserts(by_hand(), 64),
+        || ours::concurrent(&bank, 64, 0..ACCOUNTS),
+    );
+    bench.versus(
+        with(FREE).commands("one hot aggregate, beside sequential", "16").at_least(1.0),
+        || ours::sequential(&bank),
+        || ours::concurrent(&bank, 16, 7..8),
+    );
+    let reader = LazyCell::new(|| wait(ours::open(&url, BANK)));
+    bench.deliver(
+        with(FREE).delivery(),
+        [Some(1.0), Some(10.0)],
+        || wait(raw_postgres::delivery(by_hand())),
+        || wait(delivery::ours(&bank, &reader)),
+    );
+    reads(bench, &url);
+}
+
+const BANK: &str = "bank";
+
+/// Both sides' tables, and ours with its accounts.
+async fn prepare(url: &str) -> Highwater {
+    raw_postgres::prepare(url).await;
+    ours::open_warm(url, BANK, 0..ACCOUNTS).await
+}
+
+fn reads(bench: &mut Bench, url: &LazyCell<String, impl FnOnce() -> String>) {
+    let log = LazyCell::new(|| {
+        wait(async {
+            let log = ours::open(url, SCHEMA).await;
+            ours::fill(&log, FOLLOWED).await;
+            raw_postgres::settle(url).await;
+            log
+        })
+    });
+    bench.versus(
+        with(FREE).events("200,000 events into a view", FOLLOWED).at_least(0.35),
+        || {
+            LazyCell::force(&log);
+            raw_postgres::scans(url, FOLLOWED)
+        },
+        || ours::follows(&log, FOLLOWED, || wait(raw_postgres::forget(url))),
+    );
+    let long = LazyCell::new(|| {
+        wait(ours::fill_long(&log, "long", LOADED));
+        &*log
+    });
+    let raw = || {
+        LazyCell::force(&long);
+        raw_postgres::loads(url, "account-long", LOADED)
+    };
+    bench.versus(with(FREE).events("load of 10,000 events", LOADED).at_least(0.8), raw, || {
+        ours::loads::<Account>(&long, "long", LOADED)
+    });
+    bench.versus(with(FREE).events("load with a snapshot", LOADED), raw, || {
+        ours::loads::<Saved>(&long, "long", LOADED)
+    });
+}
+
+fn slow_flush(bench: &mut Bench, programs: &Path) {
+    let cluster = LazyCell::new(|| servers::postgres(programs, SLOW));
+    let bank = LazyCell::new(|| wait(prepare(&cluster.url())));
+    let by_hand = |clients| {
+        LazyCell::force(&bank);
+        raw_postgres::inserts(&cluster.url(), clients)
+    };
+    bench.versus(
+        with(SLOW).commands("sequential commands", "1"),
+        || by_hand(1),
+        || ours::sequential(&bank),
+    );
+    bench.versus(
+        with(SLOW).commands("commands over 1,000 aggregates", "64").at_least(1.4),
+        || by_hand(64),
+        || ours::concurrent(&bank, 64, 0..ACCOUNTS),
+    );
+}
+
+/// Four processes beside one, with as many tasks altogether.
+fn several_processes(bench: &mut Bench, programs: &Path, flush: &'static str) {
+    let cluster = LazyCell::new(|| servers::postgres(programs, flush));
+    let four = |name| with(flush).commands(name, "4 × 16");
+    let one = || processes::commands(&cluster.url(), 1, 64, true);
+    bench.versus(four("four processes, own accounts, beside one").at_least(0.7), one, || {
+        processes::commands(&cluster.url(), 4, 16, false)
+    });
+    bench.versus(four("four processes, shared accounts, beside one"), one, || {
+        processes::commands(&cluster.url(), 4, 16, true)
+    });
+}
