@@ -243,15 +243,8 @@ postgres_is_up() {
 
 # The pid file may be stale and its pid may be another program's by now: the command line names the data folder.
 postgres_process_is_ours() {
-  local pid command
-  pid="$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null)" || return 1
-  [[ $pid =~ ^[0-9]+$ ]] || return 1
-  if [[ -r /proc/$pid/cmdline ]]; then
-    command="$(tr '\0' ' ' <"/proc/$pid/cmdline")"
-  else
-    command="$(ps -ww -o command= -p "$pid")" || return 1
-  fi
-  [[ $command == *"$1/data"* ]]
+  local pid
+  pid="$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null)" && [[ "$(command_of "$pid")" == *"$1/data"* ]]
 }
 
 # The folder of the newest server, not older than the minimum, that is installed here; or the one that the developer
