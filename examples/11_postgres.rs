@@ -19,13 +19,13 @@ async fn main() -> Outcome {
         Some(url) => at_the_bank(&url).await?,
         None => without_a_server()?,
     }
-    println!("next: write a domain of your own; docs/guide/examples.md says where to look");
+    println!("next: cargo run --example 12_workers");
     Ok(())
 }
 
 async fn at_the_bank(url: &str) -> Outcome {
     let (teller, office) = (Highwater::open(url).await?, Highwater::open(url).await?);
-    let worker = ViewWorker::<Balance>::start(&office, Default::default()).await?;
+    let worker = Worker::on(&office).view::<Balance>().start().await?;
 
     for (name, cents) in [("alice", 50_00), ("bob", 20_00)] {
         let account = teller.aggregate::<Account>(name);

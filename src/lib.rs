@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`core`] | the vocabulary, command execution, and every port |
 //! | [`stores`] | memory, SQLite, PostgreSQL |
-//! | [`projections`] | views, the workers that feed them, reads that wait for a token |
+//! | [`projections`] | the workers that feed views, projections, sinks and handlers; reads that wait for a token |
 
 pub use highwater_core as core;
 pub use highwater_projections as projections;
@@ -20,11 +20,16 @@ pub use highwater_core::{
     Span, StreamId, Tag, Tags, Targeted, Timestamp, Token, TraceContext, Upcast, Version, error,
     execute::{AsOf, ConflictPolicy, Loaded, Resolver, Retry, UnknownEvents},
     port,
-    read::{Follower, Freshness, Reading, View, Violation},
+    read::{
+        At, Fold, FoldError, Folding, Follower, Freshness, Keyed, Keys, Reading, Status, View,
+        Violation,
+    },
 };
 #[cfg(feature = "macros")]
-pub use highwater_macros::{Aggregate, Command, Decider, Event};
-pub use highwater_projections::{Lookup, ViewReader, ViewWorker, Views};
+pub use highwater_macros::{Aggregate, Command, Decider, Event, View};
+pub use highwater_projections::{
+    Handler, Lookup, Parked, Projection, Received, Sink, ViewReader, Views, Worker,
+};
 pub use highwater_stores::Open;
 
 #[doc(hidden)]
@@ -34,9 +39,9 @@ pub use highwater_core::__private;
 /// lend their methods have no name here, so that a domain may have an `Open` of its own.
 pub mod prelude {
     pub use crate::{
-        Aggregate, AsOf, Boundary, Check, Command, CommandId, Context, Decide, Decider, Decision,
-        Envelope, Event, Highwater, Query, Receipt, Rejection, Request, StreamId, Tag, Timestamp,
-        Upcast, View, ViewWorker,
+        Aggregate, AsOf, At, Boundary, Check, Command, CommandId, Context, Decide, Decider,
+        Decision, Envelope, Event, Fold, Highwater, Query, Receipt, Rejection, Request, StreamId,
+        Tag, Timestamp, Upcast, View, Worker,
     };
     pub use crate::{Open as _, Views as _};
 }
@@ -50,6 +55,8 @@ mod book {
     mod examples {}
     #[doc = include_str!("../docs/guide/macros.md")]
     mod macros {}
+    #[doc = include_str!("../docs/guide/read-side.md")]
+    mod read_side {}
     #[doc = include_str!("../docs/guide/write-side.md")]
     mod write_side {}
 }

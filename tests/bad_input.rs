@@ -1,20 +1,23 @@
 //! Bad input, from the command to the read model, on every store: a clear error, and nothing lost.
-#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 #![cfg(feature = "testing")]
 
 mod bank;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use bank::{Account, Balance, Bank, Deposit, Withdraw, banks};
 use highwater::{
     Code, Highwater, Move, Position, SchemaVersion, StreamId, UnknownEvents,
-    port::{Checkpoint, NewEvent, ViewCommit, ViewName},
+    port::{Claiming, Layout, NewEvent, Progress, ShardId, ViewCommit, ViewName, WorkerId},
     prelude::*,
-    projections::Options,
+    projections::State,
     stores::{self, testing::build},
 };
 
@@ -63,11 +66,7 @@ async fn a_payload_that_cannot_be_decoded_is_named_and_stops_the_view_before_it(
             let event = NewEvent { payload: payload.into(), ..build::typed("account.deposited") };
             store_raw(&bank, event).await;
             stands_still(&bank, Code::UNDECODABLE, &["event 2", "account.deposited"]).await;
-            let options = Options { batch: 1, ..Options::default() };
-            let error =
-                highwater::projections::run::<Balance>(&bank, options, std::future::pending())
-                    .await
-                    .unwrap_err();
+            let error = why_the_view_stops(&bank).await;
             assert_eq!(error.code(), Code::UNDECODABLE, "{error}");
             let bob = bank.view::<Balance>().get("bob").await.unwrap();
             assert_eq!((bob.cents, bob.freshness().position.get()), (5, 1));
@@ -131,24 +130,34 @@ async fn keys_that_are_none_are_refused_and_hostile_ones_are_only_keys() {
 async fn a_view_row_that_cannot_be_decoded_is_named_and_is_not_taken_for_absent() {
     for store in banks() {
         let bank = store.open().await;
-        let view = ViewName::new("balances").unwrap();
-        bank.views().open_view(&view).await.unwrap();
-        let rows = vec![("alice".to_owned(), Some(b"not a row"[..].into()))];
-        let (from, to) = (Position::START, Checkpoint::default());
-        bank.views().commit_view(ViewCommit { view, from, to, rows }).await.unwrap();
+        let (view, worker) = (ViewName::new("balances").unwrap(), WorkerId::new("other"));
+        let views = bank.views();
+        views.open_view(&Balance::spec().unwrap(), Layout::WHOLE).await.unwrap();
+        let (shard, lease) = (ShardId::FIRST, Duration::ZERO);
+        let claim =
+            views.claim_shard(&view, Layout::WHOLE, shard, &worker, Claiming::IfFree, lease);
+        let claim = claim.await.unwrap().unwrap();
+        let mut commit = ViewCommit::new(view, &claim, Progress::default());
+        commit.rows = vec![("alice".to_owned(), Some(br#"{"cents":"no number"}"#[..].into()))];
+        views.commit_view(commit).await.unwrap();
         bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap();
         let read = bank.view::<Balance>().get("alice").find().await.map(drop).unwrap_err();
-        let worker = highwater::projections::run::<Balance>(
-            &bank,
-            Options::default(),
-            std::future::pending(),
-        );
-        for error in [read, worker.await.unwrap_err()] {
+        for error in [read, why_the_view_stops(&bank).await] {
             assert_eq!((error.code(), error.next_move()), (Code::UNDECODABLE, Move::AskAPerson));
             assert!(error.to_string().contains("balances"), "{error}");
             assert!(error.to_string().contains("alice"), "{error}");
         }
         assert_eq!(bank.view::<Balance>().freshness().await.unwrap().position, Position::START);
+    }
+}
+
+/// What a worker of the view ends up with.
+async fn why_the_view_stops(bank: &Highwater) -> highwater::Error {
+    let worker = Worker::on(bank).view::<Balance>().start().await.unwrap();
+    let mut status = worker.status("balances").unwrap().clone();
+    match status.until(State::is_stopped).await {
+        State::Stopped { error, .. } => error,
+        state => panic!("it is {state:?}"),
     }
 }
 

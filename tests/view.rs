@@ -11,7 +11,7 @@ use highwater::{Code, Position, Token, prelude::*, projections::Options};
 async fn r3_a_read_after_a_receipt_sees_the_command() {
     for bank in banks() {
         let bank = bank.open().await;
-        let worker = ViewWorker::<Balance>::start(&bank, Options::default()).await.unwrap();
+        let worker = Worker::on(&bank).view::<Balance>().start().await.unwrap();
         for cents in 1..=20 {
             let receipt =
                 bank.aggregate::<Account>("alice").execute(Deposit { cents }).await.unwrap();
@@ -28,12 +28,8 @@ async fn r3_a_read_after_a_receipt_sees_the_command() {
 async fn r3_a_view_that_does_not_reach_the_token_in_time_says_where_it_is() {
     for bank in banks() {
         let bank = bank.open().await;
-        ViewWorker::<Balance>::start(&bank, Options::default())
-            .await
-            .unwrap()
-            .stop()
-            .await
-            .unwrap();
+        let worker = Worker::on(&bank).view::<Balance>().start().await.unwrap();
+        worker.stop().await.unwrap();
         let receipt =
             bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap();
         let lookup = bank.view::<Balance>().get("alice").after(&receipt);
@@ -49,7 +45,8 @@ async fn r3_a_view_that_does_not_reach_the_token_in_time_says_where_it_is() {
 async fn r1_workers_that_feed_one_view_at_once_and_restart_apply_each_event_once() {
     for bank in banks() {
         let handles = [bank.open().await, bank.open().await];
-        let options = Options { batch: 7, ..Options::default() };
+        let work =
+            |bank| Worker::on(bank).view_with::<Balance>(Options::default().batch(7)).start();
         let writer = handles[0].clone();
         let writing = tokio::spawn(async move {
             let mut last = None;
@@ -60,14 +57,14 @@ async fn r1_workers_that_feed_one_view_at_once_and_restart_apply_each_event_once
             last.unwrap()
         });
         for round in 0..6 {
-            let worker = ViewWorker::<Balance>::start(&handles[round % 2], options).await.unwrap();
-            let other = ViewWorker::<Balance>::start(&handles[1], options).await.unwrap();
+            let worker = work(&handles[round % 2]).await.unwrap();
+            let other = work(&handles[1]).await.unwrap();
             tokio::task::yield_now().await;
             worker.stop().await.unwrap();
             other.stop().await.unwrap();
         }
-        let worker = ViewWorker::<Balance>::start(&handles[0], options).await.unwrap();
-        let other = ViewWorker::<Balance>::start(&handles[1], options).await.unwrap();
+        let worker = work(&handles[0]).await.unwrap();
+        let other = work(&handles[1]).await.unwrap();
         let receipt = writing.await.unwrap();
         for key in ["a", "b", "c"] {
             let balance = handles[1].view::<Balance>().get(key).after(&receipt).await.unwrap();

@@ -76,7 +76,8 @@ impl Decide<Deposit> for Saved {
 pub(crate) const BALANCES: &str = "balances";
 
 /// What each account has.
-#[derive(Default, Clone, Serialize, Deserialize)]
+#[derive(View, Default, Clone)]
+#[view(event = AccountEvent, name = "balances", by_stream = Account)]
 pub(crate) struct Balance {
     cents: i64,
     events: u64,
@@ -88,14 +89,7 @@ impl Balance {
     }
 }
 
-impl View for Balance {
-    type Event = AccountEvent;
-    const NAME: &'static str = BALANCES;
-
-    fn key(_: &AccountEvent, envelope: &Envelope) -> Option<String> {
-        Some(envelope.stream.key().to_owned())
-    }
-
+impl Balance {
     fn fold(&mut self, AccountEvent::Deposited { cents, .. }: &AccountEvent, _: &Envelope) {
         self.cents += cents;
         self.events += 1;

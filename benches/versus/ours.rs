@@ -168,11 +168,11 @@ pub(crate) fn follows(bank: &Highwater, events: u64, forget: impl Fn()) -> impl 
 
 async fn follow(bank: &Highwater, events: u64) -> Duration {
     let head = bank.log().head().await.unwrap();
-    let options = Options { batch: 10_000, ..Options::default() };
+    let options = Options::default().batch(10_000);
     let view = ViewName::new(Balance::NAME).unwrap();
     let began = Instant::now();
-    let worker = ViewWorker::<Balance>::start(bank, options).await.unwrap();
-    while bank.views().read_view(&view, &[]).await.unwrap().checkpoint.position < head {
+    let worker = Worker::on(bank).view_with::<Balance>(options).start().await.unwrap();
+    while bank.views().read_view(&view, &[]).await.unwrap().state.least().position < head {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     let took = began.elapsed();

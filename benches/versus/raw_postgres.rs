@@ -66,8 +66,9 @@ pub(crate) async fn settle(url: &str) {
 /// Removes the view, so that the next worker starts it afresh.
 pub(crate) async fn forget(url: &str) {
     let table = format!("drop table if exists {SCHEMA}.view_{BALANCES}");
-    let checkpoint = format!("delete from {SCHEMA}.checkpoints where view = '{BALANCES}'");
-    run(url, &format!("{table}; {checkpoint}")).await;
+    let shards = format!("delete from {SCHEMA}.shards where view = '{BALANCES}'");
+    let view = format!("delete from {SCHEMA}.views where view = '{BALANCES}'");
+    run(url, &format!("{table}; {shards}; {view}")).await;
 }
 
 async fn run(url: &str, sql: &str) {

@@ -55,8 +55,9 @@ struct Deposited {
 /// Removes the view, so that the next worker starts it afresh.
 pub(crate) fn forget(file: &Path) {
     let table = format!("drop table if exists highwater_view_{BALANCES}");
-    let checkpoint = format!("delete from highwater_checkpoints where view = '{BALANCES}'");
-    connect(file).execute_batch(&format!("{table}; {checkpoint}")).unwrap();
+    let shards = format!("delete from highwater_shards where view = '{BALANCES}'");
+    let view = format!("delete from highwater_views where view = '{BALANCES}'");
+    connect(file).execute_batch(&format!("{table}; {shards}; {view}")).unwrap();
 }
 
 /// Rows, so many in a transaction.

@@ -32,5 +32,5 @@ pub use value::{
 };
 
 #[doc(hidden)]
-#[path = "private.rs"]
+#[path = "private/mod.rs"]
 pub mod __private;

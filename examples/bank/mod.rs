@@ -2,8 +2,6 @@
 #![expect(unreachable_pub, reason = "it reads as it would in a library")]
 
 use highwater::prelude::*;
-use serde::{Deserialize, Serialize};
-
 #[derive(Event)]
 #[event(prefix = "account")]
 pub enum AccountEvent {
@@ -80,20 +78,14 @@ impl Decide<Withdraw> for Account {
     }
 }
 
-#[derive(Default, Clone, Serialize, Deserialize)]
+#[derive(View, Default, Clone)]
+#[view(event = AccountEvent, name = "balances", by_stream = Account)]
 pub struct Balance {
     pub owner: String,
     pub cents: i64,
 }
 
-impl View for Balance {
-    type Event = AccountEvent;
-    const NAME: &'static str = "balances";
-
-    fn key(_: &AccountEvent, envelope: &Envelope) -> Option<String> {
-        Some(envelope.stream.key().to_owned())
-    }
-
+impl Balance {
     fn fold(&mut self, event: &AccountEvent, _: &Envelope) {
         match event {
             AccountEvent::Opened { owner } => self.owner.clone_from(owner),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use highwater::{Error, Position, Token, error::Unavailable, prelude::*};
+use highwater::{Error, Position, Token, error::Unavailable, prelude::*, projections::Running};
 
 use crate::{
     problem::Problem,
@@ -12,33 +12,17 @@ use crate::{
 /// How long a view may stand still before that is an error.
 const STANDSTILL: Duration = Duration::from_secs(30);
 
-/// A worker for each view.
-pub(crate) struct Workers {
-    files: ViewWorker<FileLines>,
-    authors: ViewWorker<AuthorChurn>,
-    commits: ViewWorker<Commits>,
+/// A worker of every view.
+pub(crate) async fn start(highwater: &Highwater) -> Result<Running, Problem> {
+    let worker = Worker::on(highwater).view::<FileLines>().view::<AuthorChurn>();
+    Ok(worker.view::<Commits>().start().await?)
 }
 
-impl Workers {
-    pub(crate) async fn start(highwater: &Highwater) -> Result<Self, Problem> {
-        let files = ViewWorker::start(highwater, Default::default()).await?;
-        let authors = ViewWorker::start(highwater, Default::default()).await?;
-        let commits = ViewWorker::start(highwater, Default::default()).await?;
-        Ok(Self { files, authors, commits })
-    }
-
-    /// Waits until each view has seen what a token stands for.
-    pub(crate) async fn catch_up(&self, highwater: &Highwater, to: &Token) -> Result<(), Problem> {
-        catch_up::<FileLines>(highwater, to).await?;
-        catch_up::<AuthorChurn>(highwater, to).await?;
-        catch_up::<Commits>(highwater, to).await
-    }
-
-    pub(crate) async fn stop(self) -> Result<(), Problem> {
-        self.files.stop().await?;
-        self.authors.stop().await?;
-        Ok(self.commits.stop().await?)
-    }
+/// Waits until each view has seen what a token stands for.
+pub(crate) async fn catch_up_all(highwater: &Highwater, to: &Token) -> Result<(), Problem> {
+    catch_up::<FileLines>(highwater, to).await?;
+    catch_up::<AuthorChurn>(highwater, to).await?;
+    catch_up::<Commits>(highwater, to).await
 }
 
 /// Waits for as long as the view gets on.

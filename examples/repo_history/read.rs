@@ -27,11 +27,11 @@ pub(crate) async fn rows<'k, V: View>(
     for keys in keys.chunks(ROWS) {
         let owned: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
         let stored = highwater.views().read_view(&view, &owned).await?;
-        if stored.checkpoint.position != head {
+        if stored.state.least().position != head {
             return Err(Problem::StillRecording);
         }
         for (key, row) in keys.iter().zip(stored.rows) {
-            if let Some(row) = row {
+            if let Some(row) = row.value {
                 rows.insert(*key, decode(key, &row)?);
             }
         }

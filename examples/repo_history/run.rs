@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::{
     check::{Check, position_of},
-    feed::Workers,
+    feed,
     git::{Blobs, Log, Repository},
     history::{HISTORY, History},
     problem::Problem,
@@ -75,8 +75,8 @@ impl<W: Write> Run<W> {
         let tally = self.record(arguments).await?;
         // Only now: while commits are recorded one after the other, each view would be committed after
         // each of them, and now it is once in 5,000 events.
-        let workers = Workers::start(&self.highwater).await?;
-        workers.catch_up(&self.highwater, &tally.token).await?;
+        let worker = feed::start(&self.highwater).await?;
+        feed::catch_up_all(&self.highwater, &tally.token).await?;
 
         let history = self.history().await?;
         let end = self.highwater.log().head().await?;
@@ -84,7 +84,7 @@ impl<W: Write> Run<W> {
         let mut check = Check::new(&self.highwater, &self.repository, &self.root)?;
         let keys = check.all(&history, end).await?;
         self.report.views(&self.highwater, &keys, end).await?;
-        workers.stop().await?;
+        worker.stop().await?;
         self.report.outcome(&check.differences, check.compared)?;
         self.report.what_next()?;
         Ok(check.differences)

@@ -1,30 +1,23 @@
 //! The read models: lines of each file, churn of each author, and the commits.
 
 use highwater::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use crate::{
-    file::{FileEvent, Lines},
+    file::{File, FileEvent, Lines},
     git::{Churn, Commit},
     history::HistoryEvent,
 };
 
 /// A file, by the key of its path.
-#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(View, Debug, Default, Clone, PartialEq, Eq)]
+#[view(event = FileEvent, by_stream = File)]
 pub(crate) struct FileLines {
     pub(crate) exists: bool,
     pub(crate) lines: Lines,
     pub(crate) events: u64,
 }
 
-impl View for FileLines {
-    type Event = FileEvent;
-    const NAME: &'static str = "file_lines";
-
-    fn key(_: &FileEvent, envelope: &Envelope) -> Option<String> {
-        Some(envelope.stream.key().to_owned())
-    }
-
+impl FileLines {
     fn fold(&mut self, event: &FileEvent, _: &Envelope) {
         self.events += 1;
         (self.exists, self.lines) = match event {
@@ -40,18 +33,16 @@ impl View for FileLines {
 }
 
 /// An author, by name and address. A merge counts for whoever merged.
-#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(View, Debug, Default, Clone, PartialEq, Eq)]
+#[view(event = HistoryEvent)]
 pub(crate) struct AuthorChurn {
     pub(crate) commits: u64,
     pub(crate) churn: Churn,
 }
 
-impl View for AuthorChurn {
-    type Event = HistoryEvent;
-    const NAME: &'static str = "author_churn";
-
-    fn key(event: &HistoryEvent, _: &Envelope) -> Option<String> {
-        event.committed().map(|commit| commit.author.clone())
+impl AuthorChurn {
+    fn key<'e>(event: &'e HistoryEvent, _: &Envelope) -> Option<&'e str> {
+        event.committed().map(|commit| commit.author.as_str())
     }
 
     fn fold(&mut self, event: &HistoryEvent, _: &Envelope) {
@@ -63,7 +54,8 @@ impl View for AuthorChurn {
 }
 
 /// A commit, by its hash.
-#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(View, Debug, Default, Clone, PartialEq, Eq)]
+#[view(event = HistoryEvent)]
 pub(crate) struct Commits {
     pub(crate) position: u64,
     pub(crate) author: String,
@@ -72,18 +64,15 @@ pub(crate) struct Commits {
     pub(crate) changes: u64,
 }
 
-impl View for Commits {
-    type Event = HistoryEvent;
-    const NAME: &'static str = "commits";
-
-    fn key(event: &HistoryEvent, _: &Envelope) -> Option<String> {
-        event.committed().map(|commit| commit.hash.clone())
+impl Commits {
+    fn key<'e>(event: &'e HistoryEvent, _: &Envelope) -> Option<&'e str> {
+        event.committed().map(|commit| commit.hash.as_str())
     }
 
-    fn fold(&mut self, event: &HistoryEvent, envelope: &Envelope) {
+    fn fold(&mut self, event: &HistoryEvent, at: &At<'_>) {
         if let HistoryEvent::Committed { commit, changes, .. } = event {
             let Commit { author, time, summary, .. } = commit.clone();
-            let position = envelope.position.get();
+            let position = at.position.get();
             *self = Self { position, author, time, summary, changes: *changes };
         }
     }

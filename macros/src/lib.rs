@@ -9,6 +9,7 @@ mod command;
 mod decider;
 mod event;
 mod shared;
+mod view;
 
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};
@@ -36,6 +37,10 @@ use syn::{DeriveInput, parse_macro_input};
 ///   tag another name.
 /// - `#[serde(…)]`: as in a struct that derives `Serialize` and `Deserialize`; also at a variant,
 ///   for what serde takes above a struct. The enum itself needs no serde.
+///
+/// With `#[event(any_of)]` above it the enum is a union instead: each variant wraps another event,
+/// `Account(AccountEvent)`, whose names, versions and tags it has. A view or a projection of several
+/// kinds of streams is folded from one.
 #[proc_macro_derive(Event, attributes(event, serde))]
 pub fn event(input: TokenStream) -> TokenStream {
     expand(event::derive, parse_macro_input!(input))
@@ -78,6 +83,35 @@ pub fn aggregate(input: TokenStream) -> TokenStream {
 #[proc_macro_derive(Decider, attributes(decider, invariant))]
 pub fn decider(input: TokenStream) -> TokenStream {
     expand(decider::derive_decider, parse_macro_input!(input))
+}
+
+/// Implements `View` for the rows of a read model, which are folded from events.
+///
+/// The type has two functions of its own: `fn key(event: &AccountEvent, envelope: &Envelope)`, which
+/// returns a key, an `Option`, a `Vec` or an array of them, and
+/// `fn fold(&mut self, event: &AccountEvent, at: &At)`, which returns nothing, a `Fold`, or a `Result`
+/// of one of those.
+///
+/// - `#[view(event = AccountEvent)]`: the events that it is folded from; required.
+/// - `#[view(name = "balances")]`: its name; the struct's name in `snake_case` by default.
+/// - `#[view(formerly("old_balances"))]`: names that it had before.
+/// - `#[view(by_stream = Account)]`: each row has the events of one stream of this aggregate; a
+///   string names the category itself. The key is that of the stream unless there is a `key`.
+/// - `#[view(event = …, index(owner), index(owner, cents))]`: secondary indexes, each over fields that
+///   are columns. Beside `event`, as clippy takes them for duplicates elsewhere.
+///
+/// At a field:
+///
+/// - `#[view(column)]`: the database has a column of its own for it, for queries in plain SQL. Its
+///   name is that of the field in the row's JSON, its kind that of the field's type;
+///   `#[view(column = "text")]` gives the kind (`text`, `integer`, `real`, `boolean`) where the type
+///   doesn't.
+/// - `#[serde(…)]`: as in a struct that derives `Serialize` and `Deserialize`; also above the struct.
+///   The struct itself derives neither: both are implemented here. A field that a stored row lacks
+///   has the value that it has in the default row.
+#[proc_macro_derive(View, attributes(view, serde))]
+pub fn view(input: TokenStream) -> TokenStream {
+    expand(view::derive, parse_macro_input!(input))
 }
 
 fn expand(

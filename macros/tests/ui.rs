@@ -10,4 +10,6 @@ fn every_mistake_has_a_clear_message() {
     cases.compile_fail("tests/ui/command/*.rs");
     cases.compile_fail("tests/ui/aggregate/*.rs");
     cases.compile_fail("tests/ui/decider/*.rs");
+    cases.compile_fail("tests/ui/any_of/*.rs");
+    cases.compile_fail("tests/ui/view/*.rs");
 }

@@ -7,7 +7,7 @@ use crate::ViewReader;
 /// Views on an open store.
 pub trait Views {
     /// The reader of a view. Reading needs a worker that feeds the view, in this process
-    /// ([`ViewWorker::start`](crate::ViewWorker::start)) or in another.
+    /// ([`Worker`](crate::Worker)) or in another.
     fn view<V: View>(&self) -> ViewReader<V>;
 }
 

@@ -1,17 +1,29 @@
 //! The read side of Highwater.
 //!
-//! | File | What is in it |
+//! | Folder or file | What is in it |
 //! |---|---|
-//! | `door` | `view::<V>()` on [`Highwater`](highwater_core::Highwater) |
-//! | `reader` | reads that wait for a token and say how fresh they are (R2, R3) |
-//! | `worker` | folds the log into a keyed view, the checkpoint in the same transaction (R1) |
-//! | `fold` | one batch, folded in memory by key |
+//! | `door`, `reader` | reads that wait for a token and say how fresh they are (R2, R3) |
+//! | `runtime` | workers: events, their effect and the progress, in one transaction (R1, R4) |
+//! | `job` | what a worker runs: views, projections, sinks, handlers |
+//! | `direct` | the feed from the store itself, and shards shared by leases |
+//! | `kafka` | the relay, and the feed from Kafka (feature `kafka`) |
+//! | `parked` | parked keys, listed and tried again (R4) |
+//! | `testing` | failure testing for projections, in public (feature `testing`) |
 
+mod direct;
 mod door;
-mod fold;
+mod job;
+#[cfg(feature = "kafka")]
+pub mod kafka;
+mod parked;
 mod reader;
-mod worker;
+mod runtime;
+#[cfg(feature = "testing")]
+pub mod testing;
 
+pub use direct::{DirectSource, Leases, LogFeed};
 pub use door::Views;
+pub use job::{Handler, Projection, Received, Sink};
+pub use parked::Parked;
 pub use reader::{Lookup, ViewReader};
-pub use worker::{Options, ViewWorker, run};
+pub use runtime::{Backoff, OnFailure, Options, Running, State, Status, Worker};

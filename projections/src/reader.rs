@@ -7,19 +7,18 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::{Either, select};
 use highwater_core::{
     Code, Highwater, PartitionId, Position, Result, Token,
     error::{Invalid, Unavailable},
-    port::{StoredView, ViewName},
+    port::{Progress, StoredView, ViewName},
     read::{Freshness, Reading, View},
 };
 
-use crate::fold::decode;
+use crate::{job::decode, runtime::progress_of};
 
 /// How long a read waits for a token unless it says otherwise.
 const WAIT: Duration = Duration::from_secs(5);
-/// How often a read that waits looks again at the most. Workers may be in other processes.
-const LONGEST_LOOK: Duration = Duration::from_millis(20);
 
 /// Reads rows of a view.
 #[derive(Debug, Clone)]
@@ -46,7 +45,7 @@ impl<V: View> ViewReader<V> {
     /// [`Unavailable`](highwater_core::Error::Unavailable).
     pub async fn freshness(&self) -> Result<Freshness> {
         let (stored, head) = read(&self.highwater, &ViewName::new(V::NAME)?, &[]).await?;
-        Ok(freshness(&stored, head))
+        Ok(freshness(&stored.state.least(), None, head))
     }
 }
 
@@ -84,23 +83,27 @@ impl<V: View> Lookup<V> {
         let view = ViewName::new(V::NAME)?;
         let wanted = self.after.position(PartitionId::LOG);
         let keys = [self.key];
-        let (mut waited, mut look) = (Duration::ZERO, Duration::from_micros(200));
+        let clock = self.highwater.clock();
+        let began = clock.now();
         loop {
             let (stored, head) = read(&self.highwater, &view, &keys).await?;
-            let reached = stored.checkpoint.position;
-            if reached >= wanted {
-                let freshness = freshness(&stored, head);
-                let row = stored.rows.into_iter().flatten().next();
-                let row = row.map(|row| decode(&view, &keys[0], &row)).transpose()?;
+            let progress = progress_of(&stored.state, V::KEYED, &keys[0]);
+            if progress.position >= wanted {
+                let row = stored.rows.into_iter().next().unwrap_or_default();
+                let freshness = freshness(&progress, row.parked_since, head);
+                let row = row.value.map(|row| decode(&view, &keys[0], &row)).transpose()?;
                 return Ok(Reading::new(row, freshness));
             }
+            let waited = Duration::try_from(clock.now().duration_since(began)).unwrap_or_default();
             if waited >= self.within {
-                let (view, wanted) = (view.to_string(), self.after);
+                let (view, wanted, reached) = (view.to_string(), self.after, progress.position);
                 return Err(Unavailable::Behind { view, reached, wanted, waited }.into());
             }
-            self.highwater.clock().sleep(look).await;
-            waited += look;
-            look = (look * 2).min(LONGEST_LOOK);
+            let changed = self.highwater.views().view_changed(&view, &stored.state);
+            match select(changed, clock.sleep(self.within - waited)).await {
+                Either::Left((changed, _)) => changed?,
+                Either::Right(_) => {}
+            }
         }
     }
 }
@@ -135,7 +138,7 @@ async fn read(
     Ok((highwater.views().read_view(view, keys).await?, head))
 }
 
-fn freshness(stored: &StoredView, head: Position) -> Freshness {
-    let (position, as_of) = (stored.checkpoint.position, stored.checkpoint.as_of);
-    Freshness { position, as_of, head: head.max(position) }
+fn freshness(progress: &Progress, parked_since: Option<Position>, head: Position) -> Freshness {
+    let (position, as_of) = (progress.position, progress.as_of);
+    Freshness { position, as_of, head: head.max(position), parked_since }
 }

@@ -6,24 +6,37 @@
 //! | `sqlite` | the store on SQLite, embedded (feature `sqlite`) |
 //! | `postgres` | the store on PostgreSQL (feature `postgres`) |
 //! | `alternatives` | a query as parts that one index each answers in order |
+//! | `claims` | whether a commit to a view may go through |
 //! | `group_commit` | how concurrent appends share a transaction |
+//! | `hints` | what a process has heard of views that have changed |
+//! | `index_name` | what the indexes of views are called |
 //! | `open` | `Highwater::open(url)` |
+//! | `opened` | the views that a process has opened |
 //! | `parameters` | what stands behind the `?` of a URL |
+//! | `rows` | what rows and keys of views may be |
 //! | `unbroken` | work that goes on although its caller goes away |
 //! | `whole` | batches that are accepted as a whole or not at all |
-//! | `work` | how an application's own work in an append's transaction fails |
+//! | `work` | how an application's own work in a transaction fails |
 //! | [`system`] | the clock and the ids of the machine |
 //! | `testing` | the conformance suite and the fault-injecting decorator (feature `testing`) |
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod alternatives;
+mod claims;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod group_commit;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod hints;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod index_name;
 pub mod memory;
 mod open;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod opened;
 mod parameters;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+mod rows;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod system;
@@ -46,6 +59,6 @@ pub use system::{SystemClock, SystemIds};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use work::WorkError;
 
-/// What the SQL adapters are built on, for an application's own work in the transaction of an append.
+/// What the SQL adapters are built on, for an application's own work in a transaction of the store.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use sqlx;

@@ -1,4 +1,4 @@
-//! How an application's own work in an append's transaction fails.
+//! How an application's own work in a transaction of the store fails.
 
 use std::{
     any::Any,
@@ -9,6 +9,7 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use highwater_core::{
     Error, Rejection,
     error::{Invalid, Source},
+    port::Attachment,
 };
 
 /// Why an application's work failed. `?` makes it: of an error of the database, of a rejection, or
@@ -84,6 +85,20 @@ fn panicked(panic: &(dyn Any + Send)) -> Invalid {
 /// The work has committed or rolled back what it was given.
 pub(crate) fn ended(error: sqlx::Error) -> Error {
     let message = "the work of the application has ended the transaction that it was given: what it \
-                   wrote may have been stored, the events have not";
+                   wrote may have been stored, the events or the progress have not";
     Invalid::request(message).caused_by(Source::new(error)).into()
+}
+
+/// What is attached is not for this database.
+pub(crate) fn foreign_work(attachment: &dyn Attachment, database: &str, right: &str) -> Invalid {
+    Invalid::request(format!("{attachment:?} is no work for {database}: use {right}"))
+}
+
+/// The work wants to see an append where there is none.
+pub(crate) fn needs_append(right: &str) -> Invalid {
+    let message = format!(
+        "work made with {right}::new needs an append, and a view's commit is none: make it with \
+         {right}::writing"
+    );
+    Invalid::request(message)
 }

@@ -1,4 +1,5 @@
 //! The memory store, alone and under the decorator that injects faults.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 #![cfg(feature = "testing")]
 
 use std::{
@@ -12,7 +13,11 @@ use std::{
 
 use highwater_core::{
     Code, Error, Position, Query, Result,
-    port::{Append, Appended, Attachment, Clock, EventStore, Expected},
+    port::{
+        Append, Appended, Attachment, Claim, Claiming, Clock, EventStore, Expected, Layout,
+        Progress, ShardId, ViewCommit, ViewName, ViewSpec, ViewStore, WorkerId,
+    },
+    testing::ManualClock,
 };
 use highwater_stores::{
     MemoryStore, conformance,
@@ -145,4 +150,91 @@ async fn an_attachment_is_refused_for_want_of_a_transaction() {
     let error: Error = store.append(append).await.unwrap_err();
     assert_eq!(error.code(), Code::BAD_REQUEST);
     assert_eq!(store.head().await.unwrap(), Position::START);
+}
+
+const LEASE: Duration = Duration::from_secs(10);
+
+fn balances() -> ViewSpec {
+    ViewSpec::rows(ViewName::new("balances").unwrap())
+}
+
+async fn claim(store: &impl ViewStore, worker: &str, claiming: Claiming) -> Result<Option<Claim>> {
+    let (view, worker) = (balances().name, WorkerId::new(worker));
+    store.claim_shard(&view, Layout::WHOLE, ShardId::FIRST, &worker, claiming, LEASE).await
+}
+
+/// A commit of the next position, which is also the row.
+fn next(claim: &Claim) -> ViewCommit {
+    let position = Position::new(claim.progress.position.get() + 1);
+    let to = Progress { position, ..Progress::default() };
+    let rows = vec![("count".to_owned(), Some(position.get().to_string().into()))];
+    ViewCommit { rows, ..ViewCommit::new(balances().name, claim, to) }
+}
+
+#[tokio::test]
+async fn r1_a_lease_ends_exactly_when_it_is_over() {
+    let clock = ManualClock::default();
+    let store = MemoryStore::new(Arc::new(clock.clone()));
+    store.open_view(&balances(), Layout::WHOLE).await.unwrap();
+    claim(&store, "first", Claiming::IfFree).await.unwrap().unwrap();
+    clock.advance(LEASE / 2);
+    store.sign_in(&balances().name, &WorkerId::new("first"), LEASE).await.unwrap();
+    clock.advance(LEASE - Duration::from_nanos(1));
+    assert_eq!(claim(&store, "other", Claiming::IfFree).await.unwrap(), None);
+    clock.advance(Duration::from_nanos(1));
+    assert!(claim(&store, "other", Claiming::IfFree).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn r1_an_attachment_to_a_commit_is_refused_for_want_of_a_transaction() {
+    let store = MemoryStore::default();
+    store.open_view(&balances(), Layout::WHOLE).await.unwrap();
+    let claim = claim(&store, "first", Claiming::IfFree).await.unwrap().unwrap();
+    let commit = ViewCommit { attachment: Some(Arc::new(OutboxRow)), ..next(&claim) };
+    assert_eq!(store.commit_view(commit).await.unwrap_err().code(), Code::BAD_REQUEST);
+    store.commit_view(next(&claim)).await.unwrap();
+}
+
+/// A worker that claims the shard anew whenever it can't know how far it is.
+#[tokio::test]
+async fn r1_under_faults_a_worker_that_looks_where_it_is_counts_each_step_once() {
+    let faults = Faults::seeded(seed()).unavailable(0.1).unsent(0.1).lost(0.3);
+    let store = Faulty::new(MemoryStore::default(), faults);
+    while store.open_view(&balances(), Layout::WHOLE).await.is_err() {}
+    let (mut position, mut losses) = (0, 0);
+    loop {
+        let Ok(Some(claim)) = claim(&store, "first", Claiming::Always).await else { continue };
+        assert!(claim.progress.position.get() >= position, "what was acknowledged stays");
+        position = claim.progress.position.get();
+        if position == 200 {
+            break;
+        }
+        match store.commit_view(next(&claim)).await {
+            Ok(()) => position += 1,
+            Err(error) => {
+                assert!(error.is_unavailable(), "{error}");
+                losses += 1;
+            }
+        }
+    }
+    assert!(losses > 20, "{losses}");
+    let read = store.inner().read_view(&balances().name, &["count".to_owned()]).await.unwrap();
+    assert_eq!(read.rows[0].value.as_deref(), Some(&b"200"[..]));
+}
+
+#[tokio::test]
+async fn r1_each_fault_of_a_commit_says_that_the_progress_must_be_looked_at() {
+    for (faults, written) in [
+        (Faults::none().unavailable(1.0), 0),
+        (Faults::none().unsent(1.0), 0),
+        (Faults::none().lost(1.0), 1),
+    ] {
+        let store = MemoryStore::default();
+        store.open_view(&balances(), Layout::WHOLE).await.unwrap();
+        let claim = claim(&store, "first", Claiming::IfFree).await.unwrap().unwrap();
+        let error = Faulty::new(store.clone(), faults).commit_view(next(&claim)).await;
+        assert!(error.unwrap_err().is_unavailable());
+        let state = store.read_view(&balances().name, &[]).await.unwrap().state;
+        assert_eq!(state.shards[0].position.get(), written);
+    }
 }

@@ -9,7 +9,6 @@ use highwater::{
     prelude::*,
     stores::{self, MemoryStore},
 };
-use serde::{Deserialize, Serialize};
 
 #[derive(Event, Debug, Clone, PartialEq)]
 #[event(prefix = "account")]
@@ -74,20 +73,14 @@ impl Decide<Withdraw> for Account {
     }
 }
 
-#[derive(Default, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(View, Default, Clone, Debug, PartialEq)]
+#[view(event = AccountEvent, name = "balances", by_stream = Account)]
 pub struct Balance {
     pub cents: i64,
     pub events: u64,
 }
 
-impl View for Balance {
-    type Event = AccountEvent;
-    const NAME: &'static str = "balances";
-
-    fn key(_: &AccountEvent, envelope: &Envelope) -> Option<String> {
-        Some(envelope.stream.key().to_owned())
-    }
-
+impl Balance {
     fn fold(&mut self, event: &AccountEvent, _: &Envelope) {
         self.events += 1;
         match event {

@@ -26,6 +26,10 @@ codes! {
     STALE_BOUNDARY = "HW202";
     /// Another worker has moved the view's checkpoint.
     STALE_CHECKPOINT = "HW203";
+    /// Another worker has taken the shard over.
+    FENCED = "HW204";
+    /// The work on a view has been divided anew.
+    STALE_LAYOUT = "HW205";
     /// The store can't be reached.
     UNREACHABLE = "HW301";
     /// The database is locked by somebody else for too long.
@@ -34,6 +38,8 @@ codes! {
     CLOSED = "HW303";
     /// The view has not reached the token in time.
     BEHIND = "HW304";
+    /// The Kafka broker can't be reached, or not for now.
+    BROKER_UNREACHABLE = "HW305";
     /// The connection was lost while committing.
     UNKNOWN_OUTCOME = "HW401";
     /// A stored event has a type that this program doesn't know.
@@ -44,6 +50,12 @@ codes! {
     UNDECODABLE = "HW503";
     /// The log contradicts itself.
     BROKEN_LOG = "HW504";
+    /// A record in a topic is not of Highwater's relay.
+    FOREIGN_RECORD = "HW505";
+    /// A view or a projection can't cope with an event.
+    NOT_APPLIED = "HW506";
+    /// More keys are parked than are allowed.
+    TOO_MANY_PARKED = "HW507";
     /// A command id has been used for a different command.
     COMMAND_REUSED = "HW601";
     /// A value is larger than the limit.
@@ -66,6 +78,8 @@ codes! {
     BAD_REQUEST = "HW610";
     /// A view has no row with this key.
     NOT_FOUND = "HW611";
+    /// A topic is missing, or is not as it must be.
+    BAD_TOPIC = "HW612";
 }
 
 impl Code {

@@ -2,7 +2,7 @@
 
 use crate::{
     error::Code,
-    port::Expected,
+    port::{Epoch, Expected, Layout, ShardId},
     value::{EventId, Position, StreamId, Version},
 };
 
@@ -38,6 +38,30 @@ pub enum Conflict {
         /// Where it is.
         actual: Position,
     },
+    /// The work on a view is divided otherwise than this worker knows (R1).
+    #[error("view {view} is divided as {actual} by now, not as {expected}")]
+    Layout {
+        /// The view.
+        view: String,
+        /// The layout that this worker knows.
+        expected: Layout,
+        /// The layout that the view has.
+        actual: Layout,
+    },
+    /// Another worker has taken the shard over: this one may not commit any more (R1).
+    #[error(
+        "shard {shard} of view {view} has been taken over: epoch {epoch} is fenced, {actual} commits"
+    )]
+    Fenced {
+        /// The view.
+        view: String,
+        /// The shard.
+        shard: ShardId,
+        /// The epoch of this worker's claim.
+        epoch: Epoch,
+        /// The epoch that the shard has.
+        actual: Epoch,
+    },
 }
 
 /// Where a stream really is.
@@ -57,6 +81,8 @@ impl Conflict {
             Self::Stream { .. } => Code::STALE_VERSION,
             Self::Boundary { .. } => Code::STALE_BOUNDARY,
             Self::Checkpoint { .. } => Code::STALE_CHECKPOINT,
+            Self::Fenced { .. } => Code::FENCED,
+            Self::Layout { .. } => Code::STALE_LAYOUT,
         }
     }
 

@@ -56,6 +56,40 @@ pub enum Corrupt {
         /// The decoder's error.
         source: Source,
     },
+    /// A view or a projection can't cope with an event (R4).
+    #[error("{view} can't apply event {position} to {key:?}: {source}")]
+    NotApplied {
+        /// The view or projection.
+        view: String,
+        /// The key of the row, or what the projection orders by.
+        key: String,
+        /// The event.
+        position: Position,
+        /// Why.
+        source: Source,
+    },
+    /// More keys of a view are parked than its policy allows (R4).
+    #[error("{view} has {parked} parked keys, as many as its policy allows: {source}")]
+    TooManyParked {
+        /// The view.
+        view: String,
+        /// How many are.
+        parked: usize,
+        /// What would have parked one more.
+        source: Source,
+    },
+    /// A record of a topic is not one of Highwater's, or contradicts the log.
+    #[error("record {offset} of {topic}/{partition} is not what a relay publishes: {why}")]
+    Record {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// The record's offset.
+        offset: i64,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Something that must hold of the log does not.
     #[error("the log is broken: {0}")]
     Log(String),
@@ -74,6 +108,9 @@ impl Corrupt {
             Self::UnknownEvent { .. } => Code::UNKNOWN_EVENT,
             Self::NewerEvent { .. } => Code::NEWER_EVENT,
             Self::Payload { .. } | Self::Value { .. } => Code::UNDECODABLE,
+            Self::NotApplied { .. } => Code::NOT_APPLIED,
+            Self::TooManyParked { .. } => Code::TOO_MANY_PARKED,
+            Self::Record { .. } => Code::FOREIGN_RECORD,
             Self::Log(_) => Code::BROKEN_LOG,
         }
     }

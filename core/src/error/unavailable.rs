@@ -27,6 +27,14 @@ pub enum Unavailable {
         /// The driver's error.
         source: Source,
     },
+    /// The broker can't be reached, or refused for a passing reason.
+    #[error("Kafka is unavailable while {doing}: {source}")]
+    Broker {
+        /// What was being done.
+        doing: &'static str,
+        /// The client's error.
+        source: Source,
+    },
     /// The store has been closed in this process.
     #[error("the store has been closed")]
     Closed,
@@ -56,6 +64,7 @@ impl Unavailable {
         match self {
             Self::Unreachable { .. } => Code::UNREACHABLE,
             Self::Locked { .. } => Code::LOCKED,
+            Self::Broker { .. } => Code::BROKER_UNREACHABLE,
             Self::Closed => Code::CLOSED,
             Self::Behind { .. } => Code::BEHIND,
         }

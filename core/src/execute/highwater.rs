@@ -132,6 +132,12 @@ impl Highwater {
         &self.engine.views
     }
 
+    /// The source of ids.
+    #[must_use]
+    pub fn ids(&self) -> &Arc<dyn Ids> {
+        &self.engine.ids
+    }
+
     /// The clock.
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
@@ -173,6 +179,13 @@ impl Builder {
     #[must_use]
     pub fn unknown_events(mut self, policy: UnknownEvents) -> Self {
         self.engine.unknown = policy;
+        self
+    }
+
+    /// Views that live elsewhere than the log.
+    #[must_use]
+    pub fn views(mut self, views: Arc<dyn ViewStore>) -> Self {
+        self.engine.views = views;
         self
     }
 

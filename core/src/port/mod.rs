@@ -4,8 +4,12 @@ mod append;
 mod clock;
 mod envelope;
 mod event_store;
+mod feed;
+mod parked;
+mod progress;
 mod query;
 mod snapshot;
+mod view_spec;
 mod view_store;
 
 pub use append::{
@@ -14,9 +18,13 @@ pub use append::{
 pub use clock::{Clock, Ids};
 pub use envelope::Envelope;
 pub use event_store::{AppendFuture, EventStore, RecordedCommand};
+pub use feed::{Change, Feed, FeedPage, Feeding, Membership, Source};
+pub use parked::{ParkChange, ParkedKey};
+pub use progress::{Claim, Claiming, Division, Epoch, Layout, Progress, Roll, ShardId, WorkerId};
 pub use query::{LogPage, Query, QueryItem, Span, StreamPage};
 pub use snapshot::{Snapshot, SnapshotStore};
-pub use view_store::{Checkpoint, StoredView, ViewCommit, ViewName, ViewStore};
+pub use view_spec::{Column, ColumnKind, Index, ViewName, ViewSpec};
+pub use view_store::{StoredRow, StoredView, ViewCommit, ViewState, ViewStore};
 
 /// Everything that a store offers, as one object.
 pub trait Store: EventStore + SnapshotStore + ViewStore {}

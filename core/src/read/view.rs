@@ -2,89 +2,242 @@
 
 use std::{fmt, ops::Deref};
 
-use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{domain::Event, port::Envelope, value::Position};
+use crate::{
+    Result,
+    domain::Event,
+    port::{Column, Envelope, Index, Query, QueryItem, ViewName, ViewSpec},
+    value::Category,
+};
 
 /// A read model with one row for each key, folded from events. Pure: the same events always give
-/// the same rows.
+/// the same rows, whoever folds them and in whatever batches.
+///
+/// `#[derive(View)]` makes it of a struct with two functions, `key` and `fold`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a view",
+    label = "not a view",
+    note = "write `#[derive(View, Default, Clone)]` and `#[view(event = …)]` above the struct"
+)]
 pub trait View: Default + Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The events that it is folded from.
     type Event: Event;
     /// Its name, and part of the name of its table: `a-z`, `0-9`, `_`, at most 40.
     const NAME: &'static str;
+    /// Names that it had before: what is there under one of them is renamed.
+    const FORMERLY: &'static [&'static str] = &[];
+    /// What its key is.
+    const KEYED: Keyed = Keyed::Freely;
+    /// Columns beside the row, for queries in plain SQL.
+    const COLUMNS: &'static [Column] = &[];
+    /// Secondary indexes over them.
+    const INDEXES: &'static [Index] = &[];
 
-    /// The key of the row that an event changes; `None` if it changes none.
-    fn key(event: &Self::Event, envelope: &Envelope) -> Option<String>;
+    /// Names the rows that an event changes: none, one or many.
+    fn keys(event: &Self::Event, envelope: &Envelope, keys: &mut Keys);
 
-    /// Changes the row of that key.
-    fn fold(&mut self, event: &Self::Event, envelope: &Envelope);
+    /// Changes the row of one of those keys. A row that isn't there yet is the default one.
+    ///
+    /// # Errors
+    /// Whatever the view can't cope with; the event's effect on this key is then a matter of the
+    /// worker's policy (R4).
+    fn fold(&mut self, event: &Self::Event, at: &At<'_>) -> Folding;
+
+    /// Which events it is folded from.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) if the category of [`Keyed::ByStream`] is malformed.
+    fn query() -> Result<Query> {
+        let query = match Self::KEYED {
+            Keyed::Freely => Query::all(),
+            Keyed::ByStream(category) => Query::from(QueryItem {
+                categories: vec![Category::new(category)?],
+                ..QueryItem::default()
+            }),
+        };
+        Ok(query.narrowed_to::<Self::Event>())
+    }
+
+    /// Its name and its table.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) if a name, a column or an index is malformed.
+    fn spec() -> Result<ViewSpec> {
+        let formerly = Self::FORMERLY.iter().map(|name| ViewName::new(name));
+        let spec = ViewSpec {
+            formerly: formerly.collect::<Result<_>>()?,
+            columns: Self::COLUMNS.to_vec(),
+            indexes: Self::INDEXES.to_vec(),
+            ..ViewSpec::rows(ViewName::new(Self::NAME)?)
+        };
+        spec.validate()?;
+        Ok(spec)
+    }
 }
 
-/// How fresh an answer is (R2).
+/// What the key of a view is, and with it how its work may be divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Freshness {
-    /// Every event up to here is in the answer.
-    pub position: Position,
-    /// When the last of them was recorded; the epoch if there was none.
-    pub as_of: Timestamp,
-    /// Where the log was when the answer was read.
-    pub head: Position,
+pub enum Keyed {
+    /// Whatever [`View::keys`] says. Events of one key may come from many streams, so they are taken in
+    /// the order of the log.
+    Freely,
+    /// The key of the stream, of streams of this category alone: a row has the events of one stream.
+    /// Then the work can be divided by stream, as a topic is. An event that gives another key is an
+    /// error: the claim is checked, not believed.
+    ByStream(&'static str),
 }
 
-impl Freshness {
-    /// How many events the answer does not know yet.
-    #[must_use]
-    pub const fn lag(&self) -> u64 {
-        self.head.since(self.position)
-    }
-
-    /// Whether it knew every event there was.
-    #[must_use]
-    pub const fn is_current(&self) -> bool {
-        self.lag() == 0
-    }
+/// Collects the keys of the rows that an event changes, each once.
+#[derive(Debug, Default)]
+pub struct Keys {
+    keys: Vec<String>,
 }
 
-impl fmt::Display for Freshness {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "position {} ({})", self.position, self.as_of)?;
-        match self.lag() {
-            0 => f.write_str(", current"),
-            lag => write!(f, ", converging: {lag} events behind"),
+impl Keys {
+    /// Adds a key; one that is there already is not added again.
+    pub fn push(&mut self, key: impl Into<String>) {
+        let key = key.into();
+        if !self.keys.contains(&key) {
+            self.keys.push(key);
         }
     }
-}
 
-/// A value that says how fresh it is. It dereferences to the value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reading<T> {
-    value: T,
-    freshness: Freshness,
-}
-
-impl<T> Reading<T> {
-    /// A value as of then.
-    pub const fn new(value: T, freshness: Freshness) -> Self {
-        Self { value, freshness }
-    }
-
-    /// How fresh it is.
-    pub const fn freshness(&self) -> Freshness {
-        self.freshness
-    }
-
-    /// The value alone.
-    pub fn into_value(self) -> T {
-        self.value
+    /// Gives the keys, in the order in which they were added, and is empty again.
+    pub fn drain(&mut self) -> impl Iterator<Item = String> + '_ {
+        self.keys.drain(..)
     }
 }
 
-impl<T> Deref for Reading<T> {
-    type Target = T;
+/// What the `key` of a view may be written to give: a key, perhaps none, or several.
+#[diagnostic::on_unimplemented(
+    message = "a view's `key` returns keys, not `{Self}`",
+    label = "its `key` returns this",
+    note = "return a `String`, a `&str`, or an `Option`, a `Vec` or an array of those"
+)]
+pub trait IntoKeys {
+    /// Adds them.
+    fn add_to(self, keys: &mut Keys);
+}
 
-    fn deref(&self) -> &T {
-        &self.value
+impl IntoKeys for String {
+    fn add_to(self, keys: &mut Keys) {
+        keys.push(self);
+    }
+}
+
+impl IntoKeys for &str {
+    fn add_to(self, keys: &mut Keys) {
+        keys.push(self);
+    }
+}
+
+impl IntoKeys for &String {
+    fn add_to(self, keys: &mut Keys) {
+        keys.push(self.as_str());
+    }
+}
+
+impl<K: IntoKeys> IntoKeys for Option<K> {
+    fn add_to(self, keys: &mut Keys) {
+        self.into_iter().for_each(|key| key.add_to(keys));
+    }
+}
+
+impl<K: IntoKeys> IntoKeys for Vec<K> {
+    fn add_to(self, keys: &mut Keys) {
+        self.into_iter().for_each(|key| key.add_to(keys));
+    }
+}
+
+impl<K: IntoKeys, const N: usize> IntoKeys for [K; N] {
+    fn add_to(self, keys: &mut Keys) {
+        self.into_iter().for_each(|key| key.add_to(keys));
+    }
+}
+
+/// Where an event is folded: the key of the row, and all that is known of the event.
+#[derive(Debug, Clone, Copy)]
+pub struct At<'a> {
+    /// The key of the row.
+    pub key: &'a str,
+    /// The event as it is stored.
+    pub envelope: &'a Envelope,
+}
+
+impl Deref for At<'_> {
+    type Target = Envelope;
+
+    fn deref(&self) -> &Envelope {
+        self.envelope
+    }
+}
+
+/// What becomes of a row after an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fold {
+    /// It is kept as it is now.
+    Keep,
+    /// It is deleted. A later event of the key begins with the default row again.
+    Delete,
+}
+
+/// What a fold gives.
+pub type Folding = std::result::Result<Fold, FoldError>;
+
+/// Why a view can't cope with an event.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct FoldError(#[from] Box<dyn std::error::Error + Send + Sync>);
+
+impl FoldError {
+    /// The reason.
+    pub fn new(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self(reason.into())
+    }
+}
+
+/// What the `fold` of a view may be written to give: nothing, what becomes of the row, or an error too.
+#[diagnostic::on_unimplemented(
+    message = "a view's `fold` returns what becomes of the row, not `{Self}`",
+    label = "its `fold` returns this",
+    note = "return nothing, a `Fold`, or a `Result` of one of those"
+)]
+pub trait IntoFolding {
+    /// As the runtime wants it.
+    ///
+    /// # Errors
+    /// That of the fold.
+    fn into_folding(self) -> Folding;
+}
+
+impl IntoFolding for () {
+    fn into_folding(self) -> Folding {
+        Ok(Fold::Keep)
+    }
+}
+
+impl IntoFolding for Fold {
+    fn into_folding(self) -> Folding {
+        Ok(self)
+    }
+}
+
+impl<T, E> IntoFolding for std::result::Result<T, E>
+where
+    T: IntoFolding,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn into_folding(self) -> Folding {
+        self.map_err(FoldError::new)?.into_folding()
+    }
+}
+
+impl fmt::Display for Keyed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Freely => f.write_str("freely"),
+            Self::ByStream(category) => write!(f, "by stream of {category}"),
+        }
     }
 }

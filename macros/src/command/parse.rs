@@ -5,8 +5,12 @@ use syn::{Attribute, Data, DeriveInput, Fields};
 use super::model::CommandStruct;
 use crate::shared::{Keys, Mistakes, Name, keys, refuse_generics, refuse_misplaced};
 
-const ON_STRUCT: Keys =
-    Keys { attribute: "command", place: "on a struct", allowed: &["name", "aggregate", "target"] };
+const ON_STRUCT: Keys = Keys {
+    attribute: "command",
+    place: "on a struct",
+    allowed: &["name", "aggregate", "target"],
+    repeatable: &[],
+};
 
 pub(super) fn parse(input: DeriveInput) -> syn::Result<CommandStruct> {
     let mut mistakes = Mistakes::default();

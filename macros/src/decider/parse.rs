@@ -14,9 +14,14 @@ pub(super) const ON_AGGREGATE: Keys = Keys {
     attribute: "aggregate",
     place: "on a struct",
     allowed: &["event", "category", "services", "snapshot"],
+    repeatable: &[],
 };
-pub(super) const ON_DECIDER: Keys =
-    Keys { attribute: "decider", place: "on a struct", allowed: &["event", "services"] };
+pub(super) const ON_DECIDER: Keys = Keys {
+    attribute: "decider",
+    place: "on a struct",
+    allowed: &["event", "services"],
+    repeatable: &[],
+};
 const IN_SNAPSHOT: [&str; 3] = ["every", "bytes", "version"];
 
 pub(super) fn parse(input: DeriveInput, keys: &Keys, mistakes: &mut Mistakes) -> State {

@@ -6,14 +6,20 @@ use syn::{Data, DeriveInput, LitStr, Token, Type, spanned::Spanned};
 use super::model::{EventEnum, FieldTag, Variant, Version};
 use crate::shared::{Keys, Mistakes, Name, keys, refuse_generics};
 
-const ON_ENUM: Keys =
-    Keys { attribute: "event", place: "on an enum", allowed: &["prefix", "retired"] };
+const ON_ENUM: Keys = Keys {
+    attribute: "event",
+    place: "on an enum",
+    allowed: &["prefix", "retired", "any_of"],
+    repeatable: &[],
+};
 const ON_VARIANT: Keys = Keys {
     attribute: "event",
     place: "on a variant",
     allowed: &["name", "formerly", "version", "upcast"],
+    repeatable: &[],
 };
-const ON_FIELD: Keys = Keys { attribute: "event", place: "on a field", allowed: &["tag"] };
+const ON_FIELD: Keys =
+    Keys { attribute: "event", place: "on a field", allowed: &["tag"], repeatable: &[] };
 
 pub(super) fn parse(input: DeriveInput) -> syn::Result<EventEnum> {
     let mut mistakes = Mistakes::default();

@@ -14,10 +14,12 @@ pub(crate) struct Keys {
     pub(crate) attribute: &'static str,
     pub(crate) place: &'static str,
     pub(crate) allowed: &'static [&'static str],
+    /// Those that may be given several times.
+    pub(crate) repeatable: &'static [&'static str],
 }
 
 impl Keys {
-    /// Gives each key that is allowed, once, to `read`. A key that isn't is passed over, so that
+    /// Gives each key that is allowed to `read`, and none twice but those that are repeatable. A key that isn't is passed over, so that
     /// the ones after it are still looked at.
     pub(crate) fn read(
         &self,
@@ -40,7 +42,9 @@ impl Keys {
 
     fn known(&self, path: &Path, seen: &mut Vec<&'static str>) -> Result<&'static str> {
         let whose = format!("`#[{}(…)]` {}", self.attribute, self.place);
-        one_of(&whose, self.allowed, path, seen)
+        let key = one_of(&whose, self.allowed, path, seen)?;
+        seen.retain(|seen| !self.repeatable.contains(seen));
+        Ok(key)
     }
 }
 
@@ -64,7 +68,8 @@ pub(crate) fn one_of(
     Ok(key)
 }
 
-fn pass_over(meta: &ParseNestedMeta<'_>) -> Result<()> {
+/// Goes on to the next key, whatever the value of this one.
+pub(crate) fn pass_over(meta: &ParseNestedMeta<'_>) -> Result<()> {
     while !meta.input.is_empty() && !meta.input.peek(Token![,]) {
         meta.input.parse::<TokenTree>()?;
     }

@@ -21,6 +21,7 @@ mod mistakes;
 mod name;
 mod payload;
 mod root;
+pub(crate) mod serde;
 mod shape;
 
 pub(crate) use hygienic;

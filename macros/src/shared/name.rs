@@ -37,6 +37,22 @@ impl Name {
         let right = format!("use ASCII letters, digits, {others}");
         Some(syn::Error::new(self.place, format!("the {what} `{}` {wrong}: {right}", self.text)))
     }
+
+    /// What is wrong with it, if it must do as a name in SQL without quotes.
+    pub(crate) fn identifier_fault(&self, what: &str) -> Option<syn::Error> {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        let wrong = match self.text.chars().find(|c| !allowed(*c)) {
+            Some(wrong) => format!("holds {wrong:?}"),
+            None if self.text.is_empty() => "is empty".to_owned(),
+            None if !self.text.starts_with(|c: char| c.is_ascii_lowercase()) => {
+                "doesn't begin with a letter".to_owned()
+            }
+            None if self.text.len() > 40 => "is too long".to_owned(),
+            None => return None,
+        };
+        let right = "use a-z, 0-9 and `_`, beginning with a letter, at most 40";
+        Some(syn::Error::new(self.place, format!("the {what} `{}` {wrong}: {right}", self.text)))
+    }
 }
 
 /// `MoneyDeposited` is `money_deposited`, `HTTPCalled` is `http_called`, `V2Opened` is `v2_opened`:

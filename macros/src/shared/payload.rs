@@ -32,7 +32,7 @@ impl<'a> Payload<'a> {
     }
 
     /// The struct that is written from.
-    fn borrowed(&self) -> Ident {
+    pub(crate) fn borrowed(&self) -> Ident {
         format_ident!("__{}Ref", self.stem, span = Span::mixed_site())
     }
 

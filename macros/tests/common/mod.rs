@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "not every test file uses all of it")]
 
 use highwater_core::{
-    Event, SchemaVersion,
+    Envelope, Event, Position, SchemaVersion, StreamId, Timestamp, Version,
     domain::{DecodeError, RawEvent},
 };
 
@@ -30,4 +30,23 @@ pub(crate) fn decoded<E: Event>(
 pub(crate) fn stored<E: Event>(event: &E) -> Vec<E> {
     let event_type = event.event_type();
     decoded(event_type.name, event_type.version.get(), &encoded(event)).unwrap()
+}
+
+/// The event as a store gives it back, in a stream of this id.
+pub(crate) fn envelope<E: Event>(stream: &str, event: &E) -> Envelope {
+    let none = "00000000-0000-0000-0000-000000000000";
+    let event_type = event.event_type();
+    Envelope {
+        position: Position::new(1),
+        stream: StreamId::parse(stream).unwrap(),
+        version: Version::new(1),
+        id: none.parse().unwrap(),
+        command: none.parse().unwrap(),
+        type_name: event_type.name.into(),
+        schema_version: event_type.version,
+        recorded_at: Timestamp::UNIX_EPOCH,
+        tags: event.tags(),
+        payload: encoded(event).into(),
+        raw_metadata: String::new().into(),
+    }
 }

@@ -20,8 +20,9 @@ pub(super) const LIBS: &str = "HIGHWATER_TEST_KAFKA_LIBS";
 
 /// What every server has in common, here and in `scripts/services`.
 const SETTINGS: &str = include_str!("../../../scripts/services.d/kafka/server.properties");
-const LOGGING: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/services.d/kafka/log4j2.xml");
+const LOGGING: &str = include_str!("../../../scripts/services.d/kafka/log4j2.xml");
+
+const LOGIN: &str = "org.apache.kafka.common.security.plain.PlainLoginModule required";
 
 /// Several clusters may start at once, on few cores; a server that takes longer hangs.
 const TOO_LONG: Duration = Duration::from_secs(120);
@@ -58,6 +59,12 @@ impl Cluster {
     /// The addresses of all, for a client's `bootstrap.servers`.
     pub(super) fn servers(&self) -> String {
         self.nodes.iter().map(Node::address).collect::<Vec<_>>().join(",")
+    }
+
+    /// The address of one for clients that say who they are: `alice`, whose password is `secret`, by
+    /// `SASL_PLAINTEXT` and `PLAIN`.
+    pub(super) fn guarded(&self, node: usize) -> String {
+        format!("127.0.0.1:{}", self.nodes[node - 1].guarded)
     }
 
     /// The address of one, for a client's `bootstrap.servers`.
@@ -169,16 +176,18 @@ struct Node {
     folder: PathBuf,
     port: u16,
     controller: u16,
+    guarded: u16,
     process: Option<Child>,
 }
 
 impl Node {
     fn several(nodes: usize, folder: &Path) -> Vec<Self> {
-        let ports = free_ports(2 * nodes);
-        let several = (1..).zip(ports.chunks(2)).map(|(number, ports)| {
+        let ports = free_ports(3 * nodes);
+        let several = (1..).zip(ports.chunks(3)).map(|(number, ports)| {
             let folder = folder.join(format!("{number}"));
             fs::create_dir(&folder).unwrap();
-            Self { number, nodes, folder, port: ports[0], controller: ports[1], process: None }
+            let [port, controller, guarded] = [ports[0], ports[1], ports[2]];
+            Self { number, nodes, folder, port, controller, guarded, process: None }
         });
         several.collect()
     }
@@ -192,13 +201,16 @@ impl Node {
     }
 
     fn configure(&self, voters: &[String]) {
-        let Self { number, port, controller, nodes, .. } = self;
+        let Self { number, port, controller, guarded, nodes, .. } = self;
         let in_sync = if *nodes == 3 { 2 } else { 1 };
         let own = format!(
             "node.id={number}
             controller.quorum.voters={}
-            listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-            advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+            listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},GUARDED://127.0.0.1:{guarded}
+            advertised.listeners=PLAINTEXT://127.0.0.1:{port},GUARDED://127.0.0.1:{guarded}
+            listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,GUARDED:SASL_PLAINTEXT
+            sasl.enabled.mechanisms=PLAIN
+            listener.name.guarded.plain.sasl.jaas.config={LOGIN} user_alice=\"secret\";
             default.replication.factor={nodes}
             min.insync.replicas={in_sync}
             offsets.topic.replication.factor={nodes}
@@ -207,6 +219,7 @@ impl Node {
             voters.join(",")
         );
         fs::write(self.folder.join("server.properties"), format!("{SETTINGS}{own}")).unwrap();
+        fs::write(self.folder.join("log4j2.xml"), LOGGING).unwrap();
     }
 
     /// A Java in the server's folder that has the jars, and prints to the server's log.
@@ -214,7 +227,7 @@ impl Node {
         let log = self.folder.join("log");
         let log = fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
         let mut java = programs.java(memory);
-        java.arg(format!("-Dlog4j2.configurationFile={LOGGING}"));
+        java.arg("-Dlog4j2.configurationFile=log4j2.xml");
         java.current_dir(&self.folder).stdout(log.try_clone().unwrap()).stderr(log);
         java
     }

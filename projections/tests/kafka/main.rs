@@ -1,21 +1,45 @@
-//! A real Kafka, whose servers the tests kill, stop and start again.
+//! The relay and the feeds on a real Kafka: the one that `HIGHWATER_TEST_KAFKA` names, with a topic of
+//! its own for each test, and clusters whose servers the tests kill, stop and start again.
 //!
 //! | File | What is in it |
 //! |---|---|
+//! | `world` | a log, a relay, feeds, and a topic of the test's own |
+//! | `records` | records and topics by a foreign hand |
+//! | `feeding` | what is delivered: all, once, in order (R1, W3) |
+//! | `gaps` | what a topic lacks is read from the log |
+//! | `relaying` | leaders, zombies, checkpoints, and what can't be published |
+//! | `groups` | workers that come, go and are displaced |
+//! | `refused` | what is wrong and can't be mended by trying again |
+//! | `foreign` | what other clients make of the records |
+//! | `outage` | brokers that are killed |
 //! | `broker` | a cluster of the test's own |
 //! | `metadata` | which servers one of them takes for alive |
 //! | `own` | that the cluster does what the other tests rely on |
+#![cfg(feature = "kafka")]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod broker;
+mod feeding;
+mod foreign;
+mod gaps;
+mod groups;
 mod metadata;
+mod outage;
 mod own;
+mod records;
+mod refused;
+mod relaying;
+mod world;
 
 use std::{env, fs::OpenOptions, io::Write as _};
 
 /// Says loudly that a test can't run here, or fails where that is forbidden.
 fn skip(test: &str) {
-    let what = broker::LIBS;
+    skip_without(test, broker::LIBS);
+}
+
+/// As [`skip`], for want of what this variable names.
+fn skip_without(test: &str, what: &str) {
     let required = env::var("HIGHWATER_REQUIRE_SERVICES").is_ok_and(|value| value == "1");
     assert!(!required, "{test}: {what} is not set, and HIGHWATER_REQUIRE_SERVICES is 1");
     let line = format!("SKIPPED {test}: {what} is not set");

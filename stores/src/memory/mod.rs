@@ -5,13 +5,16 @@
 mod append;
 mod follow;
 mod idempotency;
+mod parked;
 mod read;
+mod shard;
 mod snapshot;
 mod view;
 
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -19,14 +22,15 @@ use futures_util::FutureExt as _;
 use highwater_core::{
     CommandId, Position, Query, Result, Span, StreamId, Version,
     port::{
-        Append, AppendFuture, Checkpoint, Clock, EventStore, Limits, LogPage, RecordedCommand,
-        Snapshot, SnapshotStore, StoredView, StreamPage, ViewCommit, ViewName, ViewStore,
+        Append, AppendFuture, Claim, Claiming, Clock, Epoch, EventStore, Layout, Limits, LogPage,
+        ParkedKey, RecordedCommand, Roll, ShardId, Snapshot, SnapshotStore, StoredView, StreamPage,
+        ViewCommit, ViewName, ViewSpec, ViewState, ViewStore, WorkerId,
     },
 };
 use tokio::sync::watch;
 
 use self::{append::Log, idempotency::Commands, snapshot::Snapshots, view::Views};
-use crate::system::SystemClock;
+use crate::{rows::check_key, system::SystemClock};
 
 /// A store in memory. A clone is another handle to the same log.
 ///
@@ -130,15 +134,80 @@ impl SnapshotStore for MemoryStore {
 
 #[async_trait]
 impl ViewStore for MemoryStore {
-    async fn open_view(&self, view: &ViewName) -> Result<Checkpoint> {
-        Ok(self.state().views.open(view))
+    async fn open_view(&self, spec: &ViewSpec, layout: Layout) -> Result<ViewState> {
+        self.state().views.open(spec, layout)
     }
 
     async fn read_view(&self, view: &ViewName, keys: &[String]) -> Result<StoredView> {
+        keys.iter().try_for_each(|key| check_key(key))?;
         self.state().views.read(view, keys)
     }
 
     async fn commit_view(&self, commit: ViewCommit) -> Result<()> {
-        self.state().views.commit(commit)
+        let now = self.shared.clock.now();
+        self.state().views.commit(commit, now)
+    }
+
+    async fn claim_shard(
+        &self,
+        view: &ViewName,
+        layout: Layout,
+        shard: ShardId,
+        worker: &WorkerId,
+        claiming: Claiming,
+        lease: Duration,
+    ) -> Result<Option<Claim>> {
+        let lease = (self.shared.clock.now(), lease);
+        self.state().views.get_mut(view)?.claim((view, layout), shard, worker, claiming, lease)
+    }
+
+    async fn sign_in(&self, view: &ViewName, worker: &WorkerId, lease: Duration) -> Result<Roll> {
+        let now = self.shared.clock.now();
+        Ok(self.state().views.get_mut(view)?.sign_in(worker, now, lease))
+    }
+
+    async fn release_shard(&self, view: &ViewName, shard: ShardId, epoch: Epoch) -> Result<()> {
+        self.state().views.known_mut(view, |view| view.release(shard, epoch));
+        Ok(())
+    }
+
+    async fn sign_out(&self, view: &ViewName, worker: &WorkerId) -> Result<()> {
+        self.state().views.known_mut(view, |view| view.sign_out(worker));
+        Ok(())
+    }
+
+    async fn divide_anew(&self, view: &ViewName, claims: &[Claim], layout: Layout) -> Result<()> {
+        self.state().views.get_mut(view)?.divide(view, claims, layout)
+    }
+
+    async fn parked(
+        &self,
+        view: &ViewName,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<ParkedKey>> {
+        after.map_or(Ok(()), check_key)?;
+        Ok(self.state().views.known(view, |view| view.parked.page(after, limit)))
+    }
+
+    async fn queued(
+        &self,
+        view: &ViewName,
+        key: &str,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<Position>> {
+        check_key(key)?;
+        Ok(self.state().views.known(view, |view| view.parked.queued(key, after, limit)))
+    }
+
+    async fn retry_parked(&self, view: &ViewName, key: &str) -> Result<bool> {
+        check_key(key)?;
+        Ok(self.state().views.known_mut(view, |view| view.retry(key)))
+    }
+
+    async fn view_changed(&self, view: &ViewName, seen: &ViewState) -> Result<()> {
+        let Some(changed) = self.change_of(view, seen)? else { return Ok(()) };
+        follow::changed(changed).await
     }
 }

@@ -3,6 +3,7 @@
 use highwater_core::{
     Code, CommandId, Error,
     error::{Corrupt, Invalid, Source, Unavailable},
+    port::ViewName,
 };
 use sqlx::postgres::PgConnectOptions;
 
@@ -76,7 +77,10 @@ struct At {
 /// An error of running a migration.
 pub(super) fn migrating(error: sqlx::Error) -> Error {
     match state(&error).as_deref() {
-        Some(DUPLICATE_TABLE | DUPLICATE_FUNCTION | UNDEFINED_COLUMN | OTHER_TYPE | NO_NUMBER) => {
+        Some(
+            DUPLICATE_TABLE | DUPLICATE_FUNCTION | UNDEFINED_COLUMN | OTHER_TYPE | MALFORMED
+            | NO_TEXT,
+        ) => {
             let message =
                 format!("the schema has something that is not Highwater's: {}", words(&error));
             Invalid::new(Code::FOREIGN_DATABASE, message).caused_by(Source::new(error)).into()
@@ -108,9 +112,34 @@ pub(super) fn work(error: WorkError) -> Error {
     error.settle(refused, classify("doing the application's own work"))
 }
 
+/// An error of writing a view: what the database refuses it would refuse again.
+pub(super) fn refusing<'a>(
+    doing: &'static str,
+    view: &'a ViewName,
+) -> impl FnOnce(sqlx::Error) -> Error + 'a {
+    move |error| match state(&error).as_deref() {
+        Some(state) if is_refused(state) => {
+            let words = words(&error);
+            let message = format!("view {view} was refused ({doing}): {words} (SQLSTATE {state})");
+            Invalid::request(message).caused_by(Source::new(error)).into()
+        }
+        _ => classify(doing)(error),
+    }
+}
+
 fn unusable(doing: &str, error: &Source, state: &str) -> Error {
     let message = format!("the database can't be used ({doing}): {error} (SQLSTATE {state})");
     Invalid::new(Code::BAD_DATABASE, message).caused_by(error.clone()).into()
+}
+
+/// Whether a table isn't there.
+pub(super) fn is_without_table(error: &sqlx::Error) -> bool {
+    state(error).as_deref() == Some("42P01")
+}
+
+/// Whether what a row refers to isn't there.
+pub(super) fn is_orphan(error: &sqlx::Error) -> bool {
+    state(error).as_deref() == Some("23503")
 }
 
 /// Whether a statement failed because a key is taken.
@@ -145,7 +174,9 @@ const DEADLOCK: &str = "40P01";
 const DUPLICATE_FUNCTION: &str = "42723";
 const DUPLICATE_TABLE: &str = "42P07";
 const LOCK_NOT_AVAILABLE: &str = "55P03";
-const NO_NUMBER: &str = "22P02";
+/// What should be a number, or JSON, is none.
+const MALFORMED: &str = "22P02";
+const NO_TEXT: &str = "22021";
 const OTHER_TYPE: &str = "42804";
 const UNDEFINED_COLUMN: &str = "42703";
 
@@ -154,7 +185,9 @@ fn is_misconfigured(state: &str) -> bool {
     state.starts_with("42") || state == "3F000" || state == "3D000"
 }
 
-/// Data exceptions, violated constraints and exceeded limits of the program kind.
+/// Data exceptions, violated constraints and exceeded limits of the program kind; and the same key
+/// twice.
 fn is_refused(state: &str) -> bool {
-    state.starts_with("22") || state.starts_with("23") || state.starts_with("54")
+    let class = ["21", "22", "23", "54"];
+    class.iter().any(|class| state.starts_with(class))
 }

@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("sql/001_tables.sql"),
     include_str!("sql/002_append.sql"),
     include_str!("sql/003_append_all.sql"),
+    include_str!("sql/004_views.sql"),
 ];
 
 /// Brings the schema up to date, or refuses it if it is foreign, if a newer Highwater has been there,

@@ -7,31 +7,42 @@
 //! | `read` | pages of a stream and of the log, durable before they are handed out (W3) |
 //! | `follow` | waking followers |
 //! | `idempotency` | what is known of a command |
-//! | `snapshot`, `view` | snapshots and views |
+//! | `tell` | telling other processes of views that have changed |
+//! | `snapshot` | snapshots |
+//! | `view`, `table` | views: reading them, and their tables with columns and indexes |
+//! | `commit` | rows, parked keys and progress in one transaction (R1) |
+//! | `shard` | who may commit to a view, and who is alive |
+//! | `parked` | parked keys and what waits behind them (R4) |
 //! | `migrate` | the schema, versioned |
 //! | `error` | whose move it is |
 
 mod append;
 mod attachment;
+mod commit;
 mod error;
 mod follow;
 mod idempotency;
 mod migrate;
 mod options;
+mod parked;
 mod read;
 mod row;
+mod shard;
 mod snapshot;
+mod table;
+mod tell;
 mod view;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use highwater_core::{
     CommandId, Position, Query, Result, Span, StreamId, Version,
     error::Unavailable,
     port::{
-        Append, AppendFuture, Checkpoint, EventStore, LogPage, RecordedCommand, Snapshot,
-        SnapshotStore, StoredView, StreamPage, ViewCommit, ViewName, ViewStore,
+        Append, AppendFuture, Claim, Claiming, Epoch, EventStore, Layout, LogPage, ParkedKey,
+        RecordedCommand, Roll, ShardId, Snapshot, SnapshotStore, StoredView, StreamPage,
+        ViewCommit, ViewName, ViewSpec, ViewState, ViewStore, WorkerId,
     },
 };
 use sqlx::{Connection, PgPool, postgres::PgPoolOptions};
@@ -39,7 +50,10 @@ use sqlx::{Connection, PgPool, postgres::PgPoolOptions};
 pub use attachment::PostgresWork;
 pub use options::PostgresOptions;
 
-use crate::{group_commit::GroupCommit, unbroken::to_the_end};
+use crate::{
+    claims::is_same, group_commit::GroupCommit, opened::Opened, rows::check_key,
+    unbroken::to_the_end,
+};
 use follow::Following;
 use options::Schema;
 
@@ -54,6 +68,7 @@ struct Inner {
     schema: Schema,
     appends: GroupCommit,
     following: Arc<Following>,
+    opened: Opened,
     options: PostgresOptions,
 }
 
@@ -79,7 +94,8 @@ impl PostgresStore {
         let following = Arc::new(Following::new(&pool, &schema));
         let writer = append::PostgresWriter::new(&options, &following);
         let appends = GroupCommit::start(writer);
-        Ok(Self { inner: Arc::new(Inner { pool, schema, appends, following, options }) })
+        let opened = Opened::default();
+        Ok(Self { inner: Arc::new(Inner { pool, schema, appends, following, opened, options }) })
     }
 
     /// Ends the connections. What waits to be appended is appended first; calls after that are
@@ -161,18 +177,95 @@ impl SnapshotStore for PostgresStore {
 
 #[async_trait]
 impl ViewStore for PostgresStore {
-    async fn open_view(&self, view: &ViewName) -> Result<Checkpoint> {
-        let (inner, view) = (Arc::clone(&self.inner), view.clone());
-        to_the_end(async move { view::open(&inner, &view).await }).await
+    async fn open_view(&self, spec: &ViewSpec, layout: Layout) -> Result<ViewState> {
+        let (inner, spec) = (Arc::clone(&self.inner), spec.clone());
+        to_the_end(async move { view::open(&inner, &spec, layout).await }).await
     }
 
     async fn read_view(&self, view: &ViewName, keys: &[String]) -> Result<StoredView> {
+        keys.iter().try_for_each(|key| check_key(key))?;
         let (inner, view, keys) = (Arc::clone(&self.inner), view.clone(), keys.to_vec());
         to_the_end(async move { view::read(&inner, &view, &keys).await }).await
     }
 
     async fn commit_view(&self, commit: ViewCommit) -> Result<()> {
         let inner = Arc::clone(&self.inner);
-        to_the_end(async move { view::commit(&inner, commit).await }).await
+        to_the_end(async move { commit::commit(&inner, commit).await }).await
+    }
+
+    async fn claim_shard(
+        &self,
+        view: &ViewName,
+        layout: Layout,
+        shard: ShardId,
+        worker: &WorkerId,
+        claiming: Claiming,
+        lease: Duration,
+    ) -> Result<Option<Claim>> {
+        let (inner, view, worker) = (Arc::clone(&self.inner), view.clone(), worker.clone());
+        to_the_end(async move {
+            shard::claim(&inner, &view, layout, shard, &worker, claiming, lease).await
+        })
+        .await
+    }
+
+    async fn sign_in(&self, view: &ViewName, worker: &WorkerId, lease: Duration) -> Result<Roll> {
+        let (inner, view, worker) = (Arc::clone(&self.inner), view.clone(), worker.clone());
+        to_the_end(async move { shard::sign_in(&inner, &view, &worker, lease).await }).await
+    }
+
+    async fn release_shard(&self, view: &ViewName, shard: ShardId, epoch: Epoch) -> Result<()> {
+        let (inner, view) = (Arc::clone(&self.inner), view.clone());
+        to_the_end(async move { shard::release(&inner, &view, shard, epoch).await }).await
+    }
+
+    async fn sign_out(&self, view: &ViewName, worker: &WorkerId) -> Result<()> {
+        let (inner, view, worker) = (Arc::clone(&self.inner), view.clone(), worker.clone());
+        to_the_end(async move { shard::sign_out(&inner, &view, &worker).await }).await
+    }
+
+    async fn divide_anew(&self, view: &ViewName, claims: &[Claim], layout: Layout) -> Result<()> {
+        let (inner, view, claims) = (Arc::clone(&self.inner), view.clone(), claims.to_vec());
+        to_the_end(async move { shard::divide(&inner, &view, &claims, layout).await }).await
+    }
+
+    async fn parked(
+        &self,
+        view: &ViewName,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<ParkedKey>> {
+        after.map_or(Ok(()), check_key)?;
+        let (inner, view, after) =
+            (Arc::clone(&self.inner), view.clone(), after.map(str::to_owned));
+        to_the_end(async move { parked::page(&inner, &view, after.as_deref(), limit).await }).await
+    }
+
+    async fn queued(
+        &self,
+        view: &ViewName,
+        key: &str,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<Position>> {
+        check_key(key)?;
+        let (inner, view, key) = (Arc::clone(&self.inner), view.clone(), key.to_owned());
+        to_the_end(async move { parked::queued(&inner, &view, &key, after, limit).await }).await
+    }
+
+    async fn retry_parked(&self, view: &ViewName, key: &str) -> Result<bool> {
+        check_key(key)?;
+        let (inner, view, key) = (Arc::clone(&self.inner), view.clone(), key.to_owned());
+        to_the_end(async move { parked::retry(&inner, &view, &key).await }).await
+    }
+
+    async fn view_changed(&self, view: &ViewName, seen: &ViewState) -> Result<()> {
+        if self.inner.pool.is_closed() {
+            return Err(Unavailable::Closed.into());
+        }
+        let (inner, looked) = (Arc::clone(&self.inner), view.clone());
+        let look = to_the_end(async move { view::state(&inner, &looked).await });
+        let is_same = async { Ok(is_same(&look.await?, seen)) };
+        self.inner.following.wait_for_view(view, seen, is_same).await
     }
 }

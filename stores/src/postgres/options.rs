@@ -160,6 +160,11 @@ impl Schema {
         format!("{}_appended", self.0)
     }
 
+    /// On which those are woken who wait for a view.
+    pub(super) fn channel_of_views(&self) -> String {
+        format!("{}_viewed", self.0)
+    }
+
     /// A statement with `@schema@` and `@channel@` filled in.
     pub(super) fn fill(&self, sql: &str) -> String {
         sql.replace("@schema@", &self.0).replace("@channel@", &self.channel())

@@ -8,7 +8,7 @@ use highwater_core::{
 use jiff::{SignedDuration, Timestamp};
 use sqlx::{
     Postgres, Row, TypeInfo,
-    postgres::{PgRow, PgTypeInfo, PgValueRef},
+    postgres::{PgHasArrayType, PgRow, PgTypeInfo, PgValueRef},
 };
 use uuid::Uuid;
 
@@ -91,6 +91,16 @@ impl sqlx::Type<Postgres> for Time {
 
     fn compatible(ty: &PgTypeInfo) -> bool {
         ty.name().eq_ignore_ascii_case("timestamptz")
+    }
+}
+
+impl PgHasArrayType for Time {
+    fn array_type_info() -> PgTypeInfo {
+        PgTypeInfo::with_name("_timestamptz")
+    }
+
+    fn array_compatible(ty: &PgTypeInfo) -> bool {
+        ty.name().eq_ignore_ascii_case("timestamptz[]")
     }
 }
 

@@ -1,114 +1,144 @@
-//! Views: a table each, and the checkpoint that is committed with their rows (R1).
+//! Views: a table each, whose rows are read with the progress of one moment (R1).
 
-use bytes::Bytes;
 use highwater_core::{
-    Position, Result,
-    error::Conflict,
-    port::{Checkpoint, StoredView, ViewCommit, ViewName},
+    Error, Position, Result,
+    port::{Layout, Progress, StoredRow, StoredView, ViewName, ViewSpec, ViewState},
 };
-use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
+use sqlx::{AssertSqlSafe, Row, ValueRef, postgres::PgRow};
 
 use super::{
     Inner,
-    error::classify,
-    row::{Time, signed, unsigned},
+    error::{self, classify},
+    row::{Time, unsigned},
+    table,
 };
+use crate::claims::not_open;
 
-pub(super) async fn open(inner: &Inner, view: &ViewName) -> Result<Checkpoint> {
-    let schema = inner.schema.as_str();
-    // Two processes that create a table at once would fail one of them, "if not exists" or not. Rows of
-    // a view are written again and again: with room in their page the index need not be touched.
-    let sql = format!(
-        "select pg_advisory_xact_lock(hashtextextended('highwater views {schema}', 0));
-         create table if not exists {schema}.view_{view} (
-             key text collate \"C\" primary key, value bytea not null) with (fillfactor = 50);
-         insert into {schema}.checkpoints (view, position, as_of)
-         values ('{view}', 0, 'epoch') on conflict (view) do nothing"
-    );
-    let mut transaction = inner.pool.begin().await.map_err(classify("opening a view"))?;
-    let created = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await;
-    created.map_err(classify("opening a view"))?;
-    transaction.commit().await.map_err(classify("opening a view"))?;
-    Ok(read(inner, view, &[]).await?.checkpoint)
+const READING: &str = "reading a view";
+
+pub(super) async fn open(inner: &Inner, spec: &ViewSpec, layout: Layout) -> Result<ViewState> {
+    spec.validate()?;
+    if inner.opened.has(spec)
+        && let Some(state) = as_opened(inner, spec).await?
+    {
+        return Ok(state);
+    }
+    table::open(inner, spec, layout).await?;
+    inner.opened.note(spec);
+    state(inner, &spec.name).await
 }
 
-/// One statement, so rows and checkpoint are of one moment. There is a row also if no key is found.
+/// The layout and how far the shards are of the view $1.
+fn views(schema: &str) -> String {
+    format!(
+        "(select layout, \
+             array(select position from {schema}.shards where view = $1 order by shard) as positions, \
+             array(select as_of from {schema}.shards where view = $1 order by shard) as as_ofs \
+         from {schema}.views where view = $1) w"
+    )
+}
+
+pub(super) async fn state(inner: &Inner, view: &ViewName) -> Result<ViewState> {
+    let sql = format!("select layout, positions, as_ofs from {}", views(inner.schema.as_str()));
+    let row = sqlx::query(AssertSqlSafe(sql)).bind(view.as_str()).fetch_optional(&inner.pool).await;
+    let row = row.map_err(classify(READING))?.ok_or_else(|| not_open(view))?;
+    decode_state(&row)
+}
+
+/// The state of a view that this process has opened before, if it is still there with its table.
+async fn as_opened(inner: &Inner, spec: &ViewSpec) -> Result<Option<ViewState>> {
+    let schema = inner.schema.as_str();
+    let sql = format!(
+        "select layout, positions, as_ofs from {} \
+         where not $2 or to_regclass('{schema}.view_{}') is not null",
+        views(schema),
+        spec.name
+    );
+    let row = sqlx::query(AssertSqlSafe(sql))
+        .bind(spec.name.as_str())
+        .bind(spec.rows)
+        .fetch_optional(&inner.pool)
+        .await;
+    row.map_err(classify(READING))?.map(|row| decode_state(&row)).transpose()
+}
+
+/// One statement, so rows and progress are of one moment. There is a row for each key, found or not, and
+/// the first has the progress.
 pub(super) async fn read(inner: &Inner, view: &ViewName, keys: &[String]) -> Result<StoredView> {
+    if keys.is_empty() {
+        return Ok(StoredView { rows: Vec::new(), state: state(inner, view).await? });
+    }
     let schema = inner.schema.as_str();
     let sql = format!(
-        "select c.position, c.as_of, k.ord, v.value from {schema}.checkpoints c \
-         left join unnest($1::text[]) with ordinality k(key, ord) on true \
-         left join {schema}.view_{view} v on v.key = k.key where c.view = $2"
+        "select w.layout, case when k.place = 1 then w.positions end, \
+             case when k.place = 1 then w.as_ofs end, k.place, v.value, \
+             (select since from {schema}.parked_keys p where p.view = $1 and p.key = k.key) \
+         from {} cross join unnest($2::text[]) with ordinality k(key, place) \
+         left join {schema}.view_{view} v on v.key = k.key",
+        views(schema)
     );
-    let rows = sqlx::query(AssertSqlSafe(sql))
-        .bind(keys)
-        .bind(view.as_str())
-        .fetch_all(&inner.pool)
-        .await
-        .map_err(classify("reading a view"))?;
-    decode(&rows, keys.len()).map_err(classify("reading a view"))
+    let rows =
+        sqlx::query(AssertSqlSafe(sql)).bind(view.as_str()).bind(keys).fetch_all(&inner.pool).await;
+    match rows {
+        Ok(rows) if rows.is_empty() => Err(not_open(view).into()),
+        Ok(rows) => decode(&rows, keys.len()),
+        Err(error) => Err(or_not_open(inner, view, error, classify(READING)).await),
+    }
 }
 
-fn decode(rows: &[PgRow], keys: usize) -> Result<StoredView, sqlx::Error> {
-    let mut stored = StoredView { rows: vec![None; keys], checkpoint: Checkpoint::default() };
-    let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
-    stored.checkpoint = Checkpoint {
-        position: Position::new(unsigned(first.try_get(0)?)?),
-        as_of: first.try_get::<Time, _>(1)?.0,
-    };
+fn decode(rows: &[PgRow], keys: usize) -> Result<StoredView> {
+    let mut found = vec![StoredRow::default(); keys];
+    let mut state = Err(classify(READING)(sqlx::Error::RowNotFound));
     for row in rows {
-        let place: Option<i64> = row.try_get(2)?;
-        let value: Option<Vec<u8>> = row.try_get(3)?;
-        let place = place.and_then(|place| usize::try_from(place - 1).ok());
-        if let Some(slot) = place.and_then(|place| stored.rows.get_mut(place)) {
-            *slot = value.map(Bytes::from);
+        let (place, stored) = decode_row(row).map_err(classify(READING))?;
+        if place == 0 {
+            state = decode_state(row);
+        }
+        if let Some(slot) = found.get_mut(place) {
+            *slot = stored;
         }
     }
-    Ok(stored)
+    Ok(StoredView { rows: found, state: state? })
 }
 
-/// One statement: if the checkpoint is not where it must be, nothing else happens either.
-pub(super) async fn commit(inner: &Inner, commit: ViewCommit) -> Result<()> {
-    let (schema, view) = (inner.schema.as_str(), &commit.view);
-    let sql = format!(
-        "with moved as ( \
-             update {schema}.checkpoints set position = $1, as_of = $2 \
-             where view = $3 and position = $4 returning 1 \
-         ), written as ( \
-             insert into {schema}.view_{view} (key, value) \
-             select k, v from unnest($5::text[], $6::bytea[]) u(k, v) \
-             where exists (select 1 from moved) \
-             on conflict (key) do update set value = excluded.value \
-         ), deleted as ( \
-             delete from {schema}.view_{view} \
-             where key = any($7) and exists (select 1 from moved) \
-         ) select count(*) from moved"
-    );
-    let mut written: (Vec<&str>, Vec<&[u8]>) = Default::default();
-    let mut deleted: Vec<&str> = Vec::new();
-    for (key, value) in &commit.rows {
-        match value {
-            Some(value) => {
-                written.0.push(key);
-                written.1.push(value);
-            }
-            None => deleted.push(key),
-        }
+fn decode_state(row: &PgRow) -> Result<ViewState> {
+    let read = || Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
+    let (layout, positions, as_ofs): (&str, Vec<i64>, Vec<Time>) =
+        read().map_err(classify(READING))?;
+    let shard = |(position, as_of): (i64, Time)| {
+        let position = Position::new(unsigned(position)?);
+        Ok(Progress { position, as_of: as_of.0, ..Progress::default() })
+    };
+    let shards = positions.into_iter().zip(as_ofs).map(shard);
+    let shards = shards.collect::<Result<_, sqlx::Error>>().map_err(classify(READING))?;
+    Ok(ViewState { layout: layout.parse()?, shards })
+}
+
+/// A row and its place among the keys, from 0.
+fn decode_row(row: &PgRow) -> Result<(usize, StoredRow), sqlx::Error> {
+    let place = unsigned(row.try_get(3)?)?.saturating_sub(1) as usize;
+    let value = row.try_get_raw(4)?;
+    // On the wire JSON is its own text.
+    let value = match value.is_null() {
+        true => None,
+        false => Some(value.as_bytes().map_err(sqlx::Error::Decode)?.to_vec().into()),
+    };
+    let since: Option<i64> = row.try_get(5)?;
+    let parked_since = since.map(unsigned).transpose()?.map(Position::new);
+    Ok((place, StoredRow { value, parked_since }))
+}
+
+/// What an error means where the table of a view isn't there: perhaps nothing is.
+pub(super) async fn or_not_open(
+    inner: &Inner,
+    view: &ViewName,
+    error: sqlx::Error,
+    otherwise: impl FnOnce(sqlx::Error) -> Error,
+) -> Error {
+    if error::is_without_table(&error)
+        && let Err(not_open @ Error::Invalid(_)) = state(inner, view).await
+    {
+        return not_open;
     }
-    let moved: i64 = sqlx::query_scalar(AssertSqlSafe(sql))
-        .bind(signed(commit.to.position.get()))
-        .bind(Time(commit.to.as_of))
-        .bind(view.as_str())
-        .bind(signed(commit.from.get()))
-        .bind(written.0)
-        .bind(written.1)
-        .bind(deleted)
-        .fetch_one(&inner.pool)
-        .await
-        .map_err(classify("writing a view"))?;
-    if moved == 1 {
-        return Ok(());
-    }
-    let actual = read(inner, view, &[]).await?.checkpoint.position;
-    Err(Conflict::Checkpoint { view: view.to_string(), expected: commit.from, actual }.into())
+    otherwise(error)
 }

@@ -1,6 +1,6 @@
-//! An application's own writes in the append's transaction.
+//! An application's own writes in the transaction of an append or of a view's commit.
 
-use std::{fmt, sync::Arc};
+use std::{any::Any, fmt, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use highwater_core::{
@@ -10,17 +10,20 @@ use highwater_core::{
 use sqlx::{Executor, SqliteConnection};
 
 use super::error::{self, classify, is_without_savepoint};
-use crate::work::{WorkError, ended, unless_it_panics};
+use crate::work::{WorkError, ended, foreign_work, needs_append, unless_it_panics};
 
-type Work = dyn for<'a> Fn(&'a mut SqliteConnection, &'a Append) -> BoxFuture<'a, Result<(), WorkError>>
+type Appending = dyn for<'a> Fn(&'a mut SqliteConnection, &'a Append) -> BoxFuture<'a, Result<(), WorkError>>
     + Send
     + Sync;
 
-/// Work on SQLite that is committed with the events of a command, or not at all: an outbox row,
-/// an inline projection of the application's own.
+type Writing =
+    dyn for<'a> Fn(&'a mut SqliteConnection) -> BoxFuture<'a, Result<(), WorkError>> + Send + Sync;
+
+/// Work on SQLite that is committed with the events of a command or with the progress of a view, or
+/// not at all: an outbox row, a projection of the application's own.
 ///
-/// It is run before the events are stored, within the transaction, and may be run again, if the
-/// command is decided again after a conflict. An append with work has a transaction of its own: it
+/// It is run before the events or the progress are stored and may be run again, if the command is
+/// decided again after a conflict. An append or a commit with work has a transaction of its own: it
 /// shares none with others. The work must not end that transaction; savepoints are its own affair.
 ///
 /// ```
@@ -40,10 +43,17 @@ type Work = dyn for<'a> Fn(&'a mut SqliteConnection, &'a Append) -> BoxFuture<'a
 /// });
 /// ```
 #[derive(Clone)]
-pub struct SqliteWork(Arc<Work>);
+pub struct SqliteWork(Work);
+
+#[derive(Clone)]
+enum Work {
+    Appending(Arc<Appending>),
+    Writing(Arc<Writing>),
+}
 
 impl SqliteWork {
-    /// Work that is given the connection, inside the transaction, and the append.
+    /// Work that is given the connection, inside the transaction, and the append. It can go with
+    /// appends alone.
     pub fn new<F>(work: F) -> Self
     where
         F: for<'a> Fn(&'a mut SqliteConnection, &'a Append) -> BoxFuture<'a, Result<(), WorkError>>
@@ -51,24 +61,77 @@ impl SqliteWork {
             + Sync
             + 'static,
     {
-        Self(Arc::new(work))
+        Self(Work::Appending(Arc::new(work)))
     }
 
+    /// Work that is given the connection, inside the transaction. It can go with appends and with
+    /// commits of views.
+    ///
+    /// ```
+    /// use highwater_stores::{SqliteWork, sqlx};
+    ///
+    /// let counted = SqliteWork::writing(|connection| {
+    ///     Box::pin(async move {
+    ///         sqlx::query("update totals set count = count + 1").execute(connection).await?;
+    ///         Ok(())
+    ///     })
+    /// });
+    /// ```
+    pub fn writing<F>(work: F) -> Self
+    where
+        F: for<'a> Fn(&'a mut SqliteConnection) -> BoxFuture<'a, Result<(), WorkError>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        Self(Work::Writing(Arc::new(work)))
+    }
+
+    /// What is attached, if it is work for this store.
+    pub(super) fn of(attachment: &dyn Attachment) -> Result<&Self> {
+        let work = (attachment as &dyn Any).downcast_ref();
+        work.ok_or_else(|| foreign_work(attachment, "SQLite", "SqliteWork").into())
+    }
+
+    /// Does the work within the transaction of an append.
     pub(super) async fn run(
         &self,
         connection: &mut SqliteConnection,
         append: &Append,
     ) -> Result<()> {
-        // The savepoint is gone if the work ends the transaction, whose events would then be stored
-        // apart from it.
-        let doing = "working in the append's transaction";
-        connection.execute("savepoint highwater_work").await.map_err(classify(doing))?;
-        unless_it_panics(|| (self.0)(connection, append)).await.map_err(error::work)?;
-        match connection.execute("release highwater_work").await {
-            Ok(_) => Ok(()),
-            Err(error) if is_without_savepoint(&error) => Err(ended(error)),
-            Err(error) => Err(classify(doing)(error)),
-        }
+        guard(connection).await?;
+        let done = unless_it_panics(|| match &self.0 {
+            Work::Appending(work) => work(connection, append),
+            Work::Writing(work) => work(connection),
+        });
+        done.await.map_err(error::work)?;
+        release(connection).await
+    }
+
+    /// Does the work within the transaction of something that is no append.
+    pub(super) async fn run_alone(&self, connection: &mut SqliteConnection) -> Result<()> {
+        let Work::Writing(work) = &self.0 else {
+            return Err(needs_append("SqliteWork").into());
+        };
+        guard(connection).await?;
+        unless_it_panics(|| work(connection)).await.map_err(error::work)?;
+        release(connection).await
+    }
+}
+
+const DOING: &str = "doing the application's own work";
+
+/// The savepoint is gone if the work ends the transaction, whose other writes would then be stored
+/// apart from it.
+async fn guard(connection: &mut SqliteConnection) -> Result<()> {
+    connection.execute("savepoint highwater_work").await.map(drop).map_err(classify(DOING))
+}
+
+async fn release(connection: &mut SqliteConnection) -> Result<()> {
+    match connection.execute("release highwater_work").await {
+        Ok(_) => Ok(()),
+        Err(error) if is_without_savepoint(&error) => Err(ended(error)),
+        Err(error) => Err(classify(DOING)(error)),
     }
 }
 

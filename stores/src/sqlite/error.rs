@@ -5,6 +5,7 @@ use std::path::Path;
 use highwater_core::{
     Code, Error,
     error::{Corrupt, Invalid, Source, Unavailable},
+    port::ViewName,
 };
 
 use crate::work::WorkError;
@@ -49,6 +50,25 @@ pub(super) fn door(file: &Path) -> impl FnOnce(sqlx::Error) -> Error + '_ {
         }
         _ => classify("opening the database")(error),
     }
+}
+
+/// An error of writing a view: what the database refuses it would refuse again.
+pub(super) fn refusing<'a>(
+    doing: &'static str,
+    view: &'a ViewName,
+) -> impl FnOnce(sqlx::Error) -> Error + 'a {
+    move |error| match primary(&error) {
+        Some(CONSTRAINT | MISMATCH) => {
+            let message = format!("view {view} was refused ({doing}): {}", words(&error));
+            Invalid::request(message).caused_by(Source::new(error)).into()
+        }
+        _ => classify(doing)(error),
+    }
+}
+
+/// Whether a statement can't be executed as it is: as a rule, a table isn't there.
+pub(super) fn is_without_table(error: &sqlx::Error) -> bool {
+    primary(error) == Some(ERROR)
 }
 
 /// An error of an application's own work.

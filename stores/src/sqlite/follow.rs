@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
-use highwater_core::Position;
-use tokio::sync::watch;
+use highwater_core::{
+    Position, Result,
+    port::{ViewName, ViewState},
+};
+use tokio::{sync::watch, time::timeout};
+
+use crate::hints::{Hint, Hints};
 
 /// How long a follower waits at the most before it looks for itself. SQLite tells nobody what
 /// another process has written.
@@ -11,11 +16,12 @@ const POLL: Duration = Duration::from_millis(50);
 
 pub(super) struct Following {
     head: watch::Sender<Position>,
+    hints: Hints,
 }
 
 impl Default for Following {
     fn default() -> Self {
-        Self { head: watch::Sender::new(Position::START) }
+        Self { head: watch::Sender::new(Position::START), hints: Hints::default() }
     }
 }
 
@@ -32,6 +38,25 @@ impl Following {
     pub(super) async fn wait(&self, position: Position) {
         let mut head = self.head.subscribe();
         // An error would mean that the sender is gone, but it is in `self`.
-        let _ = tokio::time::timeout(POLL, head.wait_for(|head| *head > position)).await;
+        let _ = timeout(POLL, head.wait_for(|head| *head > position)).await;
+    }
+
+    /// Notes a change of a view.
+    pub(super) fn changed(&self, hint: &Hint) {
+        self.hints.heard(hint);
+    }
+
+    /// Waits until a view may have changed since it was seen.
+    pub(super) async fn wait_for_view(
+        &self,
+        view: &ViewName,
+        seen: &ViewState,
+        is_same: impl Future<Output = Result<bool>>,
+    ) -> Result<()> {
+        let mut listening = self.hints.listen(view, seen);
+        if !listening.has_missed(is_same).await? {
+            let _ = timeout(POLL, listening.is_moved()).await;
+        }
+        Ok(())
     }
 }

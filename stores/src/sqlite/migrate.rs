@@ -13,7 +13,11 @@ use super::{
 };
 
 /// Every migration, in order; the version is the place in this list, from 1.
-const MIGRATIONS: &[&str] = &[include_str!("sql/001_tables.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("sql/001_tables.sql"), include_str!("sql/002_views.sql")];
+
+/// The version from which on rows of views are text.
+const ROWS_ARE_TEXT: usize = 2;
 
 /// Brings the schema up to date, or refuses it if it is foreign or a newer Highwater has been there.
 pub(super) async fn migrate(writing: &mut Writing, prefix: &Prefix, file: &Path) -> Result<()> {
@@ -53,6 +57,9 @@ async fn apply(
     version: usize,
     migration: &str,
 ) -> Result<()> {
+    if version == ROWS_ARE_TEXT {
+        rows_as_text(connection, prefix).await?;
+    }
     let sql = format!(
         "{}; insert into {prefix}migrations (version) values ({version});",
         prefix.fill(migration).trim_end().trim_end_matches(';')
@@ -60,6 +67,26 @@ async fn apply(
     let applied = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await;
     applied.map_err(migrating("something"))?;
     tracing::info!(%prefix, version, "migrated");
+    Ok(())
+}
+
+/// JSON is text for SQLite; a blob would be its own binary form of it.
+async fn rows_as_text(connection: &mut SqliteConnection, prefix: &Prefix) -> Result<()> {
+    let tables = format!(
+        "select name from sqlite_master join {prefix}checkpoints on name = '{prefix}view_' || view"
+    );
+    let tables = sqlx::query_scalar(AssertSqlSafe(tables)).fetch_all(&mut *connection).await;
+    let tables: Vec<String> = tables.map_err(migrating("something"))?;
+    for table in tables {
+        let sql = format!(
+            "create table {prefix}rows (key text primary key, value text not null) without rowid;
+             insert into {prefix}rows (key, value) select key, cast(value as text) from {table};
+             drop table {table};
+             alter table {prefix}rows rename to {table}"
+        );
+        let copied = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection).await;
+        copied.map_err(migrating(&table))?;
+    }
     Ok(())
 }
 

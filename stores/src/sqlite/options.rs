@@ -158,6 +158,10 @@ impl Prefix {
         Ok(Self(prefix.into()))
     }
 
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// A statement with `@prefix@` filled in.
     pub(super) fn fill(&self, sql: &str) -> String {
         sql.replace("@prefix@", &self.0)

@@ -1,172 +1,142 @@
-//! Views: a table each, and the checkpoint that is committed with their rows (R1).
+//! Views: a table each, whose rows are read with the progress of one moment (R1).
 
-use bytes::Bytes;
 use highwater_core::{
-    Position, Result,
-    error::{Conflict, Corrupt, Source},
-    port::{Checkpoint, StoredView, ViewCommit, ViewName},
+    Error, Position, Result,
+    error::{Corrupt, Source},
+    port::{Layout, Progress, StoredRow, StoredView, ViewName, ViewSpec, ViewState},
 };
-use sqlx::{AssertSqlSafe, Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, Row, sqlite::SqliteRow};
 
 use super::{
     Inner,
-    error::classify,
+    error::{self, classify},
     options::Prefix,
-    row::{signed, timestamp, unsigned},
+    row::{timestamp, unsigned},
+    table,
 };
+use crate::claims::not_open;
 
-pub(super) async fn open(inner: &Inner, view: &ViewName) -> Result<Checkpoint> {
+const DOING: &str = "reading a view";
+
+pub(super) async fn open(inner: &Inner, spec: &ViewSpec, layout: Layout) -> Result<ViewState> {
+    spec.validate()?;
+    if inner.opened.has(spec)
+        && let Some(state) = as_opened(inner, spec).await?
+    {
+        return Ok(state);
+    }
+    table::open(inner, spec, layout).await?;
+    inner.opened.note(spec);
+    state(inner, &spec.name).await
+}
+
+/// Where the shards of the view ?1 are, as a JSON array.
+fn shards(prefix: &Prefix) -> String {
+    format!(
+        "(select json_group_array(json_array(position, as_of) order by shard) \
+         from {prefix}shards where view = ?1)"
+    )
+}
+
+pub(super) async fn state(inner: &Inner, view: &ViewName) -> Result<ViewState> {
+    let prefix = &inner.prefix;
+    let sql = format!("select layout, {} from {prefix}views where view = ?1", shards(prefix));
+    let row =
+        sqlx::query(AssertSqlSafe(sql)).bind(view.as_str()).fetch_optional(&inner.readers).await;
+    let row = row.map_err(classify(DOING))?.ok_or_else(|| not_open(view))?;
+    decode_state(&row)
+}
+
+/// The state of a view that this process has opened before, if it is still there with its table.
+async fn as_opened(inner: &Inner, spec: &ViewSpec) -> Result<Option<ViewState>> {
     let prefix = &inner.prefix;
     let sql = format!(
-        "create table if not exists {prefix}view_{view} (key text primary key, value blob not null) \
-         without rowid;
-         insert into {prefix}checkpoints (view, position, as_of) values ('{view}', 0, 0) \
-         on conflict (view) do nothing"
+        "select layout, {} from {prefix}views where view = ?1 \
+         and (not ?2 or exists (select 1 from sqlite_master where name = ?3))",
+        shards(prefix)
     );
-    let mut connection = inner.writing().await?;
-    sqlx::raw_sql(AssertSqlSafe(sql))
-        .execute(&mut **connection)
-        .await
-        .map_err(classify("opening a view"))?;
-    checkpoint(&mut connection, prefix, view).await
+    let row = sqlx::query(AssertSqlSafe(sql))
+        .bind(spec.name.as_str())
+        .bind(spec.rows)
+        .bind(format!("{prefix}view_{}", spec.name))
+        .fetch_optional(&inner.readers)
+        .await;
+    row.map_err(classify(DOING))?.map(|row| decode_state(&row)).transpose()
 }
 
-async fn checkpoint(
-    connection: &mut SqliteConnection,
-    prefix: &Prefix,
-    view: &ViewName,
-) -> Result<Checkpoint> {
-    let sql = format!("select position, as_of from {prefix}checkpoints where view = ?");
-    let row = sqlx::query(AssertSqlSafe(sql)).bind(view.as_str()).fetch_one(connection).await;
-    row.and_then(|row| decode_checkpoint(&row)).map_err(classify("reading a view"))
-}
-
-fn decode_checkpoint(row: &SqliteRow) -> Result<Checkpoint, sqlx::Error> {
-    let position = Position::new(unsigned(row.try_get(0)?)?);
-    Ok(Checkpoint { position, as_of: timestamp(row.try_get(1)?)? })
-}
-
-/// One statement, so rows and checkpoint are of one moment. There is a row also if no key is found.
+/// One statement, so rows and progress are of one moment. There is a row also if no key is found.
 pub(super) async fn read(inner: &Inner, view: &ViewName, keys: &[String]) -> Result<StoredView> {
+    if keys.is_empty() {
+        return Ok(StoredView { rows: Vec::new(), state: state(inner, view).await? });
+    }
     let prefix = &inner.prefix;
     let sql = format!(
-        "select c.position, c.as_of, k.key, v.value from {prefix}checkpoints c \
-         left join json_each(?) k on true \
-         left join {prefix}view_{view} v on v.key = k.value where c.view = ?"
+        "select w.layout, case when k.key = 0 then {} end, k.key, v.value, p.since \
+         from {prefix}views w join json_each(?2) k \
+         left join {prefix}view_{view} v on v.key = k.value \
+         left join {prefix}parked_keys p on p.view = ?1 and p.key = k.value where w.view = ?1",
+        shards(prefix)
     );
     let json = serde_json::to_string(keys)
         .map_err(|error| Corrupt::value("the keys of a read", Source::new(error)))?;
     let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(view.as_str())
         .bind(json)
-        .bind(view.as_str())
         .fetch_all(&inner.readers)
-        .await
-        .map_err(classify("reading a view"))?;
-    decode(&rows, keys.len()).map_err(classify("reading a view"))
+        .await;
+    match rows {
+        Ok(rows) if rows.is_empty() => Err(not_open(view).into()),
+        Ok(rows) => decode(&rows, keys.len()),
+        Err(error) => Err(or_not_open(inner, view, error).await),
+    }
 }
 
-fn decode(rows: &[SqliteRow], keys: usize) -> Result<StoredView, sqlx::Error> {
-    let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
-    let mut stored = StoredView { rows: vec![None; keys], checkpoint: decode_checkpoint(first)? };
+/// What an error means where the table of a view isn't there: perhaps nothing is.
+async fn or_not_open(inner: &Inner, view: &ViewName, error: sqlx::Error) -> Error {
+    if error::is_without_table(&error)
+        && let Err(not_open @ Error::Invalid(_)) = state(inner, view).await
+    {
+        return not_open;
+    }
+    classify(DOING)(error)
+}
+
+fn decode(rows: &[SqliteRow], keys: usize) -> Result<StoredView> {
+    let mut found = vec![StoredRow::default(); keys];
+    let mut state = Err(classify(DOING)(sqlx::Error::RowNotFound));
     for row in rows {
-        let place: Option<i64> = row.try_get(2)?;
-        let value: Option<Vec<u8>> = row.try_get(3)?;
-        let place = place.and_then(|place| usize::try_from(place).ok());
-        if let Some(slot) = place.and_then(|place| stored.rows.get_mut(place)) {
-            *slot = value.map(Bytes::from);
+        let (place, stored) = decode_row(row).map_err(classify(DOING))?;
+        if place == 0 {
+            state = decode_state(row);
+        }
+        if let Some(slot) = found.get_mut(place) {
+            *slot = stored;
         }
     }
-    Ok(stored)
+    Ok(StoredView { rows: found, state: state? })
 }
 
-pub(super) async fn commit(inner: &Inner, commit: ViewCommit) -> Result<()> {
-    let (prefix, view) = (&inner.prefix, &commit.view);
-    let mut connection = inner.writing().await?;
-    let transaction = connection.begin_writing().await;
-    let mut transaction = transaction.map_err(classify("writing a view"))?;
-    let moved = format!(
-        "update {prefix}checkpoints set position = ?, as_of = ? where view = ? and position = ?"
-    );
-    let moved = sqlx::query(AssertSqlSafe(moved))
-        .bind(signed(commit.to.position.get()))
-        .bind(commit.to.as_of.as_microsecond())
-        .bind(view.as_str())
-        .bind(signed(commit.from.get()))
-        .execute(&mut *transaction)
-        .await
-        .map_err(classify("writing a view"))?;
-    if moved.rows_affected() != 1 {
-        let actual = checkpoint(&mut transaction, prefix, view).await?.position;
-        let (view, expected) = (view.to_string(), commit.from);
-        return Err(Conflict::Checkpoint { view, expected, actual }.into());
-    }
-    write(&mut transaction, prefix, &commit).await.map_err(classify("writing a view"))?;
-    delete(&mut transaction, prefix, &commit).await.map_err(classify("writing a view"))?;
-    transaction.commit().await.map_err(classify("writing a view"))
+fn decode_state(row: &SqliteRow) -> Result<ViewState> {
+    let read = || Ok((row.try_get(0)?, progress(row.try_get(1)?)?));
+    let (layout, shards): (&str, _) = read().map_err(classify(DOING))?;
+    Ok(ViewState { layout: layout.parse()?, shards })
 }
 
-/// How many bytes of values go in one statement, unless a single one has more.
-const CHUNK: usize = 16 << 20;
-
-/// Few statements for all rows: each is a visit to the thread of the connection.
-async fn write(
-    connection: &mut SqliteConnection,
-    prefix: &Prefix,
-    commit: &ViewCommit,
-) -> Result<(), sqlx::Error> {
-    let sql = format!(
-        "insert into {prefix}view_{} (key, value) \
-         select r.value ->> 0, substr(?2, r.value ->> 1, r.value ->> 2) from jsonb_each(?1) r \
-         where true on conflict (key) do update set value = excluded.value",
-        commit.view
-    );
-    let (mut rows, mut data): (Vec<(&str, usize, usize)>, Vec<u8>) = Default::default();
-    for (key, value) in &commit.rows {
-        let Some(value) = value else { continue };
-        if data.len() + value.len() > CHUNK {
-            write_some(connection, &sql, &mut rows, &mut data).await?;
-        }
-        // Where the value begins in the blob, from 1, and how long it is.
-        rows.push((key, data.len() + 1, value.len()));
-        data.extend_from_slice(value);
-    }
-    write_some(connection, &sql, &mut rows, &mut data).await
+fn progress(shards: &str) -> Result<Vec<Progress>, sqlx::Error> {
+    let shards: Vec<(i64, i64)> =
+        serde_json::from_str(shards).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    let shard = |(position, as_of)| {
+        let position = Position::new(unsigned(position)?);
+        Ok(Progress { position, as_of: timestamp(as_of)?, ..Progress::default() })
+    };
+    shards.into_iter().map(shard).collect()
 }
 
-async fn write_some(
-    connection: &mut SqliteConnection,
-    sql: &str,
-    rows: &mut Vec<(&str, usize, usize)>,
-    data: &mut Vec<u8>,
-) -> Result<(), sqlx::Error> {
-    let (rows, mut data) = (std::mem::take(rows), std::mem::take(data));
-    if rows.is_empty() {
-        return Ok(());
-    }
-    // An empty blob would be null, and so would what is taken from it.
-    data.push(0);
-    sqlx::query(AssertSqlSafe(sql)).bind(json(&rows)?).bind(data).execute(connection).await?;
-    Ok(())
-}
-
-async fn delete(
-    connection: &mut SqliteConnection,
-    prefix: &Prefix,
-    commit: &ViewCommit,
-) -> Result<(), sqlx::Error> {
-    let deleted = commit.rows.iter().filter(|(_, value)| value.is_none());
-    let keys: Vec<&str> = deleted.map(|(key, _)| key.as_str()).collect();
-    if keys.is_empty() {
-        return Ok(());
-    }
-    let sql = format!(
-        "delete from {prefix}view_{} where key in (select value from json_each(?))",
-        commit.view
-    );
-    sqlx::query(AssertSqlSafe(sql)).bind(json(&keys)?).execute(connection).await?;
-    Ok(())
-}
-
-fn json(array: &impl serde::Serialize) -> Result<String, sqlx::Error> {
-    serde_json::to_string(array).map_err(|error| sqlx::Error::Encode(error.into()))
+/// A row and its place among the keys, from 0.
+fn decode_row(row: &SqliteRow) -> Result<(usize, StoredRow), sqlx::Error> {
+    let place = unsigned(row.try_get(2)?)? as usize;
+    let value: Option<Vec<u8>> = row.try_get(3)?;
+    let since: Option<i64> = row.try_get(4)?;
+    let parked_since = since.map(unsigned).transpose()?.map(Position::new);
+    Ok((place, StoredRow { value: value.map(Into::into), parked_since }))
 }

@@ -169,19 +169,88 @@ macro_rules! __highwater_properties {
                 s_of_racing_snapshots_the_latest_stays;
             view:
                 r1_a_fresh_view_is_at_the_start
+                r1_a_fresh_view_has_every_shard_of_its_layout
+                r1_a_new_view_begins_where_its_spec_says
                 r1_opening_a_view_again_changes_nothing
                 r1_one_view_opened_by_eight_at_once_is_opened
-                r1_a_commit_moves_rows_and_checkpoint_together
-                r1_a_commit_without_rows_moves_the_checkpoint
+                r1_a_view_that_was_never_opened_is_refused
+                r1_a_commit_moves_rows_and_progress_together
+                r1_a_commit_without_rows_moves_the_progress
+                r1_a_commit_moves_its_own_shard_alone
+                r1_the_cursor_comes_with_the_claim_alone
                 r1_a_commit_from_elsewhere_changes_nothing
                 r1_of_eight_racing_commits_one_wins
                 r1_a_row_can_be_deleted_and_written_again
                 r1_rows_come_in_the_order_of_their_keys
                 r1_hostile_keys_and_values_stay_apart
+                r1_rows_come_back_byte_for_byte
                 r1_ten_thousand_rows_fit_in_one_commit
                 r1_a_row_of_one_mebibyte_comes_back
                 r1_two_views_stay_apart
-                r1_a_read_shows_rows_and_checkpoint_of_one_moment;
+                r1_a_view_without_rows_has_progress_alone
+                r1_a_read_shows_rows_and_progress_of_one_moment
+                r1_a_worker_signs_for_nothing_that_is_not_there;
+            refused:
+                r1_what_is_no_json_is_refused_with_all_of_its_commit
+                r1_a_commit_does_not_move_a_view_back
+                r1_r4_a_key_with_nul_is_refused_wherever_it_is_asked_for;
+            table:
+                r1_r4_a_view_is_renamed_with_all_that_belongs_to_it
+                r1_a_view_renamed_by_eight_at_once_is_renamed
+                r1_a_former_name_does_not_replace_a_view_that_is_there
+                r1_a_name_that_became_free_can_be_taken
+                r1_columns_and_indexes_can_be_added_to_a_view_with_rows
+                r1_a_column_that_is_there_as_another_kind_is_refused
+                r1_a_view_that_contradicts_itself_is_refused;
+            shard:
+                r1_of_16_tasks_that_claim_a_free_shard_one_gets_it
+                r1_16_claims_by_force_have_16_epochs_and_the_last_commits
+                r1_whoever_is_fenced_changes_nothing_wherever_it_stands
+                r1_claiming_ones_own_shard_again_fences_the_claim_before
+                r1_a_live_lease_is_respected
+                r1_a_lease_that_has_run_out_gives_the_shard_free
+                r1_a_lease_that_has_run_out_does_not_keep_its_holder_from_committing
+                r1_a_lease_without_end_is_held
+                r1_a_sign_of_life_keeps_what_a_worker_holds
+                r1_a_released_shard_is_free_and_its_holder_fenced
+                r1_a_release_under_another_epoch_changes_nothing
+                r1_the_roll_tells_who_is_alive_and_who_holds_what
+                r1_a_worker_without_a_sign_of_life_is_off_the_roll
+                r1_signing_out_gives_back_what_a_worker_holds_and_nothing_else
+                r1_a_shard_that_is_not_there_cannot_be_claimed
+                r1_workers_that_rob_one_another_count_each_commit_once;
+            divide:
+                r1_a_view_divided_anew_goes_on_from_where_it_was
+                r1_rows_and_parked_keys_stay_when_a_view_is_divided_anew
+                r1_shards_at_different_positions_are_not_divided_anew
+                r1_a_view_is_divided_under_the_claims_of_all_its_shards_alone
+                r1_workers_of_the_old_layout_are_fenced
+                r1_a_worker_that_knows_the_old_layout_claims_nothing
+                r1_a_claim_and_a_division_that_race_do_not_both_go_through
+                r1_of_eight_who_divide_at_once_one_does;
+            parked:
+                r4_a_parked_key_is_listed_as_it_was_parked
+                r4_rows_and_parked_keys_move_together
+                r4_a_key_without_a_row_is_parked_all_the_same
+                r4_events_wait_in_log_order_each_once
+                r4_no_event_waits_behind_a_key_that_is_not_parked
+                r4_a_key_is_free_when_no_event_waits_any_more
+                r4_a_key_stays_parked_since_the_first_that_still_waits
+                r4_a_key_that_fails_again_has_its_wish_granted
+                r4_only_of_a_parked_key_another_try_can_be_asked
+                r4_changes_of_one_commit_are_made_in_order
+                r4_parked_keys_come_in_pages_in_the_order_of_their_keys
+                r4_hostile_and_long_keys_are_parked_apart
+                r4_waiting_events_come_in_pages
+                r4_a_commit_that_is_refused_parks_nothing
+                r4_parked_keys_of_two_views_stay_apart
+                r4_wishes_and_commits_that_race_lose_nothing;
+            changed:
+                r3_a_waiter_is_woken_by_a_commit_through_another_handle
+                r3_what_has_changed_since_it_was_seen_is_not_waited_for
+                r3_waiting_ends_also_where_nothing_changes
+                r4_a_waiter_is_woken_by_a_wish_for_another_try
+                r3_no_wake_up_is_missed;
             model:
                 w1_w2_w4_w6_random_appends_do_as_in_the_model
                 w1_random_appends_build_on_one_another_as_in_the_model

@@ -1,5 +1,7 @@
 //! A store that fails by plan.
 
+mod view;
+
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
@@ -12,8 +14,8 @@ use highwater_core::{
     CommandId, Error, Position, Query, Result, Span, StreamId, Version,
     error::{Source, Unavailable},
     port::{
-        Append, AppendFuture, Checkpoint, Clock as _, EventStore, LogPage, RecordedCommand,
-        Snapshot, SnapshotStore, StoredView, StreamPage, ViewCommit, ViewName, ViewStore,
+        Append, AppendFuture, Clock as _, EventStore, LogPage, RecordedCommand, Snapshot,
+        SnapshotStore, StreamPage,
     },
 };
 
@@ -51,13 +53,14 @@ impl Faults {
         Self { unavailable: share, ..self }
     }
 
-    /// The connection is lost before an append is stored: nothing is, but the caller can't know.
+    /// The connection is lost before an append or a change of a view is stored: nothing is, but the
+    /// caller can't know.
     #[must_use]
     pub fn unsent(self, share: f64) -> Self {
         Self { unsent: share, ..self }
     }
 
-    /// The connection is lost after an append was stored: the caller can't know.
+    /// The connection is lost after an append or a change of a view was stored: the caller can't know.
     #[must_use]
     pub fn lost(self, share: f64) -> Self {
         Self { lost: share, ..self }
@@ -128,11 +131,27 @@ impl<S> Faulty<S> {
         (fate, if late { delay.mul_f64(plan.random.f64()) } else { Duration::ZERO })
     }
 
-    /// The fate of a call that is no append, which can only be unavailable or late.
+    /// The fate of a call that changes nothing, which can only be unavailable or late.
     async fn pass(&self, doing: &'static str) -> Result<()> {
         let (fate, delay) = self.next();
         late(delay).await;
         if fate == Fate::Unavailable { Err(unavailable(doing)) } else { Ok(()) }
+    }
+
+    /// The fate of a change of a view. Whoever can't know what became of it looks at the view.
+    async fn change<T>(
+        &self,
+        doing: &'static str,
+        change: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let (fate, delay) = self.next();
+        if matches!(fate, Fate::Unavailable | Fate::Unsent) {
+            late(delay).await;
+            return Err(unavailable(doing));
+        }
+        let answer = change.await;
+        late(delay).await;
+        if fate == Fate::Lost { Err(unavailable(doing)) } else { answer }
     }
 }
 
@@ -216,23 +235,5 @@ impl<S: SnapshotStore> SnapshotStore for Faulty<S> {
     async fn save_snapshot(&self, snapshot: Snapshot) -> Result<()> {
         self.pass("saving a snapshot").await?;
         self.inner.save_snapshot(snapshot).await
-    }
-}
-
-#[async_trait]
-impl<S: ViewStore> ViewStore for Faulty<S> {
-    async fn open_view(&self, view: &ViewName) -> Result<Checkpoint> {
-        self.pass("opening a view").await?;
-        self.inner.open_view(view).await
-    }
-
-    async fn read_view(&self, view: &ViewName, keys: &[String]) -> Result<StoredView> {
-        self.pass("reading a view").await?;
-        self.inner.read_view(view, keys).await
-    }
-
-    async fn commit_view(&self, commit: ViewCommit) -> Result<()> {
-        self.pass("committing a view").await?;
-        self.inner.commit_view(commit).await
     }
 }

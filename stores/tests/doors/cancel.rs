@@ -14,7 +14,7 @@ use std::{
 
 use highwater_core::{
     CommandId, Position, Query, SchemaVersion, Span, StreamId, Version,
-    port::{Append, Checkpoint, Snapshot, Store, ViewCommit, ViewName},
+    port::{Append, Snapshot, Store, ViewCommit, ViewName},
 };
 use highwater_stores::testing::{build, seed};
 use sqlx::AssertSqlSafe;
@@ -36,8 +36,7 @@ fn command(number: u64) -> CommandId {
 
 /// Payloads that take some reading.
 async fn fill(store: &dyn Store) -> ViewName {
-    let view = ViewName::new("cancelled").unwrap();
-    store.open_view(&view).await.unwrap();
+    let commit = super::commit(store, "cancelled").await;
     for number in 0..STREAMS {
         let events = (0..=number).map(|_| build::with_payload(vec![b'x'; 30_000])).collect();
         let append = build::append_to(&stream(number), highwater_core::port::Expected::Any, events);
@@ -53,8 +52,8 @@ async fn fill(store: &dyn Store) -> ViewName {
     }
     let row = |number: u64| (number.to_string(), Some(number.to_string().into()));
     let rows = (0..STREAMS).map(row).collect();
-    let (from, to) = (Position::START, Checkpoint::default());
-    store.commit_view(ViewCommit { view: view.clone(), from, to, rows }).await.unwrap();
+    let view = commit.view.clone();
+    store.commit_view(ViewCommit { rows, ..commit }).await.unwrap();
     view
 }
 
@@ -78,7 +77,7 @@ async fn read(store: &dyn Store, view: &ViewName, way: u64, number: u64) {
         }
         3 => {
             let stored = store.read_view(view, &[number.to_string()]).await.unwrap();
-            assert_eq!(stored.rows[0].as_deref(), Some(number.to_string().as_bytes()));
+            assert_eq!(stored.rows[0].value.as_deref(), Some(number.to_string().as_bytes()));
         }
         4 => {
             let page =

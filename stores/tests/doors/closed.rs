@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use highwater_core::{
     Code, Move, Position, Query, Result, SchemaVersion, Span, Version,
-    port::{Checkpoint, EventStore as _, Snapshot, Store, ViewCommit, ViewName},
+    port::{
+        Claim, Claiming, Epoch, EventStore as _, Layout, Progress, ShardId, Snapshot, Store,
+        ViewCommit, ViewName, ViewSpec, ViewState, WorkerId,
+    },
 };
 use highwater_stores::testing::build;
 
@@ -19,8 +22,6 @@ async fn refuses_everything(store: &dyn Store) {
         schema: SchemaVersion::FIRST,
         state: b"{}"[..].into(),
     };
-    let (from, to) = (Position::START, Checkpoint::default());
-    let commit = ViewCommit { view: view.clone(), from, to, rows: Vec::new() };
     refused(store.append(append()).await);
     refused(store.read_stream(&stream, Span::After(Version::NONE), 1).await);
     refused(store.read_log(&Query::all(), Span::After(Position::START), 1).await);
@@ -29,9 +30,26 @@ async fn refuses_everything(store: &dyn Store) {
     refused(store.command(build::command()).await);
     refused(store.load_snapshot(&stream).await);
     refused(store.save_snapshot(snapshot).await);
-    refused(store.open_view(&view).await);
-    refused(store.read_view(&view, &["a".into()]).await);
+    refuses_views(store, &view).await;
+}
+
+async fn refuses_views(store: &dyn Store, view: &ViewName) {
+    let (first, worker, lease) = (ShardId::FIRST, WorkerId::new("a"), Duration::from_secs(1));
+    let claim = Claim { shard: first, epoch: Epoch::new(1), progress: Progress::default() };
+    let commit = ViewCommit::new(view.clone(), &claim, Progress::default());
+    let seen = ViewState { layout: Layout::WHOLE, shards: vec![Progress::default()] };
+    refused(store.open_view(&ViewSpec::rows(view.clone()), Layout::WHOLE).await);
+    refused(store.read_view(view, &["a".into()]).await);
     refused(store.commit_view(commit).await);
+    refused(store.claim_shard(view, Layout::WHOLE, first, &worker, Claiming::Always, lease).await);
+    refused(store.sign_in(view, &worker, lease).await);
+    refused(store.release_shard(view, first, claim.epoch).await);
+    refused(store.sign_out(view, &worker).await);
+    refused(store.divide_anew(view, &[claim], Layout::WHOLE).await);
+    refused(store.parked(view, None, 1).await);
+    refused(store.queued(view, "a", Position::START, 1).await);
+    refused(store.retry_parked(view, "a").await);
+    refused(store.view_changed(view, &seen).await);
 }
 
 #[track_caller]

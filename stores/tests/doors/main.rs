@@ -10,6 +10,9 @@
 //! | `postgres` | servers that can't be reached, refuse, lack something, or go away |
 //! | `outbox` | a store with a table of the application's own beside it |
 //! | `work` | an application's own work in the append's transaction |
+//! | `projection` | an application's own work in the commit of a view |
+//! | `columns` | columns and indexes of views, in plain SQL |
+//! | `upgrade` | databases of earlier versions |
 //! | `migrate` | several processes open a fresh database at once; two schemas side by side |
 //! | `closed` | stores that have been closed |
 //! | `cancel` | callers that go away in the middle of reads |
@@ -21,20 +24,26 @@ mod closed;
 #[path = "../fire/cluster.rs"]
 #[allow(dead_code, clippy::disallowed_methods, reason = "it is made for the tests under fire")]
 mod cluster;
+mod columns;
 mod migrate;
 mod outbox;
 mod postgres;
 mod process;
+mod projection;
 mod server;
 mod sqlite;
 mod told;
+mod upgrade;
 mod work;
 
 use std::sync::Arc;
 
 use highwater_core::{
-    Result,
-    port::{Append, Store},
+    Position, Result,
+    port::{
+        Append, Claiming, Layout, Progress, ShardId, Store, ViewCommit, ViewName, ViewSpec,
+        WorkerId,
+    },
 };
 use highwater_stores::{SqliteOptions, SqliteStore, SystemClock, testing::build};
 
@@ -54,4 +63,24 @@ async fn open_any(url: &str) -> Result<Arc<dyn Store>> {
 /// An append of one event.
 fn append() -> Append {
     build::append_one(&build::stream("a"), build::event())
+}
+
+/// Opens a view, claims it, and gives a commit to the next position that writes one row.
+async fn commit(store: &dyn Store, view: &str) -> ViewCommit {
+    let spec = ViewSpec::rows(ViewName::new(view).unwrap());
+    store.open_view(&spec, Layout::WHOLE).await.unwrap();
+    let (worker, lease) = (WorkerId::new("worker"), std::time::Duration::from_secs(3_600));
+    let claim = store.claim_shard(
+        &spec.name,
+        Layout::WHOLE,
+        ShardId::FIRST,
+        &worker,
+        Claiming::Always,
+        lease,
+    );
+    let claim = claim.await.unwrap().unwrap();
+    let position = Position::new(claim.progress.position.get() + 1);
+    let to = Progress { position, ..Progress::default() };
+    let rows = vec![("a".to_owned(), Some(b"1"[..].into()))];
+    ViewCommit { rows, ..ViewCommit::new(spec.name, &claim, to) }
 }

@@ -8,7 +8,7 @@ use highwater_core::{
     port::{Append, Attachment, Store},
 };
 use highwater_stores::{PostgresWork, SqliteWork};
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, SqliteConnection};
 use tokio::sync::Notify;
 
 use super::{append, open_any, server::Server, told};
@@ -90,11 +90,13 @@ impl Outbox {
         &self.url
     }
 
-    /// Where the table is, for a statement that says `outbox`.
+    /// Where the tables are, for a statement that says ` outbox` or ` view_…`.
     fn fill(&self, sql: &str) -> String {
         match &self.schema {
-            None => sql.to_owned(),
-            Some(schema) => sql.replace("outbox", &format!("{schema}.outbox")),
+            None => sql.replace(" view_", " highwater_view_"),
+            Some(schema) => sql
+                .replace("outbox", &format!("{schema}.outbox"))
+                .replace(" view_", &format!(" {schema}.view_")),
         }
     }
 
@@ -110,12 +112,48 @@ impl Outbox {
 
     /// The commands in the outbox, in order.
     pub(super) async fn commands(&self) -> Vec<String> {
-        let sql = AssertSqlSafe(self.fill("select command from outbox order by command"));
+        self.texts("select command from outbox order by command").await
+    }
+
+    /// What a query for a text gives. `outbox` and `view_` stand for tables wherever they are.
+    pub(super) async fn texts(&self, sql: &str) -> Vec<String> {
+        let sql = AssertSqlSafe(self.fill(sql));
         match self.is_postgres() {
             true => sqlx::query_scalar(sql).fetch_all(&mut self.postgres().await).await,
             false => sqlx::query_scalar(sql).fetch_all(&mut self.sqlite().await).await,
         }
         .unwrap()
+    }
+
+    /// How the database would answer a query, where it would rather use an index than not.
+    pub(super) async fn plan(&self, query: &str) -> String {
+        let query = self.fill(query);
+        if self.is_postgres() {
+            let mut connection = self.postgres().await;
+            sqlx::raw_sql("set enable_seqscan = off").execute(&mut connection).await.unwrap();
+            let plan = sqlx::query_scalar(AssertSqlSafe(format!("explain {query}")));
+            let plan: Vec<String> = plan.fetch_all(&mut connection).await.unwrap();
+            return plan.join("\n");
+        }
+        let plan = sqlx::query(AssertSqlSafe(format!("explain query plan {query}")));
+        let plan = plan.fetch_all(&mut self.sqlite().await).await.unwrap();
+        let detail = |row: &sqlx::sqlite::SqliteRow| row.get::<String, _>("detail");
+        plan.iter().map(detail).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The indexes of a view's table beside its key's.
+    pub(super) async fn indexes(&self, table: &str) -> Vec<String> {
+        match &self.schema {
+            Some(schema) => {
+                let sql = "select indexname::text from pg_indexes where schemaname = '@s' \
+                           and tablename = '@t' and indexname not like '%pkey%'";
+                self.texts(&sql.replace("@s", schema).replace("@t", table)).await
+            }
+            None => {
+                let sql = "select name from pragma_index_list('highwater_@t') where origin = 'c'";
+                self.texts(&sql.replace("@t", table)).await
+            }
+        }
     }
 
     async fn sqlite(&self) -> SqliteConnection {
@@ -158,6 +196,33 @@ impl Outbox {
         } else {
             Arc::new(SqliteWork::new(move |connection, append| {
                 let (all, then) = (all(append.command), then.clone());
+                Box::pin(async move {
+                    for sql in all {
+                        sqlx::raw_sql(sql).execute(&mut *connection).await?;
+                    }
+                    Ok(then.end().await?)
+                })
+            }))
+        }
+    }
+
+    /// Work for the commit of a view that executes these statements and ends like this.
+    pub(super) fn writing(&self, statements: &[&str], then: Then) -> Arc<dyn Attachment> {
+        let statements: Vec<String> = statements.iter().map(|sql| self.fill(sql)).collect();
+        let all = move || statements.clone().into_iter().map(AssertSqlSafe);
+        if self.is_postgres() {
+            Arc::new(PostgresWork::writing(move |connection| {
+                let (all, then) = (all(), then.clone());
+                Box::pin(async move {
+                    for sql in all {
+                        sqlx::raw_sql(sql).execute(&mut *connection).await?;
+                    }
+                    Ok(then.end().await?)
+                })
+            }))
+        } else {
+            Arc::new(SqliteWork::writing(move |connection| {
+                let (all, then) = (all(), then.clone());
                 Box::pin(async move {
                     for sql in all {
                         sqlx::raw_sql(sql).execute(&mut *connection).await?;

@@ -8,7 +8,7 @@ use std::{
 use highwater_core::{
     Code, Move, Position, Query, SchemaVersion, Span, Version,
     port::{
-        Checkpoint, EventStore as _, Snapshot, SnapshotStore as _, ViewCommit, ViewName,
+        Epoch, EventStore as _, Layout, ShardId, Snapshot, SnapshotStore as _, ViewSpec,
         ViewStore as _,
     },
 };
@@ -18,6 +18,7 @@ use sqlx::Executor as _;
 use super::{
     append,
     cluster::{Cluster, skip},
+    commit,
     server::{Server, open},
     told::{self, SECRET},
 };
@@ -211,9 +212,9 @@ async fn too_many_connections_are_named_at_once() {
 async fn a_table_dropped_while_the_store_is_open_is_named() {
     let Some(server) = Server::of("a_table_dropped_while_the_store_is_open").await else { return };
     let store = server.open().await.unwrap();
-    let position = store.append(append()).await.unwrap().position;
-    let view = ViewName::new("balances").unwrap();
-    store.open_view(&view).await.unwrap();
+    store.append(append()).await.unwrap();
+    let (commit, again) = (commit(&store, "balances").await, commit(&store, "balances").await);
+    let view = commit.view.clone();
     let stream = build::stream("a");
     let snapshot = Snapshot {
         stream: stream.clone(),
@@ -222,18 +223,20 @@ async fn a_table_dropped_while_the_store_is_open_is_named() {
         schema: SchemaVersion::FIRST,
         state: b"{}"[..].into(),
     };
-    let commit = ViewCommit {
-        view: view.clone(),
-        from: Position::START,
-        to: Checkpoint { position, ..Checkpoint::default() },
-        rows: vec![("a".to_owned(), Some(b"1"[..].into()))],
-    };
     server.execute("drop table @.view_balances").await;
     named(store.read_view(&view, &["a".into()]).await, "view_balances");
     named(store.commit_view(commit).await, "view_balances");
-    store.open_view(&view).await.unwrap();
-    server.execute("delete from @.checkpoints").await;
-    named(store.read_view(&view, &["a".into()]).await, "a row that must be there (reading a view)");
+    let spec = ViewSpec::rows(view.clone());
+    store.open_view(&spec, Layout::WHOLE).await.unwrap();
+    store.commit_view(again).await.unwrap();
+    server.execute("drop table @.parked_keys cascade").await;
+    named(store.read_view(&view, &["a".into()]).await, "parked_keys");
+    named(store.parked(&view, None, 1).await, "parked_keys");
+    server.execute("drop table @.shards").await;
+    named(store.read_view(&view, &[]).await, "shards");
+    named(store.release_shard(&view, ShardId::FIRST, Epoch::new(1)).await, "shards");
+    server.execute("drop table @.views").await;
+    named(store.open_view(&spec, Layout::WHOLE).await, "views");
     server.execute("drop table @.snapshots").await;
     named(store.load_snapshot(&stream).await, "snapshots");
     named(store.save_snapshot(snapshot).await, "snapshots");

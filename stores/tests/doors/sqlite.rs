@@ -9,15 +9,15 @@ use std::{
 use highwater_core::{
     Code, Error, Move, Query, SchemaVersion, Span, Version,
     port::{
-        Append, Checkpoint, EventStore as _, Expected, Snapshot, SnapshotStore as _, ViewCommit,
-        ViewName, ViewStore as _,
+        Append, Epoch, EventStore as _, Expected, Layout, ShardId, Snapshot, SnapshotStore as _,
+        ViewSpec, ViewStore as _,
     },
 };
 use highwater_stores::{SqliteStore, SqliteWork, testing::build};
 use sqlx::{Connection as _, Executor as _, SqliteConnection};
 use std::sync::Arc;
 
-use super::{append, open_sqlite as open, process, told};
+use super::{append, commit, open_sqlite as open, process, told};
 
 /// A folder of the test's own, and the URL of a file in it.
 struct Place {
@@ -259,8 +259,8 @@ async fn a_table_dropped_while_the_store_is_open_is_named() {
     let place = Place::new();
     let store = open(&place.url()).await.unwrap();
     store.append(append()).await.unwrap();
-    let view = ViewName::new("balances").unwrap();
-    store.open_view(&view).await.unwrap();
+    let commit = commit(&store, "balances").await;
+    let view = commit.view.clone();
     let snapshot = || Snapshot {
         stream: build::stream("a"),
         version: Version::new(1),
@@ -268,20 +268,22 @@ async fn a_table_dropped_while_the_store_is_open_is_named() {
         schema: SchemaVersion::FIRST,
         state: b"{}"[..].into(),
     };
-    let commit = || ViewCommit {
-        view: view.clone(),
-        from: highwater_core::Position::START,
-        to: Checkpoint::default(),
-        rows: vec![("a".to_owned(), Some(b"1"[..].into()))],
-    };
     let stream = build::stream("a");
     place.execute("alter table highwater_view_balances rename to elsewhere").await;
-    named(store.commit_view(commit()).await, "highwater_view_balances");
+    named(store.commit_view(commit).await, "highwater_view_balances");
     place.execute("alter table elsewhere rename to highwater_view_balances").await;
-    place.execute("delete from highwater_checkpoints").await;
-    named(store.read_view(&view, &["a".into()]).await, "a row that must be there (reading a view)");
     place.execute("drop table highwater_view_balances").await;
     named(store.read_view(&view, &["a".into()]).await, "highwater_view_balances");
+    let spec = ViewSpec::rows(view.clone());
+    store.open_view(&spec, Layout::WHOLE).await.unwrap();
+    place.execute("drop table highwater_parked_keys").await;
+    named(store.read_view(&view, &["a".into()]).await, "highwater_parked_keys");
+    named(store.parked(&view, None, 1).await, "highwater_parked_keys");
+    place.execute("drop table highwater_shards").await;
+    named(store.read_view(&view, &[]).await, "highwater_shards");
+    named(store.release_shard(&view, ShardId::FIRST, Epoch::new(1)).await, "highwater_shards");
+    place.execute("drop table highwater_views").await;
+    named(store.open_view(&spec, Layout::WHOLE).await, "highwater_views");
     place.execute("drop table highwater_snapshots").await;
     named(store.load_snapshot(&stream).await, "highwater_snapshots");
     named(store.save_snapshot(snapshot()).await, "highwater_snapshots");
@@ -306,9 +308,8 @@ async fn a_row_that_cannot_be_decoded_is_for_a_person_to_look_at() {
     let place = Place::new();
     let store = open(&place.url()).await.unwrap();
     store.append(append()).await.unwrap();
-    let view = ViewName::new("balances").unwrap();
-    store.open_view(&view).await.unwrap();
-    place.execute("insert into highwater_view_balances values ('a', 7)").await;
+    let view = commit(&store, "balances").await.view;
+    place.execute("update highwater_shards set position = -1").await;
     let error = store.read_view(&view, &["a".into()]).await.unwrap_err();
     told::told(&error, Code::UNDECODABLE, Move::AskAPerson, &["a row of the store"]);
     place.execute("update highwater_events set version = -1").await;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use highwater_core::{
     Error, Position, Result,
-    error::{Corrupt, Invalid, Source},
+    error::{Corrupt, Source},
     port::Appended,
 };
 use sqlx::{Connection, PgConnection};
@@ -185,12 +185,10 @@ impl PostgresWriter {
     }
 
     async fn commit_attached(&mut self, entry: &Entry) -> Option<Result<Answer>> {
-        let attachment = entry.append.attachment.as_deref()?;
-        let Some(work) = (attachment as &dyn std::any::Any).downcast_ref::<PostgresWork>() else {
-            let message = format!("{attachment:?} is no work for PostgreSQL: use PostgresWork");
-            return Some(Err(Invalid::request(message).into()));
-        };
-        Some(self.run_with(&work.clone(), entry).await)
+        match PostgresWork::of(entry.append.attachment.as_deref()?) {
+            Ok(work) => Some(self.run_with(work, entry).await),
+            Err(error) => Some(Err(error)),
+        }
     }
 
     fn verdicts(&self, batch: &[Entry], answer: &Answer) -> Vec<Verdict> {

@@ -1,7 +1,5 @@
 //! A batch that is judged append by append, each of which sees what those before it have appended.
 
-use std::any::Any;
-
 use highwater_core::{
     EventId, Position, Result, StreamId, Version,
     error::{Actual, Conflict, Corrupt, Invalid, Source},
@@ -137,12 +135,10 @@ impl<'a> Log<'a> {
         connection: &mut SqliteConnection,
         append: &Append,
     ) -> Result<()> {
-        let Some(attachment) = append.attachment.as_deref() else { return Ok(()) };
-        let Some(work) = (attachment as &dyn Any).downcast_ref::<SqliteWork>() else {
-            let message = format!("{attachment:?} is no work for SQLite: use SqliteWork");
-            return Err(Invalid::request(message).into());
-        };
-        work.run(connection, append).await
+        match append.attachment.as_deref() {
+            None => Ok(()),
+            Some(attachment) => SqliteWork::of(attachment)?.run(connection, append).await,
+        }
     }
 
     async fn insert(

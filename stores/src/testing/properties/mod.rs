@@ -8,16 +8,23 @@
 mod append;
 mod atomic;
 mod boundary;
+mod changed;
+mod divide;
 mod exact;
 mod follow;
 mod idempotency;
 mod limits;
 mod model;
+mod parked;
 mod query;
 mod read;
+mod refused;
 mod script;
+mod shard;
 mod snapshot;
+mod table;
 mod view;
+mod worker;
 mod world;
 
 use super::Property;

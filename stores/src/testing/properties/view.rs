@@ -1,208 +1,288 @@
-//! R1: the rows of a view and its checkpoint move together, from where they were.
+//! R1: the rows of a view and its progress move together, from where they were.
 
 use bytes::Bytes;
 use highwater_core::{
-    Position,
+    Code, Position,
     error::Conflict,
-    port::{Checkpoint, ViewCommit, ViewName},
+    port::{Claiming, Layout, Progress, ShardId, ViewCommit, ViewSpec, WorkerId},
 };
-use jiff::Timestamp;
 
-use super::exact::HOSTILE;
-use crate::testing::{Fixture, Store, race::race};
-
-fn name(name: &str) -> ViewName {
-    ViewName::new(name).unwrap()
-}
-
-fn checkpoint(position: u64) -> Checkpoint {
-    let as_of = Timestamp::from_second(1_700_000_000 + position as i64).unwrap();
-    Checkpoint { position: Position::new(position), as_of }
-}
-
-fn commit(
-    view: &ViewName,
-    from: u64,
-    to: u64,
-    rows: &[(&str, Option<&'static str>)],
-) -> ViewCommit {
-    let row =
-        |&(key, row): &(&str, Option<&'static str>)| (String::from(key), row.map(Bytes::from));
-    let rows = rows.iter().map(row).collect();
-    ViewCommit { view: view.clone(), from: Position::new(from), to: checkpoint(to), rows }
-}
-
-async fn opened(store: &dyn Store, view: &str) -> ViewName {
-    let view = name(view);
-    store.open_view(&view).await.unwrap();
-    view
-}
-
-/// The position, and the rows as text, of these keys.
-async fn rows(store: &dyn Store, view: &ViewName, keys: &[&str]) -> (u64, Vec<Option<String>>) {
-    let keys: Vec<_> = keys.iter().map(|key| (*key).to_owned()).collect();
-    let read = store.read_view(view, &keys).await.unwrap();
-    let text = |row: Bytes| String::from_utf8(row.to_vec()).unwrap();
-    (read.checkpoint.position.get(), read.rows.into_iter().map(|row| row.map(text)).collect())
-}
-
-fn some(text: &str) -> Option<String> {
-    Some(text.to_owned())
-}
+use super::{
+    exact::HOSTILE,
+    worker::{LONG, Worker, found, name, opened, progress, row, some, spec, state},
+};
+use crate::testing::{Fixture, race::race};
 
 pub(super) async fn r1_a_fresh_view_is_at_the_start(fixture: Fixture) {
     let store = &*fixture.store();
-    let view = name("fresh");
-    assert_eq!(store.open_view(&view).await.unwrap(), Checkpoint::default());
-    assert_eq!(rows(store, &view, &["a"]).await, (0, vec![None]));
+    let fresh = store.open_view(&spec("fresh"), Layout::WHOLE).await.unwrap();
+    assert_eq!(fresh, state(Layout::WHOLE, &[0]));
+    assert_eq!(found(store, &name("fresh"), &["a"]).await, (vec![0], vec![None]));
+}
+
+pub(super) async fn r1_a_fresh_view_has_every_shard_of_its_layout(fixture: Fixture) {
+    let store = &*fixture.store();
+    for (view, layout) in [("by_key", Layout::keys(3)), ("by_stream", Layout::streams(3))] {
+        let fresh = store.open_view(&spec(view), layout).await.unwrap();
+        assert_eq!(fresh, state(layout, &[0, 0, 0]));
+    }
+}
+
+pub(super) async fn r1_a_new_view_begins_where_its_spec_says(fixture: Fixture) {
+    let store = fixture.store();
+    let layout = Layout::keys(3);
+    let after = |position| ViewSpec { begins_after: Position::new(position), ..spec("begun") };
+    for begins_after in [7, 9, 0] {
+        let found = store.open_view(&after(begins_after), layout).await.unwrap();
+        assert_eq!(found.shards, vec![beginning(7); 3], "opened with {begins_after}");
+    }
+    let read = fixture.reopen().await.read_view(&name("begun"), &[]).await.unwrap();
+    assert_eq!(read.state.shards, vec![beginning(7); 3]);
+    let mut worker = Worker::taking(&store, &name("begun"), ShardId::new(2), "first").await;
+    assert_eq!(worker.claim.progress, beginning(7));
+    worker.write(8, &[("a", Some("1"))]).await;
+}
+
+/// Here there was no event of which the progress could be.
+fn beginning(position: u64) -> Progress {
+    Progress { position: Position::new(position), ..Progress::default() }
 }
 
 pub(super) async fn r1_opening_a_view_again_changes_nothing(fixture: Fixture) {
-    let store = &*fixture.store();
-    let view = opened(store, "again").await;
-    store.commit_view(commit(&view, 0, 7, &[("a", Some("1"))])).await.unwrap();
-    assert_eq!(store.open_view(&view).await.unwrap(), checkpoint(7));
-    let other = fixture.reopen().await;
-    assert_eq!(other.open_view(&view).await.unwrap(), checkpoint(7));
-    assert_eq!(rows(&*other, &view, &["a"]).await, (7, vec![some("1")]));
+    let store = fixture.store();
+    let mut worker = Worker::on(&store, "again").await;
+    worker.write(7, &[("a", Some("1"))]).await;
+    for store in [store, fixture.reopen().await] {
+        for layout in [Layout::WHOLE, Layout::keys(4)] {
+            let again = store.open_view(&spec("again"), layout).await.unwrap();
+            assert_eq!(again, state(Layout::WHOLE, &[7]), "the view keeps its own layout");
+        }
+        assert_eq!(found(&*store, &worker.view, &["a"]).await, (vec![7], vec![some("1")]));
+    }
+    worker.write(8, &[]).await;
 }
 
 pub(super) async fn r1_one_view_opened_by_eight_at_once_is_opened(fixture: Fixture) {
-    let store = fixture.store();
-    let openers = (0..8).map(|_| {
-        let store = store.clone();
-        async move { store.open_view(&name("raced")).await.unwrap() }
+    let handles = [fixture.store(), fixture.reopen().await];
+    let openers = (0..8).map(|n| {
+        let store = handles[n % 2].clone();
+        async move { store.open_view(&spec("raced"), Layout::keys(2)).await.unwrap() }
     });
-    assert!(race(openers).await.into_iter().all(|at| at == Checkpoint::default()));
+    let fresh = state(Layout::keys(2), &[0, 0]);
+    assert!(race(openers).await.into_iter().all(|found| found == fresh));
 }
 
-pub(super) async fn r1_a_commit_moves_rows_and_checkpoint_together(fixture: Fixture) {
-    let store = &*fixture.store();
-    let view = opened(store, "moved").await;
-    store.commit_view(commit(&view, 0, 3, &[("a", Some("1")), ("b", Some("2"))])).await.unwrap();
-    store.commit_view(commit(&view, 3, 9, &[("b", Some("3"))])).await.unwrap();
-    assert_eq!(rows(store, &view, &["a", "b"]).await, (9, vec![some("1"), some("3")]));
-    let read = store.read_view(&view, &[]).await.unwrap();
-    assert_eq!((read.rows, read.checkpoint), (Vec::new(), checkpoint(9)));
+pub(super) async fn r1_a_view_that_was_never_opened_is_refused(fixture: Fixture) {
+    let store = fixture.store();
+    let (mut worker, never) = (Worker::on(&store, "opened").await, name("never"));
+    for keys in [&[][..], &["a".to_owned()]] {
+        assert!(store.read_view(&never, keys).await.unwrap_err().is_invalid());
+    }
+    let claim = store.claim_shard(
+        &never,
+        Layout::WHOLE,
+        ShardId::FIRST,
+        &worker.id,
+        Claiming::Always,
+        LONG,
+    );
+    assert!(claim.await.unwrap_err().is_invalid());
+    assert!(store.sign_in(&never, &worker.id, LONG).await.unwrap_err().is_invalid());
+    worker.view = never;
+    for changes in [&[][..], &[("a", Some("1"))]] {
+        assert!(worker.send(worker.to(1, changes)).await.unwrap_err().is_invalid());
+    }
 }
 
-pub(super) async fn r1_a_commit_without_rows_moves_the_checkpoint(fixture: Fixture) {
-    let store = &*fixture.store();
-    let view = opened(store, "empty").await;
-    store.commit_view(commit(&view, 0, 5, &[])).await.unwrap();
-    assert_eq!(store.open_view(&view).await.unwrap(), checkpoint(5));
+pub(super) async fn r1_a_commit_moves_rows_and_progress_together(fixture: Fixture) {
+    let store = fixture.store();
+    let mut worker = Worker::on(&store, "moved").await;
+    worker.write(3, &[("a", Some("1")), ("b", Some("2"))]).await;
+    worker.write(9, &[("b", Some("3"))]).await;
+    let moved = (vec![9], vec![some("1"), some("3")]);
+    assert_eq!(found(&*store, &worker.view, &["a", "b"]).await, moved);
+    let read = store.read_view(&worker.view, &[]).await.unwrap();
+    assert_eq!((read.rows, read.state), (Vec::new(), state(Layout::WHOLE, &[9])));
+}
+
+pub(super) async fn r1_a_commit_without_rows_moves_the_progress(fixture: Fixture) {
+    let store = fixture.store();
+    let mut worker = Worker::on(&store, "empty").await;
+    worker.write(5, &[]).await;
+    let moved = store.open_view(&spec("empty"), Layout::WHOLE).await.unwrap();
+    assert_eq!(moved, state(Layout::WHOLE, &[5]));
+}
+
+pub(super) async fn r1_a_commit_moves_its_own_shard_alone(fixture: Fixture) {
+    let store = fixture.store();
+    let layout = Layout::keys(3);
+    let view = opened(&*store, "own_shard", layout).await;
+    let mut worker = Worker::taking(&store, &view, ShardId::new(1), "one").await;
+    worker.write(4, &[("a", Some("1"))]).await;
+    let read = store.read_view(&view, &["a".to_owned()]).await.unwrap();
+    assert_eq!(read.state, state(layout, &[0, 4, 0]));
+    assert_eq!(read.state.least(), Progress::default());
+}
+
+pub(super) async fn r1_the_cursor_comes_with_the_claim_alone(fixture: Fixture) {
+    let store = fixture.store();
+    let mut worker = Worker::on(&store, "cursor").await;
+    assert_eq!(worker.claim.progress, Progress::default());
+    let to = Progress { cursor: Bytes::from_static(b"\0\xff{}"), ..progress(5) };
+    worker.send(ViewCommit { to: to.clone(), ..worker.to(5, &[]) }).await.unwrap();
+    let read = store.read_view(&worker.view, &[]).await.unwrap();
+    assert_eq!(read.state, state(Layout::WHOLE, &[5]));
+    let next = Worker::taking(&store, &worker.view, ShardId::FIRST, "next").await;
+    assert_eq!(next.claim.progress, to);
 }
 
 pub(super) async fn r1_a_commit_from_elsewhere_changes_nothing(fixture: Fixture) {
-    let store = &*fixture.store();
-    let view = opened(store, "stale").await;
-    store.commit_view(commit(&view, 0, 5, &[("a", Some("1"))])).await.unwrap();
-    for from in [0, 4, 6] {
-        let stale = commit(&view, from, 9, &[("a", Some("2")), ("b", Some("2"))]);
-        let error = store.commit_view(stale).await.unwrap_err();
-        let (expected, actual) = (Position::new(from), Position::new(5));
-        let conflict = Conflict::Checkpoint { view: "stale".to_owned(), expected, actual };
+    let store = fixture.store();
+    let mut worker = Worker::on(&store, "stale").await;
+    worker.write(5, &[("a", Some("1"))]).await;
+    for from in [0, 4, 6].map(Position::new) {
+        let stale = ViewCommit { from, ..worker.to(9, &[("a", Some("2")), ("b", Some("2"))]) };
+        let error = worker.clone().send(stale).await.unwrap_err();
+        let view = "stale".to_owned();
+        let conflict = Conflict::Checkpoint { view, expected: from, actual: Position::new(5) };
         assert_eq!(error.conflict(), Some(&conflict));
     }
-    assert_eq!(rows(store, &view, &["a", "b"]).await, (5, vec![some("1"), None]));
-    assert_eq!(store.open_view(&view).await.unwrap(), checkpoint(5));
+    let (at, rows) = found(&*store, &worker.view, &["a", "b"]).await;
+    assert_eq!((at, rows), (vec![5], vec![some("1"), None]));
+    assert_eq!(store.read_view(&worker.view, &[]).await.unwrap().state, state(Layout::WHOLE, &[5]));
 }
 
 pub(super) async fn r1_of_eight_racing_commits_one_wins(fixture: Fixture) {
     let store = fixture.store();
-    let view = opened(&*store, "raced").await;
+    let worker = Worker::on(&store, "raced").await;
     let outcomes = race((1..=8_u64).map(|to| {
-        let (store, view) = (store.clone(), view.clone());
+        let mut worker = worker.clone();
         async move {
             let key = to.to_string();
-            store.commit_view(commit(&view, 0, to, &[(key.as_str(), Some("won"))])).await
+            worker.send(worker.to(to, &[(key.as_str(), Some("won"))])).await
         }
     }))
     .await;
-    let won: Vec<_> = (1..=8).zip(&outcomes).filter(|(_, outcome)| outcome.is_ok()).collect();
+    let won: Vec<u64> =
+        (1..=8).zip(&outcomes).filter(|(_, o)| o.is_ok()).map(|(to, _)| to).collect();
     assert_eq!(won.len(), 1);
-    assert!(
-        outcomes.iter().filter_map(|o| o.as_ref().err()).all(highwater_core::Error::is_conflict)
-    );
-    let (at, rows) = rows(&*store, &view, &["1", "2", "3", "4", "5", "6", "7", "8"]).await;
-    let written: Vec<_> = (1..=8).map(|to| (to == at).then(|| "won".to_owned())).collect();
-    assert_eq!((at, rows), (won[0].0, written));
+    let lost: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
+    assert!(lost.iter().all(|error| error.code() == Code::STALE_CHECKPOINT), "{lost:?}");
+    let keys: Vec<String> = (1..=8).map(|to| to.to_string()).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let written = (1..=8).map(|to| (to == won[0]).then(|| "won".to_owned())).collect();
+    assert_eq!(found(&*store, &worker.view, &keys).await, (won, written));
 }
 
 pub(super) async fn r1_a_row_can_be_deleted_and_written_again(fixture: Fixture) {
-    let store = &*fixture.store();
-    let view = opened(store, "deleted").await;
-    store.commit_view(commit(&view, 0, 1, &[("a", Some("1")), ("b", Some("1"))])).await.unwrap();
-    store.commit_view(commit(&view, 1, 2, &[("a", None), ("never", None)])).await.unwrap();
-    assert_eq!(rows(store, &view, &["a", "b", "never"]).await, (2, vec![None, some("1"), None]));
-    store.commit_view(commit(&view, 2, 3, &[("a", Some("3"))])).await.unwrap();
-    assert_eq!(rows(store, &view, &["a"]).await, (3, vec![some("3")]));
+    let store = fixture.store();
+    let mut worker = Worker::on(&store, "deleted").await;
+    worker.write(1, &[("a", Some("1")), ("b", Some("1"))]).await;
+    worker.write(2, &[("a", None), ("never", None)]).await;
+    let (_, rows) = found(&*store, &worker.view, &["a", "b", "never"]).await;
+    assert_eq!(rows, [None, some("1"), None]);
+    worker.write(3, &[("a", Some("3"))]).await;
+    assert_eq!(found(&*store, &worker.view, &["a"]).await, (vec![3], vec![some("3")]));
 }
 
 pub(super) async fn r1_rows_come_in_the_order_of_their_keys(fixture: Fixture) {
-    let store = &*fixture.store();
-    let view = opened(store, "ordered").await;
-    let written = [("b", Some("2")), ("a", Some("1")), ("c", Some(""))];
-    store.commit_view(commit(&view, 0, 1, &written)).await.unwrap();
-    let (_, found) = rows(store, &view, &["c", "x", "a", "b", "a"]).await;
-    assert_eq!(found, [some(""), None, some("1"), some("2"), some("1")]);
+    let store = fixture.store();
+    let mut worker = Worker::on(&store, "ordered").await;
+    worker.write(1, &[("b", Some("2")), ("a", Some("1")), ("c", Some(""))]).await;
+    let (_, rows) = found(&*store, &worker.view, &["c", "x", "a", "b", "a"]).await;
+    assert_eq!(rows, [some(""), None, some("1"), some("2"), some("1")]);
 }
 
 pub(super) async fn r1_hostile_keys_and_values_stay_apart(fixture: Fixture) {
-    let store = &*fixture.store();
-    let view = opened(store, "hostile").await;
-    let pairs: Vec<_> = HOSTILE.iter().map(|key| (*key, Some(*key))).collect();
-    store.commit_view(commit(&view, 0, 1, &pairs)).await.unwrap();
-    let (_, found) = rows(store, &view, HOSTILE).await;
-    assert_eq!(found, HOSTILE.iter().map(|key| some(key)).collect::<Vec<_>>());
+    let store = fixture.store();
+    let mut worker = Worker::on(&store, "hostile").await;
+    let long = "k".repeat(1_000);
+    let keys: Vec<&str> = HOSTILE.iter().copied().chain(["", &long]).collect();
+    let pairs: Vec<_> = keys.iter().map(|key| (*key, Some(*key))).collect();
+    worker.write(1, &pairs).await;
+    let (_, rows) = found(&*store, &worker.view, &keys).await;
+    assert_eq!(rows, keys.iter().map(|key| some(key)).collect::<Vec<_>>());
+}
+
+pub(super) async fn r1_rows_come_back_byte_for_byte(fixture: Fixture) {
+    let store = fixture.store();
+    let mut worker = Worker::on(&store, "exact").await;
+    let written = [
+        r#"{"b": 1,"a":2 }"#,
+        r#"{"a":1,"a":2}"#,
+        "\"\\u0000 \\u00e4 ä\"",
+        "123456789012345678901234567890.10",
+        "null",
+        "[]",
+        " true\n",
+    ];
+    let keys: Vec<String> = (0..written.len()).map(|n| n.to_string()).collect();
+    let rows = written.map(|text| Some(Bytes::from_static(text.as_bytes())));
+    let rows = keys.iter().cloned().zip(rows).collect();
+    worker.send(ViewCommit { rows, ..worker.to(1, &[]) }).await.unwrap();
+    let read = store.read_view(&worker.view, &keys).await.unwrap();
+    let read: Vec<_> = read.rows.into_iter().map(|row| row.value.unwrap()).collect();
+    assert_eq!(read, written);
 }
 
 pub(super) async fn r1_ten_thousand_rows_fit_in_one_commit(fixture: Fixture) {
-    let store = &*fixture.store();
-    let view = opened(store, "many").await;
+    let store = fixture.store();
+    let mut worker = Worker::on(&store, "many").await;
     let keys: Vec<String> = (0..10_000).map(|n| format!("key-{n}")).collect();
-    for (from, value) in [(0, "first"), (1, "second")] {
+    for (to, value) in [(1, "first"), (2, "second")] {
         let pairs: Vec<_> = keys.iter().map(|key| (key.as_str(), Some(value))).collect();
-        store.commit_view(commit(&view, from, from + 1, &pairs)).await.unwrap();
+        worker.write(to, &pairs).await;
     }
-    let read = store.read_view(&view, &keys).await.unwrap();
-    assert!(read.rows.iter().all(|row| row.as_deref() == Some(b"second")));
+    let read = store.read_view(&worker.view, &keys).await.unwrap();
+    assert!(read.rows.iter().all(|found| found.value == Some(row("second"))));
     assert_eq!(read.rows.len(), 10_000);
 }
 
 pub(super) async fn r1_a_row_of_one_mebibyte_comes_back(fixture: Fixture) {
-    let store = &*fixture.store();
-    let view = opened(store, "large").await;
-    let row = Bytes::from((0..1 << 20).map(|n| (n % 251) as u8).collect::<Vec<_>>());
-    let rows = vec![("a".to_owned(), Some(row.clone()))];
-    store.commit_view(ViewCommit { rows, ..commit(&view, 0, 1, &[]) }).await.unwrap();
-    let read = store.read_view(&view, &["a".to_owned()]).await.unwrap();
-    assert!(read.rows[0].as_ref() == Some(&row));
+    let store = fixture.store();
+    let mut worker = Worker::on(&store, "large").await;
+    let text: String = (0..1 << 20).map(|n| char::from(b'a' + (n % 23) as u8)).collect();
+    worker.write(1, &[("a", Some(&text))]).await;
+    let (_, rows) = found(&*store, &worker.view, &["a"]).await;
+    assert!(rows[0].as_ref() == Some(&text));
 }
 
 pub(super) async fn r1_two_views_stay_apart(fixture: Fixture) {
-    let store = &*fixture.store();
-    let (one, other) = (opened(store, "v_1").await, opened(store, "v_10").await);
-    store.commit_view(commit(&one, 0, 5, &[("a", Some("one"))])).await.unwrap();
-    assert_eq!(rows(store, &other, &["a"]).await, (0, vec![None]));
-    store.commit_view(commit(&other, 0, 2, &[("a", Some("other"))])).await.unwrap();
-    assert_eq!(rows(store, &one, &["a"]).await, (5, vec![some("one")]));
-    assert_eq!(rows(store, &other, &["a"]).await, (2, vec![some("other")]));
+    let store = fixture.store();
+    let (mut one, mut other) = (Worker::on(&store, "v_1").await, Worker::on(&store, "v_10").await);
+    one.write(5, &[("a", Some("one"))]).await;
+    assert_eq!(found(&*store, &other.view, &["a"]).await, (vec![0], vec![None]));
+    other.write(2, &[("a", Some("other"))]).await;
+    assert_eq!(found(&*store, &one.view, &["a"]).await, (vec![5], vec![some("one")]));
+    assert_eq!(found(&*store, &other.view, &["a"]).await, (vec![2], vec![some("other")]));
+}
+
+pub(super) async fn r1_a_view_without_rows_has_progress_alone(fixture: Fixture) {
+    let store = fixture.store();
+    let spec = ViewSpec::without_rows(name("rowless"));
+    store.open_view(&spec, Layout::WHOLE).await.unwrap();
+    let mut worker = Worker::taking(&store, &spec.name, ShardId::FIRST, "first").await;
+    worker.write(3, &[]).await;
+    assert!(worker.send(worker.to(4, &[("a", Some("1"))])).await.unwrap_err().is_invalid());
+    assert!(store.read_view(&spec.name, &["a".to_owned()]).await.unwrap_err().is_invalid());
+    let again = store.open_view(&spec, Layout::WHOLE).await.unwrap();
+    assert_eq!(again, state(Layout::WHOLE, &[3]));
 }
 
 /// Each commit writes its position into every row: a reader must see one position everywhere.
-pub(super) async fn r1_a_read_shows_rows_and_checkpoint_of_one_moment(fixture: Fixture) {
+pub(super) async fn r1_a_read_shows_rows_and_progress_of_one_moment(fixture: Fixture) {
     let store = fixture.store();
-    let view = opened(&*store, "moment").await;
-    let keys: Vec<String> = (0..20).map(|n| n.to_string()).collect();
+    let mut worker = Worker::on(&store, "moment").await;
+    let (view, keys): (_, Vec<String>) =
+        (worker.view.clone(), (0..20).map(|n| n.to_string()).collect());
     let writing = {
-        let (store, view, keys) = (store.clone(), view.clone(), keys.clone());
+        let keys = keys.clone();
         tokio::spawn(async move {
-            for to in 1..=100 {
-                let row = Bytes::from(to.to_string());
-                let rows = keys.iter().map(|key| (key.clone(), Some(row.clone()))).collect();
-                let commit = ViewCommit { rows, ..commit(&view, to - 1, to, &[]) };
-                store.commit_view(commit).await.unwrap();
+            for to in 1..=100_u64 {
+                let position = to.to_string();
+                let pairs: Vec<_> =
+                    keys.iter().map(|key| (key.as_str(), Some(position.as_str()))).collect();
+                worker.write(to, &pairs).await;
             }
         })
     };
@@ -210,9 +290,18 @@ pub(super) async fn r1_a_read_shows_rows_and_checkpoint_of_one_moment(fixture: F
     while !written {
         written = writing.is_finished();
         let read = store.read_view(&view, &keys).await.unwrap();
-        let at = read.checkpoint.position.get();
-        let row = (at > 0).then(|| Bytes::from(at.to_string()));
-        assert!(read.rows.iter().all(|found| *found == row), "all at {at}: {:?}", read.rows);
+        let at = read.state.shards[0].position.get();
+        let row = (at > 0).then(|| row(&at.to_string()));
+        assert!(read.rows.iter().all(|found| found.value == row), "all at {at}: {:?}", read.rows);
     }
     writing.await.unwrap();
+}
+
+pub(super) async fn r1_a_worker_signs_for_nothing_that_is_not_there(fixture: Fixture) {
+    let store = fixture.store();
+    let worker = WorkerId::new("early");
+    assert!(store.sign_in(&name("late"), &worker, LONG).await.is_err());
+    let view = opened(&*store, "late", Layout::WHOLE).await;
+    let roll = store.sign_in(&view, &WorkerId::new("later"), LONG).await.unwrap();
+    assert_eq!(roll.workers, [WorkerId::new("later")]);
 }

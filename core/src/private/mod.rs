@@ -1,5 +1,9 @@
 //! What the derive macros write paths to. Not for anything else: nothing in here is promised.
 
+mod column;
+mod own;
+mod union;
+
 use std::fmt::Display;
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -9,10 +13,15 @@ pub use crate::{
         Aggregate, Command, Decide, Decider, DecodeError, Event, EventType, IntoCheck, Invariant,
         RawEvent, Snapshotting, Targeted,
     },
+    port::{Column, ColumnKind, Envelope, Index},
+    read::{At, Folding, IntoFolding, IntoKeys, Keyed, Keys, View},
     value::{SchemaVersion, Tag, Tags},
 };
+pub use column::ColumnType;
+pub use own::{HasApply, HasFold, HasKey, KeyOfStream, MissingApply, MissingFold, MissingKey, Own};
 pub use serde;
 pub use serde_json;
+pub use union::{all_names, differ};
 
 use crate::domain::Upcast;
 
@@ -38,32 +47,3 @@ where
 {
     old.upcast().into_iter().for_each(next);
 }
-
-/// The types that the functions in the user's own `impl` block are about. It carries them into a
-/// module in which no trait is in scope.
-pub trait Own {
-    /// The state.
-    type State: 'static;
-    /// Its events.
-    type Event;
-}
-
-/// Stands in for an `apply` that the user has not written: a function of one's own comes first, so
-/// this one is found only if there is none, and nothing satisfies its condition.
-pub trait MissingApply {
-    /// Never called.
-    fn apply<E>(&mut self, _event: &E)
-    where
-        Self: HasApply,
-    {
-    }
-}
-
-impl<S> MissingApply for S {}
-
-/// What nothing satisfies, for the sake of its message.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` has no function that applies its events",
-    label = "write `fn apply(&mut self, event: &…)` in `impl {Self}`"
-)]
-pub trait HasApply {}

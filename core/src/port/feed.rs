@@ -1,0 +1,122 @@
+//! What feeds a view: the log itself, or what a relay has published of it.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use super::{Claiming, Division, Envelope, Layout, Progress, Query, ShardId, ViewName, WorkerId};
+use crate::{Result, value::Position};
+
+/// Some events of one shard, in log order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedPage {
+    /// The events, at most as many as the limit; none if only the position moves.
+    pub events: Vec<Envelope>,
+    /// Up to here every matching event of the shard has been delivered.
+    pub through: Position,
+    /// As of when that is known; `None` if nothing newer is known than before.
+    pub as_of: Option<Timestamp>,
+    /// Where the feed goes on after this page, in its own terms.
+    pub cursor: Bytes,
+    /// Whether more may follow at once: then the batch may as well wait for it.
+    pub more: bool,
+}
+
+/// The events of one shard, one page after the other: each matching event once, in log order per
+/// stream, and in log order altogether if the work is divided by key (R1, W3).
+///
+/// Every feed passes the same suite.
+#[async_trait]
+pub trait Feed: Send {
+    /// The next page, at most `limit` events; waits until there is one that has events or moves the
+    /// position. Safe to cancel: what was not returned is delivered next time.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::Error::Unavailable): the feed stays where it was, and may be asked
+    /// again. [`Corrupt`](crate::Error::Corrupt) or [`Invalid`](crate::Error::Invalid): somebody
+    /// must look.
+    async fn next(&mut self, limit: usize) -> Result<FeedPage>;
+
+    /// Hears that everything up to here is committed in the view. Nothing depends on it but the
+    /// tools that show how far behind a consumer is.
+    fn committed(&mut self, progress: &Progress) {
+        let _ = progress;
+    }
+}
+
+/// What a view asks of a feed.
+#[derive(Debug, Clone)]
+pub struct Feeding {
+    /// The view.
+    pub view: ViewName,
+    /// Which events it is folded from.
+    pub query: Query,
+    /// Who asks.
+    pub worker: WorkerId,
+    /// How the work is divided, as [`Source::layout`] has said.
+    pub layout: Layout,
+}
+
+/// Where feeds come from: one for each shard, and who is to work on which.
+#[async_trait]
+pub trait Source: Send + Sync + 'static {
+    /// How the work is divided if it is by this, wished to be into so many shards. A source that has
+    /// partitions of its own answers with as many for [`Division::Streams`].
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::Error::Unavailable) or [`Invalid`](crate::Error::Invalid).
+    async fn layout(&self, by: Division, shards: u32) -> Result<Layout>;
+
+    /// How long a worker may give no sign of life before others may take what it holds.
+    fn lease(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+
+    /// Takes part in the work on a view.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::Error::Unavailable) or [`Invalid`](crate::Error::Invalid).
+    async fn join(&self, feeding: Feeding) -> Result<Box<dyn Membership>>;
+}
+
+/// A worker's part in the work on a view. Dropping it leaves.
+#[async_trait]
+pub trait Membership: Send {
+    /// The next change of what this worker is to work on; waits for one. Safe to cancel.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::Error::Unavailable) for now, or [`Invalid`](crate::Error::Invalid) for
+    /// good.
+    async fn change(&mut self) -> Result<Change>;
+
+    /// The feed of a shard that this worker has claimed, from where the claim stands.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::Error::Unavailable), [`Invalid`](crate::Error::Invalid) or
+    /// [`Corrupt`](crate::Error::Corrupt).
+    async fn open(&mut self, shard: ShardId, from: &Progress) -> Result<Box<dyn Feed>>;
+
+    /// Hears that the work on a shard has ended: it was told to give it up, or it could not claim it,
+    /// or it has been fenced. The shard's feed is dropped by then.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::Error::Unavailable).
+    async fn ended(&mut self, shard: ShardId) -> Result<()>;
+
+    /// Leaves in order, so that others can take over at once.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::Error::Unavailable); others then take over when the lease runs out.
+    async fn leave(self: Box<Self>) -> Result<()>;
+}
+
+/// A change of what a worker is to work on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Claim this shard, open its feed, and work on it.
+    Take(ShardId, Claiming),
+    /// Stop working on this shard and say so: others may get it.
+    GiveUp(ShardId),
+}

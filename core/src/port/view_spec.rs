@@ -1,0 +1,129 @@
+//! What a view is called, and what its table looks like.
+
+use std::fmt;
+
+use crate::{Result, error::Invalid, value::Position};
+
+/// The name of a view, which is also part of the name of its table: lower-case ASCII letters,
+/// digits and `_`, beginning with a letter, at most 40 bytes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ViewName(String);
+
+impl ViewName {
+    /// Checks and wraps a name.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) if it isn't as above.
+    pub fn new(name: &str) -> Result<Self> {
+        identifier("view name", name).map(Self)
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ViewName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+fn identifier(what: &'static str, name: &str) -> Result<String> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let begins_well = name.starts_with(|c: char| c.is_ascii_lowercase());
+    if !begins_well || name.len() > 40 || !name.chars().all(allowed) {
+        let right = "use a-z, 0-9 and '_', beginning with a letter, at most 40";
+        return Err(Invalid::malformed(what, name, right).into());
+    }
+    Ok(name.to_owned())
+}
+
+/// A column beside the row itself, for queries in plain SQL. Its value is that of a field of the row,
+/// kept up by the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    /// Its name, and the name of the row's field: as a view's name, but not `key` or `value`.
+    pub name: &'static str,
+    /// What kind of value it holds.
+    pub kind: ColumnKind,
+}
+
+/// What a column holds. A field that is absent or null gives null.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnKind {
+    /// A string.
+    Text,
+    /// An integer of 64 bits.
+    Integer,
+    /// A floating-point number.
+    Real,
+    /// True or false.
+    Boolean,
+}
+
+/// A secondary index: the columns that it has, in order.
+pub type Index = &'static [&'static str];
+
+/// What a view is called and how its rows are stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ViewSpec {
+    /// Its name.
+    pub name: ViewName,
+    /// Names that it had before.
+    pub formerly: Vec<ViewName>,
+    /// Whether it has a table of rows; a projection that writes its own has none.
+    pub rows: bool,
+    /// Columns beside the row.
+    pub columns: Vec<Column>,
+    /// Secondary indexes over those.
+    pub indexes: Vec<Index>,
+    /// Where it begins if it is new: with the events after this position.
+    pub begins_after: Position,
+}
+
+impl ViewSpec {
+    /// A view with rows, without columns or indexes.
+    #[must_use]
+    pub fn rows(name: ViewName) -> Self {
+        let (formerly, columns, indexes) = (Vec::new(), Vec::new(), Vec::new());
+        let begins_after = Position::START;
+        Self { name, formerly, rows: true, columns, indexes, begins_after }
+    }
+
+    /// Something that has progress but no rows of its own.
+    #[must_use]
+    pub fn without_rows(name: ViewName) -> Self {
+        Self { rows: false, ..Self::rows(name) }
+    }
+
+    /// Checks that columns and indexes are well formed, so that adapters need not.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) if a column's name is malformed, taken or given
+    /// twice, or an index names what is no column.
+    pub fn validate(&self) -> Result<()> {
+        for (place, column) in self.columns.iter().enumerate() {
+            identifier("column", column.name)?;
+            let taken = matches!(column.name, "key" | "value")
+                || self.columns[..place].iter().any(|other| other.name == column.name);
+            if taken {
+                let message = format!("view {} can't have a second {:?}", self.name, column.name);
+                return Err(Invalid::request(message).into());
+            }
+        }
+        self.indexes.iter().try_for_each(|index| self.validate_index(index))
+    }
+
+    fn validate_index(&self, index: Index) -> Result<()> {
+        let is_column = |name: &str| self.columns.iter().any(|column| column.name == name);
+        let wrong = match index.iter().find(|name| !is_column(name)) {
+            Some(name) => format!("an index of view {} names {name:?}, no column", self.name),
+            None if index.is_empty() => format!("an index of view {} has no column", self.name),
+            None => return Ok(()),
+        };
+        Err(Invalid::request(wrong).into())
+    }
+}

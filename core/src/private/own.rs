@@ -1,0 +1,82 @@
+//! How an expansion finds the functions of the user's own `impl` block, and says which are missing.
+
+use crate::{port::Envelope, read::At};
+
+/// The types that the functions in the user's own `impl` block are about. It carries them into a
+/// module in which no trait is in scope.
+pub trait Own {
+    /// The state.
+    type State: 'static;
+    /// Its events.
+    type Event;
+}
+
+/// Stands in for an `apply` that the user has not written: a function of one's own comes first, so
+/// this one is found only if there is none, and nothing satisfies its condition.
+pub trait MissingApply {
+    /// Never called.
+    fn apply<E>(&mut self, _event: &E)
+    where
+        Self: HasApply,
+    {
+    }
+}
+
+impl<S> MissingApply for S {}
+
+/// What nothing satisfies, for the sake of its message.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no function that applies its events",
+    label = "write `fn apply(&mut self, event: &…)` in `impl {Self}`"
+)]
+pub trait HasApply {}
+
+/// Stands in for a `fold` that the user has not written.
+pub trait MissingFold {
+    /// Never called.
+    fn fold<E>(&mut self, _event: &E, _at: &At<'_>)
+    where
+        Self: HasFold,
+    {
+    }
+}
+
+impl<S> MissingFold for S {}
+
+/// What nothing satisfies, for the sake of its message.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no function that folds its events",
+    label = "write `fn fold(&mut self, event: &…, at: &At<'_>)` in `impl {Self}`"
+)]
+pub trait HasFold {}
+
+/// Stands in for a `key` that the user has not written.
+pub trait MissingKey {
+    /// Never called.
+    fn key<E>(_event: &E, _envelope: &Envelope) -> Option<String>
+    where
+        Self: HasKey,
+    {
+        None
+    }
+}
+
+impl<S> MissingKey for S {}
+
+/// What nothing satisfies, for the sake of its message.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no function that names the rows which an event changes",
+    label = "write `fn key(event: &…, envelope: &Envelope) -> Option<String>` in `impl {Self}`",
+    note = "or `#[view(by_stream = …)]`, if each row has the events of one stream: its key is then that of the stream"
+)]
+pub trait HasKey {}
+
+/// The `key` of a view by stream, unless the user has written one.
+pub trait KeyOfStream {
+    /// The key of the stream.
+    fn key<'a, E>(_event: &E, envelope: &'a Envelope) -> &'a str {
+        envelope.stream.key()
+    }
+}
+
+impl<S> KeyOfStream for S {}

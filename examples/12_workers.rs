@@ -1,0 +1,129 @@
+//! Read models in workers: a view whose rows can be asked for by more than their key, work that is
+//! divided among workers, and a key that is parked because its events can't be applied.
+//!
+//! `cargo run --example 12_workers`
+
+mod place;
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use highwater::{
+    Parked, Status,
+    prelude::*,
+    projections::{OnFailure, Options},
+};
+
+#[derive(Event)]
+#[event(prefix = "parcel")]
+enum ParcelEvent {
+    Sent { to: String, grams: i64 },
+    Delivered,
+}
+
+#[derive(Aggregate, Default, Clone)]
+#[aggregate(event = ParcelEvent)]
+struct Parcel {
+    to: Option<String>,
+}
+
+impl Parcel {
+    fn apply(&mut self, event: &ParcelEvent) {
+        if let ParcelEvent::Sent { to, .. } = event {
+            self.to = Some(to.clone());
+        }
+    }
+}
+
+#[derive(Command)]
+struct Send {
+    to: String,
+    grams: i64,
+}
+
+impl Decide<Send> for Parcel {
+    fn decide(&self, send: &Send, _: &Context) -> Decision<ParcelEvent> {
+        Ok(vec![ParcelEvent::Sent { to: send.to.clone(), grams: send.grams }])
+    }
+}
+
+/// What is on its way to a town. Its key is no stream: the parcels of a town are many.
+#[derive(View, Default, Clone)]
+#[view(event = ParcelEvent, name = "towns", index(grams))]
+struct Town {
+    #[view(column)]
+    grams: i64,
+    parcels: u64,
+}
+
+/// The scales of this program can be broken, so that there is something to repair.
+static SCALES_ARE_BROKEN: AtomicBool = AtomicBool::new(true);
+
+impl Town {
+    fn key(event: &ParcelEvent, _: &Envelope) -> Option<String> {
+        match event {
+            ParcelEvent::Sent { to, .. } => Some(to.clone()),
+            ParcelEvent::Delivered => None,
+        }
+    }
+
+    fn fold(&mut self, event: &ParcelEvent, _: &Envelope) -> Result<(), String> {
+        let ParcelEvent::Sent { grams, .. } = event else { return Ok(()) };
+        if *grams > 30_000 && SCALES_ARE_BROKEN.load(Ordering::Relaxed) {
+            return Err(format!("the scales can't weigh {grams} g"));
+        }
+        self.grams += grams;
+        self.parcels += 1;
+        Ok(())
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let url = place::sqlite("highwater-workers.db");
+    let post = Highwater::open(&url).await?;
+
+    // Four shards, two workers: each holds two, and may take those of the other.
+    let options = Options::default().shards(4).on_failure(OnFailure::Park { at_most: 10 });
+    let worker = Worker::on(&post).view_with::<Town>(options).start().await?;
+    let other = Worker::on(&post).view_with::<Town>(options).start().await?;
+
+    let run = post.log().head().await?;
+    let send = |number: u64, to: &str, grams| {
+        let (parcel, to) = (post.aggregate::<Parcel>(format!("{run}-{number}")), to.to_owned());
+        async move { parcel.execute(Send { to, grams }).await }
+    };
+    send(1, "Oslo", 700).await?;
+    send(2, "Rome", 40_000).await?;
+    send(3, "Rome", 900).await?;
+    let receipt = send(4, "Oslo", 800).await?;
+
+    let towns = post.view::<Town>();
+    let oslo = towns.get("Oslo").after(&receipt).await?;
+    println!("Oslo: {} parcels, {} g, {}", oslo.parcels, oslo.grams, oslo.freshness());
+    let rome = towns.get("Rome").after(&receipt).find().await?;
+    println!("Rome: {}", rome.freshness());
+    assert!(matches!(rome.freshness().status(), Status::Degraded(_)));
+
+    let parked = Parked::of(&post, "towns")?;
+    for key in parked.list(None, 10).await? {
+        println!("parked: {} since {}, {} wait: {}", key.key, key.since, key.queued, key.error);
+    }
+
+    // The scales are repaired, and what waits is applied in order.
+    SCALES_ARE_BROKEN.store(false, Ordering::Relaxed);
+    parked.retry("Rome").await?;
+    while !parked.list(None, 1).await?.is_empty() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let rome = towns.get("Rome").after(&receipt).await?;
+    println!("Rome: {} parcels, {} g, {}", rome.parcels, rome.grams, rome.freshness());
+
+    worker.stop().await?;
+    other.stop().await?;
+    println!("in {url}, try: select key from highwater_view_towns where grams > 1000");
+    println!("next: docs/guide/read-side.md");
+    Ok(())
+}

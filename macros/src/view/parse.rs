@@ -1,0 +1,105 @@
+//! Reads the struct and its attributes.
+
+use syn::{
+    Data, DeriveInput, Field, Fields, Ident, LitStr, Token, meta::ParseNestedMeta, spanned::Spanned,
+};
+
+use super::{
+    member::Member,
+    model::{ByStream, Column, Index, ViewStruct},
+};
+use crate::shared::{Keys, Mistakes, Name, keys, refuse_generics};
+
+const ON_STRUCT: Keys = Keys {
+    attribute: "view",
+    place: "on a struct",
+    allowed: &["event", "name", "formerly", "by_stream", "index"],
+    repeatable: &["index"],
+};
+const ON_FIELD: Keys =
+    Keys { attribute: "view", place: "on a field", allowed: &["column"], repeatable: &[] };
+
+/// What `column = "…"` may say, and the variant of `ColumnKind` for each.
+const KINDS: [(&str, &str); 4] =
+    [("text", "Text"), ("integer", "Integer"), ("real", "Real"), ("boolean", "Boolean")];
+
+pub(super) fn parse(input: DeriveInput, mistakes: &mut Mistakes) -> ViewStruct {
+    refuse_generics(&input, "a view", mistakes);
+    let fields = fields(input.data, &input.ident, mistakes);
+    let mut view = ViewStruct {
+        name: Name::from_ident(&input.ident),
+        ident: input.ident,
+        event: None,
+        formerly: Vec::new(),
+        by_stream: None,
+        columns: columns(&fields, mistakes),
+        indexes: Vec::new(),
+        fields,
+        attrs: Vec::new(),
+    };
+    ON_STRUCT.read(&input.attrs, mistakes, |key, meta| read_key(&mut view, key, meta));
+    view.attrs = input.attrs;
+    view
+}
+
+fn fields(data: Data, ident: &Ident, mistakes: &mut Mistakes) -> Fields {
+    let Data::Struct(data) = data else {
+        let message = "`#[derive(View)]` is for a struct: its fields are what a row holds";
+        mistakes.at(ident.span(), message);
+        return Fields::Unit;
+    };
+    data.fields
+}
+
+fn read_key(view: &mut ViewStruct, key: &str, meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
+    match key {
+        "event" => view.event = Some(keys::value(meta)?),
+        "name" => view.name = Name::written(&keys::text(meta)?),
+        "formerly" => {
+            view.formerly = keys::list::<LitStr>(meta)?.iter().map(Name::written).collect();
+        }
+        "by_stream" => view.by_stream = Some(by_stream(meta)?),
+        _ => view.indexes.push(Index { fields: keys::list(meta)?, place: meta.path.span() }),
+    }
+    Ok(())
+}
+
+fn by_stream(meta: &ParseNestedMeta<'_>) -> syn::Result<ByStream> {
+    let value = meta.value()?;
+    Ok(match value.peek(LitStr) {
+        true => ByStream::Category(Name::written(&value.parse()?)),
+        false => ByStream::Aggregate(value.parse()?),
+    })
+}
+
+fn columns(fields: &Fields, mistakes: &mut Mistakes) -> Vec<Column> {
+    let mut columns = Vec::new();
+    for field in fields {
+        ON_FIELD.read(&field.attrs, mistakes, |_, meta| {
+            columns.push(column(field, meta)?);
+            Ok(())
+        });
+    }
+    columns
+}
+
+fn column(field: &Field, meta: &ParseNestedMeta<'_>) -> syn::Result<Column> {
+    let (place, ty) = (meta.path.span(), field.ty.clone());
+    let kind = meta.input.peek(Token![=]).then(|| kind(&keys::text(meta)?)).transpose()?;
+    let Some(ident) = field.ident.clone() else {
+        let message = "a column has the name of its field, and this one has none";
+        return Err(syn::Error::new(place, message));
+    };
+    let member = Member::of(&ident, &field.attrs);
+    Ok(Column { field: ident, ty, kind, member })
+}
+
+fn kind(literal: &LitStr) -> syn::Result<Ident> {
+    let written = literal.value();
+    let Some((_, kind)) = KINDS.iter().find(|(name, _)| *name == written) else {
+        let kinds = KINDS.map(|(name, _)| format!("\"{name}\"")).join(", ");
+        let message = format!("unknown kind of column {written:?}: there are {kinds}");
+        return Err(syn::Error::new(literal.span(), message));
+    };
+    Ok(Ident::new(kind, literal.span()))
+}

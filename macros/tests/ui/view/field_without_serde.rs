@@ -1,0 +1,23 @@
+use highwater_core::read::At;
+use highwater_macros::{Event, View};
+
+#[derive(Event)]
+#[event(prefix = "account")]
+enum AccountEvent {
+    Opened,
+}
+
+#[derive(Clone, Default)]
+struct Limit;
+
+#[derive(Clone, Default, View)]
+#[view(event = AccountEvent, by_stream = "account")]
+struct Balance {
+    limit: Limit,
+}
+
+impl Balance {
+    fn fold(&mut self, _: &AccountEvent, _: &At) {}
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+use highwater_core::read::View;
+
+struct Balance;
+
+fn is_view<V: View>() {}
+
+fn main() {
+    is_view::<Balance>();
+}

@@ -1,0 +1,125 @@
+//! What projections, sinks and handlers have in common: effects of the user's own, in order by stream.
+
+use std::{ops::Deref, sync::Arc};
+
+use async_trait::async_trait;
+use highwater_core::{
+    Envelope, Event, Query, Result,
+    port::{Division, ViewName, ViewSpec},
+    read::Keyed,
+};
+
+use super::{Apply, Changes, Job};
+use crate::runtime::{Parking, ShardContext};
+
+/// An event that has been received, decoded, with all that is known of it.
+#[derive(Debug, Clone)]
+pub struct Received<E> {
+    /// The event.
+    pub event: E,
+    /// As it is stored.
+    pub envelope: Envelope,
+}
+
+impl<E> Deref for Received<E> {
+    type Target = E;
+
+    fn deref(&self) -> &E {
+        &self.event
+    }
+}
+
+/// An effect of the user's own.
+#[async_trait]
+pub(crate) trait Effect: Send + Sync + 'static {
+    type Event: Event;
+    const NAME: &'static str;
+    const FORMERLY: &'static [&'static str];
+    const BY_STREAM: bool;
+    const BEGINS_AT_THE_HEAD: bool = false;
+    const ONE_AT_A_TIME: bool = false;
+
+    async fn effect(&self, events: Vec<Received<Self::Event>>) -> Result<Changes>;
+}
+
+/// An effect, as a worker runs it.
+pub(crate) struct EffectJob<F>(Arc<F>);
+
+impl<F> EffectJob<F> {
+    pub(crate) fn new(effect: F) -> Self {
+        Self(Arc::new(effect))
+    }
+}
+
+impl<F: Effect> Job for EffectJob<F> {
+    fn spec(&self) -> Result<ViewSpec> {
+        let formerly = F::FORMERLY.iter().map(|name| ViewName::new(name)).collect::<Result<_>>()?;
+        Ok(ViewSpec { formerly, ..ViewSpec::without_rows(ViewName::new(F::NAME)?) })
+    }
+
+    fn query(&self) -> Result<Query> {
+        Ok(Query::all().narrowed_to::<F::Event>())
+    }
+
+    fn keyed(&self) -> Keyed {
+        Keyed::Freely
+    }
+
+    fn division(&self, shards: u32) -> (Division, u32) {
+        if F::BY_STREAM { (Division::Streams, shards) } else { (Division::Keys, 1) }
+    }
+
+    fn begins_at_the_head(&self) -> bool {
+        F::BEGINS_AT_THE_HEAD
+    }
+
+    fn batch(&self, wished: usize) -> usize {
+        if F::ONE_AT_A_TIME { 1 } else { wished }
+    }
+
+    fn shard(&self, _: &ShardContext) -> Box<dyn Apply> {
+        Box::new(EffectShard(Arc::clone(&self.0)))
+    }
+}
+
+struct EffectShard<F>(Arc<F>);
+
+#[async_trait]
+impl<F: Effect> Apply for EffectShard<F> {
+    async fn apply(&mut self, events: &[Envelope], parking: &mut Parking) -> Result<Changes> {
+        self.effect(events, |event| parking.holds(event.stream.as_str(), event.position)).await
+    }
+
+    async fn drain(&mut self, _: &str, events: &[Envelope]) -> Result<Changes> {
+        self.effect(events, |_| false).await
+    }
+
+    fn committed(&mut self) {}
+
+    fn keys(&self, event: &Envelope) -> Vec<String> {
+        vec![event.stream.as_str().to_owned()]
+    }
+
+    fn is_pure(&self) -> bool {
+        false
+    }
+}
+
+impl<F: Effect> EffectShard<F> {
+    async fn effect(
+        &self,
+        envelopes: &[Envelope],
+        mut is_held: impl FnMut(&Envelope) -> bool,
+    ) -> Result<Changes> {
+        let mut events = Vec::with_capacity(envelopes.len());
+        for envelope in envelopes {
+            if is_held(envelope) {
+                continue;
+            }
+            envelope.decode_into::<F::Event>(&mut |event| {
+                events.push(Received { event, envelope: envelope.clone() });
+            })?;
+        }
+        if events.is_empty() { Ok(Changes::default()) } else { self.0.effect(events).await }
+    }
+}

@@ -1,0 +1,82 @@
+//! Cursors: small numbers and names as bytes.
+
+use highwater_core::{
+    Result,
+    error::{Corrupt, Source},
+};
+
+/// The first byte of every cursor of Kafka, so that a later form can be told apart.
+const FORMAT: u8 = 1;
+
+/// Writes a cursor.
+pub(super) struct Writer(Vec<u8>);
+
+impl Writer {
+    pub(super) fn new() -> Self {
+        Self(vec![FORMAT])
+    }
+
+    /// A number in LEB128.
+    pub(super) fn number(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.0.push((number & 0x7f) as u8 | 0x80);
+            number >>= 7;
+        }
+        self.0.push(number as u8);
+    }
+
+    pub(super) fn text(&mut self, text: &str) {
+        self.number(text.len() as u64);
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    pub(super) fn finish(self) -> bytes::Bytes {
+        self.0.into()
+    }
+}
+
+/// Reads a cursor; `None` where it isn't one.
+pub(super) struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    /// Past the format byte; `None` if it is another.
+    pub(super) fn new(bytes: &'a [u8]) -> Option<Self> {
+        match bytes.split_first() {
+            Some((&FORMAT, rest)) => Some(Self(rest)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn number(&mut self) -> Option<u64> {
+        let mut number = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let (&byte, rest) = self.0.split_first()?;
+            self.0 = rest;
+            let bits = u64::from(byte & 0x7f);
+            if bits << shift >> shift != bits {
+                return None;
+            }
+            number |= bits << shift;
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    pub(super) fn text(&mut self) -> Option<&'a str> {
+        let length = usize::try_from(self.number()?).ok()?;
+        let (text, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        std::str::from_utf8(text).ok()
+    }
+
+    pub(super) fn is_at_the_end(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A cursor that isn't one of ours.
+pub(super) fn malformed<T>(what: String) -> Result<T> {
+    Err(Corrupt::value(what, Source::new("it is not of this version of Highwater")).into())
+}

@@ -1,0 +1,182 @@
+//! Reads the log and sends it: events in order, and marks.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::{Either, select};
+use highwater_core::{
+    Envelope, Position, Result, Span,
+    port::{LogPage, Progress},
+    read::read_ahead,
+};
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use super::{
+    Relay,
+    chains::Chains,
+    checkpoint::Batch,
+    producer::{Acknowledged, Outgoing, Producer},
+};
+use crate::kafka::record::{Encoder, Mark};
+
+/// After so many records other tasks get their turn.
+const TURN: usize = 128;
+
+/// The part of a leader that reads and sends.
+pub(super) struct Publisher<'a> {
+    relay: &'a Relay,
+    producer: &'a Producer,
+    chains: Chains,
+    encoder: Encoder,
+    through: Position,
+    as_of: Timestamp,
+    marked: Option<Marked>,
+    batches: mpsc::Sender<Batch>,
+}
+
+/// The last marks.
+struct Marked {
+    position: Position,
+    at: Instant,
+}
+
+/// A page, and what was the time before it was asked for.
+struct Page {
+    log: LogPage,
+    asked: Timestamp,
+}
+
+impl<'a> Publisher<'a> {
+    pub(super) fn new(
+        relay: &'a Relay,
+        producer: &'a Producer,
+        chains: Chains,
+        from: &Progress,
+        batches: mpsc::Sender<Batch>,
+    ) -> Self {
+        let source = relay.source.clone().unwrap_or_else(|| format!("/highwater/{}", relay.name));
+        let (through, as_of) = (from.position, from.as_of);
+        let (encoder, marked) = (Encoder::new(source), None);
+        Self { relay, producer, chains, encoder, through, as_of, marked, batches }
+    }
+
+    /// Publishes until an error.
+    pub(super) async fn run(mut self) -> Result<()> {
+        let relay = self.relay;
+        let mut page = relay.read(self.through).await?;
+        loop {
+            page = if page.log.more {
+                let reading = relay.read(page.log.through);
+                let (next, sent) = read_ahead(reading, self.publish(&page)).await;
+                sent?;
+                next?
+            } else {
+                self.publish(&page).await?;
+                self.wait().await?;
+                relay.read(self.through).await?
+            };
+        }
+    }
+
+    /// Sends a page, and marks if they are due. The checkpoint may follow once all is acknowledged.
+    async fn publish(&mut self, page: &Page) -> Result<()> {
+        let batch = Acknowledged::new();
+        for (index, event) in page.log.events.iter().enumerate() {
+            self.send(event, &batch).await?;
+            if index % TURN == TURN - 1 {
+                tokio::task::yield_now().await;
+            }
+        }
+        let mut has_news = page.log.through > self.through;
+        self.through = page.log.through;
+        if let Some(last) = page.log.events.last() {
+            self.as_of = last.recorded_at;
+        }
+        if !page.log.more {
+            self.as_of = self.as_of.max(page.asked);
+        }
+        if self.until_marks().is_zero() {
+            self.mark(&batch).await?;
+            has_news = true;
+        }
+        batch.complete();
+        if has_news {
+            let (position, as_of) = (self.through, self.as_of);
+            let to = Progress { position, as_of, cursor: self.chains.to_cursor() };
+            // Nobody takes it only if the checkpoint has failed, and that ends this as well.
+            let _ = self.batches.send(Batch { to, acknowledged: batch }).await;
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, event: &Envelope, batch: &Arc<Acknowledged>) -> Result<()> {
+        let topic = self.relay.topics.of(&event.stream);
+        if self.chains.partitions(&topic).is_none() {
+            // The first event of a category: its topic is made now.
+            self.chains.begin(&topic, self.relay.ensure_one(&topic).await?);
+        }
+        let Some(link) = self.chains.add(&topic, &event.stream, event.position) else {
+            return Ok(());
+        };
+        let record = Outgoing {
+            topic: &topic,
+            partition: link.partition,
+            key: Some(event.stream.as_str()),
+            payload: &event.payload,
+            headers: self.encoder.event(event, link.previous)?,
+            timestamp: event.recorded_at.as_millisecond(),
+        };
+        let sent = self.producer.send(record, batch).await;
+        sent.map_err(|error| self.producer.explain(error, event))
+    }
+
+    /// Writes marks into all the partitions.
+    async fn mark(&mut self, batch: &Arc<Acknowledged>) -> Result<()> {
+        for (topic, link) in self.chains.ends() {
+            let (position, previous, as_of) = (self.through, link.previous, self.as_of);
+            let mark = Mark { position, previous, as_of };
+            let record = Outgoing {
+                topic,
+                partition: link.partition,
+                key: None,
+                payload: &[],
+                headers: self.encoder.mark(mark, link.partition),
+                timestamp: as_of.as_millisecond(),
+            };
+            self.producer.send(record, batch).await?;
+        }
+        self.marked = Some(Marked { position: self.through, at: Instant::now() });
+        Ok(())
+    }
+
+    /// How long until marks are due: soon if there is something new to say.
+    fn until_marks(&self) -> Duration {
+        let Some(marked) = &self.marked else { return Duration::ZERO };
+        let interval = match marked.position < self.through {
+            true => self.relay.mark_interval,
+            false => self.relay.idle_interval,
+        };
+        interval.saturating_sub(marked.at.elapsed())
+    }
+
+    /// Waits for events, or until marks are due. The log is read then in any case: marks say what was
+    /// found, not what was not heard.
+    async fn wait(&self) -> Result<()> {
+        let appended = self.relay.log.appended(self.through);
+        match select(appended, self.relay.clock.sleep(self.until_marks())).await {
+            Either::Left((appended, _)) => appended,
+            Either::Right(_) => Ok(()),
+        }
+    }
+}
+
+impl Relay {
+    async fn read(&self, after: Position) -> Result<Page> {
+        let asked = self.clock.now();
+        let log = self.log.read_log(&self.query, Span::After(after), self.page).await?;
+        Ok(Page { log, asked })
+    }
+}

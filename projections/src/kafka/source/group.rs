@@ -1,0 +1,300 @@
+//! A worker's part in a consumer group: which partitions are its own is what the group decides.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use highwater_core::{
+    Error, Result,
+    error::{Source as Reason, Unavailable},
+    port::{Change, Claiming, Clock, Feed, Membership, Progress, ShardId},
+};
+use rdkafka::{
+    TopicPartitionList,
+    consumer::{Consumer as _, StreamConsumer, stream_consumer::StreamPartitionQueue},
+    error::KafkaResult,
+    message::Message as _,
+    topic_partition_list::Offset,
+};
+
+use super::{
+    context::{Context, Decision},
+    feed::{KafkaFeed, Reading},
+    lane::Lane,
+    offsets::Offsets,
+    state::Reporter,
+    wanted::Wanted,
+};
+use crate::kafka::elsewhere::Elsewhere;
+
+/// How long partitions that are to go to others are kept, so that the work on them can end in order.
+const GRACE: Duration = Duration::from_secs(5);
+/// When a shard is tried again whose work has ended although its partition is still assigned.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How long a partition may take until it can be read.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Takes part in a group.
+pub(super) struct GroupMembership {
+    // Queues go before the consumer that they belong to.
+    queues: HashMap<i32, StreamPartitionQueue<Context>>,
+    consumer: Elsewhere<StreamConsumer<Context>>,
+    topic: Arc<str>,
+    wanted: Wanted,
+    clock: Arc<dyn Clock>,
+    reporter: Reporter,
+    changes: VecDeque<Change>,
+    assigned: BTreeSet<i32>,
+    /// Shards that the worker has been told to take and that have not ended.
+    taken: BTreeSet<ShardId>,
+    revoking: Option<Revoking>,
+    again: BTreeMap<ShardId, Instant>,
+}
+
+/// Partitions that are to go to others when the work on them has ended.
+struct Revoking {
+    partitions: Vec<i32>,
+    until: Instant,
+}
+
+impl GroupMembership {
+    /// Joins the group.
+    pub(super) fn join(
+        consumer: Arc<StreamConsumer<Context>>,
+        topic: &str,
+        wanted: Wanted,
+        clock: Arc<dyn Clock>,
+        reporter: Reporter,
+    ) -> KafkaResult<Self> {
+        consumer.subscribe(&[topic])?;
+        Ok(Self {
+            queues: HashMap::new(),
+            consumer: Elsewhere::shared(consumer),
+            topic: topic.into(),
+            wanted,
+            clock,
+            reporter,
+            changes: VecDeque::new(),
+            assigned: BTreeSet::new(),
+            taken: BTreeSet::new(),
+            revoking: None,
+            again: BTreeMap::new(),
+        })
+    }
+
+    /// Acts on what the group has decided. The next decision comes when this one has been carried out.
+    fn act(&mut self) {
+        while let Some(decision) = self.consumer.context().decision() {
+            self.let_go();
+            match decision {
+                Decision::Assign(partitions) => self.assign(partitions),
+                Decision::Revoke(partitions) => self.revoke(partitions),
+            }
+        }
+    }
+
+    /// Records would come by another way unless a partition has a queue of its own before it is read.
+    /// It is read from its end until its feed says where it goes on.
+    fn assign(&mut self, partitions: Vec<i32>) {
+        for partition in &partitions {
+            self.split(*partition);
+        }
+        let done = self.consumer.incremental_assign(&self.list(&partitions, Offset::End));
+        self.note("taking partitions", done);
+        tracing::info!(view = %self.reporter.view, ?partitions, "assigned");
+        for partition in partitions {
+            self.assigned.insert(partition);
+            self.changes.push_back(Change::Take(shard(partition), Claiming::Always));
+        }
+    }
+
+    fn revoke(&mut self, partitions: Vec<i32>) {
+        tracing::info!(view = %self.reporter.view, ?partitions, "revoked");
+        for partition in &partitions {
+            let shard = shard(*partition);
+            self.assigned.remove(partition);
+            self.again.remove(&shard);
+            self.changes.retain(|change| *change != Change::Take(shard, Claiming::Always));
+            if self.taken.contains(&shard) {
+                self.changes.push_back(Change::GiveUp(shard));
+            }
+        }
+        self.revoking = Some(Revoking { partitions, until: Instant::now() + GRACE });
+    }
+
+    /// Lets partitions go that are to go, whether or not the work on them has ended.
+    fn let_go(&mut self) {
+        if let Some(revoking) = self.revoking.take() {
+            self.queues.retain(|partition, _| !revoking.partitions.contains(partition));
+            let list = self.list(&revoking.partitions, Offset::Invalid);
+            let done = self.consumer.incremental_unassign(&list);
+            self.note("letting partitions go", done);
+        }
+    }
+
+    /// What is lost already has not to be waited for. Safety does not depend on waiting: what a worker
+    /// commits that has been displaced is refused.
+    fn let_go_if_ended(&mut self) {
+        let is_over = |revoking: &Revoking| {
+            let at_work = |partition: &i32| self.taken.contains(&shard(*partition));
+            !revoking.partitions.iter().any(at_work)
+                || revoking.until <= Instant::now()
+                || self.consumer.assignment_lost()
+        };
+        if self.revoking.as_ref().is_some_and(is_over) {
+            self.let_go();
+        }
+    }
+
+    /// Takes what is due to be tried again.
+    fn try_again(&mut self) {
+        let now = Instant::now();
+        let (due, later) =
+            std::mem::take(&mut self.again).into_iter().partition(|(_, at)| *at <= now);
+        self.again = later;
+        let due: BTreeMap<ShardId, Instant> = due;
+        self.changes.extend(due.into_keys().map(|shard| Change::Take(shard, Claiming::Always)));
+    }
+
+    /// When something is due that nobody tells of.
+    fn until_due(&self) -> Duration {
+        let due = self.again.values().chain(self.revoking.as_ref().map(|revoking| &revoking.until));
+        let now = Instant::now();
+        due.min().map_or(GRACE, |at| at.saturating_duration_since(now))
+    }
+
+    /// An older queue of the partition goes first: it would take the new one's wake-ups along.
+    fn split(&mut self, partition: i32) {
+        drop(self.queues.remove(&partition));
+        let queue = self.consumer.split_partition_queue(&self.topic, partition);
+        self.queues.extend(queue.map(|queue| (partition, queue)));
+    }
+
+    fn list(&self, partitions: &[i32], offset: Offset) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            // Only an offset that is none would be refused.
+            let _ = list.add_partition_offset(&self.topic, *partition, offset);
+        }
+        list
+    }
+
+    fn note(&self, doing: &str, done: KafkaResult<()>) {
+        if let Err(error) = done {
+            tracing::warn!(view = %self.reporter.view, %error, doing, "Kafka's client refuses");
+        }
+    }
+
+    /// Begins to read a partition where its cursor says. Right after it was assigned, the client has
+    /// to find its leader first.
+    async fn seek(&self, partition: i32, offset: Option<i64>) -> Result<()> {
+        let offset = offset.map_or(Offset::Beginning, Offset::Offset);
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let (consumer, topic) = (Arc::clone(&self.consumer), Arc::clone(&self.topic));
+            let sought = tokio::task::spawn_blocking(move || {
+                consumer.seek(&topic, partition, offset, Duration::from_secs(5))
+            });
+            let error = match sought.await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) => Reason::new(error),
+                Err(error) => Reason::new(error),
+            };
+            if Instant::now() >= until {
+                let doing = "beginning to read a partition";
+                return Err(Unavailable::Broker { doing, source: error }.into());
+            }
+            self.clock.sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+#[async_trait]
+impl Membership for GroupMembership {
+    async fn change(&mut self) -> Result<Change> {
+        loop {
+            self.act();
+            self.let_go_if_ended();
+            self.try_again();
+            if let Some(change) = self.changes.pop_front() {
+                if let Change::Take(shard, _) = change {
+                    self.taken.insert(shard);
+                }
+                return Ok(change);
+            }
+            let heard = tokio::select! {
+                message = self.consumer.recv() => Some(message.map(|message| message.offset())),
+                () = self.consumer.context().heard() => None,
+                () = self.clock.sleep(self.until_due()) => None,
+            };
+            match heard {
+                Some(Err(error)) => self.reporter.hear(error)?,
+                // A record that came before its partition had a queue: its feed finds the gap.
+                Some(Ok(offset)) => tracing::debug!(view = %self.reporter.view, offset, "astray"),
+                None => {}
+            }
+        }
+    }
+
+    async fn open(&mut self, shard: ShardId, from: &Progress) -> Result<Box<dyn Feed>> {
+        let partition = i32::try_from(shard.get()).unwrap_or(i32::MAX);
+        let queue = match self.queues.remove(&partition) {
+            Some(queue) => Some(queue),
+            None => self.consumer.split_partition_queue(&self.topic, partition),
+        };
+        let queue = queue.ok_or_else(|| no_queue(partition))?;
+        let offset = Offsets::from_cursor(&from.cursor).get(&self.topic, partition);
+        self.seek(partition, offset).await?;
+        let lane = Lane::new(Arc::clone(&self.topic), partition, from.position, offset);
+        let mut wanted = self.wanted.clone();
+        wanted.own = wanted.own.map(|(layout, _)| (layout, shard));
+        let (consumer, queues) = (Arc::clone(&self.consumer), vec![queue]);
+        let reading = Reading { consumer, queues, lanes: vec![lane], is_alone: false };
+        let (clock, reporter) = (Arc::clone(&self.clock), self.reporter.clone());
+        Ok(Box::new(KafkaFeed::new(reading, wanted, from, clock, reporter)))
+    }
+
+    async fn ended(&mut self, shard: ShardId) -> Result<()> {
+        self.taken.remove(&shard);
+        let partition = i32::try_from(shard.get()).unwrap_or(i32::MAX);
+        if self.assigned.contains(&partition) {
+            // Somebody who had the partition before has claimed the shard too late, and will hear of it.
+            self.again.insert(shard, Instant::now() + AGAIN);
+        }
+        Ok(())
+    }
+
+    /// The goodbye to the group is said elsewhere, and waited for a little: then others need not wait
+    /// until this consumer is missed.
+    async fn leave(self: Box<Self>) -> Result<()> {
+        let alive = self.consumer.context().alive();
+        let clock = Arc::clone(&self.clock);
+        drop(self);
+        let until = Instant::now() + GRACE;
+        while alive.strong_count() > 0 && Instant::now() < until {
+            clock.sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for GroupMembership {
+    /// What has been decided and not been carried out would hold up the goodbye.
+    fn drop(&mut self) {
+        self.consumer.context().close();
+        self.act();
+        self.let_go();
+    }
+}
+
+fn shard(partition: i32) -> ShardId {
+    ShardId::new(partition.unsigned_abs())
+}
+
+fn no_queue(partition: i32) -> Error {
+    let source = Reason::new(format!("the client knows no partition {partition}"));
+    Unavailable::Broker { doing: "beginning to read a partition", source }.into()
+}

@@ -1,0 +1,176 @@
+//! One partition: what has been read of it, and whether anything is missing before that.
+//!
+//! Every record says which event comes before it in its partition. So a reader sees from each record
+//! by itself whether it lacks anything, whatever has become of the topic; offsets only spare work.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use highwater_core::{Envelope, Error, Position};
+use jiff::Timestamp;
+
+/// A record without its event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Link {
+    pub(super) position: Position,
+    pub(super) previous: Position,
+    pub(super) time: Timestamp,
+}
+
+/// An event that has been read and not been delivered.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    pub(super) offset: i64,
+    pub(super) event: Envelope,
+}
+
+/// How much of a partition may lie in memory at a time, beside what the client holds.
+const BYTES: usize = 4 << 20;
+
+/// A partition as far as it has been read.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) topic: Arc<str>,
+    pub(super) partition: i32,
+    /// Every event up to here that belongs in this partition is here or was before.
+    have: Position,
+    /// As of when that is all; `None` until it is known.
+    as_of: Option<Timestamp>,
+    events: VecDeque<Ahead>,
+    bytes: usize,
+    /// A record before which something is missing.
+    gap: Option<(i64, Link, Option<Envelope>)>,
+    /// Why the partition is read no further.
+    refused: Option<Error>,
+    /// The offset after the last record that has been read.
+    next: Option<i64>,
+    /// The offset of the record that says how far this is.
+    last: Option<i64>,
+    /// The offset after the last event that has been delivered.
+    resume: Option<i64>,
+    /// How many events have been read and not been delivered.
+    outstanding: usize,
+}
+
+impl Lane {
+    /// A partition up to a position, to be read from an offset on.
+    pub(super) fn new(topic: Arc<str>, partition: i32, have: Position, next: Option<i64>) -> Self {
+        Self {
+            topic,
+            partition,
+            have,
+            as_of: None,
+            events: VecDeque::new(),
+            bytes: 0,
+            gap: None,
+            refused: None,
+            next,
+            last: None,
+            resume: next,
+            outstanding: 0,
+        }
+    }
+
+    pub(super) fn have(&self) -> Position {
+        self.have
+    }
+
+    pub(super) fn as_of(&self) -> Option<Timestamp> {
+        self.as_of
+    }
+
+    /// The event before the record that can't be taken yet.
+    pub(super) fn missing(&self) -> Option<Position> {
+        self.gap.as_ref().map(|(_, link, _)| link.previous)
+    }
+
+    pub(super) fn refused(&self) -> Option<&Error> {
+        self.refused.as_ref()
+    }
+
+    /// Reads no further. A worker that is started anew begins with this record again.
+    pub(super) fn refuse(&mut self, error: Error) {
+        self.refused = Some(error);
+    }
+
+    /// Whether it is not to be read now: enough is here, or something is missing.
+    pub(super) fn is_full(&self, events: usize) -> bool {
+        self.events.len() >= events
+            || self.bytes >= BYTES
+            || self.gap.is_some()
+            || self.refused.is_some()
+    }
+
+    /// Takes a record, with its event if the view wants it.
+    pub(super) fn take(&mut self, offset: i64, link: Link, event: Option<Envelope>) {
+        self.next = Some(offset + 1);
+        self.link(offset, link, event);
+    }
+
+    /// Passes over a record that is not of a relay.
+    pub(super) fn skip(&mut self, offset: i64) {
+        self.next = Some(offset + 1);
+    }
+
+    fn link(&mut self, offset: i64, link: Link, event: Option<Envelope>) {
+        if link.position <= self.have {
+            // A repeat; or a mark that says that there is still nothing new.
+            if link.position == self.have && event.is_none() {
+                self.as_of = self.as_of.max(Some(link.time));
+            }
+            return;
+        }
+        if link.previous > self.have {
+            self.gap = Some((offset, link, event));
+            return;
+        }
+        self.have = link.position;
+        self.last = Some(offset);
+        self.as_of = self.as_of.max(Some(link.time));
+        if let Some(event) = event {
+            self.bytes += size(&event);
+            self.outstanding += 1;
+            self.events.push_back(Ahead { offset, event });
+        }
+    }
+
+    /// Everything up to here has been delivered from elsewhere.
+    pub(super) fn pass(&mut self, through: Position, as_of: Option<Timestamp>) {
+        let here = self.events.partition_point(|ahead| ahead.event.position <= through);
+        self.bytes -= self.events.drain(..here).map(|ahead| size(&ahead.event)).sum::<usize>();
+        self.outstanding -= here;
+        if through > self.have {
+            self.have = through;
+            self.as_of = self.as_of.max(as_of);
+        }
+        if let Some((offset, link, event)) = self.gap.take() {
+            self.link(offset, link, event);
+        }
+    }
+
+    /// The events up to a position, to be delivered.
+    pub(super) fn up_to(&mut self, position: Position) -> impl Iterator<Item = Ahead> + '_ {
+        let here = self.events.partition_point(|ahead| ahead.event.position <= position);
+        let bytes = &mut self.bytes;
+        self.events.drain(..here).inspect(move |ahead| *bytes -= size(&ahead.event))
+    }
+
+    /// An event has been delivered.
+    pub(super) fn delivered(&mut self, offset: i64) {
+        self.resume = Some(offset + 1);
+        self.outstanding -= 1;
+    }
+
+    /// Where to begin when it is read anew after everything up to a position has been delivered. What
+    /// says that there is nothing between is read again; too early an offset gives repeats.
+    pub(super) fn resume(&self, delivered: Position) -> Option<i64> {
+        match self.outstanding == 0 && self.gap.is_none() {
+            true if self.have > delivered => self.last,
+            true => self.next,
+            false => self.resume,
+        }
+    }
+}
+
+fn size(event: &Envelope) -> usize {
+    event.payload.len() + event.raw_metadata.len() + event.stream.as_str().len() + 200
+}

@@ -1,0 +1,278 @@
+//! Feeds of views from Kafka.
+//!
+//! | File | What is in it |
+//! |---|---|
+//! | `group` | a part in a consumer group: a shard is a partition |
+//! | `keyed` | shards by leases, each of which reads all the partitions in log order |
+//! | `feed` | the feed of a shard |
+//! | `merge`, `lane` | several partitions as one sequence, and what a partition lacks: pure |
+//! | `wanted` | which events a feed delivers |
+//! | `offsets` | where to read on |
+//! | `context`, `consumer` | what a group tells a consumer, and how one is configured |
+//! | `state` | how the connection of a view fares |
+
+mod consumer;
+mod context;
+mod feed;
+mod group;
+mod keyed;
+mod lane;
+mod merge;
+mod offsets;
+mod state;
+#[cfg(test)]
+mod tests;
+mod wanted;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use highwater_core::{
+    Code, Highwater, Query, Result,
+    error::Invalid,
+    port::{
+        Clock, Division, EventStore, Feeding, Layout, Membership, ShardId, Source, ViewName,
+        ViewStore,
+    },
+};
+use tokio::sync::watch;
+
+use self::{
+    consumer::consumer,
+    group::GroupMembership,
+    keyed::KeyedMembership,
+    state::{Reporter, States},
+    wanted::Wanted,
+};
+use super::{Kafka, Topics, admin::partitions, trouble::failed};
+use crate::{Leases, direct::LEASE};
+
+pub use state::KafkaState;
+pub use wanted::Foreign;
+
+/// Feeds views from what a [`Relay`](crate::kafka::Relay) publishes. What a topic lacks is read from
+/// the log, so that no view ever misses an event, whatever becomes of the topic.
+///
+/// A view that is divided by stream is divided as its topic is: a shard is a partition, and the
+/// workers are a consumer group. The shards of a view that is divided by key are shared by leases, and
+/// each of them reads all the partitions, in log order.
+///
+/// ```
+/// # use highwater_core::{Highwater, Result, read::View};
+/// # use highwater_projections::{Worker, kafka::{Kafka, KafkaSource, Topics}};
+/// # async fn example<Balances: View>(bank: &Highwater) -> Result<()> {
+/// let source = KafkaSource::new(bank, Kafka::at("127.0.0.1:9092"), Topics::one("bank"));
+/// let worker = Worker::on(bank).fed_by(source).view::<Balances>().start().await?;
+/// # worker.stop().await
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct KafkaSource {
+    kafka: Kafka,
+    topics: Topics,
+    log: Arc<dyn EventStore>,
+    views: Arc<dyn ViewStore>,
+    clock: Arc<dyn Clock>,
+    published: Query,
+    group_prefix: String,
+    instance: Option<String>,
+    lease: Duration,
+    foreign: Foreign,
+    ignored: Arc<AtomicU64>,
+    states: States,
+}
+
+impl KafkaSource {
+    /// Feeds from these topics for views of this store.
+    #[must_use]
+    pub fn new(highwater: &Highwater, kafka: Kafka, topics: Topics) -> Self {
+        Self {
+            kafka,
+            topics,
+            log: Arc::clone(highwater.log()),
+            views: Arc::clone(highwater.views()),
+            clock: Arc::clone(highwater.clock()),
+            published: Query::all(),
+            group_prefix: "highwater.".into(),
+            instance: None,
+            lease: LEASE,
+            foreign: Foreign::default(),
+            ignored: Arc::default(),
+            states: States::default(),
+        }
+    }
+
+    /// What the relay publishes, if that is not everything
+    /// ([`Relay::only`](crate::kafka::Relay::only)): no more than that is read from the log either.
+    #[must_use]
+    pub fn published(mut self, query: Query) -> Self {
+        self.published = query;
+        self
+    }
+
+    /// What the names of consumer groups begin with; *highwater.* unless set. The name of the view
+    /// follows.
+    #[must_use]
+    pub fn group_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.group_prefix = prefix.into();
+        self
+    }
+
+    /// Names this process among the members of its groups (static membership): if it comes back under
+    /// this name within the session time-out, its partitions have not moved. No two may have one name.
+    #[must_use]
+    pub fn instance(mut self, name: impl Into<String>) -> Self {
+        self.instance = Some(name.into());
+        self
+    }
+
+    /// How long a worker may give no sign of life before others take the shards that it holds by
+    /// lease; 5 seconds unless set. For consumer groups it is the setting `session.timeout.ms`.
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// What becomes of a record that no relay has published; it is refused unless set.
+    #[must_use]
+    pub fn foreign(mut self, policy: Foreign) -> Self {
+        self.foreign = policy;
+        self
+    }
+
+    /// How many records have been ignored under [`Foreign::Ignore`].
+    #[must_use]
+    pub fn ignored(&self) -> u64 {
+        self.ignored.load(Ordering::Relaxed)
+    }
+
+    /// How the connection of a view fares, now and from now on.
+    #[must_use]
+    pub fn state(&self, view: &ViewName) -> watch::Receiver<KafkaState> {
+        self.states.of(view).subscribe()
+    }
+
+    async fn partitions(&self, topics: &[String]) -> Result<BTreeMap<String, u32>> {
+        self.kafka.validate()?;
+        self.topics.validate()?;
+        let found = partitions(&self.kafka, topics).await?;
+        match topics.iter().find(|topic| !found.contains_key(*topic)) {
+            None => Ok(found),
+            Some(missing) => {
+                let message =
+                    format!("there is no topic {missing}: start the relay, which makes it");
+                Err(Invalid::new(Code::BAD_TOPIC, message).into())
+            }
+        }
+    }
+
+    fn keyed(&self, feeding: &Feeding, wanted: Wanted, reporter: Reporter) -> KeyedMembership {
+        KeyedMembership {
+            leases: Leases::new(&self.views, &self.clock, feeding, self.lease),
+            kafka: self.kafka.clone(),
+            group: self.group(&feeding.view),
+            shards: feeding.layout.shards,
+            wanted,
+            clock: Arc::clone(&self.clock),
+            reporter,
+        }
+    }
+
+    fn grouped(
+        &self,
+        feeding: &Feeding,
+        wanted: Wanted,
+        reporter: Reporter,
+    ) -> Result<GroupMembership> {
+        let (layout, view) = (feeding.layout, &feeding.view);
+        let mut topics = wanted.partitions.iter();
+        let (Some((topic, count)), None) = (topics.next(), topics.next()) else {
+            let message = format!(
+                "view {view} is divided by stream and fed from several topics; divide it by key, or \
+                 name one category in its query"
+            );
+            return Err(Invalid::configuration(message).into());
+        };
+        if *count != layout.shards {
+            let message = format!(
+                "topic {topic} has {count} partitions, but view {view} is divided into {}: divide the \
+                 view anew",
+                layout.shards
+            );
+            return Err(Invalid::new(Code::BAD_TOPIC, message).into());
+        }
+        let topic = topic.clone();
+        let consumer = consumer(&self.kafka, &self.group(view), self.instance.as_deref(), *count)?;
+        let wanted = Wanted { own: Some((layout, ShardId::FIRST)), ..wanted };
+        let joined =
+            GroupMembership::join(consumer, &topic, wanted, Arc::clone(&self.clock), reporter);
+        joined.map_err(|error| failed("joining a consumer group", error))
+    }
+
+    fn group(&self, view: &ViewName) -> String {
+        format!("{}{view}", self.group_prefix)
+    }
+}
+
+#[async_trait]
+impl Source for KafkaSource {
+    async fn layout(&self, by: Division, shards: u32) -> Result<Layout> {
+        if by == Division::Keys {
+            return Ok(Layout::keys(shards));
+        }
+        let topics = self.topics.feeding(&Query::all())?;
+        let counts = self.partitions(&topics).await?;
+        let mut counts = counts.into_iter();
+        let Some((topic, count)) = counts.next() else { return Ok(Layout::streams(shards)) };
+        match counts.find(|(_, other)| *other != count) {
+            None => Ok(Layout::streams(count)),
+            Some((other, others)) => {
+                let message = format!(
+                    "topic {topic} has {count} partitions and topic {other} has {others}: views that are \
+                     divided by stream need as many in each"
+                );
+                Err(Invalid::new(Code::BAD_TOPIC, message).into())
+            }
+        }
+    }
+
+    fn lease(&self) -> Duration {
+        self.lease
+    }
+
+    async fn join(&self, feeding: Feeding) -> Result<Box<dyn Membership>> {
+        let topics = self.topics.feeding(&feeding.query)?;
+        let wanted = Wanted {
+            log: Arc::clone(&self.log),
+            query: feeding.query.clone(),
+            published: self.published.clone(),
+            topics: self.topics.clone(),
+            partitions: self.partitions(&topics).await?,
+            own: None,
+            foreign: self.foreign,
+            ignored: Arc::clone(&self.ignored),
+        };
+        let state = self.states.of(&feeding.view);
+        let reporter =
+            Reporter { view: feeding.view.clone(), state, clock: Arc::clone(&self.clock) };
+        match feeding.layout.by {
+            Division::Keys => Ok(Box::new(self.keyed(&feeding, wanted, reporter))),
+            Division::Streams => Ok(Box::new(self.grouped(&feeding, wanted, reporter)?)),
+        }
+    }
+}
+
+impl std::fmt::Debug for KafkaSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut debug = f.debug_struct("KafkaSource");
+        debug.field("kafka", &self.kafka).field("topics", &self.topics).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,214 @@
+//! What a partition lacks, and several partitions as one: without a broker.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use highwater_core::{
+    CommandId, Envelope, EventId, Position, SchemaVersion, StreamId, Tags, Version,
+    port::{FeedPage, Layout, LogPage},
+};
+use jiff::Timestamp;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::{
+    lane::{Lane, Link},
+    merge::Merge,
+    offsets::Offsets,
+};
+
+fn at(position: u64) -> Timestamp {
+    Timestamp::from_second(position as i64).unwrap()
+}
+
+fn event(position: u64) -> Envelope {
+    Envelope {
+        position: Position::new(position),
+        stream: StreamId::new("account", position % 13).unwrap(),
+        version: Version::new(1),
+        id: EventId::from_uuid(Uuid::from_u128(position.into())),
+        command: CommandId::from_uuid(Uuid::from_u128(0)),
+        type_name: "account.opened".into(),
+        schema_version: SchemaVersion::FIRST,
+        recorded_at: at(position),
+        tags: Tags::none(),
+        payload: Bytes::new(),
+        raw_metadata: Bytes::new(),
+    }
+}
+
+fn link(position: u64, previous: u64, time: Timestamp) -> Link {
+    Link { position: Position::new(position), previous: Position::new(previous), time }
+}
+
+fn lane(partition: i32, have: u64) -> Lane {
+    Lane::new("topic".into(), partition, Position::new(have), None)
+}
+
+fn positions(page: &FeedPage) -> Vec<u64> {
+    page.events.iter().map(|event| event.position.get()).collect()
+}
+
+fn merge(lanes: Vec<Lane>) -> Merge {
+    Merge::new(lanes, Position::START, Timestamp::UNIX_EPOCH)
+}
+
+/// A page that is due, after all pauses have passed.
+fn page(merge: &mut Merge, limit: usize) -> Option<FeedPage> {
+    merge.page(limit, Instant::now() + Duration::from_secs(3600))
+}
+
+#[test]
+fn events_are_delivered_up_to_where_every_partition_has_been_read() {
+    let mut merge = merge(vec![lane(0, 0), lane(1, 0)]);
+    merge.lanes[0].take(0, link(2, 0, at(2)), Some(event(2)));
+    merge.lanes[0].take(1, link(4, 2, at(4)), Some(event(4)));
+    assert_eq!(page(&mut merge, 10), None);
+    merge.lanes[1].take(0, link(3, 0, at(3)), Some(event(3)));
+    let first = page(&mut merge, 10).unwrap();
+    assert_eq!((positions(&first), first.through.get()), (vec![2, 3], 3));
+    assert_eq!(first.as_of, Some(at(3)));
+    // A mark says that nothing is to come before the fourth.
+    merge.lanes[1].take(1, link(4, 3, at(5)), None);
+    let second = page(&mut merge, 10).unwrap();
+    assert_eq!((positions(&second), second.through.get(), second.as_of), (vec![4], 4, Some(at(5))));
+}
+
+#[test]
+fn a_record_after_a_gap_waits_until_the_gap_has_been_filled() {
+    let mut merge = merge(vec![lane(0, 0)]);
+    merge.lanes[0].take(7, link(1, 0, at(1)), Some(event(1)));
+    merge.lanes[0].take(8, link(5, 3, at(5)), Some(event(5)));
+    assert_eq!(positions(&page(&mut merge, 10).unwrap()), [1]);
+    assert!(merge.lanes[0].is_full(1000));
+    assert_eq!(merge.missing(), Some(Position::new(3)));
+    let (events, through) = (vec![event(3)], Position::new(3));
+    merge.fill(LogPage { events, through, more: true });
+    assert_eq!(merge.missing(), None);
+    let page = page(&mut merge, 10).unwrap();
+    assert_eq!((positions(&page), page.through.get()), (vec![3, 5], 5));
+}
+
+#[test]
+fn what_the_log_has_given_the_topic_does_not_give_again() {
+    let mut merge = merge(vec![lane(0, 0), lane(1, 0)]);
+    merge.lanes[0].take(0, link(4, 0, at(4)), Some(event(4)));
+    merge.lanes[0].take(1, link(9, 4, at(9)), Some(event(9)));
+    merge.lanes[1].take(0, link(8, 5, at(8)), Some(event(8)));
+    let events = [4, 5, 8].map(event).to_vec();
+    merge.fill(LogPage { events, through: Position::new(8), more: true });
+    assert_eq!(positions(&page(&mut merge, 10).unwrap()), [4, 5, 8]);
+    merge.lanes[1].take(1, link(9, 8, at(9)), None);
+    assert_eq!(positions(&page(&mut merge, 10).unwrap()), [9]);
+}
+
+#[test]
+fn positions_alone_are_told_a_few_times_a_second_and_heartbeats_once() {
+    let (mut merge, began) = (merge(vec![lane(0, 0)]), Instant::now());
+    let after = |millis| began + Duration::from_millis(millis);
+    merge.lanes[0].take(0, link(1, 0, at(1)), None);
+    assert_eq!(merge.page(10, after(0)).unwrap().through.get(), 1);
+    merge.lanes[0].take(1, link(2, 0, at(2)), None);
+    assert_eq!(merge.page(10, after(49)), None);
+    assert_eq!(merge.until_due(after(49)), Some(Duration::from_millis(1)));
+    assert_eq!(merge.page(10, after(50)).unwrap().through.get(), 2);
+    merge.lanes[0].take(2, link(2, 0, at(3)), None);
+    assert_eq!(merge.page(10, after(1049)), None);
+    let heartbeat = merge.page(10, after(1050)).unwrap();
+    assert_eq!((heartbeat.through.get(), heartbeat.as_of), (2, Some(at(3))));
+    assert_eq!((merge.page(10, after(9000)), merge.until_due(after(9000))), (None, None));
+    // Events don't wait.
+    merge.lanes[0].take(3, link(3, 0, at(4)), Some(event(3)));
+    assert_eq!(positions(&merge.page(10, after(1051)).unwrap()), [3]);
+}
+
+#[test]
+fn a_lane_is_read_again_from_what_says_how_far_it_is() {
+    let mut merge = merge(vec![lane(0, 0), lane(1, 0)]);
+    merge.lanes[0].take(5, link(1, 0, at(1)), Some(event(1)));
+    merge.lanes[0].take(6, link(3, 1, at(3)), None);
+    merge.lanes[1].take(2, link(2, 0, at(2)), Some(event(2)));
+    merge.lanes[1].take(3, link(3, 2, at(3)), Some(event(3)));
+    let first = page(&mut merge, 1).unwrap();
+    assert_eq!(first.through.get(), 2 - 1);
+    let offsets = Offsets::from_cursor(&first.cursor);
+    // The mark at 6 says that nothing of this partition is between 1 and 3.
+    assert_eq!((offsets.get("topic", 0), offsets.get("topic", 1)), (Some(6), None));
+    let rest = page(&mut merge, 10).unwrap();
+    let offsets = Offsets::from_cursor(&rest.cursor);
+    assert_eq!((offsets.get("topic", 0), offsets.get("topic", 1)), (Some(7), Some(4)));
+}
+
+/// A log of these many events, as it stands in partitions after accidents: some records are lost, some
+/// stand there twice, marks are among them.
+fn accidents() -> impl Strategy<Value = (u32, usize, Vec<u8>)> {
+    (1..5_u32, 1..40_usize, prop::collection::vec(any::<u8>(), 200))
+}
+
+proptest! {
+    #[test]
+    fn every_event_is_delivered_once_in_order_whatever_has_become_of_the_topic(
+        (partitions, limit, dice) in accidents()
+    ) {
+        let count = dice.len() as u64;
+        let layout = Layout::streams(partitions);
+        let of = |position: u64| layout.shard_of(event(position).stream.as_str()).get() as usize;
+        // What a relay would publish into each partition.
+        let mut topics: Vec<Vec<(Link, Option<Envelope>)>> = vec![Vec::new(); partitions as usize];
+        let mut ends = vec![0; partitions as usize];
+        for position in 1..=count {
+            let partition = of(position);
+            let link_there = link(position, ends[partition], at(position));
+            topics[partition].push((link_there, Some(event(position))));
+            ends[partition] = position;
+            if dice[position as usize - 1] % 7 == 0 || position == count {
+                for (topic, end) in topics.iter_mut().zip(&ends) {
+                    topic.push((link(position, *end, at(position)), None));
+                }
+            }
+        }
+        // What is left of it: the last marks always are.
+        for topic in &mut topics {
+            let last = topic.len() - 1;
+            let mut left = Vec::new();
+            for (index, record) in topic.drain(..).enumerate() {
+                let fate = dice[(index * 31 + 7) % dice.len()];
+                if fate % 3 != 0 || index == last {
+                    left.push(record.clone());
+                }
+                if fate % 5 == 0 && !left.is_empty() {
+                    left.push(left[usize::from(fate) % left.len()].clone());
+                }
+            }
+            *topic = left;
+        }
+        let mut merge = merge((0..partitions as i32).map(|partition| lane(partition, 0)).collect());
+        let mut next = vec![0; partitions as usize];
+        let (mut delivered, mut through, mut turn) = (Vec::new(), 0, 0);
+        while through < count {
+            if let Some(page) = page(&mut merge, limit) {
+                prop_assert!(page.through.get() >= through && page.events.len() <= limit);
+                through = page.through.get();
+                delivered.extend(positions(&page));
+            } else if merge.missing().is_some() {
+                let from = merge.through().get();
+                let to = count.min(from + limit as u64);
+                let events = (from + 1..=to).map(event).collect();
+                merge.fill(LogPage { events, through: Position::new(to), more: to < count });
+            } else {
+                // Partitions are read in turn, some faster than others.
+                let lane = turn % partitions as usize;
+                for _ in 0..=dice[turn % dice.len()] % 4 {
+                    if !merge.lanes[lane].is_full(10) && next[lane] < topics[lane].len() {
+                        let (link, event) = topics[lane][next[lane]].clone();
+                        merge.lanes[lane].take(next[lane] as i64, link, event);
+                        next[lane] += 1;
+                    }
+                }
+                turn += 1;
+                prop_assert!(turn < 100_000, "it hangs at {}", through);
+            }
+        }
+        prop_assert_eq!(delivered, (1..=count).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,48 @@
+//! Parked keys, for whoever looks after them (R4).
+
+use highwater_core::{
+    Highwater, Position, Result,
+    port::{ParkedKey, ViewName},
+};
+
+/// The parked keys of a view or a projection: listed, and tried again.
+#[derive(Debug, Clone)]
+pub struct Parked {
+    highwater: Highwater,
+    view: ViewName,
+}
+
+impl Parked {
+    /// Those of the view of this name.
+    ///
+    /// # Errors
+    /// [`Invalid`](highwater_core::Error::Invalid) if the name is malformed.
+    pub fn of(highwater: &Highwater, view: &str) -> Result<Self> {
+        Ok(Self { highwater: highwater.clone(), view: ViewName::new(view)? })
+    }
+
+    /// The parked keys in their order, after a key, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Unavailable`](highwater_core::Error::Unavailable).
+    pub async fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<ParkedKey>> {
+        self.highwater.views().parked(&self.view, after, limit).await
+    }
+
+    /// The positions of the events that wait behind a key, after a position, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Unavailable`](highwater_core::Error::Unavailable).
+    pub async fn queued(&self, key: &str, after: Position, limit: usize) -> Result<Vec<Position>> {
+        self.highwater.views().queued(&self.view, key, after, limit).await
+    }
+
+    /// Asks the worker that has the key to apply what waits, in order. If one fails again, the key is
+    /// parked since then. `false` if the key isn't parked.
+    ///
+    /// # Errors
+    /// [`Unavailable`](highwater_core::Error::Unavailable).
+    pub async fn retry(&self, key: &str) -> Result<bool> {
+        self.highwater.views().retry_parked(&self.view, key).await
+    }
+}

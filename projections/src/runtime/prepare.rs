@@ -1,0 +1,114 @@
+//! Before the work begins: the table, the layout, the first position.
+
+use std::{sync::Arc, time::Duration};
+
+use highwater_core::{
+    Position, Result,
+    port::{Claim, Claiming, Feeding, Layout, ShardId, Source, ViewSpec, ViewState},
+};
+
+use super::{ShardContext, Share, World, running::Projecting, shard::ShardWork};
+use crate::{direct::LogFeed, job::Job};
+
+/// How long to wait before asking again whether the workers of another layout have let go.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+impl Projecting {
+    /// Opens the view, divides it anew if it is divided otherwise, and gives its layout.
+    pub(super) async fn prepare(&self, source: &dyn Source) -> Result<Layout> {
+        let spec = beginning(&*self.job, &self.world).await?;
+        let (by, shards) = self.job.division(self.options.shards);
+        let wanted = source.layout(by, shards).await?;
+        loop {
+            let state = self.world.views.open_view(&spec, wanted).await?;
+            if state.layout == wanted {
+                return Ok(wanted);
+            }
+            if !self.divide(&spec, &state, wanted).await? {
+                self.world.clock.sleep(PATIENCE).await;
+            }
+        }
+    }
+
+    /// Brings every shard of the old layout to one position, from the store, and divides anew there, so
+    /// that nothing is left out and nothing comes twice. `false` if another worker still works in the
+    /// old layout.
+    async fn divide(&self, spec: &ViewSpec, state: &ViewState, wanted: Layout) -> Result<bool> {
+        tracing::info!(view = %spec.name, from = %state.layout, to = %wanted, "dividing anew");
+        let Some(mut works) = self.claim_all(state.layout).await? else { return Ok(false) };
+        let target = works.iter().map(|work| work.claim.progress.position).max();
+        for work in &mut works {
+            self.catch_up(work, target.unwrap_or_default()).await?;
+        }
+        let claims: Vec<Claim> = works.into_iter().map(|work| work.claim).collect();
+        self.world.views.divide_anew(&spec.name, &claims, wanted).await?;
+        Ok(true)
+    }
+
+    async fn claim_all(&self, layout: Layout) -> Result<Option<Vec<ShardWork>>> {
+        let mut works: Vec<ShardWork> = Vec::new();
+        for shard in layout.all() {
+            let context = self.context(layout, shard);
+            let Some(work) = ShardWork::claim(&self.job, context, Claiming::IfFree).await? else {
+                for ShardWork { context, .. } in works {
+                    context.release().await?;
+                }
+                return Ok(None);
+            };
+            works.push(work);
+        }
+        Ok(Some(works))
+    }
+
+    async fn catch_up(&self, work: &mut ShardWork, target: Position) -> Result<()> {
+        let feeding = self.feeding(work.context.share.layout)?;
+        let (shard, after) = (work.claim.shard, work.claim.progress.position);
+        let mut feed = LogFeed::new(&self.world.log, &feeding, shard, after);
+        while work.claim.progress.position < target {
+            let page = feed.poll(work.batch(self.options.batch)).await?;
+            let mut page = page.unwrap_or_else(|| LogFeed::empty_page(target));
+            page.events.retain(|event| event.position <= target);
+            page.through = page.through.min(target);
+            self.alive_meanwhile(work.take(&page)).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives signs of life while something is done: others must not take what is being caught up.
+    async fn alive_meanwhile(&self, work: impl Future<Output = Result<()>>) -> Result<()> {
+        let World { views, worker, lease, clock, .. } = &self.world;
+        let mut work = std::pin::pin!(work);
+        loop {
+            views.sign_in(&self.view, worker, *lease).await?;
+            tokio::select! {
+                done = &mut work => return done,
+                () = clock.sleep(*lease / 5) => {}
+            }
+        }
+    }
+
+    pub(super) fn context(&self, layout: Layout, shard: ShardId) -> ShardContext {
+        ShardContext {
+            view: self.view.clone(),
+            world: self.world.clone(),
+            options: self.options,
+            share: Share { layout, shard, keyed: self.job.keyed() },
+            reporter: self.reporter.clone(),
+            epoch: Arc::default(),
+        }
+    }
+
+    pub(super) fn feeding(&self, layout: Layout) -> Result<Feeding> {
+        let (view, worker) = (self.view.clone(), self.world.worker.clone());
+        Ok(Feeding { view, query: self.job.query()?, worker, layout })
+    }
+}
+
+/// What is to be opened, with where it begins if it is new.
+pub(super) async fn beginning(job: &dyn Job, world: &World) -> Result<ViewSpec> {
+    let mut spec = job.spec()?;
+    if job.begins_at_the_head() {
+        spec.begins_after = world.log.head().await?;
+    }
+    Ok(spec)
+}

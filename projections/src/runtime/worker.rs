@@ -1,0 +1,203 @@
+//! What runs together in one process: its start and its end.
+
+use std::{collections::HashSet, sync::Arc};
+
+use highwater_core::{
+    Highwater, Result,
+    error::Invalid,
+    port::{Source, ViewName, WorkerId},
+    read::View,
+};
+use tokio::{sync::watch, task::JoinSet};
+
+use super::{
+    Options, Status, World,
+    prepare::beginning,
+    running::{Projecting, Stop},
+    status::Reporter,
+};
+use crate::{
+    direct::DirectSource,
+    job::{EffectJob, Handler, Handles, Job, KeyedView, Projection, Puts, Sink, Writes},
+};
+
+/// Builds and keeps up read models: any number of views, projections, sinks and handlers, each with a
+/// progress of its own. There may be any number of workers, in any number of processes: they share the
+/// work (R1).
+///
+/// ```
+/// # use highwater_core::{Highwater, Result, read::View};
+/// # use highwater_projections::Worker;
+/// # async fn example<Balances: View, Owners: View>(bank: &Highwater) -> Result<()> {
+/// let worker = Worker::on(bank).view::<Balances>().view::<Owners>().start().await?;
+/// // …
+/// worker.stop().await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Worker {
+    world: World,
+    source: Arc<dyn Source>,
+    jobs: Vec<(Arc<dyn Job>, Options)>,
+}
+
+impl Worker {
+    /// A worker on the views of this store, fed by its log directly.
+    #[must_use]
+    pub fn on(highwater: &Highwater) -> Self {
+        let source: Arc<dyn Source> = Arc::new(DirectSource::new(highwater));
+        let world = World {
+            log: Arc::clone(highwater.log()),
+            views: Arc::clone(highwater.views()),
+            clock: Arc::clone(highwater.clock()),
+            worker: WorkerId::new(highwater.ids().command_id().to_string()),
+            lease: source.lease(),
+        };
+        Self { world, source, jobs: Vec::new() }
+    }
+
+    /// Feeds from elsewhere than the log directly.
+    #[must_use]
+    pub fn fed_by(mut self, source: impl Source) -> Self {
+        self.source = Arc::new(source);
+        self
+    }
+
+    /// Adds a view.
+    #[must_use]
+    pub fn view<V: View>(self) -> Self {
+        self.view_with::<V>(Options::default())
+    }
+
+    /// Adds a view that is run like this.
+    #[must_use]
+    pub fn view_with<V: View>(self, options: Options) -> Self {
+        self.add(KeyedView::<V>::default(), options)
+    }
+
+    /// Adds a projection with writes of its own.
+    #[must_use]
+    pub fn projection(self, projection: impl Projection, options: Options) -> Self {
+        self.add(EffectJob::new(Writes(projection)), options)
+    }
+
+    /// Adds a sink.
+    #[must_use]
+    pub fn sink(self, sink: impl Sink, options: Options) -> Self {
+        self.add(EffectJob::new(Puts(sink)), options)
+    }
+
+    /// Adds a handler of side effects.
+    #[must_use]
+    pub fn handler(self, handler: impl Handler, options: Options) -> Self {
+        self.add(EffectJob::new(Handles(handler)), options)
+    }
+
+    /// Meets these faults from now on: with its source, and with its views.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn with_faults(mut self, faults: &crate::testing::Faults) -> Self {
+        self.source = faults.on_source(self.source);
+        self.world.views = faults.on_views(self.world.views);
+        self
+    }
+
+    fn add(mut self, job: impl Job, options: Options) -> Self {
+        self.jobs.push((Arc::new(job), options));
+        self
+    }
+
+    /// Starts to work in tasks of this process. The tables are there when this returns.
+    ///
+    /// # Errors
+    /// [`Invalid`](highwater_core::Error::Invalid) if two have one name, or one can't be run as it is
+    /// declared; [`Unavailable`](highwater_core::Error::Unavailable) if a store or a broker can't be
+    /// reached now.
+    pub async fn start(mut self) -> Result<Running> {
+        self.world.lease = self.source.lease();
+        let (sender, stop) = Stop::new();
+        let mut running = Running { stop: sender, tasks: JoinSet::new(), statuses: Vec::new() };
+        let mut projections = Vec::new();
+        for (job, options) in self.jobs {
+            let spec = beginning(&*job, &self.world).await?;
+            let (by, shards) = job.division(options.shards);
+            let layout = self.source.layout(by, shards).await?;
+            self.world.views.open_view(&spec, layout).await?;
+            let (reporter, status) = Reporter::new(spec.name.clone());
+            running.statuses.push(status);
+            let (view, world) = (spec.name, self.world.clone());
+            projections.push(Projecting { view, job, options, world, reporter });
+        }
+        running.have_names_of_their_own()?;
+        for projection in projections {
+            running.tasks.spawn(projection.run(Arc::clone(&self.source), stop.clone()));
+        }
+        Ok(running)
+    }
+
+    /// Works until `shutdown`. A projection that has stopped for somebody to look doesn't stop the
+    /// others.
+    ///
+    /// # Errors
+    /// As [`Worker::start`], and what made a projection stop, if anything did.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<()> {
+        let running = self.start().await?;
+        shutdown.await;
+        running.stop().await
+    }
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker").field("id", &self.world.worker).finish_non_exhaustive()
+    }
+}
+
+/// A worker that works. Dropping it ends the work, at any point: what is under way is committed or not.
+#[derive(Debug)]
+pub struct Running {
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<Result<()>>,
+    statuses: Vec<Status>,
+}
+
+impl Running {
+    /// How each projection fares, in the order in which they were added.
+    #[must_use]
+    pub fn statuses(&self) -> &[Status] {
+        &self.statuses
+    }
+
+    /// How the projection of this name fares.
+    #[must_use]
+    pub fn status(&self, view: &str) -> Option<&Status> {
+        self.statuses.iter().find(|status| status.view().as_str() == view)
+    }
+
+    /// Ends the work in order: shards are given back, so that others can take over at once.
+    ///
+    /// # Errors
+    /// What made a projection stop before, if anything did.
+    pub async fn stop(mut self) -> Result<()> {
+        self.stop.send_replace(true);
+        let mut outcome = Ok(());
+        while let Some(joined) = self.tasks.join_next().await {
+            let ended = joined.unwrap_or_else(|error| {
+                Err(Invalid::request(format!("a projection panicked: {error}")).into())
+            });
+            outcome = outcome.and(ended);
+        }
+        outcome
+    }
+
+    fn have_names_of_their_own(&self) -> Result<()> {
+        let mut names: HashSet<&ViewName> = HashSet::new();
+        match self.statuses.iter().find(|status| !names.insert(status.view())) {
+            None => Ok(()),
+            Some(status) => {
+                let message = format!("two projections of a worker are named {}", status.view());
+                Err(Invalid::request(message).into())
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Commits that fail, and commits whose answer is lost.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use highwater_core::{
+    Position, Result,
+    error::{Source, Unavailable},
+    port::{
+        Claim, Claiming, Epoch, Layout, ParkedKey, Roll, ShardId, StoredView, ViewCommit, ViewName,
+        ViewSpec, ViewState, ViewStore, WorkerId,
+    },
+};
+
+use super::Faults;
+
+pub(super) struct FaultyViews {
+    pub(super) views: Arc<dyn ViewStore>,
+    pub(super) faults: Faults,
+}
+
+fn crash(when: &'static str) -> Unavailable {
+    Unavailable::unreachable("writing a view", Source::new(when))
+}
+
+#[async_trait]
+impl ViewStore for FaultyViews {
+    async fn commit_view(&self, commit: ViewCommit) -> Result<()> {
+        if self.faults.happens(self.faults.before_commit) {
+            return Err(crash("a crash before the commit, on purpose").into());
+        }
+        self.views.commit_view(commit).await?;
+        if self.faults.happens(self.faults.after_commit) {
+            return Err(crash("a crash after the commit, on purpose").into());
+        }
+        Ok(())
+    }
+
+    async fn open_view(&self, spec: &ViewSpec, layout: Layout) -> Result<ViewState> {
+        self.views.open_view(spec, layout).await
+    }
+
+    async fn read_view(&self, view: &ViewName, keys: &[String]) -> Result<StoredView> {
+        self.views.read_view(view, keys).await
+    }
+
+    async fn claim_shard(
+        &self,
+        view: &ViewName,
+        layout: Layout,
+        shard: ShardId,
+        worker: &WorkerId,
+        claiming: Claiming,
+        lease: Duration,
+    ) -> Result<Option<Claim>> {
+        self.views.claim_shard(view, layout, shard, worker, claiming, lease).await
+    }
+
+    async fn sign_in(&self, view: &ViewName, worker: &WorkerId, lease: Duration) -> Result<Roll> {
+        self.views.sign_in(view, worker, lease).await
+    }
+
+    async fn release_shard(&self, view: &ViewName, shard: ShardId, epoch: Epoch) -> Result<()> {
+        self.views.release_shard(view, shard, epoch).await
+    }
+
+    async fn sign_out(&self, view: &ViewName, worker: &WorkerId) -> Result<()> {
+        self.views.sign_out(view, worker).await
+    }
+
+    async fn divide_anew(&self, view: &ViewName, claims: &[Claim], layout: Layout) -> Result<()> {
+        self.views.divide_anew(view, claims, layout).await
+    }
+
+    async fn parked(
+        &self,
+        view: &ViewName,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<ParkedKey>> {
+        self.views.parked(view, after, limit).await
+    }
+
+    async fn queued(
+        &self,
+        view: &ViewName,
+        key: &str,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<Position>> {
+        self.views.queued(view, key, after, limit).await
+    }
+
+    async fn retry_parked(&self, view: &ViewName, key: &str) -> Result<bool> {
+        self.views.retry_parked(view, key).await
+    }
+
+    async fn view_changed(&self, view: &ViewName, seen: &ViewState) -> Result<()> {
+        self.views.view_changed(view, seen).await
+    }
+}

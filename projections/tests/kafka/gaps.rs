@@ -1,0 +1,128 @@
+//! What a topic lacks is read from the log.
+
+use highwater_core::{
+    Position,
+    port::{Layout, Progress, ViewName},
+};
+use highwater_projections::kafka::KafkaState;
+
+use super::{
+    records::Hand,
+    world::{Running, World, drain, in_time, positions},
+};
+
+#[tokio::test]
+async fn w3_a_lost_record_is_read_from_the_log() {
+    let Some(world) = World::new("w3_a_lost_record_is_read_from_the_log") else { return };
+    world.append(30).await;
+    let (hand, log) = (Hand::of(&world), world.log().await);
+    hand.create(1, &[]).await;
+    for index in [0, 1, 2, 9, 10, 29] {
+        hand.forge(0, &log[index], Position::new(index as u64)).await;
+    }
+    for layout in [Layout::WHOLE, Layout::streams(1)] {
+        let view = if layout == Layout::WHOLE { "keyed" } else { "streamed" };
+        let mut member = world.alone(view, layout).await;
+        member.until(1).await;
+        let events = member.deliver(highwater_core::port::ShardId::FIRST, Position::new(30)).await;
+        assert_eq!(events, log, "{layout}");
+    }
+}
+
+#[tokio::test]
+async fn w3_a_topic_that_has_forgotten_everything_is_filled_from_the_log() {
+    let test = "w3_a_topic_that_has_forgotten_everything_is_filled_from_the_log";
+    let Some(world) = World::new(test) else { return };
+    world.append(120).await;
+    let relay = Running::start(world.relay());
+    relay.has_published(Position::new(120)).await;
+    Hand::of(&world).truncate(4).await;
+    let layout = Layout::streams(4);
+    let source = world.source();
+    let feeding = world.feeding("truncated", layout);
+    let state = source.state(&ViewName::new("truncated").unwrap());
+    let mut member = world.join(&source, &feeding).await;
+    member.until(4).await;
+    for shard in layout.all() {
+        let events = member.deliver(shard, Position::new(120)).await;
+        assert_eq!(events, world.of_shard(layout, shard).await);
+        assert!(matches!(*state.borrow(), KafkaState::Filling { .. }));
+    }
+    // And it is handed over to the topic again.
+    world.append(40).await;
+    for shard in layout.all() {
+        let mut expected = world.of_shard(layout, shard).await;
+        expected.retain(|event| event.position > Position::new(120));
+        assert_eq!(member.deliver(shard, Position::new(160)).await, expected);
+    }
+    assert!(matches!(*state.borrow(), KafkaState::Consuming));
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn r1_a_cursor_into_what_has_been_forgotten_loses_nothing() {
+    let test = "r1_a_cursor_into_what_has_been_forgotten_loses_nothing";
+    let Some(world) = World::new(test) else { return };
+    world.append(60).await;
+    world.publish().await;
+    let mut feed = world.whole(&world.source(), &Progress::default()).await;
+    let first = drain(&mut *feed, Position::new(30), 30).await;
+    drop(feed);
+    let relay = Running::start(world.relay());
+    world.append(60).await;
+    relay.has_published(Position::new(120)).await;
+    Hand::of(&world).truncate(4).await;
+    world.append(10).await;
+    let mut feed = world.whole(&world.source(), &first.progress).await;
+    let rest = drain(&mut *feed, Position::new(130), 1000).await;
+    let seen = [positions(&first.events), positions(&rest.events)].concat();
+    assert_eq!(seen, (1..=130).collect::<Vec<_>>());
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn r1_a_topic_that_is_deleted_under_relay_and_views_is_made_anew_and_nothing_is_lost() {
+    let test = "r1_a_topic_that_is_deleted_under_relay_and_views_is_made_anew_and_nothing_is_lost";
+    let Some(world) = World::new(test) else { return };
+    world.append(50).await;
+    let relay = Running::start(world.relay());
+    relay.has_published(Position::new(50)).await;
+    let mut feed = world.whole(&world.source(), &Progress::default()).await;
+    let mut seen = drain(&mut *feed, Position::new(50), 1000).await.events;
+    Hand::of(&world).delete().await;
+    world.append(50).await;
+    relay.has_published(Position::new(100)).await;
+    world.append(1).await;
+    let mut through = Position::new(50);
+    while through < Position::new(101) {
+        match in_time(feed.next(1000)).await {
+            Ok(page) => {
+                through = page.through;
+                seen.extend(page.events);
+            }
+            Err(error) => assert!(error.is_unavailable(), "{error}"),
+        }
+    }
+    assert_eq!(positions(&seen), (1..=101).collect::<Vec<_>>());
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn r1_a_cursor_of_a_topic_that_was_deleted_loses_nothing() {
+    let Some(world) = World::new("r1_a_cursor_of_a_topic_that_was_deleted_loses_nothing") else {
+        return;
+    };
+    world.append(80).await;
+    world.publish().await;
+    let mut feed = world.whole(&world.source(), &Progress::default()).await;
+    let first = drain(&mut *feed, Position::new(40), 40).await;
+    drop(feed);
+    Hand::of(&world).delete().await;
+    world.append(5).await;
+    let relay = Running::start(world.relay());
+    relay.has_published(Position::new(85)).await;
+    let mut feed = world.whole(&world.source(), &first.progress).await;
+    let rest = drain(&mut *feed, Position::new(85), 1000).await;
+    assert_eq!(positions(&rest.events), (41..=85).collect::<Vec<_>>());
+    relay.stop().await;
+}

@@ -1,0 +1,129 @@
+//! Workers that come, go and are displaced.
+
+use std::collections::BTreeMap;
+
+use highwater_core::{
+    Envelope, Position,
+    port::{Change, Layout, ShardId},
+};
+
+use super::world::{Member, Running, World, in_time};
+
+/// Lets several members take part until they share the shards so.
+async fn settle(members: &mut [Member], shares: &[usize]) {
+    let settled = async {
+        loop {
+            let has: Vec<_> = members.iter().map(|member| member.shards.len()).collect();
+            if has == shares {
+                return;
+            }
+            let changes = members.iter_mut().map(|member| Box::pin(member.change()));
+            let _: Change = futures_util::future::select_all(changes).await.0;
+        }
+    };
+    in_time(settled).await;
+}
+
+type Seen = BTreeMap<ShardId, Vec<Envelope>>;
+
+async fn deliver_all(members: &mut [Member], to: u64, seen: &mut Seen) {
+    for member in members {
+        let shards: Vec<_> = member.shards.keys().copied().collect();
+        for shard in shards {
+            let events = member.deliver(shard, Position::new(to)).await;
+            seen.entry(shard).or_default().extend(events);
+        }
+    }
+}
+
+async fn is_the_log(world: &World, layout: Layout, seen: &Seen) {
+    for shard in layout.all() {
+        assert_eq!(seen[&shard], world.of_shard(layout, shard).await, "shard {shard}");
+    }
+}
+
+#[tokio::test]
+async fn r1_workers_that_come_and_go_deliver_each_event_once() {
+    let Some(world) = World::new("r1_workers_that_come_and_go_deliver_each_event_once") else {
+        return;
+    };
+    let (layout, source) = (Layout::streams(4), world.source());
+    let relay = Running::start(world.relay());
+    world.append(50).await;
+    relay.has_published(Position::new(50)).await;
+    let mut seen = Seen::new();
+    let mut members = vec![world.join(&source, &world.feeding("shared", layout)).await];
+    settle(&mut members, &[4]).await;
+    deliver_all(&mut members, 50, &mut seen).await;
+    members.push(world.join(&source, &world.feeding("shared", layout)).await);
+    settle(&mut members, &[2, 2]).await;
+    world.append(50).await;
+    deliver_all(&mut members, 100, &mut seen).await;
+    let first = members.remove(0);
+    drop(first.shards);
+    in_time(first.membership.leave()).await.unwrap();
+    settle(&mut members, &[4]).await;
+    world.append(50).await;
+    deliver_all(&mut members, 150, &mut seen).await;
+    is_the_log(&world, layout, &seen).await;
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn r1_a_worker_that_has_been_displaced_commits_nothing() {
+    let Some(world) = World::new("r1_a_worker_that_has_been_displaced_commits_nothing") else {
+        return;
+    };
+    world.append(40).await;
+    world.publish().await;
+    let layout = Layout::streams(4);
+    let feeding = world.feeding("displaced", layout);
+    let mut zombie = world.join(&world.source(), &feeding).await;
+    zombie.until(4).await;
+    // It is not polled any more, as if it were stopped; somebody else has its shards now.
+    let mut other = world
+        .join(&world.source().group_prefix("another."), &world.feeding("displaced", layout))
+        .await;
+    other.until(4).await;
+    for shard in layout.all() {
+        let expected = world.of_shard(layout, shard).await;
+        if !expected.is_empty() {
+            let error = zombie.page(shard, 1000).await.unwrap_err();
+            assert_eq!(error.code(), highwater_core::Code::FENCED, "{error}");
+        }
+        assert_eq!(other.deliver(shard, Position::new(40)).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_shard_whose_work_has_ended_is_offered_again_while_its_partition_is_assigned() {
+    let test = "a_shard_whose_work_has_ended_is_offered_again_while_its_partition_is_assigned";
+    let Some(world) = World::new(test) else { return };
+    world.append(40).await;
+    world.publish().await;
+    let mut member = world.alone("again", Layout::streams(4)).await;
+    member.until(4).await;
+    let shard = ShardId::new(2);
+    let before = member.page(shard, 2).await.unwrap();
+    member.shards.remove(&shard);
+    member.membership.ended(shard).await.unwrap();
+    member.until(4).await;
+    let after = member.deliver(shard, Position::new(40)).await;
+    let expected = world.of_shard(Layout::streams(4), shard).await;
+    assert_eq!([before, after].concat(), expected);
+}
+
+#[tokio::test]
+async fn a_member_that_is_dropped_leaves_its_shards_to_others() {
+    let Some(world) = World::new("a_member_that_is_dropped_leaves_its_shards_to_others") else {
+        return;
+    };
+    world.append(10).await;
+    world.publish().await;
+    let layout = Layout::streams(4);
+    let mut first = world.alone("dropped", layout).await;
+    first.until(4).await;
+    let mut second = world.alone("dropped", layout).await;
+    drop(first);
+    second.until(4).await;
+}

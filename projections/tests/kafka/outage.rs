@@ -1,0 +1,78 @@
+//! Brokers that are killed.
+
+use highwater_core::{
+    Position,
+    port::{Layout, Progress, ShardId, ViewName},
+};
+use highwater_projections::kafka::{KafkaState, RelayStatus};
+
+use super::{
+    broker::Cluster,
+    skip,
+    world::{Running, World, in_time, positions},
+};
+
+#[tokio::test]
+async fn r1_relay_and_views_go_on_after_the_broker_was_killed() {
+    let test = "r1_relay_and_views_go_on_after_the_broker_was_killed";
+    let Some(mut cluster) = Cluster::start(1).await else { return skip(test) };
+    let world = World::at(cluster.servers());
+    let relay = Running::start(world.relay());
+    world.append(30).await;
+    relay.has_published(Position::new(30)).await;
+    let source = world.source();
+    let mut member = world.join(&source, &world.feeding("survivor", Layout::WHOLE)).await;
+    member.until(1).await;
+    let mut seen = member.deliver(ShardId::FIRST, Position::new(30)).await;
+    let mut state = source.state(&ViewName::new("survivor").unwrap());
+
+    cluster.kill(1);
+    world.append(30).await;
+    relay.is(|status| matches!(status, RelayStatus::Failing { .. })).await;
+    let error = loop {
+        if let Err(error) = member.page(ShardId::FIRST, 100).await {
+            break error;
+        }
+    };
+    assert!(error.is_unavailable(), "{error}");
+    in_time(state.wait_for(|state| matches!(state, KafkaState::BrokerGone { .. }))).await.unwrap();
+
+    cluster.restart(1).await;
+    relay.has_published(Position::new(60)).await;
+    seen.extend(member.deliver(ShardId::FIRST, Position::new(60)).await);
+    assert_eq!(positions(&seen), (1..=60).collect::<Vec<_>>());
+    in_time(state.wait_for(|state| matches!(state, KafkaState::Consuming))).await.unwrap();
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn w7_one_broker_of_three_may_be_killed_while_the_log_is_published() {
+    let test = "w7_one_broker_of_three_may_be_killed_while_the_log_is_published";
+    let Some(mut cluster) = Cluster::start(3).await else { return skip(test) };
+    let world = World::at(cluster.servers());
+    let relay = Running::start(world.relay());
+    for round in 1..=6_u64 {
+        world.append(500).await;
+        if round == 2 {
+            cluster.kill(2);
+        }
+        relay.has_published(Position::new(500 * round)).await;
+        if round == 4 {
+            cluster.restart(2).await;
+        }
+    }
+    let mut feed = world.whole(&world.source(), &Progress::default()).await;
+    let mut events = Vec::new();
+    let mut through = Position::START;
+    while through < Position::new(3000) {
+        match in_time(feed.next(1000)).await {
+            Ok(page) => {
+                through = page.through;
+                events.extend(page.events);
+            }
+            Err(error) => assert!(error.is_unavailable(), "{error}"),
+        }
+    }
+    assert_eq!(events, world.log().await);
+    relay.stop().await;
+}

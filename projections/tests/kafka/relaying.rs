@@ -1,0 +1,155 @@
+//! Leaders, zombies, checkpoints, and what can't be published.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use highwater_core::{
+    Code, Position,
+    port::{Claiming, Layout, NewEvent, Progress, ShardId, ViewName, ViewStore as _, WorkerId},
+};
+use highwater_projections::kafka::RelayStatus;
+
+use super::{
+    records::Hand,
+    world::{Running, World, drain, event},
+};
+
+async fn delivers_the_log(world: &World, to: u64) {
+    let mut feed = world.whole(&world.source(), &Progress::default()).await;
+    let drained = drain(&mut *feed, Position::new(to), 1000).await;
+    assert_eq!(drained.events, world.log().await);
+}
+
+#[tokio::test]
+async fn of_two_relays_one_leads_and_the_other_takes_over() {
+    let Some(world) = World::new("of_two_relays_one_leads_and_the_other_takes_over") else {
+        return;
+    };
+    world.append(50).await;
+    let first = Running::start(world.relay());
+    first.has_published(Position::new(50)).await;
+    let second = Running::start(world.relay());
+    second.is(|status| matches!(status, RelayStatus::Waiting)).await;
+    world.append(50).await;
+    first.has_published(Position::new(100)).await;
+    assert!(matches!(*second.status.borrow(), RelayStatus::Waiting));
+    first.crash().await;
+    world.append(50).await;
+    second.has_published(Position::new(150)).await;
+    delivers_the_log(&world, 150).await;
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn a_relay_that_ends_in_order_hands_over_at_once() {
+    let Some(world) = World::new("a_relay_that_ends_in_order_hands_over_at_once") else { return };
+    world.append(10).await;
+    let first = Running::start(world.relay().lease(Duration::from_secs(3600)));
+    first.has_published(Position::new(10)).await;
+    first.stop().await;
+    let second = Running::start(world.relay());
+    second.has_published(Position::new(10)).await;
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn r1_a_crash_between_publishing_and_the_checkpoint_repeats_nothing_in_a_view() {
+    let test = "r1_a_crash_between_publishing_and_the_checkpoint_repeats_nothing_in_a_view";
+    let Some(world) = World::new(test) else { return };
+    let mut feed = None;
+    for round in 1..=5_u64 {
+        world.append(20).await;
+        let relay = Running::start(world.relay().page(3));
+        relay.is(|status| matches!(status, RelayStatus::Leading { .. })).await;
+        let feed = match &mut feed {
+            Some(feed) => feed,
+            empty => empty.insert(world.whole(&world.source(), &Progress::default()).await),
+        };
+        // The first of them have reached the view; the checkpoint is somewhere behind.
+        let page = super::world::in_time(feed.next(1)).await.unwrap();
+        assert!(page.through <= Position::new(20 * round));
+        relay.crash().await;
+    }
+    world.publish().await;
+    delivers_the_log(&world, 100).await;
+}
+
+#[tokio::test]
+async fn a_relay_that_is_displaced_moves_no_checkpoint_and_waits() {
+    let Some(world) = World::new("a_relay_that_is_displaced_moves_no_checkpoint_and_waits") else {
+        return;
+    };
+    world.append(10).await;
+    let relay = Running::start(world.relay());
+    relay.has_published(Position::new(10)).await;
+    let (view, thief) = (ViewName::new("relay_test").unwrap(), WorkerId::new("thief"));
+    let lease = Duration::from_secs(2);
+    let claim = world
+        .store
+        .claim_shard(&view, Layout::WHOLE, ShardId::FIRST, &thief, Claiming::Always, lease)
+        .await;
+    let at = claim.unwrap().unwrap().progress.position;
+    // It may not know yet: what it publishes now is a zombie's.
+    world.append(10).await;
+    relay.is(|status| matches!(status, RelayStatus::Waiting)).await;
+    let there = world.store.read_view(&view, &[]).await.unwrap().state.least().position;
+    assert_eq!(there, at);
+    // It leads again when the lease has run out, and views have everything once.
+    relay.has_published(Position::new(20)).await;
+    delivers_the_log(&world, 20).await;
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_that_is_too_large_stops_the_relay_by_name_until_the_topic_takes_it() {
+    let test = "an_event_that_is_too_large_stops_the_relay_by_name_until_the_topic_takes_it";
+    let Some(world) = World::new(test) else { return };
+    let hand = Hand::of(&world);
+    hand.create(2, &[("max.message.bytes", "20000")]).await;
+    world.append(5).await;
+    let payload = Bytes::from(vec![b'7'; 50_000]);
+    let large = NewEvent { payload, ..event("suite.large") };
+    world.append_one("account-large", large).await;
+    world.append(5).await;
+    let relay = Running::start(world.relay());
+    let error = relay.fails().await;
+    assert_eq!(error.code(), Code::TOO_LARGE, "{error}");
+    let said = error.to_string();
+    assert!(said.contains("event 6 of stream account-large"), "{said}");
+    assert!(said.contains("max.message.bytes"), "{said}");
+    hand.set("max.message.bytes", "100000").await;
+    relay.has_published(Position::new(11)).await;
+    delivers_the_log(&world, 11).await;
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_relay_makes_topics_that_take_the_largest_payload_of_a_store() {
+    let test = "a_relay_makes_topics_that_take_the_largest_payload_of_a_store";
+    let Some(world) = World::new(test) else { return };
+    let payload: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(8 << 20).collect();
+    let large = NewEvent { payload: payload.into(), ..event("suite.large") };
+    world.append_one("account-large", large).await;
+    world.append(5).await;
+    world.publish().await;
+    delivers_the_log(&world, 6).await;
+}
+
+#[tokio::test]
+async fn a_bounded_context_may_give_away_some_events_and_views_see_those() {
+    let test = "a_bounded_context_may_give_away_some_events_and_views_see_those";
+    let Some(world) = World::new(test) else { return };
+    world.append(70).await;
+    let orders = highwater_core::Query::category(highwater_core::Category::new("order").unwrap());
+    let relay = Running::start(world.relay().only(orders.clone()));
+    relay.has_published(Position::new(70)).await;
+    Hand::of(&world).truncate(4).await;
+    world.append(70).await;
+    let source = world.source().published(orders);
+    let mut member = world.join(&source, &world.feeding("orders", Layout::WHOLE)).await;
+    member.until(1).await;
+    let events = member.deliver(ShardId::FIRST, Position::new(140)).await;
+    assert_eq!(events.len(), 20);
+    assert!(events.iter().all(|event| event.stream.category() == "order"));
+    relay.stop().await;
+}

@@ -1,0 +1,319 @@
+//! A log, a relay, feeds, and a topic of the test's own.
+
+use std::{collections::BTreeMap, env, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use highwater_core::{
+    Envelope, Highwater, Position, Query, SchemaVersion, Span, StreamId, Tag, Tags,
+    domain::{EventType, Fingerprint},
+    port::{
+        Append, Change, Claim, Claiming, EventStore as _, Expected, Feed, Feeding, Ids as _,
+        Layout, Membership, NewEvent, Progress, ShardId, Source as _, ViewCommit, ViewName,
+        ViewSpec, ViewStore as _, WorkerId,
+    },
+};
+use highwater_projections::kafka::{Kafka, KafkaSource, Relay, RelayStatus, Topics};
+use highwater_stores::{MemoryStore, SystemClock, SystemIds};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
+
+const KAFKA: &str = "HIGHWATER_TEST_KAFKA";
+const LEASE: Duration = Duration::from_millis(500);
+
+/// Long enough for a slow machine; a test that waits so long has failed.
+pub(crate) const TOO_LONG: Duration = Duration::from_secs(60);
+
+/// A log in memory, and a name for a topic that nobody else has.
+pub(crate) struct World {
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) highwater: Highwater,
+    pub(crate) bootstrap: String,
+    pub(crate) topic: String,
+}
+
+impl World {
+    /// On the server that the environment names; says loudly if there is none.
+    pub(crate) fn new(test: &str) -> Option<Self> {
+        let Ok(bootstrap) = env::var(KAFKA) else {
+            super::skip_without(test, KAFKA);
+            return None;
+        };
+        Some(Self::at(bootstrap))
+    }
+
+    pub(crate) fn at(bootstrap: String) -> Self {
+        let store = Arc::new(MemoryStore::default());
+        let highwater = Highwater::on(&store, SystemClock, SystemIds).build();
+        let topic = format!("test-{:016x}", fastrand::u64(..));
+        Self { store, highwater, bootstrap, topic }
+    }
+
+    pub(crate) fn kafka(&self) -> Kafka {
+        Kafka::at(&self.bootstrap)
+            .setting("topic.metadata.refresh.interval.ms", "500")
+            .setting("reconnect.backoff.max.ms", "500")
+    }
+
+    pub(crate) fn topics(&self) -> Topics {
+        Topics::one(&self.topic)
+    }
+
+    /// Appends events, one at a time, to streams in turn.
+    pub(crate) async fn append(&self, count: usize) {
+        let from = self.store.head().await.unwrap().get() as usize;
+        for number in from..from + count {
+            let event = NewEvent {
+                tags: [Tag::new("number", number % 5)].into(),
+                payload: Bytes::from(format!("{{\"number\":{number}}}")),
+                ..event(["suite.even", "suite.odd"][number % 2])
+            };
+            let category = ["account", "order"][usize::from(number % 7 == 0)];
+            self.append_one(&format!("{category}-{}", number % 23), event).await;
+        }
+    }
+
+    pub(crate) async fn append_one(&self, stream: &str, event: NewEvent) {
+        let stream = StreamId::parse(stream).unwrap();
+        let append = Append::new(SystemIds.command_id(), Fingerprint::from_bits(7)).stream(
+            stream,
+            Expected::Any,
+            vec![event],
+        );
+        self.store.append(append).await.unwrap();
+    }
+
+    /// The whole log.
+    pub(crate) async fn log(&self) -> Vec<Envelope> {
+        let all = Span::After(Position::START);
+        self.store.read_log(&Query::all(), all, usize::MAX).await.unwrap().events
+    }
+
+    /// What a shard is to have of the log.
+    pub(crate) async fn of_shard(&self, layout: Layout, shard: ShardId) -> Vec<Envelope> {
+        let mut events = self.log().await;
+        events.retain(|event| layout.shard_of_stream(&event.stream).is_none_or(|own| own == shard));
+        events
+    }
+
+    /// A relay into the topic, which it makes with four partitions.
+    pub(crate) fn relay(&self) -> Relay {
+        Relay::new(&self.highwater, self.kafka(), self.topics())
+            .named("test")
+            .partitions(4)
+            .lease(LEASE)
+            .idle_interval(Duration::from_millis(100))
+    }
+
+    /// Publishes the whole log.
+    pub(crate) async fn publish(&self) {
+        let relay = Running::start(self.relay());
+        relay.has_published(self.store.head().await.unwrap()).await;
+        relay.stop().await;
+    }
+
+    pub(crate) fn source(&self) -> KafkaSource {
+        KafkaSource::new(&self.highwater, self.kafka(), self.topics()).lease(LEASE)
+    }
+
+    pub(crate) fn feeding(&self, view: &str, layout: Layout) -> Feeding {
+        let view = ViewName::new(view).unwrap();
+        let worker = WorkerId::new(format!("{:016x}", fastrand::u64(..)));
+        Feeding { view, query: Query::all(), worker, layout }
+    }
+
+    /// Joins the work on a view.
+    pub(crate) async fn join(&self, source: &KafkaSource, feeding: &Feeding) -> Member {
+        let spec = ViewSpec::without_rows(feeding.view.clone());
+        self.store.open_view(&spec, feeding.layout).await.unwrap();
+        let membership = source.join(feeding.clone()).await.unwrap();
+        let (store, feeding) = (self.store.clone(), feeding.clone());
+        Member { membership, store, feeding, shards: BTreeMap::new() }
+    }
+
+    /// The only worker on a view with this layout.
+    pub(crate) async fn alone(&self, view: &str, layout: Layout) -> Member {
+        self.join(&self.source(), &self.feeding(view, layout)).await
+    }
+
+    /// One feed of everything, from a progress on.
+    pub(crate) async fn whole(&self, source: &KafkaSource, from: &Progress) -> Box<dyn Feed> {
+        let feeding = self.feeding("whole", Layout::WHOLE);
+        let mut member = self.join(source, &feeding).await;
+        member.membership.open(ShardId::FIRST, from).await.unwrap()
+    }
+}
+
+/// A worker as the runtime is one: it claims, opens, delivers and commits.
+pub(crate) struct Member {
+    pub(crate) membership: Box<dyn Membership>,
+    store: Arc<MemoryStore>,
+    feeding: Feeding,
+    pub(crate) shards: BTreeMap<ShardId, Shard>,
+}
+
+/// A shard that a member works on.
+pub(crate) struct Shard {
+    pub(crate) feed: Box<dyn Feed>,
+    pub(crate) claim: Claim,
+}
+
+impl Member {
+    /// Does what the next change says.
+    pub(crate) async fn change(&mut self) -> Change {
+        let change = in_time(self.membership.change()).await.unwrap();
+        match change {
+            Change::Take(shard, claiming) => self.take(shard, claiming).await,
+            Change::GiveUp(shard) => {
+                self.shards.remove(&shard);
+                self.membership.ended(shard).await.unwrap();
+            }
+        }
+        change
+    }
+
+    async fn take(&mut self, shard: ShardId, claiming: Claiming) {
+        let (view, worker) = (&self.feeding.view, &self.feeding.worker);
+        let claimed = self
+            .store
+            .claim_shard(view, self.feeding.layout, shard, worker, claiming, TOO_LONG)
+            .await
+            .unwrap();
+        let Some(claim) = claimed else { return self.membership.ended(shard).await.unwrap() };
+        let feed = in_time(self.membership.open(shard, &claim.progress)).await.unwrap();
+        self.shards.insert(shard, Shard { feed, claim });
+    }
+
+    /// Takes part until it works on so many shards.
+    pub(crate) async fn until(&mut self, shards: usize) {
+        while self.shards.len() != shards {
+            self.change().await;
+        }
+    }
+
+    /// Delivers the events of a shard up to a position at least, and commits.
+    pub(crate) async fn deliver(&mut self, shard: ShardId, to: Position) -> Vec<Envelope> {
+        let mut events = Vec::new();
+        while self.shards[&shard].claim.progress.position < to {
+            match self.page(shard, 7).await {
+                Ok(page) => events.extend(page),
+                // A broker may be gone for a while; whoever waits for too long hears of it.
+                Err(error) => assert!(error.is_unavailable(), "{error}"),
+            }
+        }
+        events
+    }
+
+    /// Delivers and commits one page of a shard.
+    pub(crate) async fn page(
+        &mut self,
+        shard: ShardId,
+        limit: usize,
+    ) -> highwater_core::Result<Vec<Envelope>> {
+        let view = self.feeding.view.clone();
+        let shard = self.shards.get_mut(&shard).unwrap();
+        let page = in_time(shard.feed.next(limit)).await?;
+        assert!(page.events.len() <= limit);
+        let to = Progress {
+            position: page.through,
+            as_of: page.as_of.unwrap_or(shard.claim.progress.as_of),
+            cursor: page.cursor,
+        };
+        self.store.commit_view(ViewCommit::new(view, &shard.claim, to.clone())).await?;
+        shard.claim.progress = to;
+        shard.feed.committed(&shard.claim.progress);
+        Ok(page.events)
+    }
+}
+
+/// Everything that a feed delivers up to a position.
+pub(crate) async fn drain(feed: &mut dyn Feed, to: Position, limit: usize) -> Drained {
+    let mut drained = Drained::default();
+    while drained.progress.position < to {
+        let page = in_time(feed.next(limit)).await.unwrap();
+        assert!(page.events.len() <= limit);
+        assert!(page.through >= drained.progress.position);
+        drained.pages += 1;
+        drained.events.extend(page.events);
+        drained.progress.position = page.through;
+        drained.progress.as_of = page.as_of.unwrap_or(drained.progress.as_of);
+        drained.progress.cursor = page.cursor;
+    }
+    drained
+}
+
+#[derive(Default)]
+pub(crate) struct Drained {
+    pub(crate) events: Vec<Envelope>,
+    pub(crate) progress: Progress,
+    pub(crate) pages: usize,
+}
+
+/// A relay in a task.
+pub(crate) struct Running {
+    pub(crate) status: watch::Receiver<RelayStatus>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<highwater_core::Result<()>>,
+}
+
+impl Running {
+    pub(crate) fn start(relay: Relay) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let status = relay.status();
+        let task = tokio::spawn(relay.run(async { drop(stopped.await) }));
+        Self { status, stop, task }
+    }
+
+    /// Ends it in order.
+    pub(crate) async fn stop(self) {
+        self.stop.send(()).unwrap();
+        in_time(self.task).await.unwrap().unwrap();
+    }
+
+    /// Ends it as a crash does.
+    pub(crate) async fn crash(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
+
+    pub(crate) async fn has_published(&self, position: Position) {
+        self.is(
+            |status| matches!(status, RelayStatus::Leading { published } if *published >= position),
+        )
+        .await;
+    }
+
+    pub(crate) async fn is(&self, what: impl FnMut(&RelayStatus) -> bool) {
+        let mut status = self.status.clone();
+        in_time(status.wait_for(what)).await.unwrap();
+    }
+
+    /// Waits until it fails, and tells why.
+    pub(crate) async fn fails(&self) -> highwater_core::Error {
+        self.is(|status| matches!(status, RelayStatus::Failing { .. })).await;
+        match self.status.borrow().clone() {
+            RelayStatus::Failing { error, .. } => error,
+            status => panic!("{status:?}"),
+        }
+    }
+}
+
+pub(crate) async fn in_time<T>(waiting: impl Future<Output = T>) -> T {
+    tokio::time::timeout(TOO_LONG, waiting).await.unwrap()
+}
+
+/// The positions of events.
+pub(crate) fn positions(events: &[Envelope]) -> Vec<u64> {
+    events.iter().map(|event| event.position.get()).collect()
+}
+
+/// An event of this type.
+pub(crate) fn event(name: &'static str) -> NewEvent {
+    NewEvent {
+        id: SystemIds.event_id(),
+        event_type: EventType { name, version: SchemaVersion::FIRST },
+        tags: Tags::none(),
+        payload: Bytes::from_static(b"{}"),
+    }
+}

@@ -1,0 +1,131 @@
+//! Who may commit, and who is alive.
+
+use std::time::Duration;
+
+use highwater_core::{
+    Result,
+    port::{
+        Claim, Claiming, Epoch, Layout, Progress, Roll, ShardId, ViewCommit, ViewName, WorkerId,
+    },
+};
+use jiff::Timestamp;
+
+use super::view::View;
+use crate::claims::{Held, division, end_of, has_shard, no_such_shard};
+
+pub(super) struct Shard {
+    pub(super) progress: Progress,
+    epoch: Epoch,
+    lease: Option<Lease>,
+}
+
+struct Lease {
+    owner: WorkerId,
+    until: Timestamp,
+}
+
+impl Shard {
+    pub(super) fn beginning(at: Held) -> Self {
+        let Held { epoch, position, as_of } = at;
+        Self { progress: Progress { position, as_of, ..Progress::default() }, epoch, lease: None }
+    }
+
+    pub(super) fn without_cursor(&self) -> Progress {
+        let Progress { position, as_of, .. } = self.progress;
+        Progress { position, as_of, ..Progress::default() }
+    }
+
+    pub(super) fn may_commit(&self, commit: &ViewCommit) -> bool {
+        self.epoch == commit.epoch && self.progress.position == commit.from
+    }
+
+    fn is_held_by(&self, worker: &WorkerId) -> bool {
+        self.lease.as_ref().is_some_and(|lease| lease.owner == *worker)
+    }
+
+    fn holder(&self, now: Timestamp) -> Option<&WorkerId> {
+        self.lease.as_ref().filter(|lease| lease.until > now).map(|lease| &lease.owner)
+    }
+
+    /// Every change of ownership fences whoever had the shard.
+    fn give_to(&mut self, lease: Option<Lease>) {
+        self.epoch = Epoch::new(self.epoch.get() + 1);
+        self.lease = lease;
+    }
+}
+
+impl View {
+    pub(super) fn held(&self) -> Vec<Held> {
+        let held = |Shard { epoch, progress, .. }: &Shard| Held {
+            epoch: *epoch,
+            position: progress.position,
+            as_of: progress.as_of,
+        };
+        self.shards.iter().map(held).collect()
+    }
+
+    pub(super) fn claim(
+        &mut self,
+        (name, layout): (&ViewName, Layout),
+        number: ShardId,
+        worker: &WorkerId,
+        claiming: Claiming,
+        (now, lease): (Timestamp, Duration),
+    ) -> Result<Option<Claim>> {
+        has_shard(name, layout, self.layout, number)?;
+        let shard = self.shards.get_mut(number.get() as usize);
+        let shard = shard.ok_or_else(|| no_such_shard(name, number))?;
+        let is_elsewhere = shard.holder(now).is_some_and(|holder| holder != worker);
+        if claiming == Claiming::IfFree && is_elsewhere {
+            return Ok(None);
+        }
+        shard.give_to(Some(Lease { owner: worker.clone(), until: end_of(lease, now) }));
+        let (epoch, progress) = (shard.epoch, shard.progress.clone());
+        Ok(Some(Claim { shard: number, epoch, progress }))
+    }
+
+    pub(super) fn sign_in(&mut self, worker: &WorkerId, now: Timestamp, lease: Duration) -> Roll {
+        let until = end_of(lease, now);
+        self.workers.insert(worker.clone(), until);
+        self.workers.retain(|other, until| other == worker || *until > now);
+        for lease in self.shards.iter_mut().filter_map(|shard| shard.lease.as_mut()) {
+            if lease.owner == *worker {
+                lease.until = until;
+            }
+        }
+        let holder = |shard: &Shard| match shard.is_held_by(worker) {
+            true => Some(worker.clone()),
+            false => shard.holder(now).cloned(),
+        };
+        let holders = self.shards.iter().map(holder).collect();
+        Roll { workers: self.workers.keys().cloned().collect(), holders }
+    }
+
+    pub(super) fn release(&mut self, number: ShardId, epoch: Epoch) {
+        let shard = self.shards.get_mut(number.get() as usize);
+        if let Some(shard) = shard.filter(|shard| shard.epoch == epoch) {
+            shard.give_to(None);
+        }
+    }
+
+    pub(super) fn sign_out(&mut self, worker: &WorkerId) {
+        self.workers.remove(worker);
+        self.shards
+            .iter_mut()
+            .filter(|shard| shard.is_held_by(worker))
+            .for_each(|shard| shard.give_to(None));
+    }
+
+    pub(super) fn divide(
+        &mut self,
+        name: &ViewName,
+        claims: &[Claim],
+        layout: Layout,
+    ) -> Result<()> {
+        let at = division(name, claims, &self.held())?;
+        self.shards = layout.all().map(|_| Shard::beginning(at)).collect();
+        self.layout = layout;
+        self.changed.send_replace(());
+        Ok(())
+    }
+}

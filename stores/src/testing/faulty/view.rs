@@ -1,0 +1,89 @@
+//! The faults of views.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use highwater_core::{
+    Position, Result,
+    port::{
+        Claim, Claiming, Epoch, Layout, ParkedKey, Roll, ShardId, StoredView, ViewCommit, ViewName,
+        ViewSpec, ViewState, ViewStore, WorkerId,
+    },
+};
+
+use super::Faulty;
+
+#[async_trait]
+impl<S: ViewStore> ViewStore for Faulty<S> {
+    async fn open_view(&self, spec: &ViewSpec, layout: Layout) -> Result<ViewState> {
+        self.change("opening a view", self.inner.open_view(spec, layout)).await
+    }
+
+    async fn read_view(&self, view: &ViewName, keys: &[String]) -> Result<StoredView> {
+        self.pass("reading a view").await?;
+        self.inner.read_view(view, keys).await
+    }
+
+    async fn commit_view(&self, commit: ViewCommit) -> Result<()> {
+        self.change("committing a view", self.inner.commit_view(commit)).await
+    }
+
+    async fn claim_shard(
+        &self,
+        view: &ViewName,
+        layout: Layout,
+        shard: ShardId,
+        worker: &WorkerId,
+        claiming: Claiming,
+        lease: Duration,
+    ) -> Result<Option<Claim>> {
+        let claim = self.inner.claim_shard(view, layout, shard, worker, claiming, lease);
+        self.change("claiming a shard", claim).await
+    }
+
+    async fn sign_in(&self, view: &ViewName, worker: &WorkerId, lease: Duration) -> Result<Roll> {
+        self.change("signing in", self.inner.sign_in(view, worker, lease)).await
+    }
+
+    async fn release_shard(&self, view: &ViewName, shard: ShardId, epoch: Epoch) -> Result<()> {
+        self.change("releasing a shard", self.inner.release_shard(view, shard, epoch)).await
+    }
+
+    async fn sign_out(&self, view: &ViewName, worker: &WorkerId) -> Result<()> {
+        self.change("signing out", self.inner.sign_out(view, worker)).await
+    }
+
+    async fn divide_anew(&self, view: &ViewName, claims: &[Claim], layout: Layout) -> Result<()> {
+        self.change("dividing a view anew", self.inner.divide_anew(view, claims, layout)).await
+    }
+
+    async fn parked(
+        &self,
+        view: &ViewName,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<ParkedKey>> {
+        self.pass("listing parked keys").await?;
+        self.inner.parked(view, after, limit).await
+    }
+
+    async fn queued(
+        &self,
+        view: &ViewName,
+        key: &str,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<Position>> {
+        self.pass("reading what waits behind a parked key").await?;
+        self.inner.queued(view, key, after, limit).await
+    }
+
+    async fn retry_parked(&self, view: &ViewName, key: &str) -> Result<bool> {
+        self.change("asking for another try", self.inner.retry_parked(view, key)).await
+    }
+
+    async fn view_changed(&self, view: &ViewName, seen: &ViewState) -> Result<()> {
+        self.pass("waiting for a view").await?;
+        self.inner.view_changed(view, seen).await
+    }
+}

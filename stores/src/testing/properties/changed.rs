@@ -1,0 +1,102 @@
+//! R3, R4: whoever waits for a view is woken when it moves or something is asked of it.
+
+use futures_util::FutureExt as _;
+use highwater_core::port::{Layout, ShardId, ViewState};
+
+use super::worker::{Worker, opened, park, state};
+use crate::testing::{Fixture, race::soon};
+
+pub(super) async fn r3_a_waiter_is_woken_by_a_commit_through_another_handle(fixture: Fixture) {
+    let (store, writer) = (fixture.store(), fixture.reopen().await);
+    let mut worker = Worker::on(&writer, "woken").await;
+    let view = worker.view.clone();
+    for to in 1..=20 {
+        let seen = store.read_view(&view, &[]).await.unwrap().state;
+        let mut waiting = store.view_changed(&view, &seen);
+        // Polled once, it waits; that it may end early is the port's to allow.
+        let early = (&mut waiting).now_or_never();
+        worker.write(to, &[]).await;
+        if early.is_none() {
+            soon("waking the waiter", waiting).await.unwrap();
+        }
+        let found = store.read_view(&view, &[]).await.unwrap().state;
+        assert_eq!(found, state(Layout::WHOLE, &[to]));
+    }
+}
+
+pub(super) async fn r3_what_has_changed_since_it_was_seen_is_not_waited_for(fixture: Fixture) {
+    let store = fixture.store();
+    let view = opened(&*store, "past", Layout::keys(2)).await;
+    let mut worker = Worker::taking(&store, &view, ShardId::new(1), "first").await;
+    let mut seen: Vec<ViewState> = vec![store.read_view(&view, &[]).await.unwrap().state];
+    for to in 1..=3 {
+        worker.write(to, &[]).await;
+        for seen in &seen {
+            soon("a change that is past", store.view_changed(&view, seen)).await.unwrap();
+        }
+        seen.push(store.read_view(&view, &[]).await.unwrap().state);
+    }
+}
+
+pub(super) async fn r3_waiting_ends_also_where_nothing_changes(fixture: Fixture) {
+    let store = fixture.store();
+    let view = opened(&*store, "still", Layout::WHOLE).await;
+    let seen = store.read_view(&view, &[]).await.unwrap().state;
+    for _ in 0..2 {
+        soon("looking for itself", store.view_changed(&view, &seen)).await.unwrap();
+    }
+}
+
+pub(super) async fn r4_a_waiter_is_woken_by_a_wish_for_another_try(fixture: Fixture) {
+    let (store, operator) = (fixture.store(), fixture.reopen().await);
+    let mut worker = Worker::on(&store, "asked").await;
+    worker.park(1, vec![park("a", 1, "broken", 1)]).await;
+    let seen = store.read_view(&worker.view, &[]).await.unwrap().state;
+    let asking = {
+        let view = worker.view.clone();
+        tokio::spawn(async move { operator.retry_parked(&view, "a").await.unwrap() })
+    };
+    soon("hearing of the wish", async {
+        while !store.parked(&worker.view, None, 1).await.unwrap()[0].retry {
+            store.view_changed(&worker.view, &seen).await.unwrap();
+        }
+    })
+    .await;
+    assert!(asking.await.unwrap());
+}
+
+/// Two who each move their own shard when the other has moved.
+pub(super) async fn r3_no_wake_up_is_missed(fixture: Fixture) {
+    let handles = [fixture.store(), fixture.reopen().await];
+    let view = opened(&*handles[0], "pingpong", Layout::keys(2)).await;
+    let mut players = Vec::new();
+    for (store, number) in handles.iter().zip(0..2_u32) {
+        let shard = ShardId::new(number);
+        players.push(Worker::taking(store, &view, shard, &number.to_string()).await);
+    }
+    let playing = players.into_iter().map(|player| tokio::spawn(play(player)));
+    for played in futures_util::future::join_all(playing).await {
+        played.unwrap();
+    }
+}
+
+const ROUNDS: u64 = 50;
+
+/// The first shard leads, and the second follows.
+async fn play(mut player: Worker) {
+    let number = player.claim.shard.get() as usize;
+    for round in 1..=ROUNDS {
+        let wanted = round - 1 + number as u64;
+        soon("the other's move", async {
+            loop {
+                let seen = player.store.read_view(&player.view, &[]).await.unwrap().state;
+                if seen.shards[1 - number].position.get() >= wanted {
+                    break;
+                }
+                player.store.view_changed(&player.view, &seen).await.unwrap();
+            }
+        })
+        .await;
+        player.write(round, &[]).await;
+    }
+}

@@ -1,0 +1,348 @@
+//! R1: of all who work on a shard one may commit, whoever else believes that it may.
+
+use std::{sync::Arc, time::Duration};
+
+use highwater_core::{
+    Error, Position,
+    error::Conflict,
+    port::{Claim, Claiming, Epoch, Layout, Roll, ShardId, ViewCommit, ViewName, WorkerId},
+};
+
+use super::worker::{LONG, Worker, found, name, opened, park, progress, shard, some, state};
+use crate::testing::{
+    Fixture, Store,
+    race::{race, soon},
+};
+
+/// No time at all, so that the lease has run out when it is looked at again.
+const SHORT: Duration = Duration::from_millis(1);
+
+fn id(name: &str) -> WorkerId {
+    WorkerId::new(name)
+}
+
+#[track_caller]
+fn assert_fenced(error: &Error, worker: &Worker, actual: Epoch) {
+    let (view, shard, epoch) = (worker.view.to_string(), worker.claim.shard, worker.claim.epoch);
+    assert_eq!(error.conflict(), Some(&Conflict::Fenced { view, shard, epoch, actual }));
+}
+
+async fn claim_if_free(store: &dyn Store, view: &ViewName, worker: &str) -> Option<Claim> {
+    let worker = id(worker);
+    let claim =
+        store.claim_shard(view, Layout::WHOLE, ShardId::FIRST, &worker, Claiming::IfFree, LONG);
+    claim.await.unwrap()
+}
+
+pub(super) async fn r1_of_16_tasks_that_claim_a_free_shard_one_gets_it(fixture: Fixture) {
+    let handles = [fixture.store(), fixture.reopen().await];
+    let view = opened(&*handles[0], "free", Layout::WHOLE).await;
+    let claims = race((0..16).map(|n| {
+        let (store, view) = (handles[n % 2].clone(), view.clone());
+        async move { claim_if_free(&*store, &view, &n.to_string()).await }
+    }))
+    .await;
+    let got: Vec<_> = (0..16).zip(&claims).filter(|(_, claim)| claim.is_some()).collect();
+    assert_eq!(got.len(), 1, "{got:?}");
+    let roll = handles[1].sign_in(&view, &id("another"), LONG).await.unwrap();
+    assert_eq!(roll.holders, [Some(id(&got[0].0.to_string()))]);
+}
+
+pub(super) async fn r1_16_claims_by_force_have_16_epochs_and_the_last_commits(fixture: Fixture) {
+    let handles = [fixture.store(), fixture.reopen().await];
+    let view = opened(&*handles[0], "forced", Layout::WHOLE).await;
+    let mut workers = race((0..16).map(|n: usize| {
+        let (store, view) = (handles[n % 2].clone(), view.clone());
+        async move { Worker::taking(&store, &view, ShardId::FIRST, &n.to_string()).await }
+    }))
+    .await;
+    workers.sort_by_key(|worker| worker.claim.epoch);
+    let mut last = workers.pop().unwrap();
+    for mut fenced in workers {
+        assert!(fenced.claim.epoch < last.claim.epoch);
+        let error = fenced.send(fenced.to(1, &[("a", Some("zombie"))])).await.unwrap_err();
+        assert_fenced(&error, &fenced, last.claim.epoch);
+    }
+    last.write(1, &[("a", Some("last"))]).await;
+    assert_eq!(found(&*handles[0], &view, &["a"]).await, (vec![1], vec![some("last")]));
+}
+
+pub(super) async fn r1_whoever_is_fenced_changes_nothing_wherever_it_stands(fixture: Fixture) {
+    let store = fixture.store();
+    let mut zombie = Worker::on(&store, "zombie").await;
+    zombie.write(5, &[("a", Some("1"))]).await;
+    let mut next = Worker::taking(&store, &zombie.view, ShardId::FIRST, "next").await;
+    assert_eq!(
+        (next.claim.progress.clone(), next.claim.epoch > zombie.claim.epoch),
+        (progress(5), true)
+    );
+    for from in [0, 5, 6].map(Position::new) {
+        let parked = vec![park("b", 6, "broken", 1)];
+        let commit = zombie.to(9, &[("a", Some("2")), ("b", Some("2"))]);
+        let error = zombie.send(ViewCommit { from, parked, ..commit }).await.unwrap_err();
+        assert_fenced(&error, &zombie, next.claim.epoch);
+    }
+    let (at, rows) = found(&*store, &next.view, &["a", "b"]).await;
+    assert_eq!((at, rows), (vec![5], vec![some("1"), None]));
+    assert_eq!(store.parked(&next.view, None, 9).await.unwrap(), []);
+    next.write(6, &[]).await;
+}
+
+pub(super) async fn r1_claiming_ones_own_shard_again_fences_the_claim_before(fixture: Fixture) {
+    let store = fixture.store();
+    let mut before = Worker::on(&store, "again").await;
+    let claim = claim_if_free(&*store, &before.view, "first").await.unwrap();
+    assert!(claim.epoch > before.claim.epoch);
+    let error = before.send(before.to(1, &[])).await.unwrap_err();
+    assert_fenced(&error, &before, claim.epoch);
+    before.claim = claim;
+    before.write(1, &[]).await;
+}
+
+pub(super) async fn r1_a_live_lease_is_respected(fixture: Fixture) {
+    let handles = [fixture.store(), fixture.reopen().await];
+    let mut worker = Worker::on(&handles[0], "live").await;
+    for store in &handles {
+        assert_eq!(claim_if_free(&**store, &worker.view, "other").await, None);
+    }
+    worker.write(1, &[]).await;
+}
+
+/// Claims the shard once its lease has run out.
+async fn claim_in_the_end(store: &dyn Store, view: &ViewName, worker: &str) -> Claim {
+    soon("the end of a lease", async {
+        loop {
+            match claim_if_free(store, view, worker).await {
+                Some(claim) => break claim,
+                None => tokio::task::yield_now().await,
+            }
+        }
+    })
+    .await
+}
+
+pub(super) async fn r1_a_lease_that_has_run_out_gives_the_shard_free(fixture: Fixture) {
+    let store = fixture.store();
+    let mut late = Worker::on(&store, "late").await;
+    let claim = store.claim_shard(
+        &late.view,
+        Layout::WHOLE,
+        ShardId::FIRST,
+        &late.id,
+        Claiming::IfFree,
+        SHORT,
+    );
+    late.claim = claim.await.unwrap().unwrap();
+    let claim = claim_in_the_end(&*store, &late.view, "other").await;
+    let error = late.send(late.to(1, &[])).await.unwrap_err();
+    assert_fenced(&error, &late, claim.epoch);
+}
+
+pub(super) async fn r1_a_lease_that_has_run_out_does_not_keep_its_holder_from_committing(
+    fixture: Fixture,
+) {
+    let store = fixture.store();
+    let mut worker = Worker::on(&store, "late").await;
+    let claim = store.claim_shard(
+        &worker.view,
+        Layout::WHOLE,
+        ShardId::FIRST,
+        &worker.id,
+        Claiming::IfFree,
+        SHORT,
+    );
+    worker.claim = claim.await.unwrap().unwrap();
+    soon("the end of the lease", async {
+        while store.sign_in(&worker.view, &id("other"), LONG).await.unwrap().holders != [None] {}
+    })
+    .await;
+    worker.write(1, &[]).await;
+}
+
+pub(super) async fn r1_a_lease_without_end_is_held(fixture: Fixture) {
+    let store = fixture.store();
+    let view = opened(&*store, "endless", Layout::WHOLE).await;
+    let worker = id("first");
+    let claim = store.claim_shard(
+        &view,
+        Layout::WHOLE,
+        ShardId::FIRST,
+        &worker,
+        Claiming::IfFree,
+        Duration::MAX,
+    );
+    assert!(claim.await.unwrap().is_some());
+    assert_eq!(claim_if_free(&*store, &view, "other").await, None);
+    let roll = store.sign_in(&view, &worker, Duration::MAX).await.unwrap();
+    assert_eq!(roll, Roll { workers: vec![worker.clone()], holders: vec![Some(worker)] });
+}
+
+pub(super) async fn r1_a_sign_of_life_keeps_what_a_worker_holds(fixture: Fixture) {
+    let store = fixture.store();
+    let view = opened(&*store, "kept", Layout::keys(2)).await;
+    let first = id("first");
+    for number in 0..2 {
+        let claim = store.claim_shard(
+            &view,
+            Layout::keys(2),
+            shard(number),
+            &first,
+            Claiming::IfFree,
+            SHORT,
+        );
+        assert!(claim.await.unwrap().is_some());
+    }
+    let roll = store.sign_in(&view, &first, LONG).await.unwrap();
+    assert_eq!(roll.holders, [Some(first.clone()), Some(first.clone())]);
+    let other = id("other");
+    for number in 0..2 {
+        let claim = store.claim_shard(
+            &view,
+            Layout::keys(2),
+            shard(number),
+            &other,
+            Claiming::IfFree,
+            LONG,
+        );
+        assert_eq!(claim.await.unwrap(), None);
+    }
+}
+
+pub(super) async fn r1_a_released_shard_is_free_and_its_holder_fenced(fixture: Fixture) {
+    let store = fixture.store();
+    let mut gone = Worker::on(&store, "released").await;
+    gone.write(1, &[]).await;
+    store.release_shard(&gone.view, ShardId::FIRST, gone.claim.epoch).await.unwrap();
+    let error = gone.send(gone.to(2, &[("a", Some("2"))])).await.unwrap_err();
+    assert!(matches!(error.conflict(), Some(Conflict::Fenced { .. })), "{error}");
+    let claim = claim_if_free(&*store, &gone.view, "other").await.unwrap();
+    assert_eq!(claim.progress, progress(1));
+    let error = gone.send(gone.to(2, &[("a", Some("2"))])).await.unwrap_err();
+    assert_fenced(&error, &gone, claim.epoch);
+    assert_eq!(found(&*store, &gone.view, &["a"]).await, (vec![1], vec![None]));
+}
+
+pub(super) async fn r1_a_release_under_another_epoch_changes_nothing(fixture: Fixture) {
+    let store = fixture.store();
+    let before = Worker::on(&store, "held").await;
+    let mut next = Worker::taking(&store, &before.view, ShardId::FIRST, "next").await;
+    store.release_shard(&before.view, ShardId::FIRST, before.claim.epoch).await.unwrap();
+    store.release_shard(&before.view, shard(7), next.claim.epoch).await.unwrap();
+    store.release_shard(&name("never"), ShardId::FIRST, next.claim.epoch).await.unwrap();
+    assert_eq!(claim_if_free(&*store, &before.view, "other").await, None);
+    next.write(1, &[]).await;
+}
+
+pub(super) async fn r1_the_roll_tells_who_is_alive_and_who_holds_what(fixture: Fixture) {
+    let handles = [fixture.store(), fixture.reopen().await];
+    let view = opened(&*handles[0], "roll", Layout::keys(4)).await;
+    let other = opened(&*handles[0], "other", Layout::WHOLE).await;
+    handles[0].sign_in(&other, &id("elsewhere"), LONG).await.unwrap();
+    for (number, worker) in [(0, "b"), (2, "a'"), (3, "ü")] {
+        Worker::taking(&handles[0], &view, shard(number), worker).await;
+    }
+    let (mut alive, holders) = (Vec::new(), [Some("b"), None, Some("a'"), Some("ü")]);
+    let holders = holders.map(|holder| holder.map(id));
+    for (n, worker) in ["b", "ü", "a'", "c"].into_iter().enumerate() {
+        alive.push(id(worker));
+        alive.sort();
+        let roll = handles[n % 2].sign_in(&view, &id(worker), LONG).await.unwrap();
+        assert_eq!(roll, Roll { workers: alive.clone(), holders: holders.to_vec() });
+    }
+}
+
+pub(super) async fn r1_a_worker_without_a_sign_of_life_is_off_the_roll(fixture: Fixture) {
+    let store = fixture.store();
+    let view = opened(&*store, "silent", Layout::WHOLE).await;
+    let silent = id("silent");
+    let claim =
+        store.claim_shard(&view, Layout::WHOLE, ShardId::FIRST, &silent, Claiming::IfFree, SHORT);
+    assert!(claim.await.unwrap().is_some());
+    store.sign_in(&view, &silent, SHORT).await.unwrap();
+    let alone = Roll { workers: vec![id("other")], holders: vec![None] };
+    soon("the end of a silent worker", async {
+        while store.sign_in(&view, &id("other"), LONG).await.unwrap() != alone {}
+    })
+    .await;
+    // It was only slow: what nobody has claimed meanwhile is its own again.
+    let roll = store.sign_in(&view, &silent, LONG).await.unwrap();
+    assert_eq!(
+        roll,
+        Roll { workers: vec![id("other"), silent.clone()], holders: vec![Some(silent)] }
+    );
+}
+
+pub(super) async fn r1_signing_out_gives_back_what_a_worker_holds_and_nothing_else(
+    fixture: Fixture,
+) {
+    let store = fixture.store();
+    let view = opened(&*store, "out", Layout::keys(3)).await;
+    let mut gone = Worker::taking(&store, &view, shard(0), "gone").await;
+    Worker::taking(&store, &view, shard(1), "gone").await;
+    let mut stays = Worker::taking(&store, &view, shard(2), "stays").await;
+    for worker in [&gone, &stays] {
+        store.sign_in(&view, &worker.id, LONG).await.unwrap();
+    }
+    store.sign_out(&view, &gone.id).await.unwrap();
+    store.sign_out(&name("never"), &gone.id).await.unwrap();
+    let roll = store.sign_in(&view, &stays.id, LONG).await.unwrap();
+    let stayed = stays.id.clone();
+    assert_eq!(
+        roll,
+        Roll { workers: vec![stayed.clone()], holders: vec![None, None, Some(stayed)] }
+    );
+    let error = gone.send(gone.to(1, &[])).await.unwrap_err();
+    assert!(matches!(error.conflict(), Some(Conflict::Fenced { .. })), "{error}");
+    stays.write(1, &[]).await;
+}
+
+pub(super) async fn r1_a_shard_that_is_not_there_cannot_be_claimed(fixture: Fixture) {
+    let store = fixture.store();
+    let view = opened(&*store, "few", Layout::keys(2)).await;
+    let first = id("first");
+    for claiming in [Claiming::IfFree, Claiming::Always] {
+        let claim = store.claim_shard(&view, Layout::keys(2), shard(2), &first, claiming, LONG);
+        assert!(claim.await.unwrap_err().is_invalid());
+    }
+    assert_eq!(store.read_view(&view, &[]).await.unwrap().state, state(Layout::keys(2), &[0, 0]));
+}
+
+/// Workers that take the only shard from one another, each counting on from the row that it finds: if
+/// two could commit under one claim, the count would not be that of the commits.
+pub(super) async fn r1_workers_that_rob_one_another_count_each_commit_once(fixture: Fixture) {
+    let handles = [fixture.store(), fixture.reopen().await];
+    let view = opened(&*handles[0], "robbed", Layout::WHOLE).await;
+    let counts = race((0..4).map(|n: usize| {
+        let (store, view) = (handles[n % 2].clone(), view.clone());
+        async move { rob_and_count(store, view, n).await }
+    }))
+    .await;
+    let total: u64 = counts.iter().sum();
+    let (at, rows) = found(&*handles[0], &view, &["count"]).await;
+    assert_eq!((at, rows), (vec![total], vec![Some(total.to_string())]));
+    assert!(total > 0);
+}
+
+/// How many commits went through.
+async fn rob_and_count(store: Arc<dyn Store>, view: ViewName, n: usize) -> u64 {
+    let mut commits = 0;
+    for _ in 0..20 {
+        let mut worker = Worker::taking(&store, &view, ShardId::FIRST, &n.to_string()).await;
+        for _ in 0..3 {
+            let (_, rows) = found(&*store, &view, &["count"]).await;
+            let count: u64 = rows[0].as_deref().map_or(0, |count| count.parse().unwrap());
+            let next = (count + 1).to_string();
+            // Read after the claim was lost, it may be ahead of the claim.
+            let commit =
+                worker.to(worker.claim.progress.position.get() + 1, &[("count", Some(&next))]);
+            match worker.send(commit).await {
+                Ok(()) => commits += 1,
+                Err(error) => {
+                    assert!(matches!(error.conflict(), Some(Conflict::Fenced { .. })), "{error}");
+                    break;
+                }
+            }
+        }
+    }
+    commits
+}

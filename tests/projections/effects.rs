@@ -1,0 +1,125 @@
+//! Sinks and handlers: at least once, in order, with what is needed to tell a repeat.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use highwater::{
+    Handler, Highwater, Received, Result, Sink, Worker,
+    core::error::{Source, Unavailable},
+    projections::{Options, State},
+};
+
+use crate::{
+    bank::banks,
+    ledger::{Ledger, LedgerEvent, Move},
+};
+
+async fn move_money(bank: &Highwater, account: &str, cents: i64) {
+    let step = Move { customer: "c".to_owned(), partners: Vec::new(), cents };
+    bank.aggregate::<Ledger>(account).execute(step).await.unwrap();
+}
+
+/// A search engine, say: it keeps the last position by account, and drops what it has seen.
+#[derive(Clone, Default)]
+struct Search {
+    documents: Arc<Mutex<BTreeMap<String, (u64, i64)>>>,
+    failures: Arc<Mutex<u32>>,
+}
+
+impl Sink for Search {
+    type Event = LedgerEvent;
+    const NAME: &'static str = "search";
+    const BY_STREAM: bool = true;
+
+    async fn put(&self, events: &[Received<LedgerEvent>]) -> Result<()> {
+        {
+            let mut failures = self.failures.lock().unwrap();
+            if *failures > 0 {
+                *failures -= 1;
+                return Err(Unavailable::unreachable("searching", Source::new("down")).into());
+            }
+        }
+        let mut documents = self.documents.lock().unwrap();
+        for received in events {
+            let LedgerEvent::Moved { cents, .. } = &received.event else { continue };
+            let (account, position) = (received.envelope.stream.key(), received.envelope.position);
+            let document = documents.entry(account.to_owned()).or_default();
+            if position.get() > document.0 {
+                *document = (position.get(), document.1 + cents);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_sink_gets_everything_although_it_is_away_for_a_while_and_says_so() {
+    for store in banks() {
+        let bank = store.open().await;
+        let search = Search::default();
+        *search.failures.lock().unwrap() = 3;
+        for number in 0..30 {
+            move_money(&bank, ["x", "y", "z"][number % 3], 1).await;
+        }
+        let options = Options::default().shards(3);
+        let worker = Worker::on(&bank).sink(search.clone(), options).start().await.unwrap();
+        let mut status = worker.status("search").unwrap().clone();
+        status.until(|state| matches!(state, State::Retrying { .. })).await;
+        while search.documents.lock().unwrap().values().map(|(_, cents)| cents).sum::<i64>() < 30 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let documents = search.documents.lock().unwrap().clone();
+        assert_eq!(documents.values().map(|(_, cents)| *cents).collect::<Vec<_>>(), [10, 10, 10]);
+        worker.stop().await.unwrap();
+    }
+}
+
+#[derive(Clone, Default)]
+struct Mails(Arc<Mutex<BTreeMap<String, i64>>>);
+
+impl Handler for Mails {
+    type Event = LedgerEvent;
+    const NAME: &'static str = "mails";
+
+    async fn handle(&self, received: &Received<LedgerEvent>, once: &str) -> Result<()> {
+        if let LedgerEvent::Moved { cents, .. } = &received.event {
+            // At least once: one that comes again is known by this.
+            self.0.lock().unwrap().insert(once.to_owned(), *cents);
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_handler_leaves_the_history_alone_and_goes_on_where_it_was() {
+    for store in banks() {
+        let bank = store.open().await;
+        let mails = Mails::default();
+        let start = || Worker::on(&bank).handler(mails.clone(), Options::default()).start();
+        move_money(&bank, "x", 1).await;
+        let worker = start().await.unwrap();
+        let mut status = worker.status("mails").unwrap().clone();
+        status.until(|state| matches!(state, State::Running)).await;
+        move_money(&bank, "x", 2).await;
+        until_sent(&mails, 1).await;
+        worker.stop().await.unwrap();
+        move_money(&bank, "y", 3).await;
+        let worker = start().await.unwrap();
+        until_sent(&mails, 2).await;
+        worker.stop().await.unwrap();
+        let sent = mails.0.lock().unwrap().clone();
+        let mut cents: Vec<i64> = sent.values().copied().collect();
+        cents.sort_unstable();
+        assert_eq!(cents, [2, 3]);
+        assert!(sent.keys().all(|once| once.starts_with("mails:")), "{sent:?}");
+    }
+}
+
+async fn until_sent(mails: &Mails, count: usize) {
+    while mails.0.lock().unwrap().len() < count {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

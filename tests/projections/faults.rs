@@ -1,0 +1,63 @@
+//! R1 under the public faults: commits that fail, answers that are lost, events that come again, shards
+//! that are taken away. On every store.
+#![cfg(feature = "testing")]
+
+use highwater::{
+    Worker,
+    projections::{
+        Backoff, Options,
+        testing::{Faults, Rehearsal},
+    },
+};
+use std::time::Duration;
+
+use crate::{
+    bank::{AccountEvent, Balance, banks},
+    divided::seed,
+    ledger::{ByAccount, ByCustomer, ByPartner, compare_all, step},
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r1_views_are_the_fold_of_the_log_under_every_fault() {
+    for store in banks() {
+        let (bank, seed) = (store.open().await, seed());
+        let mut random = fastrand::Rng::with_seed(seed);
+        let backoff = Backoff {
+            least: Duration::from_millis(1),
+            longest: Duration::from_millis(10),
+            ..Backoff::default()
+        };
+        let options = Options { backoff, ..Options::default().shards(3).batch(11) };
+        let worker = || {
+            Worker::on(&bank)
+                .view_with::<ByAccount>(options)
+                .view_with::<ByCustomer>(options)
+                .view_with::<ByPartner>(options)
+                .with_faults(&Faults::all(seed))
+                .start()
+        };
+        let workers = [worker().await.unwrap(), worker().await.unwrap()];
+        for _ in 0..400 {
+            step(&bank, &mut random).await;
+        }
+        compare_all(&bank).await;
+        for worker in workers {
+            worker.stop().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r1_a_rehearsal_gives_the_row_of_what_was_given() {
+    for store in banks() {
+        let bank = store.open().await;
+        let rehearsal = Rehearsal::<Balance>::start(&bank, Faults::all(seed())).await.unwrap();
+        assert!(rehearsal.row("alice").await.unwrap().is_none());
+        for cents in 1..=30 {
+            rehearsal.given("account-alice", [AccountEvent::Deposited { cents }]).await.unwrap();
+            let alice = rehearsal.row("alice").await.unwrap().into_value().unwrap();
+            assert_eq!((alice.cents, alice.events as i64), ((1..=cents).sum::<i64>(), cents));
+        }
+        rehearsal.stop().await.unwrap();
+    }
+}
