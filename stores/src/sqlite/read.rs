@@ -21,28 +21,21 @@ pub(super) async fn stream(
     span: Span<Version>,
     limit: usize,
 ) -> Result<StreamPage> {
-    let (bound, comparison, order) = match span {
-        Span::After(version) => (version, '>', "asc"),
-        Span::Before(version) => (version, '<', "desc"),
-    };
-    let sql = format!(
-        "select {PACKED} from (select * from {}events where stream = ? and version {comparison} ? \
-         order by version {order} limit ?) e",
-        inner.prefix
-    );
     let mut limit = limit;
     let mut events = loop {
-        let row = sqlx::query(AssertSqlSafe(sql.as_str()))
-            .bind(stream.as_str())
-            .bind(signed(bound.get()))
-            // One more than asked for tells whether the stream goes on.
-            .bind(signed(limit as u64).saturating_add(1))
-            .fetch_one(&inner.readers)
-            .await;
+        let row = page(inner, stream, span, limit).build().fetch_one(&inner.readers).await;
         if !is_too_big(&row, &mut limit) {
             let row = row.map_err(classify("reading a stream"))?;
             break unpack(&row, 0).map_err(classify("decoding events"))?;
         }
+    };
+    let bound = match span {
+        Span::After(version) => {
+            // That is their order in the index already, but SQLite doesn't promise to pack it so.
+            events.sort_by_key(|event| event.version);
+            version
+        }
+        Span::Before(version) => version,
     };
     let goes_on = events.len() > limit;
     events.truncate(limit);
@@ -52,6 +45,35 @@ pub(super) async fn stream(
         Span::Before(_) => Span::Before(at),
     };
     Ok(StreamPage { next: goes_on.then_some(next), events })
+}
+
+/// A page of a stream and one event more, which tells whether it goes on.
+fn page(
+    inner: &Inner,
+    stream: &StreamId,
+    span: Span<Version>,
+    limit: usize,
+) -> QueryBuilder<Sqlite> {
+    let (prefix, limit) = (&inner.prefix, signed(limit as u64).saturating_add(1));
+    let mut sql = QueryBuilder::new(format!("select {PACKED} from "));
+    match span {
+        // Versions have no gaps, so those of the page are known. Rows that come from no subquery are
+        // packed without being copied.
+        Span::After(version) => {
+            let first = signed(version.get());
+            sql.push(format!("{prefix}events e where e.stream = "))
+                .push_bind(stream.as_str().to_owned());
+            sql.push(" and e.version > ").push_bind(first);
+            sql.push(" and e.version <= ").push_bind(first.saturating_add(limit));
+        }
+        Span::Before(version) => {
+            sql.push(format!("(select * from {prefix}events where stream = "));
+            sql.push_bind(stream.as_str().to_owned());
+            sql.push(" and version < ").push_bind(signed(version.get()));
+            sql.push(" order by version desc limit ").push_bind(limit).push(") e");
+        }
+    }
+    sql
 }
 
 pub(super) async fn log(
