@@ -95,3 +95,22 @@ impl Balance {
         self.events += 1;
     }
 }
+
+/// The same, by a key that could be any.
+#[derive(View, Default, Clone)]
+#[view(event = AccountEvent, name = "totals")]
+pub(crate) struct Total {
+    cents: i64,
+    events: u64,
+}
+
+impl Total {
+    fn key(_: &AccountEvent, envelope: &Envelope) -> String {
+        envelope.stream.key().to_owned()
+    }
+
+    fn fold(&mut self, AccountEvent::Deposited { cents, .. }: &AccountEvent, _: &Envelope) {
+        self.cents += cents;
+        self.events += 1;
+    }
+}

@@ -7,8 +7,7 @@
 //! | File | What is in it |
 //! |---|---|
 //! | `sqlite`, `postgres` | which works there are, and what each is beside |
-//! | `work`, `measure`, `report` | a work in words, by criterion, and as a line of the table |
-//! | `ours`, `raw_sqlite`, `raw_postgres` | the routines of each side, made of what is in `routine` |
+//! | `ours`, `raw_sqlite`, `raw_postgres` | the routines of each side |
 //! | `delivery`, `processes` | works that need more than one part: a follower, other processes |
 //! | `domain`, `servers` | what is written, and where to |
 //!
@@ -27,36 +26,48 @@
     reason = "a failure ends the run"
 )]
 
+#[allow(dead_code, reason = "the tests of the feed kill it")]
+#[path = "../../projections/tests/kafka/broker.rs"]
+mod broker;
 #[allow(dead_code, reason = "the tests crash it, and skip what needs it")]
 #[path = "../../stores/tests/fire/cluster.rs"]
 mod cluster;
 mod delivery;
 mod domain;
-mod measure;
+mod kafka;
+#[path = "../../projections/tests/kafka/metadata.rs"]
+mod metadata;
 mod ours;
+mod paced;
 mod postgres;
 mod processes;
+mod raw_kafka;
 mod raw_postgres;
 mod raw_sqlite;
-mod report;
-mod routine;
 mod servers;
 mod sqlite;
-mod work;
+
+use std::path::Path;
 
 /// How long the log is that is followed into a view.
 const FOLLOWED: u64 = 200_000;
 /// How long the stream is that is loaded.
 const LOADED: u64 = 10_000;
 
+/// The folder of what is built.
+fn target() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap()
+}
+
 fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let _guard = runtime.enter();
     if let Some(assignment) = processes::Assignment::from_env() {
-        return routine::wait(assignment.work());
+        return highwater_benches::wait(assignment.work());
     }
-    let mut bench = measure::Bench::from_args();
+    let mut bench = highwater_benches::Bench::from_args(target());
     sqlite::all(&mut bench);
     postgres::all(&mut bench);
+    kafka::all(&mut bench);
     bench.publish();
 }

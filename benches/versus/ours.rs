@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::future::join_all;
 use highwater::{
-    Highwater, Token, Views as _,
+    Highwater, Position, Token, Views as _,
     core::{CommandId, EventId, StreamId, execute::AggregateHandle},
     port::{Append, EventStore, Expected, NewEvent, ViewName},
     prelude::*,
@@ -16,10 +16,8 @@ use highwater::{
     stores::{self, PostgresOptions, PostgresStore, SqliteOptions, SqliteStore, SystemClock},
 };
 
-use crate::{
-    domain::{ACCOUNTS, Account, AccountEvent, Balance, Deposit, Saved, memo},
-    routine::{Budget, Routine, in_a_task, wait},
-};
+use crate::domain::{ACCOUNTS, Account, AccountEvent, Balance, Deposit, Saved, memo};
+use highwater_benches::{Budget, Routine, in_a_task, wait};
 
 /// A store of its own; `name` tells it apart from others of the same server or folder.
 pub(crate) async fn open(url: &str, name: &str) -> Highwater {
@@ -94,14 +92,18 @@ pub(crate) async fn deposits(
     join_all((0..tasks).map(task)).await.into_iter().map(Result::unwrap).sum()
 }
 
-/// Appends so many events, evenly to all accounts, without commands: the log that others read.
-pub(crate) async fn fill(bank: &Highwater, events: u64) {
-    for first in (0..events / ACCOUNTS).step_by(8) {
-        let appends = (0..ACCOUNTS).map(|account| {
-            let stream = StreamId::new("account", account).unwrap();
-            bank.log().append(append(&stream, (first..first + 8).map(new_event).collect()))
-        });
-        join_all(appends).await.into_iter().for_each(|appended| drop(appended.unwrap()));
+/// Appends so many events, evenly to so many accounts, without commands: the log that others read.
+pub(crate) async fn fill(bank: &Highwater, accounts: u64, events: u64) {
+    let each = events / accounts;
+    for first in (0..each).step_by(8) {
+        let numbers = first..each.min(first + 8);
+        for some in (0..accounts).step_by(1_000) {
+            let appends = (some..accounts.min(some + 1_000)).map(|account| {
+                let stream = StreamId::new("account", account).unwrap();
+                bank.log().append(append(&stream, numbers.clone().map(new_event).collect()))
+            });
+            join_all(appends).await.into_iter().for_each(|appended| drop(appended.unwrap()));
+        }
     }
 }
 
@@ -172,12 +174,22 @@ async fn follow(bank: &Highwater, events: u64) -> Duration {
     let view = ViewName::new(Balance::NAME).unwrap();
     let began = Instant::now();
     let worker = Worker::on(bank).view_with::<Balance>(options).start().await.unwrap();
-    while bank.views().read_view(&view, &[]).await.unwrap().state.least().position < head {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-    let took = began.elapsed();
+    let took = until_at(bank, &view, head, began).await;
     let row = bank.view::<Balance>().get("7").after(Token::at(head)).await.unwrap();
     assert_eq!(row.events(), events / ACCOUNTS);
     worker.stop().await.unwrap();
     took
+}
+
+/// Until the view is there, from when it began.
+pub(crate) async fn until_at(
+    bank: &Highwater,
+    view: &ViewName,
+    head: Position,
+    began: Instant,
+) -> Duration {
+    while bank.views().read_view(view, &[]).await.unwrap().state.least().position < head {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    began.elapsed()
 }

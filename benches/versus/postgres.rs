@@ -7,14 +7,14 @@ use highwater::Highwater;
 
 use crate::{
     FOLLOWED, LOADED, delivery,
-    domain::{ACCOUNTS, Account, Saved},
-    measure::Bench,
-    ours, processes,
+    domain::{ACCOUNTS, Account, BALANCES, Saved},
+    ours,
+    paced::{self, PER_SECOND},
+    processes,
     raw_postgres::{self, SCHEMA},
-    routine::wait,
     servers::{self, FREE, SLOW},
-    work::Place,
 };
+use highwater_benches::{Bench, Place, wait};
 
 const fn with(flush: &'static str) -> Place {
     Place { store: "PostgreSQL", flush }
@@ -59,6 +59,13 @@ fn free_flush(bench: &mut Bench, programs: &Path) {
         || wait(raw_postgres::delivery(by_hand())),
         || wait(delivery::ours(&bank, &reader)),
     );
+    let by_hand = || wait(raw_postgres::paced(by_hand(), PER_SECOND));
+    bench.deliver(
+        with(FREE).pace("command to view", "2,000/s"),
+        [Some(3.0), Some(15.0)],
+        by_hand,
+        || wait(paced::directly(&url)),
+    );
     reads(bench, &url);
 }
 
@@ -74,8 +81,8 @@ fn reads(bench: &mut Bench, url: &LazyCell<String, impl FnOnce() -> String>) {
     let log = LazyCell::new(|| {
         wait(async {
             let log = ours::open(url, SCHEMA).await;
-            ours::fill(&log, FOLLOWED).await;
-            raw_postgres::settle(url).await;
+            ours::fill(&log, ACCOUNTS, FOLLOWED).await;
+            raw_postgres::settle(url, SCHEMA).await;
             log
         })
     });
@@ -85,7 +92,7 @@ fn reads(bench: &mut Bench, url: &LazyCell<String, impl FnOnce() -> String>) {
             LazyCell::force(&log);
             raw_postgres::scans(url, FOLLOWED)
         },
-        || ours::follows(&log, FOLLOWED, || wait(raw_postgres::forget(url))),
+        || ours::follows(&log, FOLLOWED, || wait(raw_postgres::forget(url, SCHEMA, BALANCES))),
     );
     let long = LazyCell::new(|| {
         wait(ours::fill_long(&log, "long", LOADED));

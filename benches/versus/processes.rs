@@ -12,11 +12,8 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::{
-    domain::ACCOUNTS,
-    ours,
-    routine::{Routine, wait},
-};
+use crate::{domain::ACCOUNTS, ours};
+use highwater_benches::{Routine, wait};
 
 const VARIABLE: &str = "HIGHWATER_BENCH_ASSIGNMENT";
 const SCHEMA: &str = "bank";

@@ -6,16 +6,15 @@ use std::time::{Duration, Instant};
 use futures_util::{TryStreamExt as _, future::join_all};
 use serde::Deserialize;
 use sqlx::{
-    AssertSqlSafe, Connection as _, PgConnection, Row as _,
-    postgres::{PgListener, PgRow},
+    AssertSqlSafe, Connection as _, PgConnection, PgPool, Row as _,
+    postgres::{PgListener, PgPoolOptions, PgRow},
 };
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::{
-    delivery::{Delivery, Seen, Writer},
-    domain::{ACCOUNTS, BALANCES, memo},
-    routine::{Budget, Routine, in_a_task, wait},
+use crate::domain::{ACCOUNTS, memo};
+use highwater_benches::{
+    Board, Budget, Delivery, Pace, Paced, Routine, Seen, Spot, Writer, in_a_task, wait,
 };
 
 const TABLE: &str = "
@@ -58,16 +57,16 @@ pub(crate) async fn prepare(url: &str) {
 
 /// After so many rows at once the server has work of its own to do, which would meet whoever is
 /// measured first.
-pub(crate) async fn settle(url: &str) {
-    run(url, &format!("vacuum (analyze) {SCHEMA}.events")).await;
+pub(crate) async fn settle(url: &str, schema: &str) {
+    run(url, &format!("vacuum (analyze) {schema}.events")).await;
     run(url, "checkpoint").await;
 }
 
 /// Removes the view, so that the next worker starts it afresh.
-pub(crate) async fn forget(url: &str) {
-    let table = format!("drop table if exists {SCHEMA}.view_{BALANCES}");
-    let shards = format!("delete from {SCHEMA}.shards where view = '{BALANCES}'");
-    let view = format!("delete from {SCHEMA}.views where view = '{BALANCES}'");
+pub(crate) async fn forget(url: &str, schema: &str, view: &str) {
+    let table = format!("drop table if exists {schema}.view_{view}");
+    let shards = format!("delete from {schema}.shards where view = '{view}'");
+    let view = format!("delete from {schema}.views where view = '{view}'");
     run(url, &format!("{table}; {shards}; {view}")).await;
 }
 
@@ -80,9 +79,9 @@ async fn connect(url: &str) -> PgConnection {
 }
 
 #[derive(serde::Serialize, Deserialize)]
-struct Deposited {
-    cents: i64,
-    memo: String,
+pub(crate) struct Deposited {
+    pub(crate) cents: i64,
+    pub(crate) memo: String,
 }
 
 /// Transactions of so many clients, each with a connection of its own and one row for each transaction.
@@ -124,14 +123,18 @@ impl Client {
     fn bound(&mut self, sql: &'static str) -> Query {
         let number = self.done;
         self.done += 1;
-        let payload = serde_json::to_vec(&Deposited { cents: 1, memo: memo(number) }).unwrap();
-        sqlx::query(sql)
-            .bind(format!("{}-{}", self.name, number % ACCOUNTS))
-            .bind((number / ACCOUNTS + 1).cast_signed())
-            .bind(Uuid::now_v7())
-            .bind(Uuid::now_v7())
-            .bind(payload)
+        bound(sql, &self.name, number)
     }
+}
+
+fn bound(sql: &'static str, name: &str, number: u64) -> Query {
+    let payload = serde_json::to_vec(&Deposited { cents: 1, memo: memo(number) }).unwrap();
+    sqlx::query(sql)
+        .bind(format!("{name}-{}", number % ACCOUNTS))
+        .bind((number / ACCOUNTS + 1).cast_signed())
+        .bind(Uuid::now_v7())
+        .bind(Uuid::now_v7())
+        .bind(payload)
 }
 
 type Query = sqlx::query::Query<'static, sqlx::Postgres, sqlx::postgres::PgArguments>;
@@ -255,5 +258,48 @@ async fn select(mut listener: PgListener, mut reader: PgConnection, tell: mpsc::
             seen = decode(&row).position;
         }
         let _ = tell.send((seen.cast_unsigned(), Instant::now())).await;
+    }
+}
+
+/// Connections that clients take in turn.
+pub(crate) struct Pool {
+    pool: PgPool,
+    name: String,
+}
+
+impl Pool {
+    pub(crate) async fn open(url: &str) -> Self {
+        let pool = PgPoolOptions::new().max_connections(8).connect(url).await.unwrap();
+        Self { pool, name: format!("{:x}", fastrand::u64(..)) }
+    }
+
+    /// A transaction of one row.
+    pub(crate) async fn insert(&self, number: u64) {
+        bound(INSERT, &self.name, number).execute(&self.pool).await.unwrap();
+    }
+}
+
+/// Inserts that notify, and whoever listens selects what is new.
+pub(crate) async fn paced(url: &str, per_second: u32) -> Pace<Pool> {
+    let mut listener = PgListener::connect(url).await.unwrap();
+    listener.listen("by_hand").await.unwrap();
+    let (board, reader, tell) = (Board::default(), connect(url).await, mpsc::channel(1_024));
+    let notes = board.clone();
+    Pace::start(per_second, Pool::open(url).await, &board, async move {
+        let (tell, mut seen) = tell;
+        let selecting = select(listener, reader, tell);
+        let noting = async {
+            while let Some((position, _)) = seen.recv().await {
+                notes.sees([Spot { lane: 0, position }]);
+            }
+        };
+        tokio::join!(selecting, noting);
+    })
+}
+
+impl Paced for Pool {
+    async fn write(&self, number: u64) -> Spot {
+        let inserted = bound(NOTIFY, &self.name, number).fetch_one(&self.pool).await.unwrap();
+        Spot { lane: 0, position: inserted.get::<i64, _>(0).cast_unsigned() }
     }
 }

@@ -11,11 +11,8 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::{
-    delivery::{Delivery, Seen, Writer},
-    domain::{ACCOUNTS, BALANCES, memo},
-    routine::Routine,
-};
+use crate::domain::{ACCOUNTS, BALANCES, memo};
+use highwater_benches::{Delivery, Routine, Seen, Writer};
 
 const TABLE: &str = "
     create table if not exists by_hand (

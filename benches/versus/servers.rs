@@ -6,7 +6,10 @@ use std::{
     process::Command,
 };
 
-use crate::cluster::{Cluster, Programs};
+use crate::{
+    broker,
+    cluster::{Cluster, Programs},
+};
 
 /// A fresh cluster of these programs; with a flush that costs a millisecond more, if asked for.
 pub(crate) fn postgres(programs: &Path, flush: &str) -> Cluster {
@@ -33,15 +36,38 @@ fn find_programs() -> Option<PathBuf> {
     if let Some(named) = env::var_os("HIGHWATER_TEST_PG_BIN") {
         return Some(named.into());
     }
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/services");
-    let found = Command::new(script).arg("pg-bin").output().ok()?;
+    printed("pg-bin")
+}
+
+/// The folder that `scripts/services` prints.
+fn printed(verb: &str) -> Option<PathBuf> {
+    let found = Command::new(scripts().join("services")).arg(verb).output().ok()?;
     let folder = String::from_utf8(found.stdout).ok()?;
     found.status.success().then(|| folder.trim().into())
 }
 
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("scripts")
+}
+
+/// Where the jars of Kafka are; `None`, loudly, if there are none to be had.
+pub(crate) fn kafka_libs() -> Option<PathBuf> {
+    let found = env::var_os("HIGHWATER_TEST_KAFKA_LIBS").map(Into::into);
+    let found = found.or_else(|| printed("kafka-libs"));
+    if found.is_none() {
+        eprintln!("SKIPPED: neither the jars of Kafka nor a way to fetch them are on this machine");
+    }
+    found
+}
+
+/// A fresh broker.
+pub(crate) async fn kafka(libs: PathBuf) -> broker::Cluster {
+    broker::Cluster::of(libs, 1).await
+}
+
 /// The library that makes a flush slow, compiled where the server's user can read it.
 fn slow_flush() -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/slow-flush.c");
+    let source = scripts().join("slow-flush.c");
     let library =
         env::temp_dir().join(format!("highwater-slow-flush-{:016x}.so", fastrand::u64(..)));
     let mut compiler = Command::new("cc");

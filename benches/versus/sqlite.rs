@@ -5,12 +5,9 @@ use std::{cell::LazyCell, path::Path};
 use crate::{
     FOLLOWED, LOADED, delivery,
     domain::{ACCOUNTS, Account, Saved},
-    measure::Bench,
-    ours, raw_sqlite,
-    routine::wait,
-    servers,
-    work::Place,
+    ours, raw_sqlite, servers,
 };
+use highwater_benches::{Bench, Place, wait};
 
 const SQLITE: Place = Place { store: "SQLite", flush: "FULL" };
 
@@ -53,7 +50,7 @@ fn reads(bench: &mut Bench, folder: &Path) {
     let log = LazyCell::new(|| {
         wait(async {
             let log = ours::open(&url, "").await;
-            ours::fill(&log, FOLLOWED).await;
+            ours::fill(&log, ACCOUNTS, FOLLOWED).await;
             log
         })
     });

@@ -40,8 +40,13 @@ impl Cluster {
     /// Makes and starts a cluster of one to three servers; `None` if the jars aren't named. A topic has
     /// a replica on each, and of three two must be in sync.
     pub(super) async fn start(nodes: usize) -> Option<Self> {
+        Some(Self::of(env::var_os(LIBS)?.into(), nodes).await)
+    }
+
+    /// The same, with the jars in this folder.
+    pub(super) async fn of(libs: PathBuf, nodes: usize) -> Self {
         assert!((1..=3).contains(&nodes), "{nodes} servers");
-        let programs = Programs::named()?;
+        let programs = Programs::with(libs);
         let folder = tempfile::Builder::new().prefix("highwater-kafka-").tempdir().unwrap();
         let nodes = Node::several(nodes, folder.path());
         let mut cluster = Self { programs, nodes, _folder: folder };
@@ -53,7 +58,7 @@ impl Cluster {
         for node in &mut cluster.nodes {
             node.takes_for_alive(&all).await;
         }
-        Some(cluster)
+        cluster
     }
 
     /// The addresses of all, for a client's `bootstrap.servers`.
@@ -153,11 +158,10 @@ struct Programs {
 
 impl Programs {
     /// Java is found by the same rule as in `scripts/services`.
-    fn named() -> Option<Self> {
-        let libs = env::var_os(LIBS)?.into();
+    fn with(libs: PathBuf) -> Self {
         let home = env::var_os("JAVA_HOME").map(|home| Path::new(&home).join("bin/java"));
         let java = home.filter(|java| java.exists()).unwrap_or_else(|| "java".into());
-        Some(Self { java, libs })
+        Self { java, libs }
     }
 
     /// A Java that has the jars; the class and its arguments are to be added.

@@ -5,6 +5,7 @@
 //! | `options` | how it is set up |
 //! | `lead` | one leader at a time, by a lease in the view store |
 //! | `publish` | reads the log and sends it, events and marks |
+//! | `marks` | when which partition is due for one |
 //! | `chains` | what was published last into each partition |
 //! | `producer` | sends records, and counts those that are acknowledged |
 //! | `checkpoint` | moves the progress over what is acknowledged |
@@ -15,6 +16,7 @@ mod chains;
 mod checkpoint;
 mod ensure;
 mod lead;
+mod marks;
 mod options;
 mod producer;
 mod publish;

@@ -18,6 +18,7 @@ use super::{
     Relay,
     chains::Chains,
     checkpoint::Batch,
+    marks::Marks,
     producer::{Acknowledged, Outgoing, Producer},
 };
 use crate::kafka::record::{Encoder, Mark};
@@ -30,17 +31,11 @@ pub(super) struct Publisher<'a> {
     relay: &'a Relay,
     producer: &'a Producer,
     chains: Chains,
+    marks: Marks,
     encoder: Encoder,
     through: Position,
     as_of: Timestamp,
-    marked: Option<Marked>,
     batches: mpsc::Sender<Batch>,
-}
-
-/// The last marks.
-struct Marked {
-    position: Position,
-    at: Instant,
 }
 
 /// A page, and what was the time before it was asked for.
@@ -59,8 +54,9 @@ impl<'a> Publisher<'a> {
     ) -> Self {
         let source = relay.source.clone().unwrap_or_else(|| format!("/highwater/{}", relay.name));
         let (through, as_of) = (from.position, from.as_of);
-        let (encoder, marked) = (Encoder::new(source), None);
-        Self { relay, producer, chains, encoder, through, as_of, marked, batches }
+        let marks = Marks::new(relay.mark_interval, relay.idle_interval);
+        let encoder = Encoder::new(source);
+        Self { relay, producer, chains, marks, encoder, through, as_of, batches }
     }
 
     /// Publishes until an error.
@@ -83,9 +79,9 @@ impl<'a> Publisher<'a> {
 
     /// Sends a page, and marks if they are due. The checkpoint may follow once all is acknowledged.
     async fn publish(&mut self, page: &Page) -> Result<()> {
-        let batch = Acknowledged::new();
+        let (batch, now) = (Acknowledged::new(), Instant::now());
         for (index, event) in page.log.events.iter().enumerate() {
-            self.send(event, &batch).await?;
+            self.send(event, &batch, now).await?;
             if index % TURN == TURN - 1 {
                 tokio::task::yield_now().await;
             }
@@ -98,10 +94,7 @@ impl<'a> Publisher<'a> {
         if !page.log.more {
             self.as_of = self.as_of.max(page.asked);
         }
-        if self.until_marks().is_zero() {
-            self.mark(&batch).await?;
-            has_news = true;
-        }
+        has_news |= self.mark(&batch).await?;
         batch.complete();
         if has_news {
             let (position, as_of) = (self.through, self.as_of);
@@ -112,7 +105,12 @@ impl<'a> Publisher<'a> {
         Ok(())
     }
 
-    async fn send(&mut self, event: &Envelope, batch: &Arc<Acknowledged>) -> Result<()> {
+    async fn send(
+        &mut self,
+        event: &Envelope,
+        batch: &Arc<Acknowledged>,
+        now: Instant,
+    ) -> Result<()> {
         let topic = self.relay.topics.of(&event.stream);
         if self.chains.partitions(&topic).is_none() {
             // The first event of a category: its topic is made now.
@@ -121,6 +119,7 @@ impl<'a> Publisher<'a> {
         let Some(link) = self.chains.add(&topic, &event.stream, event.position) else {
             return Ok(());
         };
+        self.marks.told(&topic, link.partition, event.position, now);
         let record = Outgoing {
             topic: &topic,
             partition: link.partition,
@@ -133,9 +132,11 @@ impl<'a> Publisher<'a> {
         sent.map_err(|error| self.producer.explain(error, event))
     }
 
-    /// Writes marks into all the partitions.
-    async fn mark(&mut self, batch: &Arc<Acknowledged>) -> Result<()> {
-        for (topic, link) in self.chains.ends() {
+    /// Writes marks into the partitions that are due, and tells whether there were any.
+    async fn mark(&mut self, batch: &Arc<Acknowledged>) -> Result<bool> {
+        let now = Instant::now();
+        let due = self.marks.due(&self.chains, self.through, now);
+        for (topic, link) in &due {
             let (position, previous, as_of) = (self.through, link.previous, self.as_of);
             let mark = Mark { position, previous, as_of };
             let record = Outgoing {
@@ -147,19 +148,13 @@ impl<'a> Publisher<'a> {
                 timestamp: as_of.as_millisecond(),
             };
             self.producer.send(record, batch).await?;
+            self.marks.told(topic, link.partition, position, now);
         }
-        self.marked = Some(Marked { position: self.through, at: Instant::now() });
-        Ok(())
+        Ok(!due.is_empty())
     }
 
-    /// How long until marks are due: soon if there is something new to say.
     fn until_marks(&self) -> Duration {
-        let Some(marked) = &self.marked else { return Duration::ZERO };
-        let interval = match marked.position < self.through {
-            true => self.relay.mark_interval,
-            false => self.relay.idle_interval,
-        };
-        interval.saturating_sub(marked.at.elapsed())
+        self.marks.until_due(&self.chains, self.through, Instant::now())
     }
 
     /// Waits for events, or until marks are due. The log is read then in any case: marks say what was

@@ -1,6 +1,12 @@
 //! One work, measured by criterion on both sides.
 
-use std::{cell::RefCell, fs, path::Path, rc::Rc, time::Duration};
+use std::{
+    cell::RefCell,
+    fs,
+    path::{Path, PathBuf},
+    rc::Rc,
+    time::Duration,
+};
 
 use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput, measurement::WallTime,
@@ -9,7 +15,7 @@ use hdrhistogram::Histogram;
 use serde_json::Value;
 
 use crate::{
-    delivery::{Delivery, Writer},
+    delivery::Timed,
     report::{self, Line},
     routine::{Routine, in_a_task, wait},
     work::Work,
@@ -21,27 +27,29 @@ const CRITERION: &str = "criterion";
 /// Criterion cuts longer names of folders off, and two works could meet in one.
 const LONGEST_NAME: usize = 64;
 
-pub(crate) struct Bench {
+pub struct Bench {
     criterion: Criterion,
+    target: PathBuf,
     lines: Vec<Line>,
 }
 
 impl Bench {
-    pub(crate) fn from_args() -> Self {
+    /// `target` is the folder of what is built.
+    pub fn from_args(target: &Path) -> Self {
         let criterion = Criterion::default()
-            .output_directory(&report::target().join(CRITERION))
+            .output_directory(&target.join(CRITERION))
             .without_plots()
             .sample_size(10)
             .nresamples(10_000)
             .warm_up_time(Duration::from_millis(500))
             .measurement_time(Duration::from_secs(3))
             .configure_from_args();
-        Self { criterion, lines: Vec::new() }
+        Self { criterion, target: target.to_owned(), lines: Vec::new() }
     }
 
     /// Measures how often a work is done. A side is what gets ready, once for each pass, and gives the
     /// routine.
-    pub(crate) fn versus<R: Routine, O: Routine>(
+    pub fn versus<R: Routine, O: Routine>(
         &mut self,
         work: Work,
         raw: impl Fn() -> R,
@@ -54,12 +62,12 @@ impl Bench {
 
     /// Measures how long a follower waits; half of the deliveries take no longer than the first of
     /// these milliseconds, and 99 of 100 no longer than the second.
-    pub(crate) fn deliver<R: Writer, O: Writer>(
+    pub fn deliver<R: Timed, O: Timed>(
         &mut self,
         work: Work,
         at_most: [Option<f64>; 2],
-        raw: impl Fn() -> Delivery<R>,
-        ours: impl Fn() -> Delivery<O>,
+        raw: impl Fn() -> R,
+        ours: impl Fn() -> O,
     ) {
         let (raw_delays, our_delays) = (Delays::default(), Delays::default());
         let sides = (|| raw_delays.kept_of(raw()), || our_delays.kept_of(ours()));
@@ -72,8 +80,8 @@ impl Bench {
         }
     }
 
-    pub(crate) fn publish(self) {
-        report::publish(&self.lines);
+    pub fn publish(self) {
+        report::publish(&self.lines, &self.target);
     }
 
     /// How many seconds it takes to do the work once: raw, ours. `None` if that is not asked for.
@@ -87,8 +95,8 @@ impl Bench {
         ours: impl Fn() -> O,
     ) -> Option<[f64; 2]> {
         let name = work.to_string();
-        assert!(name.len() <= LONGEST_NAME, "{name}");
-        let folder = report::target().join(CRITERION).join(&name);
+        assert!(name.len() <= LONGEST_NAME && !name.contains('/'), "{name} names no folder");
+        let folder = self.target.join(CRITERION).join(&name);
         let mut group = self.criterion.benchmark_group(name);
         group.sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(work.elements));
         let raw_1 = pass(&mut group, &folder, ["raw", "1"], &raw);
@@ -133,17 +141,17 @@ impl Default for Delays {
 
 impl Delays {
     /// A routine that keeps what its deliveries took.
-    fn kept_of<W: Writer>(&self, delivery: Delivery<W>) -> impl Routine + use<W> {
-        let (delays, mut delivery) = (self.clone(), Some(delivery));
+    fn kept_of<W: Timed>(&self, work: W) -> impl Routine + use<W> {
+        let (delays, mut work) = (self.clone(), Some(work));
         move |commands| {
-            let working = delivery.take().unwrap();
-            let (working, took) = wait(in_a_task(working.deliver(commands)));
-            delivery = Some(working);
+            let working = work.take().unwrap();
+            let (working, timing) = wait(in_a_task(working.time(commands)));
+            work = Some(working);
             let mut histogram = delays.0.borrow_mut();
-            for delay in &took {
+            for delay in timing.delays {
                 histogram.record(delay.as_nanos() as u64).unwrap();
             }
-            took.iter().sum()
+            timing.took
         }
     }
 

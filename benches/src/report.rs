@@ -67,13 +67,8 @@ impl Line {
     }
 }
 
-/// The folder of what is built.
-pub(crate) fn target() -> &'static Path {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap()
-}
-
-/// Prints the table, and writes `target/versus.json`, unless nothing was measured.
-pub(crate) fn publish(lines: &[Line]) {
+/// Prints the table, and writes `versus.json`, unless nothing was measured.
+pub(crate) fn publish(lines: &[Line], target: &Path) {
     if lines.is_empty() {
         return;
     }
@@ -104,7 +99,7 @@ pub(crate) fn publish(lines: &[Line]) {
         table.column_mut(column).unwrap().set_cell_alignment(CellAlignment::Right);
     }
     println!("\n{table}\n");
-    let file = target().join("versus.json");
+    let file = target.join("versus.json");
     fs::write(&file, serde_json::to_vec_pretty(lines).unwrap()).unwrap();
     println!("written to {}", file.display());
 }

@@ -12,33 +12,31 @@ use std::{
 use tokio::runtime::Handle;
 
 /// Does its work so many times.
-pub(crate) trait Routine: FnMut(u64) -> Duration {}
+pub trait Routine: FnMut(u64) -> Duration {}
 
 impl<F: FnMut(u64) -> Duration> Routine for F {}
 
 /// Waits on the thread of the harness, which is none of the runtime's.
-pub(crate) fn wait<T>(work: impl Future<Output = T>) -> T {
+pub fn wait<T>(work: impl Future<Output = T>) -> T {
     Handle::current().block_on(work)
 }
 
 /// Where the work of a service is done, on either side of a comparison.
-pub(crate) async fn in_a_task<T: Send + 'static>(
-    work: impl Future<Output = T> + Send + 'static,
-) -> T {
+pub async fn in_a_task<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     tokio::spawn(work).await.unwrap()
 }
 
 /// So many times, whoever of many tasks takes them.
 #[derive(Clone)]
-pub(crate) struct Budget(Arc<AtomicU64>);
+pub struct Budget(Arc<AtomicU64>);
 
 impl Budget {
-    pub(crate) fn of(times: u64) -> Self {
+    pub fn of(times: u64) -> Self {
         Self(Arc::new(AtomicU64::new(times)))
     }
 
     /// Takes one, if any are left.
-    pub(crate) fn take(&self) -> bool {
+    pub fn take(&self) -> bool {
         let one_less = |left: u64| left.checked_sub(1);
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
     }

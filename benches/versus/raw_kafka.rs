@@ -1,0 +1,219 @@
+//! Kafka by hand: an idempotent producer, and a consumer that decodes what it gets.
+
+use std::time::{Duration, Instant};
+
+use highwater::port::Layout;
+use highwater_benches::{Board, Pace, Paced, Routine, Spot, wait};
+use rdkafka::{
+    ClientConfig, Message as _, Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::DefaultClientContext,
+    consumer::{BaseConsumer, Consumer as _, StreamConsumer},
+    error::{KafkaError, RDKafkaErrorCode},
+    message::{BorrowedMessage, Header, Headers as _, OwnedHeaders},
+    producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer},
+};
+use uuid::Uuid;
+
+use crate::{
+    domain::{ACCOUNTS, memo},
+    raw_postgres::{Deposited, Pool},
+};
+
+/// How many partitions a topic has.
+pub(crate) const PARTITIONS: u32 = 12;
+
+/// What a producer sends with key and payload.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Headers {
+    /// As many as a relay does, and as long.
+    LikeOurs,
+    None,
+}
+
+pub(crate) fn config(servers: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", servers);
+    config
+}
+
+/// Makes a topic of a name that nothing else has.
+pub(crate) async fn topic(servers: &str) -> String {
+    let topic = format!("bench_{:016x}", fastrand::u64(..));
+    let new = NewTopic::new(&topic, PARTITIONS.cast_signed(), TopicReplication::Fixed(1));
+    admin(servers).create_topics([&new], &AdminOptions::new()).await.unwrap();
+    topic
+}
+
+/// What is measured next need not share the disk with what was before.
+pub(crate) async fn forget(servers: &str, topic: &str) {
+    admin(servers).delete_topics(&[topic], &AdminOptions::new()).await.unwrap();
+}
+
+fn admin(servers: &str) -> AdminClient<DefaultClientContext> {
+    config(servers).create().unwrap()
+}
+
+/// Sends so many records to a topic of their own, until all are acknowledged by all.
+pub(crate) fn produces(servers: &str, headers: Headers, events: u64) -> impl Routine + use<> {
+    let servers = servers.to_owned();
+    let records: Vec<_> = (0..events).map(|number| (key(number), payload(number))).collect();
+    move |times| {
+        let produce = |_| {
+            let topic = wait(topic(&servers));
+            let began = Instant::now();
+            let producer = producer(&servers, "1");
+            for (number, (key, payload)) in (0..).zip(&records) {
+                send(&producer, &topic, key, payload, headers, number);
+            }
+            producer.flush(Duration::from_secs(60)).unwrap();
+            let took = began.elapsed();
+            wait(forget(&servers, &topic));
+            took
+        };
+        (0..times).map(produce).sum()
+    }
+}
+
+/// With the settings of a relay that matter for speed.
+fn producer(servers: &str, linger: &str) -> ThreadedProducer<DefaultProducerContext> {
+    let mut config = config(servers);
+    config.set("enable.idempotence", "true").set("compression.type", "lz4");
+    config.set("linger.ms", linger).create().unwrap()
+}
+
+fn send(
+    producer: &ThreadedProducer<DefaultProducerContext>,
+    topic: &str,
+    key: &str,
+    payload: &[u8],
+    headers: Headers,
+    number: u64,
+) {
+    let partition = Layout::streams(PARTITIONS).shard_of(key).get().cast_signed();
+    let mut record =
+        BaseRecord::<str, [u8], _>::to(topic).partition(partition).key(key).payload(payload);
+    record.headers = (headers == Headers::LikeOurs).then(|| like_ours(number));
+    loop {
+        record = match producer.send(record) {
+            Ok(()) => return,
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => back,
+            Err((error, _)) => panic!("{error}"),
+        };
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn key(number: u64) -> String {
+    format!("account-{}", number % ACCOUNTS)
+}
+
+fn payload(number: u64) -> Vec<u8> {
+    serde_json::to_vec(&Deposited { cents: 1, memo: memo(number) }).unwrap()
+}
+
+fn like_ours(number: u64) -> OwnedHeaders {
+    let [id, command] = [Uuid::now_v7(), Uuid::now_v7()].map(|id| id.to_string());
+    let [number, subject] = [number.to_string(), key(number)];
+    let all = [
+        ("ce_position", number.as_str()),
+        ("ce_previous", &number),
+        ("ce_type", "account.deposited"),
+        ("ce_time", "2026-01-02T03:04:05.123456Z"),
+        ("ce_specversion", "1.0"),
+        ("ce_id", &id),
+        ("ce_source", "/highwater/bench_0123456789abcdef"),
+        ("ce_subject", &subject),
+        ("content-type", "application/json"),
+        ("ce_streamversion", "123"),
+        ("ce_schemaversion", "1"),
+        ("ce_commandid", &command),
+    ];
+    all.iter().fold(OwnedHeaders::new_with_capacity(12), |headers, (key, value)| {
+        headers.insert(Header { key, value: Some(*value) })
+    })
+}
+
+/// Reads a topic from its beginning until it has so many events, and decodes them.
+pub(crate) fn consumes(servers: &str, topic: &str, events: u64) -> impl Routine + use<> {
+    let (servers, topic) = (servers.to_owned(), topic.to_owned());
+    move |times| (0..times).map(|_| consume(&servers, &topic, events)).sum()
+}
+
+fn consume(servers: &str, topic: &str, events: u64) -> Duration {
+    let began = Instant::now();
+    let consumer: BaseConsumer = config(servers).set("group.id", "by_hand").create().unwrap();
+    let mut all = TopicPartitionList::new();
+    for partition in 0..PARTITIONS.cast_signed() {
+        all.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
+    }
+    consumer.assign(&all).unwrap();
+    let (mut balance, mut bytes) = (0, 0);
+    while balance < events.cast_signed() {
+        let Some(message) = consumer.poll(Duration::from_secs(1)) else { continue };
+        let (cents, length) = decode(&message.unwrap());
+        (balance, bytes) = (balance + cents, bytes + length);
+    }
+    assert!(balance == events.cast_signed() && bytes > 0);
+    began.elapsed()
+}
+
+/// Marks have no payload.
+fn decode(message: &BorrowedMessage<'_>) -> (i64, usize) {
+    let Some(payload) = message.payload().filter(|payload| !payload.is_empty()) else {
+        return (0, 0);
+    };
+    let headers = message.headers().unwrap();
+    let bytes = headers.iter().map(|header| std::str::from_utf8(header.value.unwrap()).unwrap());
+    let event: Deposited = serde_json::from_slice(payload).unwrap();
+    (event.cents, bytes.map(str::len).sum())
+}
+
+/// A committed insert, which is then produced; and a consumer.
+pub(crate) async fn paced(url: &str, servers: &str, per_second: u32) -> Pace<Publishing> {
+    let topic = topic(servers).await;
+    let consumer: StreamConsumer =
+        config(servers).set("group.id", format!("by_hand_{topic}")).create().unwrap();
+    let mut all = TopicPartitionList::new();
+    for partition in 0..PARTITIONS.cast_signed() {
+        all.add_partition_offset(&topic, partition, Offset::Beginning).unwrap();
+    }
+    consumer.assign(&all).unwrap();
+    let board = Board::default();
+    let publishing =
+        Publishing { pool: Pool::open(url).await, producer: producer(servers, "0"), topic };
+    // Both clients have found the broker when the first record has arrived.
+    publishing.publish(0);
+    consumer.recv().await.unwrap();
+    Pace::start(per_second, publishing, &board, see(consumer, board.clone()))
+}
+
+pub(crate) struct Publishing {
+    pool: Pool,
+    producer: ThreadedProducer<DefaultProducerContext>,
+    topic: String,
+}
+
+impl Publishing {
+    fn publish(&self, number: u64) {
+        let event = Deposited { cents: number.cast_signed(), memo: memo(number) };
+        let payload = serde_json::to_vec(&event).unwrap();
+        send(&self.producer, &self.topic, &key(number), &payload, Headers::None, number);
+    }
+}
+
+impl Paced for Publishing {
+    async fn write(&self, number: u64) -> Spot {
+        self.pool.insert(number).await;
+        self.publish(number);
+        Spot { lane: number, position: 1 }
+    }
+}
+
+async fn see(consumer: StreamConsumer, board: Board) {
+    loop {
+        let message = consumer.recv().await.unwrap();
+        let event: Deposited = serde_json::from_slice(message.payload().unwrap()).unwrap();
+        board.sees([Spot { lane: event.cents.cast_unsigned(), position: 1 }]);
+    }
+}
