@@ -124,6 +124,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     worker.stop().await?;
     other.stop().await?;
     println!("in {url}, try: select key from highwater_view_towns where grams > 1000");
-    println!("next: docs/guide/read-side.md");
+    println!("next: cargo run --example 13_reads");
     Ok(())
 }

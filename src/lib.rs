@@ -15,20 +15,21 @@ pub use highwater_stores as stores;
 pub use highwater_core::testing;
 pub use highwater_core::{
     Aggregate, Boundary, Category, Check, Code, Command, CommandId, Context, CorrelationId, Decide,
-    Decider, Decision, Envelope, Error, Event, EventId, Highwater, Invariant, Metadata, Move,
-    PartitionId, Position, Query, QueryItem, Receipt, Rejection, Request, Result, SchemaVersion,
-    Span, StreamId, Tag, Tags, Targeted, Timestamp, Token, TraceContext, Upcast, Version, error,
+    Decider, Decision, Envelope, Error, Event, EventId, Highwater, Invariant, LogId, Metadata,
+    Move, PartitionId, Position, Query, QueryItem, Receipt, Rejection, Request, Result,
+    SchemaVersion, Span, StreamId, Tag, Tags, Targeted, Timestamp, Token, TraceContext, Upcast,
+    Version, error,
     execute::{AsOf, ConflictPolicy, Loaded, Resolver, Retry, UnknownEvents},
     port,
     read::{
-        At, Fold, FoldError, Folding, Follower, Freshness, Keyed, Keys, Reading, Status, View,
-        Violation,
+        At, Basis, Fallback, Fold, FoldError, Folding, Follower, Freshness, Keyed, Keys, Level,
+        Outcome, Pending, ReadPolicy, Reading, Status, View, Violation, Wanted,
     },
 };
 #[cfg(feature = "macros")]
 pub use highwater_macros::{Aggregate, Command, Decider, Event, View};
 pub use highwater_projections::{
-    Handler, Lookup, Parked, Projection, Received, Sink, ViewReader, Views, Worker,
+    Handler, Lookup, Page, Parked, Projection, Received, Rows, Sink, ViewReader, Views, Worker,
 };
 pub use highwater_stores::Open;
 
@@ -57,6 +58,8 @@ mod book {
     mod macros {}
     #[doc = include_str!("../docs/guide/read-side.md")]
     mod read_side {}
+    #[doc = include_str!("../docs/guide/reads.md")]
+    mod reads {}
     #[doc = include_str!("../docs/guide/write-side.md")]
     mod write_side {}
 }

@@ -27,8 +27,8 @@ pub use error::{Code, Error, Move, Rejection, Result};
 pub use execute::{Highwater, Receipt};
 pub use port::{Envelope, Query, QueryItem, Span};
 pub use value::{
-    Category, CommandId, CorrelationId, EventId, PartitionId, Position, SchemaVersion, StreamId,
-    Tag, Tags, Timestamp, Token, Version,
+    Category, CommandId, CorrelationId, EventId, LogId, PartitionId, Position, SchemaVersion,
+    StreamId, Tag, Tags, Timestamp, Token, Version,
 };
 
 #[doc(hidden)]

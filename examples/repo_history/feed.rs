@@ -42,6 +42,6 @@ async fn catch_up<V: View>(highwater: &Highwater, to: &Token) -> Result<(), Prob
 
 fn position_behind(error: &Error) -> Option<Position> {
     let Error::Unavailable(unavailable) = error else { return None };
-    let Unavailable::Behind { reached, .. } = **unavailable else { return None };
-    Some(reached)
+    let Unavailable::Behind(pending) = &**unavailable else { return None };
+    Some(pending.reached.position)
 }

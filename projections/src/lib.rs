@@ -2,7 +2,7 @@
 //!
 //! | Folder or file | What is in it |
 //! |---|---|
-//! | `door`, `reader` | reads that wait for a token and say how fresh they are (R2, R3) |
+//! | `read` | reads that say how fresh they are, and wait if they must be fresher (R2, R3) |
 //! | `runtime` | workers: events, their effect and the progress, in one transaction (R1, R4) |
 //! | `job` | what a worker runs: views, projections, sinks, handlers |
 //! | `direct` | the feed from the store itself, and shards shared by leases |
@@ -11,19 +11,17 @@
 //! | `testing` | failure testing for projections, in public (feature `testing`) |
 
 mod direct;
-mod door;
 mod job;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 mod parked;
-mod reader;
+mod read;
 mod runtime;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use direct::{DirectSource, Leases, LogFeed};
-pub use door::Views;
 pub use job::{Handler, Projection, Received, Sink};
 pub use parked::Parked;
-pub use reader::{Lookup, ViewReader};
+pub use read::{Applying, Lookup, Many, One, Page, Rows, ViewReader, Views, Within};
 pub use runtime::{Backoff, OnFailure, Options, Running, State, Status, Worker};

@@ -1,9 +1,11 @@
 //! What rows and keys may be: on every store what the strictest of them takes.
 
+use std::ops::Bound;
+
 use highwater_core::{
     Result,
     error::{Invalid, Source},
-    port::{Column, ParkChange, ViewCommit, ViewName, ViewSpec},
+    port::{Column, KeyRange, ParkChange, ViewCommit, ViewName, ViewSpec},
 };
 use serde::de::IgnoredAny;
 
@@ -36,6 +38,28 @@ pub(crate) fn check_key(key: &str) -> Result<()> {
         return Err(Invalid::malformed("key", key, "it may not contain NUL").into());
     }
     Ok(())
+}
+
+/// Refuses a range that begins or ends at a key that no store could have.
+pub(crate) fn check_range(range: &KeyRange) -> Result<()> {
+    [&range.from, &range.to].into_iter().try_for_each(|bound| match bound {
+        Bound::Included(key) | Bound::Excluded(key) => check_key(key),
+        Bound::Unbounded => Ok(()),
+    })
+}
+
+/// A bound as SQL has it: the comparison that it stands for, and with what.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) fn compared<'a>(
+    bound: &'a Bound<String>,
+    included: &'static str,
+    excluded: &'static str,
+) -> Option<(&'static str, &'a str)> {
+    match bound {
+        Bound::Included(key) => Some((included, key)),
+        Bound::Excluded(key) => Some((excluded, key)),
+        Bound::Unbounded => None,
+    }
 }
 
 fn key_of(change: &ParkChange) -> &str {

@@ -6,6 +6,7 @@ use std::{env, io::Write as _, sync::Arc};
 
 use highwater::{
     ConflictPolicy, Highwater,
+    port::Store,
     prelude::*,
     stores::{self, MemoryStore},
 };
@@ -109,6 +110,26 @@ impl Bank {
 
     pub async fn open_rejecting_conflicts(&self) -> Highwater {
         self.builder().await.on_conflict(ConflictPolicy::Reject).build()
+    }
+
+    /// The store itself, as a handle of its own.
+    pub async fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Memory(store) => Arc::new(store.clone()),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(folder) => {
+                let file = folder.path().join("bank.db");
+                let url = format!("sqlite:{}?prefix=bank_", file.display());
+                let options = stores::SqliteOptions::new(&url).unwrap();
+                let clock = Arc::new(stores::SystemClock);
+                Arc::new(stores::SqliteStore::open(options, clock).await.unwrap())
+            }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(url) => {
+                let options = stores::PostgresOptions::new(url).unwrap();
+                Arc::new(stores::PostgresStore::connect(options).await.unwrap())
+            }
+        }
     }
 
     pub async fn builder(&self) -> highwater::core::execute::Builder {

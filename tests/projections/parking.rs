@@ -166,7 +166,7 @@ async fn r4_by_default_the_view_stops_before_the_event_and_the_worker_says_why()
         }
         assert_eq!(worker.stop().await.unwrap_err().code(), Code::NOT_APPLIED);
         let bob = bank.view::<Stops>().get("bob").await.unwrap();
-        assert_eq!((bob.0.events, bob.freshness().lag()), (1, 1));
+        assert_eq!((bob.0.events, bob.freshness().lag()), (1, Some(1)));
         STOPS_BROKEN.store(false, Ordering::Relaxed);
         let worker = work::<Stops>(&bank, OnFailure::default()).await;
         let token = move_money(&bank, "bob", &[], 3).await;

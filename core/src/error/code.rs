@@ -36,7 +36,7 @@ codes! {
     LOCKED = "HW302";
     /// The store has been closed.
     CLOSED = "HW303";
-    /// The view has not reached the token in time.
+    /// The view is not as far as the read asked for.
     BEHIND = "HW304";
     /// The Kafka broker can't be reached, or not for now.
     BROKER_UNREACHABLE = "HW305";
@@ -56,6 +56,8 @@ codes! {
     NOT_APPLIED = "HW506";
     /// More keys are parked than are allowed.
     TOO_MANY_PARKED = "HW507";
+    /// A key is parked, and can't be read as freshly as asked for.
+    PARKED = "HW508";
     /// A command id has been used for a different command.
     COMMAND_REUSED = "HW601";
     /// A value is larger than the limit.
@@ -80,6 +82,8 @@ codes! {
     NOT_FOUND = "HW611";
     /// A topic is missing, or is not as it must be.
     BAD_TOPIC = "HW612";
+    /// A token is not of this log.
+    FOREIGN_TOKEN = "HW613";
 }
 
 impl Code {

@@ -68,6 +68,18 @@ pub enum Corrupt {
         /// Why.
         source: Source,
     },
+    /// A key is parked, and the read asked for more than the row has (R3, R4).
+    #[error(
+        "{key:?} of {view} is parked since event {since}, so its row can't be had as asked for"
+    )]
+    Parked {
+        /// The view.
+        view: String,
+        /// The key.
+        key: String,
+        /// The first event that is not in its row.
+        since: Position,
+    },
     /// More keys of a view are parked than its policy allows (R4).
     #[error("{view} has {parked} parked keys, as many as its policy allows: {source}")]
     TooManyParked {
@@ -109,6 +121,7 @@ impl Corrupt {
             Self::NewerEvent { .. } => Code::NEWER_EVENT,
             Self::Payload { .. } | Self::Value { .. } => Code::UNDECODABLE,
             Self::NotApplied { .. } => Code::NOT_APPLIED,
+            Self::Parked { .. } => Code::PARKED,
             Self::TooManyParked { .. } => Code::TOO_MANY_PARKED,
             Self::Record { .. } => Code::FOREIGN_RECORD,
             Self::Log(_) => Code::BROKEN_LOG,

@@ -1,10 +1,8 @@
 //! The store could not be asked, or not in time. Nothing was changed.
 
-use std::time::Duration;
-
 use crate::{
     error::{Code, Source},
-    value::{Position, Token},
+    read::Pending,
 };
 
 /// Why the store gave no answer. Nothing was changed: the same call can be made again.
@@ -38,18 +36,9 @@ pub enum Unavailable {
     /// The store has been closed in this process.
     #[error("the store has been closed")]
     Closed,
-    /// A view had not reached the token within the time allowed (R3).
-    #[error("view {view} is at {reached}, and did not reach {wanted} within {waited:?}")]
-    Behind {
-        /// The view.
-        view: String,
-        /// Where it is.
-        reached: Position,
-        /// Where it was to be.
-        wanted: Token,
-        /// How long the read waited.
-        waited: Duration,
-    },
+    /// A view is not as far as a read asked for, within its budget (R3): *pending reconciliation*.
+    #[error("{0}")]
+    Behind(Pending),
 }
 
 impl Unavailable {
@@ -66,7 +55,7 @@ impl Unavailable {
             Self::Locked { .. } => Code::LOCKED,
             Self::Broker { .. } => Code::BROKER_UNREACHABLE,
             Self::Closed => Code::CLOSED,
-            Self::Behind { .. } => Code::BEHIND,
+            Self::Behind(_) => Code::BEHIND,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     execution::Execution,
+    extensions::Extensions,
     member::{Member, Occasion},
     policy::{ConflictPolicy, UnknownEvents},
     receipt::Receipt,
@@ -21,11 +22,22 @@ pub(super) struct Engine {
     pub(super) log: Arc<dyn EventStore>,
     pub(super) snapshots: Arc<dyn SnapshotStore>,
     pub(super) views: Arc<dyn ViewStore>,
+    pub(super) views_at: ViewsAt,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ids: Arc<dyn Ids>,
     pub(super) slots: Slots,
     pub(super) unknown: UnknownEvents,
     pub(super) policy: ConflictPolicy,
+    pub(super) extensions: Extensions,
+}
+
+/// Where views are kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum ViewsAt {
+    /// In the store of the log: what one statement says of both is of one moment.
+    TheLog,
+    /// In a store that knows nothing of this log.
+    Elsewhere,
 }
 
 impl Engine {
@@ -62,7 +74,8 @@ impl Engine {
         match self.log.command(occasion.command).await? {
             None => Ok(None),
             Some(recorded) if recorded.fingerprint == fingerprint => {
-                Ok(Some(Receipt::new(occasion.command, recorded.appended)))
+                let log = self.log.log_id();
+                Ok(Some(Receipt::new(log, occasion.command, recorded.appended)))
             }
             Some(_) => Err(Invalid::command_reused(occasion.command).into()),
         }

@@ -107,7 +107,11 @@ impl<'a> Execution<'a> {
             Outcome::Sent { pending, decided, bases, committed } => match pending.clone().await {
                 Ok(appended) => {
                     self.confirm(&slots, committed, &appended, &pending).await;
-                    Ok(Next::Done(Receipt::new(self.occasion.command, appended)))
+                    Ok(Next::Done(Receipt::new(
+                        self.engine.log.log_id(),
+                        self.occasion.command,
+                        appended,
+                    )))
                 }
                 Err(error) => {
                     self.discard(&slots);
@@ -151,13 +155,13 @@ impl<'a> Execution<'a> {
         let may_be_stored = self.cause.id.is_some() || self.unknown.is_some();
         match outcome {
             Ok(position) if !may_be_stored && self.cause.attachment.is_none() => {
-                Ok(Next::Done(Receipt::nothing(command, position)))
+                Ok(Next::Done(Receipt::nothing(self.engine.log.log_id(), command, position)))
             }
             Ok(_) => {
                 let mut append = Append::new(command, self.fingerprint);
                 append.attachment.clone_from(&self.cause.attachment);
                 let appended = self.engine.log.append(append).await?;
-                Ok(Next::Done(Receipt::new(command, appended)))
+                Ok(Next::Done(Receipt::new(self.engine.log.log_id(), command, appended)))
             }
             Err(error) => {
                 if may_be_stored

@@ -4,7 +4,8 @@ use std::{fmt, sync::Arc};
 
 use super::{
     atomic::Atomic,
-    engine::Engine,
+    engine::{Engine, ViewsAt},
+    extensions::Extensions,
     handle::AggregateHandle,
     over::Over,
     policy::{ConflictPolicy, UnknownEvents},
@@ -36,11 +37,13 @@ impl Highwater {
                 log: Arc::clone(store) as _,
                 snapshots: Arc::clone(store) as _,
                 views: Arc::clone(store) as _,
+                views_at: ViewsAt::TheLog,
                 clock: Arc::new(clock),
                 ids: Arc::new(ids),
                 slots: Slots::new(DEFAULT_CACHE),
                 unknown: UnknownEvents::default(),
                 policy: ConflictPolicy::default(),
+                extensions: Extensions::default(),
             },
         }
     }
@@ -132,6 +135,19 @@ impl Highwater {
         &self.engine.views
     }
 
+    /// Whether the views are in the store of the log. Then one statement tells how far both are.
+    #[must_use]
+    pub fn has_views_with_the_log(&self) -> bool {
+        self.engine.views_at == ViewsAt::TheLog
+    }
+
+    /// What another crate keeps with this store, one of each type; made when it is first asked for.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn extension<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        self.engine.extensions.get()
+    }
+
     /// The source of ids.
     #[must_use]
     pub fn ids(&self) -> &Arc<dyn Ids> {
@@ -186,6 +202,7 @@ impl Builder {
     #[must_use]
     pub fn views(mut self, views: Arc<dyn ViewStore>) -> Self {
         self.engine.views = views;
+        self.engine.views_at = ViewsAt::Elsewhere;
         self
     }
 

@@ -131,12 +131,16 @@ impl<B: Boundary> Over<B> {
                 }
             };
         if events.is_empty() && !repeatable && cause.attachment.is_none() {
-            return Ok(Receipt::nothing(occasion.command, folded.through));
+            return Ok(Receipt::nothing(
+                self.engine.log.log_id(),
+                occasion.command,
+                folded.through,
+            ));
         }
         let mut append = self.append(folded, occasion, fingerprint, events)?;
         append.attachment.clone_from(&cause.attachment);
         let appended = self.engine.log.append(append).await?;
-        Ok(Receipt::new(occasion.command, appended))
+        Ok(Receipt::new(self.engine.log.log_id(), occasion.command, appended))
     }
 
     fn append(

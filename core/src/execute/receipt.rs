@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     port::Appended,
-    value::{CommandId, PartitionId, Position, StreamId, Token, Version},
+    value::{CommandId, LogId, PartitionId, Position, StreamId, Token, Version},
 };
 
 /// Proof that a command has been stored. It survives serialisation: hand it on, and later reads can
@@ -17,14 +17,14 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    pub(super) fn new(command: CommandId, appended: Appended) -> Self {
+    pub(super) fn new(log: LogId, command: CommandId, appended: Appended) -> Self {
         let versions = appended.streams.into_iter().map(|head| (head.stream, head.version));
-        Self { command, token: Token::at(appended.position), versions: versions.collect() }
+        Self { command, token: Token::of(log, appended.position), versions: versions.collect() }
     }
 
     /// For a command that changes nothing and can't be sent again, at the state it was decided on.
-    pub(super) fn nothing(command: CommandId, position: Position) -> Self {
-        Self { command, token: Token::at(position), versions: Vec::new() }
+    pub(super) fn nothing(log: LogId, command: CommandId, position: Position) -> Self {
+        Self { command, token: Token::of(log, position), versions: Vec::new() }
     }
 
     /// The command's id, given or made.

@@ -7,7 +7,7 @@ use super::{Append, Appended, LogPage, Query, Span, StreamPage};
 use crate::{
     Result,
     domain::Fingerprint,
-    value::{CommandId, Position, StreamId, Version},
+    value::{CommandId, LogId, Position, StreamId, Version},
 };
 
 /// The answer to an append. The append goes on whether or not this is polled or dropped.
@@ -18,6 +18,10 @@ pub type AppendFuture = BoxFuture<'static, Result<Appended>>;
 /// Adapters prove themselves by the conformance suite of `highwater-stores`.
 #[async_trait]
 pub trait EventStore: Send + Sync + 'static {
+    /// Which log it is: the same through every handle, in every process, and after a restart. No other
+    /// log's, but for chance. A copy of a database is the same log.
+    fn log_id(&self) -> LogId;
+
     /// Appends events: all or none, once per command id, if every expectation is met.
     ///
     /// The append takes its place in the order when this is *called*: of two appends that one task

@@ -24,7 +24,9 @@ pub use progress::{Claim, Claiming, Division, Epoch, Layout, Progress, Roll, Sha
 pub use query::{LogPage, Query, QueryItem, Span, StreamPage};
 pub use snapshot::{Snapshot, SnapshotStore};
 pub use view_spec::{Column, ColumnKind, Index, ViewName, ViewSpec};
-pub use view_store::{StoredRow, StoredView, ViewCommit, ViewState, ViewStore};
+pub use view_store::{
+    KeyRange, StoredRange, StoredRow, StoredView, ViewCommit, ViewState, ViewStore,
+};
 
 /// Everything that a store offers, as one object.
 pub trait Store: EventStore + SnapshotStore + ViewStore {}

@@ -1,6 +1,6 @@
 //! Where views live: rows by key, the progress that is committed with them, and who may commit (R1, R4).
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, ops::Bound, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -38,6 +38,32 @@ pub struct StoredView {
     pub rows: Vec<StoredRow>,
     /// How far the view is.
     pub state: ViewState,
+    /// Where the log of the same store is at that moment, as far as it can be seen; `None` if the store
+    /// has no log.
+    pub head: Option<Position>,
+}
+
+/// Which keys, in the order of their bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRange {
+    /// From where.
+    pub from: Bound<String>,
+    /// To where.
+    pub to: Bound<String>,
+}
+
+/// Some rows of a view in the order of their keys, and how far it was, all of one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredRange {
+    /// The rows with their keys, at most as many as the limit; keys that are parked without a row among
+    /// them.
+    pub rows: Vec<(String, StoredRow)>,
+    /// Whether there are more keys after these.
+    pub more: bool,
+    /// How far the view is.
+    pub state: ViewState,
+    /// As [`StoredView::head`].
+    pub head: Option<Position>,
 }
 
 /// A row as it is stored.
@@ -117,12 +143,23 @@ pub trait ViewStore: Send + Sync + 'static {
     /// table can't be made, or a column is there as another kind.
     async fn open_view(&self, spec: &ViewSpec, layout: Layout) -> Result<ViewState>;
 
-    /// Reads rows and progress in one snapshot.
+    /// Reads rows and progress in one snapshot, and the head of the log if that is in this store.
     ///
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable), or [`Invalid`](crate::Error::Invalid) if the
     /// view has never been opened.
     async fn read_view(&self, view: &ViewName, keys: &[String]) -> Result<StoredView>;
+
+    /// Reads the rows of a range of keys and the progress in one snapshot, at most `limit` rows.
+    ///
+    /// # Errors
+    /// As [`ViewStore::read_view`].
+    async fn read_range(
+        &self,
+        view: &ViewName,
+        range: &KeyRange,
+        limit: usize,
+    ) -> Result<StoredRange>;
 
     /// Writes rows, parked keys, the attachment and the progress in one transaction, if the epoch and
     /// the position are what they must be.

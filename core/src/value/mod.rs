@@ -1,6 +1,7 @@
 //! The small values that public functions take and give instead of strings and integers.
 
 mod id;
+mod log_id;
 mod number;
 mod stream;
 mod tag;
@@ -10,6 +11,7 @@ mod token;
 pub use jiff::Timestamp;
 
 pub use id::{CommandId, CorrelationId, EventId};
+pub use log_id::LogId;
 pub use number::{Position, SchemaVersion, Version};
 pub use stream::{Category, STREAM_ID_LIMIT, StreamId};
 pub use tag::{TAG_LIMIT, Tag, Tags};

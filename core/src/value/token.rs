@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::Position;
+use super::{LogId, Position};
 use crate::{Error, error::Invalid};
 
 /// A part of the log with a clock of its own. A single store has only [`PartitionId::LOG`].
@@ -29,6 +29,9 @@ impl PartitionId {
 /// crosses services: as text it is URL-safe, for headers and query strings, and as a serde value it
 /// is that text. A token for one partition takes a dozen characters.
 ///
+/// A receipt's token also has a fingerprint of its log, so that another log's readers refuse it rather
+/// than wait for a position that means nothing there.
+///
 /// ```
 /// use highwater_core::{Position, Token};
 ///
@@ -39,17 +42,37 @@ impl PartitionId {
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Token {
+    log: Option<LogId>,
     clocks: BTreeMap<PartitionId, Position>,
 }
 
-/// The first byte of the encoding, so that a later one can be told apart.
-const FORMAT: u8 = 1;
+/// The first byte of the encoding: this one has no fingerprint of a log.
+const WITHOUT_LOG: u8 = 1;
+/// The first byte of the encoding with the four bytes of a log's fingerprint after it.
+const OF_A_LOG: u8 = 2;
+
+/// How many partitions a token may name as text. It comes from outside, so its size must have a bound.
+const MOST_CLOCKS: usize = 256;
+/// How long its text can be: 20 bytes at the most for each of those, in base 64.
+const LONGEST: usize = MOST_CLOCKS * 20 * 4 / 3;
 
 impl Token {
     /// Everything in the store's log up to `position`.
     #[must_use]
     pub fn at(position: Position) -> Self {
         Self::default().with(PartitionId::LOG, position)
+    }
+
+    /// Everything in this log up to `position`.
+    #[must_use]
+    pub fn of(log: LogId, position: Position) -> Self {
+        Self { log: Some(log), ..Self::at(position) }
+    }
+
+    /// The log that it is of, if it says so. [`LogId::NONE`] if it was merged of several logs'.
+    #[must_use]
+    pub const fn log(&self) -> Option<LogId> {
+        self.log
     }
 
     /// This token and also everything in `partition` up to `position`.
@@ -71,10 +94,15 @@ impl Token {
         self.clocks.iter().map(|(partition, position)| (*partition, *position))
     }
 
-    /// The least token that covers both.
+    /// The least token that covers both. Of tokens of two logs it makes one that no reader can wait for.
     #[must_use]
     pub fn merge(&self, other: &Self) -> Self {
-        other.clocks().fold(self.clone(), |token, (partition, at)| token.with(partition, at))
+        let log = match (self.log, other.log) {
+            (Some(log), Some(other)) if log != other => Some(LogId::NONE),
+            (log, other) => log.or(other),
+        };
+        let both = Self { log, ..self.clone() };
+        other.clocks().fold(both, |token, (partition, at)| token.with(partition, at))
     }
 
     /// Whether a reader at `seen` has seen all that this token asks for.
@@ -83,9 +111,13 @@ impl Token {
         self.clocks().all(|(partition, position)| seen.position(partition) >= position)
     }
 
-    /// Format byte, then partition and position of each clock as LEB128 integers.
+    /// Format byte, the log if it is known, then partition and position of each clock as LEB128
+    /// integers.
     fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![FORMAT];
+        let mut bytes = match self.log {
+            None => vec![WITHOUT_LOG],
+            Some(log) => [&[OF_A_LOG][..], &log.to_bytes()].concat(),
+        };
         for (partition, position) in self.clocks() {
             write_varint(&mut bytes, u64::from(partition.0));
             write_varint(&mut bytes, position.get());
@@ -94,14 +126,21 @@ impl Token {
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (&FORMAT, mut rest) = bytes.split_first()? else { return None };
-        let mut token = Self::default();
+        let (log, mut rest) = match bytes.split_first()? {
+            (&WITHOUT_LOG, rest) => (None, rest),
+            (&OF_A_LOG, rest) => {
+                let (log, rest) = rest.split_first_chunk()?;
+                (Some(LogId::from_bytes(*log)), rest)
+            }
+            _ => return None,
+        };
+        let mut token = Self { log, ..Self::default() };
         while !rest.is_empty() {
             let partition = u32::try_from(read_varint(&mut rest)?).ok()?;
             let position = read_varint(&mut rest).filter(|p| *p <= Position::END.get())?;
             token = token.with(PartitionId(partition), Position::new(position));
         }
-        Some(token)
+        Some(token).filter(|token| token.clocks.len() <= MOST_CLOCKS)
     }
 }
 
@@ -146,7 +185,8 @@ impl FromStr for Token {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok();
+        let is_short = text.len() <= LONGEST;
+        let bytes = is_short.then(|| URL_SAFE_NO_PAD.decode(text).ok()).flatten();
         bytes.and_then(|bytes| Self::from_bytes(&bytes)).ok_or_else(|| Invalid::token(text).into())
     }
 }
@@ -178,8 +218,49 @@ mod tests {
     }
 
     #[test]
+    fn r3_a_token_of_a_log_survives_the_round_trip_and_says_which() {
+        let token = Token::of(LogId::of(b"bank"), Position::new(70_000));
+        let read: Token = token.to_string().parse().unwrap();
+        assert_eq!((&read, read.log()), (&token, Some(LogId::of(b"bank"))));
+        assert!(token.to_string().len() <= 16, "{token}");
+        assert!(token.to_string().bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)));
+    }
+
+    #[test]
+    fn r3_tokens_of_format_1_stay_readable() {
+        for (text, position) in [("AQAB", 1), ("AQCsAg", 300), ("AQDwogQ", 70_000)] {
+            let token: Token = text.parse().unwrap();
+            assert_eq!(token, Token::at(Position::new(position)));
+            assert_eq!(token.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn r3_a_token_merged_of_two_logs_is_of_none() {
+        let [one, other] = [b"one", b"two"].map(|id| Token::of(LogId::of(id), Position::new(5)));
+        assert_eq!(one.merge(&other).log(), Some(LogId::NONE));
+        assert_eq!(one.merge(&one).log(), one.log());
+        assert_eq!(Token::default().merge(&one), one);
+        assert_eq!(one.merge(&Token::at(Position::new(3))), one);
+    }
+
+    #[test]
+    fn r3_a_token_with_too_many_clocks_is_refused_whatever_its_length() {
+        let clocks = |count: u32| {
+            (1..=count).fold(Token::default(), |token, number| {
+                token.with(PartitionId::new(u32::MAX - number), Position::END)
+            })
+        };
+        let most = clocks(MOST_CLOCKS as u32);
+        assert_eq!(most.to_string().parse::<Token>().unwrap(), most);
+        assert!(clocks(MOST_CLOCKS as u32 + 1).to_string().parse::<Token>().is_err());
+        let endless = URL_SAFE_NO_PAD.encode([&[WITHOUT_LOG][..], &[0; 1 << 20]].concat());
+        assert!(endless.parse::<Token>().unwrap_err().is_invalid());
+    }
+
+    #[test]
     fn garbage_is_an_error_and_not_an_empty_token() {
-        for text in ["", "!", "AA", "Av8", "Af_______________w", "AYA", "AQA"] {
+        for text in ["", "!", "AA", "Av8", "AgAAAA", "Aw", "Af_______________w", "AYA", "AQA"] {
             assert!(text.parse::<Token>().unwrap_err().is_invalid(), "{text:?}");
         }
     }

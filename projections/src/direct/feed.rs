@@ -9,9 +9,13 @@ use highwater_core::{
     Position, Query, Result, Span,
     port::{Clock, EventStore, Feed, FeedPage, Feeding, Layout, LogPage, ShardId},
 };
+use jiff::Timestamp;
 
 /// How long a page without events waits for some to go with, before it moves the position alone.
 const LINGER: Duration = Duration::from_millis(5);
+
+/// How long a feed that has nothing new stays silent, if the view can't see for itself that it is current.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// Follows the log. With a layout by streams it keeps to the streams of its shard.
 pub struct LogFeed {
@@ -21,6 +25,7 @@ pub struct LogFeed {
     shard: ShardId,
     position: Position,
     clock: Option<Arc<dyn Clock>>,
+    silence: Option<Duration>,
 }
 
 impl LogFeed {
@@ -33,7 +38,15 @@ impl LogFeed {
         after: Position,
     ) -> Self {
         let (query, layout) = (feeding.query.clone(), feeding.layout);
-        Self { log: Arc::clone(log), query, layout, shard, position: after, clock: None }
+        Self {
+            log: Arc::clone(log),
+            query,
+            layout,
+            shard,
+            position: after,
+            clock: None,
+            silence: None,
+        }
     }
 
     /// Lets pages without events wait a little for some, so that appends that the view has nothing to
@@ -41,6 +54,14 @@ impl LogFeed {
     #[must_use]
     pub fn lingering(mut self, clock: &Arc<dyn Clock>) -> Self {
         self.clock = Some(Arc::clone(clock));
+        self
+    }
+
+    /// Says about once a second as of when it is known that there is nothing new. A view that is kept
+    /// elsewhere than the log has nothing else by which to tell a quiet log from a feed that has stopped.
+    #[must_use]
+    pub fn saying_when_idle(mut self) -> Self {
+        self.silence = Some(SILENCE);
         self
     }
 
@@ -87,11 +108,17 @@ impl Feed for LogFeed {
     /// The position moves with what is returned alone, so that nothing is lost when this is dropped.
     async fn next(&mut self, limit: usize) -> Result<FeedPage> {
         let (log, clock) = (Arc::clone(&self.log), self.clock.clone());
-        let (mut through, mut linger) = (self.position, None);
+        let (mut through, mut linger, mut is_due) = (self.position, None, false);
+        let mut silence =
+            clock.as_ref().zip(self.silence).map(|(clock, silence)| clock.sleep(silence));
         loop {
+            let asked_at = self.asked_at();
             let page = log.read_log(&self.query, Span::After(through), limit).await?;
             if page.through > through {
-                let page = self.own(page);
+                let mut page = self.own(page);
+                if !page.more {
+                    page.as_of = asked_at.or(page.as_of);
+                }
                 through = page.through;
                 if !page.events.is_empty() || clock.is_none() {
                     self.position = through;
@@ -101,15 +128,20 @@ impl Feed for LogFeed {
                     continue;
                 }
             }
+            if is_due {
+                return Ok(self.pass(through, asked_at));
+            }
             if through > self.position && linger.is_none() {
                 linger = clock.as_ref().map(|clock| clock.sleep(LINGER));
             }
             let appended = log.appended(through);
-            match &mut linger {
+            let is_lingering = linger.is_some();
+            match linger.as_mut().or(silence.as_mut()) {
                 None => appended.await?,
                 // Asked first: in a busy log there is always an append.
-                Some(linger) => match select(linger, appended).await {
-                    Either::Left(_) => return Ok(self.pass(through)),
+                Some(timer) => match select(timer, appended).await {
+                    Either::Left(_) if is_lingering => return Ok(self.pass(through, asked_at)),
+                    Either::Left(_) => is_due = true,
                     Either::Right((appended, _)) => appended?,
                 },
             }
@@ -118,9 +150,14 @@ impl Feed for LogFeed {
 }
 
 impl LogFeed {
-    fn pass(&mut self, through: Position) -> FeedPage {
+    /// Before the log is asked: what is in it then is in the answer. Only who speaks when idle needs it.
+    fn asked_at(&self) -> Option<Timestamp> {
+        self.clock.as_ref().filter(|_| self.silence.is_some()).map(|clock| clock.now())
+    }
+
+    fn pass(&mut self, through: Position, as_of: Option<Timestamp>) -> FeedPage {
         self.position = through;
-        Self::empty_page(through)
+        FeedPage { as_of, ..Self::empty_page(through) }
     }
 
     /// A page that moves the position alone.

@@ -32,6 +32,7 @@ pub struct DirectSource {
     views: Arc<dyn ViewStore>,
     clock: Arc<dyn Clock>,
     lease: Duration,
+    views_are_elsewhere: bool,
 }
 
 /// How long a worker may give no sign of life unless it is said otherwise.
@@ -46,6 +47,7 @@ impl DirectSource {
             views: Arc::clone(highwater.views()),
             clock: Arc::clone(highwater.clock()),
             lease: LEASE,
+            views_are_elsewhere: !highwater.has_views_with_the_log(),
         }
     }
 
@@ -74,7 +76,8 @@ impl Source for DirectSource {
     async fn join(&self, feeding: Feeding) -> Result<Box<dyn Membership>> {
         let leases = Leases::new(&self.views, &self.clock, &feeding, self.lease);
         let (log, clock) = (Arc::clone(&self.log), Arc::clone(&self.clock));
-        Ok(Box::new(Direct { log, clock, feeding, leases }))
+        let views_are_elsewhere = self.views_are_elsewhere;
+        Ok(Box::new(Direct { log, clock, feeding, leases, views_are_elsewhere }))
     }
 }
 
@@ -83,6 +86,7 @@ struct Direct {
     clock: Arc<dyn Clock>,
     feeding: Feeding,
     leases: Leases,
+    views_are_elsewhere: bool,
 }
 
 #[async_trait]
@@ -93,7 +97,8 @@ impl Membership for Direct {
 
     async fn open(&mut self, shard: ShardId, from: &Progress) -> Result<Box<dyn Feed>> {
         let feed = LogFeed::new(&self.log, &self.feeding, shard, from.position);
-        Ok(Box::new(feed.lingering(&self.clock)))
+        let feed = feed.lingering(&self.clock);
+        Ok(Box::new(if self.views_are_elsewhere { feed.saying_when_idle() } else { feed }))
     }
 
     async fn ended(&mut self, shard: ShardId) -> Result<()> {

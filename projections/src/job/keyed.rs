@@ -205,7 +205,11 @@ fn is_of_stream(key: &str, envelope: &Envelope, category: &str) -> bool {
 }
 
 /// A fold that panics is one that fails: the worker serves other keys and other views.
-fn fold_one<V: View>(row: &mut Option<V>, event: &V::Event, at: &At<'_>) -> Result<(), FoldError> {
+pub(crate) fn fold_one<V: View>(
+    row: &mut Option<V>,
+    event: &V::Event,
+    at: &At<'_>,
+) -> Result<(), FoldError> {
     let fold = AssertUnwindSafe(|| row.get_or_insert_default().fold(event, at));
     let folded: Folding = catch_unwind(fold).unwrap_or_else(|panic| Err(panicked(&*panic)));
     if folded? == Fold::Delete {

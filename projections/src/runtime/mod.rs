@@ -39,7 +39,7 @@ use highwater_core::{
 
 pub(crate) use parking::Parking;
 pub use policy::{Backoff, OnFailure, Options};
-pub(crate) use share::{Share, progress_of};
+pub(crate) use share::{Share, is_fitting, progress_of};
 use status::Reporter;
 pub use status::{State, Status};
 pub use worker::{Running, Worker};

@@ -22,9 +22,14 @@ impl Share {
 /// How far the row of a key is. If the view is divided in a way that this program's declaration of it
 /// doesn't fit, nobody here knows whose the key is: then as far as all of the view is.
 pub(crate) fn progress_of(state: &ViewState, keyed: Keyed, key: &str) -> Progress {
-    let fits = state.layout.by == Division::Keys || matches!(keyed, Keyed::ByStream(_));
+    let fits = is_fitting(state.layout, keyed);
     let shard = shard_of(state.layout, keyed, key).get() as usize;
     state.shards.get(shard).filter(|_| fits).cloned().unwrap_or_else(|| state.least())
+}
+
+/// Whether it is known to which shard a key belongs.
+pub(crate) fn is_fitting(layout: Layout, keyed: Keyed) -> bool {
+    layout.by == Division::Keys || matches!(keyed, Keyed::ByStream(_))
 }
 
 /// The shard on whose progress the row of a key depends.

@@ -7,8 +7,8 @@ use highwater_core::{
     Position, Result,
     error::{Source, Unavailable},
     port::{
-        Claim, Claiming, Epoch, Layout, ParkedKey, Roll, ShardId, StoredView, ViewCommit, ViewName,
-        ViewSpec, ViewState, ViewStore, WorkerId,
+        Claim, Claiming, Epoch, KeyRange, Layout, ParkedKey, Roll, ShardId, StoredRange,
+        StoredView, ViewCommit, ViewName, ViewSpec, ViewState, ViewStore, WorkerId,
     },
 };
 
@@ -42,6 +42,15 @@ impl ViewStore for FaultyViews {
 
     async fn read_view(&self, view: &ViewName, keys: &[String]) -> Result<StoredView> {
         self.views.read_view(view, keys).await
+    }
+
+    async fn read_range(
+        &self,
+        view: &ViewName,
+        range: &KeyRange,
+        limit: usize,
+    ) -> Result<StoredRange> {
+        self.views.read_range(view, range, limit).await
     }
 
     async fn claim_shard(

@@ -6,6 +6,7 @@ mod append;
 mod follow;
 mod idempotency;
 mod parked;
+mod range;
 mod read;
 mod shard;
 mod snapshot;
@@ -20,17 +21,21 @@ use std::{
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use highwater_core::{
-    CommandId, Position, Query, Result, Span, StreamId, Version,
+    CommandId, LogId, Position, Query, Result, Span, StreamId, Version,
     port::{
-        Append, AppendFuture, Claim, Claiming, Clock, Epoch, EventStore, Layout, Limits, LogPage,
-        ParkedKey, RecordedCommand, Roll, ShardId, Snapshot, SnapshotStore, StoredView, StreamPage,
-        ViewCommit, ViewName, ViewSpec, ViewState, ViewStore, WorkerId,
+        Append, AppendFuture, Claim, Claiming, Clock, Epoch, EventStore, Ids, KeyRange, Layout,
+        Limits, LogPage, ParkedKey, RecordedCommand, Roll, ShardId, Snapshot, SnapshotStore,
+        StoredRange, StoredView, StreamPage, ViewCommit, ViewName, ViewSpec, ViewState, ViewStore,
+        WorkerId,
     },
 };
 use tokio::sync::watch;
 
 use self::{append::Log, idempotency::Commands, snapshot::Snapshots, view::Views};
-use crate::{rows::check_key, system::SystemClock};
+use crate::{
+    rows::{check_key, check_range},
+    system::{SystemClock, SystemIds},
+};
 
 /// A store in memory. A clone is another handle to the same log.
 ///
@@ -43,6 +48,7 @@ pub struct MemoryStore {
 struct Shared {
     clock: Arc<dyn Clock>,
     limits: Limits,
+    id: LogId,
     state: Mutex<State>,
     head: watch::Sender<Position>,
 }
@@ -66,7 +72,8 @@ impl MemoryStore {
     #[must_use]
     pub fn with_limits(clock: Arc<dyn Clock>, limits: Limits) -> Self {
         let (head, _) = watch::channel(Position::START);
-        Self { shared: Arc::new(Shared { clock, limits, state: Mutex::default(), head }) }
+        let id = LogId::of(SystemIds.command_id().as_uuid().as_bytes());
+        Self { shared: Arc::new(Shared { clock, limits, id, state: Mutex::default(), head }) }
     }
 
     /// Nothing panics between two changes that belong together, so a poisoned lock is no harm.
@@ -90,6 +97,10 @@ impl fmt::Debug for MemoryStore {
 
 #[async_trait]
 impl EventStore for MemoryStore {
+    fn log_id(&self) -> LogId {
+        self.shared.id
+    }
+
     fn append(&self, append: Append) -> AppendFuture {
         std::future::ready(self.append_now(append)).boxed()
     }
@@ -140,7 +151,19 @@ impl ViewStore for MemoryStore {
 
     async fn read_view(&self, view: &ViewName, keys: &[String]) -> Result<StoredView> {
         keys.iter().try_for_each(|key| check_key(key))?;
-        self.state().views.read(view, keys)
+        let state = self.state();
+        Ok(StoredView { head: Some(state.log.head()), ..state.views.read(view, keys)? })
+    }
+
+    async fn read_range(
+        &self,
+        view: &ViewName,
+        range: &KeyRange,
+        limit: usize,
+    ) -> Result<StoredRange> {
+        check_range(range)?;
+        let state = self.state();
+        Ok(StoredRange { head: Some(state.log.head()), ..state.views.range(view, range, limit)? })
     }
 
     async fn commit_view(&self, commit: ViewCommit) -> Result<()> {

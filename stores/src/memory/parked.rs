@@ -35,6 +35,14 @@ impl Parked {
         self.keys.get(key).map(|waiting| waiting.since)
     }
 
+    /// The parked keys of a range.
+    pub(super) fn within<'a>(
+        &'a self,
+        range: (Bound<&'a str>, Bound<&'a str>),
+    ) -> impl Iterator<Item = &'a String> {
+        self.keys.range::<str, _>(range).map(|(key, _)| key)
+    }
+
     /// What there is after a commit, which is refused before it changes anything.
     pub(super) fn after(&self, commit: &ViewCommit, now: Timestamp) -> Result<Self, Invalid> {
         let mut after = self.clone();

@@ -32,7 +32,7 @@ pub(super) struct View {
     pub(super) workers: BTreeMap<WorkerId, Timestamp>,
     pub(super) parked: Parked,
     /// None of a projection that writes its own.
-    rows: Option<HashMap<String, Bytes>>,
+    pub(super) rows: Option<BTreeMap<String, Bytes>>,
     columns: HashMap<&'static str, ColumnKind>,
     /// Told of each change.
     pub(super) changed: watch::Sender<()>,
@@ -68,7 +68,7 @@ impl View {
         Ok(())
     }
 
-    fn row(&self, key: &String) -> StoredRow {
+    pub(super) fn row(&self, key: &str) -> StoredRow {
         let value = self.rows.as_ref().and_then(|rows| rows.get(key)).cloned();
         StoredRow { value, parked_since: self.parked.since(key) }
     }
@@ -97,7 +97,7 @@ impl View {
     }
 }
 
-fn write(rows: &mut HashMap<String, Bytes>, changes: Vec<(String, Option<Bytes>)>) {
+fn write(rows: &mut BTreeMap<String, Bytes>, changes: Vec<(String, Option<Bytes>)>) {
     for (key, row) in changes {
         match row {
             Some(row) => rows.insert(key, row),
@@ -150,7 +150,7 @@ impl Views {
             return Err(without_rows(name).into());
         }
         let rows = keys.iter().map(|key| view.row(key)).collect();
-        Ok(StoredView { rows, state: view.state() })
+        Ok(StoredView { rows, state: view.state(), head: None })
     }
 
     pub(super) fn commit(&mut self, commit: ViewCommit, now: Timestamp) -> Result<()> {

@@ -1,10 +1,11 @@
 //! The schema, versioned. Safe to run from several processes at once.
 
 use highwater_core::{
-    Code, Result,
+    Code, LogId, Result,
     error::{Invalid, Source, Unavailable},
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, postgres::PgRow};
+use uuid::Uuid;
 
 use super::{
     PostgresOptions,
@@ -18,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("sql/002_append.sql"),
     include_str!("sql/003_append_all.sql"),
     include_str!("sql/004_views.sql"),
+    include_str!("sql/005_identity.sql"),
 ];
 
 /// Brings the schema up to date, or refuses it if it is foreign, if a newer Highwater has been there,
@@ -38,6 +40,14 @@ pub(super) async fn migrate(
         apply(&mut transaction, &options.schema, index + 1, migration).await?;
     }
     transaction.commit().await.map_err(classify("migrating"))
+}
+
+/// Which log it is.
+pub(super) async fn identity(connection: &mut PgConnection, schema: &Schema) -> Result<LogId> {
+    let sql = format!("select id from {}.identity", schema.as_str());
+    let id = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(connection).await;
+    let id: Uuid = id.map_err(migrating)?;
+    Ok(LogId::of(id.as_bytes()))
 }
 
 /// Waits for other processes that migrate, and says what they have done. A schema that is there

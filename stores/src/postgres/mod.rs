@@ -9,6 +9,7 @@
 //! | `idempotency` | what is known of a command |
 //! | `tell` | telling other processes of views that have changed |
 //! | `snapshot` | snapshots |
+//! | `range` | rows of a view by their keys' order |
 //! | `view`, `table` | views: reading them, and their tables with columns and indexes |
 //! | `commit` | rows, parked keys and progress in one transaction (R1) |
 //! | `shard` | who may commit to a view, and who is alive |
@@ -25,6 +26,7 @@ mod idempotency;
 mod migrate;
 mod options;
 mod parked;
+mod range;
 mod read;
 mod row;
 mod shard;
@@ -37,12 +39,12 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use highwater_core::{
-    CommandId, Position, Query, Result, Span, StreamId, Version,
+    CommandId, LogId, Position, Query, Result, Span, StreamId, Version,
     error::Unavailable,
     port::{
-        Append, AppendFuture, Claim, Claiming, Epoch, EventStore, Layout, LogPage, ParkedKey,
-        RecordedCommand, Roll, ShardId, Snapshot, SnapshotStore, StoredView, StreamPage,
-        ViewCommit, ViewName, ViewSpec, ViewState, ViewStore, WorkerId,
+        Append, AppendFuture, Claim, Claiming, Epoch, EventStore, KeyRange, Layout, LogPage,
+        ParkedKey, RecordedCommand, Roll, ShardId, Snapshot, SnapshotStore, StoredRange,
+        StoredView, StreamPage, ViewCommit, ViewName, ViewSpec, ViewState, ViewStore, WorkerId,
     },
 };
 use sqlx::{Connection, PgPool, postgres::PgPoolOptions};
@@ -51,7 +53,10 @@ pub use attachment::PostgresWork;
 pub use options::PostgresOptions;
 
 use crate::{
-    claims::is_same, group_commit::GroupCommit, opened::Opened, rows::check_key,
+    claims::is_same,
+    group_commit::GroupCommit,
+    opened::Opened,
+    rows::{check_key, check_range},
     unbroken::to_the_end,
 };
 use follow::Following;
@@ -64,6 +69,7 @@ pub struct PostgresStore {
 }
 
 struct Inner {
+    id: LogId,
     pool: PgPool,
     schema: Schema,
     appends: GroupCommit,
@@ -82,6 +88,7 @@ impl PostgresStore {
     pub async fn connect(options: PostgresOptions) -> Result<Self> {
         let mut first = options.connection().await?;
         migrate::migrate(&mut first, &options).await?;
+        let id = migrate::identity(&mut first, &options.schema).await?;
         first.close().await.map_err(error::classify("connecting"))?;
         let pool = PgPoolOptions::new()
             // One of them listens for notifications.
@@ -95,7 +102,9 @@ impl PostgresStore {
         let writer = append::PostgresWriter::new(&options, &following);
         let appends = GroupCommit::start(writer);
         let opened = Opened::default();
-        Ok(Self { inner: Arc::new(Inner { pool, schema, appends, following, opened, options }) })
+        Ok(Self {
+            inner: Arc::new(Inner { id, pool, schema, appends, following, opened, options }),
+        })
     }
 
     /// Ends the connections. What waits to be appended is appended first; calls after that are
@@ -115,6 +124,10 @@ impl std::fmt::Debug for PostgresStore {
 
 #[async_trait]
 impl EventStore for PostgresStore {
+    fn log_id(&self) -> LogId {
+        self.inner.id
+    }
+
     fn append(&self, append: Append) -> AppendFuture {
         if let Err(error) = append.validate(&self.inner.options.limits) {
             return Box::pin(async { Err(error) });
@@ -186,6 +199,17 @@ impl ViewStore for PostgresStore {
         keys.iter().try_for_each(|key| check_key(key))?;
         let (inner, view, keys) = (Arc::clone(&self.inner), view.clone(), keys.to_vec());
         to_the_end(async move { view::read(&inner, &view, &keys).await }).await
+    }
+
+    async fn read_range(
+        &self,
+        view: &ViewName,
+        range: &KeyRange,
+        limit: usize,
+    ) -> Result<StoredRange> {
+        check_range(range)?;
+        let (inner, view, range) = (Arc::clone(&self.inner), view.clone(), range.clone());
+        to_the_end(async move { range::read(&inner, &view, &range, limit).await }).await
     }
 
     async fn commit_view(&self, commit: ViewCommit) -> Result<()> {

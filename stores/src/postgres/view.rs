@@ -29,7 +29,7 @@ pub(super) async fn open(inner: &Inner, spec: &ViewSpec, layout: Layout) -> Resu
 }
 
 /// The layout and how far the shards are of the view $1.
-fn views(schema: &str) -> String {
+pub(super) fn views(schema: &str) -> String {
     format!(
         "(select layout, \
              array(select position from {schema}.shards where view = $1 order by shard) as positions, \
@@ -38,11 +38,23 @@ fn views(schema: &str) -> String {
     )
 }
 
+/// The head of the log, as far as a statement sees it. It need not be flushed yet: as where a reader should
+/// be it is none the worse for that.
+pub(super) fn head(schema: &str) -> String {
+    format!("(select coalesce(max(position), 0) from {schema}.events)")
+}
+
 pub(super) async fn state(inner: &Inner, view: &ViewName) -> Result<ViewState> {
-    let sql = format!("select layout, positions, as_ofs from {}", views(inner.schema.as_str()));
+    Ok(without_rows(inner, view).await?.state)
+}
+
+async fn without_rows(inner: &Inner, view: &ViewName) -> Result<StoredView> {
+    let schema = inner.schema.as_str();
+    let sql = format!("select layout, positions, as_ofs, {} from {}", head(schema), views(schema));
     let row = sqlx::query(AssertSqlSafe(sql)).bind(view.as_str()).fetch_optional(&inner.pool).await;
     let row = row.map_err(classify(READING))?.ok_or_else(|| not_open(view))?;
-    decode_state(&row)
+    let (state, head) = (decode_state(&row)?, decode_head(&row)?);
+    Ok(StoredView { rows: Vec::new(), state, head: Some(head) })
 }
 
 /// The state of a view that this process has opened before, if it is still there with its table.
@@ -66,15 +78,16 @@ async fn as_opened(inner: &Inner, spec: &ViewSpec) -> Result<Option<ViewState>> 
 /// the first has the progress.
 pub(super) async fn read(inner: &Inner, view: &ViewName, keys: &[String]) -> Result<StoredView> {
     if keys.is_empty() {
-        return Ok(StoredView { rows: Vec::new(), state: state(inner, view).await? });
+        return without_rows(inner, view).await;
     }
     let schema = inner.schema.as_str();
     let sql = format!(
         "select w.layout, case when k.place = 1 then w.positions end, \
-             case when k.place = 1 then w.as_ofs end, k.place, v.value, \
-             (select since from {schema}.parked_keys p where p.view = $1 and p.key = k.key) \
+             case when k.place = 1 then w.as_ofs end, case when k.place = 1 then {} end, \
+             k.place, v.value, (select since from {schema}.parked_keys p where p.view = $1 and p.key = k.key) \
          from {} cross join unnest($2::text[]) with ordinality k(key, place) \
          left join {schema}.view_{view} v on v.key = k.key",
+        head(schema),
         views(schema)
     );
     let rows =
@@ -88,20 +101,21 @@ pub(super) async fn read(inner: &Inner, view: &ViewName, keys: &[String]) -> Res
 
 fn decode(rows: &[PgRow], keys: usize) -> Result<StoredView> {
     let mut found = vec![StoredRow::default(); keys];
-    let mut state = Err(classify(READING)(sqlx::Error::RowNotFound));
+    let mut seen = Err(classify(READING)(sqlx::Error::RowNotFound));
     for row in rows {
         let (place, stored) = decode_row(row).map_err(classify(READING))?;
         if place == 0 {
-            state = decode_state(row);
+            seen = decode_state(row).and_then(|state| Ok((state, decode_head(row)?)));
         }
         if let Some(slot) = found.get_mut(place) {
             *slot = stored;
         }
     }
-    Ok(StoredView { rows: found, state: state? })
+    let (state, head) = seen?;
+    Ok(StoredView { rows: found, state, head: Some(head) })
 }
 
-fn decode_state(row: &PgRow) -> Result<ViewState> {
+pub(super) fn decode_state(row: &PgRow) -> Result<ViewState> {
     let read = || Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
     let (layout, positions, as_ofs): (&str, Vec<i64>, Vec<Time>) =
         read().map_err(classify(READING))?;
@@ -114,18 +128,28 @@ fn decode_state(row: &PgRow) -> Result<ViewState> {
     Ok(ViewState { layout: layout.parse()?, shards })
 }
 
+pub(super) fn decode_head(row: &PgRow) -> Result<Position> {
+    let head = row.try_get(3).and_then(unsigned).map(Position::new);
+    head.map_err(classify(READING))
+}
+
 /// A row and its place among the keys, from 0.
 fn decode_row(row: &PgRow) -> Result<(usize, StoredRow), sqlx::Error> {
-    let place = unsigned(row.try_get(3)?)?.saturating_sub(1) as usize;
-    let value = row.try_get_raw(4)?;
+    let place = unsigned(row.try_get(4)?)?.saturating_sub(1) as usize;
+    Ok((place, decode_stored(row, 5)?))
+}
+
+/// The value and since when the key is parked, in two columns.
+pub(super) fn decode_stored(row: &PgRow, first: usize) -> Result<StoredRow, sqlx::Error> {
+    let value = row.try_get_raw(first)?;
     // On the wire JSON is its own text.
     let value = match value.is_null() {
         true => None,
         false => Some(value.as_bytes().map_err(sqlx::Error::Decode)?.to_vec().into()),
     };
-    let since: Option<i64> = row.try_get(5)?;
+    let since: Option<i64> = row.try_get(first + 1)?;
     let parked_since = since.map(unsigned).transpose()?.map(Position::new);
-    Ok((place, StoredRow { value, parked_since }))
+    Ok(StoredRow { value, parked_since })
 }
 
 /// What an error means where the table of a view isn't there: perhaps nothing is.

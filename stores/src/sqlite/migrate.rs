@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use highwater_core::{Code, Result, error::Invalid};
-use sqlx::{AssertSqlSafe, SqliteConnection};
+use highwater_core::{Code, LogId, Result, error::Invalid};
+use sqlx::{AssertSqlSafe, SqliteConnection, SqlitePool};
 
 use super::{
     error::{classify, door, migrating},
@@ -13,8 +13,11 @@ use super::{
 };
 
 /// Every migration, in order; the version is the place in this list, from 1.
-const MIGRATIONS: &[&str] =
-    &[include_str!("sql/001_tables.sql"), include_str!("sql/002_views.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("sql/001_tables.sql"),
+    include_str!("sql/002_views.sql"),
+    include_str!("sql/003_identity.sql"),
+];
 
 /// The version from which on rows of views are text.
 const ROWS_ARE_TEXT: usize = 2;
@@ -31,6 +34,14 @@ pub(super) async fn migrate(writing: &mut Writing, prefix: &Prefix, file: &Path)
     let write = format!("delete from {prefix}migrations where false");
     sqlx::query(AssertSqlSafe(write)).execute(&mut *transaction).await.map_err(door(file))?;
     transaction.commit().await.map_err(classify("migrating"))
+}
+
+/// Which log it is.
+pub(super) async fn identity(readers: &SqlitePool, prefix: &Prefix, file: &Path) -> Result<LogId> {
+    let sql = format!("select id from {prefix}identity");
+    let id = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(readers).await;
+    let id: Vec<u8> = id.map_err(door(file))?;
+    Ok(LogId::of(&id))
 }
 
 /// Says which migrations have been done.

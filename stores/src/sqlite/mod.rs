@@ -8,6 +8,7 @@
 //! | `follow` | waking followers |
 //! | `idempotency` | what is known of a command |
 //! | `snapshot` | snapshots |
+//! | `range` | rows of a view by their keys' order |
 //! | `view`, `table` | views: reading them, and their tables with columns and indexes |
 //! | `commit` | rows, parked keys and progress in one transaction (R1) |
 //! | `shard` | who may commit to a view, and who is alive |
@@ -25,6 +26,7 @@ mod idempotency;
 mod migrate;
 mod options;
 mod parked;
+mod range;
 mod read;
 mod row;
 mod shard;
@@ -37,12 +39,12 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use highwater_core::{
-    CommandId, Position, Query, Result, Span, StreamId, Version,
+    CommandId, LogId, Position, Query, Result, Span, StreamId, Version,
     error::Unavailable,
     port::{
-        Append, AppendFuture, Claim, Claiming, Clock, Epoch, EventStore, Layout, LogPage,
-        ParkedKey, RecordedCommand, Roll, ShardId, Snapshot, SnapshotStore, StoredView, StreamPage,
-        ViewCommit, ViewName, ViewSpec, ViewState, ViewStore, WorkerId,
+        Append, AppendFuture, Claim, Claiming, Clock, Epoch, EventStore, KeyRange, Layout, LogPage,
+        ParkedKey, RecordedCommand, Roll, ShardId, Snapshot, SnapshotStore, StoredRange,
+        StoredView, StreamPage, ViewCommit, ViewName, ViewSpec, ViewState, ViewStore, WorkerId,
     },
 };
 use sqlx::{SqlitePool, sqlite::SqlitePoolOptions};
@@ -52,7 +54,10 @@ pub use attachment::SqliteWork;
 pub use options::SqliteOptions;
 
 use crate::{
-    claims::is_same, group_commit::GroupCommit, opened::Opened, rows::check_key,
+    claims::is_same,
+    group_commit::GroupCommit,
+    opened::Opened,
+    rows::{check_key, check_range},
     unbroken::to_the_end,
 };
 use follow::Following;
@@ -70,6 +75,7 @@ pub struct SqliteStore {
 }
 
 struct Inner {
+    id: LogId,
     readers: SqlitePool,
     writer: WriteConnection,
     prefix: Prefix,
@@ -108,12 +114,14 @@ impl SqliteStore {
             .connect_with(options.connect.clone().read_only(true))
             .await
             .map_err(error::door(file))?;
+        let id = migrate::identity(&readers, &options.prefix, file).await?;
         let writer = Arc::new(Mutex::new(writer));
         let following = Arc::new(Following::default());
         let prefix = options.prefix.clone();
         let appends = append::SqliteWriter::new(&writer, &prefix, &following, Arc::clone(&clock));
         let (appends, opened) = (GroupCommit::start(appends), Opened::default());
-        let inner = Inner { readers, writer, prefix, appends, following, opened, clock, options };
+        let inner =
+            Inner { id, readers, writer, prefix, appends, following, opened, clock, options };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -133,6 +141,10 @@ impl std::fmt::Debug for SqliteStore {
 
 #[async_trait]
 impl EventStore for SqliteStore {
+    fn log_id(&self) -> LogId {
+        self.inner.id
+    }
+
     fn append(&self, append: Append) -> AppendFuture {
         if let Err(error) = append.validate(&self.inner.options.limits) {
             return Box::pin(async { Err(error) });
@@ -204,6 +216,17 @@ impl ViewStore for SqliteStore {
         keys.iter().try_for_each(|key| check_key(key))?;
         let (inner, view, keys) = (Arc::clone(&self.inner), view.clone(), keys.to_vec());
         to_the_end(async move { view::read(&inner, &view, &keys).await }).await
+    }
+
+    async fn read_range(
+        &self,
+        view: &ViewName,
+        range: &KeyRange,
+        limit: usize,
+    ) -> Result<StoredRange> {
+        check_range(range)?;
+        let (inner, view, range) = (Arc::clone(&self.inner), view.clone(), range.clone());
+        to_the_end(async move { range::read(&inner, &view, &range, limit).await }).await
     }
 
     async fn commit_view(&self, commit: ViewCommit) -> Result<()> {

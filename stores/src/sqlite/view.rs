@@ -31,20 +31,34 @@ pub(super) async fn open(inner: &Inner, spec: &ViewSpec, layout: Layout) -> Resu
 }
 
 /// Where the shards of the view ?1 are, as a JSON array.
-fn shards(prefix: &Prefix) -> String {
+pub(super) fn shards(prefix: &Prefix) -> String {
     format!(
         "(select json_group_array(json_array(position, as_of) order by shard) \
          from {prefix}shards where view = ?1)"
     )
 }
 
+/// The head of the log, as far as a statement sees it.
+pub(super) fn head(prefix: &Prefix) -> String {
+    format!("(select coalesce(max(position), 0) from {prefix}events)")
+}
+
 pub(super) async fn state(inner: &Inner, view: &ViewName) -> Result<ViewState> {
+    Ok(without_rows(inner, view).await?.state)
+}
+
+async fn without_rows(inner: &Inner, view: &ViewName) -> Result<StoredView> {
     let prefix = &inner.prefix;
-    let sql = format!("select layout, {} from {prefix}views where view = ?1", shards(prefix));
+    let sql = format!(
+        "select layout, {}, {} from {prefix}views where view = ?1",
+        shards(prefix),
+        head(prefix)
+    );
     let row =
         sqlx::query(AssertSqlSafe(sql)).bind(view.as_str()).fetch_optional(&inner.readers).await;
     let row = row.map_err(classify(DOING))?.ok_or_else(|| not_open(view))?;
-    decode_state(&row)
+    let (state, head) = (decode_state(&row)?, decode_head(&row)?);
+    Ok(StoredView { rows: Vec::new(), state, head: Some(head) })
 }
 
 /// The state of a view that this process has opened before, if it is still there with its table.
@@ -67,15 +81,17 @@ async fn as_opened(inner: &Inner, spec: &ViewSpec) -> Result<Option<ViewState>> 
 /// One statement, so rows and progress are of one moment. There is a row also if no key is found.
 pub(super) async fn read(inner: &Inner, view: &ViewName, keys: &[String]) -> Result<StoredView> {
     if keys.is_empty() {
-        return Ok(StoredView { rows: Vec::new(), state: state(inner, view).await? });
+        return without_rows(inner, view).await;
     }
     let prefix = &inner.prefix;
     let sql = format!(
-        "select w.layout, case when k.key = 0 then {} end, k.key, v.value, p.since \
+        "select w.layout, case when k.key = 0 then {} end, case when k.key = 0 then {} end, \
+             k.key, v.value, p.since \
          from {prefix}views w join json_each(?2) k \
          left join {prefix}view_{view} v on v.key = k.value \
          left join {prefix}parked_keys p on p.view = ?1 and p.key = k.value where w.view = ?1",
-        shards(prefix)
+        shards(prefix),
+        head(prefix)
     );
     let json = serde_json::to_string(keys)
         .map_err(|error| Corrupt::value("the keys of a read", Source::new(error)))?;
@@ -92,7 +108,7 @@ pub(super) async fn read(inner: &Inner, view: &ViewName, keys: &[String]) -> Res
 }
 
 /// What an error means where the table of a view isn't there: perhaps nothing is.
-async fn or_not_open(inner: &Inner, view: &ViewName, error: sqlx::Error) -> Error {
+pub(super) async fn or_not_open(inner: &Inner, view: &ViewName, error: sqlx::Error) -> Error {
     if error::is_without_table(&error)
         && let Err(not_open @ Error::Invalid(_)) = state(inner, view).await
     {
@@ -103,20 +119,21 @@ async fn or_not_open(inner: &Inner, view: &ViewName, error: sqlx::Error) -> Erro
 
 fn decode(rows: &[SqliteRow], keys: usize) -> Result<StoredView> {
     let mut found = vec![StoredRow::default(); keys];
-    let mut state = Err(classify(DOING)(sqlx::Error::RowNotFound));
+    let mut seen = Err(classify(DOING)(sqlx::Error::RowNotFound));
     for row in rows {
         let (place, stored) = decode_row(row).map_err(classify(DOING))?;
         if place == 0 {
-            state = decode_state(row);
+            seen = decode_state(row).and_then(|state| Ok((state, decode_head(row)?)));
         }
         if let Some(slot) = found.get_mut(place) {
             *slot = stored;
         }
     }
-    Ok(StoredView { rows: found, state: state? })
+    let (state, head) = seen?;
+    Ok(StoredView { rows: found, state, head: Some(head) })
 }
 
-fn decode_state(row: &SqliteRow) -> Result<ViewState> {
+pub(super) fn decode_state(row: &SqliteRow) -> Result<ViewState> {
     let read = || Ok((row.try_get(0)?, progress(row.try_get(1)?)?));
     let (layout, shards): (&str, _) = read().map_err(classify(DOING))?;
     Ok(ViewState { layout: layout.parse()?, shards })
@@ -132,11 +149,20 @@ fn progress(shards: &str) -> Result<Vec<Progress>, sqlx::Error> {
     shards.into_iter().map(shard).collect()
 }
 
+pub(super) fn decode_head(row: &SqliteRow) -> Result<Position> {
+    let head = row.try_get(2).and_then(unsigned).map(Position::new);
+    head.map_err(classify(DOING))
+}
+
 /// A row and its place among the keys, from 0.
 fn decode_row(row: &SqliteRow) -> Result<(usize, StoredRow), sqlx::Error> {
-    let place = unsigned(row.try_get(2)?)? as usize;
-    let value: Option<Vec<u8>> = row.try_get(3)?;
-    let since: Option<i64> = row.try_get(4)?;
+    Ok((unsigned(row.try_get(3)?)? as usize, decode_stored(row, 4)?))
+}
+
+/// The value and since when the key is parked, in two columns.
+pub(super) fn decode_stored(row: &SqliteRow, first: usize) -> Result<StoredRow, sqlx::Error> {
+    let value: Option<Vec<u8>> = row.try_get(first)?;
+    let since: Option<i64> = row.try_get(first + 1)?;
     let parked_since = since.map(unsigned).transpose()?.map(Position::new);
-    Ok((place, StoredRow { value: value.map(Into::into), parked_since }))
+    Ok(StoredRow { value: value.map(Into::into), parked_since })
 }

@@ -245,6 +245,19 @@ macro_rules! __highwater_properties {
                 r4_a_commit_that_is_refused_parks_nothing
                 r4_parked_keys_of_two_views_stay_apart
                 r4_wishes_and_commits_that_race_lose_nothing;
+            range:
+                r2_a_range_without_rows_has_the_progress
+                r2_rows_of_a_range_come_by_the_bytes_of_their_keys
+                r2_a_range_keeps_to_its_bounds
+                r2_pages_of_a_range_of_any_size_give_every_row_once
+                r4_a_range_names_parked_keys_also_those_without_a_row
+                r2_a_range_shows_rows_and_progress_of_one_moment
+                r2_a_range_of_what_is_not_there_is_refused
+                r2_a_range_has_every_shard_of_its_view;
+            head:
+                r2_what_is_read_of_a_view_tells_the_head_of_the_log
+                r2_what_was_acknowledged_is_in_the_head_that_is_read_after
+                r3_a_log_is_the_same_through_every_handle;
             changed:
                 r3_a_waiter_is_woken_by_a_commit_through_another_handle
                 r3_what_has_changed_since_it_was_seen_is_not_waited_for

@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use highwater_core::{
-    CommandId, Error, Position, Query, Result, Span, StreamId, Version,
+    CommandId, Error, LogId, Position, Query, Result, Span, StreamId, Version,
     error::{Source, Unavailable},
     port::{
         Append, AppendFuture, Clock as _, EventStore, LogPage, RecordedCommand, Snapshot,
@@ -178,6 +178,10 @@ impl<S: fmt::Debug> fmt::Debug for Faulty<S> {
 
 #[async_trait]
 impl<S: EventStore> EventStore for Faulty<S> {
+    fn log_id(&self) -> LogId {
+        self.inner.log_id()
+    }
+
     fn append(&self, append: Append) -> AppendFuture {
         let (fate, delay) = self.next();
         let command = append.command;

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use highwater_core::{
     Position, Result,
     port::{
-        Claim, Claiming, Epoch, Layout, ParkedKey, Roll, ShardId, StoredView, ViewCommit, ViewName,
-        ViewSpec, ViewState, ViewStore, WorkerId,
+        Claim, Claiming, Epoch, KeyRange, Layout, ParkedKey, Roll, ShardId, StoredRange,
+        StoredView, ViewCommit, ViewName, ViewSpec, ViewState, ViewStore, WorkerId,
     },
 };
 
@@ -22,6 +22,16 @@ impl<S: ViewStore> ViewStore for Faulty<S> {
     async fn read_view(&self, view: &ViewName, keys: &[String]) -> Result<StoredView> {
         self.pass("reading a view").await?;
         self.inner.read_view(view, keys).await
+    }
+
+    async fn read_range(
+        &self,
+        view: &ViewName,
+        range: &KeyRange,
+        limit: usize,
+    ) -> Result<StoredRange> {
+        self.pass("reading a view").await?;
+        self.inner.read_range(view, range, limit).await
     }
 
     async fn commit_view(&self, commit: ViewCommit) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use highwater_core::{Highwater, read::View};
 
-use crate::ViewReader;
+use super::ViewReader;
 
 /// Views on an open store.
 pub trait Views {

@@ -1,0 +1,127 @@
+//! What is said of a view that is not far enough: *pending reconciliation* (R3).
+
+use std::{fmt, time::Duration};
+
+use jiff::Timestamp;
+
+use super::Freshness;
+use crate::value::{Position, Token};
+
+/// How far a view should be, and isn't yet (R3). Nothing is lost: what it waits for is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pending {
+    /// The view.
+    pub view: String,
+    /// Where it was to be.
+    pub wanted: Wanted,
+    /// Where it is, of the keys that were asked for.
+    pub reached: Freshness,
+    /// How long the read waited.
+    pub waited: Duration,
+    /// How long it may still take, at the rate at which the view moved meanwhile; `None` if it didn't.
+    pub estimate: Option<Duration>,
+}
+
+/// Where a view was to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Wanted {
+    /// It was to have seen what this stands for.
+    Token(Token),
+    /// It was to lack nothing that was recorded longer ago than this.
+    Bounded(Duration),
+    /// It was to have seen all that there was.
+    Head,
+}
+
+impl Pending {
+    /// A view that is not where it was to be.
+    #[must_use]
+    pub fn new(view: impl Into<String>, wanted: Wanted, reached: Freshness) -> Self {
+        let (view, waited) = (view.into(), Duration::ZERO);
+        Self { view, wanted, reached, waited, estimate: None }
+    }
+
+    /// After a wait that began when the view was at `before`, as of its time of reading.
+    #[must_use]
+    pub fn since(mut self, before: &Freshness, now: Timestamp) -> Self {
+        let elapsed =
+            |until: Timestamp| until.duration_since(before.read_at).try_into().unwrap_or_default();
+        self.waited = elapsed(now);
+        let moved = self.reached.position.since(before.position);
+        if moved > 0 {
+            let meanwhile: Duration = elapsed(self.reached.read_at);
+            self.estimate = Some(meanwhile.mul_f64(self.missing() as f64 / moved as f64));
+        }
+        self
+    }
+
+    /// How many events of the log it still has to get through; 0 if that isn't known.
+    #[must_use]
+    pub fn missing(&self) -> u64 {
+        let wanted = match &self.wanted {
+            Wanted::Token(token) => token.clocks().map(|(_, position)| position).max(),
+            Wanted::Bounded(_) | Wanted::Head => self.reached.head,
+        };
+        wanted.unwrap_or(Position::START).since(self.reached.position)
+    }
+}
+
+impl fmt::Display for Pending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { view, wanted, reached, waited, estimate } = self;
+        write!(f, "view {view} is at {reached}, and ")?;
+        match wanted {
+            Wanted::Token(token) => write!(f, "did not reach {token}")?,
+            Wanted::Bounded(bound) => write!(f, "was not within {bound:?} of now")?,
+            Wanted::Head => f.write_str("did not have all there was")?,
+        }
+        write!(f, " within {waited:?}")?;
+        match estimate {
+            Some(estimate) => write!(f, "; at this rate it takes {estimate:?} more"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether a view has seen what a receipt or a token stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Outcome {
+    /// It has, and is as fresh as this.
+    Applied(Freshness),
+    /// It has not, within the budget: *pending reconciliation*.
+    Pending(Pending),
+}
+
+impl Outcome {
+    /// Whether it has.
+    #[must_use]
+    pub const fn is_applied(&self) -> bool {
+        matches!(self, Self::Applied(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r3_what_is_pending_says_how_long_it_takes_at_the_rate_seen() {
+        let at = |milli| Timestamp::from_millisecond(milli).unwrap();
+        let seen = |position, milli| {
+            let (position, head) = (Position::new(position), Some(Position::new(100)));
+            Freshness::new(position, at(0), at(milli), head)
+        };
+        let wanted = Wanted::Token(Token::at(Position::new(60)));
+        let pending = Pending::new("balances", wanted, seen(20, 3_000));
+        let moved = pending.clone().since(&seen(10, 2_000), at(3_500));
+        assert_eq!((moved.missing(), moved.waited), (40, Duration::from_millis(1_500)));
+        assert_eq!(moved.estimate, Some(Duration::from_secs(4)));
+        assert_eq!(pending.since(&seen(20, 2_000), at(3_500)).estimate, None);
+        for word in ["balances", "position 20", "80 events behind", "1.5s", "4s more"] {
+            assert!(moved.to_string().contains(word), "no {word:?} in: {moved}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What a read asks of its answer, and what is done if that can't be had in time (R3).
+
+use std::time::Duration;
+
+use jiff::fmt::serde::unsigned_duration::friendly::compact;
+use serde::{Deserialize, Serialize};
+
+/// How fresh an answer must be (R3).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Level {
+    /// Whatever the view has. It never waits.
+    #[default]
+    Eventual,
+    /// It lacks nothing that was recorded longer ago than this.
+    #[serde(with = "compact::required")]
+    Bounded(Duration),
+    /// It has seen what the token of the read stands for.
+    ReadYourWrites,
+    /// It has seen every event that was acknowledged before the read began. What the view lacks is folded over
+    /// it from the log.
+    Strong,
+}
+
+/// What is done when the level can't be met within the budget (R3).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fallback {
+    /// An error that says where the view is: *pending reconciliation*.
+    #[default]
+    Fail,
+    /// What the view has, marked as [`Stale`](super::Basis::Stale).
+    ServeStale,
+    /// The events that the view lacks are folded over it from the log, as for a strong read.
+    Fold,
+}
+
+/// What a read asks of its answer, and what is done if that can't be had in time (R3). A plain value,
+/// which can be read from a file:
+///
+/// ```
+/// # use highwater_core::read::{Fallback, Level, ReadPolicy};
+/// # use std::time::Duration;
+/// let text = r#"{ "level": { "bounded": "2s" }, "budget": "50ms", "fallback": "serve_stale" }"#;
+/// let policy: ReadPolicy = serde_json::from_str(text).unwrap();
+/// assert_eq!(policy.level, Level::Bounded(Duration::from_secs(2)));
+/// assert_eq!(policy.fallback, Fallback::ServeStale);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReadPolicy {
+    /// How fresh the answer must be.
+    pub level: Level,
+    /// How long the read may take to get there; 5 seconds unless set.
+    #[serde(with = "compact::required")]
+    pub budget: Duration,
+    /// What is done when that is over.
+    pub fallback: Fallback,
+}
+
+impl Default for ReadPolicy {
+    fn default() -> Self {
+        let (level, fallback) = (Level::default(), Fallback::default());
+        Self { level, budget: Duration::from_secs(5), fallback }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r3_a_policy_survives_a_file_and_what_is_left_out_is_the_default() {
+        for level in [
+            Level::Eventual,
+            Level::Bounded(Duration::from_millis(1_500)),
+            Level::ReadYourWrites,
+            Level::Strong,
+        ] {
+            let budget = Duration::from_millis(20);
+            let policy = ReadPolicy { level, budget, fallback: Fallback::Fold };
+            let text = serde_json::to_string(&policy).unwrap();
+            assert_eq!(serde_json::from_str::<ReadPolicy>(&text).unwrap(), policy, "{text}");
+        }
+        assert_eq!(serde_json::from_str::<ReadPolicy>("{}").unwrap(), ReadPolicy::default());
+    }
+
+    #[test]
+    fn r3_a_policy_that_cannot_be_understood_is_refused() {
+        for text in [r#"{"level":"weak"}"#, r#"{"budget":"soon"}"#, r#"{"fallbak":"fail"}"#] {
+            assert!(serde_json::from_str::<ReadPolicy>(text).is_err(), "{text}");
+        }
+    }
+}

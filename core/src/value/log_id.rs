@@ -1,0 +1,41 @@
+//! Which log a position is of.
+
+use std::fmt;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+/// A short fingerprint of a log's identity, by which a token of another log is recognised. It is no
+/// secret, and no proof: one of 4 thousand million is another log's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LogId(u32);
+
+impl LogId {
+    /// No log's: what a token has that was put together of several logs'.
+    pub const NONE: Self = Self(0);
+
+    /// The fingerprint of what a store is known by.
+    #[must_use]
+    pub fn of(identity: &[u8]) -> Self {
+        Self::new(xxh3_64(identity) as u32)
+    }
+
+    /// The fingerprint with this number; 0, which is no log's, means 1.
+    #[must_use]
+    pub const fn new(number: u32) -> Self {
+        if number == 0 { Self(1) } else { Self(number) }
+    }
+
+    pub(super) const fn to_bytes(self) -> [u8; 4] {
+        self.0.to_be_bytes()
+    }
+
+    pub(super) const fn from_bytes(bytes: [u8; 4]) -> Self {
+        Self(u32::from_be_bytes(bytes))
+    }
+}
+
+impl fmt::Display for LogId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", self.0)
+    }
+}

@@ -1,0 +1,248 @@
+//! All who wait for one view, in this process: one subscription, however many they are; and when the view
+//! moves, one look for all who can be answered.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures_util::future::{Either, select};
+use highwater_core::{
+    Result,
+    port::{StoredRow, ViewName},
+};
+use tokio::sync::{Notify, oneshot};
+
+use super::{
+    demand::{Demand, Over},
+    desk::{Desk, Seen},
+};
+
+/// Of so few keys the rows are read with every look, so that whoever can be answered is answered by it.
+const FEW: usize = 16;
+/// For so many keys rows are read in one statement at the most.
+const CHUNK: usize = 500;
+
+/// The hubs of an open store.
+#[derive(Default)]
+pub(super) struct Hubs {
+    views: Mutex<HashMap<ViewName, Arc<Hub>>>,
+}
+
+impl Hubs {
+    pub(super) fn of(&self, view: &ViewName) -> Arc<Hub> {
+        let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(views.entry(view.clone()).or_default())
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Hub {
+    waiting: Mutex<Waiting>,
+    /// Told when there may be somebody to answer, or nobody any more.
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    next: u64,
+    waiters: BTreeMap<u64, Waiter>,
+    /// The last look at the view while it is served.
+    last: Option<Seen>,
+    /// Which task answers.
+    served_by: Option<u64>,
+}
+
+struct Waiter {
+    over: Over,
+    demand: Demand,
+    answer: oneshot::Sender<Result<Seen>>,
+}
+
+/// A place among the waiters, which is given up when this is dropped.
+pub(super) struct Place {
+    hub: Arc<Hub>,
+    number: u64,
+    answer: oneshot::Receiver<Result<Seen>>,
+}
+
+impl Hub {
+    /// Takes a place. Whoever has it is answered when the view is as far as demanded.
+    pub(super) fn join(self: &Arc<Self>, desk: &Desk, over: &Over, demand: Demand) -> Place {
+        let (sender, answer) = oneshot::channel();
+        let mut waiting = self.waiting();
+        let number = waiting.next;
+        waiting.next += 1;
+        // A look that began before this place was taken may have seen enough already.
+        let is_met =
+            waiting.last.as_ref().is_some_and(|seen| demand.is_met_by(&desk.freshness(seen, over)));
+        let waiter = Waiter { over: over.clone(), demand, answer: sender };
+        waiting.waiters.insert(number, waiter);
+        if waiting.served_by.is_none() {
+            // A number that no task has had: it is the waiter's own.
+            waiting.served_by = Some(number);
+            let serving = Serving { hub: Arc::clone(self), desk: desk.clone(), number };
+            tokio::spawn(serving.run());
+        } else if is_met {
+            self.changed.notify_one();
+        }
+        Place { hub: Arc::clone(self), number, answer }
+    }
+
+    /// The last look at the view, without rows, while somebody waits.
+    pub(super) fn last(&self) -> Option<Seen> {
+        self.waiting().last.clone()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The keys of all, if they are few.
+    fn few(&self) -> Over {
+        let waiting = self.waiting();
+        let mut keys = Vec::new();
+        for waiter in waiting.waiters.values() {
+            keys.extend_from_slice(waiter.over.keys());
+            if keys.len() > FEW {
+                return Over::nothing();
+            }
+        }
+        if keys.is_empty() { Over::nothing() } else { Over::Keys(keys.into()) }
+    }
+
+    /// Takes some who can be answered as far as this look goes.
+    fn take_ready(&self, desk: &Desk, seen: &Seen) -> Vec<Waiter> {
+        let mut waiting = self.waiting();
+        waiting.last = Some(Seen { rows: Vec::new(), ..seen.clone() });
+        let (mut ready, mut keys) = (Vec::new(), 0);
+        for (number, waiter) in &waiting.waiters {
+            if keys >= CHUNK {
+                break;
+            }
+            if waiter.demand.is_met_by(&desk.freshness(seen, &waiter.over)) {
+                ready.push(*number);
+                keys += waiter.over.keys().len();
+            }
+        }
+        ready.into_iter().filter_map(|number| waiting.waiters.remove(&number)).collect()
+    }
+}
+
+impl Place {
+    /// The answer: a look at the view that is as far as demanded, with the rows if keys were asked for.
+    /// `None` if whoever answered is gone. Safe to cancel.
+    pub(super) async fn answer(&mut self) -> Option<Result<Seen>> {
+        (&mut self.answer).await.ok()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut waiting = self.hub.waiting();
+        let was_waiting = waiting.waiters.remove(&self.number).is_some();
+        if was_waiting && waiting.waiters.is_empty() {
+            self.hub.changed.notify_one();
+        }
+    }
+}
+
+/// The task that answers, for as long as somebody waits.
+struct Serving {
+    hub: Arc<Hub>,
+    desk: Desk,
+    number: u64,
+}
+
+impl Serving {
+    async fn run(self) {
+        loop {
+            let seen = match self.round().await {
+                Ok(seen) => seen,
+                Err(error) => return self.fail(&error),
+            };
+            if self.is_done() {
+                return;
+            }
+            let changed = self.desk.highwater.views().view_changed(&self.desk.view, &seen.state);
+            let told = std::pin::pin!(self.hub.changed.notified());
+            if let Either::Left((Err(error), _)) = select(changed, told).await {
+                return self.fail(&error);
+            }
+        }
+    }
+
+    /// Looks, and answers all who can be answered: those whose keys are many, in chunks.
+    async fn round(&self) -> Result<Seen> {
+        let over = self.hub.few();
+        let mut seen = self.desk.look(&over).await?;
+        let mut rows = over.keys().to_vec();
+        loop {
+            let ready = self.hub.take_ready(&self.desk, &seen);
+            if ready.is_empty() {
+                return Ok(seen);
+            }
+            let wanted = ready.iter().flat_map(|waiter| waiter.over.keys());
+            let missing = wanted.clone().any(|key| !rows.contains(key));
+            if missing {
+                rows = wanted.cloned().collect();
+                rows.sort_unstable();
+                rows.dedup();
+                match self.desk.look(&Over::Keys(rows.as_slice().into())).await {
+                    Ok(later) => seen = later,
+                    Err(error) => {
+                        give(ready, &|_| Err(error.clone()));
+                        return Err(error);
+                    }
+                }
+            }
+            let found: HashMap<&str, &StoredRow> =
+                seen.rows.iter().map(|(key, row)| (key.as_str(), row)).collect();
+            give(ready, &|over| Ok(share(&seen, &found, over)));
+        }
+    }
+
+    /// Ends if nobody waits any more.
+    fn is_done(&self) -> bool {
+        let mut waiting = self.hub.waiting();
+        let is_done = waiting.waiters.is_empty();
+        if is_done {
+            (waiting.served_by, waiting.last) = (None, None);
+        }
+        is_done
+    }
+
+    /// Tells all who wait what went wrong.
+    fn fail(&self, error: &highwater_core::Error) {
+        let waiters = std::mem::take(&mut self.hub.waiting().waiters);
+        give(waiters.into_values().collect(), &|_| Err(error.clone()));
+    }
+}
+
+/// However it ends: whoever comes next begins anew, and whoever waits is told by the closed channel.
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let mut waiting = self.hub.waiting();
+        if waiting.served_by == Some(self.number) {
+            (waiting.served_by, waiting.last) = (None, None);
+            waiting.waiters.clear();
+        }
+    }
+}
+
+/// Who doesn't wait any more hears nothing.
+fn give(waiters: Vec<Waiter>, answer: &dyn Fn(&Over) -> Result<Seen>) {
+    for Waiter { over, answer: sender, .. } in waiters {
+        let _ = sender.send(answer(&over));
+    }
+}
+
+/// The part of a look that is for one waiter.
+fn share(seen: &Seen, found: &HashMap<&str, &StoredRow>, over: &Over) -> Seen {
+    let row = |key: &String| {
+        let row = found.get(key.as_str()).map(|row| (*row).clone());
+        (key.clone(), row.unwrap_or_default())
+    };
+    let (state, head, read_at) = (Arc::clone(&seen.state), seen.head, seen.read_at);
+    Seen { rows: over.keys().iter().map(row).collect(), more: false, state, head, read_at }
+}

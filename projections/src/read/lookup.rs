@@ -1,0 +1,91 @@
+//! A read that has not been made yet: its level, its budget, its fallback (R3).
+
+use std::{marker::PhantomData, time::Duration};
+
+use highwater_core::{
+    Highwater, Result, Token,
+    read::{Fallback, Level, ReadPolicy, View},
+};
+
+use super::{ask::Ask, demand::Over, desk::Desk, one::One};
+
+/// A read that has not been made yet: of one row, of several, or of a range. Awaited as it is it gives what
+/// the view has (*eventual*); what it says of itself makes it fresher (R3).
+///
+/// ```
+/// # use std::time::Duration;
+/// # use highwater_core::{Highwater, Receipt, Result, read::{Fallback, View}};
+/// # use highwater_projections::Views as _;
+/// # async fn example<Balances: View>(bank: &Highwater, receipt: &Receipt) -> Result<()> {
+/// let balances = bank.view::<Balances>();
+/// let now = balances.get("alice").await?;
+/// let mine = balances.get("alice").after(receipt).within(Duration::from_millis(50)).await?;
+/// let recent = balances.get("alice").bounded(Duration::from_secs(1)).or(Fallback::ServeStale).await?;
+/// let all = balances.get("alice").strong().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "nothing is read until it is awaited"]
+pub struct Lookup<V, W = One> {
+    pub(super) highwater: Highwater,
+    pub(super) what: W,
+    token: Token,
+    pub(super) policy: ReadPolicy,
+    view: PhantomData<fn() -> V>,
+}
+
+impl<V: View, W> Lookup<V, W> {
+    pub(super) fn new(highwater: &Highwater, what: W) -> Self {
+        let (highwater, token) = (highwater.clone(), Token::default());
+        Self { highwater, what, token, policy: ReadPolicy::default(), view: PhantomData }
+    }
+
+    /// The answer has seen what a receipt or a token stands for: *read your writes*. It goes together with
+    /// the other levels; said several times, all of them count.
+    pub fn after(mut self, token: impl AsRef<Token>) -> Self {
+        self.token = self.token.merge(token.as_ref());
+        if self.policy.level == Level::Eventual {
+            self.policy.level = Level::ReadYourWrites;
+        }
+        self
+    }
+
+    /// The answer lacks nothing that was recorded longer ago than this.
+    pub fn bounded(mut self, staleness: Duration) -> Self {
+        self.policy.level = Level::Bounded(staleness);
+        self
+    }
+
+    /// The answer has all that was acknowledged before the read began. What the row lacks is read from the
+    /// log and folded over it, which costs as much as there is to read. Of a range the view must be that
+    /// far itself, and is waited for.
+    pub fn strong(mut self) -> Self {
+        self.policy.level = Level::Strong;
+        self
+    }
+
+    /// How long the view may take to get as far; 5 seconds unless set.
+    pub fn within(mut self, budget: Duration) -> Self {
+        self.policy.budget = budget;
+        self
+    }
+
+    /// What is done when that is over; it fails unless set.
+    pub fn or(mut self, fallback: Fallback) -> Self {
+        self.policy.fallback = fallback;
+        self
+    }
+
+    /// All three at once, in place of what was said before. A token that was given stays; a policy that
+    /// is *eventual* doesn't wait for it.
+    pub fn with(mut self, policy: ReadPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    pub(super) fn ask(&self, over: Over) -> Result<Ask> {
+        let (desk, token) = (Desk::of::<V>(&self.highwater)?, self.token.clone());
+        Ok(Ask { desk, over, token, policy: self.policy })
+    }
+}

@@ -1,0 +1,75 @@
+//! Several rows, with one freshness.
+
+use std::{
+    collections::HashSet,
+    future::{Future, IntoFuture},
+    ops::Deref,
+    pin::Pin,
+};
+
+use highwater_core::{
+    Position, Result,
+    read::{Reading, View},
+};
+
+use super::{demand::Over, lookup::Lookup};
+
+/// The rows of several keys.
+#[derive(Debug, Clone)]
+pub struct Many {
+    keys: Vec<String>,
+}
+
+impl Many {
+    /// Each key once.
+    pub(super) fn of(keys: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let mut seen = HashSet::new();
+        let keys = keys.into_iter().map(Into::into);
+        Self { keys: keys.filter(|key: &String| seen.insert(key.clone())).collect() }
+    }
+}
+
+/// Rows with their keys, and which keys are parked. It dereferences to the rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rows<V> {
+    /// The rows that there are.
+    pub rows: Vec<(String, V)>,
+    /// The keys that are parked, with the first event that is not in the row of each (R4).
+    pub parked: Vec<(String, Position)>,
+}
+
+impl<V> Rows<V> {
+    pub(super) fn of(rows: Vec<(String, Option<V>)>, parked: Vec<(String, Position)>) -> Self {
+        let found = rows.into_iter().filter_map(|(key, row)| Some((key, row?)));
+        Self { rows: found.collect(), parked }
+    }
+
+    /// The row of a key.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&V> {
+        self.rows.iter().find(|(other, _)| other == key).map(|(_, row)| row)
+    }
+}
+
+impl<V> Deref for Rows<V> {
+    type Target = [(String, V)];
+
+    fn deref(&self) -> &Self::Target {
+        &self.rows
+    }
+}
+
+impl<V: View> IntoFuture for Lookup<V, Many> {
+    type Output = Result<Reading<Rows<V>>>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    /// The rows that there are, in the order in which their keys were asked for, all of one moment. Their
+    /// freshness is the least of them.
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let answer = self.ask(Over::Keys(self.what.keys.as_slice().into()))?.answer().await?;
+            let rows = Rows::of(answer.rows, answer.parked);
+            Ok(Reading::new(rows, answer.freshness).on(answer.basis))
+        })
+    }
+}

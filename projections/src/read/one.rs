@@ -1,0 +1,100 @@
+//! One row.
+
+use std::{
+    future::{Future, IntoFuture},
+    pin::Pin,
+};
+
+use highwater_core::{
+    Code, Receipt, Result,
+    error::Invalid,
+    read::{Basis, Level, Reading, View},
+};
+
+use super::{
+    ask::{Answer, Ask},
+    demand::Over,
+    fold::Lacking,
+    lookup::Lookup,
+};
+
+/// The row of one key.
+#[derive(Debug, Clone)]
+pub struct One {
+    pub(super) key: String,
+    pub(super) own: Vec<Receipt>,
+}
+
+impl<V: View> Lookup<V, One> {
+    /// Folds in what one of the caller's own commands did, if the view has not seen it yet: an *optimistic*
+    /// answer, for whoever can't wait. What others did in between is missing in it, so it is marked as
+    /// [`Basis::Optimistic`], and can't be strong.
+    pub fn with_own(mut self, receipt: &Receipt) -> Self {
+        self.what.own.push(receipt.clone());
+        self
+    }
+
+    /// The row, or `None` if the view has none of this key; with how fresh that is.
+    ///
+    /// # Errors
+    /// [`Unavailable`](highwater_core::Error::Unavailable), with code [`BEHIND`](Code::BEHIND) if the view
+    /// was not as far as asked for within the budget, and the fallback is to fail.
+    /// [`Invalid`](highwater_core::Error::Invalid), with code [`FOREIGN_TOKEN`](Code::FOREIGN_TOKEN), if
+    /// the token is not of this log.
+    /// [`Corrupt`](highwater_core::Error::Corrupt), with code [`PARKED`](Code::PARKED) if the key is parked
+    /// and more is asked for than its row has; otherwise if the row or an event can't be decoded or folded.
+    pub async fn find(self) -> Result<Reading<Option<V>>> {
+        let ask = self.ask(Over::Keys([self.what.key.clone()].into()))?;
+        if !self.what.own.is_empty() && self.policy.level == Level::Strong {
+            let message = "a strong read has the caller's own events anyway: leave `with_own` out";
+            return Err(Invalid::request(message).into());
+        }
+        let mut answer = ask.answer::<V>().await?;
+        let row = answer.rows.pop().and_then(|(_, row)| row);
+        let (row, basis) = self.overlaid(&ask, &answer, row).await?;
+        Ok(Reading::new(row, answer.freshness).on(basis))
+    }
+
+    /// The row with what is the caller's own.
+    async fn overlaid(
+        &self,
+        ask: &Ask,
+        answer: &Answer<V>,
+        row: Option<V>,
+    ) -> Result<(Option<V>, Basis)> {
+        let (key, after) = (&self.what.key, ask.position_of(&answer.seen, &self.what.key));
+        let unseen: Vec<&Receipt> =
+            self.what.own.iter().filter(|own| own.position() > after).collect();
+        if unseen.is_empty() || answer.basis == Basis::Folded {
+            return Ok((row, answer.basis));
+        }
+        let mut lacking = Lacking::new(&ask.desk);
+        lacking.add(key, row, after);
+        for receipt in unseen {
+            lacking.own(receipt).await?;
+        }
+        let (row, is_folded) = lacking.take(key);
+        Ok((row, if is_folded { Basis::Optimistic } else { answer.basis }))
+    }
+}
+
+impl<V: View> IntoFuture for Lookup<V, One> {
+    type Output = Result<Reading<V>>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    /// The row; a key that the view doesn't have is an error with code
+    /// [`NOT_FOUND`](Code::NOT_FOUND).
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let key = self.what.key.clone();
+            let reading = self.find().await?;
+            if reading.is_some() {
+                // It is there: the default stands for nothing.
+                return Ok(reading.map(Option::unwrap_or_default));
+            }
+            let freshness = reading.freshness();
+            let message = format!("view {} has no row {key:?} as of {freshness}", V::NAME);
+            Err(Invalid::new(Code::NOT_FOUND, message).into())
+        })
+    }
+}

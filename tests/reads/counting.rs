@@ -1,0 +1,227 @@
+//! Stores that count what is asked of their views, and that can be slow or away.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use highwater::{
+    CommandId, Highwater, LogId, Position, Query, Result, Span, StreamId, Version,
+    error::{Source, Unavailable},
+    port::{
+        Append, AppendFuture, Claim, Claiming, Epoch, EventStore, KeyRange, Layout, LogPage,
+        ParkedKey, RecordedCommand, Roll, ShardId, Snapshot, SnapshotStore, Store, StoredRange,
+        StoredView, StreamPage, ViewCommit, ViewName, ViewSpec, ViewState, ViewStore, WorkerId,
+    },
+    stores,
+};
+
+use crate::bank::Bank;
+
+/// What has been asked.
+#[derive(Default)]
+pub(crate) struct Counts {
+    pub(crate) view_reads: AtomicUsize,
+    pub(crate) head_reads: AtomicUsize,
+    pub(crate) log_reads: AtomicUsize,
+    /// How many wait for a change now, and how many did at the most.
+    pub(crate) waiting: AtomicUsize,
+    pub(crate) most_waiting: AtomicUsize,
+    /// Whether the log can't be asked.
+    pub(crate) is_away: AtomicBool,
+    /// Whether the log never answers.
+    pub(crate) is_stuck: AtomicBool,
+}
+
+impl Counts {
+    pub(crate) fn of(counter: &AtomicUsize) -> usize {
+        counter.load(Ordering::SeqCst)
+    }
+
+    fn count(counter: &AtomicUsize) {
+        counter.fetch_add(1, Ordering::SeqCst);
+    }
+
+    async fn is_there(&self) -> Result<()> {
+        if self.is_stuck.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        if self.is_away.load(Ordering::SeqCst) {
+            return Err(Unavailable::unreachable("asking", Source::new("away on purpose")).into());
+        }
+        Ok(())
+    }
+}
+
+/// Counts a wait, however it ends.
+struct Waiting<'a>(&'a Counts);
+
+impl<'a> Waiting<'a> {
+    fn on(counts: &'a Counts) -> Self {
+        let now = counts.waiting.fetch_add(1, Ordering::SeqCst) + 1;
+        counts.most_waiting.fetch_max(now, Ordering::SeqCst);
+        Self(counts)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+pub(crate) struct Counting<S> {
+    inner: S,
+    counts: Arc<Counts>,
+}
+
+/// Opens a store whose calls are counted.
+pub(crate) async fn open(bank: &Bank) -> (Highwater, Arc<Counts>) {
+    let (store, counts) = counted(bank).await;
+    (Highwater::on(&store, stores::SystemClock, stores::SystemIds).build(), counts)
+}
+
+pub(crate) async fn counted(bank: &Bank) -> (Arc<Counting<Arc<dyn Store>>>, Arc<Counts>) {
+    let counts = Arc::<Counts>::default();
+    let inner = bank.store().await;
+    (Arc::new(Counting { inner, counts: counts.clone() }), counts)
+}
+
+#[async_trait]
+impl EventStore for Counting<Arc<dyn Store>> {
+    fn log_id(&self) -> LogId {
+        self.inner.log_id()
+    }
+
+    fn append(&self, append: Append) -> AppendFuture {
+        self.inner.append(append)
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamId,
+        span: Span<Version>,
+        limit: usize,
+    ) -> Result<StreamPage> {
+        self.counts.is_there().await?;
+        Counts::count(&self.counts.log_reads);
+        self.inner.read_stream(stream, span, limit).await
+    }
+
+    async fn read_log(&self, query: &Query, span: Span<Position>, limit: usize) -> Result<LogPage> {
+        self.counts.is_there().await?;
+        Counts::count(&self.counts.log_reads);
+        self.inner.read_log(query, span, limit).await
+    }
+
+    async fn head(&self) -> Result<Position> {
+        self.counts.is_there().await?;
+        Counts::count(&self.counts.head_reads);
+        self.inner.head().await
+    }
+
+    async fn appended(&self, position: Position) -> Result<()> {
+        self.inner.appended(position).await
+    }
+
+    async fn command(&self, id: CommandId) -> Result<Option<RecordedCommand>> {
+        self.inner.command(id).await
+    }
+}
+
+#[async_trait]
+impl SnapshotStore for Counting<Arc<dyn Store>> {
+    async fn load_snapshot(&self, stream: &StreamId) -> Result<Option<Snapshot>> {
+        self.inner.load_snapshot(stream).await
+    }
+
+    async fn save_snapshot(&self, snapshot: Snapshot) -> Result<()> {
+        self.inner.save_snapshot(snapshot).await
+    }
+}
+
+#[async_trait]
+impl ViewStore for Counting<Arc<dyn Store>> {
+    async fn open_view(&self, spec: &ViewSpec, layout: Layout) -> Result<ViewState> {
+        self.inner.open_view(spec, layout).await
+    }
+
+    async fn read_view(&self, view: &ViewName, keys: &[String]) -> Result<StoredView> {
+        Counts::count(&self.counts.view_reads);
+        self.inner.read_view(view, keys).await
+    }
+
+    async fn read_range(
+        &self,
+        view: &ViewName,
+        range: &KeyRange,
+        limit: usize,
+    ) -> Result<StoredRange> {
+        Counts::count(&self.counts.view_reads);
+        self.inner.read_range(view, range, limit).await
+    }
+
+    async fn commit_view(&self, commit: ViewCommit) -> Result<()> {
+        self.inner.commit_view(commit).await
+    }
+
+    async fn claim_shard(
+        &self,
+        view: &ViewName,
+        layout: Layout,
+        shard: ShardId,
+        worker: &WorkerId,
+        claiming: Claiming,
+        lease: Duration,
+    ) -> Result<Option<Claim>> {
+        self.inner.claim_shard(view, layout, shard, worker, claiming, lease).await
+    }
+
+    async fn sign_in(&self, view: &ViewName, worker: &WorkerId, lease: Duration) -> Result<Roll> {
+        self.inner.sign_in(view, worker, lease).await
+    }
+
+    async fn release_shard(&self, view: &ViewName, shard: ShardId, epoch: Epoch) -> Result<()> {
+        self.inner.release_shard(view, shard, epoch).await
+    }
+
+    async fn sign_out(&self, view: &ViewName, worker: &WorkerId) -> Result<()> {
+        self.inner.sign_out(view, worker).await
+    }
+
+    async fn divide_anew(&self, view: &ViewName, claims: &[Claim], layout: Layout) -> Result<()> {
+        self.inner.divide_anew(view, claims, layout).await
+    }
+
+    async fn parked(
+        &self,
+        view: &ViewName,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<ParkedKey>> {
+        self.inner.parked(view, after, limit).await
+    }
+
+    async fn queued(
+        &self,
+        view: &ViewName,
+        key: &str,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<Position>> {
+        self.inner.queued(view, key, after, limit).await
+    }
+
+    async fn retry_parked(&self, view: &ViewName, key: &str) -> Result<bool> {
+        self.inner.retry_parked(view, key).await
+    }
+
+    async fn view_changed(&self, view: &ViewName, seen: &ViewState) -> Result<()> {
+        let _waiting = Waiting::on(&self.counts);
+        self.inner.view_changed(view, seen).await
+    }
+}

@@ -1,0 +1,221 @@
+//! R3: strong reads are linearizable with acknowledged commands: recorded histories of concurrent clients are
+//! checked key by key.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use highwater::{
+    Highwater, View, Views as _, Worker,
+    projections::{DirectSource, Options},
+};
+use todc_utils::{Action, History, Specification, WGLChecker};
+
+use crate::{
+    bank::{Balance, banks},
+    views::{Parity, deposit, work_until},
+};
+
+/// What was done to a key that only ever counts up, and between which ticks of one clock.
+#[derive(Debug, Clone, Copy)]
+struct Operation {
+    began: u64,
+    ended: u64,
+    done: Done,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Done {
+    Add,
+    Read(u64),
+}
+
+/// A counter that only counts up, by one at a time.
+struct Counter;
+
+impl Specification for Counter {
+    type State = u64;
+    type Operation = Done;
+
+    fn init() -> u64 {
+        0
+    }
+
+    fn apply(done: &Done, count: &u64) -> (bool, u64) {
+        match done {
+            Done::Add => (true, count + 1),
+            Done::Read(found) => (found == count, *count),
+        }
+    }
+}
+
+/// Whether the history is that of a counter, in some order that keeps to what came after what.
+fn is_linearizable(history: &[Operation]) -> bool {
+    let mut actions = Vec::new();
+    for (process, operation) in history.iter().enumerate() {
+        actions.push((operation.began, (process, Action::Call(operation.done))));
+        actions.push((operation.ended, (process, Action::Response(operation.done))));
+    }
+    actions.sort_by_key(|(tick, _)| *tick);
+    let actions = actions.into_iter().map(|(_, action)| action).collect();
+    WGLChecker::<Counter>::is_linearizable(History::from_actions(actions))
+}
+
+/// Ticks at each beginning and each end, the same for all.
+#[derive(Default)]
+struct Ticks(AtomicU64);
+
+impl Ticks {
+    async fn record(&self, work: impl Future<Output = Done>) -> Operation {
+        let began = self.0.fetch_add(1, Ordering::SeqCst);
+        let done = work.await;
+        let ended = self.0.fetch_add(1, Ordering::SeqCst);
+        Operation { began, ended, done }
+    }
+}
+
+const KEYS: usize = 2;
+
+/// Clients write and read both keys at once.
+async fn history<V: Counted>(bank: &Highwater, how: How) -> Vec<Vec<Operation>> {
+    let ticks = Arc::<Ticks>::default();
+    let clients = (0..8_u64).map(|number| {
+        let (bank, ticks) = (bank.clone(), ticks.clone());
+        tokio::spawn(async move {
+            let mut random = fastrand::Rng::with_seed(number);
+            let mut own = vec![Vec::new(); KEYS];
+            for _ in 0..40 {
+                let place = random.usize(..KEYS);
+                let operation = match random.bool() {
+                    true => ticks.record(add::<V>(&bank, place, &mut random)).await,
+                    false => ticks.record(read::<V>(&bank, V::KEYS[place], how)).await,
+                };
+                own[place].push(operation);
+            }
+            own
+        })
+    });
+    let mut histories = vec![Vec::new(); KEYS];
+    for own in join_all(clients).await {
+        for (history, own) in histories.iter_mut().zip(own.unwrap()) {
+            history.extend(own);
+        }
+    }
+    histories
+}
+
+#[derive(Clone, Copy)]
+enum How {
+    Strong,
+    Eventual,
+}
+
+/// A view of which each row counts its events.
+trait Counted: View {
+    const KEYS: [&str; KEYS];
+    /// To which account, and how much, for an event of the key.
+    fn deposit(place: usize, random: &mut fastrand::Rng) -> (String, i64);
+    fn count(&self) -> u64;
+}
+
+impl Counted for Balance {
+    const KEYS: [&str; KEYS] = ["a", "b"];
+
+    fn deposit(place: usize, _: &mut fastrand::Rng) -> (String, i64) {
+        (Self::KEYS[place].to_owned(), 1)
+    }
+
+    fn count(&self) -> u64 {
+        self.events
+    }
+}
+
+/// Each row has events of many streams.
+impl Counted for Parity {
+    const KEYS: [&str; KEYS] = ["even", "odd"];
+
+    fn deposit(place: usize, random: &mut fastrand::Rng) -> (String, i64) {
+        (format!("account-{}", random.u32(..5)), 2 + place as i64)
+    }
+
+    fn count(&self) -> u64 {
+        self.events
+    }
+}
+
+async fn add<V: Counted>(bank: &Highwater, place: usize, random: &mut fastrand::Rng) -> Done {
+    let (account, cents) = V::deposit(place, random);
+    deposit(bank, &account, cents).await;
+    Done::Add
+}
+
+async fn read<V: Counted>(bank: &Highwater, key: &str, how: How) -> Done {
+    let lookup = bank.view::<V>().get(key);
+    let lookup = if let How::Strong = how { lookup.strong() } else { lookup };
+    let found = lookup.find().await.unwrap().into_value();
+    Done::Read(found.map_or(0, |row| row.count()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r3_strong_reads_are_linearizable_while_workers_come_and_go() {
+    for bank in banks() {
+        linearizable::<Balance>(&bank.open().await).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r3_strong_reads_of_rows_of_many_streams_are_linearizable() {
+    for bank in banks() {
+        linearizable::<Parity>(&bank.open().await).await;
+    }
+}
+
+async fn linearizable<V: Counted>(bank: &Highwater) {
+    work_until::<V>(bank, &deposit(bank, "first", 0).await).await;
+    let working = tokio::spawn(come_and_go::<V>(bank.clone()));
+    for history in history::<V>(bank, How::Strong).await {
+        assert!(is_linearizable(&history), "{history:#?}");
+    }
+    working.abort();
+    let _ = working.await;
+}
+
+async fn come_and_go<V: View>(bank: Highwater) {
+    let lease = Duration::from_millis(100);
+    loop {
+        let worker = Worker::on(&bank).fed_by(DirectSource::new(&bank).lease(lease));
+        let worker = worker.view_with::<V>(Options::default().shards(3)).start().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(..200))).await;
+        drop(worker);
+    }
+}
+
+/// The checker is worth something: it finds what eventual reads give while nobody feeds the view.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r3_the_checker_finds_reads_that_are_stale() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        work_until::<Balance>(&bank, &deposit(&bank, "first", 1).await).await;
+        let histories = history::<Balance>(&bank, How::Eventual).await;
+        assert!(!histories.iter().all(|history| is_linearizable(history)));
+    }
+}
+
+#[test]
+fn r3_the_checker_finds_each_way_in_which_a_read_can_be_wrong() {
+    let add = |began, ended| Operation { began, ended, done: Done::Add };
+    let read = |began, ended, found| Operation { began, ended, done: Done::Read(found) };
+    // Beside an add both are right, but not the one after the other.
+    assert!(is_linearizable(&[add(1, 4), read(2, 3, 0)]));
+    assert!(is_linearizable(&[add(1, 6), read(2, 3, 0), read(4, 5, 1)]));
+    assert!(!is_linearizable(&[add(1, 6), read(2, 3, 1), read(4, 5, 0)]));
+    // What was acknowledged is missing; what was never written is there.
+    assert!(!is_linearizable(&[add(1, 2), read(3, 4, 0)]));
+    assert!(!is_linearizable(&[add(1, 2), read(3, 4, 2)]));
+    assert!(!is_linearizable(&[read(1, 2, 1), add(3, 4)]));
+}

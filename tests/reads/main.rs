@@ -1,0 +1,18 @@
+//! Reads: how fresh they say they are (R2), and how fresh they can be made (R3). On every store.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod applied;
+#[path = "../bank/mod.rs"]
+mod bank;
+mod clients;
+mod counting;
+mod elsewhere;
+mod levels;
+mod linear;
+mod many;
+mod marks;
+mod own;
+mod relayed;
+mod tokens;
+mod views;
+mod waits;

@@ -1,0 +1,69 @@
+//! R2, R3: marks, such as a relay writes to every partition, move a shard on in time although nothing happens in it.
+
+use std::time::Duration;
+
+use highwater::{
+    Basis, Code, Highwater, Views as _,
+    port::{Layout, ShardId},
+};
+
+use crate::{
+    bank::{Account, Balance, Deposit, banks},
+    relayed::Relayed,
+    views::deposit,
+};
+
+const BOUND: Duration = Duration::from_secs(60);
+
+/// A key for each of the two partitions.
+fn keys() -> [String; 2] {
+    let of = |shard: u32| {
+        (0..)
+            .map(|n| format!("key-{n}"))
+            .find(|key| Layout::streams(2).shard_of(&format!("account-{key}")).get() == shard)
+            .unwrap()
+    };
+    [of(0), of(1)]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r3_a_bounded_read_is_judged_by_the_marks_of_its_own_shard() {
+    for (log, elsewhere) in banks().into_iter().zip(banks()) {
+        // Beside the log, where the head is known and ahead; and elsewhere, where it isn't.
+        let views = elsewhere.store().await;
+        let apart = log.builder().await.views(views).build();
+        for bank in [log.open().await, apart] {
+            marked(&bank).await;
+        }
+    }
+}
+
+async fn marked(bank: &Highwater) {
+    let mut relayed = Relayed::<Balance>::on(bank, Layout::streams(2)).await;
+    let [quiet, busy] = keys();
+    deposit(bank, &busy, 1).await;
+    bank.aggregate::<Account>(&busy).execute(Deposit { cents: 1 }).await.unwrap();
+    let read = |key: &str| {
+        let lookup = bank.view::<Balance>().get(key).bounded(BOUND);
+        lookup.within(Duration::from_millis(10)).find()
+    };
+    let now = bank.clock().now();
+    let long_ago = now - 10 * BOUND;
+    // The relay has stopped long ago: neither key is fresh, whether something has happened to it or not.
+    for shard in [0, 1] {
+        relayed.mark(ShardId::new(shard), 1, long_ago, &[]).await;
+    }
+    for key in [&quiet, &busy] {
+        assert_eq!(read(key).await.unwrap_err().code(), Code::BEHIND);
+    }
+    // It goes on: with traffic in one partition alone, the marks make the other fresh, too.
+    relayed.mark(ShardId::new(0), 1, now, &[]).await;
+    assert_eq!(read(&quiet).await.unwrap().basis(), Basis::View);
+    assert_eq!(read(&busy).await.unwrap_err().code(), Code::BEHIND, "its own shard is behind");
+    relayed.mark(ShardId::new(1), 1, now, &[]).await;
+    assert_eq!(read(&busy).await.unwrap().basis(), Basis::View);
+    // Of a range every shard counts.
+    let range = bank.view::<Balance>().range("".., 10).bounded(BOUND).await.unwrap();
+    // Stores keep microseconds.
+    assert_eq!(range.freshness().as_of.as_microsecond(), now.as_microsecond());
+}

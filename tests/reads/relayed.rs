@@ -1,0 +1,50 @@
+//! A feed that is played by hand, shard by shard.
+
+use std::{marker::PhantomData, time::Duration};
+
+use bytes::Bytes;
+use highwater::{
+    Highwater, Timestamp, View,
+    port::{Claim, Claiming, Layout, Progress, ShardId, ViewCommit, ViewName, WorkerId},
+};
+
+/// Has all shards of a view, and moves each as it is told.
+pub(crate) struct Relayed<V> {
+    bank: Highwater,
+    claims: Vec<Claim>,
+    view: PhantomData<V>,
+}
+
+impl<V: View> Relayed<V> {
+    pub(crate) async fn on(bank: &Highwater, layout: Layout) -> Self {
+        let (views, view) = (bank.views(), ViewName::new(V::NAME).unwrap());
+        views.open_view(&V::spec().unwrap(), layout).await.unwrap();
+        let (worker, mut claims) = (WorkerId::new("relayed"), Vec::new());
+        for shard in layout.all() {
+            let lease = Duration::from_secs(3_600);
+            let claim = views.claim_shard(&view, layout, shard, &worker, Claiming::Always, lease);
+            claims.push(claim.await.unwrap().unwrap());
+        }
+        Self { bank: bank.clone(), claims, view: PhantomData }
+    }
+
+    /// A mark in this shard: all up to here has been published, as of then. With rows, perhaps.
+    pub(crate) async fn mark(
+        &mut self,
+        shard: ShardId,
+        position: u64,
+        as_of: Timestamp,
+        rows: &[(&str, V)],
+    ) {
+        let claim = &mut self.claims[shard.get() as usize];
+        let position = highwater::Position::new(position);
+        let to = Progress { position, as_of, ..Progress::default() };
+        let mut commit = ViewCommit::new(ViewName::new(V::NAME).unwrap(), claim, to.clone());
+        for (key, row) in rows {
+            let row: Bytes = serde_json::to_vec(row).unwrap().into();
+            commit.rows.push(((*key).to_owned(), Some(row)));
+        }
+        self.bank.views().commit_view(commit).await.unwrap();
+        claim.progress = to;
+    }
+}

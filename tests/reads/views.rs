@@ -1,0 +1,59 @@
+//! Views of the bank: one by stream, one by the owner, whose accounts are many streams.
+
+use highwater::{
+    Highwater, Keys, Receipt, View, Views as _, Worker,
+    core::read::{FoldError, Folding},
+    prelude::*,
+    projections::{OnFailure, Options, Running},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::bank::{Account, AccountEvent, Deposit};
+
+/// By amount, so that events of one key come from many streams, and one event can have no key. It can't
+/// cope with 666 cents.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Parity {
+    pub(crate) cents: i64,
+    pub(crate) events: u64,
+}
+
+impl View for Parity {
+    type Event = AccountEvent;
+    const NAME: &'static str = "parity";
+
+    fn keys(event: &AccountEvent, _: &Envelope, keys: &mut Keys) {
+        if let AccountEvent::Deposited { cents } = event {
+            keys.push(if cents % 2 == 0 { "even" } else { "odd" });
+        }
+    }
+
+    fn fold(&mut self, event: &AccountEvent, _: &At<'_>) -> Folding {
+        if let AccountEvent::Deposited { cents } = event {
+            if *cents == 666 {
+                return Err(FoldError::new("the number of the beast"));
+            }
+            self.cents += cents;
+            self.events += 1;
+        }
+        Ok(Fold::Keep)
+    }
+}
+
+pub(crate) async fn deposit(bank: &Highwater, account: &str, cents: i64) -> Receipt {
+    bank.aggregate::<Account>(account).execute(Deposit { cents }).await.unwrap()
+}
+
+pub(crate) async fn work<V: View>(bank: &Highwater) -> Running {
+    let park = OnFailure::Park { at_most: 10 };
+    let options = Options::default().shards(3).on_failure(park);
+    Worker::on(bank).view_with::<V>(options).start().await.unwrap()
+}
+
+/// Runs a worker until the view has what there is, and stops it.
+pub(crate) async fn work_until<V: View>(bank: &Highwater, receipt: &Receipt) {
+    let worker = work::<V>(bank).await;
+    // Of a range every shard must be that far.
+    bank.view::<V>().range("".., 1).after(receipt).await.unwrap();
+    worker.stop().await.unwrap();
+}

@@ -1,0 +1,158 @@
+//! R2, R3: what reads and waits cost, in calls of the store's port.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use futures_util::future::join_all;
+use highwater::{Code, Fallback, Views as _};
+
+use crate::{
+    bank::{Balance, banks},
+    counting::{self, Counts},
+    views::{Parity, deposit, work, work_until},
+};
+
+const LONG: Duration = Duration::from_secs(120);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r2_r3_a_read_that_is_current_asks_once_whatever_its_level() {
+    for bank in banks() {
+        let (bank, counts) = counting::open(&bank).await;
+        let receipt = deposit(&bank, "alice", 1).await;
+        work_until::<Balance>(&bank, &receipt).await;
+        let alice = || bank.view::<Balance>().get("alice");
+        for read in
+            [alice(), alice().after(&receipt), alice().bounded(Duration::ZERO), alice().strong()]
+        {
+            let before =
+                [&counts.view_reads, &counts.head_reads, &counts.log_reads].map(Counts::of);
+            assert!(read.await.unwrap().freshness().is_current());
+            let after = [&counts.view_reads, &counts.head_reads, &counts.log_reads].map(Counts::of);
+            assert_eq!([before[0] + 1, before[1], before[2]], after);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r3_a_strong_read_by_stream_reads_its_own_stream_alone() {
+    for bank in banks() {
+        let (bank, counts) = counting::open(&bank).await;
+        work_until::<Balance>(&bank, &deposit(&bank, "alice", 1).await).await;
+        for n in 0..50 {
+            deposit(&bank, &format!("other-{n}"), 1).await;
+        }
+        deposit(&bank, "alice", 1).await;
+        let before = Counts::of(&counts.log_reads);
+        assert_eq!(bank.view::<Balance>().get("alice").strong().await.unwrap().cents, 2);
+        assert_eq!(Counts::of(&counts.log_reads), before + 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r3_a_strong_read_whose_log_does_not_answer_ends_with_its_budget() {
+    for bank in banks() {
+        let (bank, counts) = counting::open(&bank).await;
+        work_until::<Balance>(&bank, &deposit(&bank, "alice", 1).await).await;
+        deposit(&bank, "alice", 1).await;
+        counts.is_stuck.store(true, Ordering::SeqCst);
+        let strong =
+            || bank.view::<Balance>().get("alice").strong().within(Duration::from_millis(20));
+        assert_eq!(strong().await.unwrap_err().code(), Code::BEHIND);
+        let stale = strong().or(Fallback::ServeStale).await.unwrap();
+        assert_eq!((stale.cents, stale.is_stale()), (1, true));
+    }
+}
+
+/// Ten thousand wait for one view: one of them waits for the store, and all are answered by few looks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r3_ten_thousand_waiters_cost_one_subscription_and_few_statements() {
+    const WAITERS: usize = 10_000;
+
+    for bank in banks() {
+        let (bank, counts) = counting::open(&bank).await;
+        work_until::<Parity>(&bank, &deposit(&bank, "alice", 1).await).await;
+        let receipt = deposit(&bank, "alice", 2).await;
+        let waiting: Vec<_> = (0..WAITERS)
+            .map(|n| {
+                let key = if n % 2 == 0 { "even".to_owned() } else { format!("none-{n}") };
+                let lookup = bank.view::<Parity>().get(key).after(&receipt).within(LONG);
+                tokio::spawn(async move { lookup.find().await })
+            })
+            .collect();
+        let mut before = Counts::of(&counts.view_reads);
+        while before < WAITERS {
+            tokio::task::yield_now().await;
+            before = Counts::of(&counts.view_reads);
+        }
+        counts.most_waiting.store(Counts::of(&counts.waiting), Ordering::SeqCst);
+        let worker = work::<Parity>(&bank).await;
+        for (n, found) in join_all(waiting).await.into_iter().enumerate() {
+            let found = found.unwrap().unwrap();
+            assert_eq!(found.as_ref().map(|row| row.cents), (n % 2 == 0).then_some(2));
+            assert!(found.freshness().position >= receipt.position());
+        }
+        worker.stop().await.unwrap();
+        assert!(Counts::of(&counts.most_waiting) <= 1, "one subscription");
+        // The shards move one by one, so there are a few rounds, each in chunks of many keys; and the
+        // worker reads rows, too.
+        let looks = Counts::of(&counts.view_reads) - WAITERS;
+        assert!(looks < 200, "{looks} looks for {WAITERS} waiters");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r3_who_stops_waiting_leaves_nothing_behind() {
+    for bank in banks() {
+        let (bank, counts) = counting::open(&bank).await;
+        work_until::<Balance>(&bank, &deposit(&bank, "alice", 1).await).await;
+        let receipt = deposit(&bank, "alice", 1).await;
+        let lookup = || bank.view::<Balance>().get("alice").after(&receipt).within(LONG);
+        let dropped: Vec<_> = (0..100).map(|_| tokio::spawn(lookup().into_future())).collect();
+        while Counts::of(&counts.waiting) == 0 {
+            tokio::task::yield_now().await;
+        }
+        for waiting in dropped {
+            waiting.abort();
+            assert!(waiting.await.unwrap_err().is_cancelled());
+        }
+        // Nobody waits, so nothing is asked of the store any more.
+        while Counts::of(&counts.waiting) > 0 {
+            tokio::task::yield_now().await;
+        }
+        // Whoever comes afterwards is served as if nothing had been.
+        let late = lookup().within(Duration::from_millis(5)).await.unwrap_err();
+        assert_eq!(late.code(), Code::BEHIND);
+        let waiting = tokio::spawn(lookup().into_future());
+        let worker = work::<Balance>(&bank).await;
+        assert_eq!(waiting.await.unwrap().unwrap().cents, 2);
+        worker.stop().await.unwrap();
+    }
+}
+
+/// A runtime that ends takes the task with it that answers the others.
+#[test]
+fn r3_a_wait_outlives_the_runtime_of_whoever_began_to_wait() {
+    let runtime = || {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+    };
+    let (first, second) = (runtime(), runtime());
+    // On a store in memory: the others have connections that belong to a runtime.
+    let bank = first.block_on(async {
+        let bank = banks().remove(0).open().await;
+        work_until::<Balance>(&bank, &deposit(&bank, "alice", 1).await).await;
+        bank
+    });
+    let receipt = first.block_on(deposit(&bank, "alice", 1));
+    let lookup = || bank.view::<Balance>().get("alice").after(&receipt).within(LONG);
+    first.block_on(async {
+        let short = lookup().within(Duration::from_millis(20)).await;
+        assert!(short.unwrap_err().is_unavailable());
+    });
+    first.spawn(lookup().into_future());
+    let waiting = second.spawn(lookup().into_future());
+    drop(first);
+    second.block_on(async {
+        let worker = work::<Balance>(&bank).await;
+        assert_eq!(waiting.await.unwrap().unwrap().cents, 2);
+        worker.stop().await.unwrap();
+    });
+}
