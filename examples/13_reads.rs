@@ -58,6 +58,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let page = balances.range("a".., 10).after(&token).await?;
     println!("{} rows, all of them {}", page.len(), page.freshness());
     worker.stop().await?;
-    println!("next: docs/guide/reads.md");
+    println!("next: cargo run --example 14_service");
     Ok(())
 }

@@ -5,11 +5,14 @@
 //! |---|---|
 //! | [`core`] | the vocabulary, command execution, and every port |
 //! | [`stores`] | memory, SQLite, PostgreSQL |
+//! | [`metrics`] | every metric, by name |
 //! | [`projections`] | the workers that feed views, projections, sinks and handlers; reads that wait for a token |
 
 pub use highwater_core as core;
 pub use highwater_projections as projections;
 pub use highwater_stores as stores;
+
+pub mod metrics;
 
 #[cfg(feature = "testing")]
 pub use highwater_core::testing;
@@ -25,9 +28,12 @@ pub use highwater_core::{
         At, Basis, Fallback, Fold, FoldError, Folding, Follower, Freshness, Keyed, Keys, Level,
         Outcome, Pending, ReadPolicy, Reading, Status, View, Violation, Wanted,
     },
+    trace,
 };
 #[cfg(feature = "macros")]
 pub use highwater_macros::{Aggregate, Command, Decider, Event, View};
+#[cfg(feature = "service")]
+pub use highwater_projections::service;
 pub use highwater_projections::{
     Handler, Lookup, Page, Parked, Projection, Received, Rows, Sink, ViewReader, Views, Worker,
 };
@@ -60,6 +66,9 @@ mod book {
     mod read_side {}
     #[doc = include_str!("../docs/guide/reads.md")]
     mod reads {}
+    #[cfg(feature = "service")]
+    #[doc = include_str!("../docs/guide/services.md")]
+    mod services {}
     #[doc = include_str!("../docs/guide/write-side.md")]
     mod write_side {}
 }

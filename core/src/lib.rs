@@ -8,15 +8,19 @@
 //! | [`read`] | states as of then, audits, followers, the view vocabulary |
 //! | [`port`] | what is asked of stores and clocks |
 //! | [`error`] | errors that say whose move it is |
+//! | [`metrics`] | what is measured of commands (O2) |
+//! | [`trace`] | how spans belong to traces that cross processes (O1) |
 //! | `testing` | given/when/then, fixed clocks (feature `testing`) |
 
 pub mod domain;
 pub mod error;
 pub mod execute;
+pub mod metrics;
 pub mod port;
 pub mod read;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod trace;
 pub mod value;
 
 pub use domain::{

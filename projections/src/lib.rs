@@ -7,18 +7,25 @@
 //! | `job` | what a worker runs: views, projections, sinks, handlers |
 //! | `direct` | the feed from the store itself, and shards shared by leases |
 //! | `kafka` | the relay, and the feed from Kafka (feature `kafka`) |
+//! | [`metrics`] | what is measured of the read side (O2) |
 //! | `parked` | parked keys, listed and tried again (R4) |
+//! | `service` | workers and relays as services (feature `service`, O5) |
+//! | `trace` | one trace from the command to the read model (O1) |
 //! | `testing` | failure testing for projections, in public (feature `testing`) |
 
 mod direct;
 mod job;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+pub mod metrics;
 mod parked;
 mod read;
 mod runtime;
+#[cfg(feature = "service")]
+pub mod service;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod trace;
 
 pub use direct::{DirectSource, Leases, LogFeed};
 pub use job::{Handler, Projection, Received, Sink};

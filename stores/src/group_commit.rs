@@ -7,6 +7,7 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use async_trait::async_trait;
@@ -16,6 +17,8 @@ use highwater_core::{
     port::{Append, AppendFuture, Appended, Expected, StreamAppend},
 };
 use tokio::sync::{Notify, oneshot};
+
+use crate::metrics::Meter;
 
 /// How many appends, events and bytes of payload one transaction takes, unless a single append has
 /// more.
@@ -87,9 +90,9 @@ pub(crate) struct GroupCommit(Arc<Shared>);
 
 impl GroupCommit {
     /// Starts the writer.
-    pub(crate) fn start(writer: impl Writer) -> Self {
+    pub(crate) fn start(writer: impl Writer, meter: Meter) -> Self {
         let shared = Arc::new(Shared::default());
-        tokio::spawn(write(Ending(Arc::clone(&shared)), writer));
+        tokio::spawn(write(Ending(Arc::clone(&shared)), writer, meter));
         Self(shared)
     }
 
@@ -150,7 +153,7 @@ impl Drop for Ending {
     }
 }
 
-async fn write(ending: Ending, mut writer: impl Writer) {
+async fn write(ending: Ending, mut writer: impl Writer, meter: Meter) {
     let shared = &ending.0;
     loop {
         let (batch, replies) = take(&mut shared.lock().waiting);
@@ -161,13 +164,17 @@ async fn write(ending: Ending, mut writer: impl Writer) {
             shared.wake.notified().await;
             continue;
         }
-        let size = batch.len();
+        let (size, began) = (batch.len(), Instant::now());
         let verdicts = writer.commit(&batch).await;
+        meter.committed(size, began.elapsed());
         let mut deferred = Vec::new();
         for ((entry, reply), verdict) in batch.into_iter().zip(replies).zip(verdicts) {
             match verdict {
-                // Nobody waits any more: the append has happened all the same.
-                Verdict::Final(outcome) => drop(reply.send(outcome)),
+                Verdict::Final(outcome) => {
+                    meter.answered(entry.append.events().count(), &outcome);
+                    // Nobody waits any more: the append has happened all the same.
+                    drop(reply.send(outcome));
+                }
                 Verdict::Deferred => deferred.push(Waiting { append: entry.append, reply }),
             }
         }

@@ -10,6 +10,7 @@
 //! | `group_commit` | how concurrent appends share a transaction |
 //! | `hints` | what a process has heard of views that have changed |
 //! | `index_name` | what the indexes of views are called |
+//! | [`metrics`] | what is measured of stores (O2) |
 //! | `open` | `Highwater::open(url)` |
 //! | `opened` | the views that a process has opened |
 //! | `parameters` | what stands behind the `?` of a URL |
@@ -30,6 +31,7 @@ mod hints;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod index_name;
 pub mod memory;
+pub mod metrics;
 mod open;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod opened;

@@ -75,6 +75,12 @@ impl TraceContext {
         &self.traceparent
     }
 
+    /// The id of the trace: 32 hexadecimal digits.
+    #[must_use]
+    pub fn trace_id(&self) -> &str {
+        self.traceparent.get(3..35).unwrap_or_default()
+    }
+
     /// The `tracestate` header.
     #[must_use]
     pub fn tracestate(&self) -> Option<&str> {
@@ -105,7 +111,9 @@ mod tests {
 
     #[test]
     fn a_traceparent_is_checked() {
-        assert_eq!(TraceContext::new(TRACE).unwrap().traceparent(), TRACE);
+        let context = TraceContext::new(TRACE).unwrap();
+        assert_eq!(context.traceparent(), TRACE);
+        assert_eq!(context.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
         for bad in ["", "00-0-0-0", &TRACE.to_uppercase(), &TRACE.replace("4bf9", "zzzz")] {
             assert!(TraceContext::new(bad).unwrap_err().is_invalid(), "{bad}");
         }

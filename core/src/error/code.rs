@@ -40,6 +40,8 @@ codes! {
     BEHIND = "HW304";
     /// The Kafka broker can't be reached, or not for now.
     BROKER_UNREACHABLE = "HW305";
+    /// The service was ended before it had drained.
+    NOT_DRAINED = "HW306";
     /// The connection was lost while committing.
     UNKNOWN_OUTCOME = "HW401";
     /// A stored event has a type that this program doesn't know.

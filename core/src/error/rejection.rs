@@ -47,6 +47,14 @@ impl Rejection {
         &self.name
     }
 
+    /// The name, as a label of metrics: of names that are made at run time there may be any number.
+    pub(crate) fn rule(&self) -> &'static str {
+        match self.name {
+            Cow::Borrowed(name) => name,
+            Cow::Owned(_) => "other",
+        }
+    }
+
     /// The sentence for people.
     #[must_use]
     pub fn message(&self) -> &str {

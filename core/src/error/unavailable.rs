@@ -1,5 +1,7 @@
 //! The store could not be asked, or not in time. Nothing was changed.
 
+use std::time::Duration;
+
 use crate::{
     error::{Code, Source},
     read::Pending,
@@ -39,6 +41,12 @@ pub enum Unavailable {
     /// A view is not as far as a read asked for, within its budget (R3): *pending reconciliation*.
     #[error("{0}")]
     Behind(Pending),
+    /// A service was ended before it had drained (O5).
+    #[error("the service was ended after {waited:?}, before it had drained")]
+    NotDrained {
+        /// How long it had been draining.
+        waited: Duration,
+    },
 }
 
 impl Unavailable {
@@ -56,6 +64,7 @@ impl Unavailable {
             Self::Broker { .. } => Code::BROKER_UNREACHABLE,
             Self::Closed => Code::CLOSED,
             Self::Behind(_) => Code::BEHIND,
+            Self::NotDrained { .. } => Code::NOT_DRAINED,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What executing commands needs, and the way into it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
+
+use tracing::{Instrument as _, Span, field};
 
 use super::{
     execution::Execution,
@@ -14,7 +16,9 @@ use crate::{
     Result,
     domain::{Cause, Fingerprint, Fingerprinter},
     error::Invalid,
+    metrics::Meter,
     port::{Clock, EventStore, Ids, SnapshotStore, ViewStore},
+    trace,
 };
 
 /// What executing commands needs from outside.
@@ -29,6 +33,7 @@ pub(super) struct Engine {
     pub(super) unknown: UnknownEvents,
     pub(super) policy: ConflictPolicy,
     pub(super) extensions: Extensions,
+    pub(super) meter: Meter,
 }
 
 /// Where views are kept.
@@ -48,16 +53,49 @@ impl Engine {
         cause: Cause,
         policy: ConflictPolicy,
     ) -> Result<Receipt> {
+        let name = match members {
+            [member] => member.name(),
+            _ => "atomically",
+        };
         let fingerprint = members
             .iter()
             .try_fold(Fingerprinter::default(), |so_far, member| member.fingerprint(so_far))?
             .finish();
-        let occasion = self.occasion(&cause);
-        Execution::new(self, members, cause, occasion, fingerprint)?.run(policy).await
+        let (occasion, span) = self.begin(name, &cause);
+        let execution = Execution::new(self, members, cause, occasion, fingerprint)?;
+        self.watched(name, span, execution.run(policy)).await
+    }
+
+    /// The occasion of a command, and its span. What the command causes is caused by that span, if
+    /// there is somebody who knows its place.
+    pub(super) fn begin(&self, name: &'static str, cause: &Cause) -> (Occasion, Span) {
+        let mut occasion = self.occasion(cause);
+        let (id, trace_id) = (occasion.command, field::Empty);
+        let span = tracing::info_span!("command", name, %id, trace_id);
+        if let Some(trace) = &cause.metadata.trace {
+            trace::adopt(&span, trace);
+        }
+        if let Some(context) = trace::context_of(&span) {
+            occasion.metadata.trace = Some(context);
+        }
+        (occasion, span)
+    }
+
+    /// Executes a command within its span, and measures it.
+    pub(super) async fn watched(
+        &self,
+        name: &'static str,
+        span: Span,
+        run: impl Future<Output = Result<Receipt>>,
+    ) -> Result<Receipt> {
+        let began = Instant::now();
+        let answer = run.instrument(span).await;
+        self.meter.answered(name, began.elapsed(), &answer);
+        answer
     }
 
     /// What stays the same over all attempts at one command.
-    pub(super) fn occasion(&self, cause: &Cause) -> Occasion {
+    fn occasion(&self, cause: &Cause) -> Occasion {
         Occasion {
             command: cause.id.unwrap_or_else(|| self.ids.command_id()),
             now: self.clock.now(),

@@ -1,13 +1,15 @@
 //! One command from its first attempt to its receipt: the loop that every command on aggregates
 //! goes through.
 
+use tracing::Instrument as _;
+
 use super::{
     attempt::{Bases, Outcome, Typed, distinct_streams},
     engine::Engine,
     member::{Member, Occasion},
     policy::ConflictPolicy,
     receipt::Receipt,
-    slot::{Committed, SharedSlot, is_committed},
+    slot::{Committed, Pending, SharedSlot, is_committed},
 };
 use crate::{
     Error, Result,
@@ -91,6 +93,7 @@ impl<'a> Execution<'a> {
                 None if self.others_are_compatible(&error, &decided).await? => self.excused = true,
                 None => return Err(error),
             }
+            self.engine.meter.retried(&error);
         }
     }
 
@@ -104,24 +107,23 @@ impl<'a> Execution<'a> {
                 }
                 self.settle(outcome, decided).await
             }
-            Outcome::Sent { pending, decided, bases, committed } => match pending.clone().await {
-                Ok(appended) => {
-                    self.confirm(&slots, committed, &appended, &pending).await;
-                    Ok(Next::Done(Receipt::new(
-                        self.engine.log.log_id(),
-                        self.occasion.command,
-                        appended,
-                    )))
-                }
-                Err(error) => {
-                    self.discard(&slots);
-                    if error.is_conflict() && !are_committed(bases).await {
-                        return Ok(Next::Anew);
+            Outcome::Sent { pending, decided, bases, committed } => {
+                match appended(&pending).await {
+                    Ok(appended) => {
+                        self.confirm(&slots, committed, &appended, &pending).await;
+                        let log = self.engine.log.log_id();
+                        Ok(Next::Done(Receipt::new(log, self.occasion.command, appended)))
                     }
-                    let lost = error.is_conflict() || error.is_unknown_outcome();
-                    if lost { Ok(Next::Lost(error, decided)) } else { Err(error) }
+                    Err(error) => {
+                        self.discard(&slots);
+                        if error.is_conflict() && !are_committed(bases).await {
+                            return Ok(Next::Anew);
+                        }
+                        let lost = error.is_conflict() || error.is_unknown_outcome();
+                        if lost { Ok(Next::Lost(error, decided)) } else { Err(error) }
+                    }
                 }
-            },
+            }
         }
     }
 
@@ -130,8 +132,13 @@ impl<'a> Execution<'a> {
         let mut slots = Vec::with_capacity(self.leaders.len());
         for &leader in &self.leaders {
             let member = &self.members[leader];
-            let load = |base| member.load(self.engine, base);
+            let mut is_hit = true;
+            let load = |base| {
+                is_hit = false;
+                member.load(self.engine, base)
+            };
             slots.push(self.engine.slots.get_or_load(member.key(), load).await?);
+            if is_hit { self.engine.meter.hit() } else { self.engine.meter.missed() }
         }
         Ok(slots)
     }
@@ -198,7 +205,7 @@ impl<'a> Execution<'a> {
         slots: &[SharedSlot],
         committed: Vec<Committed>,
         appended: &Appended,
-        pending: &super::slot::Pending,
+        pending: &Pending,
     ) {
         if appended.repeated {
             return self.discard(slots);
@@ -249,6 +256,10 @@ impl<'a> Execution<'a> {
         }
         Ok(events)
     }
+}
+
+async fn appended(pending: &Pending) -> Result<Appended> {
+    pending.clone().instrument(tracing::info_span!("append")).await
 }
 
 async fn are_committed(bases: Bases) -> bool {

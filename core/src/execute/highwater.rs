@@ -15,6 +15,7 @@ use super::{
 use crate::{
     Result,
     domain::{Aggregate, Boundary, Invariant, Request, Targeted},
+    metrics::Meter,
     port::{Clock, EventStore, Ids, Query, SnapshotStore, Store, ViewStore},
     read::{Follower, Violation, audit},
     value::Position,
@@ -44,6 +45,7 @@ impl Highwater {
                 unknown: UnknownEvents::default(),
                 policy: ConflictPolicy::default(),
                 extensions: Extensions::default(),
+                meter: Meter::default(),
             },
         }
     }

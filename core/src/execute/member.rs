@@ -57,6 +57,9 @@ impl Occasion {
 pub(super) trait Member: Send + Sync {
     fn key(&self) -> &SlotKey;
 
+    /// The name of the command.
+    fn name(&self) -> &'static str;
+
     /// Adds target and command to the fingerprint.
     fn fingerprint(&self, so_far: Fingerprinter) -> Result<Fingerprinter>;
 
@@ -111,6 +114,10 @@ where
 {
     fn key(&self) -> &SlotKey {
         &self.key
+    }
+
+    fn name(&self) -> &'static str {
+        C::NAME
     }
 
     fn fingerprint(&self, so_far: Fingerprinter) -> Result<Fingerprinter> {

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use tracing::Instrument as _;
+
 use super::{
     engine::Engine,
     load::apply,
@@ -65,19 +67,28 @@ impl<B: Boundary> Over<B> {
         let stream = self.boundary.stream()?;
         let fingerprint =
             fingerprint_of(&command, Fingerprinter::default().with(stream.as_str()))?.finish();
-        let occasion = self.engine.occasion(&cause);
+        let (occasion, span) = self.engine.begin(C::NAME, &cause);
+        let run = self.decide(&command, &cause, &occasion, fingerprint);
+        self.engine.watched(C::NAME, span, run).await
+    }
+
+    async fn decide<C>(
+        &self,
+        command: &C,
+        cause: &Cause,
+        occasion: &Occasion,
+        fingerprint: Fingerprint,
+    ) -> Result<Receipt>
+    where
+        C: DecidedBy<B>,
+    {
         let mut folded = Folded::of(self.boundary.clone());
         let mut waits = self.policy.waits();
         let mut unknown = None;
         loop {
-            let outcome = self.attempt(
-                &command,
-                &mut folded,
-                &cause,
-                &occasion,
-                fingerprint,
-                unknown.is_some(),
-            );
+            let may_be_stored = unknown.is_some();
+            let outcome =
+                self.attempt(command, &mut folded, cause, occasion, fingerprint, may_be_stored);
             let error = match outcome.await {
                 Ok(receipt) => return Ok(receipt),
                 Err(error) if error.is_unavailable() => return Err(unknown.unwrap_or(error)),
@@ -85,6 +96,7 @@ impl<B: Boundary> Over<B> {
                 Err(error) => return Err(error),
             };
             let Some(wait) = waits.next() else { return Err(error) };
+            self.engine.meter.retried(&error);
             if error.is_unknown_outcome() {
                 unknown = Some(error);
             }
@@ -139,7 +151,8 @@ impl<B: Boundary> Over<B> {
         }
         let mut append = self.append(folded, occasion, fingerprint, events)?;
         append.attachment.clone_from(&cause.attachment);
-        let appended = self.engine.log.append(append).await?;
+        let appending = self.engine.log.append(append);
+        let appended = appending.instrument(tracing::info_span!("append")).await?;
         Ok(Receipt::new(self.engine.log.log_id(), occasion.command, appended))
     }
 

@@ -1,13 +1,14 @@
 //! A stored event as it is read back.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use serde::Deserialize;
 
 use crate::{
     Result,
-    domain::{DecodeError, Event, Metadata, RawEvent},
+    domain::{DecodeError, Event, Metadata, RawEvent, TraceContext},
     error::{Corrupt, Source},
     value::{CommandId, CorrelationId, EventId, Position, SchemaVersion, StreamId, Tags, Version},
 };
@@ -39,6 +40,15 @@ pub struct Envelope {
     pub raw_metadata: Bytes,
 }
 
+/// The part of metadata that says in which trace it is.
+#[derive(Deserialize)]
+struct Trace<'a> {
+    #[serde(borrow)]
+    traceparent: Cow<'a, str>,
+    #[serde(borrow, default)]
+    tracestate: Option<Cow<'a, str>>,
+}
+
 impl Envelope {
     /// Why, on whose behalf, in which trace.
     ///
@@ -51,6 +61,18 @@ impl Envelope {
         serde_json::from_slice(&self.raw_metadata).map_err(|error| {
             let what = format!("the metadata of event {}", self.position);
             Corrupt::value(what, Source::new(error)).into()
+        })
+    }
+
+    /// In which trace, if it says so. Nothing else is decoded, and what can't be understood is no
+    /// trace: work on events must not end for it.
+    #[must_use]
+    pub fn trace(&self) -> Option<TraceContext> {
+        let trace: Trace<'_> = serde_json::from_slice(&self.raw_metadata).ok()?;
+        let context = TraceContext::new(&trace.traceparent).ok()?;
+        Some(match trace.tracestate {
+            Some(state) => context.with_state(state),
+            None => context,
         })
     }
 

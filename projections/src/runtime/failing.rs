@@ -64,7 +64,7 @@ impl ShardWork {
         let backoff = self.context.options.backoff;
         let tries = if self.apply.is_pure() { 0 } else { backoff.tries as usize };
         for wait in backoff.waits().take(tries) {
-            self.context.reporter.retrying(&error, self.context.clock.now());
+            self.context.reporter.retrying(&error);
             self.context.clock.sleep(wait).await;
             match self.attempt(std::slice::from_ref(event), to.clone()).await {
                 Ok(()) => return Ok(None),

@@ -37,6 +37,8 @@ use highwater_core::{
     port::{Claim, Claiming, Clock, Epoch, EventStore, ViewName, ViewStore, WorkerId},
 };
 
+use crate::metrics::Meter;
+
 pub(crate) use parking::Parking;
 pub use policy::{Backoff, OnFailure, Options};
 pub(crate) use share::{Share, is_fitting, progress_of};
@@ -63,6 +65,7 @@ pub(crate) struct ShardContext {
     pub(crate) options: Options,
     pub(crate) share: Share,
     pub(crate) reporter: Reporter,
+    pub(crate) meter: Meter,
     /// The epoch of the last claim, for whoever gives the shard back when its work has been cut off.
     pub(crate) epoch: Arc<AtomicU64>,
 }

@@ -9,6 +9,7 @@ use highwater_core::{
 };
 
 use super::{ShardContext, policy::OnFailure};
+use crate::metrics::Meter;
 
 /// How many parked keys are read at once.
 const PAGE: usize = 1_000;
@@ -17,6 +18,7 @@ const PAGE: usize = 1_000;
 pub(crate) struct Parking {
     view: ViewName,
     policy: OnFailure,
+    meter: Meter,
     /// The parked keys, with how often each has been tried.
     keys: BTreeMap<String, u32>,
     staged: Vec<ParkChange>,
@@ -40,7 +42,13 @@ impl Parking {
             keys.extend(own.map(|parked| (parked.key, parked.attempts)));
         }
         let (staged, skipped, passed) = (Vec::new(), HashSet::new(), HashSet::new());
-        Ok(Self { view, policy, keys, staged, skipped, passed })
+        let meter = context.meter.clone();
+        Ok(Self { view, policy, meter, keys, staged, skipped, passed })
+    }
+
+    /// How many keys are parked.
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -63,6 +71,7 @@ impl Parking {
             OnFailure::Stop => Err(error.clone()),
             OnFailure::Skip => {
                 tracing::warn!(view = %self.view, key, %position, %error, "skipped");
+                self.meter.skipped.increment(1);
                 self.skipped.insert((position, key.to_owned()));
                 Ok(())
             }
@@ -86,6 +95,7 @@ impl Parking {
             return Err(error.clone());
         }
         tracing::warn!(view = %self.view, %position, %error, "skipped");
+        self.meter.skipped.increment(1);
         self.passed.insert(position);
         Ok(())
     }
@@ -105,6 +115,7 @@ impl Parking {
     }
 
     fn park(&mut self, key: &str, since: Position, error: &Error, attempts: u32) {
+        self.meter.parked.increment(1);
         let (key, error) = (key.to_owned(), format!("{}: {error}", error.code()));
         self.staged.push(ParkChange::Park { key, since, error, attempts });
     }

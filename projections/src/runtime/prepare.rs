@@ -94,6 +94,7 @@ impl Projecting {
             options: self.options,
             share: Share { layout, shard, keyed: self.job.keyed() },
             reporter: self.reporter.clone(),
+            meter: self.meter.clone(),
             epoch: Arc::default(),
         }
     }

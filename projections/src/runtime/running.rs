@@ -15,9 +15,9 @@ use tokio::{
 use super::{
     Options, ShardContext, World,
     shard::{ShardWork, is_fenced},
-    status::{Reporter, State},
+    status::Reporter,
 };
-use crate::job::Job;
+use crate::{job::Job, metrics::Meter};
 
 /// A projection that is run in this worker.
 pub(super) struct Projecting {
@@ -26,19 +26,20 @@ pub(super) struct Projecting {
     pub(super) options: Options,
     pub(super) world: World,
     pub(super) reporter: Reporter,
+    pub(super) meter: Meter,
 }
 
 impl Projecting {
     /// Runs it until it is told to stop, or somebody must look. What may pass is tried for ever.
     pub(super) async fn run(self, source: Arc<dyn Source>, mut stop: Stop) -> Result<()> {
         let outcome = self.keep_on(&*source, &mut stop).await;
-        self.reporter.say(match &outcome {
-            Ok(()) => State::Ended,
+        match &outcome {
+            Ok(()) => self.reporter.ended(),
             Err(error) => {
                 tracing::error!(view = %self.view, %error, code = %error.code(), "stopped");
-                State::Stopped { error: error.clone(), at: self.world.clock.now() }
+                self.reporter.stopped(error);
             }
-        });
+        }
         outcome
     }
 
@@ -58,7 +59,7 @@ impl Projecting {
                 waits = backoff.waits();
             }
             tracing::warn!(view = %self.view, %error, "it may pass; trying again");
-            self.reporter.retrying(&error, self.world.clock.now());
+            self.reporter.retrying(&error);
             let wait = waits.next().unwrap_or(backoff.longest);
             tokio::select! {
                 () = self.world.clock.sleep(wait) => {}
@@ -77,6 +78,7 @@ impl Projecting {
             () = stop.wait() => return Ok(()),
         };
         self.reporter.running();
+        self.meter.divided(layout.shards);
         let mut shards = Shards::default();
         let outcome = loop {
             tokio::select! {
@@ -145,7 +147,10 @@ async fn after(
 ) -> Result<()> {
     match outcome {
         Err(error) if !is_fenced(&error) => return Err(error),
-        Err(_) => tracing::info!(view = %context.view, shard = %context.share.shard, "taken over"),
+        Err(_) => {
+            tracing::info!(view = %context.view, shard = %context.share.shard, "taken over");
+            context.meter.fenced.increment(1);
+        }
         Ok(()) => context.release().await?,
     }
     membership.ended(context.share.shard).await
@@ -227,7 +232,7 @@ impl Stop {
     }
 
     /// Returns when it is time, or nobody is left who could say so.
-    async fn wait(&mut self) {
+    pub(super) async fn wait(&mut self) {
         let _ = self.0.wait_for(|stop| *stop).await;
     }
 }

@@ -1,6 +1,9 @@
 //! One shard: page, effect, commit; all in one transaction (R1).
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::{BoxFuture, Either, select};
 use highwater_core::{
@@ -9,9 +12,14 @@ use highwater_core::{
     port::{Claim, Claiming, Feed, FeedPage, Progress, ViewCommit},
 };
 use jiff::Timestamp;
+use tracing::{Instrument as _, field};
 
 use super::{Parking, ShardContext};
-use crate::job::{Apply, Changes, Job};
+use crate::{
+    job::{Apply, Changes, Job},
+    metrics::Held,
+    trace::Traces,
+};
 
 /// How often a shard with parked keys asks whether one is to be tried again.
 const LOOK: Duration = Duration::from_secs(1);
@@ -23,6 +31,7 @@ pub(crate) struct ShardWork {
     pub(super) claim: Claim,
     pub(super) apply: Box<dyn Apply>,
     pub(super) parking: Parking,
+    held: Held,
     job: Arc<dyn Job>,
     claiming: Claiming,
     /// When parked keys are to be looked at again.
@@ -40,7 +49,9 @@ impl ShardWork {
         let (apply, job) = (job.shard(&context), Arc::clone(job));
         let parking = Parking::load(&context).await?;
         let next_look = context.clock.now();
-        Ok(Some(Self { context, claim, apply, parking, job, claiming, next_look }))
+        let held = context.meter.hold(claim.shard, &claim.progress);
+        held.parked(parking.len());
+        Ok(Some(Self { context, claim, apply, parking, held, job, claiming, next_look }))
     }
 
     /// Works until an error. Dropping it is safe at any point: a commit under way is done or not.
@@ -127,15 +138,21 @@ impl ShardWork {
     /// Gives a page its effect. After an error that may pass nobody knows what has been committed: the
     /// shard is claimed anew, and tells.
     pub(super) async fn take(&mut self, page: &FeedPage) -> Result<()> {
+        let (view, shard) = (&self.context.view, self.claim.shard);
+        let (events, through) = (page.events.len(), page.through);
+        let span = tracing::info_span!("page", %view, %shard, events, %through);
+        self.take_within(page).instrument(span).await
+    }
+
+    async fn take_within(&mut self, page: &FeedPage) -> Result<()> {
         let as_of = page.as_of.unwrap_or(self.claim.progress.as_of);
         // A feed that repeats may end a page before what is done already.
         let position = page.through.max(self.claim.progress.position);
         let to = Progress { position, as_of, cursor: page.cursor.clone() };
         let mut waits = self.waits();
+        self.held.repeated(self.first_new(page));
         loop {
-            let done = self.claim.progress.position;
-            let first = page.events.partition_point(|event| event.position <= done);
-            let events = page.events.get(first..).unwrap_or_default();
+            let events = page.events.get(self.first_new(page)..).unwrap_or_default();
             match self.step(events, to.clone()).await {
                 Ok(()) => return Ok(()),
                 Err(error) => self.recover(error, &mut waits).await?,
@@ -146,14 +163,32 @@ impl ShardWork {
         }
     }
 
+    /// The place of the first event that hasn't had its effect.
+    fn first_new(&self, page: &FeedPage) -> usize {
+        let done = self.claim.progress.position;
+        page.events.partition_point(|event| event.position <= done)
+    }
+
     /// The effect of some events and the progress, in one transaction.
     pub(super) async fn attempt(&mut self, events: &[Envelope], to: Progress) -> Result<()> {
         self.parking.unstage();
+        let _traces = self.traces(events);
         let changes = match self.parking.passes_all(events) {
             true => Changes::default(),
             false => self.apply.apply(events, &mut self.parking).await?,
         };
-        self.commit(changes, to).await
+        self.commit(changes, to).await?;
+        self.held.applied(events.len());
+        Ok(())
+    }
+
+    /// Lets the events' effect and its commit be seen in their traces.
+    fn traces(&self, events: &[Envelope]) -> Traces {
+        let (view, shard) = (&self.context.view, self.claim.shard);
+        Traces::of(events, |event| {
+            let (position, trace_id) = (event.position, field::Empty);
+            tracing::info_span!(parent: None, "commit", %view, %shard, %position, trace_id)
+        })
     }
 
     pub(super) async fn commit(&mut self, changes: Changes, to: Progress) -> Result<()> {
@@ -161,7 +196,12 @@ impl ShardWork {
         commit.rows = changes.rows;
         commit.attachment = changes.attachment;
         commit.parked = self.parking.staged();
-        self.context.views.commit_view(commit).await?;
+        let began = Instant::now();
+        let committed = self.context.views.commit_view(commit).await;
+        self.held.tried_to_commit(began.elapsed());
+        committed?;
+        self.held.stands(&to);
+        self.held.parked(self.parking.len());
         self.parking.committed(to.position);
         self.claim.progress = to;
         if changes.applied {
@@ -215,7 +255,7 @@ async fn pause(context: &ShardContext, error: Error, waits: &mut Waits) -> Resul
         return Err(error);
     }
     tracing::warn!(view = %context.view, shard = %context.share.shard, %error, "trying again");
-    context.reporter.retrying(&error, context.clock.now());
+    context.reporter.retrying(&error);
     context.clock.sleep(waits.next().unwrap_or(context.options.backoff.longest)).await;
     Ok(())
 }

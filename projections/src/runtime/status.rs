@@ -1,8 +1,16 @@
 //! How a projection fares.
 
-use highwater_core::{Error, port::ViewName};
+use std::sync::Arc;
+
+use ::metrics::Counter;
+use highwater_core::{
+    Error,
+    port::{Clock, ViewName},
+};
 use jiff::Timestamp;
 use tokio::sync::watch;
+
+use crate::metrics::{PROJECTION_STATE, RETRIES, StateSet};
 
 /// How a projection fares in this worker.
 #[derive(Debug, Clone)]
@@ -35,13 +43,41 @@ impl State {
     pub fn is_stopped(&self) -> bool {
         matches!(self, Self::Stopped { .. })
     }
+
+    /// Its name, as metrics and readiness have it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Preparing => "preparing",
+            Self::Running => "running",
+            Self::Retrying { .. } => "retrying",
+            Self::Stopped { .. } => "stopped",
+            Self::Ended => "ended",
+        }
+    }
+
+    /// What is in the way, if something is.
+    #[must_use]
+    pub fn error(&self) -> Option<&Error> {
+        match self {
+            Self::Retrying { error, .. } | Self::Stopped { error, .. } => Some(error),
+            Self::Preparing | Self::Running | Self::Ended => None,
+        }
+    }
+}
+
+/// A state, and since when.
+#[derive(Debug, Clone)]
+struct Moment {
+    state: State,
+    since: Timestamp,
 }
 
 /// Tells how a projection fares in this worker. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Status {
     view: ViewName,
-    state: watch::Receiver<State>,
+    moment: watch::Receiver<Moment>,
 }
 
 impl Status {
@@ -54,43 +90,74 @@ impl Status {
     /// How it fares now.
     #[must_use]
     pub fn now(&self) -> State {
-        self.state.borrow().clone()
+        self.moment.borrow().state.clone()
+    }
+
+    /// Since when it has fared like this.
+    #[must_use]
+    pub fn since(&self) -> Timestamp {
+        self.moment.borrow().since
     }
 
     /// Waits until it fares as asked, and tells how. If the worker is gone, tells how it ended.
     pub async fn until(&mut self, mut is: impl FnMut(&State) -> bool) -> State {
-        let found = self.state.wait_for(|state| is(state)).await.map(|state| state.clone());
+        let found = self.moment.wait_for(|moment| is(&moment.state)).await;
+        let found = found.map(|moment| moment.state.clone());
         found.unwrap_or_else(|_| self.now())
     }
 }
 
 /// Where a projection says how it fares.
-#[derive(Debug, Clone)]
-pub(crate) struct Reporter(watch::Sender<State>);
+#[derive(Clone)]
+pub(crate) struct Reporter {
+    moment: watch::Sender<Moment>,
+    clock: Arc<dyn Clock>,
+    states: Arc<StateSet>,
+    retries: Counter,
+}
 
 impl Reporter {
-    pub(crate) fn new(view: ViewName) -> (Self, Status) {
-        let (sender, state) = watch::channel(State::Preparing);
-        (Self(sender), Status { view, state })
+    pub(crate) fn new(view: ViewName, clock: &Arc<dyn Clock>) -> (Self, Status) {
+        let states = Arc::new(StateSet::new(PROJECTION_STATE, view.as_str()));
+        let retries = RETRIES.count(&[view.as_str()]);
+        let begin = Moment { state: State::Preparing, since: clock.now() };
+        states.enter(begin.state.name());
+        let (sender, moment) = watch::channel(begin);
+        let reporter = Self { moment: sender, clock: Arc::clone(clock), states, retries };
+        (reporter, Status { view, moment })
     }
 
-    pub(crate) fn say(&self, state: State) {
-        self.0.send_replace(state);
+    pub(crate) fn ended(&self) {
+        self.say(State::Ended);
+    }
+
+    pub(crate) fn stopped(&self, error: &Error) {
+        self.say(State::Stopped { error: error.clone(), at: self.clock.now() });
     }
 
     pub(crate) fn running(&self) {
-        self.0.send_if_modified(|state| {
-            let changes = !matches!(state, State::Running);
-            *state = State::Running;
-            changes
-        });
+        if !matches!(self.moment.borrow().state, State::Running) {
+            self.say(State::Running);
+        }
     }
 
     /// It keeps on failing: since when stays.
-    pub(crate) fn retrying(&self, error: &Error, now: Timestamp) {
-        self.0.send_modify(|state| {
-            let since = if let State::Retrying { since, .. } = state { *since } else { now };
-            *state = State::Retrying { error: error.clone(), since };
-        });
+    pub(crate) fn retrying(&self, error: &Error) {
+        self.retries.increment(1);
+        let since = match self.moment.borrow().state {
+            State::Retrying { since, .. } => since,
+            _ => self.clock.now(),
+        };
+        self.say(State::Retrying { error: error.clone(), since });
+    }
+
+    fn say(&self, state: State) {
+        let since = match &state {
+            State::Retrying { since, .. } => *since,
+            State::Stopped { at, .. } => *at,
+            State::Preparing | State::Running | State::Ended => self.clock.now(),
+        };
+        self.states.enter(state.name());
+        self.moment.send_replace(Moment { state, since });
     }
 }

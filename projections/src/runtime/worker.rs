@@ -19,6 +19,7 @@ use super::{
 use crate::{
     direct::DirectSource,
     job::{EffectJob, Handler, Handles, Job, KeyedView, Projection, Puts, Sink, Writes},
+    metrics::{Lags, Meter},
 };
 
 /// Builds and keeps up read models: any number of views, projections, sinks and handlers, each with a
@@ -117,21 +118,23 @@ impl Worker {
         self.world.lease = self.source.lease();
         let (sender, stop) = Stop::new();
         let mut running = Running { stop: sender, tasks: JoinSet::new(), statuses: Vec::new() };
-        let mut projections = Vec::new();
+        let (mut projections, lags) = (Vec::new(), Arc::new(Lags::default()));
         for (job, options) in self.jobs {
             let spec = beginning(&*job, &self.world).await?;
             let (by, shards) = job.division(options.shards);
             let layout = self.source.layout(by, shards).await?;
             self.world.views.open_view(&spec, layout).await?;
-            let (reporter, status) = Reporter::new(spec.name.clone());
+            let (reporter, status) = Reporter::new(spec.name.clone(), &self.world.clock);
             running.statuses.push(status);
+            let meter = Meter::new(spec.name.as_str(), &lags);
             let (view, world) = (spec.name, self.world.clone());
-            projections.push(Projecting { view, job, options, world, reporter });
+            projections.push(Projecting { view, job, options, world, reporter, meter });
         }
         running.have_names_of_their_own()?;
         for projection in projections {
             running.tasks.spawn(projection.run(Arc::clone(&self.source), stop.clone()));
         }
+        running.tasks.spawn(look(lags, self.world, stop));
         Ok(running)
     }
 
@@ -145,6 +148,15 @@ impl Worker {
         shutdown.await;
         running.stop().await
     }
+}
+
+/// Tells how far behind the log the shards are, until it is time to stop.
+async fn look(lags: Arc<Lags>, world: World, mut stop: Stop) -> Result<()> {
+    tokio::select! {
+        () = lags.look(&*world.log, &*world.clock) => {}
+        () = stop.wait() => {}
+    }
+    Ok(())
 }
 
 impl std::fmt::Debug for Worker {

@@ -33,6 +33,7 @@ use tokio::sync::watch;
 
 use self::{append::Log, idempotency::Commands, snapshot::Snapshots, view::Views};
 use crate::{
+    metrics::Meter,
     rows::{check_key, check_range},
     system::{SystemClock, SystemIds},
 };
@@ -51,6 +52,7 @@ struct Shared {
     id: LogId,
     state: Mutex<State>,
     head: watch::Sender<Position>,
+    meter: Meter,
 }
 
 #[derive(Default)]
@@ -73,7 +75,8 @@ impl MemoryStore {
     pub fn with_limits(clock: Arc<dyn Clock>, limits: Limits) -> Self {
         let (head, _) = watch::channel(Position::START);
         let id = LogId::of(SystemIds.command_id().as_uuid().as_bytes());
-        Self { shared: Arc::new(Shared { clock, limits, id, state: Mutex::default(), head }) }
+        let (state, meter) = (Mutex::default(), Meter::new("memory"));
+        Self { shared: Arc::new(Shared { clock, limits, id, state, head, meter }) }
     }
 
     /// Nothing panics between two changes that belong together, so a poisoned lock is no harm.
@@ -102,7 +105,10 @@ impl EventStore for MemoryStore {
     }
 
     fn append(&self, append: Append) -> AppendFuture {
-        std::future::ready(self.append_now(append)).boxed()
+        let events = append.events().count();
+        let answer = self.append_now(append);
+        self.shared.meter.answered(events, &answer);
+        std::future::ready(answer).boxed()
     }
 
     async fn read_stream(

@@ -55,6 +55,7 @@ pub use options::PostgresOptions;
 use crate::{
     claims::is_same,
     group_commit::GroupCommit,
+    metrics::Meter,
     opened::Opened,
     rows::{check_key, check_range},
     unbroken::to_the_end,
@@ -100,7 +101,7 @@ impl PostgresStore {
         let schema = options.schema.clone();
         let following = Arc::new(Following::new(&pool, &schema));
         let writer = append::PostgresWriter::new(&options, &following);
-        let appends = GroupCommit::start(writer);
+        let appends = GroupCommit::start(writer, Meter::new("postgres"));
         let opened = Opened::default();
         Ok(Self {
             inner: Arc::new(Inner { id, pool, schema, appends, following, opened, options }),

@@ -56,6 +56,7 @@ pub use options::SqliteOptions;
 use crate::{
     claims::is_same,
     group_commit::GroupCommit,
+    metrics::Meter,
     opened::Opened,
     rows::{check_key, check_range},
     unbroken::to_the_end,
@@ -119,7 +120,8 @@ impl SqliteStore {
         let following = Arc::new(Following::default());
         let prefix = options.prefix.clone();
         let appends = append::SqliteWriter::new(&writer, &prefix, &following, Arc::clone(&clock));
-        let (appends, opened) = (GroupCommit::start(appends), Opened::default());
+        let appends = GroupCommit::start(appends, Meter::new("sqlite"));
+        let opened = Opened::default();
         let inner =
             Inner { id, readers, writer, prefix, appends, following, opened, clock, options };
         Ok(Self { inner: Arc::new(inner) })

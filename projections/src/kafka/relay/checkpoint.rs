@@ -14,12 +14,15 @@ use highwater_core::{
 use tokio::sync::mpsc;
 
 use super::{Relay, producer::Acknowledged};
+use crate::{metrics::Leading, trace::Traces};
 
 /// Records that were sent together.
 pub(super) struct Batch {
     /// Where the relay is when they are acknowledged.
     pub(super) to: Progress,
     pub(super) acknowledged: Arc<Acknowledged>,
+    /// They end when it is.
+    pub(super) traces: Traces,
 }
 
 /// How many batches may be under way.
@@ -34,6 +37,7 @@ pub(super) struct Checkpoint<'a> {
     pub(super) relay: &'a Relay,
     pub(super) view: &'a ViewName,
     pub(super) claim: Claim,
+    pub(super) leading: &'a Leading,
 }
 
 impl Checkpoint<'_> {
@@ -64,6 +68,7 @@ impl Checkpoint<'_> {
 
     async fn commit(&mut self, to: Option<Progress>) -> Result<()> {
         let Some(to) = to else { return Ok(()) };
+        self.leading.has_published(&to);
         // Marks alone say that the broker is there, and move nothing.
         if to.position > self.claim.progress.position {
             let commit = ViewCommit::new(self.view.clone(), &self.claim, to.clone());
@@ -84,5 +89,8 @@ async fn next(
         *under_way = batches.recv().await;
     }
     under_way.as_ref()?.acknowledged.whole().await;
-    under_way.take().map(|batch| batch.to)
+    under_way.take().map(|Batch { to, traces, .. }| {
+        drop(traces);
+        to
+    })
 }

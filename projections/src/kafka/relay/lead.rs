@@ -60,7 +60,8 @@ impl Relay {
         };
         tracing::info!(relay = self.name, from = %claim.progress.position, epoch = %claim.epoch, "leading");
         let (epoch, from) = (claim.epoch, claim.progress.position);
-        let mut checkpoint = Checkpoint { relay: self, view, claim };
+        let leading = self.meter().leads(&claim.progress);
+        let mut checkpoint = Checkpoint { relay: self, view, claim, leading: &leading };
         let outcome = self.publish(&mut checkpoint, stopped).await;
         let has_published = checkpoint.claim.progress.position > from;
         // If this fails, others wait for the lease to run out.
@@ -93,6 +94,7 @@ impl Relay {
         stopped: &mut watch::Receiver<bool>,
     ) -> Result<Ending> {
         let (view, from) = (checkpoint.view, checkpoint.claim.progress.clone());
+        let leading = checkpoint.leading;
         let mut chains = Chains::from_cursor(&from.cursor)?;
         let limit = self.ensure(&mut chains).await?;
         let producer = Producer::new(&self.kafka, limit)?;
@@ -112,6 +114,7 @@ impl Relay {
             () = self.displaced(view) => Ok(Ending::Displaced),
             () = self.out_of_grace(stopped) => Ok(Ending::Stopped),
             () = self.report(producer.trouble()) => Ok(Ending::Stopped),
+            () = leading.look(&*self.log, &*self.clock) => Ok(Ending::Stopped),
         }
     }
 

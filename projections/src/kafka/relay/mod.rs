@@ -34,6 +34,7 @@ use tokio::sync::watch;
 
 use self::{lead::Ending, status::Reporter};
 use super::{Kafka, Topics, admin::Blueprint};
+use crate::metrics::RelayMeter;
 
 pub use status::RelayStatus;
 
@@ -103,6 +104,11 @@ impl Relay {
         }
     }
 
+    /// What is measured of it.
+    fn meter(&self) -> &RelayMeter {
+        self.reporter.meter(&self.name)
+    }
+
     fn validated(&self) -> Result<ViewName> {
         self.kafka.validate()?;
         self.topics.validate()?;
@@ -111,6 +117,7 @@ impl Relay {
     }
 
     async fn keep_on(&self, view: &ViewName, mut stopped: watch::Receiver<bool>) {
+        self.meter().is("waiting");
         let mut pauses = waits();
         loop {
             let error = match self.lead(view, &mut stopped).await {

@@ -13,6 +13,7 @@ use highwater_core::{
 };
 use jiff::Timestamp;
 use tokio::sync::mpsc;
+use tracing::{Instrument as _, field};
 
 use super::{
     Relay,
@@ -21,7 +22,10 @@ use super::{
     marks::Marks,
     producer::{Acknowledged, Outgoing, Producer},
 };
-use crate::kafka::record::{Encoder, Mark};
+use crate::{
+    kafka::record::{Encoder, Mark},
+    trace::Traces,
+};
 
 /// After so many records other tasks get their turn.
 const TURN: usize = 128;
@@ -79,6 +83,13 @@ impl<'a> Publisher<'a> {
 
     /// Sends a page, and marks if they are due. The checkpoint may follow once all is acknowledged.
     async fn publish(&mut self, page: &Page) -> Result<()> {
+        let (relay, events) = (&self.relay.name, page.log.events.len());
+        let span = tracing::info_span!("publish_page", relay, events, through = %page.log.through);
+        self.publish_within(page).instrument(span).await
+    }
+
+    async fn publish_within(&mut self, page: &Page) -> Result<()> {
+        let traces = self.traces(&page.log.events);
         let (batch, now) = (Acknowledged::new(), Instant::now());
         for (index, event) in page.log.events.iter().enumerate() {
             self.send(event, &batch, now).await?;
@@ -100,9 +111,18 @@ impl<'a> Publisher<'a> {
             let (position, as_of) = (self.through, self.as_of);
             let to = Progress { position, as_of, cursor: self.chains.to_cursor() };
             // Nobody takes it only if the checkpoint has failed, and that ends this as well.
-            let _ = self.batches.send(Batch { to, acknowledged: batch }).await;
+            let _ = self.batches.send(Batch { to, acknowledged: batch, traces }).await;
         }
         Ok(())
+    }
+
+    /// Lets it be seen in the events' traces that they are published, until that is acknowledged.
+    fn traces(&self, events: &[Envelope]) -> Traces {
+        let relay = &self.relay.name;
+        Traces::of(events, |event| {
+            let (position, trace_id) = (event.position, field::Empty);
+            tracing::info_span!(parent: None, "publish", relay, %position, trace_id)
+        })
     }
 
     async fn send(
@@ -128,6 +148,7 @@ impl<'a> Publisher<'a> {
             headers: self.encoder.event(event, link.previous)?,
             timestamp: event.recorded_at.as_millisecond(),
         };
+        self.relay.meter().events.increment(1);
         let sent = self.producer.send(record, batch).await;
         sent.map_err(|error| self.producer.explain(error, event))
     }
@@ -147,6 +168,7 @@ impl<'a> Publisher<'a> {
                 headers: self.encoder.mark(mark, link.partition),
                 timestamp: as_of.as_millisecond(),
             };
+            self.relay.meter().marks.increment(1);
             self.producer.send(record, batch).await?;
             self.marks.told(topic, link.partition, position, now);
         }

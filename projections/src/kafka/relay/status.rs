@@ -1,8 +1,12 @@
 //! How a relay fares.
 
+use std::sync::OnceLock;
+
 use highwater_core::{Error, Position};
 use jiff::Timestamp;
 use tokio::sync::watch;
+
+use crate::metrics::RelayMeter;
 
 /// How a relay fares.
 #[derive(Debug, Clone)]
@@ -24,30 +28,63 @@ pub enum RelayStatus {
     },
 }
 
+impl RelayStatus {
+    /// Its name, as metrics and readiness have it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Leading { .. } => "leading",
+            Self::Failing { .. } => "failing",
+        }
+    }
+}
+
 /// Says how a relay fares.
 #[derive(Debug)]
-pub(super) struct Reporter(watch::Sender<RelayStatus>);
+pub(super) struct Reporter {
+    status: watch::Sender<RelayStatus>,
+    /// Made when the relay runs: its name is known then.
+    meter: OnceLock<RelayMeter>,
+}
 
 impl Reporter {
     pub(super) fn new() -> Self {
-        Self(watch::Sender::new(RelayStatus::Waiting))
+        Self { status: watch::Sender::new(RelayStatus::Waiting), meter: OnceLock::new() }
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<RelayStatus> {
-        self.0.subscribe()
+        self.status.subscribe()
+    }
+
+    /// What is measured of the relay of this name.
+    pub(super) fn meter(&self, relay: &str) -> &RelayMeter {
+        self.meter.get_or_init(|| RelayMeter::new(relay))
     }
 
     pub(super) fn waiting(&self) {
-        self.0.send_replace(RelayStatus::Waiting);
+        self.is("waiting");
+        self.status.send_replace(RelayStatus::Waiting);
     }
 
     pub(super) fn leading(&self, published: Position) {
-        self.0.send_replace(RelayStatus::Leading { published });
+        self.is("leading");
+        self.status.send_replace(RelayStatus::Leading { published });
+    }
+
+    fn is(&self, state: &'static str) {
+        if let Some(meter) = self.meter.get() {
+            meter.is(state);
+        }
     }
 
     /// The first of several failures tells since when.
     pub(super) fn failing(&self, error: &Error, now: Timestamp) {
-        self.0.send_modify(|status| {
+        self.is("failing");
+        if let Some(meter) = self.meter.get() {
+            meter.failures.increment(1);
+        }
+        self.status.send_modify(|status| {
             let since = match status {
                 RelayStatus::Failing { since, .. } => *since,
                 _ => now,

@@ -101,6 +101,7 @@ impl KafkaFeed {
                         Poll::Ready(None) | Poll::Pending => break,
                     }
                 }
+                reporter.repeats.increment(lane.repeats());
             }
             if *is_alone {
                 while let Poll::Ready(Some(said)) = main.poll_next_unpin(context) {

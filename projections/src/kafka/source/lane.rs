@@ -49,6 +49,8 @@ pub(super) struct Lane {
     resume: Option<i64>,
     /// How many events have been read and not been delivered.
     outstanding: usize,
+    /// How many events came again.
+    repeats: u64,
 }
 
 impl Lane {
@@ -67,6 +69,7 @@ impl Lane {
             last: None,
             resume: next,
             outstanding: 0,
+            repeats: 0,
         }
     }
 
@@ -81,6 +84,11 @@ impl Lane {
     /// The event before the record that can't be taken yet.
     pub(super) fn missing(&self) -> Option<Position> {
         self.gap.as_ref().map(|(_, link, _)| link.previous)
+    }
+
+    /// How many events came again since this was asked last.
+    pub(super) fn repeats(&mut self) -> u64 {
+        std::mem::take(&mut self.repeats)
     }
 
     pub(super) fn refused(&self) -> Option<&Error> {
@@ -114,6 +122,7 @@ impl Lane {
     fn link(&mut self, offset: i64, link: Link, event: Option<Envelope>) {
         if link.position <= self.have {
             // A repeat; or a mark that says that there is still nothing new.
+            self.repeats += u64::from(event.is_some());
             if link.position == self.have && event.is_none() {
                 self.as_of = self.as_of.max(Some(link.time));
             }

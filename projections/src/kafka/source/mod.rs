@@ -52,7 +52,7 @@ use self::{
     wanted::Wanted,
 };
 use super::{Kafka, Topics, admin::partitions, trouble::failed};
-use crate::{Leases, direct::LEASE};
+use crate::{Leases, direct::LEASE, metrics::DUPLICATES};
 
 pub use state::KafkaState;
 pub use wanted::Foreign;
@@ -160,6 +160,12 @@ impl KafkaSource {
         self.states.of(view).subscribe()
     }
 
+    /// How the connection of a view fares, if this feeds it.
+    #[cfg(feature = "service")]
+    pub(crate) fn known(&self, view: &ViewName) -> Option<KafkaState> {
+        self.states.known(view)
+    }
+
     async fn partitions(&self, topics: &[String]) -> Result<BTreeMap<String, u32>> {
         self.kafka.validate()?;
         self.topics.validate()?;
@@ -261,8 +267,9 @@ impl Source for KafkaSource {
             ignored: Arc::clone(&self.ignored),
         };
         let state = self.states.of(&feeding.view);
-        let reporter =
-            Reporter { view: feeding.view.clone(), state, clock: Arc::clone(&self.clock) };
+        let (view, clock) = (feeding.view.clone(), Arc::clone(&self.clock));
+        let repeats = DUPLICATES.count(&[view.as_str()]);
+        let reporter = Reporter { view, state, clock, repeats };
         match feeding.layout.by {
             Division::Keys => Ok(Box::new(self.keyed(&feeding, wanted, reporter))),
             Division::Streams => Ok(Box::new(self.grouped(&feeding, wanted, reporter)?)),

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use ::metrics::Counter;
 use highwater_core::{
     Error, Position,
     port::{Clock, ViewName},
@@ -13,7 +14,10 @@ use jiff::Timestamp;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as E};
 use tokio::sync::watch;
 
-use crate::kafka::trouble::{failed, is_about_credentials};
+use crate::{
+    kafka::trouble::{failed, is_about_credentials},
+    metrics::source_state,
+};
 
 /// How the connection of a view to Kafka fares.
 #[derive(Debug, Clone)]
@@ -45,11 +49,32 @@ pub enum KafkaState {
     },
 }
 
+impl KafkaState {
+    /// Its name, as metrics and readiness have it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Consuming => "consuming",
+            Self::Filling { .. } => "filling",
+            Self::BrokerGone { .. } => "broker_gone",
+            Self::TopicMissing => "topic_missing",
+            Self::WrongCredentials { .. } => "wrong_credentials",
+        }
+    }
+}
+
 /// The states of the views of a source.
 #[derive(Clone, Default)]
 pub(super) struct States(Arc<Mutex<HashMap<ViewName, watch::Sender<KafkaState>>>>);
 
 impl States {
+    #[cfg(feature = "service")]
+    pub(super) fn known(&self, view: &ViewName) -> Option<KafkaState> {
+        let states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        states.get(view).map(|state| state.borrow().clone())
+    }
+
     pub(super) fn of(&self, view: &ViewName) -> watch::Sender<KafkaState> {
         let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let state = states.entry(view.clone());
@@ -63,6 +88,8 @@ pub(super) struct Reporter {
     pub(super) view: ViewName,
     pub(super) state: watch::Sender<KafkaState>,
     pub(super) clock: Arc<dyn Clock>,
+    /// Events that came again.
+    pub(super) repeats: Counter,
 }
 
 pub(super) const CONSUMING: &str = "consuming";
@@ -79,7 +106,7 @@ impl Reporter {
         if !matches!(*self.state.borrow(), KafkaState::Filling { .. }) {
             tracing::info!(view = %self.view, %from, %to, "the topic lacks events; reading from the store");
         }
-        self.state.send_replace(KafkaState::Filling { from, to });
+        self.enter(KafkaState::Filling { from, to });
     }
 
     /// What the client says that is of no single record. Gives an error if nothing but a person can
@@ -109,6 +136,11 @@ impl Reporter {
             KafkaState::Consuming => tracing::info!(view = %self.view, "consuming"),
             state => tracing::warn!(view = %self.view, ?state, "consuming is disturbed"),
         }
+        self.enter(state);
+    }
+
+    fn enter(&self, state: KafkaState) {
+        source_state(&self.view, self.state.borrow().name(), state.name());
         self.state.send_replace(state);
     }
 }

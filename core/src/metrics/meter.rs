@@ -1,0 +1,110 @@
+//! The handles that commands use. They are made when they are first needed, and kept.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{OnceLock, PoisonError, RwLock},
+    time::Duration,
+};
+
+use ::metrics::{Counter, Histogram};
+
+use super::{COMMAND_DURATION, CONFLICTS, REJECTIONS, STATE_LOOKUPS, UNKNOWN_OUTCOMES};
+use crate::{Error, Receipt, Result, error::Conflict};
+
+/// What an engine measures.
+#[derive(Default)]
+pub(crate) struct Meter {
+    durations: Kept<(&'static str, &'static str), Histogram>,
+    rejections: Kept<(&'static str, &'static str), Counter>,
+    lost: Kept<(&'static str, &'static str), Counter>,
+    hit: OnceLock<Counter>,
+    miss: OnceLock<Counter>,
+}
+
+const RETRIED: &str = "retried";
+const RETURNED: &str = "returned";
+
+impl Meter {
+    /// A command has been answered.
+    pub(crate) fn answered(&self, command: &'static str, took: Duration, answer: &Result<Receipt>) {
+        let key = (command, outcome(answer));
+        let make = || COMMAND_DURATION.distribution(&[key.0, key.1]);
+        self.durations.with(key, make, |durations| durations.record(took));
+        match answer {
+            Err(Error::Rejected(rejection)) => {
+                let key = (command, rejection.rule());
+                let make = || REJECTIONS.count(&[key.0, key.1]);
+                self.rejections.with(key, make, |rejections| rejections.increment(1));
+            }
+            Err(error) => self.lost(error, RETURNED),
+            Ok(_) => {}
+        }
+    }
+
+    /// A command is decided again, or sent again, after this.
+    pub(crate) fn retried(&self, error: &Error) {
+        self.lost(error, RETRIED);
+    }
+
+    fn lost(&self, error: &Error, outcome: &'static str) {
+        let kind = match error {
+            Error::Conflict(conflict) => match **conflict {
+                Conflict::Stream { .. } => "stream",
+                Conflict::Boundary { .. } => "boundary",
+                _ => return,
+            },
+            Error::UnknownOutcome { .. } => "unknown",
+            _ => return,
+        };
+        let make = || match kind {
+            "unknown" => UNKNOWN_OUTCOMES.count(&[outcome]),
+            kind => CONFLICTS.count(&[kind, outcome]),
+        };
+        self.lost.with((kind, outcome), make, |lost| lost.increment(1));
+    }
+
+    /// A state has been found in memory.
+    pub(crate) fn hit(&self) {
+        self.hit.get_or_init(|| STATE_LOOKUPS.count(&["hit"])).increment(1);
+    }
+
+    /// A state has been looked for in memory, and was not there.
+    pub(crate) fn missed(&self) {
+        self.miss.get_or_init(|| STATE_LOOKUPS.count(&["miss"])).increment(1);
+    }
+}
+
+/// By whose move it is, as the label says it.
+fn outcome(answer: &Result<Receipt>) -> &'static str {
+    match answer {
+        Ok(receipt) if receipt.is_empty() => "unchanged",
+        Ok(_) => "appended",
+        Err(Error::Rejected(_)) => "rejected",
+        Err(Error::Conflict(_)) => "conflict",
+        Err(Error::Unavailable(_)) => "unavailable",
+        Err(Error::UnknownOutcome { .. }) => "unknown",
+        Err(Error::Invalid(_)) => "invalid",
+        Err(Error::Corrupt(_)) => "corrupt",
+    }
+}
+
+/// Handles by the values of their labels, all of which are names in the program's text, so that there
+/// are few.
+struct Kept<K, H>(RwLock<HashMap<K, H>>);
+
+impl<K, H> Default for Kept<K, H> {
+    fn default() -> Self {
+        Self(RwLock::default())
+    }
+}
+
+impl<K: Hash + Eq, H> Kept<K, H> {
+    fn with(&self, key: K, make: impl FnOnce() -> H, then: impl FnOnce(&H)) {
+        if let Some(kept) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return then(kept);
+        }
+        let mut handles = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        then(handles.entry(key).or_insert_with(make));
+    }
+}

@@ -1,0 +1,118 @@
+//! A metric's name, labels, unit and meaning.
+
+use ::metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Unit, with_recorder};
+
+/// A metric: its name is stable, and its labels have few values.
+///
+/// ```
+/// use highwater_core::metrics::{COMMAND_DURATION, Kind};
+///
+/// assert_eq!(COMMAND_DURATION.name, "highwater_command_duration_seconds");
+/// assert_eq!(COMMAND_DURATION.kind, Kind::Histogram);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does.
+    pub kind: Kind,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+    /// In what it is measured.
+    pub unit: Unit,
+    /// What it tells.
+    pub help: &'static str,
+}
+
+/// What a metric does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It grows.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+    /// It tells how values are distributed.
+    Histogram,
+}
+
+const WHERE: Metadata<'static> = Metadata::new("highwater", Level::INFO, None);
+
+impl Metric {
+    /// What happens, counted.
+    #[must_use]
+    pub const fn counter(
+        name: &'static str,
+        labels: &'static [&'static str],
+        help: &'static str,
+    ) -> Self {
+        Self { name, kind: Kind::Counter, labels, unit: Unit::Count, help }
+    }
+
+    /// A number as it is now.
+    #[must_use]
+    pub const fn gauge(
+        name: &'static str,
+        labels: &'static [&'static str],
+        help: &'static str,
+    ) -> Self {
+        Self { name, kind: Kind::Gauge, labels, unit: Unit::Count, help }
+    }
+
+    /// How large something is, each time.
+    #[must_use]
+    pub const fn sizes(
+        name: &'static str,
+        labels: &'static [&'static str],
+        help: &'static str,
+    ) -> Self {
+        Self { name, kind: Kind::Histogram, labels, unit: Unit::Count, help }
+    }
+
+    /// How long something takes, each time.
+    #[must_use]
+    pub const fn seconds(
+        name: &'static str,
+        labels: &'static [&'static str],
+        help: &'static str,
+    ) -> Self {
+        Self { name, kind: Kind::Histogram, labels, unit: Unit::Seconds, help }
+    }
+
+    /// The same, in seconds.
+    #[must_use]
+    pub const fn in_seconds(self) -> Self {
+        Self { unit: Unit::Seconds, ..self }
+    }
+
+    /// A counter with these values of the labels, in their order; the recorder is told what it means.
+    /// Keep it: it is looked up by name.
+    pub fn count(&self, values: &[&str]) -> Counter {
+        with_recorder(|recorder| {
+            recorder.describe_counter(self.name.into(), Some(self.unit), self.help.into());
+            recorder.register_counter(&self.key(values), &WHERE)
+        })
+    }
+
+    /// A gauge, as [`Metric::count`].
+    pub fn level(&self, values: &[&str]) -> Gauge {
+        with_recorder(|recorder| {
+            recorder.describe_gauge(self.name.into(), Some(self.unit), self.help.into());
+            recorder.register_gauge(&self.key(values), &WHERE)
+        })
+    }
+
+    /// A histogram, as [`Metric::count`].
+    pub fn distribution(&self, values: &[&str]) -> Histogram {
+        with_recorder(|recorder| {
+            recorder.describe_histogram(self.name.into(), Some(self.unit), self.help.into());
+            recorder.register_histogram(&self.key(values), &WHERE)
+        })
+    }
+
+    fn key(&self, values: &[&str]) -> Key {
+        debug_assert_eq!(self.labels.len(), values.len(), "the labels of {}", self.name);
+        let labels = self.labels.iter().zip(values);
+        let labels = labels.map(|(name, value)| Label::new(*name, (*value).to_owned()));
+        Key::from_parts(self.name, labels.collect::<Vec<_>>())
+    }
+}

@@ -1,0 +1,55 @@
+//! What is measured of commands (O2), and how a metric is named.
+//!
+//! | File | What is in it |
+//! |---|---|
+//! | `metric` | a metric's name, labels, unit and meaning |
+//! | `meter` | the handles that commands use |
+//!
+//! Everything goes through the facade of the crate `metrics`: a program chooses what becomes of it by
+//! installing a recorder, before it opens a store. Without one, measuring costs next to nothing.
+
+mod meter;
+mod metric;
+
+pub use ::metrics::Unit;
+pub(crate) use meter::Meter;
+pub use metric::{Kind, Metric};
+
+/// How long commands took, from the call to the answer.
+pub const COMMAND_DURATION: Metric = Metric::seconds(
+    "highwater_command_duration_seconds",
+    &["command", "outcome"],
+    "How long commands took, from the call to the answer, with loading, retries and the append",
+);
+
+/// Commands that the domain refused.
+pub const REJECTIONS: Metric = Metric::counter(
+    "highwater_rejections_total",
+    &["command", "rule"],
+    "Commands that an invariant or a decision refused, by the rule that did",
+);
+
+/// Decisions that somebody else was faster than.
+pub const CONFLICTS: Metric = Metric::counter(
+    "highwater_conflicts_total",
+    &["kind", "outcome"],
+    "Decisions that somebody else was faster than: decided again, or given to the caller",
+);
+
+/// Appends whose outcome was not known.
+pub const UNKNOWN_OUTCOMES: Metric = Metric::counter(
+    "highwater_unknown_outcomes_total",
+    &["outcome"],
+    "Appends whose outcome was not known: sent again, or given to the caller",
+);
+
+/// Looks for an aggregate's state in memory.
+pub const STATE_LOOKUPS: Metric = Metric::counter(
+    "highwater_state_lookups_total",
+    &["result"],
+    "Looks for the state of an aggregate in memory: hit, or miss and read from the store",
+);
+
+/// Every metric of this crate.
+pub const ALL: &[Metric] =
+    &[COMMAND_DURATION, REJECTIONS, CONFLICTS, UNKNOWN_OUTCOMES, STATE_LOOKUPS];

@@ -1,0 +1,124 @@
+//! Workers and relays as services (O5): configuration, readiness, metrics, shutdown in order.
+//!
+//! | File | What is in it |
+//! |---|---|
+//! | `config` | what a service is told, from a file and the environment |
+//! | `sources` | where a value came from, and what is wrong with it |
+//! | `secret` | what is never shown |
+//! | `telemetry` | logs and metrics, for the whole process |
+//! | `otlp` | traces, sent to a collector (feature `otlp`) |
+//! | `readiness` | whether it does what it should, and if not, why |
+//! | `endpoint` | `/live`, `/ready` and `/metrics` over HTTP |
+//! | `signals` | SIGTERM and Ctrl-C |
+//! | `run` | from the start to the end |
+
+mod config;
+mod endpoint;
+#[cfg(feature = "otlp")]
+mod otlp;
+mod readiness;
+mod run;
+mod secret;
+mod signals;
+mod sources;
+mod telemetry;
+
+use std::fmt;
+
+use highwater_core::Result;
+use metrics_exporter_prometheus::PrometheusHandle;
+
+#[cfg(feature = "otlp")]
+pub use config::OtlpConfig;
+pub use config::{Config, HttpConfig, LogConfig, LogFormat, ProjectionConfig};
+#[cfg(feature = "kafka")]
+pub use config::{KafkaConfig, RelayConfig};
+pub use readiness::{ProjectionReport, RelayReport, Report, Trouble};
+pub use secret::Secret;
+
+use crate::Worker;
+#[cfg(feature = "kafka")]
+use crate::kafka::{KafkaSource, Relay};
+
+/// Runs workers and relays so that an operator can deploy, watch and stop them.
+///
+/// Make it before a store is opened: logs and metrics go where it says from then on.
+///
+/// ```no_run
+/// use highwater_core::{Highwater, Result, read::View};
+/// use highwater_projections::{Worker, service::{Config, Service}};
+///
+/// # async fn open(_: &str) -> Result<Highwater> { unimplemented!() }
+/// # async fn example<Balances: View>() -> Result<()> {
+/// let service = Service::new(Config::load("worker.toml", "BANK")?)?;
+/// let bank = open(service.config().store.expose()).await?;
+/// let worker = Worker::on(&bank).view_with::<Balances>(service.config().options("balances"));
+/// service.worker(worker).run_until_told().await
+/// # }
+/// ```
+pub struct Service {
+    config: Config,
+    metrics: PrometheusHandle,
+    workers: Vec<Worker>,
+    #[cfg(feature = "kafka")]
+    relays: Vec<Relay>,
+    #[cfg(feature = "kafka")]
+    sources: Vec<KafkaSource>,
+}
+
+impl Service {
+    /// Begins to log, to measure and to trace as the configuration says. A process has one destination
+    /// for each: a program that has set its own subscriber of `tracing` before keeps it.
+    ///
+    /// # Errors
+    /// [`Invalid`](highwater_core::Error::Invalid) if the configuration names no filter of logs, or the
+    /// process has another recorder of metrics.
+    pub fn new(config: Config) -> Result<Self> {
+        let metrics = telemetry::install(&config)?;
+        Ok(Self {
+            config,
+            metrics,
+            workers: Vec::new(),
+            #[cfg(feature = "kafka")]
+            relays: Vec::new(),
+            #[cfg(feature = "kafka")]
+            sources: Vec::new(),
+        })
+    }
+
+    /// What it has been told.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Adds a worker.
+    #[must_use]
+    pub fn worker(mut self, worker: Worker) -> Self {
+        self.workers.push(worker);
+        self
+    }
+
+    /// Adds a relay.
+    #[cfg(feature = "kafka")]
+    #[must_use]
+    pub fn relay(mut self, relay: Relay) -> Self {
+        self.relays.push(relay);
+        self
+    }
+
+    /// Has readiness look at the connections of this source as well. Without that a worker whose broker
+    /// is gone counts as ready for as long as it doesn't fail.
+    #[cfg(feature = "kafka")]
+    #[must_use]
+    pub fn source(mut self, source: &KafkaSource) -> Self {
+        self.sources.push(source.clone());
+        self
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").field("config", &self.config).finish_non_exhaustive()
+    }
+}

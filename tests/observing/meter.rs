@@ -1,0 +1,100 @@
+//! A recorder that tells what has been measured on this thread.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use ::metrics::{
+    Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+};
+
+/// What has been measured since it was made, by whatever ran on this thread.
+#[derive(Clone, Default)]
+pub(crate) struct Meter(Arc<Mutex<Kept>>);
+
+#[derive(Default)]
+struct Kept {
+    counters: BTreeMap<String, Arc<AtomicU64>>,
+    gauges: BTreeMap<String, Arc<AtomicU64>>,
+    histograms: BTreeMap<String, Arc<Values>>,
+}
+
+/// How many values there were.
+#[derive(Default)]
+struct Values(AtomicU64);
+
+/// Runs a test on one thread, with a recorder of its own.
+pub(crate) fn measured<T: Future<Output = ()>>(test: impl FnOnce(Meter) -> T) {
+    let meter = Meter::default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    ::metrics::with_local_recorder(&meter, || runtime.block_on(test(meter.clone())));
+}
+
+impl Meter {
+    /// The value of a counter or a gauge, or how many values a histogram has got. The text reads
+    /// `name{label=value,…}`, the labels in their order.
+    pub(crate) fn value(&self, text: &str) -> f64 {
+        let kept = self.0.lock().unwrap();
+        if let Some(level) = kept.gauges.get(text) {
+            return f64::from_bits(level.load(Ordering::Relaxed));
+        }
+        let count = kept.counters.get(text).map(|count| count.load(Ordering::Relaxed));
+        let values = || kept.histograms.get(text).map(|values| values.0.load(Ordering::Relaxed));
+        count.or_else(values).unwrap_or_default() as f64
+    }
+
+    /// Waits until it is that.
+    pub(crate) async fn until(&self, text: &str, wanted: f64) {
+        self.until_it(text, |value| value == wanted).await;
+    }
+
+    /// Waits until its value is as it should be.
+    pub(crate) async fn until_it(&self, text: &str, is: impl Fn(f64) -> bool) {
+        let reached = async {
+            while !is(self.value(text)) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let reached = tokio::time::timeout(Duration::from_secs(60), reached).await;
+        assert!(reached.is_ok(), "{text} is {}", self.value(text));
+    }
+}
+
+fn text(key: &Key) -> String {
+    let labels = key.labels().map(|label| format!("{}={}", label.key(), label.value()));
+    format!("{}{{{}}}", key.name(), labels.collect::<Vec<_>>().join(","))
+}
+
+impl Recorder for Meter {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        let mut kept = self.0.lock().unwrap();
+        Counter::from_arc(Arc::clone(kept.counters.entry(text(key)).or_default()))
+    }
+
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        let mut kept = self.0.lock().unwrap();
+        Gauge::from_arc(Arc::clone(kept.gauges.entry(text(key)).or_default()))
+    }
+
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+        let mut kept = self.0.lock().unwrap();
+        Histogram::from_arc(Arc::clone(kept.histograms.entry(text(key)).or_default()))
+    }
+}
+
+impl HistogramFn for Values {
+    fn record(&self, _: f64) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}

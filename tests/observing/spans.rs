@@ -1,0 +1,77 @@
+//! A subscriber that keeps every span with its fields.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Debug,
+    sync::{Arc, Mutex},
+};
+
+use tracing::{
+    Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id, Record},
+};
+use tracing_subscriber::{
+    Layer, Registry,
+    layer::{Context, SubscriberExt as _},
+    registry::LookupSpan,
+};
+
+/// The spans so far, each with its name and its fields, in the order of their beginnings.
+#[derive(Clone, Default)]
+pub(crate) struct Spans(Arc<Mutex<Vec<Kept>>>);
+
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    id: Id,
+    pub(crate) name: &'static str,
+    pub(crate) fields: BTreeMap<String, String>,
+}
+
+impl Spans {
+    /// What keeps the spans here.
+    pub(crate) fn subscriber(&self) -> impl Subscriber + Send + Sync + use<> {
+        Registry::default().with(self.clone())
+    }
+
+    /// The spans of this name that belong to a trace.
+    pub(crate) fn of(&self, name: &str, trace_id: &str) -> Vec<Kept> {
+        let spans = self.0.lock().unwrap();
+        let of = |kept: &&Kept| {
+            kept.name == name && kept.fields.get("trace_id").is_some_and(|id| id == trace_id)
+        };
+        spans.iter().filter(of).cloned().collect()
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
+        let mut fields = Fields::default();
+        attributes.record(&mut fields);
+        let name = attributes.metadata().name();
+        self.0.lock().unwrap().push(Kept { id: id.clone(), name, fields: fields.0 });
+    }
+
+    fn on_record(&self, id: &Id, record: &Record<'_>, _: Context<'_, S>) {
+        let mut spans = self.0.lock().unwrap();
+        // An id is used again when its span has ended.
+        if let Some(kept) = spans.iter_mut().rfind(|kept| kept.id == *id) {
+            let mut fields = Fields(std::mem::take(&mut kept.fields));
+            record.record(&mut fields);
+            kept.fields = fields.0;
+        }
+    }
+}
+
+#[derive(Default)]
+struct Fields(BTreeMap<String, String>);
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name().to_owned(), value.to_owned());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0.insert(field.name().to_owned(), format!("{value:?}"));
+    }
+}

@@ -1,0 +1,97 @@
+//! One trace goes from the command to the view's commit (O1).
+
+use highwater::{TraceContext, prelude::*};
+
+use crate::{
+    bank::{Account, Balance, Deposit, banks},
+    spans::Spans,
+};
+
+/// A context, and the id of its trace.
+fn context() -> (TraceContext, String) {
+    let id = format!("{:032x}", fastrand::u128(1..));
+    (TraceContext::new(&format!("00-{id}-00f067aa0ba902b7-01")).unwrap(), id)
+}
+
+#[test]
+fn o1_the_trace_of_a_command_is_that_of_the_views_commit_through_the_direct_feed() {
+    for bank in banks() {
+        let (spans, (trace, id)) = (Spans::default(), context());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _default = tracing::subscriber::set_default(spans.subscriber());
+        runtime.block_on(async {
+            let bank = bank.open().await;
+            let worker = Worker::on(&bank).view::<Balance>().start().await.unwrap();
+            let deposit = Request::new(Deposit { cents: 1 }).trace(trace);
+            let receipt = bank.aggregate::<Account>("alice").execute(deposit).await.unwrap();
+            bank.view::<Balance>().get("alice").after(&receipt).await.unwrap();
+            worker.stop().await.unwrap();
+        });
+        let commands = spans.of("command", &id);
+        assert_eq!((commands.len(), &*commands[0].fields["name"]), (1, "deposit"));
+        let commits = spans.of("commit", &id);
+        assert_eq!(commits.len(), 1, "{commits:?}");
+        assert_eq!(commits[0].fields["view"], "balances");
+        assert_eq!(commits[0].fields["position"], "1");
+    }
+}
+
+#[test]
+fn o1_each_of_several_traces_in_one_page_is_seen() {
+    let spans = Spans::default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _default = tracing::subscriber::set_default(spans.subscriber());
+    let contexts: Vec<_> = (0..20).map(|_| context()).collect();
+    runtime.block_on(async {
+        let bank = banks()[0].open().await;
+        let mut receipt = None;
+        for (trace, _) in &contexts {
+            let deposit = Request::new(Deposit { cents: 1 }).trace(trace.clone());
+            receipt = Some(bank.aggregate::<Account>("alice").execute(deposit).await.unwrap());
+        }
+        let untraced = Deposit { cents: 1 };
+        bank.aggregate::<Account>("alice").execute(untraced).await.unwrap();
+        let worker = Worker::on(&bank).view::<Balance>().start().await.unwrap();
+        bank.view::<Balance>().get("alice").after(receipt.unwrap()).await.unwrap();
+        worker.stop().await.unwrap();
+    });
+    for (_, id) in &contexts {
+        assert_eq!(spans.of("commit", id).len(), 1);
+    }
+}
+
+#[cfg(feature = "kafka")]
+#[test]
+fn o1_the_trace_of_a_command_is_that_of_the_views_commit_through_kafka() {
+    use highwater::projections::kafka::{Kafka, KafkaSource, Relay, Topics};
+
+    let Some(servers) = crate::broker() else { return };
+    for bank in banks() {
+        let (spans, (trace, id)) = (Spans::default(), context());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _default = tracing::subscriber::set_default(spans.subscriber());
+        let topics = Topics::one(format!("test-{:016x}", fastrand::u64(..)));
+        runtime.block_on(async {
+            let bank = bank.open().await;
+            let relay = Relay::new(&bank, Kafka::at(&servers), topics.clone()).partitions(1);
+            let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+            let mut status = relay.status();
+            let relay = tokio::spawn(relay.run(async { drop(stopped.await) }));
+            let leads =
+                |status: &highwater::projections::kafka::RelayStatus| status.name() == "leading";
+            status.wait_for(leads).await.unwrap();
+            let source = KafkaSource::new(&bank, Kafka::at(&servers), topics);
+            let worker = Worker::on(&bank).fed_by(source).view::<Balance>().start().await.unwrap();
+            let deposit = Request::new(Deposit { cents: 1 }).trace(trace);
+            let receipt = bank.aggregate::<Account>("alice").execute(deposit).await.unwrap();
+            let wait = std::time::Duration::from_secs(60);
+            bank.view::<Balance>().get("alice").after(&receipt).within(wait).await.unwrap();
+            worker.stop().await.unwrap();
+            stop.send(()).unwrap();
+            relay.await.unwrap().unwrap();
+        });
+        for name in ["command", "publish", "commit"] {
+            assert_eq!(spans.of(name, &id).len(), 1, "{name}");
+        }
+    }
+}

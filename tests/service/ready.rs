@@ -1,0 +1,236 @@
+//! Readiness in each state, and what else a service tells (O2, O5).
+
+use std::net::SocketAddr;
+
+use highwater::{
+    FoldError, Folding, Worker,
+    prelude::*,
+    projections::{DirectSource, Options, testing::Faults},
+    service::{Config, Service},
+};
+use tokio::{sync::oneshot, task::JoinHandle};
+
+use crate::{
+    bank::{Account, AccountEvent, Balance, Deposit, Withdraw, banks},
+    probe::{free_address, get, until_said},
+    stuck::Stuck,
+};
+
+/// A service in this process.
+struct Served {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<highwater::Result<()>>,
+}
+
+impl Served {
+    fn start(configure: impl FnOnce(&mut Config), with: impl FnOnce(Service) -> Service) -> Self {
+        let mut config = Config::of("memory:");
+        config.http.listen = free_address();
+        configure(&mut config);
+        let address = config.http.listen;
+        let service = with(Service::new(config).unwrap());
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(service.run(async { drop(stopped.await) }));
+        Self { address, stop, task }
+    }
+
+    async fn stop(self) -> highwater::Result<()> {
+        self.stop.send(()).unwrap();
+        self.task.await.unwrap()
+    }
+}
+
+async fn ask(address: SocketAddr, path: &'static str) -> (u16, String) {
+    tokio::task::spawn_blocking(move || get(address, path)).await.unwrap().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_a_worker_that_runs_is_ready_and_tells_prometheus_what_it_does() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        let worker = Worker::on(&bank).view::<Balance>();
+        let served = Served::start(|_| {}, |service| service.worker(worker));
+        let report = until_said(served.address, |status, _| status == 200).await;
+        assert_eq!(report["phase"], "running");
+        assert_eq!(report["projections"][0]["name"], "balances");
+        assert_eq!(report["projections"][0]["state"], "running");
+        assert!(report["projections"][0]["since"].is_string());
+
+        let receipt =
+            bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap();
+        bank.view::<Balance>().get("alice").after(&receipt).await.unwrap();
+        let (status, metrics) = ask(served.address, "/metrics").await;
+        assert_eq!(status, 200);
+        for line in [
+            "# HELP highwater_projection_events_total Events that have had their effect",
+            "# TYPE highwater_projection_commit_duration_seconds histogram",
+            "highwater_projection_state{projection=\"balances\",state=\"running\"} 1",
+            "highwater_command_duration_seconds_bucket{command=\"deposit\"",
+        ] {
+            assert!(metrics.contains(line), "{line} is not in\n{metrics}");
+        }
+        assert_eq!(ask(served.address, "/live").await, (200, "live\n".into()));
+        assert_eq!(ask(served.address, "/else").await.0, 404);
+        served.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_a_projection_that_prepares_is_not_ready() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        let divided = |shards| Options::default().shards(shards);
+        let other = Worker::on(&bank).view_with::<Balance>(divided(2)).start().await.unwrap();
+        let mut status = other.statuses()[0].clone();
+        status.until(|state| state.name() == "running").await;
+        // Its first commit: by then it holds a shard.
+        let receipt =
+            bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap();
+        bank.view::<Balance>().get("alice").after(&receipt).await.unwrap();
+        let worker = Worker::on(&bank).view_with::<Balance>(divided(3));
+        let served = Served::start(|_| {}, |service| service.worker(worker));
+        let report = until_said(served.address, |_, report| report["phase"] == "running").await;
+        assert_eq!(report["ready"], false);
+        assert_eq!(report["projections"][0]["state"], "preparing");
+        other.stop().await.unwrap();
+        until_said(served.address, |status, _| status == 200).await;
+        served.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_a_projection_that_tries_again_is_not_ready_and_says_why() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap();
+        let mut faults = Faults::none(1);
+        faults.before_commit = 1.0;
+        let worker = Worker::on(&bank).view::<Balance>().with_faults(&faults);
+        let served = Served::start(|_| {}, |service| service.worker(worker));
+        let retrying =
+            |_, report: &serde_json::Value| report["projections"][0]["state"] == "retrying";
+        let report = until_said(served.address, retrying).await;
+        assert_eq!(report["ready"], false);
+        assert_eq!(report["projections"][0]["error"]["code"], "HW301");
+        served.stop().await.unwrap();
+    }
+}
+
+/// Can't cope with a withdrawal.
+#[derive(View, Default, Clone)]
+#[view(event = AccountEvent, name = "picky", by_stream = Account)]
+struct Picky {
+    events: u64,
+}
+
+impl Picky {
+    fn fold(&mut self, event: &AccountEvent, _: &Envelope) -> Folding {
+        if let AccountEvent::Withdrawn { .. } = event {
+            return Err(FoldError::new("no withdrawals here"));
+        }
+        self.events += 1;
+        Ok(Fold::Keep)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_a_projection_that_has_stopped_keeps_the_service_up_which_says_why() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        let worker = Worker::on(&bank).view::<Picky>().view::<Balance>();
+        let served = Served::start(|_| {}, |service| service.worker(worker));
+        until_said(served.address, |status, _| status == 200).await;
+        let alice = bank.aggregate::<Account>("alice");
+        alice.execute(Deposit { cents: 1 }).await.unwrap();
+        let receipt = alice.execute(Withdraw { cents: 1 }).await.unwrap();
+        let report = until_said(served.address, |status, _| status == 503).await;
+        let picky = &report["projections"][0];
+        assert_eq!((&picky["name"], &picky["state"]), (&"picky".into(), &"stopped".into()));
+        assert_eq!(picky["error"]["code"], "HW506");
+        let message = picky["error"]["message"].as_str().unwrap();
+        assert!(message.contains("no withdrawals here"), "{message}");
+        // The other goes on.
+        bank.view::<Balance>().get("alice").after(&receipt).await.unwrap();
+        assert_eq!(ask(served.address, "/live").await.0, 200);
+        let error = served.stop().await.unwrap_err();
+        assert_eq!(error.code().as_str(), "HW506");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_a_service_that_drains_is_not_ready_and_ends_within_its_bound() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        let source = Stuck(DirectSource::new(&bank));
+        let worker = Worker::on(&bank).fed_by(source).view::<Balance>();
+        let drain = |config: &mut Config| config.drain = std::time::Duration::from_secs(2);
+        let served = Served::start(drain, |service| service.worker(worker));
+        let address = served.address;
+        until_said(address, |status, _| status == 200).await;
+        let stopped = tokio::spawn(served.stop());
+        let report = until_said(address, |status, _| status == 503).await;
+        assert_eq!((&report["phase"], &report["ready"]), (&"draining".into(), &false.into()));
+        let error = stopped.await.unwrap().unwrap_err();
+        assert_eq!(error.code().as_str(), "HW306");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_what_is_configured_of_an_unknown_projection_is_refused_by_name() {
+    let bank = banks()[0].open().await;
+    let worker = Worker::on(&bank).view::<Balance>();
+    let typo = |config: &mut Config| {
+        config.projections.insert("balance".into(), Default::default());
+    };
+    let served = Served::start(typo, |service| service.worker(worker));
+    let error = served.task.await.unwrap().unwrap_err().to_string();
+    assert!(error.contains("projections.balance") && error.contains("balances"), "{error}");
+}
+
+#[cfg(feature = "kafka")]
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_a_relay_that_cannot_publish_is_not_ready_and_says_why() {
+    use highwater::projections::kafka::{Kafka, Relay, Topics};
+
+    let bank = banks()[0].open().await;
+    let relay = Relay::new(&bank, Kafka::at(free_address().to_string()), Topics::one("bank"));
+    let served = Served::start(|_| {}, |service| service.relay(relay));
+    let failing = |_, report: &serde_json::Value| report["relays"][0]["state"] == "failing";
+    let report = until_said(served.address, failing).await;
+    assert_eq!(report["ready"], false);
+    assert_eq!(report["relays"][0]["error"]["code"], "HW305");
+    served.stop().await.unwrap();
+}
+
+#[cfg(feature = "kafka")]
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_a_relay_and_a_worker_that_it_feeds_are_ready() {
+    use highwater::projections::kafka::{Kafka, KafkaSource, Relay, Topics};
+
+    let Ok(servers) = std::env::var("HIGHWATER_TEST_KAFKA") else {
+        let required = std::env::var("HIGHWATER_REQUIRE_SERVICES").is_ok_and(|value| value == "1");
+        assert!(!required, "HIGHWATER_TEST_KAFKA is not set");
+        let said = b"SKIPPED with Kafka: no broker is named\n";
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), said);
+        return;
+    };
+    for bank in banks() {
+        let bank = bank.open().await;
+        let (kafka, topics) =
+            (Kafka::at(&servers), Topics::one(format!("test-{:016x}", fastrand::u64(..))));
+        let relay = Relay::new(&bank, kafka.clone(), topics.clone()).partitions(3);
+        let relaying = Served::start(|_| {}, |service| service.relay(relay));
+        let leads = |_, report: &serde_json::Value| report["relays"][0]["state"] == "leading";
+        assert_eq!(until_said(relaying.address, leads).await["ready"], true);
+        let source = KafkaSource::new(&bank, kafka, topics);
+        let worker = Worker::on(&bank).fed_by(source.clone()).view::<Balance>();
+        let working = Served::start(|_| {}, |service| service.worker(worker).source(&source));
+        let consumes = |status, report: &serde_json::Value| {
+            status == 200 && report["projections"][0]["kafka"] == "consuming"
+        };
+        until_said(working.address, consumes).await;
+        working.stop().await.unwrap();
+        relaying.stop().await.unwrap();
+    }
+}
