@@ -17,9 +17,12 @@ pub struct Spot {
     pub position: u64,
 }
 
-/// Where a reader notes what it has seen: of each lane everything up to a position, and when.
+/// Up to which positions a lane has been seen, and when.
+type Sights = Vec<(u64, Instant)>;
+
+/// Where a reader notes what it has seen of each lane.
 #[derive(Debug, Clone, Default)]
-pub struct Board(Arc<Mutex<HashMap<u64, Vec<(u64, Instant)>>>>);
+pub struct Board(Arc<Mutex<HashMap<u64, Sights>>>);
 
 impl Board {
     pub fn sees(&self, spots: impl IntoIterator<Item = Spot>) {

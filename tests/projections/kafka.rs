@@ -4,9 +4,9 @@
 use std::{env, io::Write as _, time::Duration};
 
 use highwater::{
-    Highwater, Worker,
+    Code, Highwater, Worker,
     projections::{
-        Options, Running,
+        Options, Running, State,
         kafka::{Kafka, KafkaSource, Relay, Topics},
     },
 };
@@ -75,11 +75,9 @@ async fn r1_views_fed_by_kafka_are_the_fold_of_the_log_while_workers_and_relays_
         let handles = [store.open().await, store.open().await];
         let bank = &handles[0];
         let mut random = fastrand::Rng::with_seed(seed());
-        let relay = Publishing::start(bank, &kafka, &topics);
-        while work_is_refused(bank, &kafka, &topics).await {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
         let first = work(bank, &kafka, &topics).await;
+        say_that_the_topic_is_missing(&first).await;
+        let relay = Publishing::start(bank, &kafka, &topics);
         for _ in 0..150 {
             step(bank, &mut random).await;
         }
@@ -99,17 +97,10 @@ async fn r1_views_fed_by_kafka_are_the_fold_of_the_log_while_workers_and_relays_
     }
 }
 
-/// Until the relay has made the topic, a worker is told so.
-async fn work_is_refused(bank: &Highwater, kafka: &Kafka, topics: &Topics) -> bool {
-    let source = KafkaSource::new(bank, kafka.clone(), topics.clone());
-    match Worker::on(bank).fed_by(source).view::<ByAccount>().start().await {
-        Ok(worker) => {
-            drop(worker);
-            false
-        }
-        Err(error) => {
-            assert_eq!(error.code(), highwater::Code::BAD_TOPIC, "{error}");
-            true
-        }
+/// A worker that is there before the first relay waits for the topic, and says so.
+async fn say_that_the_topic_is_missing(worker: &Running) {
+    for status in worker.statuses() {
+        let waits = |state: &State| matches!(state, State::Retrying { error, .. } if error.code() == Code::TOPIC_MISSING);
+        status.clone().until(waits).await;
     }
 }

@@ -4,7 +4,7 @@
 use std::{env, fs::File, future::Future, path::Path, process::Command, sync::Arc, time::Duration};
 
 use highwater::{
-    Code, Highwater, Open as _, Result, Worker,
+    Highwater, Open as _, Result, Worker,
     projections::{DirectSource, OnFailure, Options, Running, State},
 };
 use serde::{Deserialize, Serialize};
@@ -148,8 +148,7 @@ async fn until_it_can<T, F: Future<Output = Result<T>>>(begin: impl Fn() -> F) -
     loop {
         match begin().await {
             Ok(begun) => return begun,
-            // The topic is made by the relay, which may come later.
-            Err(error) if error.is_retryable() || error.code() == Code::BAD_TOPIC => {
+            Err(error) if error.is_retryable() => {
                 println!("can't begin yet: {error}");
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }

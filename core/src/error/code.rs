@@ -42,6 +42,8 @@ codes! {
     BROKER_UNREACHABLE = "HW305";
     /// The service was ended before it had drained.
     NOT_DRAINED = "HW306";
+    /// A topic isn't there yet: a relay makes it.
+    TOPIC_MISSING = "HW307";
     /// The connection was lost while committing.
     UNKNOWN_OUTCOME = "HW401";
     /// A stored event has a type that this program doesn't know.
@@ -82,7 +84,7 @@ codes! {
     BAD_REQUEST = "HW610";
     /// A view has no row with this key.
     NOT_FOUND = "HW611";
-    /// A topic is missing, or is not as it must be.
+    /// A topic is not as it must be.
     BAD_TOPIC = "HW612";
     /// A token is not of this log.
     FOREIGN_TOKEN = "HW613";

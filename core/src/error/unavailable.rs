@@ -35,6 +35,12 @@ pub enum Unavailable {
         /// The client's error.
         source: Source,
     },
+    /// A topic isn't there, because no relay has made it yet, or somebody has deleted it.
+    #[error("there is no topic {topic}: start the relay, which makes it, or check its name")]
+    TopicMissing {
+        /// Its name, or the names of which one is missing.
+        topic: String,
+    },
     /// The store has been closed in this process.
     #[error("the store has been closed")]
     Closed,
@@ -62,6 +68,7 @@ impl Unavailable {
             Self::Unreachable { .. } => Code::UNREACHABLE,
             Self::Locked { .. } => Code::LOCKED,
             Self::Broker { .. } => Code::BROKER_UNREACHABLE,
+            Self::TopicMissing { .. } => Code::TOPIC_MISSING,
             Self::Closed => Code::CLOSED,
             Self::Behind(_) => Code::BEHIND,
             Self::NotDrained { .. } => Code::NOT_DRAINED,

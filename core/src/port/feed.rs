@@ -12,9 +12,10 @@ use crate::{Result, value::Position};
 /// Some events of one shard, in log order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedPage {
-    /// The events, at most as many as the limit; none if only the position moves.
+    /// The events, at most as many as the limit; none if only the position or the time moves.
     pub events: Vec<Envelope>,
-    /// Up to here every matching event of the shard has been delivered.
+    /// Up to here every matching event of the shard has been delivered. No less than before, and the
+    /// same if only the time moves.
     pub through: Position,
     /// As of when that is known; `None` if nothing newer is known than before.
     pub as_of: Option<Timestamp>,
@@ -30,8 +31,8 @@ pub struct FeedPage {
 /// Every feed passes the same suite.
 #[async_trait]
 pub trait Feed: Send {
-    /// The next page, at most `limit` events; waits until there is one that has events or moves the
-    /// position. Safe to cancel: what was not returned is delivered next time.
+    /// The next page, at most `limit` events; waits until there is one that has events, moves the
+    /// position, or says that the view is where it was as of a later time. Safe to cancel: what was not returned is delivered next time.
     ///
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable): the feed stays where it was, and may be asked

@@ -23,6 +23,19 @@ pub enum Level {
     Strong,
 }
 
+impl Level {
+    /// Its name, as metrics have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Eventual => "eventual",
+            Self::Bounded(_) => "bounded",
+            Self::ReadYourWrites => "read_your_writes",
+            Self::Strong => "strong",
+        }
+    }
+}
+
 /// What is done when the level can't be met within the budget (R3).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -45,6 +45,10 @@ fn whose_move(code: E) -> Option<(Code, &'static str)> {
         E::InvalidTopic | E::InvalidPartitions | E::InvalidReplicationFactor | E::InvalidConfig => {
             (Code::BAD_TOPIC, "check name, partitions, replication and retention of the topic")
         }
+        E::FencedInstanceId => (
+            Code::BAD_CONFIGURATION,
+            "another process is a member of this group under the same instance name: give each its own",
+        ),
         E::PolicyViolation => (Code::BAD_TOPIC, "the cluster's policy does not allow such a topic"),
         E::MessageSizeTooLarge => {
             (Code::TOO_LARGE, "raise max.message.bytes of the topic and start the relay again")

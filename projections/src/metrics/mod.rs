@@ -149,7 +149,7 @@ pub const SOURCE_STATE: Metric = Metric::gauge(
 pub const RELAY_STATE: Metric = Metric::gauge(
     "highwater_relay_state",
     &["relay", "state"],
-    "1 for the state that a relay is in: waiting, leading, failing; else 0",
+    "1 for the state that a relay is in: waiting, leading, failing, record_too_large; else 0",
 );
 
 /// Up to which position everything is published.
@@ -217,7 +217,6 @@ pub const ALL: &[Metric] = &[
 
 /// A read has waited this long for its level, and that ended like this. Not for reads that needed not
 /// wait: the handle is looked up.
-#[allow(dead_code, reason = "the levels of reads are to call it")]
 pub(crate) fn waited(level: &'static str, outcome: &'static str, took: Duration) {
     WAIT_DURATION.distribution(&[level, outcome]).record(took);
 }

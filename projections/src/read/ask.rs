@@ -16,7 +16,7 @@ use super::{
     fold::Lacking,
     hub::Hubs,
 };
-use crate::{job::decode, runtime::is_fitting};
+use crate::{job::decode, metrics, runtime::is_fitting};
 
 /// What is asked of a view.
 pub(super) struct Ask {
@@ -54,10 +54,22 @@ impl Ask {
         if demand.is_met_by(&freshness) {
             return self.reached(seen, demand);
         }
-        match self.wait(demand, began).await? {
+        let waited = self.wait(demand, began).await;
+        self.measure(&waited, began);
+        match waited? {
             Some(seen) => self.reached(seen, demand),
             None => self.fall_back(demand, freshness, began).await,
         }
+    }
+
+    fn measure(&self, waited: &Result<Option<Seen>>, began: Timestamp) {
+        let outcome = match waited {
+            Ok(Some(_)) => "reached",
+            Ok(None) => "late",
+            Err(_) => "failed",
+        };
+        let took = self.desk.now().duration_since(began).try_into().unwrap_or_default();
+        metrics::waited(self.policy.level.name(), outcome, took);
     }
 
     /// The head is asked for beside the view, if that is elsewhere; the log may be away.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use highwater_core::{
     Position, Result,
-    port::{Claim, Claiming, Feeding, Layout, ShardId, Source, ViewSpec, ViewState},
+    port::{Claim, Claiming, FeedPage, Feeding, Layout, ShardId, Source, ViewSpec, ViewState},
 };
 
 use super::{ShardContext, Share, World, running::Projecting, shard::ShardWork};
@@ -66,10 +66,8 @@ impl Projecting {
         let mut feed = LogFeed::new(&self.world.log, &feeding, shard, after);
         while work.claim.progress.position < target {
             let page = feed.poll(work.batch(self.options.batch)).await?;
-            let mut page = page.unwrap_or_else(|| LogFeed::empty_page(target));
-            page.events.retain(|event| event.position <= target);
-            page.through = page.through.min(target);
-            self.alive_meanwhile(work.take(&page)).await?;
+            let page = page.unwrap_or_else(|| LogFeed::empty_page(target));
+            self.alive_meanwhile(work.take(&cut(page, target))).await?;
         }
         Ok(())
     }
@@ -103,6 +101,16 @@ impl Projecting {
         let (view, worker) = (self.view.clone(), self.world.worker.clone());
         Ok(Feeding { view, query: self.job.query()?, worker, layout })
     }
+}
+
+/// A page up to a position. As of when the view is, says the last event that is left.
+fn cut(mut page: FeedPage, at: Position) -> FeedPage {
+    if page.through > at {
+        page.events.retain(|event| event.position <= at);
+        page.through = at;
+        page.as_of = page.events.last().map(|event| event.recorded_at);
+    }
+    page
 }
 
 /// What is to be opened, with where it begins if it is new.

@@ -3,9 +3,9 @@
 use std::{collections::HashSet, sync::Arc};
 
 use highwater_core::{
-    Highwater, Result,
+    Code, Highwater, Result,
     error::Invalid,
-    port::{Source, ViewName, WorkerId},
+    port::{Layout, Source, ViewName, WorkerId},
     read::View,
 };
 use tokio::{sync::watch, task::JoinSet};
@@ -108,7 +108,8 @@ impl Worker {
         self
     }
 
-    /// Starts to work in tasks of this process. The tables are there when this returns.
+    /// Starts to work in tasks of this process. The tables are there when this returns. A topic that
+    /// no relay has made yet is waited for, and [`Status`] says so.
     ///
     /// # Errors
     /// [`Invalid`](highwater_core::Error::Invalid) if two have one name, or one can't be run as it is
@@ -122,7 +123,11 @@ impl Worker {
         for (job, options) in self.jobs {
             let spec = beginning(&*job, &self.world).await?;
             let (by, shards) = job.division(options.shards);
-            let layout = self.source.layout(by, shards).await?;
+            let layout = match self.source.layout(by, shards).await {
+                // It is divided when there is a topic. Until then the status says what is missing.
+                Err(error) if error.code() == Code::TOPIC_MISSING => Layout::streams(1),
+                layout => layout?,
+            };
             self.world.views.open_view(&spec, layout).await?;
             let (reporter, status) = Reporter::new(spec.name.clone(), &self.world.clock);
             running.statuses.push(status);

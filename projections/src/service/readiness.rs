@@ -148,8 +148,7 @@ impl Board {
 impl Parts {
     fn projection(&self, status: &Status) -> ProjectionReport {
         let (state, kafka) = (status.now(), self.kafka(status));
-        let is_fed =
-            kafka.is_none_or(|state| matches!(state, "connecting" | "consuming" | "filling"));
+        let is_fed = kafka.is_none_or(|state| FED.contains(&state));
         ProjectionReport {
             name: status.view().to_string(),
             ready: matches!(state, State::Running) && is_fed,
@@ -172,10 +171,16 @@ impl Parts {
     }
 }
 
+/// The states of a source in which events arrive, from the topic or from the store.
+const FED: &[&str] = &["connecting", "consuming", "filling", "truncated", "made_anew"];
+
 #[cfg(feature = "kafka")]
 fn relay(status: &RelayStatus) -> RelayReport {
     let (since, error) = match status {
-        RelayStatus::Failing { error, since } => (Some(*since), Some(Trouble::from(error))),
+        RelayStatus::Failing { error, since }
+        | RelayStatus::RecordTooLarge { error, since, .. } => {
+            (Some(*since), Some(Trouble::from(error)))
+        }
         RelayStatus::Waiting | RelayStatus::Leading { .. } => (None, None),
     };
     RelayReport { ready: error.is_none(), state: status.name(), since, error }

@@ -4,35 +4,27 @@ use std::collections::BTreeMap;
 
 use highwater_core::{
     Envelope, Position,
-    port::{Change, Layout, ShardId},
+    port::{Layout, ShardId},
 };
 
-use super::world::{Member, Running, World, in_time};
-
-/// Lets several members take part until they share the shards so.
-async fn settle(members: &mut [Member], shares: &[usize]) {
-    let settled = async {
-        loop {
-            let has: Vec<_> = members.iter().map(|member| member.shards.len()).collect();
-            if has == shares {
-                return;
-            }
-            let changes = members.iter_mut().map(|member| Box::pin(member.change()));
-            let _: Change = futures_util::future::select_all(changes).await.0;
-        }
-    };
-    in_time(settled).await;
-}
+use super::world::{Member, Running, World, in_time, settle};
 
 type Seen = BTreeMap<ShardId, Vec<Envelope>>;
 
+/// Every member takes part and delivers what it has up to a position. Who doesn't take part is held up:
+/// the group waits for its answer to a rebalance.
 async fn deliver_all(members: &mut [Member], to: u64, seen: &mut Seen) {
-    for member in members {
-        let shards: Vec<_> = member.shards.keys().copied().collect();
-        for shard in shards {
-            let events = member.deliver(shard, Position::new(to)).await;
-            seen.entry(shard).or_default().extend(events);
+    let to = Position::new(to);
+    let delivering = members.iter_mut().map(async |member| {
+        let mut delivered = Vec::new();
+        while member.shards.values().any(|shard| shard.claim.progress.position < to) {
+            delivered.push(member.step().await);
         }
+        delivered
+    });
+    let delivered = in_time(futures_util::future::join_all(delivering)).await;
+    for (shard, events) in delivered.into_iter().flatten() {
+        seen.entry(shard).or_default().extend(events);
     }
 }
 

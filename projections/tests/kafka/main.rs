@@ -9,6 +9,8 @@
 //! | `gaps` | what a topic lacks is read from the log |
 //! | `relaying` | leaders, zombies, checkpoints, and what can't be published |
 //! | `groups` | workers that come, go and are displaced |
+//! | `instances` | members with a name of their own |
+//! | `rebalance` | partitions that move while records flow |
 //! | `refused` | what is wrong and can't be mended by trying again |
 //! | `foreign` | what other clients make of the records |
 //! | `outage` | brokers that are killed |
@@ -23,9 +25,11 @@ mod feeding;
 mod foreign;
 mod gaps;
 mod groups;
+mod instances;
 mod metadata;
 mod outage;
 mod own;
+mod rebalance;
 mod records;
 mod refused;
 mod relaying;

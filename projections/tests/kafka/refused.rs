@@ -2,9 +2,9 @@
 
 use highwater_core::{
     Code, Position,
-    port::{Division, Layout, Progress, Source as _},
+    port::{Division, Layout, Progress, Source as _, ViewName},
 };
-use highwater_projections::kafka::{Foreign, Kafka, KafkaSource, Relay};
+use highwater_projections::kafka::{Foreign, Kafka, KafkaSource, KafkaState, Relay};
 use rdkafka::message::{Header, OwnedHeaders};
 
 use super::{
@@ -23,7 +23,8 @@ async fn a_foreign_record_stops_a_view_before_it_and_is_named() {
     hand.create(1, &[]).await;
     world.append(3).await;
     world.publish().await;
-    let mut feed = world.whole(&world.source(), &Progress::default()).await;
+    let source = world.source();
+    let mut feed = world.whole(&source, &Progress::default()).await;
     let events = drain(&mut *feed, Position::new(3), 10).await.events;
     assert_eq!(events.len(), 3);
     hand.write(0, Some("account-1"), b"{}", OwnedHeaders::new()).await;
@@ -35,6 +36,12 @@ async fn a_foreign_record_stops_a_view_before_it_and_is_named() {
     assert_eq!(error.code(), Code::FOREIGN_RECORD, "{error}");
     let said = error.to_string();
     assert!(said.contains(&format!("of {}/0 ", world.topic)), "{said}");
+    let state = source.state(&ViewName::new("whole").unwrap()).borrow().clone();
+    assert!(
+        matches!(&state, KafkaState::ForeignRecord { error } if error.is_corrupt()),
+        "{state:?}"
+    );
+    assert!(state.what_to_do().unwrap().contains("who writes to the topic"));
     // It says so as long as it is asked.
     assert!(in_time(feed.next(10)).await.unwrap_err().is_corrupt());
 }
@@ -102,11 +109,16 @@ async fn a_topic_of_another_log_is_found_out() {
 async fn a_missing_topic_is_named_with_what_to_do() {
     let Some(world) = World::new("a_missing_topic_is_named_with_what_to_do") else { return };
     let source = world.source();
+    let state = |view| source.state(&ViewName::new(view).unwrap());
+    let (streams, keyed) = (state("streams"), state("keyed"));
     let error = source.layout(Division::Streams, 1).await.unwrap_err();
-    assert_eq!(error.code(), Code::BAD_TOPIC, "{error}");
+    assert!(error.is_unavailable() && error.code() == Code::TOPIC_MISSING, "{error}");
     assert!(error.to_string().contains(&world.topic), "{error}");
+    assert!(error.to_string().contains("start the relay, which makes it"), "{error}");
+    assert!(matches!(*streams.borrow(), KafkaState::TopicMissing));
     let joined = source.join(world.feeding("keyed", Layout::WHOLE)).await;
-    assert_eq!(joined.err().unwrap().code(), Code::BAD_TOPIC);
+    assert_eq!(joined.err().unwrap().code(), Code::TOPIC_MISSING);
+    assert!(matches!(*keyed.borrow(), KafkaState::TopicMissing));
 }
 
 #[tokio::test]
@@ -183,6 +195,10 @@ async fn a_wrong_password_is_said_to_be_one_and_not_a_missing_broker() {
     let wrong = KafkaSource::new(&world.highwater, kafka("hunter2"), world.topics());
     let error = wrong.layout(Division::Streams, 1).await.unwrap_err();
     assert_eq!(error.code(), Code::BAD_CREDENTIALS, "{error}");
+    let joined = wrong.join(world.feeding("wrong", Layout::WHOLE)).await;
+    assert_eq!(joined.err().unwrap().code(), Code::BAD_CREDENTIALS);
+    let state = wrong.state(&ViewName::new("wrong").unwrap());
+    assert!(matches!(*state.borrow(), KafkaState::WrongCredentials { .. }));
     assert!(!format!("{error} {error:?} {wrong:?}").contains("hunter2"));
     let relay = Running::start(Relay::new(&world.highwater, kafka("hunter2"), world.topics()));
     assert_eq!(relay.fails().await.code(), Code::BAD_CREDENTIALS);

@@ -112,7 +112,12 @@ async fn an_event_that_is_too_large_stops_the_relay_by_name_until_the_topic_take
     world.append_one("account-large", large).await;
     world.append(5).await;
     let relay = Running::start(world.relay());
-    let error = relay.fails().await;
+    relay.is(|status| status.name() == "record_too_large").await;
+    let status = relay.status.borrow().clone();
+    let RelayStatus::RecordTooLarge { position, bytes, limit, error, .. } = status else {
+        panic!("{status:?}")
+    };
+    assert_eq!((position, bytes, limit), (Position::new(6), 50_000, Some(20_000)));
     assert_eq!(error.code(), Code::TOO_LARGE, "{error}");
     let said = error.to_string();
     assert!(said.contains("event 6 of stream account-large"), "{said}");
@@ -120,6 +125,31 @@ async fn an_event_that_is_too_large_stops_the_relay_by_name_until_the_topic_take
     hand.set("max.message.bytes", "100000").await;
     relay.has_published(Position::new(11)).await;
     delivers_the_log(&world, 11).await;
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_that_the_broker_finds_too_large_is_named_as_well() {
+    let test = "an_event_that_the_broker_finds_too_large_is_named_as_well";
+    let Some(world) = World::new(test) else { return };
+    let hand = Hand::of(&world);
+    hand.create(2, &[]).await;
+    world.append(5).await;
+    let relay = Running::start(world.relay());
+    relay.has_published(Position::new(5)).await;
+    // The relay goes by the limit that there was when it began.
+    hand.set("max.message.bytes", "20000").await;
+    let payload: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(50_000).collect();
+    world
+        .append_one("account-large", NewEvent { payload: payload.into(), ..event("suite.large") })
+        .await;
+    relay.is(|status| status.name() == "record_too_large").await;
+    let status = relay.status.borrow().clone();
+    let RelayStatus::RecordTooLarge { position, bytes, .. } = status else { panic!("{status:?}") };
+    assert_eq!((position, bytes), (Position::new(6), 50_000));
+    hand.set("max.message.bytes", "100000").await;
+    relay.has_published(Position::new(6)).await;
+    delivers_the_log(&world, 6).await;
     relay.stop().await;
 }
 

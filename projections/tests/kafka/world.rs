@@ -3,13 +3,14 @@
 use std::{collections::BTreeMap, env, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use highwater_core::{
     Envelope, Highwater, Position, Query, SchemaVersion, Span, StreamId, Tag, Tags,
     domain::{EventType, Fingerprint},
     port::{
-        Append, Change, Claim, Claiming, EventStore as _, Expected, Feed, Feeding, Ids as _,
-        Layout, Membership, NewEvent, Progress, ShardId, Source as _, ViewCommit, ViewName,
-        ViewSpec, ViewStore as _, WorkerId,
+        Append, Change, Claim, Claiming, EventStore as _, Expected, Feed, FeedPage, Feeding,
+        Ids as _, Layout, Membership, NewEvent, Progress, ShardId, Source as _, ViewCommit,
+        ViewName, ViewSpec, ViewStore as _, WorkerId,
     },
 };
 use highwater_projections::kafka::{Kafka, KafkaSource, Relay, RelayStatus, Topics};
@@ -113,8 +114,10 @@ impl World {
         relay.stop().await;
     }
 
+    /// A source whose members hear soon of what a group decides.
     pub(crate) fn source(&self) -> KafkaSource {
-        KafkaSource::new(&self.highwater, self.kafka(), self.topics()).lease(LEASE)
+        let kafka = self.kafka().setting("heartbeat.interval.ms", "100");
+        KafkaSource::new(&self.highwater, kafka, self.topics()).lease(LEASE)
     }
 
     pub(crate) fn feeding(&self, view: &str, layout: Layout) -> Feeding {
@@ -211,10 +214,51 @@ impl Member {
         shard: ShardId,
         limit: usize,
     ) -> highwater_core::Result<Vec<Envelope>> {
+        let page = in_time(self.shards.get_mut(&shard).unwrap().feed.next(limit)).await?;
+        assert!(page.events.len() <= limit);
+        self.commit(shard, page).await
+    }
+
+    /// Does what is next to be done: a change, or a page of some shard. Safe to cancel.
+    pub(crate) async fn step(&mut self) -> (ShardId, Vec<Envelope>) {
+        loop {
+            let pages = self
+                .shards
+                .iter_mut()
+                .map(|(number, shard)| Box::pin(async { (*number, shard.feed.next(100).await) }));
+            let mut pages: futures_util::stream::FuturesUnordered<_> = pages.collect();
+            let next = tokio::select! {
+                change = self.membership.change() => Err(change.unwrap()),
+                Some(page) = pages.next() => Ok(page),
+            };
+            drop(pages);
+            match next {
+                Err(Change::Take(shard, claiming)) => self.take(shard, claiming).await,
+                Err(Change::GiveUp(shard)) => {
+                    self.shards.remove(&shard);
+                    self.membership.ended(shard).await.unwrap();
+                }
+                // A broker may be gone for a while.
+                Ok((_, Err(error))) => assert!(error.is_unavailable(), "{error}"),
+                Ok((shard, Ok(page))) => match self.commit(shard, page).await {
+                    Ok(events) => return (shard, events),
+                    Err(error) => {
+                        assert!(error.is_conflict(), "{error}");
+                        self.shards.remove(&shard);
+                        self.membership.ended(shard).await.unwrap();
+                    }
+                },
+            }
+        }
+    }
+
+    async fn commit(
+        &mut self,
+        shard: ShardId,
+        page: FeedPage,
+    ) -> highwater_core::Result<Vec<Envelope>> {
         let view = self.feeding.view.clone();
         let shard = self.shards.get_mut(&shard).unwrap();
-        let page = in_time(shard.feed.next(limit)).await?;
-        assert!(page.events.len() <= limit);
         let to = Progress {
             position: page.through,
             as_of: page.as_of.unwrap_or(shard.claim.progress.as_of),
@@ -225,6 +269,21 @@ impl Member {
         shard.feed.committed(&shard.claim.progress);
         Ok(page.events)
     }
+}
+
+/// Lets several members take part until they share the shards so.
+pub(crate) async fn settle(members: &mut [Member], shares: &[usize]) {
+    let settled = async {
+        loop {
+            let has: Vec<_> = members.iter().map(|member| member.shards.len()).collect();
+            if has == shares {
+                return;
+            }
+            let changes = members.iter_mut().map(|member| Box::pin(member.change()));
+            let _: Change = futures_util::future::select_all(changes).await.0;
+        }
+    };
+    in_time(settled).await;
 }
 
 /// Everything that a feed delivers up to a position.
@@ -291,11 +350,8 @@ impl Running {
 
     /// Waits until it fails, and tells why.
     pub(crate) async fn fails(&self) -> highwater_core::Error {
-        self.is(|status| matches!(status, RelayStatus::Failing { .. })).await;
-        match self.status.borrow().clone() {
-            RelayStatus::Failing { error, .. } => error,
-            status => panic!("{status:?}"),
-        }
+        self.is(|status| status.error().is_some()).await;
+        self.status.borrow().error().unwrap().clone()
     }
 }
 

@@ -28,8 +28,8 @@ pub(super) struct Mark {
 }
 
 /// The headers, in the order in which they are written.
-mod header {
-    pub(super) const POSITION: &str = "ce_position";
+pub(super) mod header {
+    pub(in crate::kafka) const POSITION: &str = "ce_position";
     pub(super) const PREVIOUS: &str = "ce_previous";
     pub(super) const TYPE: &str = "ce_type";
     pub(super) const TIME: &str = "ce_time";

@@ -108,14 +108,16 @@ impl Relay {
                 () = stopping(&mut stop) => Ok(()),
             }
         };
-        tokio::select! {
+        let outcome = tokio::select! {
             outcome = try_join(publishing, checkpoint.run(batches)) => outcome.map(|_| Ending::Stopped),
             error = producer.failure() => Err(error),
             () = self.displaced(view) => Ok(Ending::Displaced),
             () = self.out_of_grace(stopped) => Ok(Ending::Stopped),
             () = self.report(producer.trouble()) => Ok(Ending::Stopped),
             () = leading.look(&*self.log, &*self.clock) => Ok(Ending::Stopped),
-        }
+        };
+        self.reporter.is_about(producer.too_large());
+        outcome
     }
 
     /// Gives signs of life, until another leads. That the store can't be asked is no reason to stop:

@@ -1,24 +1,26 @@
 //! Sends records, and counts those that are acknowledged.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicUsize, Ordering},
 };
 
 use futures_util::future::{Either, select};
-use highwater_core::{Code, Envelope, Error, Result, error::Invalid};
+use highwater_core::{Code, Envelope, Error, Position, Result, error::Invalid};
 use rdkafka::{
     ClientContext, Message as _,
     config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
-    message::{DeliveryResult, OwnedHeaders},
+    message::{DeliveryResult, Headers, OwnedHeaders},
     producer::{BaseRecord, ProducerContext, ThreadedProducer},
 };
 use tokio::sync::{Notify, watch};
 
+use super::status::TooLarge;
 use crate::kafka::{
     Kafka,
     elsewhere::Elsewhere,
+    record::header,
     trouble::{failed, is_about_credentials, log},
 };
 
@@ -99,13 +101,13 @@ impl Producer {
         if error.code() != Code::TOO_LARGE {
             return error;
         }
+        let (position, bytes) = (event.position, event.payload.len());
+        self.delivery().is_too_large(TooLarge { position, bytes, limit: self.limit });
         let limit = self.limit.map_or_else(String::new, |limit| format!(" of {limit} bytes"));
         let message = format!(
             "event {} of stream {} has {} bytes of payload, which is beyond the limit{limit} of a \
              record; raise max.message.bytes of the topic (and message.max.bytes, if it is set)",
-            event.position,
-            event.stream,
-            event.payload.len(),
+            position, event.stream, bytes,
         );
         Invalid::new(Code::TOO_LARGE, message).into()
     }
@@ -124,6 +126,11 @@ impl Producer {
     /// What troubles the client, which it will get over by itself.
     pub(super) fn trouble(&self) -> watch::Receiver<Option<Error>> {
         self.delivery().trouble.subscribe()
+    }
+
+    /// The event that was too large, if one was.
+    pub(super) fn too_large(&self) -> Option<TooLarge> {
+        *self.delivery().too_large.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn delivery(&self) -> &Delivery {
@@ -176,12 +183,13 @@ struct Delivery {
     room: Notify,
     failure: watch::Sender<Option<Error>>,
     trouble: watch::Sender<Option<Error>>,
+    too_large: Mutex<Option<TooLarge>>,
 }
 
 impl Default for Delivery {
     fn default() -> Self {
         let (failure, trouble) = (watch::Sender::new(None), watch::Sender::new(None));
-        Self { room: Notify::new(), failure, trouble }
+        Self { room: Notify::new(), failure, trouble, too_large: Mutex::default() }
     }
 }
 
@@ -192,6 +200,16 @@ impl Delivery {
             failure.get_or_insert(error);
             is_first
         });
+    }
+}
+
+impl Delivery {
+    /// Records that were sent together are refused together: the largest is the one.
+    fn is_too_large(&self, event: TooLarge) {
+        let mut largest = self.too_large.lock().unwrap_or_else(PoisonError::into_inner);
+        if largest.is_none_or(|largest| largest.bytes < event.bytes) {
+            *largest = Some(event);
+        }
     }
 }
 
@@ -222,9 +240,22 @@ impl ProducerContext for Delivery {
             Err((error, record)) => {
                 let (topic, partition) = (record.topic(), record.partition());
                 tracing::warn!(%error, topic, partition, "a record was not published");
+                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge)
+                    && let Some(position) = position_of(record.headers())
+                {
+                    let bytes = record.payload().map_or(0, <[u8]>::len);
+                    self.is_too_large(TooLarge { position, bytes, limit: None });
+                }
                 self.fail(failed(PUBLISHING, error.clone()));
             }
         }
         self.room.notify_one();
     }
+}
+
+/// Which event a record is of, if it is of one.
+fn position_of<H: Headers>(headers: Option<&H>) -> Option<Position> {
+    let mut position = headers?.iter().filter(|header| header.key == header::POSITION);
+    let position = std::str::from_utf8(position.next()?.value?).ok()?;
+    position.parse().ok().map(Position::new)
 }

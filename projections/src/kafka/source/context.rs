@@ -55,6 +55,10 @@ impl Context {
         Arc::downgrade(&self.alive)
     }
 
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
     /// From now on decisions are acted on at once: nobody is there to do it later.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::Release);
@@ -83,14 +87,20 @@ impl ConsumerContext for Context {
                 return;
             }
         };
-        if self.closing.load(Ordering::Acquire) {
-            let done = match decision {
-                Decision::Assign(_) => consumer.incremental_assign(partitions),
-                Decision::Revoke(_) => consumer.incremental_unassign(partitions),
-            };
-            if let Err(error) = done {
-                tracing::debug!(%error, "leaving a group");
-            }
+        let done = match &decision {
+            // All the partitions are at rest until the group is answered. What is new is read when a
+            // claim has said from where. Did the client begin somewhere else, its question for the
+            // offset of that place could be answered after it was told the right one, and it would go
+            // there after all.
+            Decision::Assign(_) => consumer.incremental_assign(&TopicPartitionList::new()),
+            Decision::Revoke(partitions) if self.is_closing() => let_go(consumer, partitions),
+            // The answer comes when the work on them has ended.
+            Decision::Revoke(_) => Ok(()),
+        };
+        if let Err(error) = done {
+            tracing::warn!(%error, "answering a group");
+        }
+        if self.is_closing() {
             return;
         }
         self.decisions.lock().unwrap_or_else(PoisonError::into_inner).push_back(decision);
@@ -102,4 +112,15 @@ impl ConsumerContext for Context {
             tracing::debug!(%error, "telling Kafka how far the view is");
         }
     }
+}
+
+/// Lets go what is read of what is to go.
+fn let_go(consumer: &BaseConsumer<Context>, partitions: &[i32]) -> KafkaResult<()> {
+    let mut read = TopicPartitionList::new();
+    for element in consumer.assignment()?.elements() {
+        if partitions.contains(&element.partition()) {
+            read.add_partition(element.topic(), element.partition());
+        }
+    }
+    consumer.incremental_unassign(&read)
 }

@@ -23,7 +23,7 @@ use tokio::sync::watch;
 
 use super::{
     context::Context,
-    lane::Lane,
+    lane::{Lack, Lane},
     merge::Merge,
     offsets::Offsets,
     state::{CONSUMING, KafkaState, Reporter},
@@ -113,10 +113,15 @@ impl KafkaFeed {
         .await
     }
 
+    /// The topics that are read.
+    fn topics(&self) -> String {
+        self.wanted.partitions.keys().map(String::as_str).collect::<Vec<_>>().join(" or ")
+    }
+
     /// Reads from the store what the partitions lack.
-    async fn fill(&mut self, to: Position, limit: usize) -> Result<()> {
+    async fn fill(&mut self, to: Position, why: Lack, limit: usize) -> Result<()> {
         let from = self.merge.through();
-        self.reporter.filling(from, to);
+        self.reporter.filling(why, from, to);
         let page = self.wanted.read(from, limit).await?;
         if page.through == from {
             let what = format!("a topic speaks of event {to}, but the log ends with {from}");
@@ -130,7 +135,7 @@ impl KafkaFeed {
     async fn wait(&mut self, limit: usize) -> Result<()> {
         let due = self.merge.until_due(Instant::now()).unwrap_or(LOOK).min(LOOK);
         let (clock, state) = (Arc::clone(&self.clock), self.reporter.state.subscribe());
-        let trouble = trouble(state, self.told);
+        let trouble = trouble(state, self.told, self.topics());
         let outcome = tokio::select! {
             biased;
             taken = self.gather(limit) => taken.map(|()| true),
@@ -161,10 +166,11 @@ impl Feed for KafkaFeed {
                 return Ok(page);
             }
             if let Some(error) = self.merge.lanes.iter().find_map(Lane::refused) {
+                self.reporter.foreign(error);
                 return Err(error.clone());
             }
             match self.merge.missing() {
-                Some(to) => self.fill(to, limit).await?,
+                Some((to, why)) => self.fill(to, why, limit).await?,
                 None => self.wait(limit).await?,
             }
         }
@@ -190,22 +196,22 @@ impl Feed for KafkaFeed {
 }
 
 /// Waits for what the feed's owner must hear, and has not been told.
-async fn trouble(mut state: watch::Receiver<KafkaState>, told: bool) -> Error {
+async fn trouble(mut state: watch::Receiver<KafkaState>, told: bool, topic: String) -> Error {
     let is_news = |state: &KafkaState| match state {
         KafkaState::BrokerGone { .. } | KafkaState::TopicMissing => !told,
-        KafkaState::WrongCredentials { .. } => true,
+        KafkaState::WrongCredentials { .. } | KafkaState::InstanceTaken { .. } => true,
         _ => false,
     };
     match state.wait_for(is_news).await.map(|state| state.clone()) {
-        Ok(KafkaState::WrongCredentials { error }) => error,
-        Ok(KafkaState::TopicMissing) => gone(RDKafkaErrorCode::UnknownTopicOrPartition),
-        Ok(_) => gone(RDKafkaErrorCode::AllBrokersDown),
+        Ok(KafkaState::WrongCredentials { error } | KafkaState::InstanceTaken { error }) => error,
+        Ok(KafkaState::TopicMissing) => Unavailable::TopicMissing { topic }.into(),
+        Ok(_) => gone(),
         // The sender is the reporter's, which the feed keeps.
         Err(_) => std::future::pending().await,
     }
 }
 
-fn gone(code: RDKafkaErrorCode) -> Error {
-    let source = Reason::new(KafkaError::MessageConsumption(code));
+fn gone() -> Error {
+    let source = Reason::new(KafkaError::MessageConsumption(RDKafkaErrorCode::AllBrokersDown));
     Unavailable::Broker { doing: CONSUMING, source }.into()
 }

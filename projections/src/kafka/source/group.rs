@@ -1,7 +1,7 @@
 //! A worker's part in a consumer group: which partitions are its own is what the group decides.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -28,26 +28,25 @@ use super::{
     state::Reporter,
     wanted::Wanted,
 };
-use crate::kafka::elsewhere::Elsewhere;
+use crate::kafka::{elsewhere::Elsewhere, trouble::failed};
 
 /// How long partitions that are to go to others are kept, so that the work on them can end in order.
 const GRACE: Duration = Duration::from_secs(5);
 /// When a shard is tried again whose work has ended although its partition is still assigned.
 const AGAIN: Duration = Duration::from_secs(1);
-/// How long a partition may take until it can be read.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Takes part in a group.
 pub(super) struct GroupMembership {
-    // Queues go before the consumer that they belong to.
-    queues: HashMap<i32, StreamPartitionQueue<Context>>,
     consumer: Elsewhere<StreamConsumer<Context>>,
     topic: Arc<str>,
     wanted: Wanted,
     clock: Arc<dyn Clock>,
     reporter: Reporter,
     changes: VecDeque<Change>,
+    /// What the group has given to this member.
     assigned: BTreeSet<i32>,
+    /// What of that the client has been told to read.
+    reading: BTreeSet<i32>,
     /// Shards that the worker has been told to take and that have not ended.
     taken: BTreeSet<ShardId>,
     revoking: Option<Revoking>,
@@ -71,7 +70,6 @@ impl GroupMembership {
     ) -> KafkaResult<Self> {
         consumer.subscribe(&[topic])?;
         Ok(Self {
-            queues: HashMap::new(),
             consumer: Elsewhere::shared(consumer),
             topic: topic.into(),
             wanted,
@@ -79,13 +77,14 @@ impl GroupMembership {
             reporter,
             changes: VecDeque::new(),
             assigned: BTreeSet::new(),
+            reading: BTreeSet::new(),
             taken: BTreeSet::new(),
             revoking: None,
             again: BTreeMap::new(),
         })
     }
 
-    /// Acts on what the group has decided. The next decision comes when this one has been carried out.
+    /// Acts on what the group has decided.
     fn act(&mut self) {
         while let Some(decision) = self.consumer.context().decision() {
             self.let_go();
@@ -96,14 +95,7 @@ impl GroupMembership {
         }
     }
 
-    /// Records would come by another way unless a partition has a queue of its own before it is read.
-    /// It is read from its end until its feed says where it goes on.
     fn assign(&mut self, partitions: Vec<i32>) {
-        for partition in &partitions {
-            self.split(*partition);
-        }
-        let done = self.consumer.incremental_assign(&self.list(&partitions, Offset::End));
-        self.note("taking partitions", done);
         tracing::info!(view = %self.reporter.view, ?partitions, "assigned");
         for partition in partitions {
             self.assigned.insert(partition);
@@ -125,12 +117,13 @@ impl GroupMembership {
         self.revoking = Some(Revoking { partitions, until: Instant::now() + GRACE });
     }
 
-    /// Lets partitions go that are to go, whether or not the work on them has ended.
+    /// Lets partitions go that are to go, whether or not the work on them has ended. The group waits for
+    /// this even if none of them is read.
     fn let_go(&mut self) {
         if let Some(revoking) = self.revoking.take() {
-            self.queues.retain(|partition, _| !revoking.partitions.contains(partition));
-            let list = self.list(&revoking.partitions, Offset::Invalid);
-            let done = self.consumer.incremental_unassign(&list);
+            let mut read = revoking.partitions;
+            read.retain(|partition| self.reading.remove(partition));
+            let done = self.consumer.incremental_unassign(&self.list(&read, Offset::Invalid));
             self.note("letting partitions go", done);
         }
     }
@@ -166,11 +159,35 @@ impl GroupMembership {
         due.min().map_or(GRACE, |at| at.saturating_duration_since(now))
     }
 
-    /// An older queue of the partition goes first: it would take the new one's wake-ups along.
-    fn split(&mut self, partition: i32) {
-        drop(self.queues.remove(&partition));
+    /// Begins to read a partition where its cursor says. Records would come by another way unless it
+    /// has a queue of its own by then.
+    fn read(&mut self, partition: i32, offset: Offset) -> Result<StreamPartitionQueue<Context>> {
+        let doing = "beginning to read a partition";
+        if self.reading.remove(&partition) {
+            let done =
+                self.consumer.incremental_unassign(&self.list(&[partition], Offset::Invalid));
+            done.map_err(|error| failed(doing, error))?;
+        }
         let queue = self.consumer.split_partition_queue(&self.topic, partition);
-        self.queues.extend(queue.map(|queue| (partition, queue)));
+        let queue = queue.ok_or_else(|| no_queue(partition))?;
+        let done = self.consumer.incremental_assign(&self.list(&[partition], offset));
+        done.map_err(|error| failed(doing, error))?;
+        self.reading.insert(partition);
+        Ok(queue)
+    }
+
+    /// The next change. A shard is not taken before the work on it that went before has ended: that may
+    /// take its wake-ups along.
+    fn next(&mut self) -> Option<Change> {
+        let is_due = |change: &Change| match change {
+            Change::Take(shard, _) => !self.taken.contains(shard),
+            Change::GiveUp(_) => true,
+        };
+        let change = self.changes.remove(self.changes.iter().position(is_due)?)?;
+        if let Change::Take(shard, _) = change {
+            self.taken.insert(shard);
+        }
+        Some(change)
     }
 
     fn list(&self, partitions: &[i32], offset: Offset) -> TopicPartitionList {
@@ -187,29 +204,6 @@ impl GroupMembership {
             tracing::warn!(view = %self.reporter.view, %error, doing, "Kafka's client refuses");
         }
     }
-
-    /// Begins to read a partition where its cursor says. Right after it was assigned, the client has
-    /// to find its leader first.
-    async fn seek(&self, partition: i32, offset: Option<i64>) -> Result<()> {
-        let offset = offset.map_or(Offset::Beginning, Offset::Offset);
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let (consumer, topic) = (Arc::clone(&self.consumer), Arc::clone(&self.topic));
-            let sought = tokio::task::spawn_blocking(move || {
-                consumer.seek(&topic, partition, offset, Duration::from_secs(5))
-            });
-            let error = match sought.await {
-                Ok(Ok(())) => return Ok(()),
-                Ok(Err(error)) => Reason::new(error),
-                Err(error) => Reason::new(error),
-            };
-            if Instant::now() >= until {
-                let doing = "beginning to read a partition";
-                return Err(Unavailable::Broker { doing, source: error }.into());
-            }
-            self.clock.sleep(Duration::from_millis(20)).await;
-        }
-    }
 }
 
 #[async_trait]
@@ -219,10 +213,7 @@ impl Membership for GroupMembership {
             self.act();
             self.let_go_if_ended();
             self.try_again();
-            if let Some(change) = self.changes.pop_front() {
-                if let Change::Take(shard, _) = change {
-                    self.taken.insert(shard);
-                }
+            if let Some(change) = self.next() {
                 return Ok(change);
             }
             let heard = tokio::select! {
@@ -232,7 +223,7 @@ impl Membership for GroupMembership {
             };
             match heard {
                 Some(Err(error)) => self.reporter.hear(error)?,
-                // A record that came before its partition had a queue: its feed finds the gap.
+                // Each partition has a queue of its own before it is read; a feed would find the gap.
                 Some(Ok(offset)) => tracing::debug!(view = %self.reporter.view, offset, "astray"),
                 None => {}
             }
@@ -241,13 +232,8 @@ impl Membership for GroupMembership {
 
     async fn open(&mut self, shard: ShardId, from: &Progress) -> Result<Box<dyn Feed>> {
         let partition = i32::try_from(shard.get()).unwrap_or(i32::MAX);
-        let queue = match self.queues.remove(&partition) {
-            Some(queue) => Some(queue),
-            None => self.consumer.split_partition_queue(&self.topic, partition),
-        };
-        let queue = queue.ok_or_else(|| no_queue(partition))?;
         let offset = Offsets::from_cursor(&from.cursor).get(&self.topic, partition);
-        self.seek(partition, offset).await?;
+        let queue = self.read(partition, offset.map_or(Offset::Beginning, Offset::Offset))?;
         let lane = Lane::new(Arc::clone(&self.topic), partition, from.position, offset);
         let mut wanted = self.wanted.clone();
         wanted.own = wanted.own.map(|(layout, _)| (layout, shard));

@@ -3,7 +3,7 @@
 //! Every record says which event comes before it in its partition. So a reader sees from each record
 //! by itself whether it lacks anything, whatever has become of the topic; offsets only spare work.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{cmp::Ordering, collections::VecDeque, sync::Arc};
 
 use highwater_core::{Envelope, Error, Position};
 use jiff::Timestamp;
@@ -14,6 +14,37 @@ pub(super) struct Link {
     pub(super) position: Position,
     pub(super) previous: Position,
     pub(super) time: Timestamp,
+}
+
+/// Why a partition lacks something, as far as its offsets tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Lack {
+    /// The record that comes next in the partition isn't the next of its chain.
+    Lost,
+    /// Records before it are gone.
+    Forgotten,
+    /// The partition begins before where it was read last.
+    MadeAnew,
+}
+
+impl Lack {
+    /// If this record was found where another offset was to be read, or the first.
+    fn of(offset: i64, wanted: Option<i64>) -> Self {
+        match offset.cmp(&wanted.unwrap_or(0)) {
+            Ordering::Equal => Self::Lost,
+            Ordering::Greater => Self::Forgotten,
+            Ordering::Less => Self::MadeAnew,
+        }
+    }
+}
+
+/// A record, and what it means if something is missing before it.
+#[derive(Debug)]
+struct Found {
+    offset: i64,
+    link: Link,
+    event: Option<Envelope>,
+    why: Lack,
 }
 
 /// An event that has been read and not been delivered.
@@ -38,7 +69,7 @@ pub(super) struct Lane {
     events: VecDeque<Ahead>,
     bytes: usize,
     /// A record before which something is missing.
-    gap: Option<(i64, Link, Option<Envelope>)>,
+    gap: Option<Found>,
     /// Why the partition is read no further.
     refused: Option<Error>,
     /// The offset after the last record that has been read.
@@ -81,9 +112,9 @@ impl Lane {
         self.as_of
     }
 
-    /// The event before the record that can't be taken yet.
-    pub(super) fn missing(&self) -> Option<Position> {
-        self.gap.as_ref().map(|(_, link, _)| link.previous)
+    /// The event before the record that can't be taken yet, and why it isn't here.
+    pub(super) fn missing(&self) -> Option<(Position, Lack)> {
+        self.gap.as_ref().map(|gap| (gap.link.previous, gap.why))
     }
 
     /// How many events came again since this was asked last.
@@ -110,8 +141,8 @@ impl Lane {
 
     /// Takes a record, with its event if the view wants it.
     pub(super) fn take(&mut self, offset: i64, link: Link, event: Option<Envelope>) {
-        self.next = Some(offset + 1);
-        self.link(offset, link, event);
+        let why = Lack::of(offset, self.next.replace(offset + 1));
+        self.link(Found { offset, link, event, why });
     }
 
     /// Passes over a record that is not of a relay.
@@ -119,7 +150,8 @@ impl Lane {
         self.next = Some(offset + 1);
     }
 
-    fn link(&mut self, offset: i64, link: Link, event: Option<Envelope>) {
+    fn link(&mut self, record: Found) {
+        let Found { offset, link, event, why } = record;
         if link.position <= self.have {
             // A repeat; or a mark that says that there is still nothing new.
             self.repeats += u64::from(event.is_some());
@@ -129,7 +161,7 @@ impl Lane {
             return;
         }
         if link.previous > self.have {
-            self.gap = Some((offset, link, event));
+            self.gap = Some(Found { offset, link, event, why });
             return;
         }
         self.have = link.position;
@@ -151,8 +183,8 @@ impl Lane {
             self.have = through;
             self.as_of = self.as_of.max(as_of);
         }
-        if let Some((offset, link, event)) = self.gap.take() {
-            self.link(offset, link, event);
+        if let Some(record) = self.gap.take() {
+            self.link(record);
         }
     }
 

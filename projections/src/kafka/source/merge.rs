@@ -12,7 +12,7 @@ use highwater_core::{
 use jiff::Timestamp;
 
 use super::{
-    lane::{Ahead, Lane},
+    lane::{Ahead, Lack, Lane},
     offsets::Offsets,
 };
 
@@ -78,10 +78,13 @@ impl Merge {
         Some(since.map_or(Duration::ZERO, |since| interval.saturating_sub(since)))
     }
 
-    /// The first event that is missing stands before this one; `None` if the partitions can be read on.
-    pub(super) fn missing(&self) -> Option<Position> {
+    /// The first event that is missing stands before this one, and why it isn't here; `None` if the
+    /// partitions can be read on.
+    pub(super) fn missing(&self) -> Option<(Position, Lack)> {
         let behind = |lane: &&Lane| lane.have() <= self.through;
-        self.lanes.iter().filter(behind).filter_map(Lane::missing).max()
+        let missing = self.lanes.iter().filter(behind).filter_map(Lane::missing);
+        // Where one partition tells more than another, that goes for all.
+        missing.reduce(|(to, why), (other, because)| (to.max(other), why.max(because)))
     }
 
     /// Takes a page of the log that begins where everything has been delivered.

@@ -36,7 +36,7 @@ use std::{
 use async_trait::async_trait;
 use highwater_core::{
     Code, Highwater, Query, Result,
-    error::Invalid,
+    error::{Invalid, Unavailable},
     port::{
         Clock, Division, EventStore, Feeding, Layout, Membership, ShardId, Source, ViewName,
         ViewStore,
@@ -86,6 +86,7 @@ pub struct KafkaSource {
     lease: Duration,
     foreign: Foreign,
     ignored: Arc<AtomicU64>,
+    filled: Arc<AtomicU64>,
     states: States,
 }
 
@@ -105,6 +106,7 @@ impl KafkaSource {
             lease: LEASE,
             foreign: Foreign::default(),
             ignored: Arc::default(),
+            filled: Arc::default(),
             states: States::default(),
         }
     }
@@ -154,6 +156,13 @@ impl KafkaSource {
         self.ignored.load(Ordering::Relaxed)
     }
 
+    /// How many times the log has been read because a topic lacked events
+    /// ([`KafkaState::Filling`]).
+    #[must_use]
+    pub fn filled(&self) -> u64 {
+        self.filled.load(Ordering::Relaxed)
+    }
+
     /// How the connection of a view fares, now and from now on.
     #[must_use]
     pub fn state(&self, view: &ViewName) -> watch::Receiver<KafkaState> {
@@ -172,11 +181,7 @@ impl KafkaSource {
         let found = partitions(&self.kafka, topics).await?;
         match topics.iter().find(|topic| !found.contains_key(*topic)) {
             None => Ok(found),
-            Some(missing) => {
-                let message =
-                    format!("there is no topic {missing}: start the relay, which makes it");
-                Err(Invalid::new(Code::BAD_TOPIC, message).into())
-            }
+            Some(missing) => Err(Unavailable::TopicMissing { topic: missing.clone() }.into()),
         }
     }
 
@@ -235,7 +240,8 @@ impl Source for KafkaSource {
             return Ok(Layout::keys(shards));
         }
         let topics = self.topics.feeding(&Query::all())?;
-        let counts = self.partitions(&topics).await?;
+        let counts = self.partitions(&topics).await;
+        let counts = counts.inspect_err(|error| self.states.waiting_for(error))?;
         let mut counts = counts.into_iter();
         let Some((topic, count)) = counts.next() else { return Ok(Layout::streams(shards)) };
         match counts.find(|(_, other)| *other != count) {
@@ -256,20 +262,22 @@ impl Source for KafkaSource {
 
     async fn join(&self, feeding: Feeding) -> Result<Box<dyn Membership>> {
         let topics = self.topics.feeding(&feeding.query)?;
+        let state = self.states.of(&feeding.view);
+        let (view, filled) = (feeding.view.clone(), Arc::clone(&self.filled));
+        let (clock, repeats) = (Arc::clone(&self.clock), DUPLICATES.count(&[view.as_str()]));
+        let reporter = Reporter { view, state, filled, clock, repeats };
+        let partitions = self.partitions(&topics).await;
+        let partitions = partitions.inspect_err(|error| reporter.cannot_join(error))?;
         let wanted = Wanted {
             log: Arc::clone(&self.log),
             query: feeding.query.clone(),
             published: self.published.clone(),
             topics: self.topics.clone(),
-            partitions: self.partitions(&topics).await?,
+            partitions,
             own: None,
             foreign: self.foreign,
             ignored: Arc::clone(&self.ignored),
         };
-        let state = self.states.of(&feeding.view);
-        let (view, clock) = (feeding.view.clone(), Arc::clone(&self.clock));
-        let repeats = DUPLICATES.count(&[view.as_str()]);
-        let reporter = Reporter { view, state, clock, repeats };
         match feeding.layout.by {
             Division::Keys => Ok(Box::new(self.keyed(&feeding, wanted, reporter))),
             Division::Streams => Ok(Box::new(self.grouped(&feeding, wanted, reporter)?)),

@@ -2,18 +2,22 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use ::metrics::Counter;
 use highwater_core::{
-    Error, Position,
+    Code, Error, Position,
     port::{Clock, ViewName},
 };
 use jiff::Timestamp;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as E};
 use tokio::sync::watch;
 
+use super::lane::Lack;
 use crate::{
     kafka::trouble::{failed, is_about_credentials},
     metrics::source_state,
@@ -27,9 +31,26 @@ pub enum KafkaState {
     Connecting,
     /// Records arrive, or would if there were any.
     Consuming,
-    /// The topic lacks events, which are read from the store instead: it has forgotten them, or was
-    /// made anew.
+    /// The topic lacks events although its records follow each other, so it was never given them or has
+    /// lost them; they are read from the store instead.
     Filling {
+        /// Up to where the view has everything.
+        from: Position,
+        /// Up to where something is missing.
+        to: Position,
+    },
+    /// The topic has forgotten records that the view has not had, by its retention or by somebody's
+    /// hand; their events are read from the store instead.
+    Truncated {
+        /// Up to where the view has everything.
+        from: Position,
+        /// Up to where something is missing.
+        to: Position,
+    },
+    /// The topic is another one than the view was fed from before; what it lacks is read from the store
+    /// instead. Only a topic that has fewer records than the former one is told apart: otherwise this
+    /// is [`KafkaState::Filling`].
+    MadeAnew {
         /// Up to where the view has everything.
         from: Position,
         /// Up to where something is missing.
@@ -42,6 +63,16 @@ pub enum KafkaState {
     },
     /// The topic isn't there. The relay makes it.
     TopicMissing,
+    /// A record is not one of a relay of this log, and the view has stopped before it.
+    ForeignRecord {
+        /// Which one, and why.
+        error: Error,
+    },
+    /// Another member of the group has this one's [instance name](super::KafkaSource::instance).
+    InstanceTaken {
+        /// What Kafka says.
+        error: Error,
+    },
     /// Kafka does not let this client in, or not at this topic.
     WrongCredentials {
         /// What it says.
@@ -57,9 +88,48 @@ impl KafkaState {
             Self::Connecting => "connecting",
             Self::Consuming => "consuming",
             Self::Filling { .. } => "filling",
+            Self::Truncated { .. } => "truncated",
+            Self::MadeAnew { .. } => "made_anew",
             Self::BrokerGone { .. } => "broker_gone",
             Self::TopicMissing => "topic_missing",
+            Self::ForeignRecord { .. } => "foreign_record",
+            Self::InstanceTaken { .. } => "instance_taken",
             Self::WrongCredentials { .. } => "wrong_credentials",
+        }
+    }
+
+    /// What an operator does about it; `None` if there is nothing to do.
+    #[must_use]
+    pub fn what_to_do(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Connecting | Self::Consuming => return None,
+            Self::Filling { .. } => "nothing is lost; if it recurs, see who writes to the topic",
+            Self::Truncated { .. } => {
+                "nothing is lost; lengthen the topic's retention beyond the time that workers may be away"
+            }
+            Self::MadeAnew { .. } => "nothing is lost; see who has deleted the topic",
+            Self::BrokerGone { .. } => {
+                "see that the brokers are up, and that their address is right"
+            }
+            Self::TopicMissing => "start the relay, which makes the topic, or check its name",
+            Self::ForeignRecord { .. } => {
+                "see who writes to the topic; let foreign records be ignored, or publish to a new topic"
+            }
+            Self::InstanceTaken { .. } => {
+                "give each process an instance name of its own, and start this one again"
+            }
+            Self::WrongCredentials { .. } => {
+                "check security.protocol, the ssl and sasl settings, and the ACLs of the user"
+            }
+        })
+    }
+
+    /// What of a topic that lacks events for this reason is to be said.
+    fn lacking(why: Lack, from: Position, to: Position) -> Self {
+        match why {
+            Lack::Lost => Self::Filling { from, to },
+            Lack::Forgotten => Self::Truncated { from, to },
+            Lack::MadeAnew => Self::MadeAnew { from, to },
         }
     }
 }
@@ -80,6 +150,22 @@ impl States {
         let state = states.entry(view.clone());
         state.or_insert_with(|| watch::Sender::new(KafkaState::Connecting)).clone()
     }
+
+    /// What all wait for that have not been able to join so far.
+    pub(super) fn waiting_for(&self, error: &Error) {
+        if error.code() == Code::TOPIC_MISSING {
+            for (view, state) in &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+                state.send_if_modified(|state| {
+                    let waits = matches!(state, KafkaState::Connecting);
+                    if waits {
+                        source_state(view, state.name(), KafkaState::TopicMissing.name());
+                        *state = KafkaState::TopicMissing;
+                    }
+                    waits
+                });
+            }
+        }
+    }
 }
 
 /// Says how a view fares.
@@ -87,6 +173,8 @@ impl States {
 pub(super) struct Reporter {
     pub(super) view: ViewName,
     pub(super) state: watch::Sender<KafkaState>,
+    /// How many times the log has been read for what topics lacked.
+    pub(super) filled: Arc<AtomicU64>,
     pub(super) clock: Arc<dyn Clock>,
     /// Events that came again.
     pub(super) repeats: Counter,
@@ -102,11 +190,32 @@ impl Reporter {
         }
     }
 
-    pub(super) fn filling(&self, from: Position, to: Position) {
-        if !matches!(*self.state.borrow(), KafkaState::Filling { .. }) {
-            tracing::info!(view = %self.view, %from, %to, "the topic lacks events; reading from the store");
+    /// What a topic lacks is read from the store.
+    pub(super) fn filling(&self, why: Lack, from: Position, to: Position) {
+        self.filled.fetch_add(1, Ordering::Relaxed);
+        let state = KafkaState::lacking(why, from, to);
+        let is_known = self.state.borrow().name() == state.name();
+        if is_known { self.enter(state) } else { self.say(state) }
+    }
+
+    /// A record is not one of ours.
+    pub(super) fn foreign(&self, error: &Error) {
+        if !matches!(*self.state.borrow(), KafkaState::ForeignRecord { .. }) {
+            self.say(KafkaState::ForeignRecord { error: error.clone() });
         }
-        self.enter(KafkaState::Filling { from, to });
+    }
+
+    /// Taking part has failed before there was a client.
+    pub(super) fn cannot_join(&self, error: &Error) {
+        let state = match error.code() {
+            Code::TOPIC_MISSING => KafkaState::TopicMissing,
+            Code::BROKER_UNREACHABLE => KafkaState::BrokerGone { since: self.clock.now() },
+            Code::BAD_CREDENTIALS => KafkaState::WrongCredentials { error: error.clone() },
+            _ => return,
+        };
+        if self.state.borrow().name() != state.name() {
+            self.say(state);
+        }
     }
 
     /// What the client says that is of no single record. Gives an error if nothing but a person can
@@ -116,6 +225,11 @@ impl Reporter {
             _ if is_about_credentials(&error) => {
                 let error = failed(CONSUMING, error);
                 self.say(KafkaState::WrongCredentials { error: error.clone() });
+                return Err(error);
+            }
+            Some(E::FencedInstanceId) => {
+                let error = failed(CONSUMING, error);
+                self.say(KafkaState::InstanceTaken { error: error.clone() });
                 return Err(error);
             }
             Some(E::AllBrokersDown)
@@ -132,9 +246,11 @@ impl Reporter {
     }
 
     fn say(&self, state: KafkaState) {
-        match &state {
-            KafkaState::Consuming => tracing::info!(view = %self.view, "consuming"),
-            state => tracing::warn!(view = %self.view, ?state, "consuming is disturbed"),
+        match state.what_to_do() {
+            None => tracing::info!(view = %self.view, "consuming"),
+            Some(what_to_do) => {
+                tracing::warn!(view = %self.view, ?state, what_to_do, "consuming is disturbed");
+            }
         }
         self.enter(state);
     }

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::{
-    lane::{Lane, Link},
+    lane::{Lack, Lane, Link},
     merge::Merge,
     offsets::Offsets,
 };
@@ -81,12 +81,24 @@ fn a_record_after_a_gap_waits_until_the_gap_has_been_filled() {
     merge.lanes[0].take(8, link(5, 3, at(5)), Some(event(5)));
     assert_eq!(positions(&page(&mut merge, 10).unwrap()), [1]);
     assert!(merge.lanes[0].is_full(1000));
-    assert_eq!(merge.missing(), Some(Position::new(3)));
+    assert_eq!(merge.missing(), Some((Position::new(3), Lack::Lost)));
     let (events, through) = (vec![event(3)], Position::new(3));
     merge.fill(LogPage { events, through, more: true });
     assert_eq!(merge.missing(), None);
     let page = page(&mut merge, 10).unwrap();
     assert_eq!((positions(&page), page.through.get()), (vec![3, 5], 5));
+}
+
+#[test]
+fn offsets_tell_why_something_is_missing() {
+    let lacks = |next, offset| {
+        let mut lane = Lane::new("topic".into(), 0, Position::new(3), next);
+        lane.take(offset, link(9, 5, at(9)), Some(event(9)));
+        lane.missing().unwrap().1
+    };
+    assert_eq!((lacks(None, 0), lacks(Some(7), 7)), (Lack::Lost, Lack::Lost));
+    assert_eq!((lacks(None, 1), lacks(Some(7), 8)), (Lack::Forgotten, Lack::Forgotten));
+    assert_eq!((lacks(Some(1), 0), lacks(Some(7), 6)), (Lack::MadeAnew, Lack::MadeAnew));
 }
 
 #[test]

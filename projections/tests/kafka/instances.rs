@@ -1,0 +1,66 @@
+//! Members of a group with a name of their own (static membership).
+
+use highwater_core::{
+    Code, Position,
+    port::{Layout, ViewName},
+};
+use highwater_projections::kafka::KafkaState;
+
+use super::world::{World, in_time, settle};
+
+const LAYOUT: Layout = Layout::streams(4);
+
+#[tokio::test]
+async fn a_member_that_comes_back_under_its_name_has_its_partitions_and_disturbs_nobody() {
+    let test = "a_member_that_comes_back_under_its_name_has_its_partitions_and_disturbs_nobody";
+    let Some(world) = World::new(test) else { return };
+    world.append(40).await;
+    world.publish().await;
+    let join = async |name| {
+        world.join(&world.source().instance(name), &world.feeding("named", LAYOUT)).await
+    };
+    let mut members = vec![join("one").await, join("two").await];
+    settle(&mut members, &[2, 2]).await;
+    let mut other = members.remove(1);
+    let before: Vec<_> = members[0].shards.keys().copied().collect();
+    // It says no goodbye: that is what a name is for.
+    let first = members.remove(0);
+    drop(first.shards);
+    in_time(first.membership.leave()).await.unwrap();
+
+    let mut back = join("one").await;
+    tokio::select! {
+        () = back.until(2) => {}
+        change = other.membership.change() => panic!("the other member was disturbed: {change:?}"),
+    }
+    assert_eq!(back.shards.keys().copied().collect::<Vec<_>>(), before);
+    for shard in before {
+        let events = back.deliver(shard, Position::new(40)).await;
+        assert_eq!(events, world.of_shard(LAYOUT, shard).await);
+    }
+}
+
+#[tokio::test]
+async fn of_two_members_with_one_name_the_first_stops_and_is_told_why() {
+    let test = "of_two_members_with_one_name_the_first_stops_and_is_told_why";
+    let Some(world) = World::new(test) else { return };
+    world.append(10).await;
+    world.publish().await;
+    let source = world.source().instance("one");
+    let state = source.state(&ViewName::new("twice").unwrap());
+    let mut first = world.join(&source, &world.feeding("twice", LAYOUT)).await;
+    first.until(4).await;
+    let another = world.source().instance("one");
+    let mut second = world.join(&another, &world.feeding("twice", LAYOUT)).await;
+    let told = async {
+        loop {
+            if let Err(error) = first.membership.change().await {
+                return error;
+            }
+        }
+    };
+    let (error, ()) = in_time(async { tokio::join!(told, second.until(4)) }).await;
+    assert_eq!(error.code(), Code::BAD_CONFIGURATION, "{error}");
+    assert!(error.is_invalid() && error.to_string().contains("instance name"), "{error}");
+    assert!(matches!(*state.borrow(), KafkaState::InstanceTaken { .. }), "{state:?}");
+}

@@ -1,0 +1,146 @@
+//! Partitions that move while records flow: a topic that lacks nothing is not said to lack anything.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use highwater_core::{
+    Envelope, Position,
+    port::{EventStore as _, Layout, ShardId},
+};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
+
+use super::{
+    broker::Cluster,
+    skip,
+    world::{Member, Running, World, in_time},
+};
+
+/// What has been delivered of each shard.
+type Seen = BTreeMap<ShardId, Vec<Envelope>>;
+
+/// A member that works in a task.
+struct AtWork {
+    stop: oneshot::Sender<()>,
+    shards: watch::Receiver<usize>,
+    task: JoinHandle<Member>,
+}
+
+impl AtWork {
+    fn start(mut member: Member, seen: &watch::Sender<Seen>) -> Self {
+        let (stop, mut stopped) = oneshot::channel();
+        let (holds, shards) = watch::channel(0);
+        let seen = seen.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                let (shard, events) = tokio::select! {
+                    delivered = member.step() => delivered,
+                    _ = &mut stopped => return member,
+                };
+                holds.send_replace(member.shards.len());
+                seen.send_modify(|seen| seen.entry(shard).or_default().extend(events));
+            }
+        });
+        Self { stop, shards, task }
+    }
+
+    /// Waits until it works on so many shards.
+    async fn holds(&mut self, shards: usize) {
+        in_time(self.shards.wait_for(|holds| *holds == shards)).await.unwrap();
+    }
+
+    /// Ends its work in order.
+    async fn leave(self) {
+        self.stop.send(()).unwrap();
+        let member = in_time(self.task).await.unwrap();
+        drop(member.shards);
+        in_time(member.membership.leave()).await.unwrap();
+    }
+}
+
+/// Appends an event now and then, until it is dropped.
+struct Flow(JoinHandle<()>);
+
+impl Flow {
+    fn start(world: &Arc<World>) -> Self {
+        let world = Arc::clone(world);
+        let mut beat = tokio::time::interval(Duration::from_millis(2));
+        Self(tokio::spawn(async move {
+            loop {
+                beat.tick().await;
+                world.append(1).await;
+            }
+        }))
+    }
+
+    async fn stop(self) {
+        self.0.abort();
+        let _ = self.0.await;
+    }
+}
+
+async fn everything_is_seen(world: &World, layout: Layout, seen: &watch::Sender<Seen>) {
+    let head = world.store.head().await.unwrap().get() as usize;
+    let count = |seen: &Seen| seen.values().map(Vec::len).sum::<usize>();
+    in_time(seen.subscribe().wait_for(|seen| count(seen) >= head)).await.unwrap();
+    for shard in layout.all() {
+        assert_eq!(seen.borrow()[&shard], world.of_shard(layout, shard).await, "shard {shard}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r1_partitions_that_move_while_records_flow_are_never_said_to_lack_any() {
+    let test = "r1_partitions_that_move_while_records_flow_are_never_said_to_lack_any";
+    let Some(world) = World::new(test).map(Arc::new) else { return };
+    let (layout, source) = (Layout::streams(4), world.source());
+    let relay = Running::start(world.relay());
+    world.append(20).await;
+    relay.has_published(Position::new(20)).await;
+    let flow = Flow::start(&world);
+    let seen = watch::Sender::new(Seen::new());
+    let join = async || world.join(&source, &world.feeding("moving", layout)).await;
+    let mut first = AtWork::start(join().await, &seen);
+    for _ in 0..6 {
+        first.holds(4).await;
+        let mut second = AtWork::start(join().await, &seen);
+        second.holds(2).await;
+        second.leave().await;
+    }
+    first.holds(4).await;
+    flow.stop().await;
+    everything_is_seen(&world, layout, &seen).await;
+    assert_eq!(source.filled(), 0, "the topic has every record");
+    first.leave().await;
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r1_after_a_broker_was_killed_no_record_of_a_group_is_said_to_be_missing() {
+    let test = "r1_after_a_broker_was_killed_no_record_of_a_group_is_said_to_be_missing";
+    let Some(mut cluster) = Cluster::start(1).await else { return skip(test) };
+    let world = Arc::new(World::at(cluster.servers()));
+    let (layout, source) = (Layout::streams(4), world.source());
+    let relay = Running::start(world.relay());
+    world.append(20).await;
+    relay.has_published(Position::new(20)).await;
+    let flow = Flow::start(&world);
+    let seen = watch::Sender::new(Seen::new());
+    let join = async || world.join(&source, &world.feeding("killed", layout)).await;
+    let mut both = [AtWork::start(join().await, &seen), AtWork::start(join().await, &seen)];
+    for _ in 0..3 {
+        for one in &mut both {
+            one.holds(2).await;
+        }
+        cluster.kill(1);
+        cluster.restart(1).await;
+        relay.has_published(world.store.head().await.unwrap()).await;
+    }
+    flow.stop().await;
+    everything_is_seen(&world, layout, &seen).await;
+    assert_eq!(source.filled(), 0, "the topic has every record");
+    for one in both {
+        one.leave().await;
+    }
+    relay.stop().await;
+}
