@@ -143,11 +143,7 @@ pub(crate) fn consumes(servers: &str, topic: &str, events: u64) -> impl Routine 
 fn consume(servers: &str, topic: &str, events: u64) -> Duration {
     let began = Instant::now();
     let consumer: BaseConsumer = config(servers).set("group.id", "by_hand").create().unwrap();
-    let mut all = TopicPartitionList::new();
-    for partition in 0..PARTITIONS.cast_signed() {
-        all.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
-    }
-    consumer.assign(&all).unwrap();
+    consumer.assign(&beginning(topic)).unwrap();
     let (mut balance, mut bytes) = (0, 0);
     while balance < events.cast_signed() {
         let Some(message) = consumer.poll(Duration::from_secs(1)) else { continue };
@@ -156,6 +152,15 @@ fn consume(servers: &str, topic: &str, events: u64) -> Duration {
     }
     assert!(balance == events.cast_signed() && bytes > 0);
     began.elapsed()
+}
+
+/// Every partition of a topic, from its first record on.
+fn beginning(topic: &str) -> TopicPartitionList {
+    let mut all = TopicPartitionList::new();
+    for partition in 0..PARTITIONS.cast_signed() {
+        all.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
+    }
+    all
 }
 
 /// Marks have no payload.
@@ -174,11 +179,7 @@ pub(crate) async fn paced(url: &str, servers: &str, per_second: u32) -> Pace<Pub
     let topic = topic(servers).await;
     let consumer: StreamConsumer =
         config(servers).set("group.id", format!("by_hand_{topic}")).create().unwrap();
-    let mut all = TopicPartitionList::new();
-    for partition in 0..PARTITIONS.cast_signed() {
-        all.add_partition_offset(&topic, partition, Offset::Beginning).unwrap();
-    }
-    consumer.assign(&all).unwrap();
+    consumer.assign(&beginning(&topic)).unwrap();
     let board = Board::default();
     let publishing =
         Publishing { pool: Pool::open(url).await, producer: producer(servers, "0"), topic };
