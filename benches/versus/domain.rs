@@ -97,6 +97,7 @@ impl Balance {
 }
 
 /// The same, by a key that could be any.
+#[cfg(feature = "kafka")]
 #[derive(View, Default, Clone)]
 #[view(event = AccountEvent, name = "totals")]
 pub(crate) struct Total {
@@ -104,6 +105,7 @@ pub(crate) struct Total {
     events: u64,
 }
 
+#[cfg(feature = "kafka")]
 impl Total {
     fn key(_: &AccountEvent, envelope: &Envelope) -> String {
         envelope.stream.key().to_owned()

@@ -1,6 +1,6 @@
 //! Highwater beside the raw engines: the same rows, the same durability, in the same run.
 //!
-//! `cargo bench --bench versus` runs everything, prints one table, and writes `target/versus.json`.
+//! `cargo bench --bench versus --features kafka` runs everything, prints one table, and writes `target/versus.json`.
 //! `cargo bench --bench versus -- 'SQLite.*load'` runs the works whose name matches. Criterion measures,
 //! and takes its own options: with `--measurement-time 10` each measurement takes ten seconds.
 //!
@@ -8,6 +8,8 @@
 //! |---|---|
 //! | `sqlite`, `postgres` | which works there are, and what each is beside |
 //! | `ours`, `raw_sqlite`, `raw_postgres` | the routines of each side |
+//! | `kafka`, `raw_kafka` | the works with Kafka, and its clients by hand (feature `kafka`) |
+//! | `paced` | commands at a rate, until they are in a view |
 //! | `delivery`, `processes` | works that need more than one part: a follower, other processes |
 //! | `domain`, `servers` | what is written, and where to |
 //!
@@ -26,6 +28,7 @@
     reason = "a failure ends the run"
 )]
 
+#[cfg(feature = "kafka")]
 #[allow(dead_code, reason = "the tests of the feed kill it")]
 #[path = "../../projections/tests/kafka/broker.rs"]
 mod broker;
@@ -34,13 +37,16 @@ mod broker;
 mod cluster;
 mod delivery;
 mod domain;
+#[cfg(feature = "kafka")]
 mod kafka;
+#[cfg(feature = "kafka")]
 #[path = "../../projections/tests/kafka/metadata.rs"]
 mod metadata;
 mod ours;
 mod paced;
 mod postgres;
 mod processes;
+#[cfg(feature = "kafka")]
 mod raw_kafka;
 mod raw_postgres;
 mod raw_sqlite;
@@ -68,6 +74,9 @@ fn main() {
     let mut bench = highwater_benches::Bench::from_args(target());
     sqlite::all(&mut bench);
     postgres::all(&mut bench);
+    #[cfg(feature = "kafka")]
     kafka::all(&mut bench);
+    #[cfg(not(feature = "kafka"))]
+    eprintln!("SKIPPED: the works with Kafka, which take --features kafka");
     bench.publish();
 }

@@ -2,19 +2,22 @@
 
 use std::time::Instant;
 
+#[cfg(feature = "kafka")]
+use highwater::projections::kafka::{Kafka, KafkaSource, Relay, Topics};
 use highwater::{
     Highwater,
     port::{Layout, ViewName, ViewState},
     prelude::*,
-    projections::kafka::{Kafka, KafkaSource, Relay, Topics},
 };
 use highwater_benches::{Board, Pace, Paced, Spot};
 
 use tokio::task::JoinSet;
 
+#[cfg(feature = "kafka")]
+use crate::raw_kafka;
 use crate::{
     domain::{ACCOUNTS, Account, Balance, Deposit},
-    ours, raw_kafka,
+    ours,
 };
 
 /// How many commands are begun in a second.
@@ -43,6 +46,7 @@ pub(crate) async fn directly(url: &str) -> Pace<Commands> {
 }
 
 /// A relay, and a worker on what it publishes.
+#[cfg(feature = "kafka")]
 pub(crate) async fn through_kafka(url: &str, kafka: &str) -> Pace<Commands> {
     let (bank, topic) = (fresh(url).await, raw_kafka::topic(kafka).await);
     let relay = Relay::new(&bank, Kafka::at(kafka), Topics::one(&topic)).named(&topic);

@@ -274,6 +274,7 @@ impl Pool {
     }
 
     /// A transaction of one row.
+    #[cfg(feature = "kafka")]
     pub(crate) async fn insert(&self, number: u64) {
         bound(INSERT, &self.name, number).execute(&self.pool).await.unwrap();
     }

@@ -6,10 +6,9 @@ use std::{
     process::Command,
 };
 
-use crate::{
-    broker,
-    cluster::{Cluster, Programs},
-};
+#[cfg(feature = "kafka")]
+use crate::broker;
+use crate::cluster::{Cluster, Programs};
 
 /// A fresh cluster of these programs; with a flush that costs a millisecond more, if asked for.
 pub(crate) fn postgres(programs: &Path, flush: &str) -> Cluster {
@@ -51,6 +50,7 @@ fn scripts() -> PathBuf {
 }
 
 /// Where the jars of Kafka are; `None`, loudly, if there are none to be had.
+#[cfg(feature = "kafka")]
 pub(crate) fn kafka_libs() -> Option<PathBuf> {
     let found = env::var_os("HIGHWATER_TEST_KAFKA_LIBS").map(Into::into);
     let found = found.or_else(|| printed("kafka-libs"));
@@ -61,6 +61,7 @@ pub(crate) fn kafka_libs() -> Option<PathBuf> {
 }
 
 /// A fresh broker.
+#[cfg(feature = "kafka")]
 pub(crate) async fn kafka(libs: PathBuf) -> broker::Cluster {
     broker::Cluster::of(libs, 1).await
 }
