@@ -6,6 +6,7 @@
 //! | [`core`] | the vocabulary, command execution, and every port |
 //! | [`stores`] | memory, SQLite, PostgreSQL |
 //! | [`metrics`] | every metric, by name |
+//! | [`policy`] | policies of named operations, changed at run time |
 //! | [`projections`] | the workers that feed views, projections, sinks and handlers; reads that wait for a token |
 
 pub use highwater_core as core;
@@ -26,12 +27,13 @@ pub use highwater_core::{
     port,
     read::{
         At, Basis, Fallback, Fold, FoldError, Folding, Follower, Freshness, Keyed, Keys, Level,
-        Outcome, Pending, ReadPolicy, Reading, Status, View, Violation, Wanted,
+        Operation, Outcome, Pending, ReadPolicy, Reading, Status, Tier, View, Violation, Wanted,
     },
     trace,
 };
 #[cfg(feature = "macros")]
 pub use highwater_macros::{Aggregate, Command, Decider, Event, View};
+pub use highwater_projections::policy;
 #[cfg(feature = "service")]
 pub use highwater_projections::service;
 pub use highwater_projections::{
@@ -62,6 +64,8 @@ mod book {
     mod examples {}
     #[doc = include_str!("../docs/guide/macros.md")]
     mod macros {}
+    #[doc = include_str!("../docs/guide/policies.md")]
+    mod policies {}
     #[doc = include_str!("../docs/guide/read-side.md")]
     mod read_side {}
     #[doc = include_str!("../docs/guide/reads.md")]

@@ -8,6 +8,7 @@
 //! | `direct` | the feed from the store itself, and shards shared by leases |
 //! | `kafka` | the relay, and the feed from Kafka (feature `kafka`) |
 //! | [`metrics`] | what is measured of the read side (O2) |
+//! | [`policy`] | policies of named operations, changed at run time (M6, M14, O4) |
 //! | `parked` | parked keys, listed and tried again (R4) |
 //! | `service` | workers and relays as services (feature `service`, O5) |
 //! | `trace` | one trace from the command to the read model (O1) |
@@ -19,6 +20,7 @@ mod job;
 pub mod kafka;
 pub mod metrics;
 mod parked;
+pub mod policy;
 mod read;
 mod runtime;
 #[cfg(feature = "service")]
@@ -30,5 +32,5 @@ mod trace;
 pub use direct::{DirectSource, Leases, LogFeed};
 pub use job::{Handler, Projection, Received, Sink};
 pub use parked::Parked;
-pub use read::{Applying, Lookup, Many, One, Page, Rows, ViewReader, Views, Within};
+pub use read::{Applying, Asked, Lookup, Many, One, Page, Rows, ViewReader, Views, Within};
 pub use runtime::{Backoff, OnFailure, Options, Running, State, Status, Worker};

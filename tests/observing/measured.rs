@@ -1,7 +1,8 @@
 //! What commands, stores and workers do is counted (O2).
 
 use highwater::{
-    Code,
+    Code, Level, Operation,
+    policy::{Override, PolicyChange, PolicyRollback, Rule},
     prelude::*,
     projections::{OnFailure, Options, testing::Faults},
 };
@@ -230,5 +231,34 @@ fn o2_a_relay_and_a_source_tell_how_they_fare() {
         worker.stop().await.unwrap();
         stop.send(()).unwrap();
         relay.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn o2_o4_reads_of_named_operations_are_counted_by_arm_level_and_outcome_and_changes_too() {
+    const SHOW: Operation = Operation::standard("account.show");
+    on_every_store(async |bank, meter| {
+        let bank = bank.open().await;
+        Worker::on(&bank).view::<Balance>().start().await.unwrap().stop().await.unwrap();
+        bank.aggregate::<Account>("alice").execute(Deposit { cents: 5 }).await.unwrap();
+        let read = async || bank.view::<Balance>().get("alice").by(&SHOW).find().await.unwrap();
+        let reads = |arm: &str, level: &str, outcome: &str| {
+            let labels = format!("operation=account.show,arm={arm},level={level}");
+            let took = format!("highwater_read_duration_seconds{{{labels}}}");
+            let reads = format!("highwater_reads_total{{{labels},outcome={outcome}}}");
+            (meter.value(&reads), meter.value(&took))
+        };
+        read().await;
+        assert_eq!(reads("base", "read_your_writes", "view"), (1.0, 1.0));
+        let strong = Rule::default().rolled_out(100.0, Override::default().reading(Level::Strong));
+        let change = PolicyChange::by("ann", "a test").set(&SHOW, strong);
+        bank.policies().change(change).await.unwrap();
+        read().await;
+        read().await;
+        assert_eq!(reads("rollout", "strong", "folded"), (2.0, 2.0));
+        bank.policies().roll_back(PolicyRollback::by("bob", "a test")).await.unwrap();
+        read().await;
+        assert_eq!(reads("base", "read_your_writes", "view"), (2.0, 2.0));
+        assert_eq!(meter.value("highwater_policy_changes_total{source=record}"), 2.0);
     });
 }

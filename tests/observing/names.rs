@@ -39,9 +39,11 @@ fn o2_names_are_unique_and_as_prometheus_wants_them() {
         assert_eq!(name.ends_with("_seconds"), metric.unit == Unit::Seconds, "{name}");
         let is_bounded = |label: &&str| {
             [
+                "arm",
                 "command",
                 "kind",
                 "level",
+                "operation",
                 "outcome",
                 "projection",
                 "relay",
@@ -50,7 +52,7 @@ fn o2_names_are_unique_and_as_prometheus_wants_them() {
                 "shard",
             ]
             .contains(label)
-                || ["state", "store"].contains(label)
+                || ["source", "state", "store"].contains(label)
         };
         assert!(metric.labels.iter().all(is_bounded), "{name} has labels {:?}", metric.labels);
     }

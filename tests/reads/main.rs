@@ -12,6 +12,8 @@ mod linear;
 mod many;
 mod marks;
 mod own;
+mod policies;
+mod policy_files;
 mod relayed;
 mod tokens;
 mod views;

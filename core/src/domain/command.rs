@@ -106,6 +106,12 @@ impl<C> Request<C> {
         Self { command, cause: Cause::default() }
     }
 
+    /// The command.
+    #[must_use]
+    pub const fn command(&self) -> &C {
+        &self.command
+    }
+
     /// Gives it an id, so that it can be sent again safely (W4).
     #[must_use]
     pub fn id(mut self, id: CommandId) -> Self {

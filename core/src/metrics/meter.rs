@@ -1,15 +1,10 @@
 //! The handles that commands use. They are made when they are first needed, and kept.
 
-use std::{
-    collections::HashMap,
-    hash::Hash,
-    sync::{OnceLock, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{sync::OnceLock, time::Duration};
 
 use ::metrics::{Counter, Histogram};
 
-use super::{COMMAND_DURATION, CONFLICTS, REJECTIONS, STATE_LOOKUPS, UNKNOWN_OUTCOMES};
+use super::{COMMAND_DURATION, CONFLICTS, Kept, REJECTIONS, STATE_LOOKUPS, UNKNOWN_OUTCOMES};
 use crate::{Error, Receipt, Result, error::Conflict};
 
 /// What an engine measures.
@@ -86,25 +81,5 @@ fn outcome(answer: &Result<Receipt>) -> &'static str {
         Err(Error::UnknownOutcome { .. }) => "unknown",
         Err(Error::Invalid(_)) => "invalid",
         Err(Error::Corrupt(_)) => "corrupt",
-    }
-}
-
-/// Handles by the values of their labels, all of which are names in the program's text, so that there
-/// are few.
-struct Kept<K, H>(RwLock<HashMap<K, H>>);
-
-impl<K, H> Default for Kept<K, H> {
-    fn default() -> Self {
-        Self(RwLock::default())
-    }
-}
-
-impl<K: Hash + Eq, H> Kept<K, H> {
-    fn with(&self, key: K, make: impl FnOnce() -> H, then: impl FnOnce(&H)) {
-        if let Some(kept) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return then(kept);
-        }
-        let mut handles = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        then(handles.entry(key).or_insert_with(make));
     }
 }

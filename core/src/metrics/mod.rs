@@ -3,15 +3,18 @@
 //! | File | What is in it |
 //! |---|---|
 //! | `metric` | a metric's name, labels, unit and meaning |
+//! | `kept` | handles by the values of their labels |
 //! | `meter` | the handles that commands use |
 //!
 //! Everything goes through the facade of the crate `metrics`: a program chooses what becomes of it by
 //! installing a recorder, before it opens a store. Without one, measuring costs next to nothing.
 
+mod kept;
 mod meter;
 mod metric;
 
 pub use ::metrics::Unit;
+pub use kept::Kept;
 pub(crate) use meter::Meter;
 pub use metric::{Kind, Metric};
 

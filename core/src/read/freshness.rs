@@ -4,6 +4,7 @@ use std::{fmt, ops::Deref, time::Duration};
 
 use jiff::Timestamp;
 
+use super::Level;
 use crate::value::Position;
 
 /// How fresh an answer is (R2).
@@ -117,18 +118,32 @@ pub enum Basis {
     Optimistic,
 }
 
+impl Basis {
+    /// Its name, as metrics have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::View => "view",
+            Self::Folded => "folded",
+            Self::Stale => "stale",
+            Self::Optimistic => "optimistic",
+        }
+    }
+}
+
 /// A value that says how fresh it is. It dereferences to the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading<T> {
     value: T,
     freshness: Freshness,
     basis: Basis,
+    level: Level,
 }
 
 impl<T> Reading<T> {
-    /// A value as of then.
+    /// A value as of then, of which nothing was demanded.
     pub const fn new(value: T, freshness: Freshness) -> Self {
-        Self { value, freshness, basis: Basis::View }
+        Self { value, freshness, basis: Basis::View, level: Level::Eventual }
     }
 
     /// The same on another basis than the view alone.
@@ -136,6 +151,19 @@ impl<T> Reading<T> {
     pub fn on(mut self, basis: Basis) -> Self {
         self.basis = basis;
         self
+    }
+
+    /// The same, asked for at another level.
+    #[must_use]
+    pub fn at(mut self, level: Level) -> Self {
+        self.level = level;
+        self
+    }
+
+    /// How fresh it was asked to be: of a named operation what its policy said at that moment. What it
+    /// [stands on](Self::basis) says whether it is.
+    pub const fn level(&self) -> Level {
+        self.level
     }
 
     /// How fresh it is.
@@ -160,7 +188,8 @@ impl<T> Reading<T> {
 
     /// Another value that is as fresh.
     pub fn map<U>(self, map: impl FnOnce(T) -> U) -> Reading<U> {
-        Reading { value: map(self.value), freshness: self.freshness, basis: self.basis }
+        let Self { value, freshness, basis, level } = self;
+        Reading { value: map(value), freshness, basis, level }
     }
 }
 

@@ -5,12 +5,14 @@
 //! | `projection` | the handles of a projection, and of a shard that is held |
 //! | `lag` | how far behind the log shards are |
 //! | `state` | which of its states something is in |
+//! | `reads` | reads of named operations |
 //! | `relay` | the handles of a relay, and the states of sources (feature `kafka`) |
 //!
 //! A shard's gauges are 0 in a process that doesn't hold it: take the most over all the processes.
 
 mod lag;
 mod projection;
+mod reads;
 #[cfg(feature = "kafka")]
 mod relay;
 mod state;
@@ -21,6 +23,7 @@ use highwater_core::metrics::Metric;
 
 pub(crate) use lag::Lags;
 pub(crate) use projection::{Held, Meter};
+pub(crate) use reads::ReadMeter;
 #[cfg(feature = "kafka")]
 pub(crate) use relay::{Leading, RelayMeter, source_state};
 pub(crate) use state::StateSet;
@@ -138,6 +141,27 @@ pub const WAIT_DURATION: Metric = Metric::seconds(
     "How long reads waited for a view to be as far as their level demands, and how that ended",
 );
 
+/// Reads of named operations.
+pub const READS: Metric = Metric::counter(
+    "highwater_reads_total",
+    &["operation", "arm", "level", "outcome"],
+    "Reads of named operations: by which part of the rule, at which level, and what the answer stood on",
+);
+
+/// How long reads of named operations took.
+pub const READ_DURATION: Metric = Metric::seconds(
+    "highwater_read_duration_seconds",
+    &["operation", "arm", "level"],
+    "How long reads of named operations took, also those that failed",
+);
+
+/// Changes of policies.
+pub const POLICY_CHANGES: Metric = Metric::counter(
+    "highwater_policy_changes_total",
+    &["source"],
+    "Changes of policies and rollbacks that this process took up: from the record or from its file",
+);
+
 /// In which state the connection of a projection to Kafka is.
 pub const SOURCE_STATE: Metric = Metric::gauge(
     "highwater_kafka_source_state",
@@ -206,6 +230,9 @@ pub const ALL: &[Metric] = &[
     SKIPPED,
     FENCED,
     WAIT_DURATION,
+    READS,
+    READ_DURATION,
+    POLICY_CHANGES,
     SOURCE_STATE,
     RELAY_STATE,
     RELAY_POSITION,
@@ -219,4 +246,9 @@ pub const ALL: &[Metric] = &[
 /// wait: the handle is looked up.
 pub(crate) fn waited(level: &'static str, outcome: &'static str, took: Duration) {
     WAIT_DURATION.distribution(&[level, outcome]).record(took);
+}
+
+/// Changed policies hold in this process from now on.
+pub(crate) fn policies_changed(source: &'static str) {
+    POLICY_CHANGES.count(&[source]).increment(1);
 }

@@ -1,6 +1,6 @@
 //! From what is asked to an answer: read, judge, wait, fall back (R3).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, pending, select};
 use highwater_core::{
@@ -15,8 +15,13 @@ use super::{
     desk::{Desk, Seen},
     fold::Lacking,
     hub::Hubs,
+    lookup::Named,
 };
-use crate::{job::decode, metrics, runtime::is_fitting};
+use crate::{
+    job::decode,
+    metrics::{self, ReadMeter},
+    runtime::is_fitting,
+};
 
 /// What is asked of a view.
 pub(super) struct Ask {
@@ -24,6 +29,7 @@ pub(super) struct Ask {
     pub(super) over: Over,
     pub(super) token: Token,
     pub(super) policy: ReadPolicy,
+    pub(super) named: Option<Named>,
 }
 
 /// What is answered: the rows of the keys, or those of the range.
@@ -39,6 +45,16 @@ pub(super) struct Answer<V> {
 
 impl Ask {
     pub(super) async fn answer<V: View>(&self) -> Result<Answer<V>> {
+        let Some(Named { operation, arm }) = self.named else { return self.find().await };
+        let began = Instant::now();
+        let answer = self.find().await;
+        let of = [operation.name(), arm.name(), self.policy.level.name()];
+        let meter = self.desk.highwater.extension::<ReadMeter>();
+        meter.answered(of, outcome(&answer), began.elapsed());
+        answer
+    }
+
+    async fn find<V: View>(&self) -> Result<Answer<V>> {
         self.must_be_of_this_log()?;
         let began = self.desk.now();
         let seen = match self.first_look().await {
@@ -319,5 +335,17 @@ impl Ask {
             rows.push((key, value));
         }
         Ok(Answer { rows, parked, more: seen.more, freshness, basis, seen })
+    }
+}
+
+/// What an answer stands on, or why there is none, as the label of the metric says it.
+fn outcome<V>(answer: &Result<Answer<V>>) -> &'static str {
+    match answer {
+        Ok(answer) => answer.basis.name(),
+        Err(error) => match error.code() {
+            Code::BEHIND => "pending",
+            Code::PARKED => "parked",
+            _ => "failed",
+        },
     }
 }

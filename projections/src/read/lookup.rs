@@ -4,10 +4,11 @@ use std::{marker::PhantomData, time::Duration};
 
 use highwater_core::{
     Highwater, Result, Token,
-    read::{Fallback, Level, ReadPolicy, View},
+    read::{Arm, Fallback, Level, Operation, ReadPolicy, Ruled, View},
 };
 
 use super::{ask::Ask, demand::Over, desk::Desk, one::One};
+use crate::policy::Shelf;
 
 /// A read that has not been made yet: of one row, of several, or of a range. Awaited as it is it gives what
 /// the view has (*eventual*); what it says of itself makes it fresher (R3).
@@ -32,20 +33,36 @@ pub struct Lookup<V, W = One> {
     pub(super) what: W,
     token: Token,
     pub(super) policy: ReadPolicy,
+    named: Option<Named>,
     view: PhantomData<fn() -> V>,
+}
+
+/// Which operation reads, and by which part of its rule.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Named {
+    pub(super) operation: Operation,
+    pub(super) arm: Arm,
+}
+
+/// What is asked for.
+pub trait Asked {
+    /// The key by which a rollout has the read or not; of several the first.
+    fn key(&self) -> &str;
 }
 
 impl<V: View, W> Lookup<V, W> {
     pub(super) fn new(highwater: &Highwater, what: W) -> Self {
         let (highwater, token) = (highwater.clone(), Token::default());
-        Self { highwater, what, token, policy: ReadPolicy::default(), view: PhantomData }
+        let policy = ReadPolicy::default();
+        Self { highwater, what, token, policy, named: None, view: PhantomData }
     }
 
     /// The answer has seen what a receipt or a token stands for: *read your writes*. It goes together with
-    /// the other levels; said several times, all of them count.
+    /// the other levels; said several times, all of them count. The read of a named operation waits for it
+    /// if its policy is no *eventual* one.
     pub fn after(mut self, token: impl AsRef<Token>) -> Self {
         self.token = self.token.merge(token.as_ref());
-        if self.policy.level == Level::Eventual {
+        if self.policy.level == Level::Eventual && self.named.is_none() {
             self.policy.level = Level::ReadYourWrites;
         }
         self
@@ -86,6 +103,18 @@ impl<V: View, W> Lookup<V, W> {
 
     pub(super) fn ask(&self, over: Over) -> Result<Ask> {
         let (desk, token) = (Desk::of::<V>(&self.highwater)?, self.token.clone());
-        Ok(Ask { desk, over, token, policy: self.policy })
+        Ok(Ask { desk, over, token, policy: self.policy, named: self.named })
+    }
+}
+
+impl<V: View, W: Asked> Lookup<V, W> {
+    /// By the policy that holds for a named operation now (M6), in place of what was said before. It
+    /// may have been changed since the program was written (O4). A token that was given stays, as with
+    /// [`with`](Self::with). Of several rows, and of a range, a rollout goes by the first key.
+    pub fn by(mut self, operation: &Operation) -> Self {
+        let Ruled { policy, arm, .. } =
+            self.highwater.extension::<Shelf>().of(operation, self.what.key());
+        (self.policy, self.named) = (policy, Some(Named { operation: *operation, arm }));
+        self
     }
 }

@@ -12,7 +12,10 @@ use highwater_core::{
     read::{Reading, View},
 };
 
-use super::{demand::Over, lookup::Lookup};
+use super::{
+    demand::Over,
+    lookup::{Asked, Lookup},
+};
 
 /// The rows of several keys.
 #[derive(Debug, Clone)]
@@ -26,6 +29,12 @@ impl Many {
         let mut seen = HashSet::new();
         let keys = keys.into_iter().map(Into::into);
         Self { keys: keys.filter(|key: &String| seen.insert(key.clone())).collect() }
+    }
+}
+
+impl Asked for Many {
+    fn key(&self) -> &str {
+        self.keys.first().map_or("", String::as_str)
     }
 }
 
@@ -69,7 +78,8 @@ impl<V: View> IntoFuture for Lookup<V, Many> {
         Box::pin(async move {
             let answer = self.ask(Over::Keys(self.what.keys.as_slice().into()))?.answer().await?;
             let rows = Rows::of(answer.rows, answer.parked);
-            Ok(Reading::new(rows, answer.freshness).on(answer.basis))
+            let reading = Reading::new(rows, answer.freshness).on(answer.basis);
+            Ok(reading.at(self.policy.level))
         })
     }
 }

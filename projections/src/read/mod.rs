@@ -25,7 +25,7 @@ mod reader;
 mod within;
 
 pub use door::Views;
-pub use lookup::Lookup;
+pub use lookup::{Asked, Lookup};
 pub use many::{Many, Rows};
 pub use one::One;
 pub use reader::{Applying, ViewReader};

@@ -15,7 +15,7 @@ use super::{
     ask::{Answer, Ask},
     demand::Over,
     fold::Lacking,
-    lookup::Lookup,
+    lookup::{Asked, Lookup},
 };
 
 /// The row of one key.
@@ -23,6 +23,12 @@ use super::{
 pub struct One {
     pub(super) key: String,
     pub(super) own: Vec<Receipt>,
+}
+
+impl Asked for One {
+    fn key(&self) -> &str {
+        &self.key
+    }
 }
 
 impl<V: View> Lookup<V, One> {
@@ -52,7 +58,7 @@ impl<V: View> Lookup<V, One> {
         let mut answer = ask.answer::<V>().await?;
         let row = answer.rows.pop().and_then(|(_, row)| row);
         let (row, basis) = self.overlaid(&ask, &answer, row).await?;
-        Ok(Reading::new(row, answer.freshness).on(basis))
+        Ok(Reading::new(row, answer.freshness).on(basis).at(self.policy.level))
     }
 
     /// The row with what is the caller's own.

@@ -13,7 +13,11 @@ use highwater_core::{
     read::{Reading, View},
 };
 
-use super::{demand::Over, lookup::Lookup, many::Rows};
+use super::{
+    demand::Over,
+    lookup::{Asked, Lookup},
+    many::Rows,
+};
 
 /// The rows of a range of keys.
 #[derive(Debug, Clone)]
@@ -27,6 +31,15 @@ impl Within {
         let owned = |bound: Bound<&K>| bound.map(|key| key.as_ref().to_owned());
         let (from, to) = (owned(range.start_bound()), owned(range.end_bound()));
         Self { range: KeyRange { from, to }, limit }
+    }
+}
+
+impl Asked for Within {
+    fn key(&self) -> &str {
+        match &self.range.from {
+            Bound::Included(key) | Bound::Excluded(key) => key,
+            Bound::Unbounded => "",
+        }
     }
 }
 
@@ -71,7 +84,7 @@ impl<V: View> IntoFuture for Lookup<V, Within> {
             let last = answer.rows.last().map(|(key, _)| key.clone());
             let next = last.filter(|_| answer.more);
             let page = Page { rows: Rows::of(answer.rows, answer.parked), next };
-            Ok(Reading::new(page, answer.freshness).on(answer.basis))
+            Ok(Reading::new(page, answer.freshness).on(answer.basis).at(self.policy.level))
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -31,6 +31,9 @@ pub struct Config {
     /// The URL of the store of the views, if it is another.
     #[serde(default)]
     pub views: Option<Secret>,
+    /// The file of policies, if there is one: for the program to [load](crate::policy::Policies::load).
+    #[serde(default)]
+    pub policies: Option<PathBuf>,
     /// How long the end may take, once it has been asked for: *20 s* unless set. An orchestrator should
     /// wait a little longer before it kills.
     #[serde(default = "Config::default_drain", deserialize_with = "duration")]
@@ -197,6 +200,7 @@ impl Config {
         Self {
             store: Secret::new(store),
             views: None,
+            policies: None,
             drain: Self::default_drain(),
             http: HttpConfig::default(),
             log: LogConfig::default(),

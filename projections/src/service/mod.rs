@@ -35,6 +35,7 @@ pub use config::{Config, HttpConfig, LogConfig, LogFormat, ProjectionConfig};
 pub use config::{KafkaConfig, RelayConfig};
 pub use readiness::{ProjectionReport, RelayReport, Report, Trouble};
 pub use secret::Secret;
+pub(crate) use sources::{read_file, understand};
 
 use crate::Worker;
 #[cfg(feature = "kafka")]

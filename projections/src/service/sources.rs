@@ -13,25 +13,56 @@ use highwater_core::{
     Error, Result,
     error::{Invalid, Source},
 };
+use serde::de::DeserializeOwned;
 
 use super::Config;
 
 pub(super) fn load(file: Option<&Path>, prefix: &str) -> Result<Config> {
     let mut figment = Figment::new();
     if let Some(file) = file {
-        is_there(file)?;
-        figment = figment.merge(Toml::file_exact(file));
+        figment = figment.merge(Text { file, text: &read_file(file)? });
     }
-    let figment = figment.merge(Environment::read(prefix));
-    // Numbers in the environment are text.
-    figment.extract_lossy().map_err(|wrong| explain(&figment, &wrong, file))
+    extract(&figment.merge(Environment::read(prefix)), file)
 }
 
-fn is_there(file: &Path) -> Result<()> {
-    std::fs::metadata(file).map(drop).map_err(|error| {
+/// What the text of a file says. No variable of the environment is looked at.
+///
+/// # Errors
+/// [`Invalid`](highwater_core::Error::Invalid), as for a configuration.
+pub(crate) fn understand<T: DeserializeOwned>(file: &Path, text: &str) -> Result<T> {
+    extract(&Figment::from(Text { file, text }), Some(file))
+}
+
+/// The text of a file.
+///
+/// # Errors
+/// [`Invalid`](highwater_core::Error::Invalid) if there is none.
+pub(crate) fn read_file(file: &Path) -> Result<String> {
+    std::fs::read_to_string(file).map_err(|error| {
         let message = format!("the configuration file {} can't be read", file.display());
         Invalid::configuration(message).caused_by(Source::new(error)).into()
     })
+}
+
+/// Numbers in the environment are text.
+fn extract<T: DeserializeOwned>(figment: &Figment, file: Option<&Path>) -> Result<T> {
+    figment.extract_lossy().map_err(|wrong| explain(figment, &wrong, file))
+}
+
+/// A file that has been read.
+struct Text<'a> {
+    file: &'a Path,
+    text: &'a str,
+}
+
+impl Provider for Text<'_> {
+    fn metadata(&self) -> Metadata {
+        Metadata::from("TOML file", self.file)
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, Wrong> {
+        Toml::string(self.text).data()
+    }
 }
 
 /// The variables of the environment, as text: a password that looks like a number stays what it is.

@@ -1,0 +1,260 @@
+//! M6, M14, O4: named operations, whose policies change at run time, for all keys or some, and back.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use highwater::{
+    Basis, Code, CommandId, Fallback, Highwater, Level, Operation, Request, Tier, Views as _,
+    policy::{Arm, Override, PolicyChange, PolicyRollback, Rule},
+};
+use uuid::Uuid;
+
+use crate::{
+    bank::{Balance, banks},
+    views::{deposit, work_until},
+};
+
+const SHOW: Operation = Operation::standard("account.show");
+const OFFER: Operation = Operation::critical("transfer.offer");
+
+fn strong() -> Rule {
+    Rule::of_all(Override::default().reading(Level::Strong).or(Fallback::Fail))
+}
+
+fn change(rule: Rule) -> PolicyChange {
+    PolicyChange::by("ann", "a test").set(&SHOW, rule)
+}
+
+fn rollback() -> PolicyRollback {
+    PolicyRollback::by("bob", "a test")
+}
+
+/// A view that lacks the last deposit of alice, and of bob.
+async fn behind(bank: &Highwater) {
+    deposit(bank, "alice", 1).await;
+    let receipt = deposit(bank, "bob", 1).await;
+    work_until::<Balance>(bank, &receipt).await;
+    deposit(bank, "alice", 10).await;
+    deposit(bank, "bob", 10).await;
+}
+
+async fn show(bank: &Highwater, key: &str) -> (i64, Level, Basis) {
+    let reading = bank.view::<Balance>().get(key).by(&SHOW).await.unwrap();
+    (reading.cents, reading.level(), reading.basis())
+}
+
+async fn until(what: &str, is: impl Fn() -> bool) {
+    let waited = tokio::time::timeout(Duration::from_secs(30), async {
+        while !is() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    waited.await.unwrap_or_else(|_| panic!("{what}: not after 30 s"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn m6_an_operation_is_read_as_its_tier_has_it() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        behind(&bank).await;
+        assert_eq!(show(&bank, "alice").await, (1, Level::ReadYourWrites, Basis::View));
+        let offered = bank.view::<Balance>().get("alice").by(&OFFER).await.unwrap();
+        assert_eq!((offered.cents, offered.basis()), (11, Basis::Folded));
+        assert_eq!(bank.policies().ruled(&OFFER, "alice").tier, Tier::Critical);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn o4_a_change_holds_at_once_and_a_rollback_takes_it_back() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        behind(&bank).await;
+        let policies = bank.policies();
+        policies.change(change(strong())).await.unwrap();
+        assert_eq!(show(&bank, "alice").await, (11, Level::Strong, Basis::Folded));
+        policies.roll_back(rollback()).await.unwrap();
+        assert_eq!(show(&bank, "alice").await, (1, Level::ReadYourWrites, Basis::View));
+        let none = policies.roll_back(rollback()).await.unwrap_err();
+        assert_eq!(none.rejection().unwrap().name(), "policies_changed_before");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn m14_a_rollout_is_for_the_same_keys_in_every_process() {
+    for bank in banks() {
+        let (one, other) = (bank.open().await, bank.open().await);
+        let half = Rule::default().rolled_out(50.0, Override::default().reading(Level::Strong));
+        one.policies().change(change(half)).await.unwrap();
+        let _following = other.policies().follow().await.unwrap();
+        let keys: Vec<String> = (0..200).map(|key| format!("account {key}")).collect();
+        let arms = |bank: &Highwater| -> Vec<Arm> {
+            keys.iter().map(|key| bank.policies().ruled(&SHOW, key).arm).collect()
+        };
+        assert_eq!(arms(&one), arms(&other));
+        let rolled_out = arms(&one).into_iter().filter(|arm| *arm == Arm::Rollout).count();
+        assert!((60..140).contains(&rolled_out), "{rolled_out} of 200");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn o4_other_processes_take_up_changes_and_rollbacks() {
+    for bank in banks() {
+        let (one, other) = (bank.open().await, bank.open().await);
+        let following = other.policies().follow().await.unwrap();
+        let level = |bank: &Highwater| bank.policies().ruled(&SHOW, "alice").policy.level;
+        one.policies().change(change(strong())).await.unwrap();
+        until("a change elsewhere", || level(&other) == Level::Strong).await;
+        one.policies().roll_back(rollback()).await.unwrap();
+        until("a rollback elsewhere", || level(&other) == Level::ReadYourWrites).await;
+        drop(following);
+        // A process that starts later begins with what is recorded.
+        one.policies().change(change(strong())).await.unwrap();
+        let late = bank.open().await;
+        let _following = late.policies().follow().await.unwrap();
+        assert_eq!(level(&late), Level::Strong);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn o4_each_change_is_recorded_with_who_when_what_and_why() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        let policies = bank.policies();
+        let before = bank.clock().now();
+        policies.change(change(strong())).await.unwrap();
+        policies.change(change(strong())).await.unwrap();
+        policies.roll_back(PolicyRollback::by("bob", "too slow")).await.unwrap();
+        let history = policies.history(10).await.unwrap();
+        let [last, first] = history.as_slice() else { panic!("{history:?}") };
+        assert_eq!((first.by.as_str(), first.why.as_str()), ("ann", "a test"));
+        let rules = first.rules.as_ref().unwrap();
+        assert_eq!(rules.get("account.show"), Some(&Some(strong())));
+        assert_eq!((last.by.as_str(), last.why.as_str(), &last.rules), ("bob", "too slow", &None));
+        assert!(first.at <= last.at && first.at.duration_since(before).as_secs().abs() < 60);
+        assert_eq!(policies.history(1).await.unwrap(), std::slice::from_ref(last));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn o4_of_changes_that_many_make_at_once_none_is_lost_and_each_can_be_taken_back() {
+    for bank in banks() {
+        let processes = join_all((0..4).map(|_| bank.open())).await;
+        let changes = processes.iter().enumerate().flat_map(|(process, bank)| {
+            (0..5).map(move |n| {
+                let budget = Duration::from_millis(100 * process as u64 + n + 1);
+                let rule = Rule::of_all(Override::default().within(budget));
+                let bank = bank.clone();
+                async move { bank.policies().change(change(rule)).await.unwrap() }
+            })
+        });
+        join_all(changes).await;
+        let policies = processes[0].policies();
+        assert_eq!(policies.history(100).await.unwrap().len(), 20);
+        for _ in 0..20 {
+            policies.roll_back(rollback()).await.unwrap();
+        }
+        assert!(policies.roll_back(rollback()).await.unwrap_err().is_rejected());
+        assert_eq!(policies.ruled(&SHOW, "alice").policy, SHOW.policy());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn w4_a_change_that_is_sent_again_is_made_once() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        let policies = bank.policies();
+        let id = CommandId::from_uuid(Uuid::from_u128(7));
+        let request = || Request::new(change(strong())).id(id);
+        let first = policies.change(request()).await.unwrap();
+        policies.roll_back(rollback()).await.unwrap();
+        let again = policies.change(request()).await.unwrap();
+        assert_eq!(first.position(), again.position());
+        assert_eq!(policies.ruled(&SHOW, "alice").policy, SHOW.policy(), "it stays rolled back");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn m6_a_policy_that_a_critical_operation_does_not_allow_changes_nothing() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        let policies = bank.policies();
+        let eventual = Rule::of_all(Override::default().reading(Level::Eventual));
+        let both = change(strong()).set(&OFFER, eventual);
+        let error = policies.change(both).await.unwrap_err();
+        assert_eq!(error.code(), Code::BAD_CONFIGURATION);
+        assert!(error.to_string().contains("transfer.offer"), "{error}");
+        assert!(policies.history(1).await.unwrap().is_empty());
+        assert_eq!(policies.ruled(&SHOW, "alice").policy, SHOW.policy());
+        for nobody in [PolicyChange::by(" ", "x").set(&SHOW, strong()), PolicyChange::by("", "x")] {
+            assert!(policies.change(nobody).await.unwrap_err().is_invalid());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn m6_a_rule_that_another_release_recorded_does_not_lower_what_is_critical_here() {
+    for bank in banks() {
+        let (older, newer) = (bank.open().await, bank.open().await);
+        let lax = Operation::standard("transfer.offer");
+        let eventual = Rule::of_all(Override::default().reading(Level::Eventual));
+        let lowered = PolicyChange::by("ann", "a test").set(&lax, eventual);
+        older.policies().change(lowered).await.unwrap();
+        let _following = newer.policies().follow().await.unwrap();
+        assert_eq!(older.policies().ruled(&lax, "alice").policy.level, Level::Eventual);
+        assert_eq!(newer.policies().ruled(&OFFER, "alice").policy, OFFER.policy());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r3_a_policy_decides_whether_a_token_is_waited_for_whatever_is_said_first() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        behind(&bank).await;
+        let receipt = deposit(&bank, "alice", 100).await;
+        let eventual = Override::default().reading(Level::Eventual);
+        bank.policies().change(change(Rule::of_all(eventual))).await.unwrap();
+        let view = bank.view::<Balance>();
+        let by_then_after = view.get("alice").by(&SHOW).after(&receipt).await.unwrap();
+        let after_then_by = view.get("alice").after(&receipt).by(&SHOW).await.unwrap();
+        for reading in [by_then_after, after_then_by] {
+            assert_eq!((reading.cents, reading.basis()), (1, Basis::Stale));
+        }
+        let fail = Override::default().within(Duration::from_millis(20)).or(Fallback::Fail);
+        bank.policies().change(change(Rule::of_all(fail))).await.unwrap();
+        let pending = view.get("alice").by(&SHOW).after(&receipt).await.unwrap_err();
+        assert_eq!(pending.code(), Code::BEHIND);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn m14_reads_of_several_rows_go_by_the_first_key() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        behind(&bank).await;
+        let half = Rule::default().rolled_out(50.0, Override::default().reading(Level::Strong));
+        bank.policies().change(change(half)).await.unwrap();
+        let view = bank.view::<Balance>();
+        for keys in [["alice", "bob"], ["bob", "alice"]] {
+            let ruled = bank.policies().ruled(&SHOW, keys[0]);
+            let many = view.get_many(keys).by(&SHOW).await.unwrap();
+            assert_eq!(many.level(), ruled.policy.level);
+            let range = view.range(keys[0].., 1).by(&SHOW).await.unwrap();
+            assert_eq!(range.level(), ruled.policy.level);
+        }
+    }
+}
+
+#[test]
+fn m14_names_of_operations_are_checked() {
+    let bank = highwater::stores::on(highwater::stores::MemoryStore::default()).build();
+    let policies = bank.policies();
+    policies.register(&[SHOW, OFFER, SHOW]).unwrap();
+    for name in ["", "Account.Show", "account show", "account/show"] {
+        let error = policies.register(&[Operation::standard(name)]).unwrap_err();
+        assert_eq!(error.code(), Code::MALFORMED, "{name:?}");
+    }
+    let twice = Operation::auxiliary("account.show");
+    assert_eq!(policies.register(&[twice]).unwrap_err().code(), Code::BAD_CONFIGURATION);
+    assert_eq!(policies.operation("transfer.offer").unwrap(), OFFER);
+    assert_eq!(policies.operation("nothing").unwrap_err().code(), Code::NOT_FOUND);
+}
