@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use highwater::{
-    Basis, Code, CommandId, Fallback, Highwater, Level, Operation, Request, Tier, Views as _,
+    Basis, Code, CommandId, Fallback, Highwater, Level, Operation, Outcome, Request, Tier,
+    Views as _,
     policy::{Arm, Override, PolicyChange, PolicyRollback, Rule},
 };
 use uuid::Uuid;
@@ -223,6 +224,9 @@ async fn r3_a_policy_decides_whether_a_token_is_waited_for_whatever_is_said_firs
         bank.policies().change(change(Rule::of_all(fail))).await.unwrap();
         let pending = view.get("alice").by(&SHOW).after(&receipt).await.unwrap_err();
         assert_eq!(pending.code(), Code::BEHIND);
+        let outcome = view.applied("alice", &receipt).by(&SHOW).await.unwrap();
+        let Outcome::Pending(pending) = outcome else { panic!("nobody feeds the view") };
+        assert!(pending.waited < Duration::from_secs(4), "the budget is that of the policy");
     }
 }
 

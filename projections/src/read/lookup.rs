@@ -112,9 +112,12 @@ impl<V: View, W: Asked> Lookup<V, W> {
     /// may have been changed since the program was written (O4). A token that was given stays, as with
     /// [`with`](Self::with). Of several rows, and of a range, a rollout goes by the first key.
     pub fn by(mut self, operation: &Operation) -> Self {
-        let Ruled { policy, arm, .. } =
-            self.highwater.extension::<Shelf>().of(operation, self.what.key());
+        let Ruled { policy, arm, .. } = self.ruled(operation);
         (self.policy, self.named) = (policy, Some(Named { operation: *operation, arm }));
         self
+    }
+
+    pub(super) fn ruled(&self, operation: &Operation) -> Ruled {
+        self.highwater.extension::<Shelf>().of(operation, self.what.key())
     }
 }

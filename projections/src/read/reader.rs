@@ -11,7 +11,7 @@ use std::{
 use highwater_core::{
     Error, Highwater, Result, Token,
     error::Unavailable,
-    read::{Basis, Freshness, Outcome, Pending, View, Wanted},
+    read::{Basis, Freshness, Operation, Outcome, Pending, View, Wanted},
 };
 
 use super::{demand::Over, desk::Desk, lookup::Lookup, many::Many, one::One, within::Within};
@@ -77,6 +77,13 @@ impl<V: View> Applying<V> {
     pub fn within(mut self, budget: Duration) -> Self {
         self.lookup = self.lookup.within(budget);
         self
+    }
+
+    /// As long as the policy that holds for a named operation now allows. Nothing else of it counts: what is
+    /// asked is whether the view has it.
+    pub fn by(self, operation: &Operation) -> Self {
+        let budget = self.lookup.ruled(operation).policy.budget;
+        self.within(budget)
     }
 }
 
