@@ -105,7 +105,7 @@ async fn show() -> Result<(), Box<dyn std::error::Error>> {
     stop.send(()).map_err(|()| "the service has ended before")?;
     serving.await??;
     println!("it has drained, and given back what it held");
-    println!("next: docs/guide/services.md");
+    println!("next: cargo run --example 15_http");
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`core`] | the vocabulary, command execution, and every port |
 //! | [`stores`] | memory, SQLite, PostgreSQL |
+//! | `http` | freshness, tokens and errors as HTTP says them (feature `axum`) |
 //! | [`metrics`] | every metric, by name |
 //! | [`policy`] | policies of named operations, changed at run time |
 //! | [`projections`] | the workers that feed views, projections, sinks and handlers; reads that wait for a token |
@@ -33,6 +34,8 @@ pub use highwater_core::{
 };
 #[cfg(feature = "macros")]
 pub use highwater_macros::{Aggregate, Command, Decider, Event, View};
+#[cfg(feature = "axum")]
+pub use highwater_projections::http;
 pub use highwater_projections::policy;
 #[cfg(feature = "service")]
 pub use highwater_projections::service;
@@ -62,6 +65,9 @@ mod book {
     mod introduction {}
     #[doc = include_str!("../docs/guide/examples.md")]
     mod examples {}
+    #[cfg(feature = "axum")]
+    #[doc = include_str!("../docs/guide/http.md")]
+    mod http {}
     #[doc = include_str!("../docs/guide/macros.md")]
     mod macros {}
     #[doc = include_str!("../docs/guide/policies.md")]

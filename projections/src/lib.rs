@@ -6,6 +6,7 @@
 //! | `runtime` | workers: events, their effect and the progress, in one transaction (R1, R4) |
 //! | `job` | what a worker runs: views, projections, sinks, handlers |
 //! | `direct` | the feed from the store itself, and shards shared by leases |
+//! | `http` | freshness, tokens and errors as HTTP says them (feature `axum`) |
 //! | `kafka` | the relay, and the feed from Kafka (feature `kafka`) |
 //! | [`metrics`] | what is measured of the read side (O2) |
 //! | [`policy`] | policies of named operations, changed at run time (M6, M14, O4) |
@@ -15,6 +16,8 @@
 //! | `testing` | failure testing for projections, in public (feature `testing`) |
 
 mod direct;
+#[cfg(feature = "axum")]
+pub mod http;
 mod job;
 #[cfg(feature = "kafka")]
 pub mod kafka;

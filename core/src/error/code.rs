@@ -7,12 +7,21 @@ use std::fmt;
 pub struct Code(&'static str);
 
 macro_rules! codes {
-    ($($(#[$meta:meta])* $name:ident = $code:literal;)*) => {
+    ($(#[doc = $title:literal] $name:ident = $code:literal;)*) => {
         impl Code {
-            $($(#[$meta])* pub const $name: Self = Self($code);)*
+            $(#[doc = $title] pub const $name: Self = Self($code);)*
 
             /// Every code, in order.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// What it says, as one sentence for people; the same for every error with this code.
+            #[must_use]
+            pub fn title(self) -> &'static str {
+                match self {
+                    $(Self::$name => $title.trim(),)*
+                    _ => "",
+                }
+            }
         }
     };
 }

@@ -5,7 +5,7 @@ use std::{fmt, ops::Deref, time::Duration};
 use jiff::Timestamp;
 
 use super::Level;
-use crate::value::Position;
+use crate::value::{LogId, Position, Token};
 
 /// How fresh an answer is (R2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct Freshness {
     pub head: Option<Position>,
     /// The first event that is not in the answer because its key is parked (R4).
     pub parked_since: Option<Position>,
+    /// The log that the positions are of, if that is known.
+    pub log: Option<LogId>,
 }
 
 /// In which way an answer is fresh (R2).
@@ -48,7 +50,7 @@ impl Freshness {
     ) -> Self {
         let head = head.map(|head| head.max(position));
         let as_of = if head == Some(position) { read_at } else { as_of };
-        Self { position, as_of, read_at, head, parked_since: None }
+        Self { position, as_of, read_at, head, parked_since: None, log: None }
     }
 
     /// The same of a key that is parked since then, if it is.
@@ -56,6 +58,20 @@ impl Freshness {
     pub fn parked(mut self, since: Option<Position>) -> Self {
         self.parked_since = since;
         self
+    }
+
+    /// The same with the log that its positions are of.
+    #[must_use]
+    pub const fn of(mut self, log: LogId) -> Self {
+        self.log = Some(log);
+        self
+    }
+
+    /// What a later read must wait for, here or elsewhere, so as not to go back behind this answer: *monotonic
+    /// reads*.
+    #[must_use]
+    pub fn token(&self) -> Token {
+        self.log.map_or_else(|| Token::at(self.position), |log| Token::of(log, self.position))
     }
 
     /// How many events of the log the answer does not know yet, whatever they are about; `None` if
@@ -231,6 +247,13 @@ mod tests {
         let unknown = freshness(7, None);
         assert_eq!((unknown.lag(), unknown.age()), (None, Duration::from_secs(60)));
         assert_eq!(unknown.status(), Status::Converging);
+    }
+
+    #[test]
+    fn r3_an_answer_has_a_token_of_what_it_has_seen() {
+        let log = LogId::new(7);
+        assert_eq!(freshness(7, Some(9)).token(), Token::at(Position::new(7)));
+        assert_eq!(freshness(7, Some(9)).of(log).token(), Token::of(log, Position::new(7)));
     }
 
     #[test]

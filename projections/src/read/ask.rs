@@ -232,7 +232,9 @@ impl Ask {
             Fallback::Fail => {
                 let hub = self.desk.highwater.extension::<Hubs>().of(&self.desk.view);
                 let last = hub.last().filter(|last| last.read_at >= began);
-                let last = last.map(|seen| self.desk.freshness(&seen, &self.over));
+                // It has no rows, of which one that was parked still is.
+                let parked = before.parked_since;
+                let last = last.map(|seen| self.desk.freshness(&seen, &self.over).parked(parked));
                 Err(self.behind(before, last.unwrap_or(before)))
             }
         }
@@ -314,8 +316,8 @@ impl Ask {
         lacking.up_to(head).await?;
         answer.rows = keys.iter().map(|key| (key.clone(), lacking.take(key).0)).collect();
         let Freshness { read_at, position, .. } = answer.freshness;
-        let position = position.max(head);
-        answer.freshness = Freshness::new(position, read_at, read_at, Some(position));
+        let (position, log) = (position.max(head), self.desk.highwater.log().log_id());
+        answer.freshness = Freshness::new(position, read_at, read_at, Some(position)).of(log);
         Ok(answer)
     }
 

@@ -79,6 +79,7 @@ impl Desk {
     pub(super) fn freshness(&self, seen: &Seen, over: &Over) -> Freshness {
         let progress = over.progress(&seen.state, self.keyed);
         let parked = seen.rows.iter().filter_map(|(_, row)| row.parked_since).min();
-        Freshness::new(progress.position, progress.as_of, seen.read_at, seen.head).parked(parked)
+        let freshness = Freshness::new(progress.position, progress.as_of, seen.read_at, seen.head);
+        freshness.of(self.highwater.log().log_id()).parked(parked)
     }
 }

@@ -1,0 +1,61 @@
+//! `Highwater-Freshness`: how fresh an answer is, as a structured field (R2).
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use highwater_core::{
+    Position,
+    read::{Basis, Freshness, Level, Status},
+};
+use sfv::{Date, Integer, ItemSerializer, KeyRef, TokenRef};
+
+/// The header that says how fresh an answer is (R2): a structured field
+/// ([RFC 9651](https://www.rfc-editor.org/rfc/rfc9651)), an item with parameters, such as
+/// `converging;position=17;lag=3;as-of=@1767225600;level=eventual;basis=view`.
+pub const FRESHNESS: HeaderName = HeaderName::from_static("highwater-freshness");
+
+/// Puts it into an answer.
+pub(super) fn write(freshness: &Freshness, basis: Basis, level: Level, headers: &mut HeaderMap) {
+    if let Ok(value) = HeaderValue::try_from(text(freshness, basis, level)) {
+        headers.insert(FRESHNESS, value);
+    }
+}
+
+fn text(freshness: &Freshness, basis: Basis, level: Level) -> String {
+    let mut item = ItemSerializer::new().bare_item(token(freshness.status()));
+    let numbers = [
+        (const { KeyRef::constant("position") }, Some(freshness.position.get())),
+        (const { KeyRef::constant("lag") }, freshness.lag()),
+        (const { KeyRef::constant("since") }, freshness.parked_since.map(Position::get)),
+    ];
+    for (name, number) in numbers {
+        // A structured integer has 15 digits at the most: what has more is left out.
+        if let Some(number) = number.and_then(|number| Integer::try_from(number).ok()) {
+            item = item.parameter(name, number);
+        }
+    }
+    if let Ok(second) = Integer::try_from(freshness.as_of.as_second()) {
+        item = item.parameter(const { KeyRef::constant("as-of") }, Date::from_unix_seconds(second));
+    }
+    if let Ok(level) = TokenRef::from_str(level.name()) {
+        item = item.parameter(const { KeyRef::constant("level") }, level);
+    }
+    item.parameter(const { KeyRef::constant("basis") }, standing(basis)).finish()
+}
+
+/// The name of a status.
+pub(super) fn token(status: Status) -> &'static TokenRef {
+    match status {
+        Status::Current => const { TokenRef::constant("current") },
+        Status::Degraded(_) => const { TokenRef::constant("degraded") },
+        _ => const { TokenRef::constant("converging") },
+    }
+}
+
+/// The name of what an answer stands on; what isn't known here counts as less than asked for.
+fn standing(basis: Basis) -> &'static TokenRef {
+    match basis {
+        Basis::View => const { TokenRef::constant("view") },
+        Basis::Folded => const { TokenRef::constant("folded") },
+        Basis::Optimistic => const { TokenRef::constant("optimistic") },
+        _ => const { TokenRef::constant("stale") },
+    }
+}

@@ -1,0 +1,241 @@
+//! Every error as problem details (RFC 9457): its status, its members, and nothing that isn't the caller's.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
+
+use axum::{Router, http::StatusCode, middleware::map_response, routing::get};
+use highwater::{
+    Code, CommandId, Error, EventId, Freshness, Pending, Position, Reading, SchemaVersion,
+    StreamId, Timestamp, Version, Wanted,
+    error::{Actual, Conflict, Corrupt, Invalid, Source, Unavailable},
+    http::{Fresh, Problem, pages_at},
+    port::{Epoch, Expected, Layout, ShardId},
+    prelude::*,
+};
+use serde_json::json;
+
+use crate::server::{Reply, get_with};
+
+/// What stands in the errors of drivers.
+const SECRET: &str = "postgres://bank:hunter2@db.internal/bank: SELECT * FROM hw_events";
+
+fn secret() -> Source {
+    Source::new(SECRET)
+}
+
+/// A handler's error as it goes out.
+pub(crate) async fn reply(error: Error) -> Reply {
+    let handler = get(move || {
+        let error = error.clone();
+        async move { Err::<(), Problem>(error.into()) }
+    });
+    get_with(&Router::new().route("/", handler), "/", &[]).await
+}
+
+/// Every error that there is a way to make, whoever meets it.
+fn errors() -> Vec<Error> {
+    let stream = || StreamId::new("account", "alice").unwrap();
+    let (position, view) = (Position::new(7), || "balances".to_owned());
+    let mut errors: Vec<Error> = vec![
+        Rejection::new("never_overdrawn", "never debit more than there is")
+            .with("cents", -5)
+            .into(),
+        Conflict::Stream {
+            stream: stream(),
+            expected: Expected::Head(Version::new(3), event()),
+            actual: Actual { version: Version::new(4), head: None },
+        }
+        .into(),
+        Conflict::Boundary { after: position, found: Position::new(9) }.into(),
+        Conflict::Checkpoint { view: view(), expected: position, actual: position }.into(),
+        Conflict::Layout { view: view(), expected: Layout::keys(1), actual: Layout::keys(2) }
+            .into(),
+        Conflict::Fenced {
+            view: view(),
+            shard: ShardId::new(1),
+            epoch: Epoch::new(1),
+            actual: Epoch::new(2),
+        }
+        .into(),
+        Unavailable::unreachable("appending", secret()).into(),
+        Unavailable::Locked { doing: "appending", source: secret() }.into(),
+        Unavailable::Broker { doing: "publishing", source: secret() }.into(),
+        Unavailable::TopicMissing { topic: SECRET.to_owned() }.into(),
+        Unavailable::Closed.into(),
+        Unavailable::Behind(pending()).into(),
+        Unavailable::NotDrained { waited: Duration::from_secs(1) }.into(),
+        Error::UnknownOutcome { command: command(), source: secret() },
+    ];
+    errors.extend(corrupt(&stream(), position).map(Error::from));
+    // A refused request may quote the caller; what an operator has to put right may quote anything.
+    errors.extend(Code::ALL.iter().filter(|code| code.as_str().starts_with("HW6")).map(|code| {
+        let told = [400, 404, 413, 422].contains(&status_of(*code));
+        let message = if told { "what would be right" } else { SECRET };
+        Invalid::new(*code, message).caused_by(secret()).into()
+    }));
+    errors
+}
+
+fn corrupt(stream: &StreamId, position: Position) -> [Corrupt; 9] {
+    let (stream, type_name) = (|| stream.clone(), || "account.opened".to_owned());
+    [
+        Corrupt::UnknownEvent { position, stream: stream(), type_name: type_name() },
+        Corrupt::NewerEvent {
+            position,
+            stream: stream(),
+            type_name: type_name(),
+            found: SchemaVersion::new(2),
+            known: SchemaVersion::new(1),
+        },
+        Corrupt::Payload { position, stream: stream(), type_name: type_name(), source: secret() },
+        Corrupt::value(SECRET, secret()),
+        Corrupt::NotApplied {
+            view: "balances".to_owned(),
+            key: "alice".to_owned(),
+            position,
+            source: secret(),
+        },
+        Corrupt::Parked { view: "balances".to_owned(), key: "alice".to_owned(), since: position },
+        Corrupt::TooManyParked { view: "balances".to_owned(), parked: 10, source: secret() },
+        Corrupt::Record {
+            topic: SECRET.to_owned(),
+            partition: 0,
+            offset: 1,
+            why: SECRET.to_owned(),
+        },
+        Corrupt::Log(SECRET.to_owned()),
+    ]
+}
+
+fn command() -> CommandId {
+    "8e03978e-40d5-43e8-bc93-6894a57f9324".parse().unwrap()
+}
+
+fn event() -> EventId {
+    "0193e0c4-6a52-7c31-9d2f-5b7f0c1e8a44".parse().unwrap()
+}
+
+/// A view that moved from 10 to 20 within a second, and has 25 more to go.
+fn pending() -> Pending {
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let seen = |position, second| {
+        let (position, head) = (Position::new(position), Some(Position::new(45)));
+        Freshness::new(position, at(0), at(second), head)
+    };
+    Pending::new("balances", Wanted::Head, seen(20, 11)).since(&seen(10, 10), at(12))
+}
+
+/// What docs/guide/http.md says.
+fn status_of(code: Code) -> u16 {
+    match code.as_str() {
+        "HW304" => 202,
+        "HW603" | "HW613" => 400,
+        "HW611" => 404,
+        "HW201" | "HW202" => 409,
+        "HW602" => 413,
+        "HW101" | "HW601" => 422,
+        "HW203" | "HW204" | "HW205" | "HW508" => 503,
+        "HW401" => 504,
+        other if other.starts_with("HW3") => 503,
+        _ => 500,
+    }
+}
+
+#[tokio::test]
+async fn every_error_is_a_problem_of_its_status_and_tells_no_secret() {
+    let mut met = HashSet::new();
+    for error in errors() {
+        let code = error.code();
+        met.insert(code);
+        let reply = reply(error.clone()).await;
+        let body = reply.is_problem(status_of(code), code.as_str());
+        assert_eq!(body["type"], format!("/errors/{code}"));
+        assert_eq!(body["title"], code.title());
+        assert!(body["move"].is_string() && body["detail"].is_string(), "{body}");
+        for part in ["hunter2", "postgres", "SELECT", "internal"] {
+            assert!(!reply.text.contains(part), "{code} tells {part}: {body}");
+            let said = |value: &axum::http::HeaderValue| value.to_str().unwrap().contains(part);
+            assert!(!reply.headers.values().any(said), "{code} tells {part}: {reply:?}");
+        }
+        let may_pass = [202, 503, 504].contains(&reply.status.as_u16()) && code != Code::PARKED;
+        assert_eq!(reply.header("retry-after").is_some(), may_pass, "{code}");
+    }
+    let all: HashSet<Code> = Code::ALL.iter().copied().collect();
+    assert_eq!(met, all);
+}
+
+#[tokio::test]
+async fn r3_retry_after_is_the_estimate_in_whole_seconds() {
+    let reply = reply(Unavailable::Behind(pending()).into()).await;
+    assert_eq!(reply.header("retry-after"), Some("3"), "2.5 s, rounded up");
+    let body = reply.json();
+    let expected = json!({
+        "view": "balances", "status": "converging", "position": 20, "lag": 25, "missing": 25,
+        "waited_ms": 2000, "estimate_ms": 2500,
+    });
+    assert_eq!(body["pending"], expected);
+    // An estimate of years is none.
+    let mut slow = pending();
+    slow.estimate = Some(Duration::MAX);
+    let reply = self::reply(Unavailable::Behind(slow).into()).await;
+    assert_eq!(reply.header("retry-after"), Some("3600"));
+    let mut quick = pending();
+    quick.estimate = Some(Duration::ZERO);
+    let reply = self::reply(Unavailable::Behind(quick).into()).await;
+    assert_eq!(reply.header("retry-after"), Some("1"));
+}
+
+#[tokio::test]
+async fn w4_an_unknown_outcome_is_504_with_the_id_to_send_it_again() {
+    let reply = reply(Error::UnknownOutcome { command: command(), source: secret() }).await;
+    let body = reply.is_problem(504, "HW401");
+    assert_eq!(body["command"], command().to_string());
+    assert_eq!(body["move"], "send_again_with_the_same_id");
+}
+
+#[tokio::test]
+async fn w6_a_stale_boundary_is_409_with_what_was_found() {
+    let error = Conflict::Boundary { after: Position::new(7), found: Position::new(9) };
+    let body = reply(error.into()).await.is_problem(409, "HW202");
+    assert_eq!((&body["after"], &body["found"]), (&json!(7), &json!(9)));
+}
+
+#[tokio::test]
+async fn the_pages_of_the_codes_are_where_the_service_says() {
+    let failing = get(|| async { Err::<(), Problem>(Error::from(Unavailable::Closed).into()) });
+    let forbidden = get(|| async { Problem::new(StatusCode::FORBIDDEN).with("type", "mine") });
+    let pages = pages_at("https://bank.example/errors/");
+    let router = Router::new()
+        .route("/", failing)
+        .route("/forbidden", forbidden)
+        .route("/fine", get(|| async { "fine" }))
+        .layer(map_response(pages));
+    let reply = get_with(&router, "/", &[]).await;
+    assert_eq!(reply.is_problem(503, "HW303")["type"], "https://bank.example/errors/HW303");
+    assert_eq!(reply.header("content-length").unwrap(), reply.text.len().to_string());
+    // What the standard names is not the caller's to say, and a problem by hand has no page.
+    let forbidden = get_with(&router, "/forbidden", &[]).await;
+    let body = forbidden.is_problem(403, "");
+    assert_eq!((&body["type"], &body["title"]), (&json!("about:blank"), &json!("Forbidden")));
+    assert_eq!(get_with(&router, "/fine", &[]).await.text, "fine");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_json_is_500_and_says_no_more() {
+    let value = BTreeMap::from([((1, 2), 3)]);
+    let freshness =
+        Freshness::new(Position::START, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH, None);
+    let handler = get(move || async move { Fresh::from(Reading::new(value, freshness)) });
+    let reply = get_with(&Router::new().route("/", handler), "/", &[]).await;
+    assert!(reply.is_problem(500, "").get("detail").is_none());
+}
+
+#[test]
+fn every_code_has_a_title_of_its_own() {
+    let titles: HashSet<_> = Code::ALL.iter().map(|code| code.title()).collect();
+    assert_eq!(titles.len(), Code::ALL.len());
+    assert!(!titles.contains(""));
+    assert_eq!(Code::BEHIND.title(), "The view is not as far as the read asked for.");
+}

@@ -1,0 +1,13 @@
+//! What axum's handlers say of freshness, tokens and errors (R2, R3, W1, W4).
+#![cfg(feature = "axum")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
+
+#[path = "../bank/mod.rs"]
+mod bank;
+mod caching;
+mod commands;
+mod errors;
+mod garbage;
+mod reads;
+mod server;
+mod traces;

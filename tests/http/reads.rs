@@ -1,0 +1,234 @@
+//! R2, R3: what an answer says of itself, and what happens if it can't be had in time.
+
+use highwater::{Code, LogId, Position, Token};
+use serde_json::json;
+
+use crate::{
+    bank::{Balance, banks},
+    server::{Pious, Reply, get_with, post_with, put, router, send, work_until},
+};
+
+fn token_of(reply: &Reply) -> Token {
+    reply.header("highwater-token").unwrap().parse().unwrap()
+}
+
+/// The status and the parameters of `Highwater-Freshness`, but for the time.
+fn freshness(reply: &Reply) -> String {
+    let text = reply.header("highwater-freshness").unwrap();
+    let parts = text.split(';').filter(|part| !part.starts_with("as-of=@"));
+    assert_eq!(text.split(';').filter(|part| part.starts_with("as-of=@")).count(), 1, "{text}");
+    parts.collect::<Vec<_>>().join(";")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r2_an_answer_says_how_fresh_it_is_and_has_a_token_of_what_it_has_seen() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        let receipt = put(&bank, "alice", 7).await;
+        work_until::<Balance>(&bank, &receipt).await;
+        let router = router(&bank);
+        let current = get_with(&router, "/accounts/alice", &[]).await;
+        assert_eq!((current.status.as_u16(), current.json()["cents"].as_i64()), (200, Some(7)));
+        assert_eq!(
+            freshness(&current),
+            "current;position=1;lag=0;level=read_your_writes;basis=view"
+        );
+        // It has been validated for this request, which `Age` would deny.
+        assert_eq!(current.header("age"), None);
+        assert_eq!(current.header("content-type"), Some("application/json"));
+        assert_eq!(current.header("vary"), Some("highwater-token"));
+        assert_eq!(token_of(&current), *receipt.token());
+
+        put(&bank, "bob", 3).await;
+        let behind = get_with(&router, "/accounts/alice", &[]).await;
+        assert_eq!(
+            freshness(&behind),
+            "converging;position=1;lag=1;level=read_your_writes;basis=view"
+        );
+        assert!(behind.header("age").unwrap().parse::<u64>().unwrap() >= 1, "rounded up");
+        let strong = get_with(&router, "/accounts/bob/strong", &[]).await;
+        assert_eq!(freshness(&strong), "current;position=2;lag=0;level=strong;basis=folded");
+        assert_eq!(token_of(&strong).to_string(), put_token(&bank, 2));
+    }
+}
+
+fn put_token(bank: &highwater::Highwater, position: u64) -> String {
+    Token::of(bank.log().log_id(), Position::new(position)).to_string()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r3_a_read_that_is_too_early_is_202_with_where_the_view_is_and_when_to_ask_again() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        work_until::<Balance>(&bank, &put(&bank, "alice", 7).await).await;
+        let token = put(&bank, "alice", 3).await.token().to_string();
+        let router = router(&bank);
+        let early =
+            get_with(&router, "/accounts/alice/late", &[("highwater-token", token.as_bytes())]);
+        let early = early.await;
+        let body = early.is_problem(202, "HW304");
+        assert!(early.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
+        assert_eq!(body["move"], "try_again");
+        assert_eq!(body["type"], "/errors/HW304");
+        let pending = &body["pending"];
+        assert_eq!(pending["view"], "balances");
+        assert_eq!((&pending["position"], &pending["lag"]), (&json!(1), &json!(1)));
+        assert_eq!((&pending["missing"], &pending["status"]), (&json!(1), &json!("converging")));
+        assert!(pending["waited_ms"].as_u64().unwrap() >= 20, "{pending}");
+        assert!(pending.get("estimate_ms").is_none(), "nothing moved: {pending}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r3_an_answer_that_is_stale_says_so_and_its_token_does_not_go_back() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        work_until::<Balance>(&bank, &put(&bank, "alice", 7).await).await;
+        let receipt = put(&bank, "alice", 3).await;
+        let token = receipt.token().to_string();
+        let (router, mine) = (router(&bank), [("highwater-token", token.as_bytes())]);
+        // The one says so itself; the other was made by a handler that did not ask for the token.
+        for (path, level) in [("stale", "read_your_writes"), ("eventual", "eventual")] {
+            let stale = get_with(&router, &format!("/accounts/alice/{path}"), &mine).await;
+            assert_eq!((stale.status.as_u16(), stale.json()["cents"].as_i64()), (200, Some(7)));
+            let expected = format!("converging;position=1;lag=1;level={level};basis=stale");
+            assert_eq!(freshness(&stale), expected);
+            assert_eq!(stale.header("cache-control"), Some("no-store"));
+            assert_eq!((stale.header("etag"), stale.header("age").is_some()), (None, true));
+            assert_eq!(token_of(&stale), *receipt.token(), "what the caller had seen before");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r3_several_tokens_are_merged_over_values_and_lines() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        let receipts = [put(&bank, "alice", 7).await, put(&bank, "alice", 3).await];
+        work_until::<Balance>(&bank, &receipts[0]).await;
+        let [first, second] = receipts.map(|receipt| receipt.token().to_string());
+        put(&bank, "alice", 3).await;
+        let third = put(&bank, "alice", 4).await.token().to_string();
+        let router = router(&bank);
+        let line = format!(" {first} , ,{third},");
+        let headers =
+            [("highwater-token", line.as_bytes()), ("highwater-token", second.as_bytes())];
+        get_with(&router, "/accounts/alice/late", &headers).await.is_problem(202, "HW304");
+        let stale = get_with(&router, "/accounts/alice/stale", &headers).await;
+        assert_eq!(stale.header("highwater-token"), Some(third.as_str()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r3_a_token_of_another_log_or_of_the_future_is_400_at_once() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        work_until::<Balance>(&bank, &put(&bank, "alice", 7).await).await;
+        let router = router(&bank);
+        let other = Token::of(LogId::new(1), Position::new(1)).to_string();
+        for token in [other, put_token(&bank, 99)] {
+            let reply =
+                get_with(&router, "/accounts/alice", &[("highwater-token", token.as_bytes())]);
+            let body = reply.await.is_problem(400, Code::FOREIGN_TOKEN.as_str());
+            assert_eq!(body["move"], "change_the_request");
+        }
+        // A command tells it what holds here, and does not make one of two logs.
+        let other = Token::of(LogId::new(1), Position::new(9)).to_string();
+        let headers = [("highwater-token", other.as_bytes())];
+        let stored = post_with(&router, "/accounts/alice/deposits", &headers, 2).await;
+        assert_eq!(stored.header("highwater-token"), Some(put_token(&bank, 2).as_str()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r4_a_parked_key_is_served_as_degraded_or_refused_and_never_kept() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        put(&bank, "alice", 2).await;
+        put(&bank, "alice", 666).await;
+        let receipt = put(&bank, "bob", 5).await;
+        work_until::<Pious>(&bank, &receipt).await;
+        let router = router(&bank);
+        let degraded = get_with(&router, "/accounts/alice/pious", &[]).await;
+        assert_eq!(
+            freshness(&degraded),
+            "degraded;position=3;lag=0;since=2;level=read_your_writes;basis=view"
+        );
+        assert_eq!(degraded.header("cache-control"), Some("no-store"));
+        assert_eq!((degraded.header("etag"), degraded.header("age")), (None, None));
+        let token = receipt.token().to_string();
+        let mine = [("highwater-token", token.as_bytes())];
+        let stale = get_with(&router, "/accounts/alice/pious", &mine).await;
+        assert_eq!(
+            freshness(&stale),
+            "degraded;position=3;lag=0;since=2;level=read_your_writes;basis=stale"
+        );
+
+        let refused = get_with(&router, "/accounts/alice/pious/strong", &[]).await;
+        let body = refused.is_problem(503, "HW508");
+        assert_eq!((&body["key"], &body["since"]), (&json!("alice"), &json!(2)));
+        assert_eq!(body["move"], "ask_a_person");
+        assert_eq!(refused.header("retry-after"), None, "waiting doesn't help");
+
+        // An answer of several names the parked ones, and is degraded as a whole.
+        let pair = get_with(&router, "/pair", &[]).await;
+        assert_eq!(pair.json()["parked"], json!([{ "key": "alice", "since": 2 }]));
+        assert_eq!(pair.json()["rows"][1], json!({ "key": "bob", "value": { "cents": 5 } }));
+        assert_eq!((pair.header("cache-control"), pair.header("etag")), (Some("no-store"), None));
+
+        // A command on it is stored; that the view doesn't get there by itself is said.
+        let (path, key) =
+            ("/accounts/alice/deposits/applied", [("idempotency-key", &b"\"k\""[..])]);
+        let pending = post_with(&router, path, &key, 3).await;
+        assert_eq!(
+            (pending.status.as_u16(), &pending.json()["pending"]["missing"]),
+            (202, &json!(1))
+        );
+        assert!(pending.header("retry-after").is_some(), "no worker was running");
+        work_until::<Pious>(&bank, &put(&bank, "bob", 1).await).await;
+        let held_back = post_with(&router, path, &key, 3).await;
+        let body = held_back.json();
+        assert_eq!((held_back.status.as_u16(), &body["pending"]["missing"]), (202, &json!(0)));
+        assert_eq!(body["pending"]["status"], "degraded");
+        assert_eq!(held_back.header("retry-after"), None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r2_what_is_not_there_is_404_and_says_as_of_when() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        work_until::<Balance>(&bank, &put(&bank, "alice", 7).await).await;
+        let router = router(&bank);
+        let nobody = get_with(&router, "/accounts/nobody", &[]).await;
+        nobody.is_problem(404, "HW611");
+        let nobody = get_with(&router, "/accounts/nobody/found", &[]).await;
+        assert_eq!(nobody.is_problem(404, "HW611")["move"], "change_the_request");
+        assert_eq!(
+            freshness(&nobody),
+            "current;position=1;lag=0;level=read_your_writes;basis=view"
+        );
+        assert_eq!(token_of(&nobody).to_string(), put_token(&bank, 1));
+        assert_eq!(nobody.header("vary"), Some("highwater-token"));
+        let alice = get_with(&router, "/accounts/alice/found", &[]).await;
+        assert_eq!((alice.status.as_u16(), alice.json()["cents"].as_i64()), (200, Some(7)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r2_a_page_has_one_freshness_and_says_where_the_next_begins() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        put(&bank, "alice", 7).await;
+        work_until::<Balance>(&bank, &put(&bank, "bob", 3).await).await;
+        let router = router(&bank);
+        let page = get_with(&router, "/accounts", &[]).await;
+        let value = json!({ "cents": 7, "events": 1 });
+        let rows = json!([{ "key": "alice", "value": value }]);
+        assert_eq!(page.json(), json!({ "rows": rows, "parked": [], "next": "alice" }));
+        assert_eq!(freshness(&page), "current;position=2;lag=0;level=read_your_writes;basis=view");
+        let head = send(&router, "HEAD", "/accounts", &[], "").await;
+        assert_eq!((head.status.as_u16(), head.text.as_str()), (200, ""));
+        assert_eq!(head.header("etag"), page.header("etag"));
+    }
+}
