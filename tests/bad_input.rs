@@ -130,7 +130,7 @@ async fn keys_that_are_none_are_refused_and_hostile_ones_are_only_keys() {
 async fn a_view_row_that_cannot_be_decoded_is_named_and_is_not_taken_for_absent() {
     for store in banks() {
         let bank = store.open().await;
-        let (view, worker) = (ViewName::new("balances").unwrap(), WorkerId::new("other"));
+        let (view, worker) = (ViewName::new("balances").unwrap(), WorkerId::new("other").unwrap());
         let views = bank.views();
         views.open_view(&Balance::spec().unwrap(), Layout::WHOLE).await.unwrap();
         let (shard, lease) = (ShardId::FIRST, Duration::ZERO);

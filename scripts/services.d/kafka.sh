@@ -17,7 +17,7 @@ kafka_up() {
   elif kafka_has_server; then
     kafka_up_broker
   elif docker_usable; then
-    kafka_up_container
+    up_container kafka HIGHWATER_KAFKA_PORT
   else
     kafka_explain_missing
     return 3
@@ -34,36 +34,19 @@ kafka_down() {
   say "kafka is down"
 }
 
-kafka_status() {
-  if kafka_is_named; then
-    kafka_check_named
-  elif kafka_is_up; then
-    say "kafka is up at $(kafka_address) ($(state_get kafka.kind))"
-  else
-    say "kafka is not up"
-    return 1
-  fi
-}
+kafka_status() { status_of kafka; }
 
 kafka_env() {
   local libs
   if libs="$(kafka_libs)" && kafka_java >/dev/null; then
     printf 'export HIGHWATER_TEST_KAFKA_LIBS=%q\n' "$libs"
   fi
-  if kafka_is_named; then
-    printf 'export HIGHWATER_TEST_KAFKA=%q\n' "$HIGHWATER_TEST_KAFKA"
-  elif kafka_is_up; then
-    printf 'export HIGHWATER_TEST_KAFKA=%q\n' "$(kafka_address)"
-  else
-    say "kafka is not up: run scripts/services up"
-    return 1
-  fi
+  env_of kafka HIGHWATER_TEST_KAFKA
 }
 
 # --- The developer's own cluster --------------------------------------------------------------------------------------
 
-# The variable may also hold our own address, from an earlier `eval "$(scripts/services env)"`: that is not a named one.
-kafka_is_named() { [[ -n ${HIGHWATER_TEST_KAFKA:-} && ${HIGHWATER_TEST_KAFKA:-} != "$(kafka_address)" ]]; }
+kafka_is_named() { names_another HIGHWATER_TEST_KAFKA "$(kafka_address)"; }
 
 # One server that answers will name the others.
 kafka_check_named() {
@@ -173,18 +156,6 @@ kafka_stop() {
     kill -KILL "$(kafka_pid)" 2>/dev/null || true
     sleep 0.1
   done
-}
-
-# --- A container ------------------------------------------------------------------------------------------------------
-
-kafka_up_container() {
-  local port
-  port="$(state_get kafka.port)"
-  [[ -n $port ]] || port="$(free_port)" || die "found no free port"
-  state_set kafka.kind container
-  state_set kafka.port "$port"
-  HIGHWATER_KAFKA_PORT="$port" compose up --detach --wait kafka >&2 || die "docker compose could not start kafka"
-  say "kafka is up at $(kafka_address) (container)"
 }
 
 # --- What is there ----------------------------------------------------------------------------------------------------

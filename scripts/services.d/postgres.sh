@@ -9,11 +9,11 @@ postgres_up() {
   if postgres_is_named; then
     postgres_check_named
   elif postgres_is_up; then
-    say "postgres is already up at $(postgres_url)"
+    say "postgres is already up at $(postgres_address)"
   elif bin="$(postgres_bin)" && postgres_has_owner; then
     postgres_up_cluster "$bin"
   elif docker_usable; then
-    postgres_up_container
+    up_container postgres HIGHWATER_POSTGRES_PORT
   else
     postgres_explain_missing
     return 3
@@ -30,38 +30,19 @@ postgres_down() {
   say "postgres is down"
 }
 
-postgres_status() {
-  if postgres_is_named; then
-    postgres_check_named
-  elif postgres_is_up; then
-    say "postgres is up at $(postgres_url) ($(state_get postgres.kind))"
-  else
-    say "postgres is not up"
-    return 1
-  fi
-}
+postgres_status() { status_of postgres; }
 
 postgres_env() {
   local bin
   if bin="$(postgres_bin)"; then
     printf 'export HIGHWATER_TEST_PG_BIN=%q\n' "$bin"
   fi
-  if postgres_is_named; then
-    printf 'export HIGHWATER_TEST_POSTGRES=%q\n' "$HIGHWATER_TEST_POSTGRES"
-  elif postgres_is_up; then
-    printf 'export HIGHWATER_TEST_POSTGRES=%q\n' "$(postgres_url)"
-  else
-    say "postgres is not up: run scripts/services up"
-    return 1
-  fi
+  env_of postgres HIGHWATER_TEST_POSTGRES
 }
 
 # --- The developer's own server ---------------------------------------------------------------------------------------
 
-# The variable may also hold our own address, from an earlier `eval "$(scripts/services env)"`: that is not a named one.
-postgres_is_named() {
-  [[ -n ${HIGHWATER_TEST_POSTGRES:-} && ${HIGHWATER_TEST_POSTGRES:-} != "$(postgres_url)" ]]
-}
+postgres_is_named() { names_another HIGHWATER_TEST_POSTGRES "$(postgres_address)"; }
 
 # The address may hold a password, so it is never printed.
 postgres_check_named() {
@@ -108,7 +89,7 @@ postgres_up_cluster() {
       die "PostgreSQL does not start"
     }
   fi
-  say "postgres is up at $(postgres_url) (private cluster in $folder)"
+  say "postgres is up at $(postgres_address) (private cluster in $folder)"
 }
 
 # An interrupted `up` must leave enough behind for `down`, so the state is written before the server starts. The start is
@@ -210,21 +191,9 @@ postgres_as_owner() {
   fi
 }
 
-# --- A container ------------------------------------------------------------------------------------------------------
-
-postgres_up_container() {
-  local port
-  port="$(state_get postgres.port)"
-  [[ -n $port ]] || port="$(free_port)" || die "found no free port"
-  state_set postgres.kind container
-  state_set postgres.port "$port"
-  HIGHWATER_POSTGRES_PORT="$port" compose up --detach --wait postgres >&2 || die "docker compose could not start postgres"
-  say "postgres is up at $(postgres_url) (container)"
-}
-
 # --- What is there ----------------------------------------------------------------------------------------------------
 
-postgres_url() {
+postgres_address() {
   local port
   port="$(state_get postgres.port)"
   [[ -z $port ]] || printf 'postgres://postgres@127.0.0.1:%s/postgres\n' "$port"

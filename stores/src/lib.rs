@@ -15,6 +15,7 @@
 //! | `opened` | the views that a process has opened |
 //! | `parameters` | what stands behind the `?` of a URL |
 //! | `rows` | what rows and keys of views may be |
+//! | `sql_view_store` | how the port of views is answered by a store's modules |
 //! | `unbroken` | work that goes on although its caller goes away |
 //! | `whole` | batches that are accepted as a whole or not at all |
 //! | `work` | how an application's own work in a transaction fails |
@@ -39,6 +40,8 @@ mod parameters;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod rows;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod sql_view_store;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod system;

@@ -5,20 +5,26 @@ use std::ops::Bound;
 use highwater_core::{
     Result,
     error::{Invalid, Source},
-    port::{Column, KeyRange, ParkChange, ViewCommit, ViewName, ViewSpec},
+    port::{Column, KEY_LIMIT, KeyRange, ParkChange, ViewCommit, ViewName, ViewSpec},
 };
 use serde::de::IgnoredAny;
 
-/// Refuses what PostgreSQL would: a row that is no JSON, a key with NUL.
+/// Refuses what PostgreSQL would: a row that is no JSON, a key that it can't hold.
 pub(crate) fn check(commit: &ViewCommit) -> Result<()> {
+    check_keys(commit)?;
     for (key, row) in &commit.rows {
-        check_key(key)?;
         if let Some(row) = row {
             let row = text(&commit.view, key, row)?;
             let no_json = |error| no_json(&commit.view, key, Source::new(error));
             serde_json::from_str::<IgnoredAny>(row).map_err(no_json)?;
         }
     }
+    Ok(())
+}
+
+/// Refuses a commit with a key that no store could have.
+pub(crate) fn check_keys(commit: &ViewCommit) -> Result<()> {
+    commit.rows.iter().try_for_each(|(key, _)| check_key(key))?;
     commit.parked.iter().try_for_each(|change| check_key(key_of(change)))
 }
 
@@ -32,10 +38,14 @@ fn no_json(view: &ViewName, key: &str, why: Source) -> Invalid {
     Invalid::request(message).caused_by(why)
 }
 
-/// Refuses a key that no store could have: PostgreSQL's text has no NUL.
+/// Refuses a key that no store could have: PostgreSQL's text has no NUL, and its indexes hold no long
+/// ones.
 pub(crate) fn check_key(key: &str) -> Result<()> {
     if key.contains('\0') {
         return Err(Invalid::malformed("key", key, "it may not contain NUL").into());
+    }
+    if key.len() > KEY_LIMIT {
+        return Err(Invalid::too_large("the key of a row", key.len(), KEY_LIMIT).into());
     }
     Ok(())
 }

@@ -159,7 +159,7 @@ fn balances() -> ViewSpec {
 }
 
 async fn claim(store: &impl ViewStore, worker: &str, claiming: Claiming) -> Result<Option<Claim>> {
-    let (view, worker) = (balances().name, WorkerId::new(worker));
+    let (view, worker) = (balances().name, WorkerId::new(worker).unwrap());
     store.claim_shard(&view, Layout::WHOLE, ShardId::FIRST, &worker, claiming, LEASE).await
 }
 
@@ -178,7 +178,7 @@ async fn r1_a_lease_ends_exactly_when_it_is_over() {
     store.open_view(&balances(), Layout::WHOLE).await.unwrap();
     claim(&store, "first", Claiming::IfFree).await.unwrap().unwrap();
     clock.advance(LEASE / 2);
-    store.sign_in(&balances().name, &WorkerId::new("first"), LEASE).await.unwrap();
+    store.sign_in(&balances().name, &WorkerId::new("first").unwrap(), LEASE).await.unwrap();
     clock.advance(LEASE - Duration::from_nanos(1));
     assert_eq!(claim(&store, "other", Claiming::IfFree).await.unwrap(), None);
     clock.advance(Duration::from_nanos(1));

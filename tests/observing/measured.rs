@@ -188,7 +188,7 @@ fn o2_a_shard_that_is_lost_to_another_worker_is_counted() {
         let bank = bank.open().await;
         let worker = Worker::on(&bank).view::<Balance>().start().await.unwrap();
         meter.until("highwater_projection_shards_held{projection=balances}", 1.0).await;
-        let (view, thief) = (ViewName::new("balances").unwrap(), WorkerId::new("thief"));
+        let (view, thief) = (ViewName::new("balances").unwrap(), WorkerId::new("thief").unwrap());
         let (layout, lease) = (Layout::streams(1), std::time::Duration::from_millis(200));
         let claiming = Claiming::Always;
         let (views, shard) = (bank.views(), ShardId::FIRST);

@@ -152,7 +152,7 @@ async fn r1_shards_are_shared_and_move_when_a_worker_joins_or_dies() {
 /// Waits until so many workers hold all the shards of a view, none more than its share.
 async fn holders_become(bank: &Highwater, workers: usize) {
     let view = highwater::port::ViewName::new("by_customer").unwrap();
-    let onlooker = highwater::port::WorkerId::new("~onlooker");
+    let onlooker = highwater::port::WorkerId::new("~onlooker").unwrap();
     loop {
         let roll = bank.views().sign_in(&view, &onlooker, Duration::ZERO).await.unwrap();
         let held: Vec<_> = roll.holders.iter().flatten().collect();

@@ -4,9 +4,10 @@
 use std::{env, io::Write as _, time::Duration};
 
 use highwater::{
-    Code, Highwater, Worker,
+    Code, Highwater, View as _, Worker,
+    port::{ViewName, WorkerId},
     projections::{
-        Options, Running, State,
+        DirectSource, Options, Running, State,
         kafka::{Kafka, KafkaSource, Relay, Topics},
     },
 };
@@ -15,8 +16,11 @@ use tokio::{sync::oneshot, task::JoinHandle};
 use crate::{
     bank::banks,
     divided::seed,
-    ledger::{ByAccount, ByCustomer, ByPartner, compare_all, step},
+    ledger::{ByAccount, ByCustomer, ByPartner, compare, compare_all, expected, step},
 };
+
+/// How many partitions the topic of a test has.
+const PARTITIONS: u32 = 5;
 
 /// A topic of its own on the broker that the environment names; what is missing is said loudly.
 fn topic() -> Option<(Kafka, Topics)> {
@@ -41,7 +45,7 @@ struct Publishing {
 
 impl Publishing {
     fn start(bank: &Highwater, kafka: &Kafka, topics: &Topics) -> Self {
-        let relay = Relay::new(bank, kafka.clone(), topics.clone()).partitions(5);
+        let relay = Relay::new(bank, kafka.clone(), topics.clone()).partitions(PARTITIONS);
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(relay.run(async move {
             let _ = stopped.await;
@@ -103,4 +107,70 @@ async fn say_that_the_topic_is_missing(worker: &Running) {
         let waits = |state: &State| matches!(state, State::Retrying { error, .. } if error.code() == Code::TOPIC_MISSING);
         status.clone().until(waits).await;
     }
+}
+
+/// How many of the shards of a view each of these workers holds, as far as their leases tell.
+async fn holders(bank: &Highwater) -> Vec<WorkerId> {
+    let (view, onlooker) = (ViewName::new(ByAccount::NAME).unwrap(), WorkerId::new("~").unwrap());
+    let roll = bank.views().sign_in(&view, &onlooker, Duration::ZERO).await.unwrap();
+    roll.holders.into_iter().flatten().collect()
+}
+
+/// Waits until one worker that is not one of these holds every shard, and tells which.
+async fn one_holds_all(bank: &Highwater, others: &[WorkerId]) -> WorkerId {
+    let held = async {
+        loop {
+            let holders = holders(bank).await;
+            let first = holders.first().filter(|first| !others.contains(first)).cloned();
+            match first {
+                Some(first) if holders == vec![first.clone(); PARTITIONS as usize] => return first,
+                _ => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), held).await.unwrap()
+}
+
+/// From one feed to the other is a matter of a worker's configuration: while both are there the group
+/// has the shards, because its members show that they are alive, and when they are gone the other takes
+/// over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r1_a_view_goes_over_from_the_direct_feed_to_kafka_and_back() {
+    for store in banks() {
+        let Some((kafka, topics)) = topic() else { return };
+        let (bank, other) = (store.open().await, store.open().await);
+        let relay = Publishing::start(&bank, &kafka, &topics);
+        let mut random = fastrand::Rng::with_seed(seed());
+        let (options, lease) =
+            (Options::default().shards(PARTITIONS).batch(50), Duration::from_millis(500));
+        let direct = DirectSource::new(&bank).lease(lease);
+        let direct = Worker::on(&bank).fed_by(direct).view_with::<ByAccount>(options);
+        let direct = direct.start().await.unwrap();
+        for _ in 0..100 {
+            step(&bank, &mut random).await;
+        }
+        let first = one_holds_all(&bank, &[]).await;
+        let source = KafkaSource::new(&other, kafka, topics).lease(lease);
+        let grouped = Worker::on(&other).fed_by(source).view_with::<ByAccount>(options);
+        let grouped = grouped.start().await.unwrap();
+        let second = one_holds_all(&bank, std::slice::from_ref(&first)).await;
+        for _ in 0..100 {
+            step(&bank, &mut random).await;
+        }
+        compare_by_account(&bank).await;
+        grouped.stop().await.unwrap();
+        assert_eq!(one_holds_all(&bank, &[second]).await, first);
+        for _ in 0..100 {
+            step(&bank, &mut random).await;
+        }
+        compare_by_account(&bank).await;
+        direct.stop().await.unwrap();
+        relay.stop().await;
+    }
+}
+
+async fn compare_by_account(bank: &Highwater) {
+    let right = expected(&**bank.log()).await;
+    let accounts = (0..40).map(|number| format!("a{number}"));
+    compare(bank, &right.by_account, right.head, accounts).await;
 }

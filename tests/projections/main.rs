@@ -2,6 +2,7 @@
 //! every store.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod anew;
 #[path = "../bank/mod.rs"]
 mod bank;
 mod busy;
@@ -11,5 +12,6 @@ mod faults;
 mod kafka;
 mod ledger;
 mod parking;
+mod rows;
 mod whole;
 mod writes;

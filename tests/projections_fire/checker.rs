@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How long a view may take to come to the end of the log when the fire is out.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 impl Journal for ByAccount {
     fn seen(&self) -> &[u64] {

@@ -10,7 +10,7 @@ use crate::{
     checker,
     child::{LEASE, Orders, Task},
     cluster::{Cluster, skip},
-    duration,
+    duration, events,
     fleet::{Fire, Fleet},
     ledger::ByCustomer,
     seed,
@@ -23,14 +23,14 @@ pub(crate) const FIRE: Fire = Fire { rest: 100..500, silence: LEASE };
 /// Writes and lets workers burn; `between` is what else happens every few seconds. Then checks.
 fn burn(url: &str, shards: u32, workers: usize, mut between: impl FnMut()) {
     let (seed, time) = (seed(), duration());
-    let keys = Keyspace::for_events(1_000 * time.as_secs() as u32);
+    let keys = Keyspace::for_events((1_000 * time.as_secs()).max(events()) as u32);
     let runtime = Runtime::new().unwrap();
     let bank = runtime.block_on(Highwater::open(url)).unwrap();
     let flood = Flood { tasks: 8, batch: 3, rest: Duration::from_millis(5) };
     let writing = writer::start(runtime.handle(), &bank, seed, keys, flood);
     let mut fleet = Fleet::start(Orders::direct(Task::Ledger, url, shards), workers, FIRE, seed);
     let until = Instant::now() + time;
-    while Instant::now() < until {
+    while Instant::now() < until || writing.written() < events() {
         fleet.burn(Duration::from_secs(2));
         between();
     }
@@ -42,7 +42,7 @@ fn burn(url: &str, shards: u32, workers: usize, mut between: impl FnMut()) {
     let counts = fleet.end();
     println!("{written} events; {counts:?}; at the end and checked after {caught_up:?}");
     checker::nothing_is_wrong(&findings);
-    assert!(written > 1_000 && counts.killed > 3, "that shows nothing");
+    assert!(written > 1_000 && written >= events() && counts.killed > 3, "that shows nothing");
 }
 
 #[test]

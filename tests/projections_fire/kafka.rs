@@ -15,7 +15,7 @@ use crate::{
     broker, checker,
     child::{LEASE, Orders, Task},
     cluster::{Cluster, skip},
-    duration,
+    duration, events,
     fleet::{Fire, Fleet},
     kafka_topic::{self, PARTITIONS, TOPIC},
     seed,
@@ -54,7 +54,7 @@ fn burn(
     mut between: impl FnMut(&mut broker::Cluster, &Runtime),
 ) {
     let (seed, time) = (seed(), duration() * 2);
-    let keys = Keyspace::for_events(3_000 * time.as_secs() as u32);
+    let keys = Keyspace::for_events((3_000 * time.as_secs()).max(events()) as u32);
     let runtime = Runtime::new().unwrap();
     let bank = runtime.block_on(orders.open()).unwrap();
     let flood = Flood { tasks: 4, batch: 20, rest: Duration::from_millis(20) };
@@ -63,7 +63,7 @@ fn burn(
     let mut relays = Fleet::start(relaying, 2, Fire { rest: 500..2_000, silence: LEASE }, seed);
     let mut workers = Fleet::start(orders, 3, Fire { rest: 300..2_500, silence: SESSION }, !seed);
     let until = Instant::now() + time;
-    while Instant::now() < until {
+    while Instant::now() < until || writing.written() < events() {
         workers.burn(Duration::from_secs(3));
         relays.burn(Duration::from_secs(1));
         between(brokers, &runtime);
@@ -81,7 +81,7 @@ fn burn(
     println!("{} records of events", records.len());
     let findings = runtime.block_on(kafka_topic::what_is_wrong(&**bank.log(), &records));
     checker::nothing_is_wrong(&findings);
-    assert!(written > 5_000, "that shows nothing");
+    assert!(written > 5_000 && written >= events(), "that shows nothing");
 }
 
 /// A PostgreSQL and a Kafka of the test's own; says loudly if they can't be had.

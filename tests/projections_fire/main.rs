@@ -11,8 +11,9 @@
 //! | `direct` | R1 fed by the log, on PostgreSQL and SQLite |
 //! | `poison` | R4 among ten thousand keys |
 //!
-//! `HIGHWATER_FIRE_SECONDS` and `HIGHWATER_FIRE_MINUTES` make them longer; `HIGHWATER_SEED` repeats a
-//! run's choices; `HIGHWATER_FIRE_KEEP` keeps what the workers had to say.
+//! `HIGHWATER_FIRE_SECONDS` and `HIGHWATER_FIRE_MINUTES` make them longer; with `HIGHWATER_FIRE_EVENTS` they
+//! go on until at least so many events have been written; `HIGHWATER_SEED` repeats a run's choices;
+//! `HIGHWATER_FIRE_KEEP` keeps what the workers had to say.
 #![cfg(all(feature = "postgres", feature = "sqlite"))]
 #![allow(
     clippy::expect_used,
@@ -52,17 +53,24 @@ mod writer;
 
 use std::{env, time::Duration};
 
+fn number(name: &str) -> Option<u64> {
+    env::var(name).ok().map(|text| text.parse().unwrap())
+}
+
+/// How many events are written at least, however long that takes.
+fn events() -> u64 {
+    number("HIGHWATER_FIRE_EVENTS").unwrap_or(0)
+}
+
 /// How long one test goes on.
 fn duration() -> Duration {
-    let number = |name| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let minutes = number("HIGHWATER_FIRE_MINUTES").map(|minutes| minutes * 60);
     Duration::from_secs(minutes.or(number("HIGHWATER_FIRE_SECONDS")).unwrap_or(8))
 }
 
 /// What all the choices of a run follow from.
 fn seed() -> u64 {
-    let seed = env::var("HIGHWATER_SEED").ok().map(|seed| seed.parse().unwrap());
-    let seed = seed.unwrap_or_else(|| fastrand::u64(..));
+    let seed = number("HIGHWATER_SEED").unwrap_or_else(|| fastrand::u64(..));
     println!("HIGHWATER_SEED={seed}");
     seed
 }

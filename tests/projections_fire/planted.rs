@@ -41,7 +41,7 @@ impl Planted {
 
     /// Stores the rows as they are now, and lets them be checked.
     async fn found(self) -> Vec<(String, Wrong)> {
-        let (views, worker) = (self.bank.views(), WorkerId::new("planter"));
+        let (views, worker) = (self.bank.views(), WorkerId::new("planter").unwrap());
         let spec = ByCustomer::spec().unwrap();
         let state = views.open_view(&spec, Layout::WHOLE).await.unwrap();
         let (shard, lease) = (state.layout.all().next().unwrap(), Duration::MAX / 4);

@@ -87,6 +87,11 @@ pub(crate) fn start(
 }
 
 impl Writing {
+    /// How much has been written so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
     /// Ends when what is under way has been written, and tells how much there was.
     pub(crate) async fn stop(self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);

@@ -19,7 +19,7 @@ impl<V: View> Relayed<V> {
     pub(crate) async fn on(bank: &Highwater, layout: Layout) -> Self {
         let (views, view) = (bank.views(), ViewName::new(V::NAME).unwrap());
         views.open_view(&V::spec().unwrap(), layout).await.unwrap();
-        let (worker, mut claims) = (WorkerId::new("relayed"), Vec::new());
+        let (worker, mut claims) = (WorkerId::new("relayed").unwrap(), Vec::new());
         for shard in layout.all() {
             let lease = Duration::from_secs(3_600);
             let claim = views.claim_shard(&view, layout, shard, &worker, Claiming::Always, lease);

@@ -1,6 +1,13 @@
 //! Events: facts with a stable name, a schema version and tags.
 
-use crate::value::{SchemaVersion, Tags};
+use crate::{
+    Error,
+    error::Invalid,
+    value::{SchemaVersion, Tags},
+};
+
+/// The longest name of an event type, in bytes of UTF-8.
+pub const TYPE_NAME_LIMIT: usize = 512;
 
 /// The stable name of an event type and the schema version in which it is written today.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -10,6 +17,24 @@ pub struct EventType {
     pub name: &'static str,
     /// The schema version that is written.
     pub version: SchemaVersion,
+}
+
+impl EventType {
+    /// Checks that the stores can hold this name.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it is empty, longer than [`TYPE_NAME_LIMIT`] bytes or holds NUL.
+    pub fn validate(&self) -> Result<(), Error> {
+        check_type_name(self.name)
+    }
+}
+
+/// Checks that an event can have this type name.
+pub(crate) fn check_type_name(name: &str) -> Result<(), Error> {
+    if name.is_empty() || name.len() > TYPE_NAME_LIMIT || name.contains('\0') {
+        return Err(Invalid::type_name(name).into());
+    }
+    Ok(())
 }
 
 /// A stored event before it is decoded: the name and the version choose the decoder.

@@ -13,7 +13,8 @@ pub use aggregate::{Aggregate, Context, Decide, Decider, Decision, Snapshotting}
 pub use boundary::Boundary;
 pub use command::{Command, Fingerprint, Fingerprinter, Request, Targeted};
 pub use decide::DecidedBy;
-pub use event::{DecodeError, Event, EventType, RawEvent};
+pub(crate) use event::check_type_name;
+pub use event::{DecodeError, Event, EventType, RawEvent, TYPE_NAME_LIMIT};
 pub use invariant::{Check, IntoCheck, Invariant};
 pub use metadata::{Metadata, TraceContext};
 pub use upcast::Upcast;

@@ -79,7 +79,7 @@ codes! {
     MALFORMED = "HW603";
     /// The URL of the store can't be understood.
     BAD_URL = "HW604";
-    /// The database refused the user or the password.
+    /// The database or Kafka refused who connects.
     BAD_CREDENTIALS = "HW605";
     /// The file or the schema is not Highwater's.
     FOREIGN_DATABASE = "HW606";

@@ -48,11 +48,21 @@ pub enum Corrupt {
         /// The decoder's error.
         source: Source,
     },
-    /// A stored value other than an event's payload can't be decoded.
+    /// A stored value other than an event's payload or a view's row can't be decoded.
     #[error("{what} can't be decoded: {source}")]
     Value {
         /// What it is and where it stands.
         what: String,
+        /// The decoder's error.
+        source: Source,
+    },
+    /// A row of a view is not what its type promises.
+    #[error("the row {key:?} of view {view} can't be decoded: {source}")]
+    Row {
+        /// The view.
+        view: String,
+        /// The key of the row.
+        key: String,
         /// The decoder's error.
         source: Source,
     },
@@ -119,7 +129,7 @@ impl Corrupt {
         match self {
             Self::UnknownEvent { .. } => Code::UNKNOWN_EVENT,
             Self::NewerEvent { .. } => Code::NEWER_EVENT,
-            Self::Payload { .. } | Self::Value { .. } => Code::UNDECODABLE,
+            Self::Payload { .. } | Self::Row { .. } | Self::Value { .. } => Code::UNDECODABLE,
             Self::NotApplied { .. } => Code::NOT_APPLIED,
             Self::Parked { .. } => Code::PARKED,
             Self::TooManyParked { .. } => Code::TOO_MANY_PARKED,

@@ -1,6 +1,7 @@
 //! Requests and configurations that can't work as they are.
 
 use crate::{
+    domain::TYPE_NAME_LIMIT,
     error::{Code, Source},
     value::{CommandId, STREAM_ID_LIMIT, TAG_LIMIT},
 };
@@ -79,6 +80,11 @@ impl Invalid {
     pub(crate) fn tag(text: &str) -> Self {
         let right = format!("use 1 to {TAG_LIMIT} bytes, without NUL");
         Self::malformed("tag", text, &right)
+    }
+
+    pub(crate) fn type_name(text: &str) -> Self {
+        let right = format!("use 1 to {TYPE_NAME_LIMIT} bytes, without NUL");
+        Self::malformed("name of an event type", text, &right)
     }
 
     pub(crate) fn token(text: &str) -> Self {

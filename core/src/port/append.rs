@@ -183,8 +183,8 @@ impl Append {
     /// Checks what no store could accept, so that adapters need not.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) if a stream is named twice, a tag or a query is
-    /// malformed, or something is larger than `limits`.
+    /// [`Error::Invalid`](crate::Error::Invalid) if a stream is named twice, a type's name, a tag or
+    /// a query is malformed, or something is larger than `limits`.
     pub fn validate(&self, limits: &Limits) -> Result<()> {
         let events = self.streams.iter().map(|part| part.events.len()).sum::<usize>();
         if events > limits.events {
@@ -197,6 +197,7 @@ impl Append {
         within("the metadata", self.metadata.as_ref().map_or(0, Bytes::len), limits.metadata)?;
         for (_, event) in self.events() {
             within("the payload", event.payload.len(), limits.payload)?;
+            event.event_type.validate()?;
             event.tags.as_slice().iter().try_for_each(crate::Tag::validate)?;
         }
         if let Some(condition) = &self.condition {

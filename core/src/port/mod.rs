@@ -20,12 +20,14 @@ pub use envelope::Envelope;
 pub use event_store::{AppendFuture, EventStore, RecordedCommand};
 pub use feed::{Change, Feed, FeedPage, Feeding, Membership, Source};
 pub use parked::{ParkChange, ParkedKey};
-pub use progress::{Claim, Claiming, Division, Epoch, Layout, Progress, Roll, ShardId, WorkerId};
+pub use progress::{
+    Claim, Claiming, Division, Epoch, Layout, Progress, Roll, ShardId, WORKER_ID_LIMIT, WorkerId,
+};
 pub use query::{LogPage, Query, QueryItem, Span, StreamPage};
 pub use snapshot::{Snapshot, SnapshotStore};
 pub use view_spec::{Column, ColumnKind, Index, ViewName, ViewSpec};
 pub use view_store::{
-    KeyRange, StoredRange, StoredRow, StoredView, ViewCommit, ViewState, ViewStore,
+    KEY_LIMIT, KeyRange, StoredRange, StoredRow, StoredView, ViewCommit, ViewState, ViewStore,
 };
 
 /// Everything that a store offers, as one object.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::Ids;
 use crate::{
     Error,
     error::Invalid,
@@ -174,14 +175,32 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// Names a worker, for as long as it runs.
+/// The longest name of a worker, in bytes of UTF-8.
+pub const WORKER_ID_LIMIT: usize = 200;
+
+/// Names a worker, for as long as it runs: 1 to [`WORKER_ID_LIMIT`] bytes, without NUL, so that every
+/// store can hold it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerId(String);
 
 impl WorkerId {
-    /// A worker of this name. No two that run at once may have the same.
-    pub fn new(name: impl Into<String>) -> Self {
-        Self(name.into())
+    /// Checks and wraps a name. No two workers that run at once may have the same.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it isn't as above.
+    pub fn new(name: impl Into<String>) -> Result<Self, Error> {
+        let name = name.into();
+        if name.is_empty() || name.len() > WORKER_ID_LIMIT || name.contains('\0') {
+            let right = format!("use 1 to {WORKER_ID_LIMIT} bytes, without NUL");
+            return Err(Invalid::malformed("worker id", &name, &right).into());
+        }
+        Ok(Self(name))
+    }
+
+    /// A name that no other worker has.
+    #[must_use]
+    pub fn unique(ids: &dyn Ids) -> Self {
+        Self(ids.command_id().to_string())
     }
 
     /// The name.
@@ -224,4 +243,19 @@ pub struct Roll {
     pub workers: Vec<WorkerId>,
     /// Who holds each shard, by its number; `None` if it is free or the lease has run out.
     pub holders: Vec<Option<WorkerId>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_id_that_a_store_could_not_hold_is_refused() {
+        let long = "x".repeat(WORKER_ID_LIMIT);
+        assert_eq!(WorkerId::new(long.as_str()).unwrap().as_str(), long);
+        for name in ["", "\0", "worker\0", &format!("{long}x")] {
+            let error = WorkerId::new(name).unwrap_err();
+            assert_eq!(error.code(), crate::Code::MALFORMED, "{error}");
+        }
+    }
 }

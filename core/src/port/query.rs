@@ -3,7 +3,7 @@
 use super::Envelope;
 use crate::{
     Result,
-    domain::Event,
+    domain::{Event, check_type_name},
     value::{Category, Position, StreamId, Tag, Tags, Version},
 };
 
@@ -80,11 +80,13 @@ impl Query {
         self.items.is_empty() || self.items.iter().any(|item| item.matches(stream, type_name, tags))
     }
 
-    /// Checks that its tags are well formed.
+    /// Checks that its types and tags are well formed.
     ///
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) if one isn't.
     pub fn validate(&self) -> Result<()> {
+        let types = self.items.iter().flat_map(|item| &item.types);
+        types.map(String::as_str).try_for_each(check_type_name)?;
         self.items.iter().flat_map(|item| item.tags.as_slice()).try_for_each(Tag::validate)
     }
 }

@@ -13,6 +13,10 @@ use super::{
 };
 use crate::{Result, value::Position};
 
+/// The longest key of a row, in bytes of UTF-8. It keeps every key well inside what the stores' indexes
+/// can hold.
+pub const KEY_LIMIT: usize = 2_048;
+
 /// What is known of a view: how its work is divided, and how far each shard is. The cursors are left
 /// empty: only who claims a shard needs its cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +92,8 @@ pub struct ViewCommit {
     pub from: Position,
     /// Where it will be.
     pub to: Progress,
-    /// Rows to write, in JSON: each key once, `None` to delete it. A key has no NUL.
+    /// Rows to write, in JSON: each key once, `None` to delete it. A key has no
+    /// NUL, and at most [`KEY_LIMIT`] bytes.
     pub rows: Vec<(String, Option<Bytes>)>,
     /// What changes about parked keys, in order.
     pub parked: Vec<ParkChange>,

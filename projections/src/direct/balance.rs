@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     fn worker(number: usize) -> WorkerId {
-        WorkerId::new(format!("w{number}"))
+        WorkerId::new(format!("w{number}")).unwrap()
     }
 
     /// Lets everybody act on one roll after the other until nobody wants a change.

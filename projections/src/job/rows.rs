@@ -95,8 +95,8 @@ impl<V: View> Rows<V> {
 /// Decodes a stored row.
 pub(crate) fn decode<V: View>(view: &ViewName, key: &str, row: &Bytes) -> Result<V> {
     serde_json::from_slice(row).map_err(|error| {
-        let what = format!("the row {key:?} of view {view}");
-        Corrupt::value(what, Source::new(error)).into()
+        let (view, key) = (view.to_string(), key.to_owned());
+        Corrupt::Row { view, key, source: Source::new(error) }.into()
     })
 }
 

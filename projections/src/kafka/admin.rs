@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use highwater_core::{
-    Code, Result,
+    Code, Error, Result,
     error::{Invalid, Source, Unavailable},
 };
 use rdkafka::{
@@ -14,7 +14,7 @@ use rdkafka::{
 
 use super::{
     Kafka,
-    trouble::{Listening, failed, is_about_credentials},
+    trouble::{Listening, failed},
 };
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -38,7 +38,7 @@ fn partitions_now(kafka: &Kafka, topics: &[String]) -> Result<BTreeMap<String, u
     let mut found = BTreeMap::new();
     for name in topics {
         let answer = client.fetch_metadata(Some(name), PATIENCE);
-        let answer = answer.map_err(|error| failed(doing, reason(&client, error)))?;
+        let answer = answer.map_err(|error| explained(&client, doing, error))?;
         for topic in answer.topics().iter().filter(|topic| topic.name() == name) {
             match topic.error().map(RDKafkaErrorCode::from) {
                 None => {
@@ -54,21 +54,13 @@ fn partitions_now(kafka: &Kafka, topics: &[String]) -> Result<BTreeMap<String, u
     Ok(found)
 }
 
-/// A request that found no broker doesn't say why; if it is about credentials, the client has said so
-/// beside it.
-fn reason(client: &BaseConsumer<Listening>, error: KafkaError) -> KafkaError {
-    for _ in 0..16 {
-        let said = match client.poll(Duration::from_millis(10)) {
-            Some(Err(said)) => Some(said),
-            _ => client.context().take(),
-        };
-        match said {
-            Some(said) if is_about_credentials(&said) => return said,
-            Some(_) => {}
-            None => break,
-        }
+/// A request that found no broker doesn't say why; the client has said so beside it, to whoever polls.
+fn explained(client: &BaseConsumer<Listening>, doing: &'static str, error: KafkaError) -> Error {
+    // An event for the client's own use looks like none at all, so that one can't stop at the first.
+    for _ in 0..256 {
+        let _ = client.poll(Duration::ZERO);
     }
-    error
+    client.context().explain(doing, error)
 }
 
 /// How the relay makes a topic that isn't there.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use highwater_core::{Result, error::Invalid};
-use rdkafka::ClientConfig;
+use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 
 /// Where Kafka is, and how it is spoken to: the bootstrap servers and any setting of librdkafka.
 ///
@@ -72,6 +72,8 @@ impl Kafka {
     /// be as it is.
     pub(super) fn client(&self, defaults: &[(&str, &str)], fixed: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
+        // Who listens decides what of it is logged; why a connection has failed is said at this level.
+        config.set_log_level(RDKafkaLogLevel::Info);
         for (name, value) in defaults {
             config.set(*name, *value);
         }

@@ -5,15 +5,12 @@ use highwater_core::{
     error::{Corrupt, Source},
 };
 
-/// The first byte of every cursor of Kafka, so that a later form can be told apart.
-const FORMAT: u8 = 1;
-
-/// Writes a cursor.
+/// Writes a cursor. Its first byte is its format, so that a later one can be told apart.
 pub(super) struct Writer(Vec<u8>);
 
 impl Writer {
-    pub(super) fn new() -> Self {
-        Self(vec![FORMAT])
+    pub(super) fn new(format: u8) -> Self {
+        Self(vec![format])
     }
 
     /// A number in LEB128.
@@ -40,11 +37,8 @@ pub(super) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     /// Past the format byte; `None` if it is another.
-    pub(super) fn new(bytes: &'a [u8]) -> Option<Self> {
-        match bytes.split_first() {
-            Some((&FORMAT, rest)) => Some(Self(rest)),
-            _ => None,
-        }
+    pub(super) fn new(format: u8, bytes: &'a [u8]) -> Option<Self> {
+        bytes.split_first().filter(|(first, _)| **first == format).map(|(_, rest)| Self(rest))
     }
 
     pub(super) fn number(&mut self) -> Option<u64> {

@@ -89,8 +89,8 @@ impl ShardWork {
     }
 }
 
-/// Whether an event may be at fault, as opposed to the store, to what it holds, or to the policy: those
-/// end the work whatever the policy, or every event would be parked or skipped for them.
+/// Whether an event or the row that it changes may be at fault, as opposed to the store or to the policy:
+/// those end the work whatever the policy, or every event would be parked or skipped for them.
 pub(super) fn is_of_an_event(error: &Error) -> bool {
     match error {
         Error::Rejected(_) => true,
@@ -101,6 +101,7 @@ pub(super) fn is_of_an_event(error: &Error) -> bool {
             **corrupt,
             Corrupt::NotApplied { .. }
                 | Corrupt::Payload { .. }
+                | Corrupt::Row { .. }
                 | Corrupt::UnknownEvent { .. }
                 | Corrupt::NewerEvent { .. }
         ),
@@ -112,7 +113,7 @@ pub(super) fn is_of_an_event(error: &Error) -> bool {
 fn key_of(error: &Error) -> Option<&str> {
     match error {
         Error::Corrupt(corrupt) => match &**corrupt {
-            Corrupt::NotApplied { key, .. } => Some(key),
+            Corrupt::NotApplied { key, .. } | Corrupt::Row { key, .. } => Some(key),
             _ => None,
         },
         _ => None,

@@ -8,7 +8,7 @@
 //! | `failing` | an event that can't be applied: found, tried again, decided on (R4) |
 //! | `draining` | parked keys that somebody wants tried again |
 //! | `parking` | which keys are parked |
-//! | `prepare` | the table, the layout, the beginning |
+//! | `prepare` | the layout, the beginning |
 //! | `share` | which keys belong to a shard |
 //! | `policy`, `status` | how it is run, and how it fares |
 

@@ -69,6 +69,8 @@ impl Parking {
     pub(crate) fn decide(&mut self, key: &str, position: Position, error: &Error) -> Result<()> {
         match self.policy {
             OnFailure::Stop => Err(error.clone()),
+            // The event is in order: without its effect the row would be as wrong as before, and lack it.
+            OnFailure::Skip if is_of_a_row(error) => Err(error.clone()),
             OnFailure::Skip => {
                 tracing::warn!(view = %self.view, key, %position, %error, "skipped");
                 self.meter.skipped.increment(1);
@@ -148,4 +150,9 @@ impl Parking {
     pub(crate) fn unstage(&mut self) {
         self.staged.retain(|change| matches!(change, ParkChange::Park { .. }));
     }
+}
+
+/// Whether it is the row that is at fault, which no event has made so.
+fn is_of_a_row(error: &Error) -> bool {
+    matches!(error, Error::Corrupt(corrupt) if matches!(**corrupt, Corrupt::Row { .. }))
 }

@@ -12,13 +12,15 @@ pub enum OnFailure {
     #[default]
     Stop,
     /// The key is parked: its events wait in order, those of other keys go on, and reads of the key
-    /// say so. Beyond so many parked keys in one shard the projection stops. It stops, too, for an
-    /// event whose key can't be known because it can't be decoded.
+    /// say so. So it is, too, if its row can't be decoded. Beyond so many parked keys in one shard the
+    /// projection stops. It stops, too, for an event whose key can't be known because it can't be
+    /// decoded.
     Park {
         /// How many keys of a shard may be parked.
         at_most: usize,
     },
-    /// The event has no effect on the key. It is logged, and gone.
+    /// The event has no effect on the key. It is logged, and gone. A row that can't be decoded stops the
+    /// projection: no event is at fault there.
     Skip,
 }
 

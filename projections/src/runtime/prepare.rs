@@ -1,4 +1,4 @@
-//! Before the work begins: the table, the layout, the first position.
+//! Before the work begins: the layout, the first position.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,17 +14,18 @@ use crate::{direct::LogFeed, job::Job};
 const PATIENCE: Duration = Duration::from_millis(500);
 
 impl Projecting {
-    /// Opens the view, divides it anew if it is divided otherwise, and gives its layout.
+    /// Divides the view anew if it is divided otherwise, and gives its layout. It was opened when the
+    /// worker was started. If it isn't there any more it has been renamed by a newer program, and is not
+    /// to be made anew under its former name.
     pub(super) async fn prepare(&self, source: &dyn Source) -> Result<Layout> {
-        let spec = beginning(&*self.job, &self.world).await?;
         let (by, shards) = self.job.division(self.options.shards);
         let wanted = source.layout(by, shards).await?;
         loop {
-            let state = self.world.views.open_view(&spec, wanted).await?;
+            let state = self.world.views.read_view(&self.view, &[]).await?.state;
             if state.layout == wanted {
                 return Ok(wanted);
             }
-            if !self.divide(&spec, &state, wanted).await? {
+            if !self.divide(&state, wanted).await? {
                 self.world.clock.sleep(PATIENCE).await;
             }
         }
@@ -33,15 +34,15 @@ impl Projecting {
     /// Brings every shard of the old layout to one position, from the store, and divides anew there, so
     /// that nothing is left out and nothing comes twice. `false` if another worker still works in the
     /// old layout.
-    async fn divide(&self, spec: &ViewSpec, state: &ViewState, wanted: Layout) -> Result<bool> {
-        tracing::info!(view = %spec.name, from = %state.layout, to = %wanted, "dividing anew");
+    async fn divide(&self, state: &ViewState, wanted: Layout) -> Result<bool> {
+        tracing::info!(view = %self.view, from = %state.layout, to = %wanted, "dividing anew");
         let Some(mut works) = self.claim_all(state.layout).await? else { return Ok(false) };
         let target = works.iter().map(|work| work.claim.progress.position).max();
         for work in &mut works {
             self.catch_up(work, target.unwrap_or_default()).await?;
         }
         let claims: Vec<Claim> = works.into_iter().map(|work| work.claim).collect();
-        self.world.views.divide_anew(&spec.name, &claims, wanted).await?;
+        self.world.views.divide_anew(&self.view, &claims, wanted).await?;
         Ok(true)
     }
 

@@ -51,7 +51,7 @@ impl Worker {
             log: Arc::clone(highwater.log()),
             views: Arc::clone(highwater.views()),
             clock: Arc::clone(highwater.clock()),
-            worker: WorkerId::new(highwater.ids().command_id().to_string()),
+            worker: WorkerId::unique(&**highwater.ids()),
             lease: source.lease(),
         };
         Self { world, source, jobs: Vec::new() }

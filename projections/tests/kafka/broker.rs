@@ -36,6 +36,17 @@ pub(super) struct Cluster {
     _folder: TempDir,
 }
 
+/// What servers have beside what all of them have.
+#[derive(Default)]
+pub(super) struct Also {
+    /// Further listeners, as `NAME://HOST:PORT`, each with its protocol. Of one server alone.
+    pub(super) listeners: Vec<(String, &'static str)>,
+    /// Lines of the settings.
+    pub(super) settings: String,
+    /// Arguments for the formatting of the store.
+    pub(super) format: Vec<String>,
+}
+
 impl Cluster {
     /// Makes and starts a cluster of one to three servers; `None` if the jars aren't named. A topic has
     /// a replica on each, and of three two must be in sync.
@@ -45,12 +56,22 @@ impl Cluster {
 
     /// The same, with the jars in this folder.
     pub(super) async fn of(libs: PathBuf, nodes: usize) -> Self {
+        Self::set_up(libs, nodes, Also::default()).await
+    }
+
+    /// The same as [`Cluster::start`], with something more.
+    #[allow(dead_code, reason = "only what is spoken to by TLS has more")]
+    pub(super) async fn with(nodes: usize, also: Also) -> Option<Self> {
+        Some(Self::set_up(env::var_os(LIBS)?.into(), nodes, also).await)
+    }
+
+    async fn set_up(libs: PathBuf, nodes: usize, also: Also) -> Self {
         assert!((1..=3).contains(&nodes), "{nodes} servers");
         let programs = Programs::with(libs);
         let folder = tempfile::Builder::new().prefix("highwater-kafka-").tempdir().unwrap();
         let nodes = Node::several(nodes, folder.path());
         let mut cluster = Self { programs, nodes, _folder: folder };
-        cluster.format().await;
+        cluster.format(&also).await;
         for node in &mut cluster.nodes {
             node.launch(&cluster.programs);
         }
@@ -128,12 +149,12 @@ impl Cluster {
 
     /// Under an id of its own: a server must not take another test's, at a port that was this one's, for
     /// one of its cluster. The id is the text of sixteen bytes; their last bits must be zero.
-    async fn format(&self) {
+    async fn format(&self, also: &Also) {
         let id: String = std::iter::repeat_with(fastrand::alphanumeric).take(20).collect();
         let id = format!("A{id}A");
         let voters: Vec<_> = self.nodes.iter().map(Node::voter).collect();
         join_all(self.nodes.iter().map(|node| async {
-            node.configure(&voters);
+            node.configure(&voters, also);
             let mut format = tokio::process::Command::from(node.java(&self.programs, "-Xmx128m"));
             format.args([
                 "kafka.tools.StorageTool",
@@ -143,6 +164,7 @@ impl Cluster {
                 "-c",
                 "server.properties",
             ]);
+            format.args(&also.format);
             let done = format.kill_on_drop(true).status().await.unwrap();
             assert!(done.success(), "{}", node.log());
         }))
@@ -204,23 +226,31 @@ impl Node {
         format!("{}@127.0.0.1:{}", self.number, self.controller)
     }
 
-    fn configure(&self, voters: &[String]) {
+    fn configure(&self, voters: &[String], also: &Also) {
         let Self { number, port, controller, guarded, nodes, .. } = self;
         let in_sync = if *nodes == 3 { 2 } else { 1 };
+        let (mut listeners, mut protocols) = (String::new(), String::new());
+        for (listener, protocol) in &also.listeners {
+            let name = listener.split_once(':').map_or("", |(name, _)| name);
+            listeners += &format!(",{listener}");
+            protocols += &format!(",{name}:{protocol}");
+        }
         let own = format!(
             "node.id={number}
             controller.quorum.voters={}
-            listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},GUARDED://127.0.0.1:{guarded}
-            advertised.listeners=PLAINTEXT://127.0.0.1:{port},GUARDED://127.0.0.1:{guarded}
-            listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,GUARDED:SASL_PLAINTEXT
+            listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},GUARDED://127.0.0.1:{guarded}{listeners}
+            advertised.listeners=PLAINTEXT://127.0.0.1:{port},GUARDED://127.0.0.1:{guarded}{listeners}
+            listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,GUARDED:SASL_PLAINTEXT{protocols}
             sasl.enabled.mechanisms=PLAIN
             listener.name.guarded.plain.sasl.jaas.config={LOGIN} user_alice=\"secret\";
             default.replication.factor={nodes}
             min.insync.replicas={in_sync}
             offsets.topic.replication.factor={nodes}
             transaction.state.log.replication.factor={nodes}
-            transaction.state.log.min.isr={in_sync}\n",
-            voters.join(",")
+            transaction.state.log.min.isr={in_sync}
+            {}\n",
+            voters.join(","),
+            also.settings
         );
         fs::write(self.folder.join("server.properties"), format!("{SETTINGS}{own}")).unwrap();
         fs::write(self.folder.join("log4j2.xml"), LOGGING).unwrap();
@@ -287,7 +317,7 @@ impl Drop for Node {
 /// Below the range from which the system hands out ports of outgoing connections: a client that tries
 /// again and again to reach a killed server would in the end be given its port. No port is given twice
 /// in this process.
-fn free_ports(count: usize) -> Vec<u16> {
+pub(super) fn free_ports(count: usize) -> Vec<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let _ = NEXT.compare_exchange(0, fastrand::u16(1..12000), Ordering::Relaxed, Ordering::Relaxed);
     let candidates =

@@ -125,7 +125,7 @@ async fn r1_a_cursor_of_a_topic_that_was_deleted_loses_nothing() {
     drop(feed);
     Hand::of(&world).delete().await;
     world.append(5).await;
-    // With many marks the new topic would grow beyond where the old cursor points, and not be told from it.
+    // With few marks the new topic is shorter than the old one was.
     let relay = Running::start(world.relay().idle_interval(Duration::from_secs(600)));
     relay.has_published(Position::new(85)).await;
     let source = world.source();
@@ -136,5 +136,29 @@ async fn r1_a_cursor_of_a_topic_that_was_deleted_loses_nothing() {
     assert_eq!(state.borrow().name(), "made_anew");
     let rest = drain(&mut *feed, Position::new(85), 1000).await;
     assert_eq!(positions(&rest.events), (81..=85).collect::<Vec<_>>());
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn r1_a_topic_made_anew_that_outgrew_the_old_one_is_told_from_it() {
+    let test = "r1_a_topic_made_anew_that_outgrew_the_old_one_is_told_from_it";
+    let Some(world) = World::new(test) else { return };
+    world.append(80).await;
+    world.publish().await;
+    let mut feed = world.whole(&world.source(), &Progress::default()).await;
+    let first = drain(&mut *feed, Position::new(40), 40).await;
+    drop(feed);
+    Hand::of(&world).delete().await;
+    world.append(400).await;
+    let relay = Running::start(world.relay());
+    relay.has_published(Position::new(480)).await;
+    let source = world.source();
+    let state = source.state(&ViewName::new("whole").unwrap());
+    let mut feed = world.whole(&source, &first.progress).await;
+    let rest = drain(&mut *feed, Position::new(80), 40).await;
+    assert_eq!(positions(&rest.events), (41..=80).collect::<Vec<_>>());
+    assert_eq!(state.borrow().name(), "made_anew");
+    let rest = drain(&mut *feed, Position::new(480), 1000).await;
+    assert_eq!(positions(&rest.events), (81..=480).collect::<Vec<_>>());
     relay.stop().await;
 }

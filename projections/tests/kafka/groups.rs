@@ -1,13 +1,21 @@
 //! Workers that come, go and are displaced.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use highwater_core::{
     Envelope, Position,
-    port::{Layout, ShardId},
+    port::{Layout, ShardId, ViewStore as _, WorkerId},
 };
 
-use super::world::{Member, Running, World, in_time, settle};
+use rdkafka::{
+    ClientConfig, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer as _},
+};
+
+use super::{
+    member::{Member, settle},
+    world::{Running, World, in_time},
+};
 
 type Seen = BTreeMap<ShardId, Vec<Envelope>>;
 
@@ -103,6 +111,73 @@ async fn a_shard_whose_work_has_ended_is_offered_again_while_its_partition_is_as
     let after = member.deliver(shard, Position::new(40)).await;
     let expected = world.of_shard(Layout::streams(4), shard).await;
     assert_eq!([before, after].concat(), expected);
+}
+
+#[tokio::test]
+async fn a_member_of_a_group_shows_that_it_is_alive_and_gives_all_back_when_it_leaves() {
+    let test = "a_member_of_a_group_shows_that_it_is_alive_and_gives_all_back_when_it_leaves";
+    let Some(world) = World::new(test) else { return };
+    world.append(10).await;
+    world.publish().await;
+    let feeding = world.feeding("alive", Layout::streams(4));
+    let mut member = world.join(&world.source(), &feeding).await;
+    member.until(4).await;
+    let onlooker = WorkerId::new("~onlooker").unwrap();
+    let look = || world.store.sign_in(&feeding.view, &onlooker, Duration::ZERO);
+    // Whoever works takes part all the time.
+    let seen = async {
+        while !look().await.unwrap().workers.contains(&feeding.worker) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = in_time(seen) => {}
+        change = member.membership.change() => panic!("{change:?}"),
+    }
+    assert_eq!(look().await.unwrap().holders, vec![Some(feeding.worker.clone()); 4]);
+    member.shards.clear();
+    in_time(member.membership.leave()).await.unwrap();
+    let roll = look().await.unwrap();
+    assert_eq!((roll.workers, roll.holders), (vec![onlooker.clone()], vec![None; 4]));
+}
+
+/// Nothing depends on it: it is for tools that show how far behind a group is.
+#[tokio::test]
+async fn a_group_tells_kafka_up_to_which_record_its_view_has_come() {
+    let test = "a_group_tells_kafka_up_to_which_record_its_view_has_come";
+    let Some(world) = World::new(test) else { return };
+    world.append(100).await;
+    world.publish().await;
+    let layout = Layout::streams(4);
+    let mut member = world.alone("told", layout).await;
+    member.until(4).await;
+    let mut partitions = TopicPartitionList::new();
+    let mut ends = Vec::new();
+    for shard in layout.all() {
+        let partition = shard.get() as i32;
+        partitions.add_partition(&world.topic, partition);
+        // The first page is told at once, what follows every few seconds.
+        let events = member.page(shard, 1000).await.unwrap();
+        assert!(!events.is_empty());
+        ends.push(events.len() as i64);
+    }
+    let mut tool = ClientConfig::new();
+    tool.set("bootstrap.servers", &world.bootstrap).set("group.id", "highwater.told");
+    let tool: BaseConsumer = tool.create().unwrap();
+    let told = async {
+        loop {
+            let found =
+                tool.committed_offsets(partitions.clone(), Duration::from_secs(20)).unwrap();
+            let found: Vec<_> =
+                found.elements().iter().filter_map(|one| one.offset().to_raw()).collect();
+            // Marks may stand between the events.
+            if found.iter().zip(&ends).all(|(found, end)| found >= end) {
+                return found;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    assert_eq!(in_time(told).await.len(), 4);
 }
 
 #[tokio::test]

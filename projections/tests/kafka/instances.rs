@@ -6,7 +6,10 @@ use highwater_core::{
 };
 use highwater_projections::kafka::KafkaState;
 
-use super::world::{World, in_time, settle};
+use super::{
+    member::settle,
+    world::{World, in_time},
+};
 
 const LAYOUT: Layout = Layout::streams(4);
 

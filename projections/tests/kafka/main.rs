@@ -4,14 +4,19 @@
 //! | File | What is in it |
 //! |---|---|
 //! | `world` | a log, a relay, feeds, and a topic of the test's own |
+//! | `member` | a worker as the runtime is one |
 //! | `records` | records and topics by a foreign hand |
-//! | `feeding` | what is delivered: all, once, in order (R1, W3) |
+//! | `raw` | a record byte by byte, as no client would write it |
+//! | `suite` | what every feed does, the direct one too: all, once, in order (R1, W3) |
+//! | `feeding` | what a topic delivers beside that |
 //! | `gaps` | what a topic lacks is read from the log |
 //! | `relaying` | leaders, zombies, checkpoints, and what can't be published |
 //! | `groups` | workers that come, go and are displaced |
 //! | `instances` | members with a name of their own |
 //! | `rebalance` | partitions that move while records flow |
 //! | `refused` | what is wrong and can't be mended by trying again |
+//! | `strange` | records that are not ours, or not any more |
+//! | `tls` | TLS and SASL over it, and what can be wrong with them |
 //! | `foreign` | what other clients make of the records |
 //! | `outage` | brokers that are killed |
 //! | `broker` | a cluster of the test's own |
@@ -26,13 +31,19 @@ mod foreign;
 mod gaps;
 mod groups;
 mod instances;
+mod member;
 mod metadata;
 mod outage;
 mod own;
+mod raw;
 mod rebalance;
 mod records;
 mod refused;
 mod relaying;
+mod strange;
+mod suite;
+#[cfg(feature = "kafka-tls")]
+mod tls;
 mod world;
 
 use std::{env, fs::OpenOptions, io::Write as _};

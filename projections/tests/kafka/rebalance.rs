@@ -13,8 +13,9 @@ use tokio::{
 
 use super::{
     broker::Cluster,
+    member::Member,
     skip,
-    world::{Member, Running, World, in_time},
+    world::{Running, World, in_time},
 };
 
 /// What has been delivered of each shard.

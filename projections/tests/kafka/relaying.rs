@@ -82,7 +82,7 @@ async fn a_relay_that_is_displaced_moves_no_checkpoint_and_waits() {
     world.append(10).await;
     let relay = Running::start(world.relay());
     relay.has_published(Position::new(10)).await;
-    let (view, thief) = (ViewName::new("relay_test").unwrap(), WorkerId::new("thief"));
+    let (view, thief) = (ViewName::new("relay_test").unwrap(), WorkerId::new("thief").unwrap());
     let lease = Duration::from_secs(2);
     let claim = world
         .store

@@ -1,16 +1,14 @@
 //! A log, a relay, feeds, and a topic of the test's own.
 
-use std::{collections::BTreeMap, env, sync::Arc, time::Duration};
+use std::{env, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use highwater_core::{
     Envelope, Highwater, Position, Query, SchemaVersion, Span, StreamId, Tag, Tags,
     domain::{EventType, Fingerprint},
     port::{
-        Append, Change, Claim, Claiming, EventStore as _, Expected, Feed, FeedPage, Feeding,
-        Ids as _, Layout, Membership, NewEvent, Progress, ShardId, Source as _, ViewCommit,
-        ViewName, ViewSpec, ViewStore as _, WorkerId,
+        Append, EventStore as _, Expected, Feed, Feeding, Ids as _, Layout, NewEvent, Progress,
+        ShardId, Source, ViewName, ViewSpec, ViewStore as _, WorkerId,
     },
 };
 use highwater_projections::kafka::{Kafka, KafkaSource, Relay, RelayStatus, Topics};
@@ -20,6 +18,8 @@ use tokio::{
     task::JoinHandle,
 };
 
+use super::member::Member;
+
 const KAFKA: &str = "HIGHWATER_TEST_KAFKA";
 const LEASE: Duration = Duration::from_millis(500);
 
@@ -27,6 +27,7 @@ const LEASE: Duration = Duration::from_millis(500);
 pub(crate) const TOO_LONG: Duration = Duration::from_secs(60);
 
 /// A log in memory, and a name for a topic that nobody else has.
+#[derive(Clone)]
 pub(crate) struct World {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) highwater: Highwater,
@@ -122,17 +123,16 @@ impl World {
 
     pub(crate) fn feeding(&self, view: &str, layout: Layout) -> Feeding {
         let view = ViewName::new(view).unwrap();
-        let worker = WorkerId::new(format!("{:016x}", fastrand::u64(..)));
+        let worker = WorkerId::unique(&SystemIds);
         Feeding { view, query: Query::all(), worker, layout }
     }
 
     /// Joins the work on a view.
-    pub(crate) async fn join(&self, source: &KafkaSource, feeding: &Feeding) -> Member {
+    pub(crate) async fn join(&self, source: &dyn Source, feeding: &Feeding) -> Member {
         let spec = ViewSpec::without_rows(feeding.view.clone());
         self.store.open_view(&spec, feeding.layout).await.unwrap();
         let membership = source.join(feeding.clone()).await.unwrap();
-        let (store, feeding) = (self.store.clone(), feeding.clone());
-        Member { membership, store, feeding, shards: BTreeMap::new() }
+        Member::new(membership, Arc::clone(&self.store), feeding.clone())
     }
 
     /// The only worker on a view with this layout.
@@ -141,149 +141,11 @@ impl World {
     }
 
     /// One feed of everything, from a progress on.
-    pub(crate) async fn whole(&self, source: &KafkaSource, from: &Progress) -> Box<dyn Feed> {
+    pub(crate) async fn whole(&self, source: &dyn Source, from: &Progress) -> Box<dyn Feed> {
         let feeding = self.feeding("whole", Layout::WHOLE);
         let mut member = self.join(source, &feeding).await;
         member.membership.open(ShardId::FIRST, from).await.unwrap()
     }
-}
-
-/// A worker as the runtime is one: it claims, opens, delivers and commits.
-pub(crate) struct Member {
-    pub(crate) membership: Box<dyn Membership>,
-    store: Arc<MemoryStore>,
-    feeding: Feeding,
-    pub(crate) shards: BTreeMap<ShardId, Shard>,
-}
-
-/// A shard that a member works on.
-pub(crate) struct Shard {
-    pub(crate) feed: Box<dyn Feed>,
-    pub(crate) claim: Claim,
-}
-
-impl Member {
-    /// Does what the next change says.
-    pub(crate) async fn change(&mut self) -> Change {
-        let change = in_time(self.membership.change()).await.unwrap();
-        match change {
-            Change::Take(shard, claiming) => self.take(shard, claiming).await,
-            Change::GiveUp(shard) => {
-                self.shards.remove(&shard);
-                self.membership.ended(shard).await.unwrap();
-            }
-        }
-        change
-    }
-
-    async fn take(&mut self, shard: ShardId, claiming: Claiming) {
-        let (view, worker) = (&self.feeding.view, &self.feeding.worker);
-        let claimed = self
-            .store
-            .claim_shard(view, self.feeding.layout, shard, worker, claiming, TOO_LONG)
-            .await
-            .unwrap();
-        let Some(claim) = claimed else { return self.membership.ended(shard).await.unwrap() };
-        let feed = in_time(self.membership.open(shard, &claim.progress)).await.unwrap();
-        self.shards.insert(shard, Shard { feed, claim });
-    }
-
-    /// Takes part until it works on so many shards.
-    pub(crate) async fn until(&mut self, shards: usize) {
-        while self.shards.len() != shards {
-            self.change().await;
-        }
-    }
-
-    /// Delivers the events of a shard up to a position at least, and commits.
-    pub(crate) async fn deliver(&mut self, shard: ShardId, to: Position) -> Vec<Envelope> {
-        let mut events = Vec::new();
-        while self.shards[&shard].claim.progress.position < to {
-            match self.page(shard, 7).await {
-                Ok(page) => events.extend(page),
-                // A broker may be gone for a while; whoever waits for too long hears of it.
-                Err(error) => assert!(error.is_unavailable(), "{error}"),
-            }
-        }
-        events
-    }
-
-    /// Delivers and commits one page of a shard.
-    pub(crate) async fn page(
-        &mut self,
-        shard: ShardId,
-        limit: usize,
-    ) -> highwater_core::Result<Vec<Envelope>> {
-        let page = in_time(self.shards.get_mut(&shard).unwrap().feed.next(limit)).await?;
-        assert!(page.events.len() <= limit);
-        self.commit(shard, page).await
-    }
-
-    /// Does what is next to be done: a change, or a page of some shard. Safe to cancel.
-    pub(crate) async fn step(&mut self) -> (ShardId, Vec<Envelope>) {
-        loop {
-            let pages = self
-                .shards
-                .iter_mut()
-                .map(|(number, shard)| Box::pin(async { (*number, shard.feed.next(100).await) }));
-            let mut pages: futures_util::stream::FuturesUnordered<_> = pages.collect();
-            let next = tokio::select! {
-                change = self.membership.change() => Err(change.unwrap()),
-                Some(page) = pages.next() => Ok(page),
-            };
-            drop(pages);
-            match next {
-                Err(Change::Take(shard, claiming)) => self.take(shard, claiming).await,
-                Err(Change::GiveUp(shard)) => {
-                    self.shards.remove(&shard);
-                    self.membership.ended(shard).await.unwrap();
-                }
-                // A broker may be gone for a while.
-                Ok((_, Err(error))) => assert!(error.is_unavailable(), "{error}"),
-                Ok((shard, Ok(page))) => match self.commit(shard, page).await {
-                    Ok(events) => return (shard, events),
-                    Err(error) => {
-                        assert!(error.is_conflict(), "{error}");
-                        self.shards.remove(&shard);
-                        self.membership.ended(shard).await.unwrap();
-                    }
-                },
-            }
-        }
-    }
-
-    async fn commit(
-        &mut self,
-        shard: ShardId,
-        page: FeedPage,
-    ) -> highwater_core::Result<Vec<Envelope>> {
-        let view = self.feeding.view.clone();
-        let shard = self.shards.get_mut(&shard).unwrap();
-        let to = Progress {
-            position: page.through,
-            as_of: page.as_of.unwrap_or(shard.claim.progress.as_of),
-            cursor: page.cursor,
-        };
-        self.store.commit_view(ViewCommit::new(view, &shard.claim, to.clone())).await?;
-        shard.claim.progress = to;
-        shard.feed.committed(&shard.claim.progress);
-        Ok(page.events)
-    }
-}
-
-/// Lets several members take part until they share the shards so.
-pub(crate) async fn settle(members: &mut [Member], shares: &[usize]) {
-    let settled = async {
-        loop {
-            let has: Vec<_> = members.iter().map(|member| member.shards.len()).collect();
-            if has == shares {
-                return;
-            }
-            let changes = members.iter_mut().map(|member| Box::pin(member.change()));
-            let _: Change = futures_util::future::select_all(changes).await.0;
-        }
-    };
-    in_time(settled).await;
 }
 
 /// Everything that a feed delivers up to a position.

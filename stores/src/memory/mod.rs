@@ -121,6 +121,7 @@ impl EventStore for MemoryStore {
     }
 
     async fn read_log(&self, query: &Query, span: Span<Position>, limit: usize) -> Result<LogPage> {
+        query.validate()?;
         Ok(self.state().log.page(query, span, limit))
     }
 

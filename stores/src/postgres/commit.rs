@@ -17,7 +17,7 @@ use super::{
 use crate::{
     claims::{goes_on, refusal},
     hints::Hint,
-    rows::text,
+    rows::{check_keys, text},
 };
 
 const DOING: &str = "writing a view";
@@ -25,6 +25,7 @@ const DOING: &str = "writing a view";
 /// One statement and so one round trip, unless there is more to write than rows.
 pub(super) async fn commit(inner: &Inner, commit: ViewCommit) -> Result<()> {
     goes_on(&commit)?;
+    check_keys(&commit)?;
     let work = commit.attachment.as_deref().map(PostgresWork::of).transpose()?;
     let is_moved = match work {
         None if commit.parked.is_empty() => {

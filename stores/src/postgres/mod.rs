@@ -35,16 +35,15 @@ mod table;
 mod tell;
 mod view;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use highwater_core::{
     CommandId, LogId, Position, Query, Result, Span, StreamId, Version,
     error::Unavailable,
     port::{
-        Append, AppendFuture, Claim, Claiming, Epoch, EventStore, KeyRange, Layout, LogPage,
-        ParkedKey, RecordedCommand, Roll, ShardId, Snapshot, SnapshotStore, StoredRange,
-        StoredView, StreamPage, ViewCommit, ViewName, ViewSpec, ViewState, ViewStore, WorkerId,
+        Append, AppendFuture, EventStore, LogPage, RecordedCommand, Snapshot, SnapshotStore,
+        StreamPage,
     },
 };
 use sqlx::{Connection, PgPool, postgres::PgPoolOptions};
@@ -53,11 +52,7 @@ pub use attachment::PostgresWork;
 pub use options::PostgresOptions;
 
 use crate::{
-    claims::is_same,
-    group_commit::GroupCommit,
-    metrics::Meter,
-    opened::Opened,
-    rows::{check_key, check_range},
+    group_commit::GroupCommit, metrics::Meter, opened::Opened, sql_view_store::sql_view_store,
     unbroken::to_the_end,
 };
 use follow::Following;
@@ -77,6 +72,12 @@ struct Inner {
     following: Arc<Following>,
     opened: Opened,
     options: PostgresOptions,
+}
+
+impl Inner {
+    fn is_closed(&self) -> bool {
+        self.pool.is_closed()
+    }
 }
 
 impl PostgresStore {
@@ -166,7 +167,7 @@ impl EventStore for PostgresStore {
     }
 
     async fn appended(&self, position: Position) -> Result<()> {
-        if self.inner.pool.is_closed() {
+        if self.inner.is_closed() {
             return Err(Unavailable::Closed.into());
         }
         self.inner.following.wait(position).await;
@@ -189,108 +190,4 @@ impl SnapshotStore for PostgresStore {
     }
 }
 
-#[async_trait]
-impl ViewStore for PostgresStore {
-    async fn open_view(&self, spec: &ViewSpec, layout: Layout) -> Result<ViewState> {
-        let (inner, spec) = (Arc::clone(&self.inner), spec.clone());
-        to_the_end(async move { view::open(&inner, &spec, layout).await }).await
-    }
-
-    async fn read_view(&self, view: &ViewName, keys: &[String]) -> Result<StoredView> {
-        keys.iter().try_for_each(|key| check_key(key))?;
-        let (inner, view, keys) = (Arc::clone(&self.inner), view.clone(), keys.to_vec());
-        to_the_end(async move { view::read(&inner, &view, &keys).await }).await
-    }
-
-    async fn read_range(
-        &self,
-        view: &ViewName,
-        range: &KeyRange,
-        limit: usize,
-    ) -> Result<StoredRange> {
-        check_range(range)?;
-        let (inner, view, range) = (Arc::clone(&self.inner), view.clone(), range.clone());
-        to_the_end(async move { range::read(&inner, &view, &range, limit).await }).await
-    }
-
-    async fn commit_view(&self, commit: ViewCommit) -> Result<()> {
-        let inner = Arc::clone(&self.inner);
-        to_the_end(async move { commit::commit(&inner, commit).await }).await
-    }
-
-    async fn claim_shard(
-        &self,
-        view: &ViewName,
-        layout: Layout,
-        shard: ShardId,
-        worker: &WorkerId,
-        claiming: Claiming,
-        lease: Duration,
-    ) -> Result<Option<Claim>> {
-        let (inner, view, worker) = (Arc::clone(&self.inner), view.clone(), worker.clone());
-        to_the_end(async move {
-            shard::claim(&inner, &view, layout, shard, &worker, claiming, lease).await
-        })
-        .await
-    }
-
-    async fn sign_in(&self, view: &ViewName, worker: &WorkerId, lease: Duration) -> Result<Roll> {
-        let (inner, view, worker) = (Arc::clone(&self.inner), view.clone(), worker.clone());
-        to_the_end(async move { shard::sign_in(&inner, &view, &worker, lease).await }).await
-    }
-
-    async fn release_shard(&self, view: &ViewName, shard: ShardId, epoch: Epoch) -> Result<()> {
-        let (inner, view) = (Arc::clone(&self.inner), view.clone());
-        to_the_end(async move { shard::release(&inner, &view, shard, epoch).await }).await
-    }
-
-    async fn sign_out(&self, view: &ViewName, worker: &WorkerId) -> Result<()> {
-        let (inner, view, worker) = (Arc::clone(&self.inner), view.clone(), worker.clone());
-        to_the_end(async move { shard::sign_out(&inner, &view, &worker).await }).await
-    }
-
-    async fn divide_anew(&self, view: &ViewName, claims: &[Claim], layout: Layout) -> Result<()> {
-        let (inner, view, claims) = (Arc::clone(&self.inner), view.clone(), claims.to_vec());
-        to_the_end(async move { shard::divide(&inner, &view, &claims, layout).await }).await
-    }
-
-    async fn parked(
-        &self,
-        view: &ViewName,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<ParkedKey>> {
-        after.map_or(Ok(()), check_key)?;
-        let (inner, view, after) =
-            (Arc::clone(&self.inner), view.clone(), after.map(str::to_owned));
-        to_the_end(async move { parked::page(&inner, &view, after.as_deref(), limit).await }).await
-    }
-
-    async fn queued(
-        &self,
-        view: &ViewName,
-        key: &str,
-        after: Position,
-        limit: usize,
-    ) -> Result<Vec<Position>> {
-        check_key(key)?;
-        let (inner, view, key) = (Arc::clone(&self.inner), view.clone(), key.to_owned());
-        to_the_end(async move { parked::queued(&inner, &view, &key, after, limit).await }).await
-    }
-
-    async fn retry_parked(&self, view: &ViewName, key: &str) -> Result<bool> {
-        check_key(key)?;
-        let (inner, view, key) = (Arc::clone(&self.inner), view.clone(), key.to_owned());
-        to_the_end(async move { parked::retry(&inner, &view, &key).await }).await
-    }
-
-    async fn view_changed(&self, view: &ViewName, seen: &ViewState) -> Result<()> {
-        if self.inner.pool.is_closed() {
-            return Err(Unavailable::Closed.into());
-        }
-        let (inner, looked) = (Arc::clone(&self.inner), view.clone());
-        let look = to_the_end(async move { view::state(&inner, &looked).await });
-        let is_same = async { Ok(is_same(&look.await?, seen)) };
-        self.inner.following.wait_for_view(view, seen, is_same).await
-    }
-}
+sql_view_store!(PostgresStore);

@@ -132,9 +132,13 @@ pub(super) async fn sign_in(
 
 fn roll(row: &PgRow) -> Result<Roll, sqlx::Error> {
     let (workers, holders): (Vec<String>, Vec<Option<String>>) = (row.try_get(0)?, row.try_get(1)?);
+    let worker = |name| WorkerId::new(name).map_err(|error| sqlx::Error::Decode(Box::new(error)));
     Ok(Roll {
-        workers: workers.into_iter().map(WorkerId::new).collect(),
-        holders: holders.into_iter().map(|holder| holder.map(WorkerId::new)).collect(),
+        workers: workers.into_iter().map(worker).collect::<Result<_, _>>()?,
+        holders: holders
+            .into_iter()
+            .map(|holder| holder.map(worker).transpose())
+            .collect::<Result<_, _>>()?,
     })
 }
 

@@ -128,7 +128,7 @@ impl Signing<'_> {
         let alive = format!("select worker from {prefix}workers where view = '{view}' order by 1");
         let alive = sqlx::query_scalar(AssertSqlSafe(alive));
         let alive: Vec<String> = alive.fetch_all(&mut *self.connection).await?;
-        Ok(alive.into_iter().map(WorkerId::new).collect())
+        alive.into_iter().map(worker).collect()
     }
 
     async fn holders(&mut self) -> Result<Vec<Option<WorkerId>>, sqlx::Error> {
@@ -139,8 +139,12 @@ impl Signing<'_> {
         );
         let holders = sqlx::query_scalar(AssertSqlSafe(sql)).bind(self.now.as_microsecond());
         let holders: Vec<Option<String>> = holders.fetch_all(&mut *self.connection).await?;
-        Ok(holders.into_iter().map(|holder| holder.map(WorkerId::new)).collect())
+        holders.into_iter().map(|holder| holder.map(worker).transpose()).collect()
     }
+}
+
+fn worker(name: String) -> Result<WorkerId, sqlx::Error> {
+    WorkerId::new(name).map_err(|error| sqlx::Error::Decode(Box::new(error)))
 }
 
 pub(super) async fn release(

@@ -157,6 +157,7 @@ macro_rules! __highwater_properties {
                 w2_a_stream_named_twice_is_refused
                 w2_malformed_tags_of_an_event_are_refused
                 w6_malformed_tags_of_a_condition_are_refused
+                w2_w6_a_type_name_that_no_store_could_hold_is_refused
                 w4_a_limit_is_looked_at_before_the_command_id;
             snapshot:
                 s_a_stream_without_snapshot_has_none
@@ -193,7 +194,8 @@ macro_rules! __highwater_properties {
             refused:
                 r1_what_is_no_json_is_refused_with_all_of_its_commit
                 r1_a_commit_does_not_move_a_view_back
-                r1_r4_a_key_with_nul_is_refused_wherever_it_is_asked_for;
+                r1_r4_a_key_with_nul_is_refused_wherever_it_is_asked_for
+                r1_r4_the_longest_key_is_held_and_a_longer_one_refused;
             table:
                 r1_r4_a_view_is_renamed_with_all_that_belongs_to_it
                 r1_a_view_renamed_by_eight_at_once_is_renamed

@@ -34,7 +34,8 @@ async fn refuses_everything(store: &dyn Store) {
 }
 
 async fn refuses_views(store: &dyn Store, view: &ViewName) {
-    let (first, worker, lease) = (ShardId::FIRST, WorkerId::new("a"), Duration::from_secs(1));
+    let (first, worker, lease) =
+        (ShardId::FIRST, WorkerId::new("a").unwrap(), Duration::from_secs(1));
     let claim = Claim { shard: first, epoch: Epoch::new(1), progress: Progress::default() };
     let commit = ViewCommit::new(view.clone(), &claim, Progress::default());
     let seen = ViewState { layout: Layout::WHOLE, shards: vec![Progress::default()] };

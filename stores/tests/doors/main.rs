@@ -69,7 +69,7 @@ fn append() -> Append {
 async fn commit(store: &dyn Store, view: &str) -> ViewCommit {
     let spec = ViewSpec::rows(ViewName::new(view).unwrap());
     store.open_view(&spec, Layout::WHOLE).await.unwrap();
-    let (worker, lease) = (WorkerId::new("worker"), std::time::Duration::from_secs(3_600));
+    let (worker, lease) = (WorkerId::new("worker").unwrap(), std::time::Duration::from_secs(3_600));
     let claim = store.claim_shard(
         &spec.name,
         Layout::WHOLE,

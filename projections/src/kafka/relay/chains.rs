@@ -7,6 +7,9 @@ use highwater_core::{Position, Result, StreamId, port::Layout};
 
 use crate::kafka::cursor::{Reader, Writer, malformed};
 
+/// The format of cursors.
+const FORMAT: u8 = 1;
+
 /// The chains of every topic. They are committed with the progress, so that the next leader goes on
 /// with them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,7 +60,7 @@ impl Chains {
 
     /// For the progress.
     pub(super) fn to_cursor(&self) -> Bytes {
-        let mut cursor = Writer::new();
+        let mut cursor = Writer::new(FORMAT);
         cursor.number(self.topics.len() as u64);
         for (topic, chains) in &self.topics {
             cursor.text(topic);
@@ -78,7 +81,7 @@ impl Chains {
     }
 
     fn read(cursor: &[u8]) -> Option<Self> {
-        let (mut cursor, mut chains) = (Reader::new(cursor)?, Self::default());
+        let (mut cursor, mut chains) = (Reader::new(FORMAT, cursor)?, Self::default());
         for _ in 0..cursor.number()? {
             let topic = cursor.text()?.to_owned();
             let partitions = u32::try_from(cursor.number()?).ok()?;

@@ -19,7 +19,7 @@ impl Relay {
             log: Arc::clone(highwater.log()),
             views: Arc::clone(highwater.views()),
             clock: Arc::clone(highwater.clock()),
-            worker: WorkerId::new(highwater.ids().command_id().to_string()),
+            worker: WorkerId::unique(&**highwater.ids()),
             name: "log".into(),
             source: None,
             query: Query::all(),

@@ -183,7 +183,7 @@ impl Feed for KafkaFeed {
         }
         self.committed = Some(Instant::now());
         let mut offsets = TopicPartitionList::new();
-        for (topic, partition, offset) in Offsets::from_cursor(&progress.cursor).iter() {
+        for (topic, partition, offset) in Offsets::from_cursor(&progress.cursor).read() {
             // Only an offset that is none would be refused.
             let _ = offsets.add_partition_offset(topic, partition, Offset::Offset(offset));
         }

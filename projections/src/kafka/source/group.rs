@@ -21,6 +21,7 @@ use rdkafka::{
 };
 
 use super::{
+    alive::Alive,
     context::{Context, Decision},
     feed::{KafkaFeed, Reading},
     lane::Lane,
@@ -41,6 +42,7 @@ pub(super) struct GroupMembership {
     topic: Arc<str>,
     wanted: Wanted,
     clock: Arc<dyn Clock>,
+    alive: Alive,
     reporter: Reporter,
     changes: VecDeque<Change>,
     /// What the group has given to this member.
@@ -65,7 +67,7 @@ impl GroupMembership {
         consumer: Arc<StreamConsumer<Context>>,
         topic: &str,
         wanted: Wanted,
-        clock: Arc<dyn Clock>,
+        (clock, alive): (Arc<dyn Clock>, Alive),
         reporter: Reporter,
     ) -> KafkaResult<Self> {
         consumer.subscribe(&[topic])?;
@@ -74,6 +76,7 @@ impl GroupMembership {
             topic: topic.into(),
             wanted,
             clock,
+            alive,
             reporter,
             changes: VecDeque::new(),
             assigned: BTreeSet::new(),
@@ -216,10 +219,12 @@ impl Membership for GroupMembership {
             if let Some(change) = self.next() {
                 return Ok(change);
             }
+            let due = self.until_due();
             let heard = tokio::select! {
                 message = self.consumer.recv() => Some(message.map(|message| message.offset())),
                 () = self.consumer.context().heard() => None,
-                () = self.clock.sleep(self.until_due()) => None,
+                () = self.clock.sleep(due) => None,
+                () = self.alive.sign() => None,
             };
             match heard {
                 Some(Err(error)) => self.reporter.hear(error)?,
@@ -232,9 +237,10 @@ impl Membership for GroupMembership {
 
     async fn open(&mut self, shard: ShardId, from: &Progress) -> Result<Box<dyn Feed>> {
         let partition = i32::try_from(shard.get()).unwrap_or(i32::MAX);
-        let offset = Offsets::from_cursor(&from.cursor).get(&self.topic, partition);
-        let queue = self.read(partition, offset.map_or(Offset::Beginning, Offset::Offset))?;
-        let lane = Lane::new(Arc::clone(&self.topic), partition, from.position, offset);
+        let seen = Offsets::from_cursor(&from.cursor).get(&self.topic, partition);
+        let offset = seen.map_or(Offset::Beginning, |seen| Offset::Offset(seen.offset));
+        let queue = self.read(partition, offset)?;
+        let lane = Lane::new(Arc::clone(&self.topic), partition, from.position, seen);
         let mut wanted = self.wanted.clone();
         wanted.own = wanted.own.map(|(layout, _)| (layout, shard));
         let (consumer, queues) = (Arc::clone(&self.consumer), vec![queue]);
@@ -256,14 +262,15 @@ impl Membership for GroupMembership {
     /// The goodbye to the group is said elsewhere, and waited for a little: then others need not wait
     /// until this consumer is missed.
     async fn leave(self: Box<Self>) -> Result<()> {
-        let alive = self.consumer.context().alive();
+        let saying_goodbye = self.consumer.context().alive();
         let clock = Arc::clone(&self.clock);
+        let left = self.alive.leave().await;
         drop(self);
         let until = Instant::now() + GRACE;
-        while alive.strong_count() > 0 && Instant::now() < until {
+        while saying_goodbye.strong_count() > 0 && Instant::now() < until {
             clock.sleep(Duration::from_millis(10)).await;
         }
-        Ok(())
+        left
     }
 }
 

@@ -54,15 +54,15 @@ impl Membership for KeyedMembership {
         for (topic, count) in &self.wanted.partitions {
             let shared: Arc<str> = topic.as_str().into();
             for partition in 0..i32::try_from(*count).unwrap_or(i32::MAX) {
-                let next = offsets.get(topic, partition);
-                let offset = next.map_or(Offset::Beginning, Offset::Offset);
+                let seen = offsets.get(topic, partition);
+                let offset = seen.map_or(Offset::Beginning, |seen| Offset::Offset(seen.offset));
                 // Only an offset that is none would be refused.
                 let _ = list.add_partition_offset(topic, partition, offset);
                 queues.push(consumer.split_partition_queue(topic, partition).ok_or_else(|| {
                     let source = Reason::new(format!("the client knows no {topic}/{partition}"));
                     Unavailable::Broker { doing: "beginning to read a topic", source }
                 })?);
-                lanes.push(Lane::new(Arc::clone(&shared), partition, from.position, next));
+                lanes.push(Lane::new(Arc::clone(&shared), partition, from.position, seen));
             }
         }
         // Each partition has a queue of its own before it is read.

@@ -8,6 +8,8 @@ use std::{cmp::Ordering, collections::VecDeque, sync::Arc};
 use highwater_core::{Envelope, Error, Position};
 use jiff::Timestamp;
 
+use super::offsets::Seen;
+
 /// A record without its event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Link {
@@ -23,7 +25,7 @@ pub(super) enum Lack {
     Lost,
     /// Records before it are gone.
     Forgotten,
-    /// The partition begins before where it was read last.
+    /// The partition ends before where it was read last, or another record stands there now.
     MadeAnew,
 }
 
@@ -74,10 +76,14 @@ pub(super) struct Lane {
     refused: Option<Error>,
     /// The offset after the last record that has been read.
     next: Option<i64>,
-    /// The offset of the record that says how far this is.
-    last: Option<i64>,
-    /// The offset after the last event that has been delivered.
-    resume: Option<i64>,
+    /// What is read again, to know the topic by.
+    known: Option<Seen>,
+    /// The last record that has been read.
+    read: Option<Seen>,
+    /// The record that says how far this is.
+    last: Option<Seen>,
+    /// The last event that has been delivered.
+    delivered: Option<Seen>,
     /// How many events have been read and not been delivered.
     outstanding: usize,
     /// How many events came again.
@@ -85,8 +91,13 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// A partition up to a position, to be read from an offset on.
-    pub(super) fn new(topic: Arc<str>, partition: i32, have: Position, next: Option<i64>) -> Self {
+    /// A partition up to a position, to be read from a record on that has been read before.
+    pub(super) fn new(
+        topic: Arc<str>,
+        partition: i32,
+        have: Position,
+        known: Option<Seen>,
+    ) -> Self {
         Self {
             topic,
             partition,
@@ -96,9 +107,11 @@ impl Lane {
             bytes: 0,
             gap: None,
             refused: None,
-            next,
+            next: known.map(|known| known.offset),
+            known,
+            read: known,
             last: None,
-            resume: next,
+            delivered: known,
             outstanding: 0,
             repeats: 0,
         }
@@ -141,7 +154,14 @@ impl Lane {
 
     /// Takes a record, with its event if the view wants it.
     pub(super) fn take(&mut self, offset: i64, link: Link, event: Option<Envelope>) {
-        let why = Lack::of(offset, self.next.replace(offset + 1));
+        let seen = Seen { offset, position: link.position };
+        let lack = Lack::of(offset, self.next.replace(offset + 1));
+        self.read = Some(seen);
+        let why = match self.known.take() {
+            Some(known) if known == seen && link.position <= self.have => return,
+            Some(known) if known != seen && known.offset == offset => Lack::MadeAnew,
+            _ => lack,
+        };
         self.link(Found { offset, link, event, why });
     }
 
@@ -165,7 +185,7 @@ impl Lane {
             return;
         }
         self.have = link.position;
-        self.last = Some(offset);
+        self.last = Some(Seen { offset, position: link.position });
         self.as_of = self.as_of.max(Some(link.time));
         if let Some(event) = event {
             self.bytes += size(&event);
@@ -196,18 +216,18 @@ impl Lane {
     }
 
     /// An event has been delivered.
-    pub(super) fn delivered(&mut self, offset: i64) {
-        self.resume = Some(offset + 1);
+    pub(super) fn delivered(&mut self, event: Seen) {
+        self.delivered = Some(event);
         self.outstanding -= 1;
     }
 
-    /// Where to begin when it is read anew after everything up to a position has been delivered. What
-    /// says that there is nothing between is read again; too early an offset gives repeats.
-    pub(super) fn resume(&self, delivered: Position) -> Option<i64> {
+    /// The record to begin with when it is read anew after everything up to a position has been
+    /// delivered. What says that there is nothing between is read again; too early a one gives repeats.
+    pub(super) fn resume(&self, delivered: Position) -> Option<Seen> {
         match self.outstanding == 0 && self.gap.is_none() {
             true if self.have > delivered => self.last,
-            true => self.next,
-            false => self.resume,
+            true => self.read,
+            false => self.delivered,
         }
     }
 }

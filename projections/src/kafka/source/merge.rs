@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::{
     lane::{Ahead, Lack, Lane},
-    offsets::Offsets,
+    offsets::{Offsets, Seen},
 };
 
 /// How often pages that move the position alone are given, at the most.
@@ -125,7 +125,7 @@ impl Merge {
         let mut events = Vec::with_capacity(count);
         for Ready { from, event } in self.ready.drain(..count) {
             if let Some((lane, offset)) = from {
-                self.lanes[lane].delivered(offset);
+                self.lanes[lane].delivered(Seen { offset, position: event.position });
             }
             events.push(event);
         }

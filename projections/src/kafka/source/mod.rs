@@ -9,8 +9,10 @@
 //! | `wanted` | which events a feed delivers |
 //! | `offsets` | where to read on |
 //! | `context`, `consumer` | what a group tells a consumer, and how one is configured |
+//! | `alive` | signs of life of a member of a group |
 //! | `state` | how the connection of a view fares |
 
+mod alive;
 mod consumer;
 mod context;
 mod feed;
@@ -45,6 +47,7 @@ use highwater_core::{
 use tokio::sync::watch;
 
 use self::{
+    alive::Alive,
     consumer::consumer,
     group::GroupMembership,
     keyed::KeyedMembership,
@@ -136,7 +139,8 @@ impl KafkaSource {
     }
 
     /// How long a worker may give no sign of life before others take the shards that it holds by
-    /// lease; 5 seconds unless set. For consumer groups it is the setting `session.timeout.ms`.
+    /// lease; 5 seconds unless set. Who gets what a member of a consumer group had is decided by the
+    /// group, after `session.timeout.ms`; its leases keep away who shares the view without the group.
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
@@ -223,8 +227,9 @@ impl KafkaSource {
         let topic = topic.clone();
         let consumer = consumer(&self.kafka, &self.group(view), self.instance.as_deref(), *count)?;
         let wanted = Wanted { own: Some((layout, ShardId::FIRST)), ..wanted };
-        let joined =
-            GroupMembership::join(consumer, &topic, wanted, Arc::clone(&self.clock), reporter);
+        let alive = Alive::new(&self.views, &self.clock, feeding, self.lease);
+        let clock = (Arc::clone(&self.clock), alive);
+        let joined = GroupMembership::join(consumer, &topic, wanted, clock, reporter);
         joined.map_err(|error| failed("joining a consumer group", error))
     }
 

@@ -48,8 +48,7 @@ pub enum KafkaState {
         to: Position,
     },
     /// The topic is another one than the view was fed from before; what it lacks is read from the store
-    /// instead. Only a topic that has fewer records than the former one is told apart: otherwise this
-    /// is [`KafkaState::Filling`].
+    /// instead. It is told by the record that was read last: another stands in its place, or none.
     MadeAnew {
         /// Up to where the view has everything.
         from: Position,
@@ -109,7 +108,7 @@ impl KafkaState {
             }
             Self::MadeAnew { .. } => "nothing is lost; see who has deleted the topic",
             Self::BrokerGone { .. } => {
-                "see that the brokers are up, and that their address is right"
+                "see that the brokers are up, and that their address and security.protocol are right"
             }
             Self::TopicMissing => "start the relay, which makes the topic, or check its name",
             Self::ForeignRecord { .. } => {

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{
     lane::{Lack, Lane, Link},
     merge::Merge,
-    offsets::Offsets,
+    offsets::{Offsets, Seen},
 };
 
 fn at(position: u64) -> Timestamp {
@@ -43,6 +43,10 @@ fn link(position: u64, previous: u64, time: Timestamp) -> Link {
 
 fn lane(partition: i32, have: u64) -> Lane {
     Lane::new("topic".into(), partition, Position::new(have), None)
+}
+
+fn seen(offset: i64, position: u64) -> Seen {
+    Seen { offset, position: Position::new(position) }
 }
 
 fn positions(page: &FeedPage) -> Vec<u64> {
@@ -91,14 +95,41 @@ fn a_record_after_a_gap_waits_until_the_gap_has_been_filled() {
 
 #[test]
 fn offsets_tell_why_something_is_missing() {
-    let lacks = |next, offset| {
-        let mut lane = Lane::new("topic".into(), 0, Position::new(3), next);
+    let lacks = |known: Option<i64>, offset| {
+        let known = known.map(|offset| seen(offset, 3));
+        let mut lane = Lane::new("topic".into(), 0, Position::new(3), known);
         lane.take(offset, link(9, 5, at(9)), Some(event(9)));
         lane.missing().unwrap().1
     };
-    assert_eq!((lacks(None, 0), lacks(Some(7), 7)), (Lack::Lost, Lack::Lost));
+    assert_eq!(lacks(None, 0), Lack::Lost);
     assert_eq!((lacks(None, 1), lacks(Some(7), 8)), (Lack::Forgotten, Lack::Forgotten));
     assert_eq!((lacks(Some(1), 0), lacks(Some(7), 6)), (Lack::MadeAnew, Lack::MadeAnew));
+}
+
+#[test]
+fn a_topic_is_known_by_the_record_that_was_read_last() {
+    let from_seven = || Lane::new("topic".into(), 0, Position::new(3), Some(seen(7, 3)));
+    let mut same = from_seven();
+    same.take(7, link(3, 2, at(3)), Some(event(3)));
+    assert_eq!((same.missing(), same.repeats()), (None, 0));
+    same.take(8, link(9, 5, at(9)), Some(event(9)));
+    assert_eq!(same.missing(), Some((Position::new(5), Lack::Lost)));
+    // Another record in its place: whatever is missing, the topic was made anew.
+    let mut other = from_seven();
+    other.take(7, link(9, 5, at(9)), Some(event(9)));
+    assert_eq!(other.missing(), Some((Position::new(5), Lack::MadeAnew)));
+    // That its records don't reach so far any more tells nothing of the one after.
+    let mut truncated = from_seven();
+    truncated.take(8, link(9, 3, at(9)), Some(event(9)));
+    assert_eq!(truncated.missing(), None);
+}
+
+#[test]
+fn a_record_that_is_read_again_counts_if_it_says_more_than_has_been_delivered() {
+    let mut lane = Lane::new("topic".into(), 0, Position::new(1), Some(seen(6, 3)));
+    lane.take(6, link(3, 1, at(3)), None);
+    assert_eq!((lane.have(), lane.missing()), (Position::new(3), None));
+    assert_eq!(lane.resume(Position::new(3)), Some(seen(6, 3)));
 }
 
 #[test]
@@ -145,10 +176,13 @@ fn a_lane_is_read_again_from_what_says_how_far_it_is() {
     assert_eq!(first.through.get(), 2 - 1);
     let offsets = Offsets::from_cursor(&first.cursor);
     // The mark at 6 says that nothing of this partition is between 1 and 3.
-    assert_eq!((offsets.get("topic", 0), offsets.get("topic", 1)), (Some(6), None));
+    assert_eq!((offsets.get("topic", 0), offsets.get("topic", 1)), (Some(seen(6, 3)), None));
     let rest = page(&mut merge, 10).unwrap();
     let offsets = Offsets::from_cursor(&rest.cursor);
-    assert_eq!((offsets.get("topic", 0), offsets.get("topic", 1)), (Some(7), Some(4)));
+    assert_eq!(
+        (offsets.get("topic", 0), offsets.get("topic", 1)),
+        (Some(seen(6, 3)), Some(seen(3, 3)))
+    );
 }
 
 /// A log of these many events, as it stands in partitions after accidents: some records are lost, some

@@ -133,7 +133,7 @@ pub(super) async fn r1_workers_of_the_old_layout_are_fenced(fixture: Fixture) {
 pub(super) async fn r1_a_worker_that_knows_the_old_layout_claims_nothing(fixture: Fixture) {
     let store = fixture.store();
     let (view, old) = (opened(&*store, "late", Layout::keys(3)).await, Layout::keys(3));
-    let late = WorkerId::new("late");
+    let late = WorkerId::new("late").unwrap();
     for (layout, at) in [(Layout::keys(5), 5), (Layout::keys(2), 6), (Layout::streams(3), 7)] {
         let dividers = all(&store, &view, at).await;
         store.divide_anew(&view, &claims(&dividers), layout).await.unwrap();
@@ -167,7 +167,7 @@ pub(super) async fn r1_a_claim_and_a_division_that_race_do_not_both_go_through(f
                     return store.divide_anew(&view, &held, Layout::keys(3)).await;
                 }
                 let (layout, shard) = (Layout::keys(2), ShardId::new(n as u32 % 2));
-                let worker = WorkerId::new(n.to_string());
+                let worker = WorkerId::new(n.to_string()).unwrap();
                 let claim =
                     store.claim_shard(&view, layout, shard, &worker, Claiming::Always, LONG);
                 claim.await.map(|claim| assert!(claim.is_some()))

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use highwater_core::{
-    Code, Position, Query, Tag,
+    Code, Position, Query, Span, Tag,
+    domain::TYPE_NAME_LIMIT,
     port::{Append, Expected},
     value::TAG_LIMIT,
 };
@@ -10,7 +11,9 @@ use highwater_core::{
 use super::boundary::bare;
 use crate::testing::{
     Fixture, Store,
-    build::{append_one, append_to, event, events, nothing_like, stream, tagged, with_payload},
+    build::{
+        append_one, append_to, event, events, nothing_like, stream, tagged, typed, with_payload,
+    },
     read,
 };
 
@@ -91,6 +94,20 @@ pub(super) async fn w6_malformed_tags_of_a_condition_are_refused(fixture: Fixtur
         let append = append_one(&stream("tags"), event()).only_if(condition);
         refused(store, append, Code::MALFORMED).await;
     }
+}
+
+pub(super) async fn w2_w6_a_type_name_that_no_store_could_hold_is_refused(fixture: Fixture) {
+    let store = &*fixture.store();
+    let long: &'static str = "x".repeat(TYPE_NAME_LIMIT + 1).leak();
+    for name in ["", "a\0b", long] {
+        refused(store, append_one(&stream("types"), typed(name)), Code::MALFORMED).await;
+        let condition = nothing_like(Query::types([name]), Position::START);
+        let append = append_one(&stream("types"), event()).only_if(condition);
+        refused(store, append, Code::MALFORMED).await;
+        let read = store.read_log(&Query::types([name]), Span::After(Position::START), 1).await;
+        assert_eq!(read.unwrap_err().code(), Code::MALFORMED, "{name:?}");
+    }
+    store.append(append_one(&stream("types"), typed(&long[1..]))).await.unwrap();
 }
 
 pub(super) async fn w4_a_limit_is_looked_at_before_the_command_id(fixture: Fixture) {

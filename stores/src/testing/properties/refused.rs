@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use highwater_core::{
     Code, Position,
-    port::{Layout, ViewCommit},
+    port::{KEY_LIMIT, Layout, ViewCommit},
 };
 
-use super::worker::{Worker, found, opened, park, rows, some};
+use super::worker::{Worker, found, opened, park, queue, rows, some};
 use crate::testing::Fixture;
 
 pub(super) async fn r1_what_is_no_json_is_refused_with_all_of_its_commit(fixture: Fixture) {
@@ -53,4 +53,30 @@ pub(super) async fn r1_r4_a_key_with_nul_is_refused_wherever_it_is_asked_for(fix
     ] {
         assert_eq!(error.code(), Code::MALFORMED, "{error}");
     }
+}
+
+/// Long keys of a kind that no compression makes shorter.
+fn long_key(bytes: usize) -> String {
+    let mut random = fastrand::Rng::with_seed(7);
+    std::iter::repeat_with(|| random.alphanumeric()).take(bytes).collect()
+}
+
+pub(super) async fn r1_r4_the_longest_key_is_held_and_a_longer_one_refused(fixture: Fixture) {
+    let store = fixture.store();
+    let mut worker = Worker::on(&store, "long").await;
+    let (longest, too_long) = (long_key(KEY_LIMIT), long_key(KEY_LIMIT + 1));
+    worker.write(1, &[(&longest, Some("1"))]).await;
+    worker.park(3, vec![park(&longest, 2, "broken", 1), queue(&longest, 3)]).await;
+    assert_eq!(found(&*store, &worker.view, &[&longest]).await, (vec![3], vec![some("1")]));
+    let changes = [&[(too_long.as_str(), Some("1"))][..], &[(&too_long, None)]];
+    for commit in [
+        worker.to(4, changes[0]),
+        worker.to(4, changes[1]),
+        ViewCommit { parked: vec![park(&too_long, 4, "broken", 1)], ..worker.to(4, &[]) },
+    ] {
+        let error = worker.send(commit).await.unwrap_err();
+        assert_eq!(error.code(), Code::TOO_LARGE, "{error}");
+    }
+    let read = store.read_view(&worker.view, &[too_long]).await;
+    assert_eq!(read.unwrap_err().code(), Code::TOO_LARGE);
 }

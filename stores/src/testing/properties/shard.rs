@@ -18,7 +18,7 @@ use crate::testing::{
 const SHORT: Duration = Duration::from_millis(1);
 
 fn id(name: &str) -> WorkerId {
-    WorkerId::new(name)
+    WorkerId::new(name).unwrap()
 }
 
 #[track_caller]

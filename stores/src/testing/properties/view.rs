@@ -299,9 +299,9 @@ pub(super) async fn r1_a_read_shows_rows_and_progress_of_one_moment(fixture: Fix
 
 pub(super) async fn r1_a_worker_signs_for_nothing_that_is_not_there(fixture: Fixture) {
     let store = fixture.store();
-    let worker = WorkerId::new("early");
+    let worker = WorkerId::new("early").unwrap();
     assert!(store.sign_in(&name("late"), &worker, LONG).await.is_err());
     let view = opened(&*store, "late", Layout::WHOLE).await;
-    let roll = store.sign_in(&view, &WorkerId::new("later"), LONG).await.unwrap();
-    assert_eq!(roll.workers, [WorkerId::new("later")]);
+    let roll = store.sign_in(&view, &WorkerId::new("later").unwrap(), LONG).await.unwrap();
+    assert_eq!(roll.workers, [WorkerId::new("later").unwrap()]);
 }

@@ -110,7 +110,7 @@ impl Worker {
         shard: ShardId,
         id: &str,
     ) -> Self {
-        let id = WorkerId::new(id);
+        let id = WorkerId::new(id).unwrap();
         let layout = store.read_view(view, &[]).await.unwrap().state.layout;
         let claim = store.claim_shard(view, layout, shard, &id, Claiming::Always, LONG).await;
         let claim = claim.unwrap().unwrap();

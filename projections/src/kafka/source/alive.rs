@@ -1,0 +1,56 @@
+//! Signs of life of a member of a group.
+//!
+//! Who works on what is what the group decides, and who may commit what the epochs say. But whoever
+//! shares a view by leases, or is about to divide it anew, looks at the leases: without a sign of life
+//! of its own a member's shards would seem to be free as soon as the lease of its claim is over.
+
+use std::{sync::Arc, time::Duration};
+
+use highwater_core::port::{Clock, Feeding, ViewName, ViewStore, WorkerId};
+use jiff::Timestamp;
+
+/// Lets others see that a worker is alive, and keeps what it holds its own.
+pub(super) struct Alive {
+    views: Arc<dyn ViewStore>,
+    clock: Arc<dyn Clock>,
+    view: ViewName,
+    worker: WorkerId,
+    lease: Duration,
+    due: Timestamp,
+}
+
+impl Alive {
+    pub(super) fn new(
+        views: &Arc<dyn ViewStore>,
+        clock: &Arc<dyn Clock>,
+        feeding: &Feeding,
+        lease: Duration,
+    ) -> Self {
+        Self {
+            views: Arc::clone(views),
+            clock: Arc::clone(clock),
+            view: feeding.view.clone(),
+            worker: feeding.worker.clone(),
+            lease,
+            due: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    /// Waits until a sign of life is due, and gives it. That the store can't be asked is no reason to
+    /// leave the group: what somebody else takes meanwhile is fenced. Safe to cancel.
+    pub(super) async fn sign(&mut self) {
+        let wait = self.due.duration_since(self.clock.now()).try_into().unwrap_or(Duration::ZERO);
+        if wait > Duration::ZERO {
+            self.clock.sleep(wait).await;
+        }
+        if let Err(error) = self.views.sign_in(&self.view, &self.worker, self.lease).await {
+            tracing::warn!(view = %self.view, %error, "a sign of life failed");
+        }
+        self.due = self.clock.now() + self.lease / 5;
+    }
+
+    /// Gives back all that the worker holds.
+    pub(super) async fn leave(&self) -> highwater_core::Result<()> {
+        self.views.sign_out(&self.view, &self.worker).await
+    }
+}

@@ -1,0 +1,153 @@
+//! A worker as the runtime is one, under the control of the test.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use futures_util::StreamExt as _;
+use highwater_core::{
+    Envelope, Position, Result,
+    port::{
+        Change, Claim, Claiming, Feed, FeedPage, Feeding, Membership, Progress, ShardId,
+        ViewCommit, ViewStore as _,
+    },
+};
+use highwater_stores::MemoryStore;
+
+use super::world::{TOO_LONG, in_time};
+
+/// A worker as the runtime is one: it claims, opens, delivers and commits.
+pub(crate) struct Member {
+    pub(crate) membership: Box<dyn Membership>,
+    store: Arc<MemoryStore>,
+    feeding: Feeding,
+    pub(crate) shards: BTreeMap<ShardId, Shard>,
+}
+
+/// A shard that a member works on.
+pub(crate) struct Shard {
+    pub(crate) feed: Box<dyn Feed>,
+    pub(crate) claim: Claim,
+}
+
+impl Member {
+    pub(crate) fn new(
+        membership: Box<dyn Membership>,
+        store: Arc<MemoryStore>,
+        feeding: Feeding,
+    ) -> Self {
+        Self { membership, store, feeding, shards: BTreeMap::new() }
+    }
+
+    /// Does what the next change says.
+    pub(crate) async fn change(&mut self) -> Change {
+        let change = in_time(self.membership.change()).await.unwrap();
+        match change {
+            Change::Take(shard, claiming) => self.take(shard, claiming).await,
+            Change::GiveUp(shard) => {
+                self.shards.remove(&shard);
+                self.membership.ended(shard).await.unwrap();
+            }
+        }
+        change
+    }
+
+    async fn take(&mut self, shard: ShardId, claiming: Claiming) {
+        let (view, worker) = (&self.feeding.view, &self.feeding.worker);
+        let claimed = self
+            .store
+            .claim_shard(view, self.feeding.layout, shard, worker, claiming, TOO_LONG)
+            .await
+            .unwrap();
+        let Some(claim) = claimed else { return self.membership.ended(shard).await.unwrap() };
+        let feed = in_time(self.membership.open(shard, &claim.progress)).await.unwrap();
+        self.shards.insert(shard, Shard { feed, claim });
+    }
+
+    /// Takes part until it works on so many shards.
+    pub(crate) async fn until(&mut self, shards: usize) {
+        while self.shards.len() != shards {
+            self.change().await;
+        }
+    }
+
+    /// Delivers the events of a shard up to a position at least, and commits.
+    pub(crate) async fn deliver(&mut self, shard: ShardId, to: Position) -> Vec<Envelope> {
+        let mut events = Vec::new();
+        while self.shards[&shard].claim.progress.position < to {
+            match self.page(shard, 7).await {
+                Ok(page) => events.extend(page),
+                // A broker may be gone for a while; whoever waits for too long hears of it.
+                Err(error) => assert!(error.is_unavailable(), "{error}"),
+            }
+        }
+        events
+    }
+
+    /// Delivers and commits one page of a shard.
+    pub(crate) async fn page(&mut self, shard: ShardId, limit: usize) -> Result<Vec<Envelope>> {
+        let page = in_time(self.shards.get_mut(&shard).unwrap().feed.next(limit)).await?;
+        assert!(page.events.len() <= limit);
+        self.commit(shard, page).await
+    }
+
+    /// Does what is next to be done: a change, or a page of some shard. Safe to cancel.
+    pub(crate) async fn step(&mut self) -> (ShardId, Vec<Envelope>) {
+        loop {
+            let pages = self
+                .shards
+                .iter_mut()
+                .map(|(number, shard)| Box::pin(async { (*number, shard.feed.next(100).await) }));
+            let mut pages: futures_util::stream::FuturesUnordered<_> = pages.collect();
+            let next = tokio::select! {
+                change = self.membership.change() => Err(change.unwrap()),
+                Some(page) = pages.next() => Ok(page),
+            };
+            drop(pages);
+            match next {
+                Err(Change::Take(shard, claiming)) => self.take(shard, claiming).await,
+                Err(Change::GiveUp(shard)) => {
+                    self.shards.remove(&shard);
+                    self.membership.ended(shard).await.unwrap();
+                }
+                // A broker may be gone for a while.
+                Ok((_, Err(error))) => assert!(error.is_unavailable(), "{error}"),
+                Ok((shard, Ok(page))) => match self.commit(shard, page).await {
+                    Ok(events) => return (shard, events),
+                    Err(error) => {
+                        assert!(error.is_conflict(), "{error}");
+                        self.shards.remove(&shard);
+                        self.membership.ended(shard).await.unwrap();
+                    }
+                },
+            }
+        }
+    }
+
+    async fn commit(&mut self, shard: ShardId, page: FeedPage) -> Result<Vec<Envelope>> {
+        let view = self.feeding.view.clone();
+        let shard = self.shards.get_mut(&shard).unwrap();
+        let to = Progress {
+            position: page.through,
+            as_of: page.as_of.unwrap_or(shard.claim.progress.as_of),
+            cursor: page.cursor,
+        };
+        self.store.commit_view(ViewCommit::new(view, &shard.claim, to.clone())).await?;
+        shard.claim.progress = to;
+        shard.feed.committed(&shard.claim.progress);
+        Ok(page.events)
+    }
+}
+
+/// Lets several members take part until they share the shards so.
+pub(crate) async fn settle(members: &mut [Member], shares: &[usize]) {
+    let settled = async {
+        loop {
+            let has: Vec<_> = members.iter().map(|member| member.shards.len()).collect();
+            if has == shares {
+                return;
+            }
+            let changes = members.iter_mut().map(|member| Box::pin(member.change()));
+            let _: Change = futures_util::future::select_all(changes).await.0;
+        }
+    };
+    in_time(settled).await;
+}

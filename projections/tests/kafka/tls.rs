@@ -1,0 +1,209 @@
+//! TLS and SASL over it, and what can be wrong with them. Certificates are made by the `keytool` of the
+//! Java that runs Kafka.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use highwater_core::{
+    Code, Error, Position,
+    port::{Division, Layout, Progress, Source as _, ViewName},
+};
+use highwater_projections::kafka::{Kafka, KafkaSource, KafkaState, Relay};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use super::{
+    broker::{Also, Cluster, free_ports},
+    skip,
+    world::{Running, World, drain},
+};
+
+/// Guards the key of the server; it is in no client's hands.
+const STORE_PASSWORD: &str = "keeps-the-key";
+const PASSWORD: &str = "correct-horse";
+const WRONG_PASSWORD: &str = "battery-staple";
+
+/// A server that is spoken to by TLS, with a password or without one.
+struct Guarded {
+    cluster: Cluster,
+    world: World,
+    tls: u16,
+    sasl: u16,
+    certificates: TempDir,
+}
+
+impl Guarded {
+    async fn start() -> Option<Self> {
+        let certificates = tempfile::tempdir().unwrap();
+        certificate(certificates.path(), "server").await;
+        certificate(certificates.path(), "stranger").await;
+        let [tls, sasl] = free_ports(2).try_into().unwrap();
+        let also = Also {
+            listeners: vec![
+                (format!("TLS://127.0.0.1:{tls}"), "SSL"),
+                (format!("TLSSASL://127.0.0.1:{sasl}"), "SASL_SSL"),
+            ],
+            settings: settings(certificates.path()),
+            format: ["SCRAM-SHA-512"]
+                .iter()
+                .flat_map(|way| {
+                    let user = format!("{way}=[name=alice,password={PASSWORD}]");
+                    ["--add-scram".to_owned(), user]
+                })
+                .collect(),
+        };
+        let cluster = Cluster::with(1, also).await?;
+        let world = World::at(cluster.servers());
+        Some(Self { cluster, world, tls, sasl, certificates })
+    }
+
+    /// Trusts the server whose certificate this is.
+    fn trusting(&self, kafka: Kafka, whom: &str) -> Kafka {
+        let certificate = self.certificates.path().join(format!("{whom}.pem"));
+        kafka.setting("ssl.ca.location", certificate.display().to_string())
+    }
+
+    fn tls(&self, host: &str) -> Kafka {
+        Kafka::at(format!("{host}:{}", self.tls)).setting("security.protocol", "SSL")
+    }
+
+    fn sasl(&self, mechanism: &str, password: &str) -> Kafka {
+        let kafka = Kafka::at(format!("127.0.0.1:{}", self.sasl))
+            .setting("security.protocol", "SASL_SSL")
+            .setting("sasl.mechanism", mechanism)
+            .setting("sasl.username", "alice")
+            .setting("sasl.password", password);
+        self.trusting(kafka, "server")
+    }
+
+    /// What source, view and relay say of it, which must be one thing and hold no secret.
+    async fn refused(&self, kafka: Kafka) -> Error {
+        let source = KafkaSource::new(&self.world.highwater, kafka.clone(), self.world.topics());
+        let error = source.layout(Division::Streams, 1).await.unwrap_err();
+        let joined = source.join(self.world.feeding("refused", Layout::WHOLE)).await;
+        assert_eq!(joined.err().unwrap().code(), error.code());
+        let relay = Relay::new(&self.world.highwater, kafka, self.world.topics());
+        let relay = Running::start(relay);
+        assert_eq!(relay.fails().await.code(), error.code());
+        relay.stop().await;
+        let state = source.state(&ViewName::new("refused").unwrap()).borrow().clone();
+        match error.code() {
+            Code::BAD_CREDENTIALS => {
+                assert!(matches!(state, KafkaState::WrongCredentials { .. }), "{state:?}");
+            }
+            Code::BROKER_UNREACHABLE => {
+                assert!(matches!(state, KafkaState::BrokerGone { .. }), "{state:?}");
+            }
+            _ => {}
+        }
+        let said = format!("{error} {error:?} {source:?} {state:?}");
+        for secret in [PASSWORD, WRONG_PASSWORD, STORE_PASSWORD] {
+            assert!(!said.contains(secret), "{said}");
+        }
+        error
+    }
+}
+
+fn keytool() -> PathBuf {
+    let home = env::var_os("JAVA_HOME").map(|home| Path::new(&home).join("bin/keytool"));
+    home.filter(|keytool| keytool.exists()).unwrap_or_else(|| "keytool".into())
+}
+
+/// A key for a server at 127.0.0.1 and nowhere else, signed by itself, and its certificate.
+async fn certificate(folder: &Path, whose: &str) {
+    let store = folder.join(format!("{whose}.p12"));
+    let common = ["-alias", whose, "-storetype", "PKCS12", "-storepass", STORE_PASSWORD];
+    let make = ["-genkeypair", "-keyalg", "EC", "-groupname", "secp256r1", "-validity", "2"];
+    let name = format!("CN={whose}");
+    let names = ["-dname", &name, "-ext", "san=ip:127.0.0.1", "-ext", "bc:c=ca:true"];
+    let file = folder.join(format!("{whose}.pem"));
+    let export = ["-exportcert", "-rfc", "-file", file.to_str().unwrap()];
+    for arguments in [[&make[..], &names].concat(), export.to_vec()] {
+        let mut tool = Command::new(keytool());
+        let done = tool.args(arguments).args(common).arg("-keystore").arg(&store).output().await;
+        let done = done.unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+    }
+}
+
+fn settings(certificates: &Path) -> String {
+    let login = "org.apache.kafka.common.security";
+    format!(
+        "ssl.keystore.type=PKCS12
+        ssl.keystore.location={}
+        ssl.keystore.password={STORE_PASSWORD}
+        listener.name.tlssasl.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512
+        listener.name.tlssasl.plain.sasl.jaas.config={login}.plain.PlainLoginModule required \
+        user_alice=\"{PASSWORD}\";
+        listener.name.tlssasl.scram-sha-512.sasl.jaas.config={login}.scram.ScramLoginModule required;",
+        certificates.join("server.p12").display()
+    )
+}
+
+#[tokio::test]
+async fn a_relay_and_a_view_work_over_tls_with_and_without_a_password() {
+    let test = "a_relay_and_a_view_work_over_tls_with_and_without_a_password";
+    let Some(guarded) = Guarded::start().await else { return skip(test) };
+    let world = &guarded.world;
+    let ways = [
+        guarded.trusting(guarded.tls("127.0.0.1"), "server"),
+        guarded.sasl("PLAIN", PASSWORD),
+        guarded.sasl("SCRAM-SHA-512", PASSWORD),
+    ];
+    for (turn, kafka) in (1..).zip(ways) {
+        world.append(20).await;
+        let relay = Relay::new(&world.highwater, kafka.clone(), world.topics()).partitions(4);
+        let relay = Running::start(relay.named("tls"));
+        relay.has_published(Position::new(20 * turn)).await;
+        let source = KafkaSource::new(&world.highwater, kafka.clone(), world.topics());
+        let mut feed = world.whole(&source, &Progress::default()).await;
+        let drained = drain(&mut *feed, Position::new(20 * turn), 7).await;
+        assert_eq!(drained.events, world.log().await);
+        assert_eq!(source.filled(), 0);
+        // A member of a group, too.
+        let layout = Layout::streams(4);
+        let feeding = world.feeding(&format!("grouped_{turn}"), layout);
+        let mut member = world.join(&source, &feeding).await;
+        member.until(4).await;
+        for shard in layout.all() {
+            let events = member.deliver(shard, Position::new(20 * turn)).await;
+            assert_eq!(events, world.of_shard(layout, shard).await);
+        }
+        relay.stop().await;
+    }
+    assert!(guarded.cluster.answers(1).await);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_tls_is_said_without_a_secret() {
+    let test = "what_is_wrong_with_tls_is_said_without_a_secret";
+    let Some(guarded) = Guarded::start().await else { return skip(test) };
+    let wrong = [
+        // Somebody else's certificate is trusted, or none but those of the machine.
+        (guarded.trusting(guarded.tls("127.0.0.1"), "stranger"), "ssl.ca.location"),
+        (guarded.tls("127.0.0.1"), "ssl.ca.location"),
+        // The certificate is not for this name.
+        (guarded.trusting(guarded.tls("localhost"), "server"), "the certificate of the server"),
+        (guarded.sasl("PLAIN", WRONG_PASSWORD), "sasl"),
+        (guarded.sasl("SCRAM-SHA-512", WRONG_PASSWORD), "sasl"),
+    ];
+    for (kafka, what) in wrong {
+        let error = guarded.refused(kafka).await;
+        assert_eq!(error.code(), Code::BAD_CREDENTIALS, "{error}");
+        assert!(error.is_invalid() && error.to_string().contains(what), "{error}");
+    }
+    let missing = guarded.trusting(guarded.tls("127.0.0.1"), "nobody");
+    let error = guarded.refused(missing).await;
+    assert_eq!(error.code(), Code::BAD_CONFIGURATION, "{error}");
+    assert!(error.to_string().contains("ssl.ca.location"), "{error}");
+    // A server that speaks another language only hangs up.
+    let plain_to_tls = Kafka::at(format!("127.0.0.1:{}", guarded.tls));
+    let tls_to_plain = Kafka::at(guarded.cluster.servers()).setting("security.protocol", "SSL");
+    for kafka in [plain_to_tls, tls_to_plain] {
+        let error = guarded.refused(kafka).await;
+        assert_eq!(error.code(), Code::BROKER_UNREACHABLE, "{error}");
+        assert!(error.to_string().contains("security.protocol"), "{error}");
+    }
+}

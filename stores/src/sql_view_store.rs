@@ -1,0 +1,169 @@
+//! The port of views on a SQL store. Both have the same files with the same functions, and this is all that
+//! is to be said about how the port is answered by them.
+
+/// Makes a store a `ViewStore` by the functions of the modules `view`, `range`, `commit`, `shard` and
+/// `parked` beside it. What no store could have is refused before they are called, and each call goes on
+/// to its end, whether or not its caller waits for it.
+macro_rules! sql_view_store {
+    ($store:ty) => {
+        const _: () = {
+            use std::{sync::Arc, time::Duration};
+
+            use highwater_core::{
+                Position, Result,
+                error::Unavailable,
+                port::{
+                    Claim, Claiming, Epoch, KeyRange, Layout, ParkedKey, Roll, ShardId,
+                    StoredRange, StoredView, ViewCommit, ViewName, ViewSpec, ViewState, ViewStore,
+                    WorkerId,
+                },
+            };
+
+            use crate::{
+                claims::is_same,
+                rows::{check_key, check_range},
+                unbroken::to_the_end,
+            };
+
+            #[async_trait::async_trait]
+            impl ViewStore for $store {
+                async fn open_view(&self, spec: &ViewSpec, layout: Layout) -> Result<ViewState> {
+                    let (inner, spec) = (Arc::clone(&self.inner), spec.clone());
+                    to_the_end(async move { view::open(&inner, &spec, layout).await }).await
+                }
+
+                async fn read_view(&self, view: &ViewName, keys: &[String]) -> Result<StoredView> {
+                    keys.iter().try_for_each(|key| check_key(key))?;
+                    let (inner, view, keys) =
+                        (Arc::clone(&self.inner), view.clone(), keys.to_vec());
+                    to_the_end(async move { view::read(&inner, &view, &keys).await }).await
+                }
+
+                async fn read_range(
+                    &self,
+                    view: &ViewName,
+                    range: &KeyRange,
+                    limit: usize,
+                ) -> Result<StoredRange> {
+                    check_range(range)?;
+                    let (inner, view, range) =
+                        (Arc::clone(&self.inner), view.clone(), range.clone());
+                    to_the_end(async move { range::read(&inner, &view, &range, limit).await }).await
+                }
+
+                async fn commit_view(&self, commit: ViewCommit) -> Result<()> {
+                    let inner = Arc::clone(&self.inner);
+                    to_the_end(async move { commit::commit(&inner, commit).await }).await
+                }
+
+                async fn claim_shard(
+                    &self,
+                    view: &ViewName,
+                    layout: Layout,
+                    shard: ShardId,
+                    worker: &WorkerId,
+                    claiming: Claiming,
+                    lease: Duration,
+                ) -> Result<Option<Claim>> {
+                    let (inner, view, worker) =
+                        (Arc::clone(&self.inner), view.clone(), worker.clone());
+                    to_the_end(async move {
+                        shard::claim(&inner, &view, layout, shard, &worker, claiming, lease).await
+                    })
+                    .await
+                }
+
+                async fn sign_in(
+                    &self,
+                    view: &ViewName,
+                    worker: &WorkerId,
+                    lease: Duration,
+                ) -> Result<Roll> {
+                    let (inner, view, worker) =
+                        (Arc::clone(&self.inner), view.clone(), worker.clone());
+                    to_the_end(async move { shard::sign_in(&inner, &view, &worker, lease).await })
+                        .await
+                }
+
+                async fn release_shard(
+                    &self,
+                    view: &ViewName,
+                    shard: ShardId,
+                    epoch: Epoch,
+                ) -> Result<()> {
+                    let (inner, view) = (Arc::clone(&self.inner), view.clone());
+                    to_the_end(async move { shard::release(&inner, &view, shard, epoch).await })
+                        .await
+                }
+
+                async fn sign_out(&self, view: &ViewName, worker: &WorkerId) -> Result<()> {
+                    let (inner, view, worker) =
+                        (Arc::clone(&self.inner), view.clone(), worker.clone());
+                    to_the_end(async move { shard::sign_out(&inner, &view, &worker).await }).await
+                }
+
+                async fn divide_anew(
+                    &self,
+                    view: &ViewName,
+                    claims: &[Claim],
+                    layout: Layout,
+                ) -> Result<()> {
+                    let (inner, view, claims) =
+                        (Arc::clone(&self.inner), view.clone(), claims.to_vec());
+                    to_the_end(async move { shard::divide(&inner, &view, &claims, layout).await })
+                        .await
+                }
+
+                async fn parked(
+                    &self,
+                    view: &ViewName,
+                    after: Option<&str>,
+                    limit: usize,
+                ) -> Result<Vec<ParkedKey>> {
+                    after.map_or(Ok(()), check_key)?;
+                    let (inner, view, after) =
+                        (Arc::clone(&self.inner), view.clone(), after.map(str::to_owned));
+                    to_the_end(
+                        async move { parked::page(&inner, &view, after.as_deref(), limit).await },
+                    )
+                    .await
+                }
+
+                async fn queued(
+                    &self,
+                    view: &ViewName,
+                    key: &str,
+                    after: Position,
+                    limit: usize,
+                ) -> Result<Vec<Position>> {
+                    check_key(key)?;
+                    let (inner, view, key) =
+                        (Arc::clone(&self.inner), view.clone(), key.to_owned());
+                    to_the_end(
+                        async move { parked::queued(&inner, &view, &key, after, limit).await },
+                    )
+                    .await
+                }
+
+                async fn retry_parked(&self, view: &ViewName, key: &str) -> Result<bool> {
+                    check_key(key)?;
+                    let (inner, view, key) =
+                        (Arc::clone(&self.inner), view.clone(), key.to_owned());
+                    to_the_end(async move { parked::retry(&inner, &view, &key).await }).await
+                }
+
+                async fn view_changed(&self, view: &ViewName, seen: &ViewState) -> Result<()> {
+                    if self.inner.is_closed() {
+                        return Err(Unavailable::Closed.into());
+                    }
+                    let (inner, looked) = (Arc::clone(&self.inner), view.clone());
+                    let look = to_the_end(async move { view::state(&inner, &looked).await });
+                    let is_same = async { Ok(is_same(&look.await?, seen)) };
+                    self.inner.following.wait_for_view(view, seen, is_same).await
+                }
+            }
+        };
+    };
+}
+
+pub(crate) use sql_view_store;
