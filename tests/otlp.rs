@@ -160,17 +160,9 @@ async fn o1_one_trace_reaches_a_collector_from_the_callers_span_to_the_views_com
         wanted.extend(through_the_direct_feed(&bank).await);
     }
     #[cfg(feature = "kafka")]
-    match std::env::var("HIGHWATER_TEST_KAFKA") {
-        Ok(servers) => {
-            for bank in banks() {
-                wanted.extend(through_kafka(&bank, &servers).await);
-            }
-        }
-        Err(_) => {
-            let required =
-                std::env::var("HIGHWATER_REQUIRE_SERVICES").is_ok_and(|value| value == "1");
-            assert!(!required, "HIGHWATER_TEST_KAFKA is not set");
-            let _ = writeln!(std::io::stderr(), "SKIPPED with Kafka: no broker is named");
+    if let Some(servers) = bank::skipped::broker("a trace through Kafka") {
+        for bank in banks() {
+            wanted.extend(through_kafka(&bank, &servers).await);
         }
     }
     // Its end sends what is left.

@@ -6,14 +6,17 @@ mod bank;
 use std::{
     io,
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use bank::{Account, Balance, Bank, Deposit, banks};
-use highwater::{Highwater, Receipt, Views as _, Worker};
+use futures_util::future::join_all;
+use highwater::{Highwater, Receipt, Views as _, Worker, projections::Options};
+use sqlx::{Connection as _, PgConnection};
+use tokio::sync::{Mutex, MutexGuard};
 
 /// Counts lines of the log that are about a statement.
 #[derive(Clone, Default)]
@@ -51,14 +54,23 @@ async fn deposit(bank: &Highwater) -> Receipt {
     bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap()
 }
 
+/// The statements of this process, for one test at a time: others would be counted, too.
+async fn statements() -> MutexGuard<'static, Statements> {
+    static STATEMENTS: LazyLock<Mutex<Statements>> = LazyLock::new(|| {
+        let statements = Statements::default();
+        let writer = statements.clone();
+        tracing_subscriber::fmt()
+            .with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG)
+            .with_writer(move || writer.clone())
+            .init();
+        Mutex::new(statements)
+    });
+    STATEMENTS.lock().await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r2_r3_a_read_that_is_current_is_one_statement_whatever_its_level() {
-    let statements = Statements::default();
-    let writer = statements.clone();
-    tracing_subscriber::fmt()
-        .with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG)
-        .with_writer(move || writer.clone())
-        .init();
+    let statements = statements().await;
     for store in banks() {
         let expected = usize::from(!matches!(store, Bank::Memory(_)));
         let bank = store.open().await;
@@ -79,4 +91,77 @@ async fn r2_r3_a_read_that_is_current_is_one_statement_whatever_its_level() {
         let cost = statements.cost_of(|| async { assert_eq!(range().await.unwrap().len(), 1) });
         assert_eq!(cost.await, expected);
     }
+}
+
+const WAITERS: usize = 10_000;
+/// What ten thousand waiters may cost in statements together with the worker that they wait for, from when all of them
+/// wait until all are answered. Each of the three shards may move by itself, and of each there are twenty chunks of keys.
+const FEW: usize = 400;
+/// What one of them may take of memory.
+const BYTES: usize = 16 << 10;
+
+/// Ten thousand wait: in statements as the driver logs them, in connections as the server sees them, and in memory as the
+/// system counts it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r3_ten_thousand_waiters_cost_few_statements_one_connection_that_listens_and_little_memory()
+{
+    let statements = statements().await;
+    for store in banks() {
+        let bank = store.open().await;
+        let work = || Worker::on(&bank).view_with::<Balance>(Options::default().shards(3)).start();
+        let worker = work().await.unwrap();
+        let first = deposit(&bank).await;
+        bank.view::<Balance>().range("".., 1).after(&first).await.unwrap();
+        worker.stop().await.unwrap();
+        let receipt = deposit(&bank).await;
+
+        let (before, memory) = (statements.0.load(Ordering::SeqCst), resident());
+        let waiting: Vec<_> = (0..WAITERS)
+            .map(|n| {
+                let key = if n % 2 == 0 { "alice".to_owned() } else { format!("none-{n}") };
+                let lookup = bank.view::<Balance>().get(key).after(&receipt).within(LONG);
+                tokio::spawn(async move { lookup.find().await })
+            })
+            .collect();
+        // Each has looked once.
+        while !matches!(store, Bank::Memory(_))
+            && statements.0.load(Ordering::SeqCst) < before + WAITERS
+        {
+            tokio::task::yield_now().await;
+        }
+        let all_wait = statements.0.load(Ordering::SeqCst);
+        let took = resident().saturating_sub(memory);
+        assert!(took <= WAITERS * BYTES, "{took} bytes");
+        let listening = listening(&store).await;
+        let worker = work().await.unwrap();
+        for found in join_all(waiting).await {
+            assert!(found.unwrap().unwrap().freshness().position >= receipt.position());
+        }
+        let cost = statements.0.load(Ordering::SeqCst) - all_wait;
+        worker.stop().await.unwrap();
+        println!("{cost} statements, {listening:?} listen, {took} bytes for {WAITERS} waiters");
+        assert!(cost <= FEW, "{cost} statements for {WAITERS} waiters");
+        assert!(listening.is_none_or(|count| count == 1), "{listening:?}");
+    }
+}
+
+const LONG: Duration = Duration::from_secs(120);
+
+/// How many bytes of memory this process has; 0 where the system doesn't say.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<usize>().ok());
+    kilobytes.unwrap_or_default() << 10
+}
+
+/// How many connections of this store's listen, if it has any.
+async fn listening(store: &Bank) -> Option<i64> {
+    let Bank::Postgres(url) = store else { return None };
+    let schema = url.split("schema=").nth(1)?.split('&').next()?;
+    let server = url.split('?').next()?;
+    let mut connection = PgConnection::connect(server).await.unwrap();
+    let counting = "select count(*) from pg_stat_activity \
+                    where query ilike 'listen%' and position($1 in query) > 0";
+    Some(sqlx::query_scalar(counting).bind(schema).fetch_one(&mut connection).await.unwrap())
 }

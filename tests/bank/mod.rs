@@ -2,7 +2,11 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use std::{env, io::Write as _, sync::Arc};
+#[allow(clippy::duplicate_mod, reason = "a test file may have it by another way, too")]
+#[path = "../skipped/mod.rs"]
+pub mod skipped;
+
+use std::{env, sync::Arc};
 
 use highwater::{
     ConflictPolicy, Highwater,
@@ -159,11 +163,7 @@ pub fn banks() -> Vec<Bank> {
             let parameters = format!("schema=test_{schema:016x}&connections=4");
             banks.push(Bank::Postgres(format!("{url}{and}{parameters}")));
         }
-        Err(_) => {
-            let required = env::var("HIGHWATER_REQUIRE_SERVICES").is_ok_and(|value| value == "1");
-            assert!(!required, "HIGHWATER_TEST_POSTGRES is not set");
-            let _ = writeln!(std::io::stderr(), "SKIPPED on PostgreSQL: no server is named");
-        }
+        Err(_) => skipped::skip("a test on PostgreSQL", "HIGHWATER_TEST_POSTGRES"),
     }
     banks
 }

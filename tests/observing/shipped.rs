@@ -1,15 +1,11 @@
 //! The dashboard and the alert rules that are shipped speak of metrics that are there (O3).
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    io::Write as _,
-    path::PathBuf,
-    process::{Command, Output},
-};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use highwater::metrics::{Kind, all};
 use serde_json::Value;
+
+use crate::bank::skipped::promtool;
 
 fn shipped(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/operations").join(name)
@@ -101,21 +97,12 @@ fn o3_the_dashboard_asks_for_metrics_that_are_there_and_leaves_none_out() {
     assert!(missing.is_empty(), "no panel shows {missing:?}");
 }
 
-/// Prometheus' own tool, from the path or where the environment says.
-fn promtool(arguments: &[&str]) -> Option<Output> {
-    let tool = std::env::var_os("HIGHWATER_TEST_PROMTOOL").unwrap_or_else(|| "promtool".into());
-    let outcome = Command::new(tool).args(arguments).current_dir(shipped("")).output();
-    if outcome.is_err() {
-        let said = b"SKIPPED with Prometheus' promtool: it is not on the path\n";
-        let _ = std::io::stderr().write_all(said);
-    }
-    outcome.ok()
-}
-
 #[test]
 fn o3_promtool_accepts_the_alert_rules_and_they_fire_when_they_should() {
     for arguments in [["check", "rules", "alerts.yml"], ["test", "rules", "alerts.test.yml"]] {
-        let Some(outcome) = promtool(&arguments) else { return };
+        let test = "o3_promtool_accepts_the_alert_rules";
+        let Some(mut promtool) = promtool(test) else { return };
+        let outcome = promtool.args(arguments).current_dir(shipped("")).output().unwrap();
         let said = String::from_utf8_lossy(&outcome.stdout).into_owned();
         assert!(outcome.status.success(), "{said}{}", String::from_utf8_lossy(&outcome.stderr));
     }

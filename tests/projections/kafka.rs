@@ -1,7 +1,7 @@
 //! R1 through a real Kafka, on every store: a relay publishes the log, workers are fed by it.
 #![cfg(feature = "kafka")]
 
-use std::{env, io::Write as _, time::Duration};
+use std::time::Duration;
 
 use highwater::{
     Code, Highwater, View as _, Worker,
@@ -14,7 +14,7 @@ use highwater::{
 use tokio::{sync::oneshot, task::JoinHandle};
 
 use crate::{
-    bank::banks,
+    bank::{banks, skipped},
     divided::seed,
     ledger::{ByAccount, ByCustomer, ByPartner, compare, compare_all, expected, step},
 };
@@ -24,18 +24,9 @@ const PARTITIONS: u32 = 5;
 
 /// A topic of its own on the broker that the environment names; what is missing is said loudly.
 fn topic() -> Option<(Kafka, Topics)> {
-    match env::var("HIGHWATER_TEST_KAFKA") {
-        Ok(servers) => {
-            let topic = Topics::one(format!("test-{:016x}", fastrand::u64(..)));
-            Some((Kafka::at(servers), topic))
-        }
-        Err(_) => {
-            let required = env::var("HIGHWATER_REQUIRE_SERVICES").is_ok_and(|value| value == "1");
-            assert!(!required, "HIGHWATER_TEST_KAFKA is not set");
-            let _ = writeln!(std::io::stderr(), "SKIPPED with Kafka: no broker is named");
-            None
-        }
-    }
+    let servers = skipped::broker("a view that is fed by Kafka")?;
+    let topic = Topics::one(format!("test-{:016x}", fastrand::u64(..)));
+    Some((Kafka::at(servers), topic))
 }
 
 struct Publishing {

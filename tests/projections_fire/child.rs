@@ -53,6 +53,10 @@ impl Orders {
         Self { task, log: url.to_owned(), views: None, kafka: None, shards }
     }
 
+    pub(crate) fn has_kafka(&self) -> bool {
+        self.kafka.is_some()
+    }
+
     /// The child that carries them out, its diary written to a file.
     pub(crate) fn command(&self, diary: &Path) -> Command {
         let diary = File::options().create(true).append(true).open(diary).unwrap();

@@ -107,7 +107,7 @@ impl Fleet {
             let ended = worker.child.try_wait().unwrap();
             ended.is_some_and(|ended| ended.signal() == Some(SIGSEGV))
         };
-        if self.orders.kafka.is_some() && has_crashed(&mut self.workers[place]) {
+        if self.orders.has_kafka() && has_crashed(&mut self.workers[place]) {
             self.workers.remove(place);
             self.counts.crashed += 1;
             self.launch();
@@ -157,6 +157,35 @@ impl Fleet {
         }
     }
 
+    /// Freezes all, until they are told to go on.
+    pub(crate) fn halt(&self) {
+        for worker in &self.workers {
+            worker.signal("-STOP");
+            worker.until_it_stands();
+        }
+    }
+
+    /// Lets all go on that have been told to halt.
+    pub(crate) fn go_on(&self) {
+        self.workers.iter().for_each(|worker| worker.signal("-CONT"));
+    }
+
+    /// Kills all at once, for good.
+    pub(crate) fn end_by_a_kill(mut self) -> Counts {
+        for mut worker in self.workers.drain(..) {
+            worker.must_be_alive();
+            worker.child.kill().unwrap();
+            worker.child.wait().unwrap();
+            self.counts.killed += 1;
+        }
+        self.end()
+    }
+
+    /// Kills the one that has been there for longest, and starts another.
+    pub(crate) fn kill_one(&mut self) {
+        self.kill(0);
+    }
+
     /// Kills all at once, and starts as many.
     pub(crate) fn kill_all(&mut self) {
         for _ in 0..self.workers.len() {
@@ -193,6 +222,17 @@ impl Drop for Fleet {
 impl Worker {
     fn signal(&self, signal: &str) {
         assert!(send(self.child.id(), signal), "a worker has ended by itself");
+    }
+
+    /// A signal is on its way for a moment.
+    fn until_it_stands(&self) {
+        let state = || {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
+            stat.rsplit(") ").next()?.chars().next()
+        };
+        while state().is_some_and(|state| state != 'T') {
+            thread::yield_now();
+        }
     }
 
     fn is_frozen(&self) -> bool {

@@ -37,6 +37,7 @@ mod child;
 mod cluster;
 mod direct;
 mod finding;
+#[allow(dead_code, reason = "the tests of reads use another part of it")]
 mod fleet;
 #[cfg(feature = "kafka")]
 mod kafka;

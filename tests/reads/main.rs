@@ -7,6 +7,8 @@ mod bank;
 mod clients;
 mod counting;
 mod elsewhere;
+mod history;
+mod kafka;
 mod levels;
 mod linear;
 mod many;

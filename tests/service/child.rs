@@ -15,16 +15,52 @@ use highwater::{
     projections::DirectSource,
     service::{Config, Service},
 };
+use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use crate::{
     bank::Balance,
+    policies,
     probe::{PATIENCE, free_address, until},
     stuck::Stuck,
 };
 
 const PREFIX: &str = "HIGHWATER_TEST_SERVICE";
-const STUCK: &str = "HIGHWATER_TEST_STUCK";
+const ROLE: &str = "HIGHWATER_TEST_ROLE";
+
+/// What a service does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Role {
+    /// Keeps the balances, fed by the log.
+    Worker,
+    /// The same, and can't end.
+    Stuck,
+    /// Keeps the balances, fed by Kafka.
+    Fed,
+    /// Publishes the log.
+    Relay,
+    /// Reads without end.
+    Reader,
+}
+
+/// What a service is told.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    pub(crate) role: Role,
+    /// The URL of the store.
+    pub(crate) store: String,
+    /// How long it may take to end.
+    pub(crate) drain: &'static str,
+    /// The brokers, and the topic.
+    pub(crate) kafka: Option<(String, String)>,
+}
+
+impl Told {
+    /// Without Kafka.
+    pub(crate) fn to(role: Role, store: &str, drain: &'static str) -> Self {
+        Self { role, store: store.to_owned(), drain, kafka: None }
+    }
+}
 
 /// The child itself. Without its environment it is an empty test.
 #[test]
@@ -33,16 +69,44 @@ fn serves_until_it_is_told() {
         return;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let role = serde_json::from_str(&env::var(ROLE).unwrap()).unwrap();
     runtime.block_on(async {
         let service = Service::new(Config::from_environment(PREFIX).unwrap()).unwrap();
         let bank = Highwater::open(service.config().store.expose()).await.unwrap();
-        let mut worker = Worker::on(&bank);
-        if env::var_os(STUCK).is_some() {
-            worker = worker.fed_by(Stuck(DirectSource::new(&bank)));
+        let serving = with(role, service, &bank).run_until_told();
+        if role == Role::Reader {
+            // It ends with the runtime.
+            tokio::spawn(policies::read_for_ever(bank));
         }
-        let worker = worker.view_with::<Balance>(service.config().options("balances"));
-        service.worker(worker).run_until_told().await.unwrap();
+        serving.await.unwrap();
     });
+}
+
+/// The service with what it is to do.
+fn with(role: Role, service: Service, bank: &Highwater) -> Service {
+    let options = service.config().options("balances");
+    match role {
+        Role::Worker => service.worker(Worker::on(bank).view_with::<Balance>(options)),
+        Role::Stuck => {
+            let source = Stuck(DirectSource::new(bank));
+            service.worker(Worker::on(bank).fed_by(source).view_with::<Balance>(options))
+        }
+        #[cfg(feature = "kafka")]
+        Role::Fed => {
+            let (kafka, topics) = service.config().kafka().unwrap();
+            let source = highwater::projections::kafka::KafkaSource::new(bank, kafka, topics);
+            let worker = Worker::on(bank).fed_by(source.clone()).view_with::<Balance>(options);
+            service.source(&source).worker(worker)
+        }
+        #[cfg(feature = "kafka")]
+        Role::Relay => {
+            let relay = service.config().relay(bank).unwrap();
+            service.relay(relay)
+        }
+        #[cfg(not(feature = "kafka"))]
+        Role::Fed | Role::Relay => unreachable!("there is no Kafka"),
+        Role::Reader => service,
+    }
 }
 
 /// A service that serves, or did.
@@ -54,23 +118,28 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// Starts one that keeps the balances of a store, and waits until it is ready.
-    pub(crate) fn start(store: &str, drain: &str, is_stuck: bool) -> Self {
+    /// Starts one, and waits until it is ready.
+    pub(crate) fn start(told: &Told) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (address, diary) = (free_address(), folder.path().join("diary"));
         let file = File::create(&diary).unwrap();
         let mut command = Command::new(env::current_exe().unwrap());
         command
             .args(["child::serves_until_it_is_told", "--exact", "--nocapture"])
-            .env(format!("{PREFIX}_STORE"), store)
-            .env(format!("{PREFIX}_DRAIN"), drain)
+            .env(ROLE, serde_json::to_string(&told.role).unwrap())
+            .env(format!("{PREFIX}_STORE"), &told.store)
+            .env(format!("{PREFIX}_DRAIN"), told.drain)
             .env(format!("{PREFIX}_HTTP__LISTEN"), address.to_string())
             .env(format!("{PREFIX}_LOG__FORMAT"), "json")
-            .env(format!("{PREFIX}_PROJECTIONS__BALANCES__BATCH"), "20")
             .stdout(file.try_clone().unwrap())
             .stderr(file);
-        if is_stuck {
-            command.env(STUCK, "1");
+        if !matches!(told.role, Role::Relay | Role::Reader) {
+            command.env(format!("{PREFIX}_PROJECTIONS__BALANCES__BATCH"), "20");
+        }
+        if let Some((servers, topic)) = &told.kafka {
+            command.env(format!("{PREFIX}_KAFKA__SERVERS"), servers);
+            command.env(format!("{PREFIX}_KAFKA__TOPIC"), topic);
+            command.env(format!("{PREFIX}_RELAY__PARTITIONS"), "4");
         }
         let child = command.spawn().unwrap();
         let serving = Self { child, address, diary, _folder: folder };
@@ -82,6 +151,12 @@ impl Serving {
     pub(crate) fn terminate(&self) {
         let process = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &process]).status().unwrap().success());
+    }
+
+    /// Whether it still runs.
+    #[cfg(all(feature = "kafka", feature = "postgres"))]
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
     /// Waits for its end.

@@ -8,15 +8,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::join_all;
 use highwater::{Highwater, Receipt, prelude::*};
 
 use crate::{
     bank::{Account, Balance, Bank, Deposit, banks},
-    child::Serving,
+    child::{Role, Serving, Told},
     probe::until,
 };
 
-const KEYS: [&str; 3] = ["alice", "bob", "carol"];
+pub(crate) const KEYS: [&str; 3] = ["alice", "bob", "carol"];
 
 /// The URL of a store that several processes can open.
 fn url(bank: &Bank) -> Option<String> {
@@ -31,14 +32,14 @@ fn url(bank: &Bank) -> Option<String> {
     }
 }
 
-/// Deposits one cent to each account in turn until it is told to stop; tells how often to each.
-async fn deposit(bank: Highwater, enough: Arc<AtomicBool>) -> (Receipt, u64) {
+/// Deposits one cent to each account, to all at the same time, until it is told to stop; tells how often.
+pub(crate) async fn deposit(bank: Highwater, enough: Arc<AtomicBool>) -> (Receipt, u64) {
     let (mut last, mut rounds) = (None, 0);
     while !enough.load(Ordering::Relaxed) {
-        for key in KEYS {
-            let account = bank.aggregate::<Account>(key);
-            last = Some(account.execute(Deposit { cents: 1 }).await.unwrap());
-        }
+        let accounts = KEYS.map(|key| bank.aggregate::<Account>(key));
+        let all = accounts.iter().map(|account| account.execute(Deposit { cents: 1 }));
+        let receipts = join_all(all).await.into_iter().map(Result::unwrap);
+        last = receipts.max_by_key(Receipt::position);
         rounds += 1;
     }
     (last.unwrap(), rounds)
@@ -46,7 +47,7 @@ async fn deposit(bank: Highwater, enough: Arc<AtomicBool>) -> (Receipt, u64) {
 
 /// Lets a service come and be told to end, while events keep coming.
 fn come_and_go(store: &str) {
-    let mut serving = Serving::start(store, "20s", false);
+    let mut serving = Serving::start(&Told::to(Role::Worker, store, "20s"));
     serving.terminate();
     let began = Instant::now();
     let status = serving.wait();
@@ -66,7 +67,9 @@ async fn o5_r1_sigterm_under_load_loses_nothing_and_a_restart_goes_on() {
             tokio::task::spawn_blocking(move || come_and_go(&store)).await.unwrap();
         }
         assert!(!writing.is_finished());
-        let last = tokio::task::spawn_blocking(move || Serving::start(&url, "20s", false));
+        let last = tokio::task::spawn_blocking(move || {
+            Serving::start(&Told::to(Role::Worker, &url, "20s"))
+        });
         let last = last.await.unwrap();
         enough.store(true, Ordering::Relaxed);
         let (receipt, rounds) = writing.await.unwrap();
@@ -84,7 +87,7 @@ async fn o5_r1_sigterm_under_load_loses_nothing_and_a_restart_goes_on() {
 fn o5_a_service_that_does_not_drain_in_time_ends_with_an_error() {
     for bank in banks() {
         let Some(url) = url(&bank) else { continue };
-        let mut serving = Serving::start(&url, "300ms", true);
+        let mut serving = Serving::start(&Told::to(Role::Stuck, &url, "300ms"));
         serving.terminate();
         let status = serving.wait();
         assert!(!status.success());
@@ -96,7 +99,7 @@ fn o5_a_service_that_does_not_drain_in_time_ends_with_an_error() {
 fn o5_a_second_signal_ends_a_service_at_once_with_an_error() {
     for bank in banks() {
         let Some(url) = url(&bank) else { continue };
-        let mut serving = Serving::start(&url, "10m", true);
+        let mut serving = Serving::start(&Told::to(Role::Stuck, &url, "10m"));
         serving.terminate();
         until(serving.address, |status, report| status == 503 && report["phase"] == "draining");
         serving.terminate();

@@ -5,9 +5,26 @@
 
 #[path = "../bank/mod.rs"]
 mod bank;
+#[cfg(feature = "kafka")]
+#[allow(dead_code, reason = "the tests of the feed use another part of it")]
+#[path = "../../projections/tests/kafka/broker.rs"]
+mod broker;
+#[cfg(all(feature = "kafka", feature = "postgres"))]
+mod chain;
 mod child;
 mod configured;
 mod ending;
+#[cfg(feature = "kafka")]
+mod kafka;
+#[cfg(feature = "kafka")]
+#[path = "../../projections/tests/kafka/metadata.rs"]
+mod metadata;
+mod policies;
 mod probe;
 mod ready;
+mod served;
 mod stuck;
+#[cfg(feature = "kafka")]
+#[allow(dead_code, reason = "the tests of reads use another part of it")]
+#[path = "../reads_fire/tally.rs"]
+mod tally;

@@ -1,49 +1,18 @@
 //! Readiness in each state, and what else a service tells (O2, O5).
 
-use std::net::SocketAddr;
-
 use highwater::{
     FoldError, Folding, Worker,
     prelude::*,
     projections::{DirectSource, Options, testing::Faults},
-    service::{Config, Service},
+    service::Config,
 };
-use tokio::{sync::oneshot, task::JoinHandle};
 
 use crate::{
     bank::{Account, AccountEvent, Balance, Deposit, Withdraw, banks},
-    probe::{free_address, get, until_said},
+    probe::until_said,
+    served::{Served, ask},
     stuck::Stuck,
 };
-
-/// A service in this process.
-struct Served {
-    address: SocketAddr,
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<highwater::Result<()>>,
-}
-
-impl Served {
-    fn start(configure: impl FnOnce(&mut Config), with: impl FnOnce(Service) -> Service) -> Self {
-        let mut config = Config::of("memory:");
-        config.http.listen = free_address();
-        configure(&mut config);
-        let address = config.http.listen;
-        let service = with(Service::new(config).unwrap());
-        let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(service.run(async { drop(stopped.await) }));
-        Self { address, stop, task }
-    }
-
-    async fn stop(self) -> highwater::Result<()> {
-        self.stop.send(()).unwrap();
-        self.task.await.unwrap()
-    }
-}
-
-async fn ask(address: SocketAddr, path: &'static str) -> (u16, String) {
-    tokio::task::spawn_blocking(move || get(address, path)).await.unwrap().unwrap()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn o5_a_worker_that_runs_is_ready_and_tells_prometheus_what_it_does() {
@@ -184,7 +153,7 @@ async fn o5_what_is_configured_of_an_unknown_projection_is_refused_by_name() {
         config.projections.insert("balance".into(), Default::default());
     };
     let served = Served::start(typo, |service| service.worker(worker));
-    let error = served.task.await.unwrap().unwrap_err().to_string();
+    let error = served.ended().await.unwrap_err().to_string();
     assert!(error.contains("projections.balance") && error.contains("balances"), "{error}");
 }
 
@@ -194,7 +163,8 @@ async fn o5_a_relay_that_cannot_publish_is_not_ready_and_says_why() {
     use highwater::projections::kafka::{Kafka, Relay, Topics};
 
     let bank = banks()[0].open().await;
-    let relay = Relay::new(&bank, Kafka::at(free_address().to_string()), Topics::one("bank"));
+    let relay =
+        Relay::new(&bank, Kafka::at(crate::probe::free_address().to_string()), Topics::one("bank"));
     let served = Served::start(|_| {}, |service| service.relay(relay));
     let failing = |_, report: &serde_json::Value| report["relays"][0]["state"] == "failing";
     let report = until_said(served.address, failing).await;
@@ -208,13 +178,8 @@ async fn o5_a_relay_that_cannot_publish_is_not_ready_and_says_why() {
 async fn o5_a_relay_and_a_worker_that_it_feeds_are_ready() {
     use highwater::projections::kafka::{Kafka, KafkaSource, Relay, Topics};
 
-    let Ok(servers) = std::env::var("HIGHWATER_TEST_KAFKA") else {
-        let required = std::env::var("HIGHWATER_REQUIRE_SERVICES").is_ok_and(|value| value == "1");
-        assert!(!required, "HIGHWATER_TEST_KAFKA is not set");
-        let said = b"SKIPPED with Kafka: no broker is named\n";
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), said);
-        return;
-    };
+    let test = "o5_a_relay_and_a_worker_that_it_feeds_are_ready";
+    let Some(servers) = crate::bank::skipped::broker(test) else { return };
     for bank in banks() {
         let bank = bank.open().await;
         let (kafka, topics) =

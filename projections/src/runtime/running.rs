@@ -93,6 +93,10 @@ impl Projecting {
                     if ended.is_err() {
                         break ended;
                     }
+                    // What was in the way of the last shard is another worker's now.
+                    if shards.is_empty() {
+                        self.reporter.running();
+                    }
                 }
             }
         };
@@ -175,6 +179,10 @@ impl Shards {
         if let Some(earlier) = self.by_shard.insert(shard, handle) {
             earlier.abort();
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.by_shard.is_empty()
     }
 
     fn is_working_on(&self, shard: ShardId) -> bool {

@@ -22,6 +22,9 @@ use crate::{
     metrics::{Lags, Meter},
 };
 
+/// What may be in the way of asking how a topic is divided, and passes.
+const IS_WAITED_FOR: [Code; 2] = [Code::TOPIC_MISSING, Code::BROKER_UNREACHABLE];
+
 /// Builds and keeps up read models: any number of views, projections, sinks and handlers, each with a
 /// progress of its own. There may be any number of workers, in any number of processes: they share the
 /// work (R1).
@@ -109,12 +112,11 @@ impl Worker {
     }
 
     /// Starts to work in tasks of this process. The tables are there when this returns. A topic that
-    /// no relay has made yet is waited for, and [`Status`] says so.
+    /// no relay has made yet is waited for, as is a broker that can't be reached, and [`Status`] says so.
     ///
     /// # Errors
     /// [`Invalid`](highwater_core::Error::Invalid) if two have one name, or one can't be run as it is
-    /// declared; [`Unavailable`](highwater_core::Error::Unavailable) if a store or a broker can't be
-    /// reached now.
+    /// declared; [`Unavailable`](highwater_core::Error::Unavailable) if a store can't be reached now.
     pub async fn start(mut self) -> Result<Running> {
         self.world.lease = self.source.lease();
         let (sender, stop) = Stop::new();
@@ -124,8 +126,8 @@ impl Worker {
             let spec = beginning(&*job, &self.world).await?;
             let (by, shards) = job.division(options.shards);
             let layout = match self.source.layout(by, shards).await {
-                // It is divided when there is a topic. Until then the status says what is missing.
-                Err(error) if error.code() == Code::TOPIC_MISSING => Layout::streams(1),
+                // It is divided when the topic can be asked. Until then the status says what is in the way.
+                Err(error) if IS_WAITED_FOR.contains(&error.code()) => Layout::streams(1),
                 layout => layout?,
             };
             self.world.views.open_view(&spec, layout).await?;

@@ -93,6 +93,13 @@ impl Cluster {
         format!("127.0.0.1:{}", self.nodes[node - 1].guarded)
     }
 
+    /// The address of one by a detour: from the first port, at which somebody is to listen, to the second, at which
+    /// the server does. A client that begins at the first is told no other.
+    pub(super) fn detour(&self, node: usize) -> (u16, u16) {
+        let node = &self.nodes[node - 1];
+        (node.detour, node.behind)
+    }
+
     /// The address of one, for a client's `bootstrap.servers`.
     pub(super) fn server(&self, node: usize) -> String {
         self.nodes[node - 1].address()
@@ -203,17 +210,20 @@ struct Node {
     port: u16,
     controller: u16,
     guarded: u16,
+    detour: u16,
+    behind: u16,
     process: Option<Child>,
 }
 
 impl Node {
     fn several(nodes: usize, folder: &Path) -> Vec<Self> {
-        let ports = free_ports(3 * nodes);
-        let several = (1..).zip(ports.chunks(3)).map(|(number, ports)| {
+        let ports = free_ports(5 * nodes);
+        let several = (1..).zip(ports.chunks(5)).map(|(number, ports)| {
             let folder = folder.join(format!("{number}"));
             fs::create_dir(&folder).unwrap();
-            let [port, controller, guarded] = [ports[0], ports[1], ports[2]];
-            Self { number, nodes, folder, port, controller, guarded, process: None }
+            let [port, controller, guarded, detour, behind] =
+                [ports[0], ports[1], ports[2], ports[3], ports[4]];
+            Self { number, nodes, folder, port, controller, guarded, detour, behind, process: None }
         });
         several.collect()
     }
@@ -227,7 +237,7 @@ impl Node {
     }
 
     fn configure(&self, voters: &[String], also: &Also) {
-        let Self { number, port, controller, guarded, nodes, .. } = self;
+        let Self { number, port, controller, guarded, detour, behind, nodes, .. } = self;
         let in_sync = if *nodes == 3 { 2 } else { 1 };
         let (mut listeners, mut protocols) = (String::new(), String::new());
         for (listener, protocol) in &also.listeners {
@@ -238,9 +248,9 @@ impl Node {
         let own = format!(
             "node.id={number}
             controller.quorum.voters={}
-            listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},GUARDED://127.0.0.1:{guarded}{listeners}
-            advertised.listeners=PLAINTEXT://127.0.0.1:{port},GUARDED://127.0.0.1:{guarded}{listeners}
-            listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,GUARDED:SASL_PLAINTEXT{protocols}
+            listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},GUARDED://127.0.0.1:{guarded},DETOUR://127.0.0.1:{behind}{listeners}
+            advertised.listeners=PLAINTEXT://127.0.0.1:{port},GUARDED://127.0.0.1:{guarded},DETOUR://127.0.0.1:{detour}{listeners}
+            listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,DETOUR:PLAINTEXT,GUARDED:SASL_PLAINTEXT{protocols}
             sasl.enabled.mechanisms=PLAIN
             listener.name.guarded.plain.sasl.jaas.config={LOGIN} user_alice=\"secret\";
             default.replication.factor={nodes}

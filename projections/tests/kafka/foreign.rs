@@ -1,13 +1,13 @@
 //! What others make of the records: Kafka's own console, and an SDK of CloudEvents.
 
-use std::{env, io::Write as _, process::Stdio};
+use std::{env, process::Stdio};
 
 use highwater_core::Position;
 use tokio::process::Command;
 
 use super::{
     broker::Cluster,
-    skip,
+    skip, skipped,
     world::{Running, World, in_time},
 };
 
@@ -48,7 +48,7 @@ async fn the_console_of_kafka_shows_events_as_cloud_events() {
 }
 
 /// Needs a Python with `cloudevents` (2) and `confluent-kafka`: the one that `HIGHWATER_TEST_PYTHON`
-/// names, or python3. It is the only test that wants them, so it may be left out everywhere.
+/// names, or python3.
 #[tokio::test]
 async fn an_sdk_of_cloud_events_accepts_every_record() {
     let test = "an_sdk_of_cloud_events_accepts_every_record";
@@ -56,8 +56,7 @@ async fn an_sdk_of_cloud_events_accepts_every_record() {
     let imports = "import cloudevents.core.bindings.kafka, confluent_kafka";
     let has_sdk = Command::new(&python).args(["-c", imports]).stderr(Stdio::null()).status().await;
     if !has_sdk.is_ok_and(|status| status.success()) {
-        let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {python} has no cloudevents SDK");
-        return;
+        return skipped::skip(test, "a Python with cloudevents and confluent-kafka");
     }
     let Some(world) = World::new(test) else { return };
     world.append(20).await;

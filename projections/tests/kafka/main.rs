@@ -25,6 +25,7 @@
 #![cfg(feature = "kafka")]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
+#[allow(dead_code, reason = "the tests of reads use another part of it")]
 mod broker;
 mod feeding;
 mod foreign;
@@ -40,27 +41,15 @@ mod rebalance;
 mod records;
 mod refused;
 mod relaying;
+#[path = "../../../tests/skipped/mod.rs"]
+mod skipped;
 mod strange;
 mod suite;
 #[cfg(feature = "kafka-tls")]
 mod tls;
 mod world;
 
-use std::{env, fs::OpenOptions, io::Write as _};
-
 /// Says loudly that a test can't run here, or fails where that is forbidden.
 fn skip(test: &str) {
-    skip_without(test, broker::LIBS);
-}
-
-/// As [`skip`], for want of what this variable names.
-fn skip_without(test: &str, what: &str) {
-    let required = env::var("HIGHWATER_REQUIRE_SERVICES").is_ok_and(|value| value == "1");
-    assert!(!required, "{test}: {what} is not set, and HIGHWATER_REQUIRE_SERVICES is 1");
-    let line = format!("SKIPPED {test}: {what} is not set");
-    let _ = writeln!(std::io::stderr(), "{line}");
-    if let Some(list) = env::var_os("HIGHWATER_TEST_SKIPPED") {
-        let mut list = OpenOptions::new().append(true).open(list).unwrap();
-        writeln!(list, "{line}").unwrap();
-    }
+    skipped::skip(test, broker::LIBS);
 }

@@ -1,6 +1,6 @@
 //! A log, a relay, feeds, and a topic of the test's own.
 
-use std::{env, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use highwater_core::{
@@ -20,7 +20,6 @@ use tokio::{
 
 use super::member::Member;
 
-const KAFKA: &str = "HIGHWATER_TEST_KAFKA";
 const LEASE: Duration = Duration::from_millis(500);
 
 /// Long enough for a slow machine; a test that waits so long has failed.
@@ -38,11 +37,7 @@ pub(crate) struct World {
 impl World {
     /// On the server that the environment names; says loudly if there is none.
     pub(crate) fn new(test: &str) -> Option<Self> {
-        let Ok(bootstrap) = env::var(KAFKA) else {
-            super::skip_without(test, KAFKA);
-            return None;
-        };
-        Some(Self::at(bootstrap))
+        super::skipped::broker(test).map(Self::at)
     }
 
     pub(crate) fn at(bootstrap: String) -> Self {

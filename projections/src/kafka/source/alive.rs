@@ -36,9 +36,16 @@ impl Alive {
         }
     }
 
-    /// Waits until a sign of life is due, and gives it. That the store can't be asked is no reason to
-    /// leave the group: what somebody else takes meanwhile is fenced. Safe to cancel.
-    pub(super) async fn sign(&mut self) {
+    /// Gives a sign of life whenever one is due, for ever. Safe to cancel.
+    pub(super) async fn keep(&mut self) {
+        loop {
+            self.sign().await;
+        }
+    }
+
+    /// Waits until one is due, and gives it. That the store can't be asked is no reason to leave the
+    /// group: what somebody else takes meanwhile is fenced.
+    async fn sign(&mut self) {
         let wait = self.due.duration_since(self.clock.now()).try_into().unwrap_or(Duration::ZERO);
         if wait > Duration::ZERO {
             self.clock.sleep(wait).await;

@@ -195,6 +195,15 @@ impl Feed for KafkaFeed {
     }
 }
 
+impl Drop for KafkaFeed {
+    /// Nobody would hear that what is in the way is so no longer. Another feed of the view says so again.
+    fn drop(&mut self) {
+        if self.is_alone {
+            self.reporter.forget_trouble();
+        }
+    }
+}
+
 /// Waits for what the feed's owner must hear, and has not been told.
 async fn trouble(mut state: watch::Receiver<KafkaState>, told: bool, topic: String) -> Error {
     let is_news = |state: &KafkaState| match state {

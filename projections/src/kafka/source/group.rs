@@ -33,7 +33,8 @@ use crate::kafka::{elsewhere::Elsewhere, trouble::failed};
 
 /// How long partitions that are to go to others are kept, so that the work on them can end in order.
 const GRACE: Duration = Duration::from_secs(5);
-/// When a shard is tried again whose work has ended although its partition is still assigned.
+/// When a shard is tried again whose work has ended although its partition is still assigned, and a broker that is gone
+/// is asked again.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Takes part in a group.
@@ -224,7 +225,11 @@ impl Membership for GroupMembership {
                 message = self.consumer.recv() => Some(message.map(|message| message.offset())),
                 () = self.consumer.context().heard() => None,
                 () = self.clock.sleep(due) => None,
-                () = self.alive.sign() => None,
+                () = self.alive.keep() => None,
+                () = is_back(&self.reporter, &*self.clock, &self.consumer, &self.topic), if self.reading.is_empty() => {
+                    self.reporter.forget_trouble();
+                    None
+                }
             };
             match heard {
                 Some(Err(error)) => self.reporter.hear(error)?,
@@ -290,4 +295,23 @@ fn shard(partition: i32) -> ShardId {
 fn no_queue(partition: i32) -> Error {
     let source = Reason::new(format!("the client knows no partition {partition}"));
     Unavailable::Broker { doing: "beginning to read a partition", source }.into()
+}
+
+/// Waits until a broker that was gone answers. Whoever reads hears that by its records, who reads nothing
+/// must ask.
+async fn is_back(
+    reporter: &Reporter,
+    clock: &dyn Clock,
+    consumer: &Arc<StreamConsumer<Context>>,
+    topic: &Arc<str>,
+) {
+    reporter.cut_off().await;
+    loop {
+        clock.sleep(AGAIN).await;
+        let (consumer, topic) = (Arc::clone(consumer), Arc::clone(topic));
+        let asked = move || consumer.fetch_metadata(Some(&topic), AGAIN).is_ok();
+        if tokio::task::spawn_blocking(asked).await.is_ok_and(|is_there| is_there) {
+            return;
+        }
+    }
 }

@@ -273,6 +273,8 @@ impl Source for KafkaSource {
         let reporter = Reporter { view, state, filled, clock, repeats };
         let partitions = self.partitions(&topics).await;
         let partitions = partitions.inspect_err(|error| reporter.cannot_join(error))?;
+        // Whoever gets no shard reads nothing, and would never hear that it is so no longer.
+        reporter.forget_trouble();
         let wanted = Wanted {
             log: Arc::clone(&self.log),
             query: feeding.query.clone(),

@@ -123,6 +123,10 @@ impl KafkaState {
         })
     }
 
+    fn is_cut_off(&self) -> bool {
+        matches!(self, Self::BrokerGone { .. } | Self::TopicMissing)
+    }
+
     /// What of a topic that lacks events for this reason is to be said.
     fn lacking(why: Lack, from: Position, to: Position) -> Self {
         match why {
@@ -215,6 +219,24 @@ impl Reporter {
         if self.state.borrow().name() != state.name() {
             self.say(state);
         }
+    }
+
+    /// What was in the way of reading is so no longer, or nobody is there any more whom it would be in the way of.
+    pub(super) fn forget_trouble(&self) {
+        if self.is_cut_off() {
+            self.enter(KafkaState::Connecting);
+        }
+    }
+
+    /// Waits until something is in the way of reading anything at all.
+    pub(super) async fn cut_off(&self) {
+        let mut state = self.state.subscribe();
+        // The sender is this reporter's.
+        let _ = state.wait_for(KafkaState::is_cut_off).await;
+    }
+
+    fn is_cut_off(&self) -> bool {
+        self.state.borrow().is_cut_off()
     }
 
     /// What the client says that is of no single record. Gives an error if nothing but a person can

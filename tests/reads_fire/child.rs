@@ -1,0 +1,168 @@
+//! A relay, a worker or a reader in a process of its own, to be killed. It is this test binary again, told by its
+//! environment.
+
+use std::{
+    env,
+    fs::File,
+    future::Future,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+    time::Duration,
+};
+
+use highwater::{
+    Highwater, Open as _, Result, Worker,
+    projections::{
+        OnFailure, Options, Running,
+        kafka::{Kafka, KafkaSource, Relay, Topics},
+    },
+};
+use serde::{Deserialize, Serialize};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{bank::Balance, clients, lagging::Lagging, tally::Tally};
+
+const ORDERS: &str = "HIGHWATER_FIRE_ORDERS";
+
+/// How long a holder of a lease may be silent before others take over. Short, so that much happens.
+pub(crate) const LEASE: Duration = Duration::from_secs(1);
+/// How long a member of a group may be silent before others get its partitions.
+pub(crate) const SESSION: Duration = Duration::from_secs(2);
+/// Into how many partitions the log is published.
+pub(crate) const PARTITIONS: u32 = 4;
+/// How often the relay says that it lives, when nothing happens.
+const IDLE: Duration = Duration::from_millis(200);
+
+/// What a child does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Task {
+    /// Publishes the log.
+    Relay,
+    /// Keeps the balances and the tallies, each page late by so much at the longest.
+    Worker { lag: Duration },
+    /// Reads all that is noted in a file.
+    Reader { notes: PathBuf },
+}
+
+/// Everything that a child is told.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Orders {
+    pub(crate) task: Task,
+    /// The URL of the log.
+    pub(crate) log: String,
+    /// The URL of the store of the views, if it is another.
+    pub(crate) views: Option<String>,
+    /// The servers of Kafka.
+    pub(crate) kafka: String,
+    /// What its choices follow from.
+    pub(crate) seed: u64,
+}
+
+impl Orders {
+    pub(crate) fn has_kafka(&self) -> bool {
+        !self.kafka.is_empty()
+    }
+
+    /// The child that carries them out, its diary written to a file.
+    pub(crate) fn command(&self, diary: &Path) -> Command {
+        let file = File::options().create(true).append(true).open(diary).unwrap();
+        let number: String = diary.to_string_lossy().chars().filter(char::is_ascii_digit).collect();
+        let seed = self.seed ^ number.bytes().map(u64::from).sum::<u64>();
+        let orders = Self { seed, ..self.clone() };
+        let mut command = Command::new(env::current_exe().unwrap());
+        command
+            .args(["child::works_until_it_is_killed", "--exact", "--nocapture"])
+            .env(ORDERS, serde_json::to_string(&orders).unwrap())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file);
+        command
+    }
+
+    /// The log with the views, wherever they are.
+    pub(crate) async fn open(&self) -> Result<Highwater> {
+        let log = Highwater::builder(&self.log).await?;
+        let Some(views) = &self.views else { return Ok(log.build()) };
+        let views = Highwater::open(views).await?;
+        Ok(log.views(Arc::clone(views.views())).build())
+    }
+
+    fn client(&self) -> (Kafka, Topics) {
+        let kafka = Kafka::at(&self.kafka)
+            .setting("session.timeout.ms", SESSION.as_millis().to_string())
+            .setting("heartbeat.interval.ms", "400")
+            .setting("reconnect.backoff.max.ms", "500")
+            .setting("topic.metadata.refresh.interval.ms", "1000");
+        (kafka, Topics::one("bank"))
+    }
+}
+
+/// The child itself. Without its environment it is an empty test.
+#[test]
+fn works_until_it_is_killed() {
+    let Ok(orders) = env::var(ORDERS) else { return };
+    tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_max_level(tracing_subscriber::filter::LevelFilter::INFO)
+        .init();
+    let orders: Orders = serde_json::from_str(&orders).unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(carry_out(&orders));
+}
+
+async fn carry_out(orders: &Orders) {
+    let mut told = signal(SignalKind::terminate()).unwrap();
+    let bank = tokio::select! {
+        bank = until_it_can(|| orders.open()) => bank,
+        _ = told.recv() => return,
+    };
+    let stop = async move { told.recv().await.unwrap() };
+    match &orders.task {
+        Task::Relay => relay(&bank, orders).run(stop).await.unwrap(),
+        Task::Worker { lag } => work(&bank, orders, *lag, stop).await,
+        Task::Reader { notes } => clients::read_all(&bank, notes).await,
+    }
+}
+
+fn relay(bank: &Highwater, orders: &Orders) -> Relay {
+    let (kafka, topics) = orders.client();
+    let relay = Relay::new(bank, kafka, topics).partitions(PARTITIONS);
+    relay.lease(LEASE).idle_interval(IDLE)
+}
+
+async fn work(bank: &Highwater, orders: &Orders, lag: Duration, stop: impl Future<Output = ()>) {
+    let begin = || {
+        let (kafka, topics) = orders.client();
+        let source = KafkaSource::new(bank, kafka, topics).lease(LEASE);
+        let options = Options::default().shards(2).on_failure(OnFailure::Stop);
+        Worker::on(bank)
+            .fed_by(Lagging::new(source, lag, orders.seed))
+            .view_with::<Balance>(options)
+            .view_with::<Tally>(options)
+            .start()
+    };
+    let mut stop = std::pin::pin!(stop);
+    let working: Running = tokio::select! {
+        working = until_it_can(begin) => working,
+        () = &mut stop => return,
+    };
+    stop.await;
+    if let Err(error) = working.stop().await {
+        assert!(error.is_retryable(), "{error}");
+    }
+}
+
+/// Begins again as whoever looks after a service does, while a server can't be reached.
+async fn until_it_can<T, F: Future<Output = Result<T>>>(begin: impl Fn() -> F) -> T {
+    loop {
+        match begin().await {
+            Ok(begun) => return begun,
+            Err(error) if error.is_retryable() => {
+                println!("can't begin yet: {error}");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}

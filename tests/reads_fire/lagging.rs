@@ -1,0 +1,88 @@
+//! A feed whose pages come late, each by a time of its own that follows from the seed.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use highwater::{
+    Result,
+    port::{
+        Change, Division, Feed, FeedPage, Feeding, Layout, Membership, Progress, ShardId, Source,
+    },
+};
+
+type Random = Arc<Mutex<fastrand::Rng>>;
+
+pub(crate) struct Lagging<S> {
+    source: S,
+    longest: Duration,
+    random: Random,
+}
+
+impl<S> Lagging<S> {
+    /// At the longest by so much; by less as a rule.
+    pub(crate) fn new(source: S, longest: Duration, seed: u64) -> Self {
+        Self { source, longest, random: Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))) }
+    }
+}
+
+#[async_trait]
+impl<S: Source> Source for Lagging<S> {
+    async fn layout(&self, by: Division, shards: u32) -> Result<Layout> {
+        self.source.layout(by, shards).await
+    }
+
+    fn lease(&self) -> Duration {
+        self.source.lease()
+    }
+
+    async fn join(&self, feeding: Feeding) -> Result<Box<dyn Membership>> {
+        let membership = self.source.join(feeding).await?;
+        let (longest, random) = (self.longest, Arc::clone(&self.random));
+        Ok(Box::new(Late { inner: membership, longest, random }))
+    }
+}
+
+/// Something that is late.
+struct Late<T> {
+    inner: T,
+    longest: Duration,
+    random: Random,
+}
+
+#[async_trait]
+impl Membership for Late<Box<dyn Membership>> {
+    async fn change(&mut self) -> Result<Change> {
+        self.inner.change().await
+    }
+
+    async fn open(&mut self, shard: ShardId, from: &Progress) -> Result<Box<dyn Feed>> {
+        let feed = self.inner.open(shard, from).await?;
+        let (longest, random) = (self.longest, Arc::clone(&self.random));
+        Ok(Box::new(Late { inner: feed, longest, random }))
+    }
+
+    async fn ended(&mut self, shard: ShardId) -> Result<()> {
+        self.inner.ended(shard).await
+    }
+
+    async fn leave(self: Box<Self>) -> Result<()> {
+        self.inner.leave().await
+    }
+}
+
+#[async_trait]
+impl Feed for Late<Box<dyn Feed>> {
+    /// Late before it reads: what is read must not be lost when nobody waits for it any more.
+    async fn next(&mut self, limit: usize) -> Result<FeedPage> {
+        let part = self.random.lock().unwrap().f64().powi(3);
+        tokio::time::sleep(self.longest.mul_f64(part)).await;
+        self.inner.next(limit).await
+    }
+
+    fn committed(&mut self, progress: &Progress) {
+        self.inner.committed(progress);
+    }
+}

@@ -1,0 +1,189 @@
+//! R2, R3: bounded reads are judged by the marks of the relay: any key is fresh while one partition alone has traffic, and
+//! none is when the relay has stopped or the worker hears nothing.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use highwater::{Basis, Code, CommandId, Highwater, Receipt, Timestamp, Views as _, port::Layout};
+use tokio::task::JoinHandle;
+
+use crate::{
+    bank::Balance,
+    child::PARTITIONS,
+    fleet::Fleet,
+    seed,
+    world::{PATIENCE, World, deposit, until_seen},
+};
+
+/// Well above what the feed takes as a rule: the relay marks a quiet log five times in a second, and views say so once.
+const BOUND: Duration = Duration::from_secs(3);
+
+/// An account in each partition.
+fn keys() -> Vec<String> {
+    let of = |partition: u32| {
+        let layout = Layout::streams(PARTITIONS);
+        let mut names = (0..).map(|number| format!("key-{number}"));
+        names.find(|key| layout.shard_of(&format!("account-{key}")).get() == partition).unwrap()
+    };
+    (0..PARTITIONS).map(of).collect()
+}
+
+/// Traffic on one partition alone.
+struct Traffic {
+    enough: Arc<AtomicBool>,
+    task: JoinHandle<Receipt>,
+}
+
+impl Traffic {
+    fn start(world: &World, bank: &Highwater) -> Self {
+        let (bank, enough) = (bank.clone(), Arc::<AtomicBool>::default());
+        let (told, busy) = (Arc::clone(&enough), keys().remove(0));
+        let mut id = CommandId::derive([fastrand::u64(..).to_be_bytes()]);
+        let task = world.runtime.spawn(async move {
+            loop {
+                id = CommandId::derive([id.as_uuid().as_bytes()]);
+                let receipt = deposit(&bank, &busy, id).await;
+                if told.load(Ordering::Relaxed) {
+                    return receipt;
+                }
+                tokio::time::sleep(Duration::from_millis(3)).await;
+            }
+        });
+        Self { enough, task }
+    }
+
+    /// The last that was written.
+    async fn stop(self) -> Receipt {
+        self.enough.store(true, Ordering::Relaxed);
+        self.task.await.unwrap()
+    }
+}
+
+/// A bounded read of each key is satisfied: at once, or as soon as the view has heard.
+async fn all_are_fresh(bank: &Highwater) {
+    for key in keys() {
+        let read = bank.view::<Balance>().get(key).bounded(BOUND).within(PATIENCE);
+        let answer = read.find().await.unwrap();
+        assert_eq!(answer.basis(), Basis::View);
+        assert!(answer.freshness().age() <= BOUND);
+    }
+}
+
+/// They are, although the log goes on and they lack what is new: that is what marks are for.
+async fn all_are_fresh_by_their_marks(bank: &Highwater) {
+    let began = Instant::now();
+    for key in keys() {
+        loop {
+            let read = bank.view::<Balance>().get(&key).bounded(BOUND).within(PATIENCE);
+            let freshness = read.find().await.unwrap().freshness();
+            if freshness.lag().is_none_or(|lag| lag > 0) {
+                break;
+            }
+            assert!(began.elapsed() < PATIENCE, "it always knows everything");
+        }
+    }
+}
+
+/// From some time on no bounded read is satisfied, and it says so. None was that was given later than the bound allows:
+/// what was recorded at `since` is in no answer.
+async fn all_become_stale(bank: &Highwater, since: Timestamp) {
+    for key in keys() {
+        let began = Instant::now();
+        loop {
+            let read = bank.view::<Balance>().get(&key).bounded(BOUND).within(Duration::ZERO);
+            match read.find().await {
+                Ok(answer) => {
+                    let late = answer.freshness().read_at.duration_since(since);
+                    let late = Duration::try_from(late).unwrap_or_default();
+                    assert!(late <= BOUND, "{late:?} after the last mark: {}", answer.freshness());
+                }
+                Err(error) => {
+                    assert_eq!(error.code(), Code::BEHIND, "{error}");
+                    break;
+                }
+            }
+            assert!(began.elapsed() < PATIENCE, "{key} stays fresh");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// What is done to the relay, or to the way to the broker.
+type Act = fn(&World, &mut Option<Fleet>);
+
+/// What may go wrong, and how that is put right.
+const TROUBLE: [(&str, Act, Act); 3] = [
+    (
+        "a relay that is frozen",
+        |_, relay| relay.as_ref().unwrap().halt(),
+        |_, relay| relay.as_ref().unwrap().go_on(),
+    ),
+    (
+        "a relay that has ended",
+        |_, relay| {
+            relay.take().unwrap().end();
+        },
+        |world, relay| *relay = Some(world.relays(1)),
+    ),
+    (
+        "a worker that is cut from its broker",
+        |world, _| world.proxy.hold(),
+        |world, _| world.proxy.let_through(),
+    ),
+];
+
+/// Everything is fresh, then nothing, then everything again. Where the reader knows the head of the log there is traffic
+/// all the while; where it doesn't, the log is quiet when it happens, and the marks alone tell.
+fn is_found_out(world: &World, relay: &mut Option<Fleet>, (what, breaks, heals): (&str, Act, Act)) {
+    let bank = world.open();
+    let mut traffic = Some(Traffic::start(world, &bank));
+    world.runtime.block_on(all_are_fresh(&bank));
+    world.runtime.block_on(all_are_fresh_by_their_marks(&bank));
+    if world.has_views_elsewhere() {
+        world.runtime.block_on(traffic.take().unwrap().stop());
+    }
+    breaks(world, relay);
+    let since = bank.clock().now();
+    if traffic.is_some() {
+        world.runtime.block_on(deposit(&bank, &keys()[0], CommandId::derive([what])));
+    }
+    world.runtime.block_on(all_become_stale(&bank, since));
+    let healed = Instant::now();
+    heals(world, relay);
+    world.runtime.block_on(all_are_fresh(&bank));
+    println!("{what}: fresh again after {:?}", healed.elapsed());
+    if let Some(traffic) = traffic {
+        let last = world.runtime.block_on(traffic.stop());
+        world.runtime.block_on(until_seen(&bank, &last));
+    }
+}
+
+fn each_is_found_out(world: &World) {
+    let bank = world.open();
+    let (mut relay, worker) = (Some(world.relays(1)), world.workers(1, Duration::ZERO));
+    world.until_it_works(&bank);
+    for trouble in TROUBLE {
+        is_found_out(world, &mut relay, trouble);
+    }
+    worker.end();
+    relay.unwrap().end();
+}
+
+#[test]
+fn r3_kafka_a_bounded_read_finds_out_a_relay_that_has_stopped_and_a_worker_that_is_cut_off() {
+    let test = "r3_kafka_a_bounded_read_finds_out_a_relay_that_has_stopped";
+    let Some(world) = World::start(test, seed()) else { return };
+    each_is_found_out(&world);
+}
+
+#[test]
+fn r3_kafka_a_bounded_read_of_views_elsewhere_finds_it_out_by_the_marks_alone() {
+    let test = "r3_kafka_a_bounded_read_of_views_elsewhere_finds_it_out";
+    let Some(world) = World::start(test, seed()) else { return };
+    each_is_found_out(&world.with_views_elsewhere());
+}

@@ -1,0 +1,59 @@
+//! A way to a server that can be held up: connections stay open, and nothing comes through.
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    runtime::Handle,
+    sync::watch,
+};
+
+pub(crate) struct Proxy {
+    is_open: watch::Sender<bool>,
+}
+
+impl Proxy {
+    /// From a port of this machine to another, until the runtime ends.
+    pub(crate) fn start(runtime: &Handle, (from, to): (u16, u16)) -> Self {
+        let (is_open, gate) = watch::channel(true);
+        let listener = std::net::TcpListener::bind(("127.0.0.1", from)).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        runtime.spawn(async move {
+            let listener = TcpListener::from_std(listener).unwrap();
+            loop {
+                let (client, _) = listener.accept().await.unwrap();
+                // A server that is gone answers nobody.
+                let Ok(server) = TcpStream::connect(("127.0.0.1", to)).await else { continue };
+                let ((reads, writes), (answers, asks)) = (client.into_split(), server.into_split());
+                tokio::spawn(pass_on(reads, asks, gate.clone()));
+                tokio::spawn(pass_on(answers, writes, gate.clone()));
+            }
+        });
+        Self { is_open }
+    }
+
+    /// From now on nothing comes through, in neither direction.
+    pub(crate) fn hold(&self) {
+        self.is_open.send_replace(false);
+    }
+
+    /// What was held up goes on.
+    pub(crate) fn let_through(&self) {
+        self.is_open.send_replace(true);
+    }
+}
+
+/// Until either side has had enough.
+async fn pass_on(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut gate: watch::Receiver<bool>) {
+    let mut bytes = vec![0; 16 << 10];
+    while let Ok(count @ 1..) = from.read(&mut bytes).await {
+        if gate.wait_for(|is_open| *is_open).await.is_err() {
+            return;
+        }
+        if to.write_all(&bytes[..count]).await.is_err() {
+            return;
+        }
+    }
+}

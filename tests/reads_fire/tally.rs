@@ -1,0 +1,42 @@
+//! The balances again, by account too, but divided by key: each shard reads every partition.
+
+use highwater::{Keys, View, core::read::Folding, prelude::*};
+use serde::{Deserialize, Serialize};
+
+use crate::bank::{AccountEvent, Balance};
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Tally {
+    pub(crate) events: u64,
+}
+
+impl View for Tally {
+    type Event = AccountEvent;
+    const NAME: &'static str = "tallies";
+
+    fn keys(_: &AccountEvent, envelope: &Envelope, keys: &mut Keys) {
+        keys.push(envelope.stream.key());
+    }
+
+    fn fold(&mut self, _: &AccountEvent, _: &At<'_>) -> Folding {
+        self.events += 1;
+        Ok(Fold::Keep)
+    }
+}
+
+/// A view of which each row counts the events of an account.
+pub(crate) trait Counting: View {
+    fn events(&self) -> u64;
+}
+
+impl Counting for Balance {
+    fn events(&self) -> u64 {
+        self.events
+    }
+}
+
+impl Counting for Tally {
+    fn events(&self) -> u64 {
+        self.events
+    }
+}

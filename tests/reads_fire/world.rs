@@ -1,0 +1,130 @@
+//! A PostgreSQL and a Kafka of the test's own, and what runs between them.
+
+use std::time::Duration;
+
+use highwater::{CommandId, Highwater, Receipt, Request, View, Views as _};
+use tokio::runtime::Runtime;
+
+use crate::{
+    bank::{Account, Balance, Deposit},
+    broker,
+    child::{LEASE, Orders, SESSION, Task},
+    cluster::{Cluster, skip},
+    fleet::{Fire, Fleet},
+    proxy::Proxy,
+    tally::Tally,
+};
+
+/// How long something may take that is waited for when the fire is out. Who waits so long has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+pub(crate) struct World {
+    pub(crate) runtime: Runtime,
+    pub(crate) database: Cluster,
+    pub(crate) brokers: broker::Cluster,
+    /// The way of the workers to the broker.
+    pub(crate) proxy: Proxy,
+    pub(crate) seed: u64,
+    /// Where the views are, if elsewhere than the log.
+    elsewhere: Option<(Cluster, String)>,
+}
+
+impl World {
+    /// Says loudly if it can't be had.
+    pub(crate) fn start(test: &str, seed: u64) -> Option<Self> {
+        let Some(database) = Cluster::start() else {
+            skip(test, "HIGHWATER_TEST_PG_BIN");
+            return None;
+        };
+        let runtime = Runtime::new().unwrap();
+        let Some(brokers) = runtime.block_on(broker::Cluster::start(1)) else {
+            skip(test, broker::LIBS);
+            return None;
+        };
+        let proxy = Proxy::start(runtime.handle(), brokers.detour(1));
+        Some(Self { runtime, database, brokers, proxy, seed, elsewhere: None })
+    }
+
+    /// The views in another server.
+    pub(crate) fn with_views_elsewhere(self) -> Self {
+        let views = Cluster::start().unwrap();
+        let url = views.url();
+        Self { elsewhere: Some((views, url)), ..self }
+    }
+
+    pub(crate) fn has_views_elsewhere(&self) -> bool {
+        self.elsewhere.is_some()
+    }
+
+    pub(crate) fn orders(&self, task: Task) -> Orders {
+        let kafka = match task {
+            Task::Worker { .. } => format!("127.0.0.1:{}", self.brokers.detour(1).0),
+            _ => self.brokers.servers(),
+        };
+        let views = self.elsewhere.as_ref().map(|(_, url)| url.clone());
+        Orders { task, log: self.database.url(), views, kafka, seed: self.seed }
+    }
+
+    /// A handle of its own, as another process has it.
+    pub(crate) fn open(&self) -> Highwater {
+        self.runtime.block_on(self.orders(Task::Relay).open()).unwrap()
+    }
+
+    /// Waits until the views are there, and see what is written.
+    pub(crate) fn until_it_works(&self, bank: &Highwater) {
+        self.runtime.block_on(async {
+            let first = deposit(bank, "first", CommandId::derive([b"first"])).await;
+            until_seen(bank, &first).await;
+        });
+    }
+
+    pub(crate) fn relays(&self, count: usize) -> Fleet {
+        let fire = Fire { rest: 1_000..3_000, silence: LEASE };
+        Fleet::start(self.orders(Task::Relay), count, fire, self.seed)
+    }
+
+    /// Workers whose pages are late by so much at the longest.
+    pub(crate) fn workers(&self, count: usize, lag: Duration) -> Fleet {
+        let fire = Fire { rest: 800..3_000, silence: SESSION };
+        Fleet::start(self.orders(Task::Worker { lag }), count, fire, !self.seed)
+    }
+
+    /// Kills the broker and starts it again.
+    pub(crate) fn restart_broker(&mut self) {
+        self.brokers.kill(1);
+        self.runtime.block_on(self.brokers.restart(1));
+    }
+
+    /// Stops the database as a loss of power does, and starts it again.
+    pub(crate) fn restart_database(&self) {
+        self.database.crash();
+        self.database.restart();
+    }
+}
+
+/// Deposits a cent, once, however often it must be sent (W4).
+pub(crate) async fn deposit(bank: &Highwater, account: &str, id: CommandId) -> Receipt {
+    loop {
+        let deposit = Request::new(Deposit { cents: 1 }).id(id);
+        match bank.aggregate::<Account>(account).execute(deposit).await {
+            Ok(receipt) => return receipt,
+            Err(error) => assert!(error.is_retryable(), "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Waits until both views are there and have seen this, whatever is in the way meanwhile.
+pub(crate) async fn until_seen(bank: &Highwater, receipt: &Receipt) {
+    let seen = async {
+        sees::<Balance>(bank, receipt).await;
+        sees::<Tally>(bank, receipt).await;
+    };
+    tokio::time::timeout(PATIENCE, seen).await.expect("the views don't converge");
+}
+
+async fn sees<V: View>(bank: &Highwater, receipt: &Receipt) {
+    while bank.view::<V>().range("".., 1).after(receipt).within(PATIENCE).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,253 @@
+//! Readiness in Kafka's bad states: it says no, and why, and yes again (O5).
+
+use std::time::Duration;
+
+use highwater::{
+    Highwater, View, Worker,
+    prelude::*,
+    projections::kafka::{Kafka, KafkaSource, Relay, RelayStatus, Topics},
+};
+use serde_json::Value;
+
+use crate::{
+    bank::{Account, Balance, Deposit, banks, skipped},
+    broker::{self, Cluster},
+    probe::until_said,
+    served::Served,
+    tally::Tally,
+};
+
+const DELETE: &str = "org.apache.kafka.tools.DeleteRecordsCommand";
+
+/// A relay and workers of one topic.
+struct World {
+    bank: Highwater,
+    topics: Topics,
+}
+
+impl World {
+    /// On the store that is most like what runs somewhere.
+    async fn new() -> Self {
+        let bank = banks().pop().unwrap().open().await;
+        Self { bank, topics: Topics::one("bank") }
+    }
+
+    fn relay(&self, kafka: &Kafka) -> Relay {
+        Relay::new(&self.bank, kafka.clone(), self.topics.clone()).partitions(2)
+    }
+
+    fn publishing(&self, kafka: &Kafka) -> Served {
+        let relay = self.relay(kafka);
+        Served::start(|_| {}, |service| service.relay(relay))
+    }
+
+    fn working<V: View>(&self, kafka: &Kafka) -> Served {
+        let source = KafkaSource::new(&self.bank, kafka.clone(), self.topics.clone());
+        let worker = Worker::on(&self.bank).fed_by(source.clone()).view::<V>();
+        Served::start(|_| {}, |service| service.worker(worker).source(&source))
+    }
+
+    /// More workers than there are shards for.
+    fn spares(&self, kafka: &Kafka) -> [Served; 3] {
+        [
+            self.working::<Balance>(kafka),
+            self.working::<Balance>(kafka),
+            self.working::<Tally>(kafka),
+        ]
+    }
+
+    /// How many events the view has when it has seen this.
+    async fn events_after(&self, receipt: &Receipt) -> u64 {
+        let alice = self.bank.view::<Balance>().get("alice").after(receipt);
+        alice.within(Duration::from_secs(120)).await.unwrap().events
+    }
+
+    async fn deposit(&self) -> Receipt {
+        self.bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap()
+    }
+}
+
+/// The cluster, and how clients reach it that hear soon that it is gone and back.
+async fn cluster(test: &str) -> Option<(Cluster, Kafka)> {
+    let Some(cluster) = Cluster::start(1).await else {
+        skipped::skip(test, broker::LIBS);
+        return None;
+    };
+    let kafka = Kafka::at(cluster.servers())
+        .setting("reconnect.backoff.max.ms", "500")
+        .setting("session.timeout.ms", "2000")
+        .setting("heartbeat.interval.ms", "400");
+    Some((cluster, kafka))
+}
+
+/// Whether the first projection is not ready, and Kafka in this state.
+fn is_fed_badly(state: &'static str) -> impl Fn(u16, &Value) -> bool {
+    move |status, report| status == 503 && report["projections"][0]["kafka"] == state
+}
+
+fn is_ready(status: u16, _: &Value) -> bool {
+    status == 200
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_services_whose_broker_is_gone_are_not_ready_until_it_is_back() {
+    let test = "o5_services_whose_broker_is_gone_are_not_ready_until_it_is_back";
+    let Some((mut cluster, kafka)) = cluster(test).await else { return };
+    let world = World::new().await;
+    let relay = world.publishing(&kafka);
+    until_said(relay.address, is_ready).await;
+    let workers = [world.working::<Balance>(&kafka), world.working::<Tally>(&kafka)];
+    for worker in &workers {
+        until_said(worker.address, |status, report| {
+            is_ready(status, report) && report["projections"][0]["kafka"] == "consuming"
+        })
+        .await;
+    }
+    // There are two partitions, and one shard by key: these have nothing to do, and are ready to.
+    let spare = world.spares(&kafka);
+    for worker in &spare {
+        until_said(worker.address, is_ready).await;
+    }
+    cluster.kill(1);
+    for worker in &workers {
+        let report = until_said(worker.address, is_fed_badly("broker_gone")).await;
+        assert_eq!(report["ready"], false);
+    }
+    let last = world.deposit().await;
+    let report = until_said(relay.address, |status, _| status == 503).await;
+    assert_eq!(report["relays"][0]["error"]["code"], "HW305");
+    // Those that start now stay up as well.
+    let late = world.spares(&kafka);
+    for worker in &late {
+        let says_why = |status, report: &Value| {
+            status == 503 && report["projections"][0]["error"]["code"] == "HW305"
+        };
+        until_said(worker.address, says_why).await;
+    }
+    cluster.restart(1).await;
+    for served in workers.iter().chain([&relay]).chain(&spare).chain(&late) {
+        until_said(served.address, is_ready).await;
+    }
+    assert_eq!(world.events_after(&last).await, 1);
+    for served in workers.into_iter().chain([relay]).chain(spare).chain(late) {
+        served.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_a_worker_without_a_topic_is_not_ready_until_a_relay_has_made_it() {
+    let test = "o5_a_worker_without_a_topic_is_not_ready_until_a_relay_has_made_it";
+    let Some(servers) = skipped::broker(test) else { return };
+    let kafka = Kafka::at(servers);
+    let mut world = World::new().await;
+    world.topics = Topics::one(format!("test-{:016x}", fastrand::u64(..)));
+    let workers = [world.working::<Balance>(&kafka), world.working::<Tally>(&kafka)];
+    for worker in &workers {
+        let waits = |status, report: &Value| {
+            status == 503 && report["projections"][0]["error"]["code"] == "HW307"
+        };
+        until_said(worker.address, waits).await;
+    }
+    until_said(workers[1].address, is_fed_badly("topic_missing")).await;
+    let relay = world.publishing(&kafka);
+    for served in workers.iter().chain([&relay]) {
+        until_said(served.address, is_ready).await;
+    }
+    for served in workers.into_iter().chain([relay]) {
+        served.stop().await.unwrap();
+    }
+}
+
+/// A client can't be given other credentials while it runs: it says so until somebody starts it anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_services_that_kafka_does_not_let_in_say_so_and_are_ready_with_what_is_right() {
+    let test = "o5_services_that_kafka_does_not_let_in_say_so";
+    let Some((cluster, kafka)) = cluster(test).await else { return };
+    let world = World::new().await;
+    let relay = world.publishing(&kafka);
+    until_said(relay.address, is_ready).await;
+    let with = |password: &str| {
+        Kafka::at(cluster.guarded(1))
+            .setting("security.protocol", "SASL_PLAINTEXT")
+            .setting("sasl.mechanism", "PLAIN")
+            .setting("sasl.username", "alice")
+            .setting("sasl.password", password)
+    };
+    let refused = world.working::<Tally>(&with("guessed"));
+    let report = until_said(refused.address, is_fed_badly("wrong_credentials")).await;
+    assert_eq!(report["ready"], false);
+    let stopped = |_, report: &Value| report["projections"][0]["state"] == "stopped";
+    let report = until_said(refused.address, stopped).await;
+    assert_eq!(report["projections"][0]["error"]["code"], "HW605");
+    assert!(!report.to_string().contains("guessed"), "{report}");
+    assert_eq!(refused.stop().await.unwrap_err().code().as_str(), "HW605");
+    // How a view that is divided by stream is divided is for the broker to say, so its service can't even start.
+    let error = world.working::<Balance>(&with("guessed")).ended().await.unwrap_err();
+    assert_eq!(error.code().as_str(), "HW605", "{error}");
+    let refused = world.relay(&with("guessed")).named("refused");
+    let refused = Served::start(|_| {}, |service| service.relay(refused));
+    let report = until_said(refused.address, |_, report| !report["relays"][0]["error"].is_null());
+    assert_eq!(report.await["relays"][0]["error"]["code"], "HW605");
+    refused.stop().await.unwrap();
+
+    let workers =
+        [world.working::<Balance>(&with("secret")), world.working::<Tally>(&with("secret"))];
+    for worker in workers {
+        until_said(worker.address, is_ready).await;
+        worker.stop().await.unwrap();
+    }
+    relay.stop().await.unwrap();
+}
+
+/// Nothing is lost, so it is ready all the while; but it says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_a_worker_whose_topic_was_truncated_says_so_and_goes_on_from_the_log() {
+    let test = "o5_a_worker_whose_topic_was_truncated_says_so_and_goes_on_from_the_log";
+    let Some((cluster, kafka)) = cluster(test).await else { return };
+    let world = World::new().await;
+    let relay = world.relay(&kafka);
+    let mut relayed = relay.status();
+    let relay = Served::start(|_| {}, |service| service.relay(relay));
+    for _ in 0..20 {
+        world.deposit().await;
+    }
+    let last = world.deposit().await;
+    let worker = world.working::<Balance>(&kafka);
+    until_said(worker.address, is_ready).await;
+    assert_eq!(world.events_after(&last).await, 21);
+    worker.stop().await.unwrap();
+    let last = world.deposit().await;
+    let has_last = |status: &RelayStatus| matches!(status, RelayStatus::Leading { published } if *published >= last.position());
+    relayed.wait_for(has_last).await.unwrap();
+    relay.stop().await.unwrap();
+    truncate(&cluster).await;
+
+    // It writes a mark to each partition at once, and then nothing until there is an event.
+    let rare = Duration::from_secs(600);
+    let marking = world.relay(&kafka).idle_interval(rare);
+    let marking = Served::start(|_| {}, |service| service.relay(marking));
+    until_said(marking.address, is_ready).await;
+    let worker = world.working::<Balance>(&kafka);
+    let report =
+        until_said(worker.address, |_, report| report["projections"][0]["kafka"] == "truncated");
+    assert_eq!(report.await["ready"], true);
+    assert_eq!(world.events_after(&last).await, 22);
+    world.deposit().await;
+    until_said(worker.address, |status, report| {
+        is_ready(status, report) && report["projections"][0]["kafka"] == "consuming"
+    })
+    .await;
+    worker.stop().await.unwrap();
+    marking.stop().await.unwrap();
+}
+
+/// Removes everything that is in the topic.
+async fn truncate(cluster: &Cluster) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("offsets.json");
+    let of = |partition| format!(r#"{{"topic":"bank","partition":{partition},"offset":-1}}"#);
+    let partitions = format!("{},{}", of(0), of(1));
+    std::fs::write(&file, format!(r#"{{"version":1,"partitions":[{partitions}]}}"#)).unwrap();
+    let arguments = format!("--offset-json-file {}", file.display());
+    cluster.tool(&cluster.servers(), DELETE, &arguments, "").await;
+}

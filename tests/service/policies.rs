@@ -1,0 +1,120 @@
+//! A policy that is changed and taken back while a service reads under load, without a restart: seen in its answers and in
+//! its metrics (O4).
+
+use futures_util::future::join_all;
+use highwater::{Level, Operation, prelude::*};
+
+use crate::{bank::Balance, ending::KEYS};
+
+/// What is read without end.
+const SHOW: Operation = Operation::auxiliary("account.show");
+
+/// Says each time when another level is read, and that a strong answer is one.
+pub(crate) async fn read_for_ever(bank: Highwater) {
+    let policies = bank.policies();
+    policies.register(&[SHOW]).unwrap();
+    let _following = policies.follow().await.unwrap();
+    join_all(KEYS.map(|key| read_one(&bank, key))).await;
+}
+
+async fn read_one(bank: &Highwater, key: &str) {
+    let mut last = None;
+    loop {
+        let found = bank.view::<Balance>().get(key).by(&SHOW).find().await.unwrap();
+        let level = found.level();
+        assert!(level != Level::Strong || found.freshness().is_current(), "{}", found.freshness());
+        if last.replace(level) != Some(level) {
+            println!("{key} IS READ {level:?}");
+        }
+    }
+}
+
+#[cfg(all(feature = "kafka", feature = "postgres"))]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use highwater::{
+        Fallback,
+        policy::{Override, PolicyChange, PolicyRollback, Rule},
+    };
+
+    use super::*;
+    use crate::{
+        chain::Chain,
+        child::{Role, Serving},
+        probe::{PATIENCE, get},
+    };
+
+    /// Waits until something is so of a service that goes on all the while.
+    async fn until<T>(reader: &mut Serving, is: impl Fn(&Serving) -> Option<T>) -> T {
+        let began = Instant::now();
+        loop {
+            assert!(reader.is_running(), "{}", reader.diary());
+            if let Some(found) = is(reader) {
+                return found;
+            }
+            assert!(began.elapsed() < PATIENCE, "{}", reader.diary());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until each key has been read so, so often since the start.
+    async fn until_read(reader: &mut Serving, level: &str, times: usize) {
+        let line = format!("IS READ {level}");
+        until(reader, |reader| {
+            (reader.diary().matches(&line).count() >= times * KEYS.len()).then_some(())
+        })
+        .await;
+    }
+
+    /// How many reads there have been of each level, as Prometheus is told.
+    fn counted(reader: &Serving) -> [u64; 2] {
+        let (status, metrics) = get(reader.address, "/metrics").unwrap();
+        assert_eq!(status, 200);
+        ["eventual", "strong"].map(|level| {
+            let of = |line: &&str| {
+                line.starts_with("highwater_reads_total{")
+                    && line.contains("operation=\"account.show\"")
+                    && line.contains(&format!("level=\"{level}\""))
+            };
+            let values = metrics.lines().filter(of).map(|line| line.rsplit(' ').next().unwrap());
+            values.map(|value| value.parse::<u64>().unwrap()).sum()
+        })
+    }
+
+    /// From when all keys are read at a level on no other is counted, while many are at this.
+    async fn is_counted_alone(reader: &mut Serving, place: usize) {
+        let before = counted(reader);
+        let after = until(reader, |reader| {
+            let now = counted(reader);
+            (now[place] >= before[place] + 50).then_some(now)
+        })
+        .await;
+        assert_eq!(before[1 - place], after[1 - place]);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn o4_kafka_a_policy_changed_and_taken_back_under_load_is_seen_in_answers_and_metrics() {
+        let test = "o4_kafka_a_policy_changed_and_taken_back_under_load";
+        let Some(chain) = Chain::start(test).await else { return };
+        let mut reader = chain.with(Role::Reader).await;
+        until_read(&mut reader, "Eventual", 1).await;
+        is_counted_alone(&mut reader, 0).await;
+
+        let strong = Override::default().reading(Level::Strong).or(Fallback::Fail);
+        let strong = Rule::of_all(strong.within(PATIENCE));
+        let change = PolicyChange::by("ann", "a test").set(&SHOW, strong);
+        chain.bank.policies().change(change).await.unwrap();
+        until_read(&mut reader, "Strong", 1).await;
+        is_counted_alone(&mut reader, 1).await;
+
+        let rollback = PolicyRollback::by("bob", "a test");
+        chain.bank.policies().roll_back(rollback).await.unwrap();
+        until_read(&mut reader, "Eventual", 2).await;
+        is_counted_alone(&mut reader, 0).await;
+        reader.terminate();
+        let status = reader.wait();
+        assert!(status.success(), "{}", reader.diary());
+        chain.has_everything_once().await;
+    }
+}
