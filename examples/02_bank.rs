@@ -1,12 +1,12 @@
 //! Accounts with an invariant, in a SQLite file, and their balances as a read model. The domain is in
-//! `bank/mod.rs`; this program opens, commands and reads.
+//! `accounts/mod.rs`; this program opens, commands and reads.
 //!
 //! `cargo run --example 02_bank`
 
-mod bank;
+mod accounts;
 mod place;
 
-use bank::{Account, Balance, Deposit, Open, Withdraw};
+use accounts::{Account, Balance, Deposit, Open, Withdraw};
 use highwater::prelude::*;
 
 #[tokio::main]

@@ -3,11 +3,11 @@
 //!
 //! `cargo run --example 11_postgres -- postgres://USER:PASSWORD@HOST/DATABASE`
 
-mod bank;
+mod accounts;
 
 use std::env;
 
-use bank::{Account, Balance, Deposit, Open, Withdraw};
+use accounts::{Account, Balance, Deposit, Open, Withdraw};
 use highwater::prelude::*;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;

@@ -3,11 +3,11 @@
 //!
 //! `cargo run --example 13_reads`
 
-mod bank;
+mod accounts;
 
 use std::time::Duration;
 
-use bank::{Account, Balance, Deposit, Open, Withdraw};
+use accounts::{Account, Balance, Deposit, Open, Withdraw};
 use highwater::{Basis, Code, Fallback, Outcome, Token, prelude::*};
 
 #[tokio::main]

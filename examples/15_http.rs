@@ -3,17 +3,17 @@
 //!
 //! `cargo run --example 15_http`
 
-mod bank;
+mod accounts;
 mod place;
 
 use std::{io, net::SocketAddr, time::Duration};
 
+use accounts::{Account, Balance, Deposit, Open, Withdraw};
 use axum::{
     Json, Router,
     extract::{Path, State},
     routing::{get, post},
 };
-use bank::{Account, Balance, Deposit, Open, Withdraw};
 use highwater::{
     http::{After, Fresh, Intent, Problem, Stored},
     prelude::*,

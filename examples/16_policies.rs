@@ -3,10 +3,10 @@
 //!
 //! `cargo run --example 16_policies`
 
-mod bank;
+mod accounts;
 mod place;
 
-use bank::{Account, Balance, Deposit, Open};
+use accounts::{Account, Balance, Deposit, Open};
 use highwater::{
     Level, Operation,
     policy::{Override, PolicyChange, PolicyRollback, Rule},

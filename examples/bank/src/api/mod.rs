@@ -1,0 +1,90 @@
+//! The bank over HTTP.
+//!
+//! | File | What is in it |
+//! |---|---|
+//! | `commands` | open, deposit, withdraw, transfer |
+//! | `reads` | balances and statements, as fresh as they are asked for |
+//! | `asked` | how fresh a request wants its answer |
+//! | `operations` | what is read for, by name, and policies that change at run time |
+//! | `operate` | the switches of the workers, and the accounts that are parked |
+//! | `extract` | what is in a request; what is wrong with it is a problem |
+//! | `page` | the page |
+
+mod asked;
+mod commands;
+mod extract;
+mod operate;
+mod operations;
+mod page;
+mod reads;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    http::StatusCode,
+    routing::{get, post},
+};
+use highwater::{
+    Code, Error, Highwater, Views as _, http::Problem, policy::Following, service::Config,
+};
+use tokio::sync::OnceCell;
+
+use crate::{
+    domain::{Balance, Statement},
+    switches::Crew,
+};
+
+/// What every request is answered with.
+#[derive(Clone)]
+struct Api {
+    bank: Highwater,
+    crew: Crew,
+    /// Set once the views are there.
+    views: Arc<OnceCell<()>>,
+    /// Changes of policies are taken up for as long as somebody is answered.
+    _following: Arc<Following>,
+}
+
+impl Api {
+    /// Views are made by the first worker there ever is. Whoever reads before that is told to come again.
+    async fn with_views(&self) -> Result<&Highwater, Problem> {
+        let look = || async {
+            self.bank.view::<Balance>().freshness().await?;
+            self.bank.view::<Statement>().freshness().await.map(drop)
+        };
+        self.views.get_or_try_init(look).await.map_err(not_there)?;
+        Ok(&self.bank)
+    }
+}
+
+fn not_there(error: Error) -> Problem {
+    if error.code() != Code::BAD_REQUEST {
+        return error.into();
+    }
+    let detail = "No worker has made the views yet. Commands are taken all the same.";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE).detail(detail)
+}
+
+/// Answers commands and reads of this bank, and serves the page, whose switches reach this crew.
+///
+/// # Errors
+/// [`Invalid`](highwater::Error::Invalid) if the file of policies is wrong;
+/// [`Unavailable`](highwater::Error::Unavailable) if the store can't be asked which ones hold.
+pub async fn router(bank: &Highwater, crew: Crew, config: &Config) -> highwater::Result<Router> {
+    let _following = Arc::new(operations::follow(bank, config).await?);
+    Ok(Router::new()
+        .route("/", get(page::page))
+        .route("/accounts", post(commands::open).get(reads::accounts))
+        .route("/accounts/{id}", get(reads::account))
+        .route("/accounts/{id}/statement", get(reads::statement))
+        .route("/accounts/{id}/deposits", post(commands::deposit))
+        .route("/accounts/{id}/withdrawals", post(commands::withdraw))
+        .route("/transfers", post(commands::transfer))
+        .route("/policies", get(operations::policies).post(operations::change))
+        .route("/policies/rollback", post(operations::roll_back))
+        .route("/switches", get(operate::switches).put(operate::set))
+        .route("/parked", get(operate::parked))
+        .route("/parked/{id}/retry", post(operate::retry))
+        .with_state(Api { bank: bank.clone(), crew, views: Arc::default(), _following }))
+}

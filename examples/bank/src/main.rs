@@ -1,0 +1,62 @@
+//! The bank in one process: API, page, worker and store, on embedded SQLite with the direct feed.
+//!
+//! `cargo run -p highwater-bank`
+
+use std::{env, net::SocketAddr, path::PathBuf};
+
+use bank::{
+    api,
+    serve::{self, Outcome},
+    switches::{Braked, Crew, Switches},
+    workers,
+};
+use clap::Parser;
+use highwater::{
+    Highwater, Open as _,
+    projections::DirectSource,
+    service::{Config, Service},
+};
+
+/// A bank in one process, on embedded SQLite.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Where the page and the API are.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Where probes and Prometheus ask.
+    #[arg(long, default_value = "127.0.0.1:9464")]
+    probes: SocketAddr,
+    /// The file of the accounts; made if it isn't there.
+    #[arg(long, default_value_os_t = file())]
+    file: PathBuf,
+    /// What is logged: error, warn, info, debug, or one for each part of the program.
+    #[arg(long, default_value = "warn")]
+    log: String,
+}
+
+/// In the folder that `HIGHWATER_EXAMPLE_DIR` names, or in the temporary one.
+fn file() -> PathBuf {
+    let folder = env::var_os("HIGHWATER_EXAMPLE_DIR");
+    folder.map_or_else(env::temp_dir, PathBuf::from).join("highwater-http-bank.db")
+}
+
+#[tokio::main]
+async fn main() -> Outcome {
+    let arguments = Arguments::parse();
+    let mut config = Config::of(format!("sqlite:{}", arguments.file.display()));
+    config.http.listen = arguments.probes;
+    config.log.level = arguments.log;
+    let service = Service::new(config)?;
+    let bank = Highwater::open(service.config().store.expose()).await?;
+
+    let switches = Switches::default();
+    let source = Braked::new(DirectSource::new(&bank), &switches);
+    let worker = workers::worker(&bank, source, service.config());
+    let router = api::router(&bank, Crew::Here(switches), service.config()).await?;
+
+    let listener = serve::listener("--listen", arguments.listen).await?;
+    println!("accounts are in {}", arguments.file.display());
+    println!("the bank is open at http://{}", listener.local_addr()?);
+    serve::beside(service.worker(worker), listener, router).await
+}

@@ -1,0 +1,125 @@
+//! A feed that is slowed or stopped: a decorator of any source, by the public ports alone.
+
+use std::future::pending;
+
+use async_trait::async_trait;
+use highwater::{
+    Result,
+    port::{
+        Change, Division, Feed, FeedPage, Feeding, Layout, Membership, Progress, ShardId, Source,
+    },
+};
+use tokio::{
+    sync::watch,
+    time::{Duration, Instant, sleep_until},
+};
+
+use super::{Pace, Setting, Switches};
+
+/// A source whose feeds go no faster than the switches say.
+#[derive(Clone)]
+pub struct Braked<S> {
+    source: S,
+    switches: Switches,
+}
+
+impl<S> Braked<S> {
+    /// This source, under these switches.
+    pub fn new(source: S, switches: &Switches) -> Self {
+        Self { source, switches: switches.clone() }
+    }
+}
+
+#[async_trait]
+impl<S: Source> Source for Braked<S> {
+    async fn layout(&self, by: Division, shards: u32) -> Result<Layout> {
+        self.source.layout(by, shards).await
+    }
+
+    fn lease(&self) -> Duration {
+        self.source.lease()
+    }
+
+    async fn join(&self, feeding: Feeding) -> Result<Box<dyn Membership>> {
+        let membership = self.source.join(feeding).await?;
+        Ok(Box::new(BrakedMembership { membership, switches: self.switches.clone() }))
+    }
+}
+
+struct BrakedMembership {
+    membership: Box<dyn Membership>,
+    switches: Switches,
+}
+
+#[async_trait]
+impl Membership for BrakedMembership {
+    async fn change(&mut self) -> Result<Change> {
+        self.membership.change().await
+    }
+
+    async fn open(&mut self, shard: ShardId, from: &Progress) -> Result<Box<dyn Feed>> {
+        let feed = self.membership.open(shard, from).await?;
+        let (setting, _switches) = (self.switches.watch(), self.switches.clone());
+        Ok(Box::new(BrakedFeed { feed, setting, held: None, _switches }))
+    }
+
+    async fn ended(&mut self, shard: ShardId) -> Result<()> {
+        self.membership.ended(shard).await
+    }
+
+    async fn leave(self: Box<Self>) -> Result<()> {
+        self.membership.leave().await
+    }
+}
+
+struct BrakedFeed {
+    feed: Box<dyn Feed>,
+    setting: watch::Receiver<Setting>,
+    /// A page that waits to be let through, and since when.
+    held: Option<(FeedPage, Instant)>,
+    /// As long as these are here the setting can change.
+    _switches: Switches,
+}
+
+#[async_trait]
+impl Feed for BrakedFeed {
+    /// Safe to cancel, as every feed must be: a page that waits is kept.
+    async fn next(&mut self, limit: usize) -> Result<FeedPage> {
+        loop {
+            if let Some(page) = self.pass().await {
+                return Ok(page);
+            }
+            let limit = if self.pace() == Pace::Full { limit } else { 1 };
+            self.held = Some((self.feed.next(limit).await?, Instant::now()));
+        }
+    }
+
+    fn committed(&mut self, progress: &Progress) {
+        self.feed.committed(progress);
+    }
+}
+
+impl BrakedFeed {
+    /// The page that is held, once it may pass, however the switches are set meanwhile.
+    async fn pass(&mut self) -> Option<FeedPage> {
+        while let Some((page, since)) = &self.held {
+            let events = u32::try_from(page.events.len()).unwrap_or(u32::MAX);
+            let due = self.pace().per_event().map(|time| *since + time * events);
+            let passes = async {
+                match due {
+                    Some(due) => sleep_until(due).await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                () = passes => break,
+                _ = self.setting.changed() => {}
+            }
+        }
+        self.held.take().map(|(page, _)| page)
+    }
+
+    fn pace(&self) -> Pace {
+        self.setting.borrow().pace
+    }
+}
