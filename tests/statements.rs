@@ -94,6 +94,8 @@ async fn r2_r3_a_read_that_is_current_is_one_statement_whatever_its_level() {
 }
 
 const WAITERS: usize = 10_000;
+/// So many come at a time.
+const AT_ONCE: usize = 500;
 /// What ten thousand waiters may cost in statements together with the worker that they wait for, from when all of them
 /// wait until all are answered. Each of the three shards may move by itself, and of each there are twenty chunks of keys.
 const FEW: usize = 400;
@@ -105,7 +107,7 @@ const BYTES: usize = 16 << 10;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r3_ten_thousand_waiters_cost_few_statements_one_connection_that_listens_and_little_memory()
 {
-    let statements = statements().await;
+    let (statements, memory) = (statements().await, resident());
     for store in banks() {
         let bank = store.open().await;
         let work = || Worker::on(&bank).view_with::<Balance>(Options::default().shards(3)).start();
@@ -115,19 +117,22 @@ async fn r3_ten_thousand_waiters_cost_few_statements_one_connection_that_listens
         worker.stop().await.unwrap();
         let receipt = deposit(&bank).await;
 
-        let (before, memory) = (statements.0.load(Ordering::SeqCst), resident());
-        let waiting: Vec<_> = (0..WAITERS)
-            .map(|n| {
+        let before = statements.0.load(Ordering::SeqCst);
+        let (has_statements, mut waiting) = (!matches!(store, Bank::Memory(_)), Vec::new());
+        while waiting.len() < WAITERS {
+            waiting.extend((0..AT_ONCE).map(|n| {
                 let key = if n % 2 == 0 { "alice".to_owned() } else { format!("none-{n}") };
                 let lookup = bank.view::<Balance>().get(key).after(&receipt).within(LONG);
                 tokio::spawn(async move { lookup.find().await })
-            })
-            .collect();
-        // Each has looked once.
-        while !matches!(store, Bank::Memory(_))
-            && statements.0.load(Ordering::SeqCst) < before + WAITERS
-        {
-            tokio::task::yield_now().await;
+            }));
+            // Each looks once, before more come: there are few connections.
+            let looked = async {
+                while has_statements && statements.0.load(Ordering::SeqCst) < before + waiting.len()
+                {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            tokio::time::timeout(LONG, looked).await.unwrap();
         }
         let all_wait = statements.0.load(Ordering::SeqCst);
         let took = resident().saturating_sub(memory);
@@ -145,7 +150,7 @@ async fn r3_ten_thousand_waiters_cost_few_statements_one_connection_that_listens
     }
 }
 
-const LONG: Duration = Duration::from_secs(120);
+const LONG: Duration = Duration::from_secs(300);
 
 /// How many bytes of memory this process has; 0 where the system doesn't say.
 fn resident() -> usize {
