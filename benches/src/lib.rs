@@ -29,6 +29,6 @@ mod work;
 
 pub use delivery::{Delivery, Seen, Timed, Timing, Writer};
 pub use measure::Bench;
-pub use pace::{Board, Pace, Paced, Spot};
+pub use pace::{Asked, Asking, Board, Pace, Paced, Spot};
 pub use routine::{Budget, Routine, in_a_task, wait};
 pub use work::{Place, Work};

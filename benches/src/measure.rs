@@ -80,6 +80,20 @@ impl Bench {
         }
     }
 
+    /// Measures how much memory something takes, in MiB: beside something that is smaller.
+    ///
+    /// Criterion measures times alone: to it a MiB is a millisecond. It is measured once in each pass.
+    pub fn weigh(&mut self, work: Work, small: impl Fn() -> f64, large: impl Fn() -> f64) {
+        fn weight(measured: f64) -> impl Routine {
+            move |times| Duration::from_secs_f64(measured / 1e3 * times as f64)
+        }
+        let Some(seconds) = self.measure(&work, || weight(small()), || weight(large())) else {
+            return;
+        };
+        let [small, large] = seconds.map(|seconds| seconds * 1e3);
+        self.lines.push(Line::of_sizes(&work, large, small));
+    }
+
     pub fn publish(self) {
         report::publish(&self.lines, &self.target);
     }

@@ -1,12 +1,15 @@
 //! Commands at a fixed rate, and how long after its acknowledgement a reader sees each.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::{
+    sync::oneshot,
+    task::{JoinHandle, JoinSet},
+};
 
 use crate::delivery::{Timed, Timing};
 
@@ -17,36 +20,53 @@ pub struct Spot {
     pub position: u64,
 }
 
-/// Up to which positions a lane has been seen, and when.
-type Sights = Vec<(u64, Instant)>;
+#[derive(Debug, Default)]
+struct Lane {
+    /// Up to which positions it has been seen, and when.
+    seen: Vec<(u64, Instant)>,
+    waiting: BTreeMap<u64, Vec<oneshot::Sender<Instant>>>,
+}
+
+impl Lane {
+    fn when(&self, position: u64) -> Option<Instant> {
+        let place = self.seen.partition_point(|(seen, _)| *seen < position);
+        self.seen.get(place).map(|(_, at)| *at)
+    }
+}
 
 /// Where a reader notes what it has seen of each lane.
 #[derive(Debug, Clone, Default)]
-pub struct Board(Arc<Mutex<HashMap<u64, Sights>>>);
+pub struct Board(Arc<Mutex<HashMap<u64, Lane>>>);
 
 impl Board {
     pub fn sees(&self, spots: impl IntoIterator<Item = Spot>) {
         let now = Instant::now();
         let mut lanes = self.0.lock().unwrap();
         for Spot { lane, position } in spots {
-            let seen = lanes.entry(lane).or_default();
-            if seen.last().is_none_or(|(last, _)| *last < position) {
-                seen.push((position, now));
+            let lane = lanes.entry(lane).or_default();
+            if lane.seen.last().is_none_or(|(last, _)| *last < position) {
+                lane.seen.push((position, now));
+                let later = lane.waiting.split_off(&(position + 1));
+                let reached = std::mem::replace(&mut lane.waiting, later);
+                for waiter in reached.into_values().flatten() {
+                    let _ = waiter.send(now);
+                }
             }
         }
     }
 
-    async fn when(&self, spot: Spot) -> Instant {
-        loop {
-            let seen = self.0.lock().unwrap().get(&spot.lane).and_then(|seen| {
-                let place = seen.partition_point(|(position, _)| *position < spot.position);
-                seen.get(place).map(|(_, at)| *at)
-            });
-            match seen {
-                Some(at) => return at,
-                None => tokio::time::sleep(Duration::from_millis(1)).await,
+    /// Waits until it has been seen, and says when that was.
+    pub async fn when(&self, spot: Spot) -> Instant {
+        let (tell, told) = oneshot::channel();
+        {
+            let mut lanes = self.0.lock().unwrap();
+            let lane = lanes.entry(spot.lane).or_default();
+            if let Some(at) = lane.when(spot.position) {
+                return at;
             }
+            lane.waiting.entry(spot.position).or_default().push(tell);
         }
+        told.await.unwrap()
     }
 }
 
@@ -56,14 +76,48 @@ pub trait Paced: Send + Sync + 'static {
     fn write(&self, number: u64) -> impl Future<Output = Spot> + Send;
 }
 
-/// Writes at a fixed rate, whether or not the ones before are done, and a reader that sees them. What
-/// counts as once is a quarter of a second of it.
+/// Who writes, and then asks for it, many at once.
+pub trait Asked: Send + Sync + 'static {
+    /// How long after the acknowledgement the answer was there.
+    fn write_and_ask(&self, number: u64) -> impl Future<Output = Duration> + Send;
+}
+
+/// Begins commands at a fixed rate, whether or not the ones before are done.
+struct Rate {
+    per_second: u32,
+    begun: u64,
+}
+
+impl Rate {
+    const fn of(per_second: u32) -> Self {
+        Self { per_second, begun: 0 }
+    }
+
+    /// What counts as once is a quarter of a second of it. Gives what each command gave, and how long
+    /// all of them took.
+    async fn keep<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+        &mut self,
+        quarters: u64,
+        command: impl Fn(u64) -> F,
+    ) -> (Vec<T>, Duration) {
+        let commands = quarters * u64::from(self.per_second) / 4;
+        let (began, mut running) = (Instant::now(), JoinSet::new());
+        for number in 0..commands {
+            let due = Duration::from_secs(1) * number as u32 / self.per_second;
+            tokio::time::sleep_until((began + due).into()).await;
+            running.spawn(command(self.begun));
+            self.begun += 1;
+        }
+        (running.join_all().await, began.elapsed())
+    }
+}
+
+/// Writes at a fixed rate, and a reader that sees what is written.
 pub struct Pace<W> {
     writer: Arc<W>,
     board: Board,
     reader: JoinHandle<()>,
-    per_second: u32,
-    written: u64,
+    rate: Rate,
 }
 
 impl<W: Paced> Pace<W> {
@@ -74,7 +128,7 @@ impl<W: Paced> Pace<W> {
         reading: impl Future<Output = ()> + Send + 'static,
     ) -> Self {
         let (writer, reader) = (Arc::new(writer), tokio::spawn(reading));
-        Self { writer, board: board.clone(), reader, per_second, written: 0 }
+        Self { writer, board: board.clone(), reader, rate: Rate::of(per_second) }
     }
 }
 
@@ -86,22 +140,53 @@ impl<W> Drop for Pace<W> {
 
 impl<W: Paced> Timed for Pace<W> {
     async fn time(mut self, quarters: u64) -> (Self, Timing) {
-        let commands = quarters * u64::from(self.per_second) / 4;
-        let began = Instant::now();
-        let mut writes = JoinSet::new();
-        for number in 0..commands {
-            let due = Duration::from_secs(1) * number as u32 / self.per_second;
-            tokio::time::sleep_until((began + due).into()).await;
-            let (writer, number) = (Arc::clone(&self.writer), self.written);
-            self.written += 1;
-            writes.spawn(async move { (writer.write(number).await, Instant::now()) });
-        }
-        let acknowledged = writes.join_all().await;
-        let took = began.elapsed();
+        let writer = &self.writer;
+        let write = |number| {
+            let writer = Arc::clone(writer);
+            async move { (writer.write(number).await, Instant::now()) }
+        };
+        let (acknowledged, took) = self.rate.keep(quarters, write).await;
         let mut delays = Vec::with_capacity(acknowledged.len());
         for (spot, at) in acknowledged {
             delays.push(self.board.when(spot).await.saturating_duration_since(at));
         }
+        (self, Timing { took, delays })
+    }
+}
+
+/// Writes at a fixed rate, each of which is asked for as soon as it is acknowledged.
+pub struct Asking<A> {
+    asked: Arc<A>,
+    behind: JoinHandle<()>,
+    rate: Rate,
+}
+
+impl<A: Asked> Asking<A> {
+    /// `behind` is what has to go on in the meantime.
+    pub fn start(
+        per_second: u32,
+        asked: A,
+        behind: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
+        let (asked, behind) = (Arc::new(asked), tokio::spawn(behind));
+        Self { asked, behind, rate: Rate::of(per_second) }
+    }
+}
+
+impl<A> Drop for Asking<A> {
+    fn drop(&mut self) {
+        self.behind.abort();
+    }
+}
+
+impl<A: Asked> Timed for Asking<A> {
+    async fn time(mut self, quarters: u64) -> (Self, Timing) {
+        let asked = &self.asked;
+        let ask = |number| {
+            let asked = Arc::clone(asked);
+            async move { asked.write_and_ask(number).await }
+        };
+        let (delays, took) = self.rate.keep(quarters, ask).await;
         (self, Timing { took, delays })
     }
 }

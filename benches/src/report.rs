@@ -31,7 +31,7 @@ impl Line {
         Self {
             target: work.at_least.map(|share| format!("≥ {:.0} %", share * 100.0)),
             is_met: work.at_least.map(|share| ratio >= share),
-            ..Self::new(work, work.name.to_owned(), (ours, raw), ratio)
+            ..Self::new(work, work.full_name(), (ours, raw), ratio)
         }
     }
 
@@ -43,12 +43,17 @@ impl Line {
         raw: f64,
         at_most: Option<f64>,
     ) -> Self {
-        let name = format!("{}, p{:.0}", work.name, share * 100.0);
+        let name = format!("{}, p{:.0}", work.full_name(), share * 100.0);
         Self {
             target: at_most.map(|most| format!("≤ {most} ms")),
             is_met: at_most.map(|most| ours <= most),
             ..Self::new(work, name, (ours, raw), raw / ours)
         }
+    }
+
+    /// Of sizes, of which less is better: that of the raw side to ours.
+    pub(crate) fn of_sizes(work: &Work, ours: f64, raw: f64) -> Self {
+        Self::new(work, work.full_name(), (ours, raw), raw / ours)
     }
 
     fn new(work: &Work, name: String, (ours, raw): (f64, f64), ratio: f64) -> Self {

@@ -11,22 +11,35 @@ pub struct Place {
 
 impl Place {
     pub fn commands(self, name: &'static str, clients: &'static str) -> Work {
-        Work { name, place: self, clients, unit: "commands/s", elements: 1, at_least: None }
+        Work { clients, ..self.work(name, "commands/s") }
+    }
+
+    pub fn reads(self, name: &'static str, clients: &'static str) -> Work {
+        Work { clients, ..self.work(name, "reads/s") }
     }
 
     /// Each time that the work is done, it is about so many events.
     pub fn events(self, name: &'static str, events: u64) -> Work {
-        Work { name, place: self, clients: "1", unit: "events/s", elements: events, at_least: None }
+        Work { elements: events, ..self.work(name, "events/s") }
     }
 
     /// Commands at a rate.
     pub fn pace(self, name: &'static str, rate: &'static str) -> Work {
-        Work { name, place: self, clients: rate, unit: "ms", elements: 1, at_least: None }
+        Work { clients: rate, ..self.work(name, "ms") }
+    }
+
+    /// By how much a process grows.
+    pub fn memory(self, name: &'static str) -> Work {
+        self.work(name, "MiB")
     }
 
     pub fn delivery(self) -> Work {
-        let name = "delivery of a command to a waiting follower";
-        Work { name, place: self, clients: "1", unit: "ms", elements: 1, at_least: None }
+        self.work("delivery of a command to a waiting follower", "ms")
+    }
+
+    fn work(self, name: &'static str, unit: &'static str) -> Work {
+        let (clients, elements) = ("1", 1);
+        Work { name, place: self, clients, unit, elements, at_least: None, under: "" }
     }
 }
 
@@ -41,16 +54,30 @@ pub struct Work {
     pub elements: u64,
     /// The least share of the raw engine's rate.
     pub at_least: Option<f64>,
+    /// In which circumstances, where there are several.
+    pub under: &'static str,
 }
 
 impl Work {
     pub fn at_least(self, share: f64) -> Self {
         Self { at_least: Some(share), ..self }
     }
+
+    pub fn under(self, circumstances: &'static str) -> Self {
+        Self { under: circumstances, ..self }
+    }
+
+    /// Its name, with the circumstances.
+    pub(crate) fn full_name(&self) -> String {
+        match self.under {
+            "" => self.name.to_owned(),
+            under => format!("{}, {under}", self.name),
+        }
+    }
 }
 
 impl fmt::Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}, {}", self.place.store, self.place.flush, self.name)
+        write!(f, "{} {}, {}", self.place.store, self.place.flush, self.full_name())
     }
 }

@@ -20,10 +20,11 @@ use tokio::sync::oneshot;
 use crate::{
     FOLLOWED,
     domain::{ACCOUNTS, Balance, Total},
+    memory::{self, LONG},
     ours,
-    paced::{self, PER_SECOND},
+    paced::{self, Fed, PER_SECOND},
     raw_kafka::{self, Headers},
-    raw_postgres,
+    raw_own, raw_postgres,
     servers::{self, FREE},
 };
 
@@ -38,8 +39,8 @@ pub(crate) fn all(bench: &mut Bench) {
     let url = LazyCell::new(|| cluster.url());
     let brokers = LazyCell::new(|| wait(servers::kafka(libs.clone())));
     let kafka = LazyCell::new(|| brokers.servers());
-    let few = LazyCell::new(|| Published::new(&url, &kafka, ACCOUNTS));
-    let many = LazyCell::new(|| Published::new(&url, &kafka, MANY));
+    let few = LazyCell::new(|| Published::new(&url, &kafka, ACCOUNTS, FOLLOWED));
+    let many = LazyCell::new(|| Published::new(&url, &kafka, MANY, FOLLOWED));
     bench.versus(
         WITH.events("relay, beside the same records", FOLLOWED).at_least(0.6),
         || raw_kafka::produces(&kafka, Headers::LikeOurs, FOLLOWED),
@@ -65,19 +66,33 @@ pub(crate) fn all(bench: &mut Bench) {
         || many.consumed_by_hand(),
         || many.follows::<Total>(),
     );
-    let by_hand = || {
-        wait(raw_postgres::prepare(&url));
-        wait(raw_kafka::paced(&url, &kafka, PER_SECOND))
-    };
+    let long = LazyCell::new(|| Published::new(&url, &kafka, ACCOUNTS, LONG));
+    bench.weigh(WITH.memory(memory::FEW_KEYS), || few.weighs(), || long.weighs());
+    let long = LazyCell::new(|| Published::new(&url, &kafka, MANY, LONG));
+    bench.weigh(WITH.memory(memory::MANY_KEYS), || many.weighs(), || long.weighs());
+    let prepared = || wait(raw_postgres::prepare(&url));
+    let fed = || Fed::through_kafka(&url, &kafka);
     bench.deliver(
         WITH.pace("command to view", "2,000/s"),
         [Some(5.0), Some(30.0)],
-        by_hand,
-        || wait(paced::through_kafka(&url, &kafka)),
+        || {
+            prepared();
+            wait(raw_kafka::paced(&url, &kafka, PER_SECOND))
+        },
+        || wait(async { paced::seeing(fed().await).await }),
+    );
+    bench.deliver(
+        WITH.pace("read-your-writes after the command", "2,000/s"),
+        [Some(6.0), Some(35.0)],
+        || {
+            prepared();
+            wait(raw_own::through_kafka(&url, &kafka, PER_SECOND))
+        },
+        || paced::asking(wait(fed())),
     );
 }
 
-/// A log of so many accounts, all of which is in a topic, too.
+/// A log of so many events of so many accounts, all of which is in a topic, too.
 struct Published {
     bank: Highwater,
     url: String,
@@ -87,11 +102,11 @@ struct Published {
 }
 
 impl Published {
-    fn new(url: &str, kafka: &str, accounts: u64) -> Self {
+    fn new(url: &str, kafka: &str, accounts: u64, events: u64) -> Self {
         wait(async {
-            let schema = format!("of_{accounts}");
+            let schema = format!("of_{accounts}_{events}");
             let bank = ours::open(url, &schema).await;
-            ours::fill(&bank, accounts, FOLLOWED).await;
+            ours::fill(&bank, accounts, events).await;
             raw_postgres::settle(url, &schema).await;
             let (url, kafka) = (url.to_owned(), kafka.to_owned());
             let topic = raw_kafka::topic(&kafka).await;
@@ -128,6 +143,13 @@ impl Published {
             };
             (0..times).map(publish).sum()
         }
+    }
+
+    /// By how many MiB a process grows that feeds a view of it.
+    fn weighs(&self) -> f64 {
+        wait(raw_postgres::forget(&self.url, &self.schema, Total::NAME));
+        let directly = memory::Assignment::directly(&self.url, &self.schema);
+        memory::of(directly.through(&self.kafka, &self.topic))
     }
 
     fn consumed_by_hand(&self) -> impl Routine + use<> {

@@ -8,9 +8,12 @@
 //! |---|---|
 //! | `sqlite`, `postgres` | which works there are, and what each is beside |
 //! | `ours`, `raw_sqlite`, `raw_postgres` | the routines of each side |
+//! | `reads`, `raw_reads` | reads of a view by key, by level |
 //! | `kafka`, `raw_kafka` | the works with Kafka, and its clients by hand (feature `kafka`) |
-//! | `paced` | commands at a rate, until they are in a view |
+//! | `paced`, `raw_own` | commands at a rate, until they are in a view, and are read there |
 //! | `delivery`, `processes` | works that need more than one part: a follower, other processes |
+//! | `memory`, `observed`, `observers` | what a catch-up takes of memory, what metrics and spans cost |
+//! | `child` | work in a process of its own |
 //! | `domain`, `servers` | what is written, and where to |
 //!
 //! `HIGHWATER_TEST_PG_BIN` names the programs of the PostgreSQL server; else `scripts/services` finds
@@ -32,6 +35,7 @@
 #[allow(dead_code, reason = "the tests of the feed kill it")]
 #[path = "../../projections/tests/kafka/broker.rs"]
 mod broker;
+mod child;
 #[allow(dead_code, reason = "the tests crash it, and skip what needs it")]
 #[path = "../../stores/tests/fire/cluster.rs"]
 mod cluster;
@@ -39,17 +43,23 @@ mod delivery;
 mod domain;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod memory;
 #[cfg(feature = "kafka")]
 #[path = "../../projections/tests/kafka/metadata.rs"]
 mod metadata;
+mod observed;
+mod observers;
 mod ours;
 mod paced;
 mod postgres;
 mod processes;
 #[cfg(feature = "kafka")]
 mod raw_kafka;
+mod raw_own;
 mod raw_postgres;
+mod raw_reads;
 mod raw_sqlite;
+mod reads;
 mod servers;
 mod sqlite;
 
@@ -68,11 +78,12 @@ fn target() -> &'static Path {
 fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let _guard = runtime.enter();
-    if let Some(assignment) = processes::Assignment::from_env() {
-        return highwater_benches::wait(assignment.work());
+    if let Some(assignment) = child::Assignment::from_env() {
+        return assignment.work();
     }
     let mut bench = highwater_benches::Bench::from_args(target());
     sqlite::all(&mut bench);
+    observed::all(&mut bench);
     postgres::all(&mut bench);
     #[cfg(feature = "kafka")]
     kafka::all(&mut bench);

@@ -1,15 +1,16 @@
-//! Highwater's side of commands at a fixed rate: until their effect is in a view.
+//! Highwater's side of commands at a fixed rate: until their effect is in a view, and is read there.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[cfg(feature = "kafka")]
 use highwater::projections::kafka::{Kafka, KafkaSource, Relay, Topics};
 use highwater::{
-    Highwater,
+    Highwater, Views as _,
     port::{Layout, ViewName, ViewState},
     prelude::*,
+    projections::Running,
 };
-use highwater_benches::{Board, Pace, Paced, Spot};
+use highwater_benches::{Asked, Asking, Board, Pace, Paced, Spot};
 
 use tokio::task::JoinSet;
 
@@ -39,21 +40,44 @@ impl Paced for Commands {
     }
 }
 
-/// A worker on the log itself.
-pub(crate) async fn directly(url: &str) -> Pace<Commands> {
-    let bank = fresh(url).await;
-    begin(&bank, Worker::on(&bank), JoinSet::new()).await
+/// A log, and a view of it that follows.
+pub(crate) struct Fed {
+    bank: Highwater,
+    /// What feeds the view, until it is dropped.
+    feeding: (Running, JoinSet<highwater::Result<()>>),
 }
 
-/// A relay, and a worker on what it publishes.
-#[cfg(feature = "kafka")]
-pub(crate) async fn through_kafka(url: &str, kafka: &str) -> Pace<Commands> {
-    let (bank, topic) = (fresh(url).await, raw_kafka::topic(kafka).await);
-    let relay = Relay::new(&bank, Kafka::at(kafka), Topics::one(&topic)).named(&topic);
-    let mut relaying = JoinSet::new();
-    relaying.spawn(relay.run(std::future::pending()));
-    let source = KafkaSource::new(&bank, Kafka::at(kafka), Topics::one(&topic));
-    begin(&bank, Worker::on(&bank).fed_by(source), relaying).await
+impl Fed {
+    /// A worker on the log itself.
+    pub(crate) async fn directly(url: &str) -> Self {
+        let bank = fresh(url).await;
+        let worker = Worker::on(&bank);
+        Self::begin(bank, worker, JoinSet::new()).await
+    }
+
+    /// A relay, and a worker on what it publishes.
+    #[cfg(feature = "kafka")]
+    pub(crate) async fn through_kafka(url: &str, kafka: &str) -> Self {
+        let (bank, topic) = (fresh(url).await, raw_kafka::topic(kafka).await);
+        let relay = Relay::new(&bank, Kafka::at(kafka), Topics::one(&topic)).named(&topic);
+        let mut relaying = JoinSet::new();
+        relaying.spawn(relay.run(std::future::pending()));
+        let source = KafkaSource::new(&bank, Kafka::at(kafka), Topics::one(&topic));
+        let worker = Worker::on(&bank).fed_by(source);
+        Self::begin(bank, worker, relaying).await
+    }
+
+    /// The view has everything when this returns.
+    async fn begin(
+        bank: Highwater,
+        worker: Worker,
+        relaying: JoinSet<highwater::Result<()>>,
+    ) -> Self {
+        let running = worker.view::<Balance>().start().await.unwrap();
+        let head = bank.log().head().await.unwrap();
+        ours::until_at(&bank, &view(), head, Instant::now()).await;
+        Self { bank, feeding: (running, relaying) }
+    }
 }
 
 /// A log of its own, so that nothing is left of an earlier pass.
@@ -61,21 +85,41 @@ async fn fresh(url: &str) -> Highwater {
     ours::open_warm(url, &format!("paced_{:016x}", fastrand::u64(..)), 0..ACCOUNTS).await
 }
 
-/// The view has everything when this returns. `relaying` ends with the reader.
-async fn begin(
-    bank: &Highwater,
-    worker: Worker,
-    relaying: JoinSet<highwater::Result<()>>,
-) -> Pace<Commands> {
-    let running = worker.view::<Balance>().start().await.unwrap();
-    let view = ViewName::new(Balance::NAME).unwrap();
-    let head = bank.log().head().await.unwrap();
-    ours::until_at(bank, &view, head, Instant::now()).await;
+fn view() -> ViewName {
+    ViewName::new(Balance::NAME).unwrap()
+}
+
+/// Commands whose author reads what they did.
+pub(crate) struct Author(Highwater);
+
+impl Asked for Author {
+    async fn write_and_ask(&self, number: u64) -> Duration {
+        let key = number % ACCOUNTS;
+        let account = self.0.aggregate::<Account>(key);
+        let receipt = account.execute(Deposit::number(number)).await.unwrap();
+        let acknowledged = Instant::now();
+        let row = self.0.view::<Balance>().get(key.to_string()).after(&receipt).await.unwrap();
+        assert!(row.events() > 0 && row.freshness().position >= receipt.position());
+        acknowledged.elapsed()
+    }
+}
+
+/// Read-your-writes right after each command.
+pub(crate) fn asking(fed: Fed) -> Asking<Author> {
+    Asking::start(PER_SECOND, Author(fed.bank), async move {
+        let _until_this_ends = fed.feeding;
+        std::future::pending::<()>().await;
+    })
+}
+
+/// Until somebody who follows the view's commits sees a command there.
+pub(crate) async fn seeing(Fed { bank, feeding }: Fed) -> Pace<Commands> {
+    let view = view();
     let layout = bank.views().read_view(&view, &[]).await.unwrap().state.layout;
     let (board, reader) = (Board::default(), bank.clone());
-    let (commands, notes) = (Commands { bank: bank.clone(), layout }, board.clone());
+    let (commands, notes) = (Commands { bank, layout }, board.clone());
     Pace::start(PER_SECOND, commands, &board, async move {
-        let _until_this_ends = (running, relaying);
+        let _until_this_ends = feeding;
         loop {
             let state = reader.views().read_view(&view, &[]).await.unwrap().state;
             notes.sees(spots(&state));

@@ -8,10 +8,11 @@ use highwater::Highwater;
 use crate::{
     FOLLOWED, LOADED, delivery,
     domain::{ACCOUNTS, Account, BALANCES, Saved},
-    ours,
-    paced::{self, PER_SECOND},
-    processes,
+    memory, ours,
+    paced::{self, Fed, PER_SECOND},
+    processes, raw_own,
     raw_postgres::{self, SCHEMA},
+    raw_reads, reads,
     servers::{self, FREE, SLOW},
 };
 use highwater_benches::{Bench, Place, wait};
@@ -59,14 +60,19 @@ fn free_flush(bench: &mut Bench, programs: &Path) {
         || wait(raw_postgres::delivery(by_hand())),
         || wait(delivery::ours(&bank, &reader)),
     );
-    let by_hand = || wait(raw_postgres::paced(by_hand(), PER_SECOND));
     bench.deliver(
         with(FREE).pace("command to view", "2,000/s"),
         [Some(3.0), Some(15.0)],
-        by_hand,
-        || wait(paced::directly(&url)),
+        || wait(raw_postgres::paced(by_hand(), PER_SECOND)),
+        || wait(async { paced::seeing(Fed::directly(&url).await).await }),
     );
-    reads(bench, &url);
+    bench.deliver(
+        with(FREE).pace("read-your-writes after the command", "2,000/s"),
+        [Some(3.0), None],
+        || wait(raw_own::through_postgres(by_hand(), PER_SECOND)),
+        || paced::asking(wait(Fed::directly(&url))),
+    );
+    logs(bench, &url);
 }
 
 const BANK: &str = "bank";
@@ -77,7 +83,7 @@ async fn prepare(url: &str) -> Highwater {
     ours::open_warm(url, BANK, 0..ACCOUNTS).await
 }
 
-fn reads(bench: &mut Bench, url: &LazyCell<String, impl FnOnce() -> String>) {
+fn logs(bench: &mut Bench, url: &LazyCell<String, impl FnOnce() -> String>) {
     let log = LazyCell::new(|| {
         wait(async {
             let log = ours::open(url, SCHEMA).await;
@@ -108,6 +114,36 @@ fn reads(bench: &mut Bench, url: &LazyCell<String, impl FnOnce() -> String>) {
     bench.versus(with(FREE).events("load with a snapshot", LOADED), raw, || {
         ours::loads::<Saved>(&long, "long", LOADED)
     });
+    let fed = LazyCell::new(|| wait(reads::feed(&log)));
+    let view = || {
+        LazyCell::force(&fed);
+        log.clone()
+    };
+    reads::all(bench, with(FREE), view, |tasks| raw_reads::from_postgres(url, tasks));
+    let catch_up = |schema: &str| {
+        wait(raw_postgres::forget(url, schema, BALANCES));
+        memory::of(memory::Assignment::directly(url, schema))
+    };
+    let long = LazyCell::new(|| wait(fill_long(url)));
+    bench.weigh(
+        with(FREE).memory(memory::FEW_KEYS),
+        || {
+            LazyCell::force(&log);
+            catch_up(SCHEMA)
+        },
+        || {
+            LazyCell::force(&long);
+            catch_up(LONG)
+        },
+    );
+}
+
+/// The schema of the log that is long.
+const LONG: &str = "long";
+
+async fn fill_long(url: &str) {
+    ours::fill(&ours::open(url, LONG).await, ACCOUNTS, memory::LONG).await;
+    raw_postgres::settle(url, LONG).await;
 }
 
 fn slow_flush(bench: &mut Bench, programs: &Path) {

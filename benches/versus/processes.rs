@@ -1,21 +1,20 @@
-//! Several processes that write to one log. A child is this program again, told by its environment.
+//! Several processes that write to one log.
 
 use std::{
-    env,
     ops::Range,
     time::{Duration, Instant},
 };
 
 use futures_util::future::join_all;
-use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
-    process::{Child, Command},
-};
+use serde::{Deserialize, Serialize};
 
-use crate::{domain::ACCOUNTS, ours};
+use crate::{
+    child::{self, Child},
+    domain::ACCOUNTS,
+    ours,
+};
 use highwater_benches::{Routine, wait};
 
-const VARIABLE: &str = "HIGHWATER_BENCH_ASSIGNMENT";
 const SCHEMA: &str = "bank";
 
 /// Seconds for a command, before anything is known.
@@ -24,6 +23,7 @@ const FIRST_GUESS: f64 = 25e-6;
 const SHORTEST: Duration = Duration::from_millis(20);
 
 /// What a child has to do.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Assignment {
     url: String,
     tasks: u64,
@@ -31,31 +31,17 @@ pub(crate) struct Assignment {
 }
 
 impl Assignment {
-    pub(crate) fn from_env() -> Option<Self> {
-        let text = env::var(VARIABLE).ok()?;
-        let parts: Vec<&str> = text.split('|').collect();
-        let number = |place: usize| parts[place].parse::<u64>().unwrap();
-        Some(Self { url: parts[0].to_owned(), tasks: number(1), accounts: number(2)..number(3) })
-    }
-
-    fn to_text(&self) -> String {
-        let Self { url, tasks, accounts } = self;
-        format!("{url}|{tasks}|{}|{}", accounts.start, accounts.end)
-    }
-
-    /// The child's part: gets ready, says so, and works for as many milliseconds as it is told, again
-    /// and again; each time it says how many commands a second it was.
-    pub(crate) async fn work(self) {
-        let bank = ours::open_warm(&self.url, SCHEMA, self.accounts.clone()).await;
-        println!("ready");
-        let mut orders = BufReader::new(tokio::io::stdin()).lines();
-        while let Some(millis) = orders.next_line().await.unwrap() {
+    /// The child's part: it works for as many milliseconds as it is told, again and again, and says each
+    /// time how many commands a second it was.
+    pub(crate) fn work(self) {
+        let bank = wait(ours::open_warm(&self.url, SCHEMA, self.accounts.clone()));
+        child::serve(|millis| {
             let began = Instant::now();
-            let end = began + Duration::from_millis(millis.parse().unwrap());
+            let end = began + Duration::from_millis(millis);
             let more = move || Instant::now() < end;
-            let done = ours::deposits(&bank, self.tasks, &self.accounts, more).await;
-            println!("{}", done as f64 / began.elapsed().as_secs_f64());
-        }
+            let done = wait(ours::deposits(&bank, self.tasks, &self.accounts, more));
+            done as f64 / began.elapsed().as_secs_f64()
+        });
     }
 }
 
@@ -79,7 +65,7 @@ pub(crate) fn commands(
     }
 }
 
-async fn start(url: &str, processes: u64, tasks: u64, shared: bool) -> Vec<Working> {
+async fn start(url: &str, processes: u64, tasks: u64, shared: bool) -> Vec<Child> {
     // Whoever is first makes the tables.
     drop(ours::open(url, SCHEMA).await);
     let share = ACCOUNTS / processes;
@@ -87,49 +73,18 @@ async fn start(url: &str, processes: u64, tasks: u64, shared: bool) -> Vec<Worki
         true => 0..ACCOUNTS,
         false => process * share..(process + 1) * share,
     };
-    let mut children: Vec<Working> = (0..processes)
+    let mut children: Vec<Child> = (0..processes)
         .map(|process| Assignment { url: url.to_owned(), tasks, accounts: accounts(process) })
-        .map(|assignment| Working::start(&assignment))
+        .map(|assignment| Child::start(&child::Assignment::Commands(assignment)))
         .collect();
-    join_all(children.iter_mut().map(Working::line)).await;
+    join_all(children.iter_mut().map(Child::ready)).await;
     children
 }
 
 /// Commands per second of all of them.
-async fn rate(children: &mut [Working], time: Duration) -> f64 {
+async fn rate(children: &mut [Child], time: Duration) -> f64 {
     for child in &mut *children {
-        child.go_on_for(time).await;
+        child.order(time.as_millis() as u64).await;
     }
-    let rates = join_all(children.iter_mut().map(Working::line)).await;
-    rates.iter().map(|rate| rate.trim().parse::<f64>().unwrap()).sum()
-}
-
-struct Working {
-    child: Child,
-    output: BufReader<tokio::process::ChildStdout>,
-}
-
-impl Working {
-    fn start(assignment: &Assignment) -> Self {
-        let mut child = Command::new(env::current_exe().unwrap())
-            .env(VARIABLE, assignment.to_text())
-            .stdin(std::process::Stdio::piped())
-            .stdout(std::process::Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        Self { child, output }
-    }
-
-    async fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.output.read_line(&mut line).await.unwrap();
-        line
-    }
-
-    async fn go_on_for(&mut self, time: Duration) {
-        let order = format!("{}\n", time.as_millis());
-        self.child.stdin.as_mut().unwrap().write_all(order.as_bytes()).await.unwrap();
-    }
+    join_all(children.iter_mut().map(Child::answer)).await.iter().sum()
 }

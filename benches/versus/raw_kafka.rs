@@ -176,18 +176,26 @@ fn decode(message: &BorrowedMessage<'_>) -> (i64, usize) {
 
 /// A committed insert, which is then produced; and a consumer.
 pub(crate) async fn paced(url: &str, servers: &str, per_second: u32) -> Pace<Publishing> {
+    let (publishing, consumer) = connected(url, servers).await;
+    let board = Board::default();
+    Pace::start(per_second, publishing, &board, see(consumer, board.clone()))
+}
+
+/// Both clients, which have found the broker.
+pub(crate) async fn connected(url: &str, servers: &str) -> (Publishing, StreamConsumer) {
     let topic = topic(servers).await;
     let consumer: StreamConsumer =
         config(servers).set("group.id", format!("by_hand_{topic}")).create().unwrap();
     consumer.assign(&beginning(&topic)).unwrap();
-    let board = Board::default();
     let publishing =
         Publishing { pool: Pool::open(url).await, producer: producer(servers, "0"), topic };
-    // Both clients have found the broker when the first record has arrived.
-    publishing.publish(0);
+    publishing.publish(FIRST);
     consumer.recv().await.unwrap();
-    Pace::start(per_second, publishing, &board, see(consumer, board.clone()))
+    (publishing, consumer)
 }
+
+/// A number that no row has.
+const FIRST: u64 = u64::MAX >> 1;
 
 pub(crate) struct Publishing {
     pool: Pool,
@@ -196,7 +204,11 @@ pub(crate) struct Publishing {
 }
 
 impl Publishing {
-    fn publish(&self, number: u64) {
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    pub(crate) fn publish(&self, number: u64) {
         let event = Deposited { cents: number.cast_signed(), memo: memo(number) };
         let payload = serde_json::to_vec(&event).unwrap();
         send(&self.producer, &self.topic, &key(number), &payload, Headers::None, number);
@@ -211,7 +223,7 @@ impl Paced for Publishing {
     }
 }
 
-async fn see(consumer: StreamConsumer, board: Board) {
+pub(crate) async fn see(consumer: StreamConsumer, board: Board) {
     loop {
         let message = consumer.recv().await.unwrap();
         let event: Deposited = serde_json::from_slice(message.payload().unwrap()).unwrap();

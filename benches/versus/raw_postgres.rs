@@ -74,7 +74,7 @@ async fn run(url: &str, sql: &str) {
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connect(url).await).await.unwrap();
 }
 
-async fn connect(url: &str) -> PgConnection {
+pub(crate) async fn connect(url: &str) -> PgConnection {
     PgConnection::connect(url).await.unwrap()
 }
 
@@ -129,12 +129,18 @@ impl Client {
 
 fn bound(sql: &'static str, name: &str, number: u64) -> Query {
     let payload = serde_json::to_vec(&Deposited { cents: 1, memo: memo(number) }).unwrap();
+    let (stream, version) = key(name, number);
     sqlx::query(sql)
-        .bind(format!("{name}-{}", number % ACCOUNTS))
-        .bind((number / ACCOUNTS + 1).cast_signed())
+        .bind(stream)
+        .bind(version)
         .bind(Uuid::now_v7())
         .bind(Uuid::now_v7())
         .bind(payload)
+}
+
+/// The stream and the version of a row.
+fn key(name: &str, number: u64) -> (String, i64) {
+    (format!("{name}-{}", number % ACCOUNTS), (number / ACCOUNTS + 1).cast_signed())
 }
 
 type Query = sqlx::query::Query<'static, sqlx::Postgres, sqlx::postgres::PgArguments>;
@@ -242,7 +248,11 @@ impl Writer for Client {
     }
 }
 
-async fn select(mut listener: PgListener, mut reader: PgConnection, tell: mpsc::Sender<Seen>) {
+pub(crate) async fn select(
+    mut listener: PgListener,
+    mut reader: PgConnection,
+    tell: mpsc::Sender<Seen>,
+) {
     let sql = format!(
         "select {COLUMNS} from by_hand.events where position > $1 order by position limit 1000"
     );
@@ -273,6 +283,21 @@ impl Pool {
         Self { pool, name: format!("{:x}", fastrand::u64(..)) }
     }
 
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// The stream and the version of what it writes with this number.
+    pub(crate) fn key(&self, number: u64) -> (String, i64) {
+        key(&self.name, number)
+    }
+
+    /// A transaction of one row, of which whoever listens is told; gives its position.
+    pub(crate) async fn insert_and_notify(&self, number: u64) -> u64 {
+        let inserted = bound(NOTIFY, &self.name, number).fetch_one(&self.pool).await.unwrap();
+        inserted.get::<i64, _>(0).cast_unsigned()
+    }
+
     /// A transaction of one row.
     #[cfg(feature = "kafka")]
     pub(crate) async fn insert(&self, number: u64) {
@@ -284,23 +309,22 @@ impl Pool {
 pub(crate) async fn paced(url: &str, per_second: u32) -> Pace<Pool> {
     let mut listener = PgListener::connect(url).await.unwrap();
     listener.listen("by_hand").await.unwrap();
-    let (board, reader, tell) = (Board::default(), connect(url).await, mpsc::channel(1_024));
-    let notes = board.clone();
+    let (board, reader) = (Board::default(), connect(url).await);
+    let ((tell, seen), notes) = (mpsc::channel(1_024), board.clone());
     Pace::start(per_second, Pool::open(url).await, &board, async move {
-        let (tell, mut seen) = tell;
-        let selecting = select(listener, reader, tell);
-        let noting = async {
-            while let Some((position, _)) = seen.recv().await {
-                notes.sees([Spot { lane: 0, position }]);
-            }
-        };
-        tokio::join!(selecting, noting);
+        tokio::join!(select(listener, reader, tell), note(seen, notes));
     })
+}
+
+/// Notes all that is seen of the log, which has one lane.
+pub(crate) async fn note(mut seen: mpsc::Receiver<Seen>, board: Board) {
+    while let Some((position, _)) = seen.recv().await {
+        board.sees([Spot { lane: 0, position }]);
+    }
 }
 
 impl Paced for Pool {
     async fn write(&self, number: u64) -> Spot {
-        let inserted = bound(NOTIFY, &self.name, number).fetch_one(&self.pool).await.unwrap();
-        Spot { lane: 0, position: inserted.get::<i64, _>(0).cast_unsigned() }
+        Spot { lane: 0, position: self.insert_and_notify(number).await }
     }
 }

@@ -37,7 +37,7 @@ const INSERT: &str = "insert into by_hand \
 const COLUMNS: &str = "position, stream, version, event_id, command_id, type, schema_version, \
     recorded_at, tags, payload, metadata";
 
-fn connect(file: &Path) -> Connection {
+pub(crate) fn connect(file: &Path) -> Connection {
     let connection = Connection::open(file).unwrap();
     connection.execute_batch("pragma journal_mode = wal; pragma synchronous = full").unwrap();
     connection

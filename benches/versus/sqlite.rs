@@ -5,7 +5,8 @@ use std::{cell::LazyCell, path::Path};
 use crate::{
     FOLLOWED, LOADED, delivery,
     domain::{ACCOUNTS, Account, Saved},
-    ours, raw_sqlite, servers,
+    memory::{self, LONG},
+    ours, raw_reads, raw_sqlite, reads, servers,
 };
 use highwater_benches::{Bench, Place, wait};
 
@@ -14,7 +15,7 @@ const SQLITE: Place = Place { store: "SQLite", flush: "FULL" };
 pub(crate) fn all(bench: &mut Bench) {
     let folder = servers::folder();
     writes(bench, folder.path());
-    reads(bench, folder.path());
+    logs(bench, folder.path());
 }
 
 fn writes(bench: &mut Bench, folder: &Path) {
@@ -44,7 +45,7 @@ fn writes(bench: &mut Bench, folder: &Path) {
     );
 }
 
-fn reads(bench: &mut Bench, folder: &Path) {
+fn logs(bench: &mut Bench, folder: &Path) {
     let file = folder.join("log.db");
     let url = url(&file);
     let log = LazyCell::new(|| {
@@ -76,6 +77,39 @@ fn reads(bench: &mut Bench, folder: &Path) {
     bench.versus(SQLITE.events("load with a snapshot", LOADED), raw, || {
         ours::loads::<Saved>(&long, "long", LOADED)
     });
+    let fed = LazyCell::new(|| wait(reads::feed(&log)));
+    let view = || {
+        LazyCell::force(&fed);
+        log.clone()
+    };
+    reads::all(bench, SQLITE, view, |tasks| raw_reads::from_sqlite(&file, tasks));
+    bench.versus(
+        SQLITE.reads("eventual reads, beside one's own thread", "1"),
+        || {
+            view();
+            raw_reads::within(&file, 1)
+        },
+        || reads::eventual(&view(), FOLLOWED / ACCOUNTS),
+    );
+    let long = folder.join("long.db");
+    let filled = LazyCell::new(|| {
+        wait(async { ours::fill(&ours::open(&self::url(&long), "").await, ACCOUNTS, LONG).await });
+    });
+    let catch_up = |file: &Path| {
+        raw_sqlite::forget(file);
+        memory::of(memory::Assignment::directly(&self::url(file), ""))
+    };
+    bench.weigh(
+        SQLITE.memory(memory::FEW_KEYS),
+        || {
+            LazyCell::force(&log);
+            catch_up(&file)
+        },
+        || {
+            LazyCell::force(&filled);
+            catch_up(&long)
+        },
+    );
 }
 
 fn url(file: &Path) -> String {

@@ -4,8 +4,8 @@
 use highwater_core::{Envelope, trace};
 use tracing::{Level, Span, span_enabled};
 
-/// In how many traces a page of events is seen at the most. Live pages are small; when a view catches
-/// up, nobody waits for the single event.
+/// The events of how many commands are looked at in a page, at the most. Live pages are small; when a view
+/// catches up, nobody waits for the single event.
 const AT_MOST: usize = 64;
 
 /// A span in each of the traces that some events belong to. They end when this is dropped.
@@ -21,22 +21,25 @@ impl Traces {
         if !span_enabled!(Level::INFO) {
             return Self { _spans: spans };
         }
-        let mut last = None;
-        for event in events {
-            // The events of a command share their metadata.
-            if event.raw_metadata.is_empty() || last == Some(&event.raw_metadata) {
-                continue;
-            }
-            last = Some(&event.raw_metadata);
+        for event in first_of_commands(events).take(AT_MOST) {
             let Some(cause) = event.trace() else { continue };
             let span = make(event);
             trace::adopt(&span, &cause);
             span.follows_from(Span::current());
             spans.push(span);
-            if spans.len() == AT_MOST {
-                break;
-            }
         }
         Self { _spans: spans }
     }
+}
+
+/// The first event of each command that has metadata: those of one command share it.
+fn first_of_commands(events: &[Envelope]) -> impl Iterator<Item = &Envelope> {
+    let mut last = None;
+    events.iter().filter(move |event| {
+        let is_first = !event.raw_metadata.is_empty() && last != Some(&event.raw_metadata);
+        if is_first {
+            last = Some(&event.raw_metadata);
+        }
+        is_first
+    })
 }

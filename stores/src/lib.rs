@@ -10,6 +10,7 @@
 //! | `group_commit` | how concurrent appends share a transaction |
 //! | `hints` | what a process has heard of views that have changed |
 //! | `index_name` | what the indexes of views are called |
+//! | `lanes` | connections that stay at hand from one statement to the next |
 //! | [`metrics`] | what is measured of stores (O2) |
 //! | `open` | `Highwater::open(url)` |
 //! | `opened` | the views that a process has opened |
@@ -31,6 +32,8 @@ mod group_commit;
 mod hints;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod index_name;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod lanes;
 pub mod memory;
 pub mod metrics;
 mod open;

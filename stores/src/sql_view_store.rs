@@ -2,8 +2,9 @@
 //! is to be said about how the port is answered by them.
 
 /// Makes a store a `ViewStore` by the functions of the modules `view`, `range`, `commit`, `shard` and
-/// `parked` beside it. What no store could have is refused before they are called, and each call goes on
-/// to its end, whether or not its caller waits for it.
+/// `parked` beside it. What no store could have is refused before they are called. Each call goes on to its
+/// end, whether or not its caller waits for it, but for reads of rows: they are many, leave nothing half
+/// done, and the connection of one that is given up is looked at before it is used again.
 macro_rules! sql_view_store {
     ($store:ty) => {
         const _: () = {
@@ -34,9 +35,7 @@ macro_rules! sql_view_store {
 
                 async fn read_view(&self, view: &ViewName, keys: &[String]) -> Result<StoredView> {
                     keys.iter().try_for_each(|key| check_key(key))?;
-                    let (inner, view, keys) =
-                        (Arc::clone(&self.inner), view.clone(), keys.to_vec());
-                    to_the_end(async move { view::read(&inner, &view, &keys).await }).await
+                    view::read(&self.inner, view, keys).await
                 }
 
                 async fn read_range(
@@ -46,9 +45,7 @@ macro_rules! sql_view_store {
                     limit: usize,
                 ) -> Result<StoredRange> {
                     check_range(range)?;
-                    let (inner, view, range) =
-                        (Arc::clone(&self.inner), view.clone(), range.clone());
-                    to_the_end(async move { range::read(&inner, &view, &range, limit).await }).await
+                    range::read(&self.inner, view, range, limit).await
                 }
 
                 async fn commit_view(&self, commit: ViewCommit) -> Result<()> {

@@ -6,6 +6,7 @@
 //! | `lag` | how far behind the log shards are |
 //! | `state` | which of its states something is in |
 //! | `reads` | reads of named operations |
+//! | `waits` | the handles of reads that wait |
 //! | `relay` | the handles of a relay, and the states of sources (feature `kafka`) |
 //!
 //! A shard's gauges are 0 in a process that doesn't hold it: take the most over all the processes.
@@ -16,8 +17,7 @@ mod reads;
 #[cfg(feature = "kafka")]
 mod relay;
 mod state;
-
-use std::time::Duration;
+mod waits;
 
 use highwater_core::metrics::Metric;
 
@@ -27,6 +27,7 @@ pub(crate) use reads::ReadMeter;
 #[cfg(feature = "kafka")]
 pub(crate) use relay::{Leading, RelayMeter, source_state};
 pub(crate) use state::StateSet;
+pub(crate) use waits::Waits;
 
 /// In which state a projection is.
 pub const PROJECTION_STATE: Metric = Metric::gauge(
@@ -241,12 +242,6 @@ pub const ALL: &[Metric] = &[
     RELAY_RECORDS,
     RELAY_FAILURES,
 ];
-
-/// A read has waited this long for its level, and that ended like this. Not for reads that needed not
-/// wait: the handle is looked up.
-pub(crate) fn waited(level: &'static str, outcome: &'static str, took: Duration) {
-    WAIT_DURATION.distribution(&[level, outcome]).record(took);
-}
 
 /// Changed policies hold in this process from now on.
 pub(crate) fn policies_changed(source: &'static str) {

@@ -17,11 +17,7 @@ use super::{
     hub::Hubs,
     lookup::Named,
 };
-use crate::{
-    job::decode,
-    metrics::{self, ReadMeter},
-    runtime::is_fitting,
-};
+use crate::{job::decode, metrics::ReadMeter, runtime::is_fitting};
 
 /// What is asked of a view.
 pub(super) struct Ask {
@@ -85,7 +81,8 @@ impl Ask {
             Err(_) => "failed",
         };
         let took = self.desk.now().duration_since(began).try_into().unwrap_or_default();
-        metrics::waited(self.policy.level.name(), outcome, took);
+        let hubs = self.desk.highwater.extension::<Hubs>();
+        hubs.waits.waited(self.policy.level.name(), outcome, took);
     }
 
     /// The head is asked for beside the view, if that is elsewhere; the log may be away.

@@ -17,6 +17,7 @@ use super::{
     demand::{Demand, Over},
     desk::{Desk, Seen},
 };
+use crate::metrics::Waits;
 
 /// Of so few keys the rows are read with every look, so that whoever can be answered is answered by it.
 const FEW: usize = 16;
@@ -26,6 +27,7 @@ const CHUNK: usize = 500;
 /// The hubs of an open store.
 #[derive(Default)]
 pub(super) struct Hubs {
+    pub(super) waits: Waits,
     views: Mutex<HashMap<ViewName, Arc<Hub>>>,
 }
 

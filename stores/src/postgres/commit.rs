@@ -4,7 +4,7 @@ use highwater_core::{
     Result,
     port::{ViewCommit, ViewName},
 };
-use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Postgres, Transaction};
 
 use super::{
     Inner, PostgresWork,
@@ -29,9 +29,10 @@ pub(super) async fn commit(inner: &Inner, commit: ViewCommit) -> Result<()> {
     let work = commit.attachment.as_deref().map(PostgresWork::of).transpose()?;
     let is_moved = match work {
         None if commit.parked.is_empty() => {
-            let connection = inner.pool.acquire().await;
-            let mut connection = connection.map_err(classify(DOING))?;
-            advance(inner, &mut connection, &commit).await?
+            let mut lane = inner.lanes.take().await.map_err(classify(DOING))?;
+            let is_moved = advance(inner, &mut lane, &commit).await?;
+            lane.settle();
+            is_moved
         }
         work => commit_more(inner, &commit, work).await?,
     };
@@ -49,7 +50,8 @@ async fn commit_more(
     commit: &ViewCommit,
     work: Option<&PostgresWork>,
 ) -> Result<bool> {
-    let mut transaction = begin(inner, DOING).await?;
+    let mut lane = inner.lanes.take().await.map_err(classify(DOING))?;
+    let mut transaction = begin(&mut lane, DOING).await?;
     if let Some(work) = work {
         work.run_alone(&mut transaction).await?;
     }
@@ -63,12 +65,12 @@ async fn commit_more(
 
 /// Begins a transaction that the server ends if it is left alone: the locks of a machine that is gone
 /// must not keep others from taking its work over.
-pub(super) async fn begin(
-    inner: &Inner,
+pub(super) async fn begin<'c>(
+    connection: &'c mut PgConnection,
     doing: &'static str,
-) -> Result<Transaction<'static, Postgres>> {
+) -> Result<Transaction<'c, Postgres>> {
     let begin = "begin; set local idle_in_transaction_session_timeout = '60s'";
-    inner.pool.begin_with(begin).await.map_err(classify(doing))
+    connection.begin_with(begin).await.map_err(classify(doing))
 }
 
 /// One statement: if the shard is not where it must be, nothing else happens either.
@@ -109,16 +111,18 @@ fn moved(schema: &str) -> String {
     )
 }
 
+/// How long the arrays are is kept from the planner: it would plan each commit anew, which takes longer than
+/// most of them.
 fn with_rows(schema: &str, view: &ViewName, moved: &str) -> String {
     format!(
         "with moved as ({moved}), written as ( \
              insert into {schema}.view_{view} (key, value) \
-             select k, v::json from unnest($8::text[], $9::text[]) u(k, v) \
+             select k, v::json from unnest((select $8::text[]), (select $9::text[])) u(k, v) \
              where exists (select 1 from moved) \
              on conflict (key) do update set value = excluded.value \
          ), deleted as ( \
              delete from {schema}.view_{view} \
-             where key = any($10) and exists (select 1 from moved) \
+             where key = any((select $10::text[])::text[]) and exists (select 1 from moved) \
          ) select count(*) from moved"
     )
 }

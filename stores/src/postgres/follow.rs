@@ -18,13 +18,16 @@ use highwater_core::{
     port::{ViewName, ViewState},
 };
 use sqlx::{
-    PgPool,
+    PgPool, Postgres,
     postgres::{PgListener, PgNotification},
 };
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 use super::{options::Schema, tell::Telling};
-use crate::hints::{Hint, Hints};
+use crate::{
+    hints::{Hint, Hints},
+    lanes::Lanes,
+};
 
 /// How long a follower waits at the most before it looks for itself.
 const POLL: Duration = Duration::from_secs(1);
@@ -53,16 +56,16 @@ struct Ears {
 }
 
 impl Following {
-    pub(super) fn new(pool: &PgPool, schema: &Schema) -> Self {
+    pub(super) fn new(pool: PgPool, lanes: &Arc<Lanes<Postgres>>, schema: &Schema) -> Self {
         let ears = Ears {
-            pool: pool.clone(),
+            pool,
             channel: schema.channel().into(),
             channel_of_views: schema.channel_of_views().into(),
             hint: watch::Sender::new(Position::START),
             hints: Arc::new(Hints::default()),
             open: watch::Sender::new(false),
         };
-        let telling = Telling::new(pool, schema);
+        let telling = Telling::new(lanes, schema);
         Self { ears, durable: AtomicU64::new(0), listening: OnceLock::new(), telling }
     }
 

@@ -19,7 +19,8 @@ pub(super) async fn command(inner: &Inner, id: CommandId) -> Result<Option<Recor
         "select fingerprint, last_position, first_position from {}.commands where command_id = $1",
         inner.schema.as_str()
     );
-    let row = sqlx::query(AssertSqlSafe(sql)).bind(*id.as_uuid()).fetch_optional(&inner.pool).await;
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(*id.as_uuid());
+    let row = inner.lanes.fetch_optional(query).await;
     let Some(row) = row.map_err(classify("looking up a command"))? else { return Ok(None) };
     let (bits, position, first) = fields(&row).map_err(classify("looking up a command"))?;
     if first > position {
@@ -52,11 +53,8 @@ pub(super) async fn first_answer(
          on e.position between c.first_position and c.last_position \
          where c.command_id = $1 group by e.stream order by first"
     );
-    let rows = sqlx::query(AssertSqlSafe(sql))
-        .bind(*id.as_uuid())
-        .fetch_all(&inner.pool)
-        .await
-        .map_err(classify("looking up a command"))?;
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(*id.as_uuid());
+    let rows = inner.lanes.fetch_all(query).await.map_err(classify("looking up a command"))?;
     for row in rows {
         let (stream, version) = head(&row).map_err(classify("looking up a command"))?;
         repeated.streams.push(StreamHead { stream: StreamId::parse(stream)?, version });

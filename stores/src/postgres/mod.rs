@@ -9,6 +9,7 @@
 //! | `idempotency` | what is known of a command |
 //! | `tell` | telling other processes of views that have changed |
 //! | `snapshot` | snapshots |
+//! | `gather` | reads of single rows that meet |
 //! | `range` | rows of a view by their keys' order |
 //! | `view`, `table` | views: reading them, and their tables with columns and indexes |
 //! | `commit` | rows, parked keys and progress in one transaction (R1) |
@@ -22,6 +23,7 @@ mod attachment;
 mod commit;
 mod error;
 mod follow;
+mod gather;
 mod idempotency;
 mod migrate;
 mod options;
@@ -46,16 +48,17 @@ use highwater_core::{
         StreamPage,
     },
 };
-use sqlx::{Connection, PgPool, postgres::PgPoolOptions};
+use sqlx::{Connection, Postgres, postgres::PgPoolOptions};
 
 pub use attachment::PostgresWork;
 pub use options::PostgresOptions;
 
 use crate::{
-    group_commit::GroupCommit, metrics::Meter, opened::Opened, sql_view_store::sql_view_store,
-    unbroken::to_the_end,
+    group_commit::GroupCommit, lanes::Lanes, metrics::Meter, opened::Opened,
+    sql_view_store::sql_view_store, unbroken::to_the_end,
 };
 use follow::Following;
+use gather::Gathering;
 use options::Schema;
 
 /// The event store on PostgreSQL. Cheap to clone: every clone is the same store.
@@ -66,17 +69,18 @@ pub struct PostgresStore {
 
 struct Inner {
     id: LogId,
-    pool: PgPool,
+    lanes: Arc<Lanes<Postgres>>,
     schema: Schema,
     appends: GroupCommit,
     following: Arc<Following>,
+    gathering: Gathering,
     opened: Opened,
     options: PostgresOptions,
 }
 
 impl Inner {
     fn is_closed(&self) -> bool {
-        self.pool.is_closed()
+        self.lanes.is_closed()
     }
 }
 
@@ -100,13 +104,13 @@ impl PostgresStore {
             .test_before_acquire(false)
             .connect_lazy_with(options.connect.clone());
         let schema = options.schema.clone();
-        let following = Arc::new(Following::new(&pool, &schema));
+        let lanes = Arc::new(Lanes::of(pool.clone(), options.connections));
+        let following = Arc::new(Following::new(pool, &lanes, &schema));
         let writer = append::PostgresWriter::new(&options, &following);
         let appends = GroupCommit::start(writer, Meter::new("postgres"));
-        let opened = Opened::default();
-        Ok(Self {
-            inner: Arc::new(Inner { id, pool, schema, appends, following, opened, options }),
-        })
+        let (gathering, opened) = (Gathering::new(options.connections), Opened::default());
+        let inner = Inner { id, lanes, schema, appends, following, gathering, opened, options };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Ends the connections. What waits to be appended is appended first; calls after that are
@@ -114,7 +118,7 @@ impl PostgresStore {
     pub async fn close(&self) {
         self.inner.appends.close().await;
         self.inner.following.stop();
-        self.inner.pool.close().await;
+        self.inner.lanes.close().await;
     }
 }
 

@@ -115,13 +115,9 @@ pub(super) async fn page(
     let sql = format!(
         "select k.key, k.since, k.error, k.attempts, k.parked_at, k.retry,              (select count(*) from {schema}.parked_events e where e.view = k.view and e.key = k.key)          from {schema}.parked_keys k where k.view = $1 and ($2::text is null or k.key > $2)          order by k.key limit $3"
     );
-    let rows = sqlx::query(AssertSqlSafe(sql))
-        .bind(view.as_str())
-        .bind(after)
-        .bind(signed(limit as u64))
-        .fetch_all(&inner.pool)
-        .await
-        .map_err(classify(PARKED))?;
+    let query =
+        sqlx::query(AssertSqlSafe(sql)).bind(view.as_str()).bind(after).bind(signed(limit as u64));
+    let rows = inner.lanes.fetch_all(query).await.map_err(classify(PARKED))?;
     rows.iter().map(decode).collect::<Result<_, _>>().map_err(classify(PARKED))
 }
 
@@ -149,16 +145,14 @@ pub(super) async fn queued(
         "select position from {}.parked_events where view = $1 and key = $2 and position > $3          order by position limit $4",
         inner.schema.as_str()
     );
-    let positions: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
+    let query = sqlx::query(AssertSqlSafe(sql))
         .bind(view.as_str())
         .bind(key)
         .bind(signed(after.get()))
-        .bind(signed(limit as u64))
-        .fetch_all(&inner.pool)
-        .await
-        .map_err(classify(PARKED))?;
-    let position = |position| unsigned(position).map(Position::new);
-    positions.into_iter().map(position).collect::<Result<_, _>>().map_err(classify(PARKED))
+        .bind(signed(limit as u64));
+    let rows = inner.lanes.fetch_all(query).await.map_err(classify(PARKED))?;
+    let position = |row: &PgRow| row.try_get(0).and_then(unsigned).map(Position::new);
+    rows.iter().map(position).collect::<Result<_, _>>().map_err(classify(PARKED))
 }
 
 pub(super) async fn retry(inner: &Inner, view: &ViewName, key: &str) -> Result<bool> {
@@ -166,7 +160,8 @@ pub(super) async fn retry(inner: &Inner, view: &ViewName, key: &str) -> Result<b
         "update {}.parked_keys set retry = true where view = $1 and key = $2",
         inner.schema.as_str()
     );
-    let asked = sqlx::query(AssertSqlSafe(sql)).bind(view.as_str()).bind(key).execute(&inner.pool);
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(view.as_str()).bind(key);
+    let asked = inner.lanes.execute(query);
     let is_parked = asked.await.map_err(classify(PARKED))?.rows_affected() == 1;
     if is_parked {
         inner.following.changed(Hint::Other(view.clone()));

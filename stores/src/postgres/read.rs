@@ -34,13 +34,11 @@ pub(super) async fn stream(
          order by e.version {order} limit $3",
         inner.schema.as_str()
     );
-    let rows = sqlx::query(AssertSqlSafe(sql))
+    let query = sqlx::query(AssertSqlSafe(sql))
         .bind(stream.as_str())
         .bind(signed(bound.get()))
-        .bind(signed(limit as u64).saturating_add(1))
-        .fetch_all(&inner.pool)
-        .await
-        .map_err(classify("reading a stream"))?;
+        .bind(signed(limit as u64).saturating_add(1));
+    let rows = inner.lanes.fetch_all(query).await.map_err(classify("reading a stream"))?;
     // One row more than asked for tells whether the stream goes on.
     let events = envelopes(&rows[..rows.len().min(limit)], 0)?;
     if let Some(last) = events.iter().map(|event| event.position).max() {
@@ -61,7 +59,7 @@ pub(super) async fn log(
     limit: usize,
 ) -> Result<LogPage> {
     let mut sql = statement(inner, query, span, limit);
-    let rows = sql.build().fetch_all(&inner.pool).await.map_err(classify("reading the log"))?;
+    let rows = inner.lanes.fetch_all(sql.build()).await.map_err(classify("reading the log"))?;
     let (first, rows) =
         rows.split_first().ok_or_else(|| classify("reading the log")(sqlx::Error::RowNotFound))?;
     let (head, flushed) = head_of(first)?;
@@ -86,7 +84,8 @@ pub(super) async fn log(
 
 pub(super) async fn head(inner: &Inner) -> Result<Position> {
     let sql = format!("select {}", head_columns(inner));
-    let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(&inner.pool).await;
+    let query = sqlx::query(AssertSqlSafe(sql));
+    let row = inner.lanes.fetch_one(query).await;
     let row = row.map_err(classify("reading the head"))?;
     let (head, flushed) = head_of(&row)?;
     ensure_durable(inner, head, flushed).await?;
@@ -122,7 +121,8 @@ async fn ensure_durable(inner: &Inner, head: Position, flushed: bool) -> Result<
 /// Flushes everything that has been written up to now.
 pub(super) async fn flush(inner: &Inner) -> Result<()> {
     let sql = format!("call {}.flush()", inner.schema.as_str());
-    let flush = sqlx::query(AssertSqlSafe(sql)).execute(&inner.pool).await;
+    let query = sqlx::query(AssertSqlSafe(sql));
+    let flush = inner.lanes.execute(query).await;
     flush.map(drop).map_err(classify("flushing the log"))
 }
 

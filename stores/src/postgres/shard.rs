@@ -54,14 +54,16 @@ pub(super) async fn claim(
          ) select coalesce(d.layout, v.layout), c.* from {schema}.views v \
          left join divided d on true left join claimed c on true where v.view = $1"
     );
-    let row = sqlx::query(AssertSqlSafe(sql))
+    let query = sqlx::query(AssertSqlSafe(sql))
         .bind(view.as_str())
         .bind(shard.get().cast_signed())
         .bind(worker.as_str())
         .bind(claiming == Claiming::Always)
         .bind(micros(lease))
-        .bind(layout.to_string())
-        .fetch_optional(&inner.pool)
+        .bind(layout.to_string());
+    let row = inner
+        .lanes
+        .fetch_optional(query)
         .await
         .map_err(classify("claiming a shard"))?
         .ok_or_else(|| not_open(view))?;
@@ -119,13 +121,11 @@ pub(super) async fn sign_in(
                         end from {schema}.shards s left join kept k using (shard) \
                         where s.view = $1 order by s.shard)"
     );
-    let row = sqlx::query(AssertSqlSafe(sql))
+    let query = sqlx::query(AssertSqlSafe(sql))
         .bind(view.as_str())
         .bind(worker.as_str())
-        .bind(micros(lease))
-        .fetch_one(&inner.pool)
-        .await
-        .map_err(classify("signing in"))?;
+        .bind(micros(lease));
+    let row = inner.lanes.fetch_one(query).await.map_err(classify("signing in"))?;
     let roll = roll(&row).map_err(classify("signing in"))?;
     if roll.workers.is_empty() { Err(not_open(view).into()) } else { Ok(roll) }
 }
@@ -153,12 +153,11 @@ pub(super) async fn release(
          where view = $1 and shard = $2 and epoch = $3",
         inner.schema.as_str()
     );
-    let released = sqlx::query(AssertSqlSafe(sql))
+    let query = sqlx::query(AssertSqlSafe(sql))
         .bind(view.as_str())
         .bind(shard.get().cast_signed())
-        .bind(signed(epoch.get()))
-        .execute(&inner.pool)
-        .await;
+        .bind(signed(epoch.get()));
+    let released = inner.lanes.execute(query).await;
     released.map(drop).map_err(classify("releasing a shard"))
 }
 
@@ -169,19 +168,17 @@ pub(super) async fn sign_out(inner: &Inner, view: &ViewName, worker: &WorkerId) 
          update {schema}.shards set epoch = epoch + 1, owner = null, lease_until = null \
          where view = $1 and owner = $2"
     );
-    let gone = sqlx::query(AssertSqlSafe(sql))
-        .bind(view.as_str())
-        .bind(worker.as_str())
-        .execute(&inner.pool)
-        .await;
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(view.as_str()).bind(worker.as_str());
+    let gone = inner.lanes.execute(query).await;
     gone.map(drop).map_err(classify("signing out"))
 }
 
 /// What the shards of a view have; none if it has never been opened.
 pub(super) async fn held(inner: &Inner, view: &ViewName) -> Result<Vec<Held>> {
-    let connection = inner.pool.acquire().await;
-    let mut connection = connection.map_err(classify("reading a view"))?;
-    shards(&mut connection, &inner.schema, view, "").await
+    let mut lane = inner.lanes.take().await.map_err(classify("reading a view"))?;
+    let held = shards(&mut lane, &inner.schema, view, "").await?;
+    lane.settle();
+    Ok(held)
 }
 
 async fn shards(
@@ -213,7 +210,8 @@ pub(super) async fn divide(
 ) -> Result<()> {
     let doing = "dividing a view anew";
     let schema = inner.schema.as_str();
-    let mut transaction = super::commit::begin(inner, doing).await?;
+    let mut lane = inner.lanes.take().await.map_err(classify(doing))?;
+    let mut transaction = super::commit::begin(&mut lane, doing).await?;
     // Whoever divides at the same time deletes the shards that the next statement would wait for, and
     // who claims one must know how the view is divided.
     let lock = format!("select from {schema}.views where view = '{view}' for update");

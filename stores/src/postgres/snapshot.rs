@@ -15,8 +15,8 @@ pub(super) async fn load(inner: &Inner, stream: &StreamId) -> Result<Option<Snap
         "select version, event_id, schema_version, state from {}.snapshots where stream = $1",
         inner.schema.as_str()
     );
-    let row =
-        sqlx::query(AssertSqlSafe(sql)).bind(stream.as_str()).fetch_optional(&inner.pool).await;
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(stream.as_str());
+    let row = inner.lanes.fetch_optional(query).await;
     let row = row.map_err(classify("loading a snapshot"))?;
     row.map(|row| decode(stream, &row)).transpose().map_err(classify("loading a snapshot"))
 }
@@ -40,14 +40,12 @@ pub(super) async fn save(inner: &Inner, snapshot: Snapshot) -> Result<()> {
          where (s.schema_version, s.version) < (excluded.schema_version, excluded.version)",
         inner.schema.as_str()
     );
-    sqlx::query(AssertSqlSafe(sql))
+    let query = sqlx::query(AssertSqlSafe(sql))
         .bind(snapshot.stream.as_str())
         .bind(signed(snapshot.version.get()))
         .bind(*snapshot.head.as_uuid())
         .bind(snapshot.schema.get().cast_signed())
-        .bind(&snapshot.state[..])
-        .execute(&inner.pool)
-        .await
-        .map_err(classify("saving a snapshot"))?;
+        .bind(&snapshot.state[..]);
+    inner.lanes.execute(query).await.map_err(classify("saving a snapshot"))?;
     Ok(())
 }

@@ -6,7 +6,9 @@ use highwater_core::{
     Result,
     port::{Column, ColumnKind, Index, Layout, ViewName, ViewSpec},
 };
-use sqlx::{AssertSqlSafe, PgConnection, Postgres, postgres::PgArguments, query::QueryAs};
+use sqlx::{
+    AssertSqlSafe, Connection as _, PgConnection, Postgres, postgres::PgArguments, query::QueryAs,
+};
 
 use super::{
     Inner,
@@ -25,7 +27,8 @@ const DOING: &str = "opening a view";
 /// of them, "if not exists" or not.
 pub(super) async fn open(inner: &Inner, spec: &ViewSpec, layout: Layout) -> Result<()> {
     let schema = &inner.schema;
-    let mut transaction = inner.pool.begin().await.map_err(classify(DOING))?;
+    let mut lane = inner.lanes.take().await.map_err(classify(DOING))?;
+    let mut transaction = lane.begin().await.map_err(classify(DOING))?;
     let lock = format!(
         "select pg_advisory_xact_lock(hashtextextended('highwater views {}', 0))",
         schema.as_str()

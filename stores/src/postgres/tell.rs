@@ -8,11 +8,11 @@ use std::{
 };
 
 use highwater_core::port::{ShardId, ViewName};
-use sqlx::PgPool;
+use sqlx::Postgres;
 use tokio::{sync::Notify, task::JoinHandle};
 
 use super::options::Schema;
-use crate::hints::Hint;
+use crate::{hints::Hint, lanes::Lanes};
 
 pub(super) struct Telling {
     mouth: Mouth,
@@ -21,7 +21,7 @@ pub(super) struct Telling {
 
 #[derive(Clone)]
 struct Mouth {
-    pool: PgPool,
+    lanes: Arc<Lanes<Postgres>>,
     channel: Arc<str>,
     untold: Arc<Untold>,
 }
@@ -42,9 +42,9 @@ impl Untold {
 }
 
 impl Telling {
-    pub(super) fn new(pool: &PgPool, schema: &Schema) -> Self {
+    pub(super) fn new(lanes: &Arc<Lanes<Postgres>>, schema: &Schema) -> Self {
         let channel = schema.channel_of_views().into();
-        let mouth = Mouth { pool: pool.clone(), channel, untold: Arc::default() };
+        let mouth = Mouth { lanes: Arc::clone(lanes), channel, untold: Arc::default() };
         Self { mouth, task: OnceLock::new() }
     }
 
@@ -71,12 +71,9 @@ impl Mouth {
             self.untold.more.notified().await;
             let hints = mem::take(&mut *self.untold.hints());
             let payloads: Vec<String> = hints.values().map(Hint::to_string).collect();
-            let told = sqlx::query("select pg_notify($1, hint) from unnest($2::text[]) hint")
-                .bind(&*self.channel)
-                .bind(payloads)
-                .execute(&self.pool)
-                .await;
-            if let Err(error) = told {
+            let sql = "select pg_notify($1, hint) from unnest($2::text[]) hint";
+            let tell = sqlx::query(sql).bind(&*self.channel).bind(payloads);
+            if let Err(error) = self.lanes.execute(tell).await {
                 tracing::debug!(%error, "views have changed, and others find out by a poll");
             }
         }

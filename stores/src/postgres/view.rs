@@ -1,5 +1,7 @@
 //! Views: a table each, whose rows are read with the progress of one moment (R1).
 
+use std::sync::Arc;
+
 use highwater_core::{
     Error, Position, Result,
     port::{Layout, Progress, StoredRow, StoredView, ViewName, ViewSpec, ViewState},
@@ -9,6 +11,7 @@ use sqlx::{AssertSqlSafe, Row, ValueRef, postgres::PgRow};
 use super::{
     Inner,
     error::{self, classify},
+    gather,
     row::{Time, unsigned},
     table,
 };
@@ -51,7 +54,8 @@ pub(super) async fn state(inner: &Inner, view: &ViewName) -> Result<ViewState> {
 async fn without_rows(inner: &Inner, view: &ViewName) -> Result<StoredView> {
     let schema = inner.schema.as_str();
     let sql = format!("select layout, positions, as_ofs, {} from {}", head(schema), views(schema));
-    let row = sqlx::query(AssertSqlSafe(sql)).bind(view.as_str()).fetch_optional(&inner.pool).await;
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(view.as_str());
+    let row = inner.lanes.fetch_optional(query).await;
     let row = row.map_err(classify(READING))?.ok_or_else(|| not_open(view))?;
     let (state, head) = (decode_state(&row)?, decode_head(&row)?);
     Ok(StoredView { rows: Vec::new(), state, head: Some(head) })
@@ -66,37 +70,79 @@ async fn as_opened(inner: &Inner, spec: &ViewSpec) -> Result<Option<ViewState>> 
         views(schema),
         spec.name
     );
-    let row = sqlx::query(AssertSqlSafe(sql))
-        .bind(spec.name.as_str())
-        .bind(spec.rows)
-        .fetch_optional(&inner.pool)
-        .await;
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(spec.name.as_str()).bind(spec.rows);
+    let row = inner.lanes.fetch_optional(query).await;
     row.map_err(classify(READING))?.map(|row| decode_state(&row)).transpose()
 }
 
-/// One statement, so rows and progress are of one moment. There is a row for each key, found or not, and
-/// the first has the progress.
-pub(super) async fn read(inner: &Inner, view: &ViewName, keys: &[String]) -> Result<StoredView> {
-    if keys.is_empty() {
-        return without_rows(inner, view).await;
+/// A single row is read together with others if there are many such reads at once.
+pub(super) async fn read(
+    inner: &Arc<Inner>,
+    view: &ViewName,
+    keys: &[String],
+) -> Result<StoredView> {
+    if let [key] = keys {
+        return gather::read(inner, view, key).await;
     }
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    rows(inner, view, &keys).await
+}
+
+/// One statement, so rows and progress are of one moment.
+pub(super) async fn rows(inner: &Inner, view: &ViewName, keys: &[&str]) -> Result<StoredView> {
+    let read = match keys {
+        [] => return without_rows(inner, view).await,
+        [key] => one(inner, view, key).await,
+        keys => many(inner, view, keys).await,
+    };
+    match read {
+        Ok(read) => read,
+        Err(error) => Err(or_not_open(inner, view, error, classify(READING)).await),
+    }
+}
+
+/// For one key the planner knows all that there is to know: it plans the statement once for all.
+async fn one(inner: &Inner, view: &ViewName, key: &str) -> Result<Result<StoredView>, sqlx::Error> {
     let schema = inner.schema.as_str();
     let sql = format!(
-        "select w.layout, case when k.place = 1 then w.positions end, \
-             case when k.place = 1 then w.as_ofs end, case when k.place = 1 then {} end, \
-             k.place, v.value, (select since from {schema}.parked_keys p where p.view = $1 and p.key = k.key) \
-         from {} cross join unnest($2::text[]) with ordinality k(key, place) \
-         left join {schema}.view_{view} v on v.key = k.key",
+        "select w.layout, w.positions, w.as_ofs, {}, \
+             (select value from {schema}.view_{view} where key = $2), \
+             (select since from {schema}.parked_keys where view = $1 and key = $2) from {}",
         head(schema),
         views(schema)
     );
-    let rows =
-        sqlx::query(AssertSqlSafe(sql)).bind(view.as_str()).bind(keys).fetch_all(&inner.pool).await;
-    match rows {
-        Ok(rows) if rows.is_empty() => Err(not_open(view).into()),
-        Ok(rows) => decode(&rows, keys.len()),
-        Err(error) => Err(or_not_open(inner, view, error, classify(READING)).await),
-    }
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(view.as_str()).bind(key);
+    let Some(row) = inner.lanes.fetch_optional(query).await? else {
+        return Ok(Err(not_open(view).into()));
+    };
+    let rows = vec![decode_stored(&row, 4)?];
+    let seen = decode_state(&row).and_then(|state| Ok((state, decode_head(&row)?)));
+    Ok(seen.map(|(state, head)| StoredView { rows, state, head: Some(head) }))
+}
+
+/// There is a row for each key, found or not, and the first has the progress. How many keys there are is
+/// kept from the planner: it would plan each read anew.
+async fn many(
+    inner: &Inner,
+    view: &ViewName,
+    keys: &[&str],
+) -> Result<Result<StoredView>, sqlx::Error> {
+    let schema = inner.schema.as_str();
+    let sql = format!(
+        "select w.layout, case when k.place = 1 then w.positions end, \
+             case when k.place = 1 then w.as_ofs end, case when k.place = 1 then {} end, k.place, \
+             (select value from {schema}.view_{view} v where v.key = k.key), \
+             (select since from {schema}.parked_keys p where p.view = $1 and p.key = k.key) \
+         from {} cross join unnest((select $2::text[])) with ordinality k(key, place)",
+        head(schema),
+        views(schema)
+    );
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(view.as_str()).bind(keys);
+    let rows = inner.lanes.fetch_all(query).await?;
+    Ok(match rows.is_empty() {
+        true => Err(not_open(view).into()),
+        false => decode(&rows, keys.len()),
+    })
 }
 
 fn decode(rows: &[PgRow], keys: usize) -> Result<StoredView> {

@@ -46,15 +46,15 @@ use highwater_core::{
         StreamPage,
     },
 };
-use sqlx::{SqlitePool, sqlite::SqlitePoolOptions};
+use sqlx::{Sqlite, sqlite::SqlitePoolOptions};
 use tokio::sync::{Mutex, MutexGuard};
 
 pub use attachment::SqliteWork;
 pub use options::SqliteOptions;
 
 use crate::{
-    group_commit::GroupCommit, metrics::Meter, opened::Opened, sql_view_store::sql_view_store,
-    unbroken::to_the_end,
+    group_commit::GroupCommit, lanes::Lanes, metrics::Meter, opened::Opened,
+    sql_view_store::sql_view_store, unbroken::to_the_end,
 };
 use follow::Following;
 use options::Prefix;
@@ -72,7 +72,7 @@ pub struct SqliteStore {
 
 struct Inner {
     id: LogId,
-    readers: SqlitePool,
+    readers: Lanes<Sqlite>,
     writer: WriteConnection,
     prefix: Prefix,
     appends: GroupCommit,
@@ -115,6 +115,7 @@ impl SqliteStore {
             .await
             .map_err(error::door(file))?;
         let id = migrate::identity(&readers, &options.prefix, file).await?;
+        let readers = Lanes::of(readers, options.readers);
         let writer = Arc::new(Mutex::new(writer));
         let following = Arc::new(Following::default());
         let prefix = options.prefix.clone();
@@ -185,9 +186,11 @@ impl EventStore for SqliteStore {
     async fn command(&self, id: CommandId) -> Result<Option<RecordedCommand>> {
         let inner = Arc::clone(&self.inner);
         to_the_end(async move {
-            let connection = inner.readers.acquire().await;
-            let mut connection = connection.map_err(error::classify("looking up a command"))?;
-            idempotency::command(&mut connection, &inner.prefix, id).await
+            let lane = inner.readers.take().await;
+            let mut lane = lane.map_err(error::classify("looking up a command"))?;
+            let command = idempotency::command(&mut lane, &inner.prefix, id).await?;
+            lane.settle();
+            Ok(command)
         })
         .await
     }

@@ -148,12 +148,9 @@ pub(super) async fn page(
          from {prefix}parked_keys k where k.view = ?1 and (?2 is null or k.key > ?2) \
          order by k.key limit ?3"
     );
-    let rows = sqlx::query(AssertSqlSafe(sql))
-        .bind(view.as_str())
-        .bind(after)
-        .bind(signed(limit as u64))
-        .fetch_all(&inner.readers)
-        .await;
+    let query =
+        sqlx::query(AssertSqlSafe(sql)).bind(view.as_str()).bind(after).bind(signed(limit as u64));
+    let rows = inner.readers.fetch_all(query).await;
     rows.and_then(|rows| rows.iter().map(decode).collect()).map_err(classify(PARKED))
 }
 
@@ -181,17 +178,14 @@ pub(super) async fn queued(
          order by position limit ?",
         inner.prefix
     );
-    let positions = sqlx::query_scalar(AssertSqlSafe(sql))
+    let query = sqlx::query(AssertSqlSafe(sql))
         .bind(view.as_str())
         .bind(key)
         .bind(signed(after.get()))
-        .bind(signed(limit as u64))
-        .fetch_all(&inner.readers)
-        .await;
-    let position = |position| unsigned(position).map(Position::new);
-    positions
-        .and_then(|positions: Vec<i64>| positions.into_iter().map(position).collect())
-        .map_err(classify(PARKED))
+        .bind(signed(limit as u64));
+    let rows = inner.readers.fetch_all(query).await.map_err(classify(PARKED))?;
+    let position = |row: &SqliteRow| row.try_get(0).and_then(unsigned).map(Position::new);
+    rows.iter().map(position).collect::<Result<_, _>>().map_err(classify(PARKED))
 }
 
 pub(super) async fn retry(inner: &Inner, view: &ViewName, key: &str) -> Result<bool> {

@@ -38,13 +38,12 @@ pub(super) async fn read(
     );
     let bounds = [compared(&range.from, ">=", ">"), compared(&range.to, "<=", "<")];
     let [from, to] = bounds.map(|bound| bound.map(|(_, key)| key));
-    let rows = sqlx::query(AssertSqlSafe(sql))
+    let query = sqlx::query(AssertSqlSafe(sql))
         .bind(view.as_str())
         .bind(signed(limit as u64).saturating_add(1))
         .bind(from)
-        .bind(to)
-        .fetch_all(&inner.readers)
-        .await;
+        .bind(to);
+    let rows = inner.readers.fetch_all(query).await;
     match rows {
         Ok(rows) => decode(rows.as_slice(), view, limit),
         Err(error) => Err(or_not_open(inner, view, error).await),

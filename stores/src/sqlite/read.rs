@@ -23,7 +23,7 @@ pub(super) async fn stream(
 ) -> Result<StreamPage> {
     let mut limit = limit;
     let mut events = loop {
-        let row = page(inner, stream, span, limit).build().fetch_one(&inner.readers).await;
+        let row = inner.readers.fetch_one(page(inner, stream, span, limit).build()).await;
         if !is_too_big(&row, &mut limit) {
             let row = row.map_err(classify("reading a stream"))?;
             break unpack(&row, 0).map_err(classify("decoding events"))?;
@@ -84,7 +84,7 @@ pub(super) async fn log(
 ) -> Result<LogPage> {
     let mut limit = limit;
     let row = loop {
-        let row = statement(inner, query, span, limit).build().fetch_one(&inner.readers).await;
+        let row = inner.readers.fetch_one(statement(inner, query, span, limit).build()).await;
         if !is_too_big(&row, &mut limit) {
             break row.map_err(classify("reading the log"))?;
         }
@@ -114,7 +114,7 @@ fn is_too_big(row: &Result<SqliteRow, sqlx::Error>, limit: &mut usize) -> bool {
 
 pub(super) async fn head(inner: &Inner) -> Result<Position> {
     let sql = format!("select coalesce(max(position), 0) from {}events", inner.prefix);
-    let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(&inner.readers).await;
+    let row = inner.readers.fetch_one(sqlx::query(AssertSqlSafe(sql))).await;
     head_of(&row.map_err(classify("reading the head"))?)
 }
 

@@ -15,8 +15,8 @@ pub(super) async fn load(inner: &Inner, stream: &StreamId) -> Result<Option<Snap
         "select version, event_id, schema_version, state from {}snapshots where stream = ?",
         inner.prefix
     );
-    let row =
-        sqlx::query(AssertSqlSafe(sql)).bind(stream.as_str()).fetch_optional(&inner.readers).await;
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(stream.as_str());
+    let row = inner.readers.fetch_optional(query).await;
     let row = row.map_err(classify("loading a snapshot"))?;
     row.map(|row| decode(stream, &row)).transpose().map_err(classify("loading a snapshot"))
 }

@@ -2,7 +2,6 @@
 
 use highwater_core::{
     Error, Position, Result,
-    error::{Corrupt, Source},
     port::{Layout, Progress, StoredRow, StoredView, ViewName, ViewSpec, ViewState},
 };
 use sqlx::{AssertSqlSafe, Row, sqlite::SqliteRow};
@@ -54,8 +53,8 @@ async fn without_rows(inner: &Inner, view: &ViewName) -> Result<StoredView> {
         shards(prefix),
         head(prefix)
     );
-    let row =
-        sqlx::query(AssertSqlSafe(sql)).bind(view.as_str()).fetch_optional(&inner.readers).await;
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(view.as_str());
+    let row = inner.readers.fetch_optional(query).await;
     let row = row.map_err(classify(DOING))?.ok_or_else(|| not_open(view))?;
     let (state, head) = (decode_state(&row)?, decode_head(&row)?);
     Ok(StoredView { rows: Vec::new(), state, head: Some(head) })
@@ -69,20 +68,52 @@ async fn as_opened(inner: &Inner, spec: &ViewSpec) -> Result<Option<ViewState>> 
          and (not ?2 or exists (select 1 from sqlite_master where name = ?3))",
         shards(prefix)
     );
-    let row = sqlx::query(AssertSqlSafe(sql))
+    let query = sqlx::query(AssertSqlSafe(sql))
         .bind(spec.name.as_str())
         .bind(spec.rows)
-        .bind(format!("{prefix}view_{}", spec.name))
-        .fetch_optional(&inner.readers)
-        .await;
+        .bind(format!("{prefix}view_{}", spec.name));
+    let row = inner.readers.fetch_optional(query).await;
     row.map_err(classify(DOING))?.map(|row| decode_state(&row)).transpose()
 }
 
-/// One statement, so rows and progress are of one moment. There is a row also if no key is found.
+/// One statement, so rows and progress are of one moment.
 pub(super) async fn read(inner: &Inner, view: &ViewName, keys: &[String]) -> Result<StoredView> {
-    if keys.is_empty() {
-        return without_rows(inner, view).await;
+    let read = match keys {
+        [] => return without_rows(inner, view).await,
+        [key] => one(inner, view, key).await,
+        keys => many(inner, view, keys).await,
+    };
+    match read {
+        Ok(read) => read,
+        Err(error) => Err(or_not_open(inner, view, error).await),
     }
+}
+
+/// One key needs no list of keys.
+async fn one(inner: &Inner, view: &ViewName, key: &str) -> Result<Result<StoredView>, sqlx::Error> {
+    let prefix = &inner.prefix;
+    let sql = format!(
+        "select layout, {}, {}, (select value from {prefix}view_{view} where key = ?2), \
+             (select since from {prefix}parked_keys where view = ?1 and key = ?2) \
+         from {prefix}views where view = ?1",
+        shards(prefix),
+        head(prefix)
+    );
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(view.as_str()).bind(key);
+    let Some(row) = inner.readers.fetch_optional(query).await? else {
+        return Ok(Err(not_open(view).into()));
+    };
+    let rows = vec![decode_stored(&row, 3)?];
+    let seen = decode_state(&row).and_then(|state| Ok((state, decode_head(&row)?)));
+    Ok(seen.map(|(state, head)| StoredView { rows, state, head: Some(head) }))
+}
+
+/// There is a row for each key, found or not, and the first has the progress.
+async fn many(
+    inner: &Inner,
+    view: &ViewName,
+    keys: &[String],
+) -> Result<Result<StoredView>, sqlx::Error> {
     let prefix = &inner.prefix;
     let sql = format!(
         "select w.layout, case when k.key = 0 then {} end, case when k.key = 0 then {} end, \
@@ -93,18 +124,13 @@ pub(super) async fn read(inner: &Inner, view: &ViewName, keys: &[String]) -> Res
         shards(prefix),
         head(prefix)
     );
-    let json = serde_json::to_string(keys)
-        .map_err(|error| Corrupt::value("the keys of a read", Source::new(error)))?;
-    let rows = sqlx::query(AssertSqlSafe(sql))
-        .bind(view.as_str())
-        .bind(json)
-        .fetch_all(&inner.readers)
-        .await;
-    match rows {
-        Ok(rows) if rows.is_empty() => Err(not_open(view).into()),
-        Ok(rows) => decode(&rows, keys.len()),
-        Err(error) => Err(or_not_open(inner, view, error).await),
-    }
+    let json = serde_json::to_string(keys).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(view.as_str()).bind(json);
+    let rows = inner.readers.fetch_all(query).await?;
+    Ok(match rows.is_empty() {
+        true => Err(not_open(view).into()),
+        false => decode(&rows, keys.len()),
+    })
 }
 
 /// What an error means where the table of a view isn't there: perhaps nothing is.

@@ -15,6 +15,7 @@
 //! | `upgrade` | databases of earlier versions |
 //! | `migrate` | several processes open a fresh database at once; two schemas side by side |
 //! | `closed` | stores that have been closed |
+//! | `meeting` | more readers than connections |
 //! | `cancel` | callers that go away in the middle of reads |
 #![cfg(all(feature = "postgres", feature = "sqlite", feature = "testing"))]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
@@ -25,6 +26,7 @@ mod closed;
 #[allow(dead_code, clippy::disallowed_methods, reason = "it is made for the tests under fire")]
 mod cluster;
 mod columns;
+mod meeting;
 mod migrate;
 mod outbox;
 mod postgres;

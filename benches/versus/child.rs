@@ -1,0 +1,93 @@
+//! Work in a process of its own: this program again, told by its environment what to do.
+
+use std::{
+    env,
+    io::{BufRead as _, stdin},
+    process::Stdio,
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    process::{Child as Process, ChildStdout, Command},
+};
+
+use crate::{memory, observed, processes};
+
+const VARIABLE: &str = "HIGHWATER_BENCH_ASSIGNMENT";
+
+/// What a child has to do.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Assignment {
+    /// Commands, for as many milliseconds as it is told.
+    Commands(processes::Assignment),
+    /// One catch-up, whose memory is measured.
+    CatchUp(memory::Assignment),
+    /// Something so many times, while somebody observes it.
+    Observed(observed::Assignment),
+}
+
+impl Assignment {
+    pub(crate) fn from_env() -> Option<Self> {
+        let text = env::var(VARIABLE).ok()?;
+        Some(serde_json::from_str(&text).unwrap())
+    }
+
+    /// The child's part.
+    pub(crate) fn work(self) {
+        match self {
+            Self::Commands(assignment) => assignment.work(),
+            Self::CatchUp(assignment) => assignment.work(),
+            Self::Observed(assignment) => assignment.work(),
+        }
+    }
+}
+
+/// The child's side of the talk, on a thread that is none of the runtime's: it says that it is ready, and
+/// answers each order with a number.
+pub(crate) fn serve(mut answer: impl FnMut(u64) -> f64) {
+    println!("ready");
+    for order in stdin().lock().lines() {
+        println!("{}", answer(order.unwrap().parse().unwrap()));
+    }
+}
+
+/// A child that works. It ends when this is dropped.
+pub(crate) struct Child {
+    process: Process,
+    output: BufReader<ChildStdout>,
+}
+
+impl Child {
+    pub(crate) fn start(assignment: &Assignment) -> Self {
+        let mut process = Command::new(env::current_exe().unwrap())
+            .env(VARIABLE, serde_json::to_string(assignment).unwrap())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(process.stdout.take().unwrap());
+        Self { process, output }
+    }
+
+    /// Waits until it is ready.
+    pub(crate) async fn ready(&mut self) {
+        assert_eq!(self.line().await.trim(), "ready");
+    }
+
+    pub(crate) async fn order(&mut self, number: u64) {
+        let order = format!("{number}\n");
+        self.process.stdin.as_mut().unwrap().write_all(order.as_bytes()).await.unwrap();
+    }
+
+    pub(crate) async fn answer(&mut self) -> f64 {
+        self.line().await.trim().parse().unwrap()
+    }
+
+    async fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).await.unwrap();
+        line
+    }
+}
