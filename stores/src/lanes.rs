@@ -121,7 +121,8 @@ where
         self.fetch_optional(query).await?.ok_or(Error::RowNotFound)
     }
 
-    /// Runs a statement that has no rows.
+    /// Runs a statement that has no rows. On SQLite whoever writes has a connection of its own.
+    #[cfg(feature = "postgres")]
     pub(crate) async fn execute<'q>(
         &self,
         query: impl Execute<'q, DB> + 'q,
