@@ -10,6 +10,7 @@ use highwater_core::port::{Clock, Feeding, ViewName, ViewStore, WorkerId};
 use jiff::Timestamp;
 
 /// Lets others see that a worker is alive, and keeps what it holds its own.
+#[derive(Clone)]
 pub(super) struct Alive {
     views: Arc<dyn ViewStore>,
     clock: Arc<dyn Clock>,
@@ -57,7 +58,7 @@ impl Alive {
     }
 
     /// Gives back all that the worker holds.
-    pub(super) async fn leave(&self) -> highwater_core::Result<()> {
+    pub(super) async fn leave(self) -> highwater_core::Result<()> {
         self.views.sign_out(&self.view, &self.worker).await
     }
 }

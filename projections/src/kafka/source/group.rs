@@ -268,14 +268,14 @@ impl Membership for GroupMembership {
     /// until this consumer is missed.
     async fn leave(self: Box<Self>) -> Result<()> {
         let saying_goodbye = self.consumer.context().alive();
-        let clock = Arc::clone(&self.clock);
-        let left = self.alive.leave().await;
+        let (clock, alive) = (Arc::clone(&self.clock), self.alive.clone());
         drop(self);
         let until = Instant::now() + GRACE;
         while saying_goodbye.strong_count() > 0 && Instant::now() < until {
             clock.sleep(Duration::from_millis(10)).await;
         }
-        left
+        // The group has not to wait for a store that doesn't answer.
+        alive.leave().await
     }
 }
 
