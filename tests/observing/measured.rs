@@ -239,7 +239,7 @@ fn o2_a_relay_and_a_source_tell_how_they_fare() {
 fn o2_o4_reads_of_named_operations_are_counted_by_arm_level_and_outcome_and_changes_too() {
     const SHOW: Operation = Operation::standard("account.show");
     on_every_store(async |bank, meter| {
-        let bank = bank.open().await;
+        let (store_again, bank) = (bank.clone(), bank.open().await);
         Worker::on(&bank).view::<Balance>().start().await.unwrap().stop().await.unwrap();
         bank.aggregate::<Account>("alice").execute(Deposit { cents: 5 }).await.unwrap();
         let read = async || bank.view::<Balance>().get("alice").by(&SHOW).find().await.unwrap();
@@ -260,6 +260,12 @@ fn o2_o4_reads_of_named_operations_are_counted_by_arm_level_and_outcome_and_chan
         bank.policies().roll_back(PolicyRollback::by("bob", "a test")).await.unwrap();
         read().await;
         assert_eq!(reads("base", "read_your_writes", "view"), (2.0, 2.0));
-        assert_eq!(meter.value("highwater_policy_changes_total{source=record}"), 2.0);
+        let changes = "highwater_policy_changes_total{source=record}";
+        assert_eq!(meter.value(changes), 2.0);
+        // What was recorded before a process begins is no change that it takes up.
+        let late = store_again.open().await;
+        late.policies().roll_back(PolicyRollback::by("bob", "a test")).await.unwrap_err();
+        late.policies().change(PolicyChange::by("ann", "a test").set(&SHOW, strong)).await.unwrap();
+        assert_eq!(meter.value(changes), 3.0);
     });
 }

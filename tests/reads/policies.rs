@@ -259,6 +259,9 @@ fn m14_names_of_operations_are_checked() {
     }
     let twice = Operation::auxiliary("account.show");
     assert_eq!(policies.register(&[twice]).unwrap_err().code(), Code::BAD_CONFIGURATION);
+    // The first has the name, and a critical one is not read by what was allowed for it.
+    assert_eq!(policies.operation("account.show").unwrap(), SHOW);
+    assert_eq!(policies.ruled(&twice, "alice").policy, twice.policy());
     assert_eq!(policies.operation("transfer.offer").unwrap(), OFFER);
     assert_eq!(policies.operation("nothing").unwrap_err().code(), Code::NOT_FOUND);
 }

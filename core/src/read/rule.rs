@@ -188,7 +188,7 @@ impl Rollout {
         hash.update(&[0]);
         hash.update(key.as_bytes());
         let share = hash.digest() as f64 / u64::MAX as f64;
-        share * 100.0 < self.percent
+        self.percent >= 100.0 || share * 100.0 < self.percent
     }
 }
 

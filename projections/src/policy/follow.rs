@@ -28,28 +28,16 @@ impl Drop for Following {
     }
 }
 
-/// Since when rules that are read have been recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Since {
-    /// Before this process began: no change that is worth telling.
-    Start,
-    /// Since then.
-    Running,
-}
-
-impl Since {
-    /// Tells that this change holds in this process from now on.
-    pub(super) fn tell(self, change: Option<&RecordedChange>) {
-        let (Self::Running, Some(change)) = (self, change) else { return };
-        let RecordedChange { version, by, why, rules, .. } = change;
-        metrics::policies_changed("record");
-        match rules {
-            Some(rules) => {
-                let rules = serde_json::to_string(rules).unwrap_or_default();
-                tracing::info!(change = version.get(), by, why, rules, "policies have changed");
-            }
-            None => tracing::info!(change = version.get(), by, why, "policies are rolled back"),
+/// Tells that this change holds in this process from now on.
+pub(super) fn tell(change: &RecordedChange) {
+    let RecordedChange { version, by, why, rules, .. } = change;
+    metrics::policies_changed("record");
+    match rules {
+        Some(rules) => {
+            let rules = serde_json::to_string(rules).unwrap_or_default();
+            tracing::info!(change = version.get(), by, why, rules, "policies have changed");
         }
+        None => tracing::info!(change = version.get(), by, why, "policies are rolled back"),
     }
 }
 
@@ -60,7 +48,7 @@ impl Policies {
         loop {
             // Not the clock of the port: the moments at which it is looked decide on nothing.
             tokio::time::sleep(INTERVAL).await;
-            record.see(self.refresh(Since::Running).await.err());
+            record.see(self.refresh().await.err());
             file.see(self.reload().await.err());
         }
     }

@@ -10,7 +10,7 @@ use highwater_core::{
 };
 
 use super::{
-    follow::{Following, Since},
+    follow::{Following, tell},
     record::{KEY, PolicyChange, PolicyRecord, PolicyRollback, RecordedChange},
     shelf::{Followed, Shelf},
 };
@@ -95,6 +95,7 @@ impl Policies {
     pub async fn change(&self, change: impl Into<Request<PolicyChange>>) -> Result<Receipt> {
         let change: Request<PolicyChange> = change.into();
         change.command().check()?;
+        self.begin().await?;
         let record = self.highwater.aggregate::<PolicyRecord>(KEY);
         let receipt = record.execute(change).await?;
         self.take_up().await;
@@ -108,6 +109,7 @@ impl Policies {
     pub async fn roll_back(&self, rollback: impl Into<Request<PolicyRollback>>) -> Result<Receipt> {
         let rollback: Request<PolicyRollback> = rollback.into();
         rollback.command().check()?;
+        self.begin().await?;
         let record = self.highwater.aggregate::<PolicyRecord>(KEY);
         let receipt = record.execute(rollback).await?;
         self.take_up().await;
@@ -117,7 +119,7 @@ impl Policies {
     /// Has what was just recorded hold here. It is recorded, whatever becomes of this: whoever follows
     /// takes it up a little later.
     async fn take_up(&self) {
-        if let Err(error) = self.refresh(Since::Running).await {
+        if let Err(error) = self.refresh().await {
             tracing::warn!(%error, code = %error.code(), "a change of policies is recorded, but not read back");
         }
     }
@@ -132,7 +134,8 @@ impl Policies {
         while let Some(from) = span.filter(|_| changes.len() < limit) {
             let page = self.highwater.log().read_stream(&stream()?, from, PAGE).await?;
             for envelope in &page.events {
-                changes.extend(RecordedChange::of(envelope)?);
+                let events = envelope.decode()?.into_iter();
+                changes.extend(events.map(|event| RecordedChange::of(envelope, event)));
             }
             span = page.next;
         }
@@ -146,26 +149,40 @@ impl Policies {
     /// # Errors
     /// [`Unavailable`](highwater_core::Error::Unavailable) if what is recorded can't be read.
     pub async fn follow(&self) -> Result<Following> {
-        self.refresh(Since::Start).await?;
+        self.begin().await?;
         Ok(Following::begin(self.clone()))
     }
 
-    /// Reads on in the record.
-    pub(super) async fn refresh(&self, since: Since) -> Result<()> {
+    /// Reads what was recorded before, unless that is known: none of it is a change that is worth telling.
+    async fn begin(&self) -> Result<()> {
+        let has_begun = self.shelf.followed.lock().await.has_begun;
+        if has_begun { Ok(()) } else { self.refresh().await }
+    }
+
+    /// Reads on in the record. As far as it could be read it holds, also if it couldn't be to the end.
+    pub(super) async fn refresh(&self) -> Result<()> {
         let mut followed = self.shelf.followed.lock().await;
-        let (mut span, before) = (Some(Span::After(followed.version)), followed.version);
+        let read = self.read_on(&mut followed).await;
+        self.shelf.recorded(followed.record.now());
+        followed.has_begun |= read.is_ok();
+        read
+    }
+
+    async fn read_on(&self, followed: &mut Followed) -> Result<()> {
+        let Followed { record, version, has_begun } = followed;
+        let mut span = Some(Span::After(*version));
         while let Some(from) = span {
             let page = self.highwater.log().read_stream(&stream()?, from, PAGE).await?;
-            let Followed { record, version } = &mut *followed;
             for envelope in &page.events {
-                envelope.decode_into(&mut |event| record.apply(&event))?;
+                for event in envelope.decode()? {
+                    record.apply(&event);
+                    if *has_begun {
+                        tell(&RecordedChange::of(envelope, event));
+                    }
+                }
                 *version = envelope.version;
-                since.tell(RecordedChange::of(envelope)?.as_ref());
             }
             span = page.next;
-        }
-        if followed.version > before {
-            self.shelf.recorded(followed.record.now());
         }
         Ok(())
     }

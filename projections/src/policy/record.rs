@@ -122,17 +122,13 @@ pub struct RecordedChange {
 }
 
 impl RecordedChange {
-    pub(super) fn of(envelope: &Envelope) -> Result<Option<Self>> {
-        let Some(event) = envelope.decode::<PolicyEvent>()?.pop() else { return Ok(None) };
+    pub(super) fn of(envelope: &Envelope, event: PolicyEvent) -> Self {
         let (version, at) = (envelope.version, envelope.recorded_at);
-        Ok(Some(match event {
-            PolicyEvent::Changed(Changed { by, why, rules }) => {
-                Self { version, by, at, why, rules: Some(rules) }
-            }
-            PolicyEvent::RolledBack(PolicyRollback { by, why }) => {
-                Self { version, by, at, why, rules: None }
-            }
-        }))
+        let (by, why, rules) = match event {
+            PolicyEvent::Changed(Changed { by, why, rules }) => (by, why, Some(rules)),
+            PolicyEvent::RolledBack(PolicyRollback { by, why }) => (by, why, None),
+        };
+        Self { version, by, at, why, rules }
     }
 }
 

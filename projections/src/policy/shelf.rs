@@ -29,6 +29,8 @@ pub(crate) struct Shelf {
 pub(super) struct Followed {
     pub(super) record: PolicyRecord,
     pub(super) version: Version,
+    /// What was recorded before is known, so what comes is new.
+    pub(super) has_begun: bool,
 }
 
 #[derive(Default)]
@@ -41,17 +43,20 @@ struct Held {
 }
 
 impl Shelf {
-    /// How a key of an operation is read now.
+    /// How a key of an operation is read now. The operation that came first under a name has it: of
+    /// another no rule holds, because nobody has checked it for that one.
     pub(crate) fn of(&self, operation: &Operation, key: &str) -> Ruled {
         let held = self.read();
-        if held.known.contains_key(operation.name()) {
-            return held.rule(operation).of(operation, key);
+        match held.known.get(operation.name()) {
+            Some(known) if known == operation => return held.rule(operation).of(operation, key),
+            Some(_) => return Rule::default().of(operation, key),
+            None => drop(held),
         }
-        drop(held);
         let mut held = self.write();
-        held.known.insert(operation.name(), *operation);
+        held.known.entry(operation.name()).or_insert(*operation);
         held.weigh();
-        held.rule(operation).of(operation, key)
+        drop(held);
+        self.of(operation, key)
     }
 
     /// The program has these operations.
@@ -61,10 +66,9 @@ impl Shelf {
     pub(super) fn register(&self, operations: &[Operation]) -> Result<()> {
         let mut held = self.write();
         for operation in operations {
-            is_name(operation.name())?;
-            let known = held.known.insert(operation.name(), *operation);
-            if known.is_some_and(|known| known != *operation) {
-                let name = operation.name();
+            let name = operation.name();
+            is_name(name)?;
+            if held.known.entry(name).or_insert(*operation) != operation {
                 let message = format!("operation {name} is there twice, with two policies");
                 return Err(Invalid::configuration(message).into());
             }
@@ -104,6 +108,9 @@ impl Shelf {
 
     /// What is recorded by now.
     pub(super) fn recorded(&self, rules: &Arc<Rules>) {
+        if Arc::ptr_eq(&self.read().recorded, rules) {
+            return;
+        }
         let mut held = self.write();
         held.recorded = Arc::clone(rules);
         held.weigh();
