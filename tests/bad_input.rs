@@ -162,12 +162,26 @@ async fn why_the_view_stops(bank: &Highwater) -> highwater::Error {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_view_that_was_never_opened_is_an_error_and_no_absence() {
+async fn a_view_that_no_worker_has_made_yet_is_an_error_and_no_absence() {
     for store in banks() {
         let bank = store.open().await;
         let error = bank.view::<Balance>().get("alice").find().await.map(drop).unwrap_err();
-        assert_eq!(error.next_move(), Move::ChangeTheRequest, "{error}");
+        assert_eq!(
+            (error.code(), error.next_move()),
+            (Code::VIEW_MISSING, Move::TryAgain),
+            "{error}"
+        );
         assert!(error.to_string().contains("balances"), "{error}");
+        // The same call answers as soon as a worker has made it.
+        let worker = Worker::on(&bank).view::<Balance>().start().await.unwrap();
+        worker
+            .status("balances")
+            .unwrap()
+            .clone()
+            .until(|state| matches!(state, State::Running))
+            .await;
+        assert!(bank.view::<Balance>().get("alice").find().await.is_ok());
+        worker.stop().await.unwrap();
     }
 }
 

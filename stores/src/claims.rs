@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use highwater_core::{
     Error, Position, Result,
-    error::{Conflict, Invalid},
+    error::{Conflict, Invalid, Unavailable},
     port::{Claim, Epoch, Layout, Progress, ShardId, ViewCommit, ViewName, ViewState},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -32,7 +32,7 @@ pub(crate) fn goes_on(commit: &ViewCommit) -> Result<(), Invalid> {
 pub(crate) fn refusal(commit: &ViewCommit, shards: &[Held]) -> Error {
     let (view, shard, epoch) = (&commit.view, commit.shard, commit.epoch);
     if shards.is_empty() {
-        return not_open(view).into();
+        return missing(view);
     }
     match held(shards, shard) {
         Some(held) if held.epoch == epoch => {
@@ -64,7 +64,7 @@ pub(crate) fn has_shard(
 /// Whether a view may be divided anew under these claims: the epoch of all its new shards, which is
 /// beyond any of the old ones, and where they begin.
 pub(crate) fn division(view: &ViewName, claims: &[Claim], shards: &[Held]) -> Result<Held> {
-    let first = shards.first().ok_or_else(|| not_open(view))?;
+    let first = shards.first().ok_or_else(|| missing(view))?;
     for (shard, held) in (0..).map(ShardId::new).zip(shards) {
         let claim = claims.iter().find(|claim| claim.shard == shard);
         let epoch = claim.map(|claim| claim.epoch).unwrap_or_default();
@@ -95,8 +95,8 @@ fn fenced(view: &ViewName, shard: ShardId, epoch: Epoch, actual: Epoch) -> Error
     Conflict::Fenced { view: view.to_string(), shard, epoch, actual }.into()
 }
 
-pub(crate) fn not_open(view: &ViewName) -> Invalid {
-    Invalid::request(format!("view {view} has not been opened"))
+pub(crate) fn missing(view: &ViewName) -> Error {
+    Unavailable::ViewMissing { view: view.to_string() }.into()
 }
 
 pub(crate) fn no_such_shard(view: &ViewName, shard: ShardId) -> Invalid {

@@ -10,7 +10,7 @@ use highwater::{
     Code, CommandId, Error, EventId, Freshness, Pending, Position, Reading, SchemaVersion,
     StreamId, Timestamp, Version, Wanted,
     error::{Actual, Conflict, Corrupt, Invalid, Source, Unavailable},
-    http::{Fresh, Problem, pages_at},
+    http::{Fresh, Problem, headers, pages_at},
     port::{Epoch, Expected, Layout, ShardId},
     prelude::*,
 };
@@ -63,6 +63,7 @@ fn errors() -> Vec<Error> {
         Unavailable::Locked { doing: "appending", source: secret() }.into(),
         Unavailable::Broker { doing: "publishing", source: secret() }.into(),
         Unavailable::TopicMissing { topic: SECRET.to_owned() }.into(),
+        Unavailable::ViewMissing { view: SECRET.to_owned() }.into(),
         Unavailable::Closed.into(),
         Unavailable::Behind(pending()).into(),
         Unavailable::NotDrained { waited: Duration::from_secs(1) }.into(),
@@ -220,6 +221,20 @@ async fn the_pages_of_the_codes_are_where_the_service_says() {
     let body = forbidden.is_problem(403, "");
     assert_eq!((&body["type"], &body["title"]), (&json!("about:blank"), &json!("Forbidden")));
     assert_eq!(get_with(&router, "/fine", &[]).await.text, "fine");
+}
+
+#[tokio::test]
+async fn a_problem_by_hand_has_the_headers_that_it_is_given_and_stays_a_problem() {
+    let wait = headers::RetryAfter::delay(Duration::from_secs(5));
+    let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS)
+        .header(wait)
+        .header(headers::ContentType::html())
+        .header(headers::CacheControl::new().with_public());
+    let handler = get(move || async move { Err::<(), Problem>(problem) });
+    let reply = get_with(&Router::new().route("/", handler), "/", &[]).await;
+    reply.is_problem(429, "");
+    assert_eq!(reply.header("retry-after"), Some("5"));
+    assert_eq!(reply.header("cache-control"), Some("no-store"));
 }
 
 #[tokio::test]

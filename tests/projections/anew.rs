@@ -150,13 +150,18 @@ async fn r1_a_worker_under_a_former_name_stops_and_the_renamed_view_lacks_and_re
             step(&old, &mut random).await;
         }
         let state = former.statuses()[0].clone().until(State::is_stopped).await;
-        assert_eq!(state.error().map(highwater::Error::code), Some(Code::BAD_REQUEST), "{state:?}");
-        assert!(state.error().unwrap().to_string().contains("view customers has not been opened"));
+        assert_eq!(
+            state.error().map(highwater::Error::code),
+            Some(Code::VIEW_MISSING),
+            "{state:?}"
+        );
+        assert!(state.error().unwrap().to_string().contains("no view customers"));
         let right = expected(&**new.log()).await;
         let rows = right.by_customer.into_iter().map(|(key, row)| (key, Latter(row.trace)));
         compare::<Latter>(&new, &rows.collect(), right.head, [].into_iter()).await;
         let gone = ViewName::new(Former::NAME).unwrap();
-        assert!(new.views().read_view(&gone, &[]).await.unwrap_err().is_invalid());
+        let missing = new.views().read_view(&gone, &[]).await.unwrap_err();
+        assert_eq!(missing.code(), Code::VIEW_MISSING);
         assert!(former.stop().await.is_err());
         latter.stop().await.unwrap();
     }

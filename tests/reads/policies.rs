@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use highwater::{
-    Basis, Code, CommandId, Fallback, Highwater, Level, Operation, Outcome, Request, Tier,
-    Views as _,
+    Basis, Code, CommandId, Fallback, Highwater, Level, Move, Operation, Outcome, Request,
+    StreamId, Tier, Views as _,
     policy::{Arm, Override, PolicyChange, PolicyRollback, Rule},
+    stores::testing::build,
 };
 use uuid::Uuid;
 
@@ -133,6 +134,26 @@ async fn o4_each_change_is_recorded_with_who_when_what_and_why() {
         assert_eq!((last.by.as_str(), last.why.as_str(), &last.rules), ("bob", "too slow", &None));
         assert!(first.at <= last.at && first.at.duration_since(before).as_secs().abs() < 60);
         assert_eq!(policies.history(1).await.unwrap(), std::slice::from_ref(last));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn o4_what_stands_before_an_unreadable_change_holds() {
+    for bank in banks() {
+        let (writer, reader) = (bank.open().await, bank.open().await);
+        behind(&writer).await;
+        writer.policies().change(change(strong())).await.unwrap();
+        let stream = StreamId::new("highwater.policies", "reads").unwrap();
+        let newer = build::typed("highwater.policies_frozen");
+        writer.log().append(build::append_one(&stream, newer)).await.unwrap();
+
+        let error = reader.policies().follow().await.unwrap_err();
+        assert_eq!((error.code(), error.next_move()), (Code::UNKNOWN_EVENT, Move::AskAPerson));
+        assert_eq!(show(&reader, "alice").await, (11, Level::Strong, Basis::Folded));
+        // Whoever followed before goes on with what it has, and nothing is changed blindly.
+        let refused = reader.policies().change(change(Rule::default())).await.unwrap_err();
+        assert_eq!(refused.code(), Code::UNKNOWN_EVENT);
+        assert_eq!(show(&reader, "alice").await, (11, Level::Strong, Basis::Folded));
     }
 }
 

@@ -1,15 +1,24 @@
 //! Readiness in each state, and what else a service tells (O2, O5).
 
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{Router, routing::get};
 use highwater::{
-    FoldError, Folding, Worker,
+    Code, FoldError, Folding, Worker,
+    port::{ViewName, WorkerId},
     prelude::*,
     projections::{DirectSource, Options, testing::Faults},
     service::Config,
 };
 
+use tokio::{net::TcpListener, sync::oneshot};
+
 use crate::{
     bank::{Account, AccountEvent, Balance, Deposit, Withdraw, banks},
-    probe::until_said,
+    probe::{free_address, until_said},
     served::{Served, ask},
     stuck::Stuck,
 };
@@ -86,6 +95,8 @@ async fn o5_a_projection_that_tries_again_is_not_ready_and_says_why() {
     }
 }
 
+const LEASE: Duration = Duration::from_secs(30);
+
 /// Can't cope with a withdrawal.
 #[derive(View, Default, Clone)]
 #[view(event = AccountEvent, name = "picky", by_stream = Account)]
@@ -143,6 +154,80 @@ async fn o5_a_service_that_drains_is_not_ready_and_ends_within_its_bound() {
         let error = stopped.await.unwrap().unwrap_err();
         assert_eq!(error.code().as_str(), "HW306");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_a_part_of_the_programs_own_is_told_to_end_and_has_the_drain_to_do_so() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        let (worker, address) = (Worker::on(&bank).view::<Balance>(), free_address());
+        let listener = TcpListener::bind(address).await.unwrap();
+        let (entered, entering) = oneshot::channel::<()>();
+        let entered = Arc::new(Mutex::new(Some(entered)));
+        let slow = get(move || async move {
+            drop(entered.lock().unwrap().take());
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            "answered"
+        });
+        let router = Router::new().route("/slow", slow);
+        let served = Served::start(
+            |_| {},
+            |service| {
+                let api = |told| axum::serve(listener, router).with_graceful_shutdown(told);
+                service.worker(worker).part("the API", api)
+            },
+        );
+        until_said(served.address, |status, _| status == 200).await;
+        let asked = tokio::spawn(ask(address, "/slow"));
+        assert!(entering.await.is_err());
+        served.stop().await.unwrap();
+        assert_eq!(asked.await.unwrap(), (200, "answered".into()));
+        assert!(tokio::net::TcpStream::connect(address).await.is_err());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_a_part_of_the_programs_own_that_ends_by_itself_ends_the_service_in_order() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        let worker = Worker::on(&bank).view::<Balance>();
+        let (fail, failing) = oneshot::channel::<()>();
+        let served = Served::start(
+            |_| {},
+            |service| {
+                let part = |_| async move { Err::<(), _>(failing.await.unwrap_err()) };
+                service.worker(worker).part("the API", part)
+            },
+        );
+        until_said(served.address, |status, _| status == 200).await;
+        drop(fail);
+        let error = served.ended().await.unwrap_err().to_string();
+        assert!(error.contains("the API has failed: channel closed"), "{error}");
+        // The worker has given its shard back: another one has it at once.
+        let name = ViewName::new("balances").unwrap();
+        let roll =
+            bank.views().sign_in(&name, &WorkerId::unique(&**bank.ids()), LEASE).await.unwrap();
+        assert_eq!(roll.holders, [None]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_a_part_of_the_programs_own_that_never_ends_ends_the_service_with_an_error() {
+    let quickly = |config: &mut Config| config.drain = Duration::from_millis(200);
+    let served = Served::start(quickly, |service| {
+        service.part("the API", |_| std::future::pending::<highwater::Result<()>>())
+    });
+    until_said(served.address, |status, _| status == 200).await;
+    assert_eq!(served.stop().await.unwrap_err().code(), Code::NOT_DRAINED);
+    // An error of Highwater's stays what it is.
+    let served = Served::start(
+        |_| {},
+        |service| {
+            let closed = highwater::Error::from(highwater::error::Unavailable::Closed);
+            service.part("the API", |_| std::future::ready(Err::<(), _>(closed)))
+        },
+    );
+    assert_eq!(served.ended().await.unwrap_err().code(), Code::CLOSED);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -53,6 +53,8 @@ codes! {
     NOT_DRAINED = "HW306";
     /// A topic isn't there yet: a relay makes it.
     TOPIC_MISSING = "HW307";
+    /// A view isn't there yet: a worker makes it.
+    VIEW_MISSING = "HW308";
     /// The connection was lost while committing.
     UNKNOWN_OUTCOME = "HW401";
     /// A stored event has a type that this program doesn't know.

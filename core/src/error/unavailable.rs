@@ -41,6 +41,14 @@ pub enum Unavailable {
         /// Its name, or the names of which one is missing.
         topic: String,
     },
+    /// A view isn't there, because no worker has opened it yet, or somebody has removed or renamed it.
+    #[error(
+        "there is no view {view}: start a worker that folds it, which makes it, or check its name"
+    )]
+    ViewMissing {
+        /// Its name.
+        view: String,
+    },
     /// The store has been closed in this process.
     #[error("the store has been closed")]
     Closed,
@@ -69,6 +77,7 @@ impl Unavailable {
             Self::Locked { .. } => Code::LOCKED,
             Self::Broker { .. } => Code::BROKER_UNREACHABLE,
             Self::TopicMissing { .. } => Code::TOPIC_MISSING,
+            Self::ViewMissing { .. } => Code::VIEW_MISSING,
             Self::Closed => Code::CLOSED,
             Self::Behind(_) => Code::BEHIND,
             Self::NotDrained { .. } => Code::NOT_DRAINED,

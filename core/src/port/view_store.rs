@@ -151,8 +151,8 @@ pub trait ViewStore: Send + Sync + 'static {
     /// Reads rows and progress in one snapshot, and the head of the log if that is in this store.
     ///
     /// # Errors
-    /// [`Unavailable`](crate::Error::Unavailable), or [`Invalid`](crate::Error::Invalid) if the
-    /// view has never been opened.
+    /// [`Unavailable`](crate::Error::Unavailable), with code
+    /// [`VIEW_MISSING`](crate::Code::VIEW_MISSING) if the view has never been opened.
     async fn read_view(&self, view: &ViewName, keys: &[String]) -> Result<StoredView>;
 
     /// Reads the rows of a range of keys and the progress in one snapshot, at most `limit` rows.
@@ -172,9 +172,9 @@ pub trait ViewStore: Send + Sync + 'static {
     /// # Errors
     /// [`Conflict`](crate::Error::Conflict): *fenced* if another worker has claimed the shard since,
     /// *checkpoint* if its position isn't `from`. [`Invalid`](crate::Error::Invalid) if it would move
-    /// the position back, the attachment is not this store's or fails, a row is refused, or the view has never been opened.
+    /// the position back, the attachment is not this store's or fails, or a row is refused.
     /// [`Unavailable`](crate::Error::Unavailable), after which the progress tells whether it was
-    /// written.
+    /// written; or with code [`VIEW_MISSING`](crate::Code::VIEW_MISSING).
     async fn commit_view(&self, commit: ViewCommit) -> Result<()>;
 
     /// Takes a shard for a worker until `lease` has passed without a sign of life: its epoch grows,
@@ -182,8 +182,9 @@ pub trait ViewStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Conflict`](crate::Error::Conflict), *layout*, if the view is divided otherwise by now: what
-    /// the worker takes for the shard's share is not its share. [`Unavailable`](crate::Error::Unavailable);
-    /// [`Invalid`](crate::Error::Invalid) if there is no such shard or the view was never opened.
+    /// the worker takes for the shard's share is not its share. [`Unavailable`](crate::Error::Unavailable),
+    /// with code [`VIEW_MISSING`](crate::Code::VIEW_MISSING) if the view has never been opened;
+    /// [`Invalid`](crate::Error::Invalid) if there is no such shard.
     async fn claim_shard(
         &self,
         view: &ViewName,
@@ -198,8 +199,8 @@ pub trait ViewStore: Send + Sync + 'static {
     /// `lease` has passed. Tells who else is alive and who holds what.
     ///
     /// # Errors
-    /// [`Unavailable`](crate::Error::Unavailable), or [`Invalid`](crate::Error::Invalid) if the view
-    /// has never been opened.
+    /// [`Unavailable`](crate::Error::Unavailable), with code
+    /// [`VIEW_MISSING`](crate::Code::VIEW_MISSING) if the view has never been opened.
     async fn sign_in(&self, view: &ViewName, worker: &WorkerId, lease: Duration) -> Result<Roll>;
 
     /// Gives a shard back, if this epoch still has it. Its holder may not commit afterwards.

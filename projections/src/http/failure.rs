@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 use highwater_core::{
-    Error, Rejection,
+    Code, Error, Rejection,
     error::{Conflict, Corrupt, Unavailable},
     port::Expected,
     read::Pending,
@@ -35,9 +35,13 @@ impl From<Rejection> for Problem {
     }
 }
 
+/// A key that is parked is no news: whoever parked it has said so, and each read would repeat it.
 fn log(error: &Error, status: StatusCode) {
     let (code, status) = (error.code().as_str(), status.as_u16());
     match status {
+        _ if error.code() == Code::PARKED => {
+            tracing::debug!(code, status, %error, "a parked key was asked for");
+        }
         500 => tracing::error!(code, status, %error, "a request failed"),
         501.. => tracing::warn!(code, status, %error, "a request failed"),
         _ => tracing::debug!(code, status, %error, "a request was refused"),

@@ -65,7 +65,7 @@ mod verdict;
 pub use after::After;
 pub use fresh::Fresh;
 pub use freshness::FRESHNESS;
-pub use headers::CacheControl;
+pub use headers::{self, CacheControl};
 pub use intent::Intent;
 pub use key::IDEMPOTENCY_KEY;
 pub use pages::pages_at;

@@ -96,7 +96,19 @@ impl Problem {
         self
     }
 
-    pub(super) fn header(mut self, header: impl headers::Header) -> Self {
+    /// Sets a header of the answer. One that has been there is replaced; the type and the caching of problem
+    /// details stay what they are.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use axum::http::StatusCode;
+    /// use highwater_projections::http::{Problem, headers::RetryAfter};
+    ///
+    /// let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS);
+    /// let problem = problem.header(RetryAfter::delay(Duration::from_secs(5)));
+    /// ```
+    #[must_use]
+    pub fn header(mut self, header: impl headers::Header) -> Self {
         self.0.headers.typed_insert(header);
         self
     }

@@ -47,7 +47,8 @@ fn known(code: Code) -> Option<Verdict> {
         | Code::CLOSED
         | Code::BROKER_UNREACHABLE
         | Code::NOT_DRAINED
-        | Code::TOPIC_MISSING => private(StatusCode::SERVICE_UNAVAILABLE, AGAIN),
+        | Code::TOPIC_MISSING
+        | Code::VIEW_MISSING => private(StatusCode::SERVICE_UNAVAILABLE, AGAIN),
         // Not 503, which lets clients and proxies believe that nothing has happened.
         Code::UNKNOWN_OUTCOME => private(StatusCode::GATEWAY_TIMEOUT, SAME_ID),
         // Waiting doesn't help, so there is no `Retry-After`.

@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{
     Options, ShardContext, World,
-    shard::{ShardWork, is_fenced},
+    shard::{ShardWork, is_fenced, may_pass},
     status::Reporter,
 };
 use crate::{job::Job, metrics::Meter};
@@ -50,7 +50,7 @@ impl Projecting {
             let began = self.world.clock.now();
             let outcome = self.work(source, stop).await;
             let Err(error) = outcome else { return Ok(()) };
-            if !error.is_retryable() {
+            if !may_pass(&error) {
                 return Err(error);
             }
             // What has gone well for a while begins with short waits again, however long it has run.

@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::future::{BoxFuture, Either, select};
 use highwater_core::{
-    Envelope, Error, Result,
+    Code, Envelope, Error, Result,
     error::Conflict,
     port::{Claim, Claiming, Feed, FeedPage, Progress, ViewCommit},
 };
@@ -251,13 +251,19 @@ type Waits = Box<dyn Iterator<Item = Duration> + Send>;
 async fn pause(context: &ShardContext, error: Error, waits: &mut Waits) -> Result<()> {
     let is_of_ownership =
         matches!(error.conflict(), Some(Conflict::Fenced { .. } | Conflict::Layout { .. }));
-    if !error.is_retryable() || is_of_ownership {
+    if !may_pass(&error) || is_of_ownership {
         return Err(error);
     }
     tracing::warn!(view = %context.view, shard = %context.share.shard, %error, "trying again");
     context.reporter.retrying(&error);
     context.clock.sleep(waits.next().unwrap_or(context.options.backoff.longest)).await;
     Ok(())
+}
+
+/// Whether it is worth another try. A view that this worker has opened and that is gone has been renamed by
+/// a newer program, or removed: another try would make it anew under its former name.
+pub(super) fn may_pass(error: &Error) -> bool {
+    error.is_retryable() && error.code() != Code::VIEW_MISSING
 }
 
 /// Whether another worker has the shard now.

@@ -23,9 +23,13 @@ mod signals;
 mod sources;
 mod telemetry;
 
-use std::fmt;
+use std::{error, fmt, future::IntoFuture};
 
-use highwater_core::Result;
+use futures_util::future::BoxFuture;
+use highwater_core::{
+    Error, Result,
+    error::{Invalid, Source},
+};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 #[cfg(feature = "otlp")]
@@ -40,6 +44,11 @@ pub(crate) use sources::{read_file, understand};
 use crate::Worker;
 #[cfg(feature = "kafka")]
 use crate::kafka::{KafkaSource, Relay};
+
+/// Resolves when a service is told to end.
+pub type Told = BoxFuture<'static, ()>;
+
+type Part = Box<dyn FnOnce(Told) -> BoxFuture<'static, Result<()>> + Send>;
 
 /// Runs workers and relays so that an operator can deploy, watch and stop them.
 ///
@@ -61,6 +70,7 @@ pub struct Service {
     config: Config,
     metrics: PrometheusHandle,
     workers: Vec<Worker>,
+    own: Vec<Part>,
     #[cfg(feature = "kafka")]
     relays: Vec<Relay>,
     #[cfg(feature = "kafka")]
@@ -80,6 +90,7 @@ impl Service {
             config,
             metrics,
             workers: Vec::new(),
+            own: Vec::new(),
             #[cfg(feature = "kafka")]
             relays: Vec::new(),
             #[cfg(feature = "kafka")]
@@ -100,6 +111,39 @@ impl Service {
         self
     }
 
+    /// Adds a part of the program's own that runs beside workers and relays, such as its HTTP server. It
+    /// gets what resolves when the service is told to end, and has as long as all others to end then
+    /// ([`Config::drain`]). If it ends by itself, so does the service.
+    ///
+    /// ```no_run
+    /// use axum::Router;
+    /// use highwater_projections::service::Service;
+    ///
+    /// # async fn example(service: Service, router: Router) -> Result<(), Box<dyn std::error::Error>> {
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+    /// let api = |told| axum::serve(listener, router).with_graceful_shutdown(told);
+    /// service.part("the API", api).run_until_told().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn part<F, E>(
+        mut self,
+        name: &'static str,
+        part: impl FnOnce(Told) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: IntoFuture<Output = Result<(), E>>,
+        F::IntoFuture: Send + 'static,
+        E: Into<Box<dyn error::Error + Send + Sync>>,
+    {
+        self.own.push(Box::new(move |told| {
+            let running = part(told).into_future();
+            Box::pin(async move { running.await.map_err(|error| failed(name, error.into())) })
+        }));
+        self
+    }
+
     /// Adds a relay.
     #[cfg(feature = "kafka")]
     #[must_use]
@@ -115,6 +159,17 @@ impl Service {
     pub fn source(mut self, source: &KafkaSource) -> Self {
         self.sources.push(source.clone());
         self
+    }
+}
+
+/// What a part of the program's own has ended with: an error of Highwater's stays what it is.
+fn failed(name: &str, error: Box<dyn error::Error + Send + Sync>) -> Error {
+    match error.downcast::<Error>() {
+        Ok(error) => *error,
+        Err(error) => {
+            let message = format!("{name} has failed: {error}");
+            Invalid::request(message).caused_by(Source::new(error)).into()
+        }
     }
 }
 

@@ -7,12 +7,10 @@ use highwater_core::{
     error::{Invalid, Unavailable},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
-#[cfg(feature = "kafka")]
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 
 use super::{
-    Config, Service,
+    Config, Service, Told,
     endpoint::Endpoint,
     readiness::{Board, Phase},
     signals::Signals,
@@ -27,13 +25,14 @@ impl Service {
     /// are given back. A second signal ends it at once, as does the end of the time for that
     /// ([`Config::drain`]); what is under way then is committed or not, and done by whoever goes on.
     ///
-    /// A projection that stops for somebody to look doesn't end the service: readiness says so.
+    /// A projection that stops for somebody to look doesn't end the service: readiness says so. A relay or
+    /// a part of the program's own that ends by itself does: the rest then drains just the same.
     ///
     /// # Errors
     /// [`Invalid`](highwater_core::Error::Invalid) or
     /// [`Unavailable`](highwater_core::Error::Unavailable) if it can't start;
     /// [`Unavailable`](highwater_core::Error::Unavailable) if it had not drained in time; what made a
-    /// projection stop, if anything did.
+    /// projection stop or another part fail, if anything did.
     pub async fn run_until_told(self) -> Result<()> {
         let signals = Signals::listen()?;
         self.run_and_end(signals.told(1), signals.told(2)).await
@@ -52,7 +51,7 @@ impl Service {
         shutdown: impl Future<Output = ()>,
         at_once: impl Future<Output = ()>,
     ) -> Result<()> {
-        let Self { config, metrics, workers, .. } = self;
+        let Self { config, metrics, workers, own, .. } = self;
         let board = Board::default();
         let endpoint = Endpoint::bind(config.http.listen, &board, &metrics).await?;
         if let Some(address) = endpoint.address() {
@@ -73,18 +72,20 @@ impl Service {
             board.sources(self.sources);
             for relay in self.relays {
                 board.relay(relay.status());
-                parts.relay(relay);
+                parts.begin(move |told| relay.run(told));
             }
+        }
+        for part in own {
+            parts.begin(part);
         }
         board.enter(Phase::Running);
         let outcome = tokio::select! {
-            () = shutdown => {
-                tracing::info!(within = ?config.drain, "draining");
-                board.enter(Phase::Draining);
-                drain(parts, config.drain, at_once).await
-            }
-            outcome = parts.failed() => outcome,
+            () = shutdown => Ok(()),
+            outcome = parts.ended() => outcome,
         };
+        tracing::info!(within = ?config.drain, "draining");
+        board.enter(Phase::Draining);
+        let outcome = outcome.and(drain(parts, config.drain, at_once).await);
         #[cfg(feature = "otlp")]
         super::otlp::flush().await;
         outcome
@@ -117,16 +118,18 @@ async fn drain(parts: Parts, within: Duration, at_once: impl Future<Output = ()>
 #[derive(Default)]
 struct Parts {
     workers: Vec<Running>,
-    relays: JoinSet<Result<()>>,
-    #[cfg(feature = "kafka")]
+    others: JoinSet<Result<()>>,
     stop: watch::Sender<bool>,
 }
 
 impl Parts {
-    #[cfg(feature = "kafka")]
-    fn relay(&mut self, relay: crate::kafka::Relay) {
+    fn begin<F>(&mut self, part: impl FnOnce(Told) -> F)
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
         let mut stop = self.stop.subscribe();
-        self.relays.spawn(relay.run(async move { drop(stop.wait_for(|stop| *stop).await) }));
+        let told = async move { drop(stop.wait_for(|stop| *stop).await) };
+        self.others.spawn(part(Box::pin(told)));
     }
 
     /// Checks that everything that is configured is there: a name that is none is a mistake.
@@ -147,9 +150,9 @@ impl Parts {
         }
     }
 
-    /// Waits until a relay ends although nobody has told it to: it can't work as it is set up.
-    async fn failed(&mut self) -> Result<()> {
-        match self.relays.join_next().await {
+    /// Waits until one ends although nobody has told it to: a relay can't work as it is set up, say.
+    async fn ended(&mut self) -> Result<()> {
+        match self.others.join_next().await {
             Some(ended) => joined(ended),
             None => std::future::pending().await,
         }
@@ -157,13 +160,12 @@ impl Parts {
 
     /// Ends everything in order, all of it at the same time.
     async fn stop(mut self) -> Result<()> {
-        #[cfg(feature = "kafka")]
         self.stop.send_replace(true);
         for running in self.workers.drain(..) {
-            self.relays.spawn(running.stop());
+            self.others.spawn(running.stop());
         }
         let mut outcome = Ok(());
-        while let Some(ended) = self.relays.join_next().await {
+        while let Some(ended) = self.others.join_next().await {
             outcome = outcome.and(joined(ended));
         }
         outcome

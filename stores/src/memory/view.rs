@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use super::{parked::Parked, shard::Shard};
 use crate::{
-    claims::{Held, goes_on, not_open, refusal, without_rows},
+    claims::{Held, goes_on, missing, refusal, without_rows},
     rows,
 };
 
@@ -107,12 +107,12 @@ fn write(rows: &mut BTreeMap<String, Bytes>, changes: Vec<(String, Option<Bytes>
 }
 
 impl Views {
-    pub(super) fn get(&self, name: &ViewName) -> Result<&View, Invalid> {
-        self.open.get(name).ok_or_else(|| not_open(name))
+    pub(super) fn get(&self, name: &ViewName) -> Result<&View> {
+        self.open.get(name).ok_or_else(|| missing(name))
     }
 
-    pub(super) fn get_mut(&mut self, name: &ViewName) -> Result<&mut View, Invalid> {
-        self.open.get_mut(name).ok_or_else(|| not_open(name))
+    pub(super) fn get_mut(&mut self, name: &ViewName) -> Result<&mut View> {
+        self.open.get_mut(name).ok_or_else(|| missing(name))
     }
 
     /// Something of a view, or nothing of one that has never been opened.

@@ -12,7 +12,7 @@ use super::{
     parked,
     row::{Time, signed},
     shard,
-    view::or_not_open,
+    view::or_missing,
 };
 use crate::{
     claims::{goes_on, refusal},
@@ -100,7 +100,7 @@ async fn advance(
     let moved: Result<i64, _> = query.fetch_one(connection).await;
     match moved {
         Ok(moved) => Ok(moved == 1),
-        Err(error) => Err(or_not_open(inner, view, error, refusing(DOING, view)).await),
+        Err(error) => Err(or_missing(inner, view, error, refusing(DOING, view)).await),
     }
 }
 

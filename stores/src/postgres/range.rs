@@ -10,9 +10,9 @@ use super::{
     Inner,
     error::classify,
     row::signed,
-    view::{decode_head, decode_state, decode_stored, head, or_not_open, views},
+    view::{decode_head, decode_state, decode_stored, head, or_missing, views},
 };
-use crate::{claims::not_open, rows::compared};
+use crate::{claims::missing, rows::compared};
 
 const READING: &str = "reading rows of a view";
 
@@ -44,7 +44,7 @@ pub(super) async fn read(
     let rows = inner.lanes.fetch_all(query).await;
     match rows {
         Ok(rows) => decode(rows.as_slice(), view, limit),
-        Err(error) => Err(or_not_open(inner, view, error, classify(READING)).await),
+        Err(error) => Err(or_missing(inner, view, error, classify(READING)).await),
     }
 }
 
@@ -66,7 +66,7 @@ fn keys(schema: &str, view: &ViewName, range: &KeyRange) -> String {
 }
 
 fn decode(rows: &[PgRow], view: &ViewName, limit: usize) -> Result<StoredRange> {
-    let first = rows.first().ok_or_else(|| not_open(view))?;
+    let first = rows.first().ok_or_else(|| missing(view))?;
     let (state, head) = (decode_state(first)?, decode_head(first)?);
     let mut found = Vec::with_capacity(rows.len());
     for row in rows {

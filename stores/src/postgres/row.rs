@@ -80,6 +80,7 @@ pub(super) fn signed(number: u64) -> i64 {
 }
 
 /// A `timestamptz`: microseconds since the year 2000.
+#[derive(Clone, Copy)]
 pub(super) struct Time(pub(super) Timestamp);
 
 const EPOCH_OF_POSTGRES: i64 = 946_684_800;

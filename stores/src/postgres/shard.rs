@@ -15,7 +15,7 @@ use super::{
     row::{Time, signed, unsigned},
 };
 use crate::{
-    claims::{Held, division, has_shard, not_open},
+    claims::{Held, division, has_shard, missing},
     hints::Hint,
 };
 
@@ -66,7 +66,7 @@ pub(super) async fn claim(
         .fetch_optional(query)
         .await
         .map_err(classify("claiming a shard"))?
-        .ok_or_else(|| not_open(view))?;
+        .ok_or_else(|| missing(view))?;
     let (actual, claim) = decode(shard, &row).map_err(classify("claiming a shard"))?;
     has_shard(view, layout, actual.parse()?, shard)?;
     Ok(claim)
@@ -127,7 +127,7 @@ pub(super) async fn sign_in(
         .bind(micros(lease));
     let row = inner.lanes.fetch_one(query).await.map_err(classify("signing in"))?;
     let roll = roll(&row).map_err(classify("signing in"))?;
-    if roll.workers.is_empty() { Err(not_open(view).into()) } else { Ok(roll) }
+    if roll.workers.is_empty() { Err(missing(view)) } else { Ok(roll) }
 }
 
 fn roll(row: &PgRow) -> Result<Roll, sqlx::Error> {

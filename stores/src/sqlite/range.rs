@@ -11,9 +11,9 @@ use super::{
     error::classify,
     options::Prefix,
     row::signed,
-    view::{decode_head, decode_state, decode_stored, head, or_not_open, shards},
+    view::{decode_head, decode_state, decode_stored, head, or_missing, shards},
 };
-use crate::{claims::not_open, rows::compared};
+use crate::{claims::missing, rows::compared};
 
 const DOING: &str = "reading rows of a view";
 
@@ -46,7 +46,7 @@ pub(super) async fn read(
     let rows = inner.readers.fetch_all(query).await;
     match rows {
         Ok(rows) => decode(rows.as_slice(), view, limit),
-        Err(error) => Err(or_not_open(inner, view, error).await),
+        Err(error) => Err(or_missing(inner, view, error).await),
     }
 }
 
@@ -70,7 +70,7 @@ fn keys(prefix: &Prefix, view: &ViewName, range: &KeyRange) -> String {
 }
 
 fn decode(rows: &[SqliteRow], view: &ViewName, limit: usize) -> Result<StoredRange> {
-    let first = rows.first().ok_or_else(|| not_open(view))?;
+    let first = rows.first().ok_or_else(|| missing(view))?;
     let (state, head) = (decode_state(first)?, decode_head(first)?);
     let mut found = Vec::with_capacity(rows.len());
     for row in rows {

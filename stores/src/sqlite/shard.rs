@@ -17,7 +17,7 @@ use super::{
     row::{signed, timestamp, unsigned},
 };
 use crate::{
-    claims::{Held, division, end_of, has_shard, not_open},
+    claims::{Held, division, end_of, has_shard, missing},
     hints::Hint,
 };
 
@@ -83,7 +83,7 @@ pub(super) async fn sign_in(
         .await
         .map_err(classify("signing in"))?;
     if roll.holders.is_empty() {
-        return Err(not_open(view).into());
+        return Err(missing(view));
     }
     transaction.commit().await.map_err(classify("signing in"))?;
     Ok(roll)

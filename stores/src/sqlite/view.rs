@@ -1,7 +1,7 @@
 //! Views: a table each, whose rows are read with the progress of one moment (R1).
 
 use highwater_core::{
-    Error, Position, Result,
+    Code, Error, Position, Result,
     port::{Layout, Progress, StoredRow, StoredView, ViewName, ViewSpec, ViewState},
 };
 use sqlx::{AssertSqlSafe, Row, sqlite::SqliteRow};
@@ -13,7 +13,7 @@ use super::{
     row::{timestamp, unsigned},
     table,
 };
-use crate::claims::not_open;
+use crate::claims::missing;
 
 const DOING: &str = "reading a view";
 
@@ -55,7 +55,7 @@ async fn without_rows(inner: &Inner, view: &ViewName) -> Result<StoredView> {
     );
     let query = sqlx::query(AssertSqlSafe(sql)).bind(view.as_str());
     let row = inner.readers.fetch_optional(query).await;
-    let row = row.map_err(classify(DOING))?.ok_or_else(|| not_open(view))?;
+    let row = row.map_err(classify(DOING))?.ok_or_else(|| missing(view))?;
     let (state, head) = (decode_state(&row)?, decode_head(&row)?);
     Ok(StoredView { rows: Vec::new(), state, head: Some(head) })
 }
@@ -85,7 +85,7 @@ pub(super) async fn read(inner: &Inner, view: &ViewName, keys: &[String]) -> Res
     };
     match read {
         Ok(read) => read,
-        Err(error) => Err(or_not_open(inner, view, error).await),
+        Err(error) => Err(or_missing(inner, view, error).await),
     }
 }
 
@@ -101,7 +101,7 @@ async fn one(inner: &Inner, view: &ViewName, key: &str) -> Result<Result<StoredV
     );
     let query = sqlx::query(AssertSqlSafe(sql)).bind(view.as_str()).bind(key);
     let Some(row) = inner.readers.fetch_optional(query).await? else {
-        return Ok(Err(not_open(view).into()));
+        return Ok(Err(missing(view)));
     };
     let rows = vec![decode_stored(&row, 3)?];
     let seen = decode_state(&row).and_then(|state| Ok((state, decode_head(&row)?)));
@@ -128,17 +128,18 @@ async fn many(
     let query = sqlx::query(AssertSqlSafe(sql)).bind(view.as_str()).bind(json);
     let rows = inner.readers.fetch_all(query).await?;
     Ok(match rows.is_empty() {
-        true => Err(not_open(view).into()),
+        true => Err(missing(view)),
         false => decode(&rows, keys.len()),
     })
 }
 
 /// What an error means where the table of a view isn't there: perhaps nothing is.
-pub(super) async fn or_not_open(inner: &Inner, view: &ViewName, error: sqlx::Error) -> Error {
+pub(super) async fn or_missing(inner: &Inner, view: &ViewName, error: sqlx::Error) -> Error {
     if error::is_without_table(&error)
-        && let Err(not_open @ Error::Invalid(_)) = state(inner, view).await
+        && let Err(missing) = state(inner, view).await
+        && missing.code() == Code::VIEW_MISSING
     {
-        return not_open;
+        return missing;
     }
     classify(DOING)(error)
 }

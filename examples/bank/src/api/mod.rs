@@ -22,48 +22,19 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    http::StatusCode,
     routing::{get, post},
 };
-use highwater::{
-    Code, Error, Highwater, Views as _, http::Problem, policy::Following, service::Config,
-};
-use tokio::sync::OnceCell;
+use highwater::{Highwater, policy::Following, service::Config};
 
-use crate::{
-    domain::{Balance, Statement},
-    switches::Crew,
-};
+use crate::switches::Crew;
 
 /// What every request is answered with.
 #[derive(Clone)]
 struct Api {
     bank: Highwater,
     crew: Crew,
-    /// Set once the views are there.
-    views: Arc<OnceCell<()>>,
     /// Changes of policies are taken up for as long as somebody is answered.
     _following: Arc<Following>,
-}
-
-impl Api {
-    /// Views are made by the first worker there ever is. Whoever reads before that is told to come again.
-    async fn with_views(&self) -> Result<&Highwater, Problem> {
-        let look = || async {
-            self.bank.view::<Balance>().freshness().await?;
-            self.bank.view::<Statement>().freshness().await.map(drop)
-        };
-        self.views.get_or_try_init(look).await.map_err(not_there)?;
-        Ok(&self.bank)
-    }
-}
-
-fn not_there(error: Error) -> Problem {
-    if error.code() != Code::BAD_REQUEST {
-        return error.into();
-    }
-    let detail = "No worker has made the views yet. Commands are taken all the same.";
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE).detail(detail)
 }
 
 /// Answers commands and reads of this bank, and serves the page, whose switches reach this crew.
@@ -86,5 +57,5 @@ pub async fn router(bank: &Highwater, crew: Crew, config: &Config) -> highwater:
         .route("/switches", get(operate::switches).put(operate::set))
         .route("/parked", get(operate::parked))
         .route("/parked/{id}/retry", post(operate::retry))
-        .with_state(Api { bank: bank.clone(), crew, views: Arc::default(), _following }))
+        .with_state(Api { bank: bank.clone(), crew, _following }))
 }

@@ -38,7 +38,7 @@ pub(super) struct Waiting {
 }
 
 pub(super) async fn parked(State(api): State<Api>) -> Result<Json<Vec<Waiting>>, Problem> {
-    let parked = Parked::of(api.with_views().await?, Balance::NAME)?.list(None, LISTED).await?;
+    let parked = Parked::of(&api.bank, Balance::NAME)?.list(None, LISTED).await?;
     let waiting = parked.into_iter().map(|key| Waiting {
         id: key.key,
         since: key.since.get(),
@@ -53,7 +53,7 @@ pub(super) async fn retry(
     State(api): State<Api>,
     Path(id): Path<AccountId>,
 ) -> Result<StatusCode, Problem> {
-    let is_parked = Parked::of(api.with_views().await?, Balance::NAME)?.retry(id.as_ref()).await?;
+    let is_parked = Parked::of(&api.bank, Balance::NAME)?.retry(id.as_ref()).await?;
     Ok(if is_parked { StatusCode::ACCEPTED } else { StatusCode::NO_CONTENT })
 }
 

@@ -24,7 +24,7 @@ pub(super) async fn account(
     Asking(asked): Asking<Asked>,
     after: After,
 ) -> Result<Fresh<Balance>, Problem> {
-    let balance = api.with_views().await?.view::<Balance>().get(id);
+    let balance = api.bank.view::<Balance>().get(id);
     after.found(asked.of(balance, &SHOW_BALANCE, &after).find().await?)
 }
 
@@ -35,7 +35,7 @@ pub(super) async fn statement(
     Asking(asked): Asking<Asked>,
     after: After,
 ) -> Result<Fresh<Statement>, Problem> {
-    let statement = api.with_views().await?.view::<Statement>().get(id);
+    let statement = api.bank.view::<Statement>().get(id);
     after.found(asked.of(statement, &SHOW_STATEMENT, &after).find().await?)
 }
 
@@ -45,6 +45,6 @@ pub(super) async fn accounts(
     Asking(asked): Asking<Asked>,
     after: After,
 ) -> Result<Fresh<Page<Balance>>, Problem> {
-    let accounts = api.with_views().await?.view::<Balance>().range("".., LISTED);
+    let accounts = api.bank.view::<Balance>().range("".., LISTED);
     Ok(after.answer(asked.of(accounts, &LIST_ACCOUNTS, &after).await?))
 }

@@ -34,13 +34,10 @@ async fn main() -> Outcome {
     let (kafka, switches) = (KafkaSource::new(&bank, kafka, topics), Switches::default());
     let source = Braked::new(kafka.clone(), &switches);
     let worker = workers::worker(&bank, source, service.config());
-    let service = service.source(&kafka).worker(worker);
-
-    match arguments.door {
-        None => Ok(service.run_until_told().await?),
-        Some(address) => {
-            let listener = serve::listener("--door", address).await?;
-            serve::beside(service, listener, door(switches)).await
-        }
+    let mut service = service.source(&kafka).worker(worker);
+    if let Some(address) = arguments.door {
+        let listener = serve::listener("--door", address).await?;
+        service = serve::answering(service, listener, door(switches));
     }
+    Ok(service.run_until_told().await?)
 }

@@ -153,7 +153,11 @@ async fn an_api_before_the_first_worker_takes_commands_and_says_that_there_are_n
     let client = Client::of(&url);
     client.open("alice", 5).await;
     for path in ["/accounts", "/accounts/alice", "/accounts/alice/statement", "/parked"] {
-        assert_eq!(client.get(path, None).await.status(), 503, "{path}");
+        let answer = client.get(path, None).await;
+        assert_eq!(answer.status(), 503, "{path}");
+        assert!(answer.headers().contains_key("retry-after"), "{path}");
+        let problem: serde_json::Value = answer.json().await.unwrap();
+        assert_eq!((&problem["code"], &problem["move"]), (&"HW308".into(), &"try_again".into()));
     }
     let ((_worker, _), _relay) = (place.worker(), place.relay());
     client.is_served().await;

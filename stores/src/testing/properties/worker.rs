@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use highwater_core::{
-    Position, Result,
+    Code, Position, Result,
     port::{
         Claim, Claiming, Layout, ParkChange, Progress, ShardId, StoredRow, ViewCommit, ViewName,
         ViewSpec, ViewState, WorkerId,
@@ -27,6 +27,11 @@ pub(super) fn spec(view: &str) -> ViewSpec {
 
 pub(super) fn shard(number: u32) -> ShardId {
     ShardId::new(number)
+}
+
+/// Whether there is no such view.
+pub(super) fn is_missing<T>(outcome: Result<T>) -> bool {
+    outcome.is_err_and(|error| error.code() == Code::VIEW_MISSING)
 }
 
 /// Progress up to here, as of a second of its own.
