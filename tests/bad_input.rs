@@ -14,7 +14,7 @@ use std::{
 
 use bank::{Account, Balance, Bank, Deposit, Withdraw, banks};
 use highwater::{
-    Code, Highwater, Move, Position, SchemaVersion, StreamId, UnknownEvents,
+    Code, Highwater, Move, Parked, Position, SchemaVersion, StreamId, UnknownEvents,
     port::{Claiming, Layout, NewEvent, Progress, ShardId, ViewCommit, ViewName, WorkerId},
     prelude::*,
     projections::State,
@@ -172,6 +172,11 @@ async fn a_view_that_no_worker_has_made_yet_is_an_error_and_no_absence() {
             "{error}"
         );
         assert!(error.to_string().contains("balances"), "{error}");
+        let parked = Parked::of(&bank, Balance::NAME).unwrap();
+        assert_eq!(parked.list(None, 9).await.unwrap_err().code(), Code::VIEW_MISSING);
+        let queued = parked.queued("alice", Position::START, 9).await;
+        assert_eq!(queued.unwrap_err().code(), Code::VIEW_MISSING);
+        assert_eq!(parked.retry("alice").await.unwrap_err().code(), Code::VIEW_MISSING);
         // The same call answers as soon as a worker has made it.
         let worker = Worker::on(&bank).view::<Balance>().start().await.unwrap();
         worker
@@ -181,6 +186,8 @@ async fn a_view_that_no_worker_has_made_yet_is_an_error_and_no_absence() {
             .until(|state| matches!(state, State::Running))
             .await;
         assert!(bank.view::<Balance>().get("alice").find().await.is_ok());
+        assert!(parked.list(None, 9).await.unwrap().is_empty());
+        assert!(!parked.retry("alice").await.unwrap());
         worker.stop().await.unwrap();
     }
 }

@@ -7,14 +7,14 @@ use std::{
 };
 
 use highwater::{
-    Handler, Highwater, Received, Result, Sink, Worker,
+    Code, Handler, Highwater, Received, Result, Sink, Token, Views as _, Worker,
     core::error::{Source, Unavailable},
     projections::{Options, State},
 };
 
 use crate::{
     bank::banks,
-    ledger::{Ledger, LedgerEvent, Move},
+    ledger::{ByAccount, Ledger, LedgerEvent, Move},
 };
 
 async fn move_money(bank: &Highwater, account: &str, cents: i64) {
@@ -115,6 +115,46 @@ async fn a_handler_leaves_the_history_alone_and_goes_on_where_it_was() {
         cents.sort_unstable();
         assert_eq!(cents, [2, 3]);
         assert!(sent.keys().all(|once| once.starts_with("mails:")), "{sent:?}");
+    }
+}
+
+/// Mails what an account has had, which it reads from a view.
+struct Statements {
+    bank: Highwater,
+    mails: Mails,
+}
+
+impl Handler for Statements {
+    type Event = LedgerEvent;
+    const NAME: &'static str = "statements";
+
+    async fn handle(&self, received: &Received<LedgerEvent>, once: &str) -> Result<()> {
+        let account = self.bank.view::<ByAccount>().get(received.envelope.stream.key());
+        account.after(Token::at(received.envelope.position)).find().await?;
+        self.mails.handle(received, once).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_handler_that_reads_a_view_which_is_not_there_yet_waits_for_it() {
+    for store in banks() {
+        let bank = store.open().await;
+        let mails = Mails::default();
+        let statements = Statements { bank: bank.clone(), mails: mails.clone() };
+        let handling = Worker::on(&bank).handler(statements, Options::default());
+        let handling = handling.start().await.unwrap();
+        let mut status = handling.status("statements").unwrap().clone();
+        status.until(|state| matches!(state, State::Running)).await;
+        move_money(&bank, "x", 1).await;
+        let waits = |state: &State| {
+            let error = state.error().map(highwater::Error::code);
+            matches!(state, State::Retrying { .. }) && error == Some(Code::VIEW_MISSING)
+        };
+        status.until(waits).await;
+        let viewing = Worker::on(&bank).view::<ByAccount>().start().await.unwrap();
+        until_sent(&mails, 1).await;
+        viewing.stop().await.unwrap();
+        handling.stop().await.unwrap();
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use highwater::{
-    Basis, Code, Highwater, Views as _,
+    Basis, Code, Highwater, Receipt, Views as _,
     port::{Layout, ShardId},
 };
 
@@ -66,4 +66,29 @@ async fn marked(bank: &Highwater) {
     let range = bank.view::<Balance>().range("".., 10).bounded(BOUND).await.unwrap();
     // Stores keep microseconds.
     assert_eq!(range.freshness().as_of.as_microsecond(), now.as_microsecond());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r3_a_token_waits_for_the_shard_of_the_key_and_for_no_other() {
+    for store in banks() {
+        let bank = store.open().await;
+        let mut relayed = Relayed::<Balance>::on(&bank, Layout::streams(2)).await;
+        let [stuck, moving] = keys();
+        let (first, second) = (deposit(&bank, &stuck, 1).await, deposit(&bank, &moving, 1).await);
+        let read = |key: &str, receipt: &Receipt| {
+            let lookup = bank.view::<Balance>().get(key).after(receipt);
+            lookup.within(Duration::from_secs(20)).find()
+        };
+        let waiting = tokio::spawn(read(&moving, &second));
+        let (end, now) = (second.position().get(), bank.clock().now());
+        relayed.mark(ShardId::new(1), end, now, &[(&moving, Balance::default())]).await;
+        assert!(waiting.await.unwrap().unwrap().is_some());
+        // Of its own shard all there is up to the other's command is known, so that is seen as well.
+        assert!(read(&moving, &first).await.unwrap().is_some());
+        let soon = Duration::from_millis(10);
+        for receipt in [&first, &second] {
+            let behind = bank.view::<Balance>().get(&*stuck).after(receipt).within(soon).find();
+            assert_eq!(behind.await.unwrap_err().code(), Code::BEHIND);
+        }
+    }
 }

@@ -1,7 +1,10 @@
 //! Readiness in each state, and what else a service tells (O2, O5).
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -11,7 +14,7 @@ use highwater::{
     port::{ViewName, WorkerId},
     prelude::*,
     projections::{DirectSource, Options, testing::Faults},
-    service::Config,
+    service::{Config, Told},
 };
 
 use tokio::{net::TcpListener, sync::oneshot};
@@ -20,7 +23,7 @@ use crate::{
     bank::{Account, AccountEvent, Balance, Deposit, Withdraw, banks},
     probe::{free_address, until_said},
     served::{Served, ask},
-    stuck::Stuck,
+    stuck::{Mute, Stuck},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -161,6 +164,7 @@ async fn o5_a_part_of_the_programs_own_is_told_to_end_and_has_the_drain_to_do_so
     for bank in banks() {
         let bank = bank.open().await;
         let (worker, address) = (Worker::on(&bank).view::<Balance>(), free_address());
+        let has_ended = Arc::new(AtomicBool::default());
         let listener = TcpListener::bind(address).await.unwrap();
         let (entered, entering) = oneshot::channel::<()>();
         let entered = Arc::new(Mutex::new(Some(entered)));
@@ -173,7 +177,12 @@ async fn o5_a_part_of_the_programs_own_is_told_to_end_and_has_the_drain_to_do_so
         let served = Served::start(
             |_| {},
             |service| {
-                let api = |told| axum::serve(listener, router).with_graceful_shutdown(told);
+                let has_ended = Arc::clone(&has_ended);
+                let api = async move |told: Told| {
+                    axum::serve(listener, router).with_graceful_shutdown(told).await?;
+                    has_ended.store(true, Ordering::SeqCst);
+                    Ok::<_, std::io::Error>(())
+                };
                 service.worker(worker).part("the API", api)
             },
         );
@@ -181,6 +190,8 @@ async fn o5_a_part_of_the_programs_own_is_told_to_end_and_has_the_drain_to_do_so
         let asked = tokio::spawn(ask(address, "/slow"));
         assert!(entering.await.is_err());
         served.stop().await.unwrap();
+        // It was not dropped: it has answered, and come to its end.
+        assert!(has_ended.load(Ordering::SeqCst));
         assert_eq!(asked.await.unwrap(), (200, "answered".into()));
         assert!(tokio::net::TcpStream::connect(address).await.is_err());
     }
@@ -200,6 +211,10 @@ async fn o5_a_part_of_the_programs_own_that_ends_by_itself_ends_the_service_in_o
             },
         );
         until_said(served.address, |status, _| status == 200).await;
+        // Its first commit: by then it holds its shard.
+        let receipt =
+            bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap();
+        bank.view::<Balance>().get("alice").after(&receipt).await.unwrap();
         drop(fail);
         let error = served.ended().await.unwrap_err().to_string();
         assert!(error.contains("the API has failed: channel closed"), "{error}");
@@ -228,6 +243,21 @@ async fn o5_a_part_of_the_programs_own_that_never_ends_ends_the_service_with_an_
         },
     );
     assert_eq!(served.ended().await.unwrap_err().code(), Code::CLOSED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_a_service_that_is_told_to_end_while_it_starts_ends_at_once() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        let (first, mute) = (Worker::on(&bank).view::<Picky>(), Worker::on(&bank).fed_by(Mute));
+        let mute = mute.view::<Balance>();
+        let served = Served::start(|_| {}, |service| service.worker(first).worker(mute));
+        let is_starting = |_, report: &serde_json::Value| {
+            report["phase"] == "starting" && report["projections"][0]["state"] == "running"
+        };
+        until_said(served.address, is_starting).await;
+        served.stop().await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

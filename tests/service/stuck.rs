@@ -1,4 +1,4 @@
-//! A worker that can't end: it never gets to give back what it holds.
+//! Workers that can't end, or can't begin.
 
 use async_trait::async_trait;
 use highwater::{
@@ -7,8 +7,22 @@ use highwater::{
     projections::DirectSource,
 };
 
-/// Feeds as another source does, and never ends.
+/// Feeds as another source does, and never gets to give back what it holds.
 pub(crate) struct Stuck(pub(crate) DirectSource);
+
+/// Never says how the work is divided.
+pub(crate) struct Mute;
+
+#[async_trait]
+impl Source for Mute {
+    async fn layout(&self, _: Division, _: u32) -> Result<Layout> {
+        std::future::pending().await
+    }
+
+    async fn join(&self, _: Feeding) -> Result<Box<dyn Membership>> {
+        std::future::pending().await
+    }
+}
 
 struct Forever(Box<dyn Membership>);
 

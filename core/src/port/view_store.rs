@@ -152,7 +152,8 @@ pub trait ViewStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable), with code
-    /// [`VIEW_MISSING`](crate::Code::VIEW_MISSING) if the view has never been opened.
+    /// [`VIEW_MISSING`](crate::Code::VIEW_MISSING) if the view has never been opened;
+    /// [`Invalid`](crate::Error::Invalid) if it has no rows, and some are asked for.
     async fn read_view(&self, view: &ViewName, keys: &[String]) -> Result<StoredView>;
 
     /// Reads the rows of a range of keys and the progress in one snapshot, at most `limit` rows.
@@ -221,10 +222,12 @@ pub trait ViewStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Conflict`](crate::Error::Conflict) if a claim doesn't hold any more or a shard is elsewhere;
-    /// [`Unavailable`](crate::Error::Unavailable).
+    /// [`Unavailable`](crate::Error::Unavailable), with code
+    /// [`VIEW_MISSING`](crate::Code::VIEW_MISSING) if the view has never been opened.
     async fn divide_anew(&self, view: &ViewName, claims: &[Claim], layout: Layout) -> Result<()>;
 
-    /// The parked keys of a view in the order of their keys, after a key, at most `limit`.
+    /// The parked keys of a view in the order of their keys, after a key, at most `limit`. Of a view that
+    /// isn't there there are none.
     ///
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable).

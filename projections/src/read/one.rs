@@ -44,7 +44,8 @@ impl<V: View> Lookup<V, One> {
     ///
     /// # Errors
     /// [`Unavailable`](highwater_core::Error::Unavailable), with code [`BEHIND`](Code::BEHIND) if the view
-    /// was not as far as asked for within the budget, and the fallback is to fail.
+    /// was not as far as asked for within the budget, and the fallback is to fail; with code
+    /// [`VIEW_MISSING`](Code::VIEW_MISSING) if no worker has made it yet.
     /// [`Invalid`](highwater_core::Error::Invalid), with code [`FOREIGN_TOKEN`](Code::FOREIGN_TOKEN), if
     /// the token is not of this log.
     /// [`Corrupt`](highwater_core::Error::Corrupt), with code [`PARKED`](Code::PARKED) if the key is parked

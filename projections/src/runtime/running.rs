@@ -50,7 +50,7 @@ impl Projecting {
             let began = self.world.clock.now();
             let outcome = self.work(source, stop).await;
             let Err(error) = outcome else { return Ok(()) };
-            if !may_pass(&error) {
+            if !may_pass(&error, &self.view) {
                 return Err(error);
             }
             // What has gone well for a while begins with short waits again, however long it has run.

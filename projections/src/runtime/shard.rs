@@ -7,9 +7,9 @@ use std::{
 
 use futures_util::future::{BoxFuture, Either, select};
 use highwater_core::{
-    Code, Envelope, Error, Result,
-    error::Conflict,
-    port::{Claim, Claiming, Feed, FeedPage, Progress, ViewCommit},
+    Envelope, Error, Result,
+    error::{Conflict, Unavailable},
+    port::{Claim, Claiming, Feed, FeedPage, Progress, ViewCommit, ViewName},
 };
 use jiff::Timestamp;
 use tracing::{Instrument as _, field};
@@ -251,7 +251,7 @@ type Waits = Box<dyn Iterator<Item = Duration> + Send>;
 async fn pause(context: &ShardContext, error: Error, waits: &mut Waits) -> Result<()> {
     let is_of_ownership =
         matches!(error.conflict(), Some(Conflict::Fenced { .. } | Conflict::Layout { .. }));
-    if !may_pass(&error) || is_of_ownership {
+    if !may_pass(&error, &context.view) || is_of_ownership {
         return Err(error);
     }
     tracing::warn!(view = %context.view, shard = %context.share.shard, %error, "trying again");
@@ -260,10 +260,18 @@ async fn pause(context: &ShardContext, error: Error, waits: &mut Waits) -> Resul
     Ok(())
 }
 
-/// Whether it is worth another try. A view that this worker has opened and that is gone has been renamed by
-/// a newer program, or removed: another try would make it anew under its former name.
-pub(super) fn may_pass(error: &Error) -> bool {
-    error.is_retryable() && error.code() != Code::VIEW_MISSING
+/// Whether it is worth another try. The view itself was opened when the worker was started: if it is gone it
+/// has been renamed by a newer program, or removed, and would be made anew under its former name. Another
+/// view, which an effect reads, may only not be there yet.
+pub(super) fn may_pass(error: &Error, view: &ViewName) -> bool {
+    let gone = match error {
+        Error::Unavailable(unavailable) => match &**unavailable {
+            Unavailable::ViewMissing { view } => Some(view.as_str()),
+            _ => None,
+        },
+        _ => None,
+    };
+    error.is_retryable() && gone != Some(view.as_str())
 }
 
 /// Whether another worker has the shard now.

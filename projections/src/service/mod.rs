@@ -113,7 +113,8 @@ impl Service {
 
     /// Adds a part of the program's own that runs beside workers and relays, such as its HTTP server. It
     /// gets what resolves when the service is told to end, and has as long as all others to end then
-    /// ([`Config::drain`]). If it ends by itself, so does the service.
+    /// ([`Config::drain`]); after that it is dropped, and what it has spawned is its own matter. If it ends
+    /// by itself, so does the service.
     ///
     /// ```no_run
     /// use axum::Router;
@@ -139,7 +140,11 @@ impl Service {
     {
         self.own.push(Box::new(move |told| {
             let running = part(told).into_future();
-            Box::pin(async move { running.await.map_err(|error| failed(name, error.into())) })
+            Box::pin(async move {
+                let outcome = running.await;
+                tracing::info!(part = name, is_ok = outcome.is_ok(), "ended");
+                outcome.map_err(|error| failed(name, error.into()))
+            })
         }));
         self
     }

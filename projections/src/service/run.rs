@@ -1,5 +1,7 @@
 //! A service from its start to its end.
 
+#[cfg(feature = "kafka")]
+use std::mem;
 use std::{collections::HashSet, time::Duration};
 
 use highwater_core::{
@@ -26,16 +28,18 @@ impl Service {
     /// ([`Config::drain`]); what is under way then is committed or not, and done by whoever goes on.
     ///
     /// A projection that stops for somebody to look doesn't end the service: readiness says so. A relay or
-    /// a part of the program's own that ends by itself does: the rest then drains just the same.
+    /// a part of the program's own that ends by itself does: the rest then drains just the same. So it
+    /// does if it is told to end while it is still starting.
     ///
     /// # Errors
     /// [`Invalid`](highwater_core::Error::Invalid) or
     /// [`Unavailable`](highwater_core::Error::Unavailable) if it can't start;
-    /// [`Unavailable`](highwater_core::Error::Unavailable) if it had not drained in time; what made a
-    /// projection stop or another part fail, if anything did.
+    /// what made a projection stop or another part fail, if anything did;
+    /// [`Unavailable`](highwater_core::Error::Unavailable) if it had not drained in time. Of several the
+    /// first, and the others are logged.
     pub async fn run_until_told(self) -> Result<()> {
         let signals = Signals::listen()?;
-        self.run_and_end(signals.told(1), signals.told(2)).await
+        self.run_and_end(signals.told(1), |was_told| signals.told(1 + u32::from(was_told))).await
     }
 
     /// Runs until `shutdown`, and drains then, as [`Service::run_until_told`].
@@ -43,53 +47,70 @@ impl Service {
     /// # Errors
     /// As [`Service::run_until_told`].
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<()> {
-        self.run_and_end(shutdown, std::future::pending()).await
+        self.run_and_end(shutdown, |_| std::future::pending()).await
     }
 
-    async fn run_and_end(
-        self,
+    /// What `at_once` makes when the drain begins ends it at once: it is told whether it was to end.
+    async fn run_and_end<F: Future<Output = ()>>(
+        mut self,
         shutdown: impl Future<Output = ()>,
-        at_once: impl Future<Output = ()>,
+        at_once: impl FnOnce(bool) -> F,
     ) -> Result<()> {
-        let Self { config, metrics, workers, own, .. } = self;
-        let board = Board::default();
-        let endpoint = Endpoint::bind(config.http.listen, &board, &metrics).await?;
+        let (board, drains) = (Board::default(), self.config.drain);
+        let endpoint = Endpoint::bind(self.config.http.listen, &board, &self.metrics).await?;
         if let Some(address) = endpoint.address() {
             tracing::info!(%address, "answering at /live, /ready and /metrics");
         }
         let mut aside = JoinSet::new();
         aside.spawn(endpoint.serve());
-        aside.spawn(keep_up(metrics));
+        aside.spawn(keep_up(self.metrics.clone()));
         let mut parts = Parts::default();
-        for worker in workers {
-            let running = worker.start().await?;
-            board.projections(running.statuses());
-            parts.workers.push(running);
-        }
-        parts.have(&config)?;
-        #[cfg(feature = "kafka")]
-        {
-            board.sources(self.sources);
-            for relay in self.relays {
-                board.relay(relay.status());
-                parts.begin(move |told| relay.run(told));
-            }
-        }
-        for part in own {
-            parts.begin(part);
-        }
-        board.enter(Phase::Running);
-        let outcome = tokio::select! {
-            () = shutdown => Ok(()),
-            outcome = parts.ended() => outcome,
+        let working = async {
+            self.start(&mut parts, &board).await?;
+            board.enter(Phase::Running);
+            parts.ended().await
         };
-        tracing::info!(within = ?config.drain, "draining");
+        let (outcome, at_once) = tokio::select! {
+            () = shutdown => (Ok(()), at_once(true)),
+            outcome = working => (outcome, at_once(false)),
+        };
+        if let Err(error) = &outcome {
+            tracing::error!(%error, code = %error.code(), "the service ends by itself");
+        }
+        tracing::info!(within = ?drains, "draining");
         board.enter(Phase::Draining);
-        let outcome = outcome.and(drain(parts, config.drain, at_once).await);
+        let outcome = and(outcome, drain(parts, drains, at_once).await);
         #[cfg(feature = "otlp")]
         super::otlp::flush().await;
         outcome
     }
+
+    async fn start(&mut self, parts: &mut Parts, board: &Board) -> Result<()> {
+        for worker in self.workers.drain(..) {
+            let running = worker.start().await?;
+            board.projections(running.statuses());
+            parts.workers.push(running);
+        }
+        parts.have(&self.config)?;
+        #[cfg(feature = "kafka")]
+        {
+            board.sources(mem::take(&mut self.sources));
+            for relay in self.relays.drain(..) {
+                board.relay(relay.status());
+                parts.begin(move |told| relay.run(told));
+            }
+        }
+        self.own.drain(..).for_each(|part| parts.begin(part));
+        Ok(())
+    }
+}
+
+/// What went wrong first counts, and the rest is told.
+fn and(first: Result<()>, then: Result<()>) -> Result<()> {
+    if let (Err(_), Err(error)) = (&first, &then) {
+        tracing::error!(%error, code = %error.code(), "this has failed as well");
+    }
+    first.and(then)
 }
 
 async fn keep_up(metrics: PrometheusHandle) {
@@ -166,7 +187,7 @@ impl Parts {
         }
         let mut outcome = Ok(());
         while let Some(ended) = self.others.join_next().await {
-            outcome = outcome.and(joined(ended));
+            outcome = and(outcome, joined(ended));
         }
         outcome
     }

@@ -41,7 +41,7 @@ pub(super) fn views(schema: &str) -> String {
     )
 }
 
-/// The head of the log, as far as a statement sees it. It need not be flushed yet: as where a reader should
+/// The head of the log, as far as a statement sees it; null if the log is empty. It need not be flushed yet: as where a reader should
 /// be it is none the worse for that.
 pub(super) fn head(schema: &str) -> String {
     format!("(select position from {schema}.events order by position desc limit 1)")
@@ -126,8 +126,8 @@ async fn one(inner: &Inner, view: &ViewName, key: &str) -> Result<Result<StoredV
     }
     shards.sort_unstable_by_key(|(shard, _)| *shard);
     let shards = shards.into_iter().map(|(_, progress)| progress).collect();
-    let layout: Result<Layout> = any.try_get::<&str, _>(0)?.parse();
-    Ok(layout.and_then(|layout| {
+    let Some(layout) = any.try_get::<Option<&str>, _>(0)? else { return Ok(Err(missing(view))) };
+    Ok(layout.parse().and_then(|layout| {
         let (state, head) = (ViewState { layout, shards }, decode_head(any)?);
         Ok(StoredView { rows: vec![stored], state, head: Some(head) })
     }))

@@ -6,7 +6,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use highwater_core::port::{Clock, Feeding, ViewName, ViewStore, WorkerId};
+use highwater_core::{
+    Code, Error, Result,
+    port::{Clock, Feeding, ViewName, ViewStore, WorkerId},
+};
 use jiff::Timestamp;
 
 /// Lets others see that a worker is alive, and keeps what it holds its own.
@@ -37,28 +40,33 @@ impl Alive {
         }
     }
 
-    /// Gives a sign of life whenever one is due, for ever. Safe to cancel.
-    pub(super) async fn keep(&mut self) {
+    /// Gives a sign of life whenever one is due, until the view isn't there any more. Safe to cancel.
+    pub(super) async fn keep(&mut self) -> Error {
         loop {
-            self.sign().await;
+            if let Err(error) = self.sign().await {
+                return error;
+            }
         }
     }
 
     /// Waits until one is due, and gives it. That the store can't be asked is no reason to leave the
     /// group: what somebody else takes meanwhile is fenced.
-    async fn sign(&mut self) {
+    async fn sign(&mut self) -> Result<()> {
         let wait = self.due.duration_since(self.clock.now()).try_into().unwrap_or(Duration::ZERO);
         if wait > Duration::ZERO {
             self.clock.sleep(wait).await;
         }
-        if let Err(error) = self.views.sign_in(&self.view, &self.worker, self.lease).await {
-            tracing::warn!(view = %self.view, %error, "a sign of life failed");
+        match self.views.sign_in(&self.view, &self.worker, self.lease).await {
+            Err(error) if error.code() == Code::VIEW_MISSING => return Err(error),
+            Err(error) => tracing::warn!(view = %self.view, %error, "a sign of life failed"),
+            Ok(_) => {}
         }
         self.due = self.clock.now() + self.lease / 5;
+        Ok(())
     }
 
     /// Gives back all that the worker holds.
-    pub(super) async fn leave(self) -> highwater_core::Result<()> {
+    pub(super) async fn leave(self) -> Result<()> {
         self.views.sign_out(&self.view, &self.worker).await
     }
 }

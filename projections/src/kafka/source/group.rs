@@ -225,7 +225,7 @@ impl Membership for GroupMembership {
                 message = self.consumer.recv() => Some(message.map(|message| message.offset())),
                 () = self.consumer.context().heard() => None,
                 () = self.clock.sleep(due) => None,
-                () = self.alive.keep() => None,
+                error = self.alive.keep() => return Err(error),
                 () = is_back(&self.reporter, &*self.clock, &self.consumer, &self.topic), if self.reading.is_empty() => {
                     self.reporter.forget_trouble();
                     None
