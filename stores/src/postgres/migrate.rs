@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("sql/003_append_all.sql"),
     include_str!("sql/004_views.sql"),
     include_str!("sql/005_identity.sql"),
+    include_str!("sql/006_layout.sql"),
 ];
 
 /// Brings the schema up to date, or refuses it if it is foreign, if a newer Highwater has been there,

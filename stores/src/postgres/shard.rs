@@ -226,8 +226,8 @@ pub(super) async fn divide(
     let deleted = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await;
     deleted.map_err(classify(doing))?;
     let sql = format!(
-        "insert into {schema}.shards (view, shard, epoch, position, as_of, cursor) \
-         select $1, shard, $2, $3, $4, '' from generate_series(0, $5 - 1) shard"
+        "insert into {schema}.shards (view, shard, epoch, position, as_of, cursor, layout) \
+         select $1, shard, $2, $3, $4, '', '{layout}' from generate_series(0, $5 - 1) shard"
     );
     sqlx::query(AssertSqlSafe(sql))
         .bind(view.as_str())

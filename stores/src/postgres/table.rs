@@ -98,8 +98,8 @@ async fn make(
         "{table} with made as ( \
              insert into {schema}.views (view, layout) values ('{view}', '{layout}') \
              on conflict do nothing returning 1 \
-         ) insert into {schema}.shards (view, shard, epoch, position, as_of, cursor) \
-         select '{view}', shard, 0, {position}, 'epoch', '' \
+         ) insert into {schema}.shards (view, shard, epoch, position, as_of, cursor, layout) \
+         select '{view}', shard, 0, {position}, 'epoch', '', '{layout}' \
          from made cross join generate_series(0, {shards} - 1) shard"
     );
     execute(connection, spec, sql).await

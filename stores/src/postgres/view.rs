@@ -101,13 +101,13 @@ pub(super) async fn rows(inner: &Inner, view: &ViewName, keys: &[&str]) -> Resul
     }
 }
 
-/// There is a row for each shard, in any order, and that of the first has the value: joins, arrays and
-/// sorting would each cost the server a tenth of what the statement takes. For one key the planner knows all
+/// There is a row for each shard, in any order, and that of the first has the value: another table, arrays
+/// and sorting would each cost the server a twentieth of what the statement takes, or more. For one key the planner knows all
 /// that there is to know: it plans the statement once for all.
 async fn one(inner: &Inner, view: &ViewName, key: &str) -> Result<Result<StoredView>, sqlx::Error> {
     let schema = inner.schema.as_str();
     let sql = format!(
-        "select (select layout from {schema}.views where view = $1), position, as_of, {}, \
+        "select layout, position, as_of, {}, \
              case when shard = 0 then (select value from {schema}.view_{view} where key = $2) end, \
              (select since from {schema}.parked_keys where view = $1 and key = $2), shard \
          from {schema}.shards where view = $1",
@@ -126,8 +126,8 @@ async fn one(inner: &Inner, view: &ViewName, key: &str) -> Result<Result<StoredV
     }
     shards.sort_unstable_by_key(|(shard, _)| *shard);
     let shards = shards.into_iter().map(|(_, progress)| progress).collect();
-    let Some(layout) = any.try_get::<Option<&str>, _>(0)? else { return Ok(Err(missing(view))) };
-    Ok(layout.parse().and_then(|layout| {
+    let layout: Result<Layout> = any.try_get::<&str, _>(0)?.parse();
+    Ok(layout.and_then(|layout| {
         let (state, head) = (ViewState { layout, shards }, decode_head(any)?);
         Ok(StoredView { rows: vec![stored], state, head: Some(head) })
     }))
