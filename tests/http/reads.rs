@@ -1,6 +1,6 @@
 //! R2, R3: what an answer says of itself, and what happens if it can't be had in time.
 
-use highwater::{Code, LogId, Position, Token};
+use highwater::{Code, LogId, PartitionId, Position, Token};
 use serde_json::json;
 
 use crate::{
@@ -126,7 +126,9 @@ async fn r3_a_token_of_another_log_or_of_the_future_is_400_at_once() {
         work_until::<Balance>(&bank, &put(&bank, "alice", 7).await).await;
         let router = router(&bank);
         let other = Token::of(LogId::new(1), Position::new(1)).to_string();
-        for token in [other, put_token(&bank, 99)] {
+        let own = Token::of(bank.log().log_id(), Position::new(1));
+        let divided = own.with(PartitionId::new(1), Position::new(1)).to_string();
+        for token in [other, put_token(&bank, 99), divided.clone()] {
             let reply =
                 get_with(&router, "/accounts/alice", &[("highwater-token", token.as_bytes())]);
             let body = reply.await.is_problem(400, Code::FOREIGN_TOKEN.as_str());
@@ -137,6 +139,11 @@ async fn r3_a_token_of_another_log_or_of_the_future_is_400_at_once() {
         let headers = [("highwater-token", other.as_bytes())];
         let stored = post_with(&router, "/accounts/alice/deposits", &headers, 2).await;
         assert_eq!(stored.header("highwater-token"), Some(put_token(&bank, 2).as_str()));
+        // So does a read that did not ask for it, which has not seen what it stands for.
+        let headers = [("highwater-token", divided.as_bytes())];
+        let lacking = get_with(&router, "/accounts/alice/eventual", &headers).await;
+        assert_eq!(freshness(&lacking), "converging;position=1;lag=1;level=eventual;basis=stale");
+        assert_eq!(token_of(&lacking).to_string(), put_token(&bank, 1));
     }
 }
 

@@ -45,11 +45,17 @@ async fn r3_a_token_of_another_log_or_of_the_future_is_refused_at_once() {
             Token::of(LogId::new(7), Position::START),
             Token::of(bank.log().log_id(), future),
             Token::at(future),
-            own.with(PartitionId::LOG, Position::END),
+            own.clone().with(PartitionId::LOG, Position::END),
+            // The log has no such partition, wherever in it that would be.
+            own.clone().with(PartitionId::new(1), Position::START),
+            own.with(PartitionId::new(7), Position::new(1)),
+            Token::default().with(PartitionId::new(1), Position::new(1)),
         ] {
             let alice = bank.view::<Balance>().get("alice").after(&token).within(LONG);
             let error = alice.await.unwrap_err();
             assert_eq!(error.code(), Code::FOREIGN_TOKEN, "{token:?}: {error}");
+            let applied = bank.view::<Balance>().applied("alice", &token).within(LONG);
+            assert_eq!(applied.await.unwrap_err().code(), Code::FOREIGN_TOKEN, "{token:?}");
             let rows = bank.view::<Balance>().range("".., 10).after(&token).within(LONG);
             assert_eq!(rows.await.unwrap_err().code(), Code::FOREIGN_TOKEN);
         }

@@ -94,6 +94,12 @@ impl Token {
         self.clocks.iter().map(|(partition, position)| (*partition, *position))
     }
 
+    /// Whether it names no partition but [`PartitionId::LOG`], so that a single store can be as far.
+    #[must_use]
+    pub fn is_of_one_order(&self) -> bool {
+        self.clocks.keys().all(|partition| *partition == PartitionId::LOG)
+    }
+
     /// The least token that covers both. Of tokens of two logs it makes one that no reader can wait for.
     #[must_use]
     pub fn merge(&self, other: &Self) -> Self {

@@ -1,7 +1,7 @@
 //! `Highwater-Token`: what the caller has seen, in and out (R3).
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use highwater_core::{Error, PartitionId, Token, error::Invalid, read::Freshness};
+use highwater_core::{Error, Token, error::Invalid, read::Freshness};
 
 use super::problem::Problem;
 
@@ -41,14 +41,15 @@ fn malformed(line: &HeaderValue) -> Error {
 /// stands for can't be said.
 pub(super) fn is_beyond(token: &Token, freshness: &Freshness) -> bool {
     let is_same = token.log().is_none_or(|log| freshness.log.is_none_or(|other| other == log));
-    is_same && token.position(PartitionId::LOG) > freshness.position
+    is_same && !token.is_covered_by(&freshness.token())
 }
 
-/// What the caller has seen after an answer. A token of another log says nothing of this one; were it merged,
-/// nobody could wait for what comes out.
+/// What the caller has seen after an answer. A token of another log, or with partitions that this one doesn't
+/// have, says nothing of this one; were it merged, nobody could wait for what comes out.
 pub(super) fn after(before: &Token, answered: &Token) -> Token {
     match (before.log(), answered.log()) {
         (Some(other), Some(this)) if other != this => answered.clone(),
+        _ if !before.is_of_one_order() => answered.clone(),
         _ => before.merge(answered),
     }
 }

@@ -130,18 +130,25 @@ impl Ask {
         matches!(self.over, Over::Keys(_)) && is_fitting(seen.state.layout, self.desk.keyed)
     }
 
+    /// It names this log, or none, and no partition that this log doesn't have: nothing here could ever be
+    /// as far as it says, so that it is neither met nor waited for.
     fn must_be_of_this_log(&self) -> Result<()> {
-        let log = self.desk.highwater.log().log_id();
-        match self.token.log() {
+        let (token, log) = (&self.token, self.desk.highwater.log().log_id());
+        let message = match token.log() {
             Some(other) if other != log => {
-                let message = format!(
-                    "token {} is of log {other}, and this is log {log}: read it where it comes from",
-                    self.token
-                );
-                Err(Invalid::new(Code::FOREIGN_TOKEN, message).into())
+                format!(
+                    "token {token} is of log {other}, and this is log {log}: read it where it comes from"
+                )
             }
-            _ => Ok(()),
-        }
+            _ if !token.is_of_one_order() => {
+                format!(
+                    "token {token} names partitions, and log {log} has none but its own order: read it where \
+                     it comes from"
+                )
+            }
+            _ => return Ok(()),
+        };
+        Err(Invalid::new(Code::FOREIGN_TOKEN, message).into())
     }
 
     /// A token is given when its events are stored: one beyond the head is not of this log, or the log has
