@@ -1,6 +1,8 @@
 //! R3: the caller's own, which the view has not seen yet.
 
-use highwater::{Basis, Code, Status, Views as _};
+use std::time::Duration;
+
+use highwater::{Basis, Code, Fallback, Position, Status, Views as _};
 
 use crate::{
     bank::{Balance, banks},
@@ -45,5 +47,45 @@ async fn r3_an_optimistic_read_has_the_row_that_the_view_does_not_have_yet() {
         assert_eq!((odd.cents, odd.basis()), (3, Basis::Optimistic));
         let even = bank.view::<Parity>().get("even").with_own(&own).await.unwrap();
         assert_eq!((even.cents, even.basis()), (2, Basis::View));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r3_an_optimistic_read_of_a_view_that_is_not_as_far_as_asked_for_is_marked_as_stale() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        work_until::<Balance>(&bank, &deposit(&bank, "alice", 1).await).await;
+        let others = deposit(&bank, "alice", 10).await;
+        let own = deposit(&bank, "alice", 100).await;
+        let late = || bank.view::<Balance>().get("alice").after(&others).within(Duration::ZERO);
+        let read = late().or(Fallback::ServeStale).with_own(&own).await.unwrap();
+        assert_eq!(
+            (read.cents, read.basis()),
+            (101, Basis::Stale),
+            "what was waited for is missing"
+        );
+        assert_eq!(late().with_own(&own).await.unwrap_err().code(), Code::BEHIND);
+        let folded = late().or(Fallback::Fold).with_own(&own).await.unwrap();
+        assert_eq!((folded.cents, folded.basis()), (111, Basis::Folded));
+    }
+}
+
+/// What waits behind the key is in no row, though the view has passed it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r3_r4_an_optimistic_read_of_a_parked_key_has_its_row_and_says_what_it_lacks() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        let before = deposit(&bank, "alice", 2).await;
+        let poison = deposit(&bank, "alice", 666).await;
+        let behind = deposit(&bank, "alice", 4).await;
+        work_until::<Parity>(&bank, &behind).await;
+        let beyond = deposit(&bank, "alice", 8).await;
+        for own in [&poison, &behind, &beyond] {
+            let even = bank.view::<Parity>().get("even").with_own(own).await.unwrap();
+            assert_eq!((even.cents, even.basis()), (2, Basis::Stale));
+            assert_eq!(even.freshness().status(), Status::Degraded(Position::new(2)));
+        }
+        let even = bank.view::<Parity>().get("even").with_own(&before).await.unwrap();
+        assert_eq!((even.cents, even.basis()), (2, Basis::View), "its own is in it");
     }
 }

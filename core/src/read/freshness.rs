@@ -128,7 +128,7 @@ pub enum Basis {
     /// The view, and the events that it lacked, folded over it from the log. As good as the view.
     Folded,
     /// The view, which was *not* as far as the read asked for: its fallback is to be served all the same, or
-    /// its key is parked.
+    /// its key is parked. The caller's own may be folded over it, if that was asked for.
     Stale,
     /// The view, and events of the caller's own folded over it. What others did in between is missing.
     Optimistic,

@@ -35,6 +35,10 @@ impl<V: View> Lookup<V, One> {
     /// Folds in what one of the caller's own commands did, if the view has not seen it yet: an *optimistic*
     /// answer, for whoever can't wait. What others did in between is missing in it, so it is marked as
     /// [`Basis::Optimistic`], and can't be strong.
+    ///
+    /// What is less than was asked for is marked as that: if the view is served although it is behind, the
+    /// answer is [`Basis::Stale`] with the caller's own in it. Nothing is folded over a key that is parked,
+    /// because it would pass over what waits there: its row comes as it is, stale if it lacks what is asked for.
     pub fn with_own(mut self, receipt: &Receipt) -> Self {
         self.what.own.push(receipt.clone());
         self
@@ -70,8 +74,12 @@ impl<V: View> Lookup<V, One> {
         row: Option<V>,
     ) -> Result<(Option<V>, Basis)> {
         let (key, after) = (&self.what.key, ask.position_of(&answer.seen, &self.what.key));
-        let unseen: Vec<&Receipt> =
-            self.what.own.iter().filter(|own| own.position() > after).collect();
+        let own = self.what.own.iter();
+        if let Some(since) = answer.freshness.parked_since {
+            let lacks_own = own.clone().any(|own| own.position() >= since);
+            return Ok((row, if lacks_own { Basis::Stale } else { answer.basis }));
+        }
+        let unseen: Vec<&Receipt> = own.filter(|own| own.position() > after).collect();
         if unseen.is_empty() || answer.basis == Basis::Folded {
             return Ok((row, answer.basis));
         }
@@ -81,7 +89,8 @@ impl<V: View> Lookup<V, One> {
             lacking.own(receipt).await?;
         }
         let (row, is_folded) = lacking.take(key);
-        Ok((row, if is_folded { Basis::Optimistic } else { answer.basis }))
+        let is_optimistic = is_folded && answer.basis == Basis::View;
+        Ok((row, if is_optimistic { Basis::Optimistic } else { answer.basis }))
     }
 }
 
