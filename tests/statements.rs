@@ -15,11 +15,20 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use bank::{Account, Balance, Bank, Deposit, banks};
 use futures_util::future::join_all;
-use highwater::{Highwater, Receipt, Views as _, Worker, projections::Options};
+use highwater::{
+    Fallback, Highwater, Receipt, Timestamp, Views as _, Worker,
+    port::Clock,
+    projections::{Options, Running},
+    stores::SystemClock,
+};
 use sqlx::{Connection as _, PgConnection};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::{
+    sync::{Mutex, MutexGuard, watch},
+    task::JoinHandle,
+};
 
 /// Counts lines of the log that are about a statement.
 #[derive(Clone, Default)]
@@ -113,28 +122,16 @@ async fn r3_ten_thousand_waiters_cost_few_statements_one_connection_that_listens
     let (statements, memory) = (statements().await, resident());
     for store in banks() {
         let bank = store.open().await;
-        let work = || Worker::on(&bank).view_with::<Balance>(Options::default().shards(3)).start();
-        let worker = work().await.unwrap();
-        let first = deposit(&bank).await;
-        bank.view::<Balance>().range("".., 1).after(&first).await.unwrap();
-        worker.stop().await.unwrap();
-        let receipt = deposit(&bank).await;
-
-        let mut waiting = Vec::new();
-        while waiting.len() < WAITERS {
-            for n in 0..AT_ONCE {
-                let key = if n % 2 == 0 { "alice".to_owned() } else { format!("none-{n}") };
-                let lookup = bank.view::<Balance>().get(key).after(&receipt).within(LONG);
-                waiting.push(tokio::spawn(asked(lookup.find()).await));
-            }
-            // Who asks after them is answered after all of them, but for those that are under way with it.
-            bank.view::<Balance>().get("alice").await.unwrap();
-        }
+        let receipt = deposit_behind_a_view(&bank).await;
+        let waiting = all_wait(&bank, |n| {
+            bank.view::<Balance>().get(key(n)).after(&receipt).within(LONG).find()
+        });
+        let waiting = waiting.await;
         let all_wait = statements.0.load(Ordering::SeqCst);
         let took = resident().saturating_sub(memory);
         assert!(took <= WAITERS * BYTES, "{took} bytes");
         let listening = listening(&store).await;
-        let worker = work().await.unwrap();
+        let worker = work(&bank).await;
         for found in join_all(waiting).await {
             assert!(found.unwrap().unwrap().freshness().position >= receipt.position());
         }
@@ -144,6 +141,126 @@ async fn r3_ten_thousand_waiters_cost_few_statements_one_connection_that_listens
         assert!(cost <= FEW, "{cost} statements for {WAITERS} waiters");
         assert!(listening.is_none_or(|count| count == 1), "{listening:?}");
     }
+}
+
+/// Ten thousand wait for a few ranges: for each range one look answers all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r3_ten_thousand_who_wait_for_a_few_ranges_cost_few_statements() {
+    let statements = statements().await;
+    for store in banks() {
+        let bank = store.open().await;
+        let receipt = deposit_behind_a_view(&bank).await;
+        let waiting = all_wait(&bank, |n| {
+            let range = bank.view::<Balance>().range(["", "a", "b"][n % 3].., 1 + n % 2);
+            range.after(&receipt).within(LONG).into_future()
+        });
+        let waiting = waiting.await;
+        let all_wait = statements.0.load(Ordering::SeqCst);
+        let worker = work(&bank).await;
+        for (n, found) in join_all(waiting).await.into_iter().enumerate() {
+            let page = found.unwrap().unwrap();
+            assert!(page.freshness().position >= receipt.position());
+            assert_eq!(page.get("alice").map(|row| row.cents), (n % 3 < 2).then_some(2));
+        }
+        let cost = statements.0.load(Ordering::SeqCst) - all_wait;
+        worker.stop().await.unwrap();
+        println!("{cost} statements for {WAITERS} waiters on six ranges");
+        assert!(cost <= FEW, "{cost} statements for {WAITERS} waiters");
+    }
+}
+
+/// Ten thousand have waited long enough at the same moment, and take what there is: they are answered
+/// together. How many come together is for the machine to say.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r3_ten_thousand_whose_budgets_end_at_once_are_served_by_few_statements() {
+    let statements = statements().await;
+    for store in banks() {
+        let bank = store.open().await;
+        let receipt = deposit_behind_a_view(&bank).await;
+        let clock = Budgets::default();
+        let bank = store.builder().await.clock(clock.clone()).build();
+        let waiting = all_wait(&bank, |n| {
+            let lookup = bank.view::<Balance>().get(key(n)).after(&receipt);
+            lookup.or(Fallback::ServeStale).find()
+        });
+        let pages = all_wait(&bank, |n| {
+            let range = bank.view::<Balance>().range(["", "a", "b"][n % 3].., 1 + n % 2);
+            range.after(&receipt).or(Fallback::ServeStale).into_future()
+        });
+        let (waiting, pages) = (waiting.await, pages.await);
+        let all_wait = statements.0.load(Ordering::SeqCst);
+        let over = clock.now();
+        clock.end();
+        for (n, found) in join_all(waiting).await.into_iter().enumerate() {
+            let row = found.unwrap().unwrap();
+            assert_eq!(row.as_ref().map(|row| row.cents), (n % 2 == 0).then_some(1));
+            assert!(row.is_stale() && row.freshness().position < receipt.position());
+            assert!(row.freshness().read_at >= over, "what there is now, and not what there was");
+        }
+        for (n, found) in join_all(pages).await.into_iter().enumerate() {
+            let page = found.unwrap().unwrap();
+            assert_eq!(page.get("alice").map(|row| row.cents), (n % 3 < 2).then_some(1));
+            assert!(page.is_stale() && page.freshness().read_at >= over);
+        }
+        let cost = statements.0.load(Ordering::SeqCst) - all_wait;
+        println!("{cost} statements for {WAITERS} keys and as many ranges whose budgets are over");
+        assert!(cost <= WAITERS / 10, "{cost} statements");
+    }
+}
+
+/// A clock by which all budgets end together.
+#[derive(Clone, Default)]
+struct Budgets(Arc<watch::Sender<bool>>);
+
+impl Budgets {
+    fn end(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+#[async_trait]
+impl Clock for Budgets {
+    fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+
+    async fn sleep(&self, _: Duration) {
+        let _ = self.0.subscribe().wait_for(|is_over| *is_over).await;
+    }
+}
+
+/// Gives a view with a row that lacks the last deposit, of which it gives the receipt.
+async fn deposit_behind_a_view(bank: &Highwater) -> Receipt {
+    let worker = work(bank).await;
+    let first = deposit(bank).await;
+    bank.view::<Balance>().range("".., 1).after(&first).await.unwrap();
+    worker.stop().await.unwrap();
+    deposit(bank).await
+}
+
+async fn work(bank: &Highwater) -> Running {
+    Worker::on(bank).view_with::<Balance>(Options::default().shards(3)).start().await.unwrap()
+}
+
+/// Half of them have a row.
+fn key(n: usize) -> String {
+    if n.is_multiple_of(2) { "alice".to_owned() } else { format!("none-{n}") }
+}
+
+/// All of them have asked, and wait.
+async fn all_wait<F>(bank: &Highwater, ask: impl Fn(usize) -> F) -> Vec<JoinHandle<F::Output>>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let mut waiting = Vec::new();
+    while waiting.len() < WAITERS {
+        for _ in 0..AT_ONCE {
+            waiting.push(tokio::spawn(asked(ask(waiting.len())).await));
+        }
+        // Who asks after them is answered after all of them, but for those that are under way with it.
+        bank.view::<Balance>().get("alice").await.unwrap();
+    }
+    waiting
 }
 
 /// What has been begun: it has got to where it must wait for somebody.

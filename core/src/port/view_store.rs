@@ -48,7 +48,7 @@ pub struct StoredView {
 }
 
 /// Which keys, in the order of their bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct KeyRange {
     /// From where.
     pub from: Bound<String>,

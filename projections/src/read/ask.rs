@@ -175,21 +175,7 @@ impl Ask {
 
     /// Waits until the view is as far as demanded; `None` if it isn't within the budget.
     async fn wait(&self, demand: Demand, began: Timestamp) -> Result<Option<Seen>> {
-        let hub = self.desk.highwater.extension::<Hubs>().of(&self.desk.view);
-        let reached = std::pin::pin!(async {
-            loop {
-                let mut place = hub.join(&self.desk, &self.over, demand);
-                // Nobody answers if the runtime of whoever does has ended.
-                let Some(seen) = place.answer().await else { continue };
-                let mut seen = seen?;
-                if let Over::Range(_, 1..) = self.over {
-                    seen = self.desk.look(&self.over).await?;
-                }
-                if demand.is_met_by(&self.desk.freshness(&seen, &self.over)) {
-                    return Ok(seen);
-                }
-            }
-        });
+        let reached = std::pin::pin!(self.shared_look(demand));
         let future = std::pin::pin!(self.watch_for_the_future());
         let watched = select(reached, future);
         let budget = self.desk.highwater.clock().sleep(self.remaining(began));
@@ -197,6 +183,20 @@ impl Ask {
             Either::Left((Either::Left((seen, _)), _)) => seen.map(Some),
             Either::Left((Either::Right((error, _)), _)) => Err(error),
             Either::Right(_) => Ok(None),
+        }
+    }
+
+    /// A look together with all who wait for the view, when it is as far as demanded.
+    async fn shared_look(&self, demand: Demand) -> Result<Seen> {
+        let hub = self.desk.highwater.extension::<Hubs>().of(&self.desk.view);
+        loop {
+            let place = hub.join(&self.desk, &self.over, demand);
+            // Nobody answers if the runtime of whoever does has ended.
+            let Some(seen) = place.answer().await else { continue };
+            let seen = seen?;
+            if demand.is_met_by(&self.desk.freshness(&seen, &self.over)) {
+                return Ok(seen);
+            }
         }
     }
 
@@ -220,7 +220,8 @@ impl Ask {
     ) -> Result<Answer<V>> {
         match self.policy.fallback {
             Fallback::ServeStale => {
-                let seen = self.desk.look(&self.over).await?;
+                // Many may have waited long enough at the same time.
+                let seen = self.shared_look(Demand::default()).await?;
                 match demand.is_met_by(&self.desk.freshness(&seen, &self.over)) {
                     true => self.reached(seen, demand),
                     false => self.decoded(seen, Basis::Stale),

@@ -11,7 +11,7 @@ use highwater_core::{
 use crate::runtime::progress_of;
 
 /// What is asked for. The freshness of an answer is the least of what it is made of.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Over {
     /// Rows of these keys: their shards count, and no others.
     Keys(Arc<[String]>),
@@ -62,6 +62,11 @@ impl Demand {
     pub(super) fn is_met_by(self, freshness: &Freshness) -> bool {
         freshness.position >= self.position
             && self.bound.is_none_or(|bound| freshness.age() <= bound)
+    }
+
+    /// Whether a position is demanded, and nothing else.
+    pub(super) fn is_a_position(self) -> bool {
+        self.position > Position::START && self.bound.is_none()
     }
 
     /// Whether a parked key holds back what is demanded.

@@ -1,8 +1,9 @@
 //! All who wait for one view, in this process: one subscription, however many they are; and when the view
-//! moves, one look for all who can be answered.
+//! moves, one look for all who can be answered. Whoever has waited long enough is answered here, too: it
+//! comes again and asks for nothing but what there is.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -49,6 +50,8 @@ pub(super) struct Hub {
 struct Waiting {
     next: u64,
     waiters: BTreeMap<u64, Waiter>,
+    /// Ranges that are being looked at beside everything else.
+    looking: HashSet<Over>,
     /// The last look at the view while it is served.
     last: Option<Seen>,
     /// Which task answers.
@@ -61,6 +64,22 @@ struct Waiter {
     answer: oneshot::Sender<Result<Seen>>,
 }
 
+/// A look at the view.
+struct Look {
+    seen: Seen,
+    /// Whose number is lower had a place before it began.
+    next: u64,
+}
+
+/// Some who can be answered.
+#[derive(Default)]
+struct Ready {
+    of_keys: Vec<Waiter>,
+    of_ranges: HashMap<Over, Vec<Waiter>>,
+    /// Whether one of those with keys came when the look had begun, and may have seen something newer.
+    has_late: bool,
+}
+
 /// A place among the waiters, which is given up when this is dropped.
 pub(super) struct Place {
     hub: Arc<Hub>,
@@ -69,7 +88,8 @@ pub(super) struct Place {
 }
 
 impl Hub {
-    /// Takes a place. Whoever has it is answered when the view is as far as demanded.
+    /// Takes a place. Whoever has it is answered when the view is as far as demanded; by a look that began
+    /// afterwards, unless it is a position that was lacking.
     pub(super) fn join(self: &Arc<Self>, desk: &Desk, over: &Over, demand: Demand) -> Place {
         let (sender, answer) = oneshot::channel();
         let mut waiting = self.waiting();
@@ -114,27 +134,44 @@ impl Hub {
     }
 
     /// Takes some who can be answered as far as this look goes.
-    fn take_ready(&self, desk: &Desk, seen: &Seen) -> Vec<Waiter> {
+    fn take_ready(&self, desk: &Desk, Look { seen, next }: &Look) -> Ready {
         let mut waiting = self.waiting();
         waiting.last = Some(Seen { rows: Vec::new(), ..seen.clone() });
-        let (mut ready, mut keys) = (Vec::new(), 0);
+        let (mut numbers, mut keys) = (Vec::new(), 0);
         for (number, waiter) in &waiting.waiters {
             if keys >= CHUNK {
                 break;
             }
-            if waiter.demand.is_met_by(&desk.freshness(seen, &waiter.over)) {
-                ready.push(*number);
+            let is_met = waiter.demand.is_met_by(&desk.freshness(seen, &waiter.over));
+            if is_met && !waiting.looking.contains(&waiter.over) {
+                numbers.push(*number);
                 keys += waiter.over.keys().len();
             }
         }
-        ready.into_iter().filter_map(|number| waiting.waiters.remove(&number)).collect()
+        let mut ready = Ready::default();
+        for number in numbers {
+            let Some(waiter) = waiting.waiters.remove(&number) else { continue };
+            if let Over::Range(..) = waiter.over {
+                ready.of_ranges.entry(waiter.over.clone()).or_default().push(waiter);
+            } else {
+                ready.has_late |= number >= *next && !waiter.demand.is_a_position();
+                ready.of_keys.push(waiter);
+            }
+        }
+        ready
+    }
+}
+
+impl Ready {
+    fn is_nobody(&self) -> bool {
+        self.of_keys.is_empty() && self.of_ranges.is_empty()
     }
 }
 
 impl Place {
-    /// The answer: a look at the view that is as far as demanded, with the rows if keys were asked for.
-    /// `None` if whoever answered is gone. Safe to cancel.
-    pub(super) async fn answer(&mut self) -> Option<Result<Seen>> {
+    /// The answer: a look at the view that is as far as demanded, with the rows that were asked for.
+    /// `None` if whoever answered is gone. Whoever gives it up takes nothing from others.
+    pub(super) async fn answer(mut self) -> Option<Result<Seen>> {
         (&mut self.answer).await.ok()
     }
 }
@@ -177,31 +214,50 @@ impl Serving {
     /// Looks, and answers all who can be answered: those whose keys are many, in chunks.
     async fn round(&self) -> Result<Seen> {
         let over = self.hub.few();
-        let mut seen = self.desk.look(&over).await?;
-        let mut rows = over.keys().to_vec();
+        let (mut look, mut rows) = (self.look(&over).await?, over.keys().to_vec());
         loop {
-            let ready = self.hub.take_ready(&self.desk, &seen);
-            if ready.is_empty() {
-                return Ok(seen);
+            let ready = self.hub.take_ready(&self.desk, &look);
+            if ready.is_nobody() {
+                return Ok(look.seen);
             }
-            let wanted = ready.iter().flat_map(|waiter| waiter.over.keys());
-            let missing = wanted.clone().any(|key| !rows.contains(key));
-            if missing {
+            for (range, waiters) in ready.of_ranges {
+                self.look_beside(range, waiters);
+            }
+            let wanted = ready.of_keys.iter().flat_map(|waiter| waiter.over.keys());
+            if ready.has_late || wanted.clone().any(|key| !rows.contains(key)) {
                 rows = wanted.cloned().collect();
                 rows.sort_unstable();
                 rows.dedup();
-                match self.desk.look(&Over::Keys(rows.as_slice().into())).await {
-                    Ok(later) => seen = later,
+                match self.look(&Over::Keys(rows.as_slice().into())).await {
+                    Ok(later) => look = later,
                     Err(error) => {
-                        give(ready, &|_| Err(error.clone()));
+                        give(ready.of_keys, &|_| Err(error.clone()));
                         return Err(error);
                     }
                 }
             }
+            let seen = &look.seen;
             let found: HashMap<&str, &StoredRow> =
                 seen.rows.iter().map(|(key, row)| (key.as_str(), row)).collect();
-            give(ready, &|over| Ok(share(&seen, &found, over)));
+            give(ready.of_keys, &|over| Ok(share(seen, &found, over)));
         }
+    }
+
+    async fn look(&self, over: &Over) -> Result<Look> {
+        let next = self.hub.waiting().next;
+        Ok(Look { seen: self.desk.look(over).await?, next })
+    }
+
+    /// Answers all who asked for the same range by one look, which may take longer than others wait. Who
+    /// comes meanwhile is answered by the next.
+    fn look_beside(&self, range: Over, waiters: Vec<Waiter>) {
+        self.hub.waiting().looking.insert(range.clone());
+        let looking = Looking { hub: Arc::clone(&self.hub), range };
+        let desk = self.desk.clone();
+        tokio::spawn(async move {
+            let found = desk.look(&looking.range).await;
+            give(waiters, &|_| found.clone());
+        });
     }
 
     /// Ends if nobody waits any more.
@@ -228,6 +284,22 @@ impl Drop for Serving {
         if waiting.served_by == Some(self.number) {
             (waiting.served_by, waiting.last) = (None, None);
             waiting.waiters.clear();
+        }
+    }
+}
+
+/// A range that is being looked at.
+struct Looking {
+    hub: Arc<Hub>,
+    range: Over,
+}
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        let mut waiting = self.hub.waiting();
+        waiting.looking.remove(&self.range);
+        if waiting.waiters.values().any(|waiter| waiter.over == self.range) {
+            self.hub.changed.notify_one();
         }
     }
 }
