@@ -1,5 +1,10 @@
 //! Reads: how fresh they say they are (R2), and how fresh they can be made (R3). On every store.
-#![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests fail by panicking"
+)]
 
 mod applied;
 #[path = "../bank/mod.rs"]
@@ -11,6 +16,8 @@ mod history;
 mod kafka;
 mod levels;
 mod linear;
+#[cfg(all(feature = "postgres", feature = "sqlite"))]
+mod lost;
 mod many;
 mod marks;
 mod own;

@@ -21,8 +21,11 @@ use crate::{
 const CLIENTS: u64 = 1_000;
 /// How late a page may be.
 const LAG: Duration = Duration::from_millis(600);
-/// By how much a wait may outlive its budget on a machine that has too much to do.
-const OVERRUN: Duration = Duration::from_secs(30);
+/// By how much waits may outlive their budgets on a machine that has too much to do: all but one in a hundred
+/// of those that do, and each. The budget ends the waiting itself. A statement that is under way then comes
+/// to its end, which is the look with which a read begins: here no database is away, so it is a matter of how
+/// many ask at once. (Where one is away, the time-outs of its statements bound it.)
+const OVERRUN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
 /// What a client has written. Its token is text: it goes to other processes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -41,6 +44,8 @@ struct Client {
     note: Note,
     reached: u64,
     late: u64,
+    /// By how much waits have outlived their budgets, of those that did.
+    overruns: Vec<Duration>,
 }
 
 impl Client {
@@ -54,6 +59,7 @@ impl Client {
             note,
             reached: 0,
             late: 0,
+            overruns: Vec::new(),
         }
     }
 
@@ -70,8 +76,10 @@ impl Client {
         let receipt = self.write().await;
         let budget = Duration::from_millis(self.random.u64(..2_000));
         let read = self.reader.view::<V>().get(&self.note.key).after(&receipt).within(budget);
-        let answer = tokio::time::timeout(budget + OVERRUN, read.into_future()).await;
-        match answer.expect("a wait has outlived its budget") {
+        let began = Instant::now();
+        let answer = tokio::time::timeout(PATIENCE, read.into_future()).await;
+        self.overruns.extend(began.elapsed().checked_sub(budget));
+        match answer.expect("a wait hangs") {
             Ok(row) => {
                 assert_eq!((row.events(), row.basis()), (self.note.events, Basis::View));
                 assert!(row.freshness().position >= receipt.position());
@@ -124,6 +132,18 @@ fn r3_kafka_no_answer_of_a_thousand_clients_is_older_than_its_token_over_kills()
     println!("every token was reached {:?} after the fire", calm.elapsed());
     println!("workers {:?}, relays {:?}", workers.end(), relays.end());
     assert!(reached > CLIENTS && late > 0, "that shows nothing");
+    end_within_their_budgets(clients.into_iter().flat_map(|client| client.overruns).collect());
+}
+
+fn end_within_their_budgets(mut overruns: Vec<Duration>) {
+    overruns.sort_unstable();
+    let most = overruns.len() - 1;
+    let [p50, p99, max] = [most / 2, most * 99 / 100, most].map(|at| overruns[at]);
+    println!(
+        "{} waits went over their budgets: p50 {p50:?}, p99 {p99:?}, at the most {max:?}",
+        most + 1
+    );
+    assert!(p99 <= OVERRUN[0] && max <= OVERRUN[1], "waits outlive their budgets");
 }
 
 /// Reads what is noted from both views.
