@@ -20,6 +20,8 @@ use highwater::{
     stores,
 };
 
+use tokio::sync::watch;
+
 use crate::bank::Bank;
 
 /// What has been asked.
@@ -35,6 +37,9 @@ pub(crate) struct Counts {
     pub(crate) is_away: AtomicBool,
     /// Whether the log never answers.
     pub(crate) is_stuck: AtomicBool,
+    /// Whether answers of the view are held up on their way, and how many have been.
+    pub(crate) is_held: watch::Sender<bool>,
+    pub(crate) held: AtomicUsize,
 }
 
 impl Counts {
@@ -44,6 +49,14 @@ impl Counts {
 
     fn count(counter: &AtomicUsize) {
         counter.fetch_add(1, Ordering::SeqCst);
+    }
+
+    async fn hold(&self) {
+        let mut is_held = self.is_held.subscribe();
+        if *is_held.borrow_and_update() {
+            Self::count(&self.held);
+            let _ = is_held.wait_for(|is_held| !is_held).await;
+        }
     }
 
     async fn is_there(&self) -> Result<()> {
@@ -152,7 +165,9 @@ impl ViewStore for Counting<Arc<dyn Store>> {
 
     async fn read_view(&self, view: &ViewName, keys: &[String]) -> Result<StoredView> {
         Counts::count(&self.counts.view_reads);
-        self.inner.read_view(view, keys).await
+        let read = self.inner.read_view(view, keys).await;
+        self.counts.hold().await;
+        read
     }
 
     async fn read_range(

@@ -24,6 +24,7 @@ mod own;
 mod policies;
 mod policy_files;
 mod relayed;
+mod served;
 mod tokens;
 mod views;
 mod waits;

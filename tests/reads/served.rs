@@ -1,0 +1,113 @@
+//! R3: what becomes of whoever has waited long enough, while the view takes its time to answer.
+
+use std::{
+    future::{Future, IntoFuture as _, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use highwater::{
+    Code, Fallback, Highwater, Reading, Receipt, Result, Timestamp, Views as _,
+    port::Clock,
+    stores::{SystemClock, SystemIds},
+};
+use tokio::sync::watch;
+
+use crate::{
+    bank::{Balance, Bank, banks},
+    counting::{self, Counts},
+    views::{deposit, work_until},
+};
+
+/// A clock by which a budget is over when that is said.
+#[derive(Clone, Default)]
+struct Budget(Arc<watch::Sender<bool>>);
+
+#[async_trait]
+impl Clock for Budget {
+    fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+
+    async fn sleep(&self, _: Duration) {
+        let _ = self.0.subscribe().wait_for(|is_over| *is_over).await;
+    }
+}
+
+type Read = Pin<Box<dyn Future<Output = Result<Reading<Balance>>> + Send>>;
+
+/// A read that waits, while a look at the view as it is now is on its way.
+struct Waiting {
+    writer: Highwater,
+    /// What the view can get to meanwhile.
+    next: Receipt,
+    read: Read,
+    counts: Arc<Counts>,
+    budget: Budget,
+}
+
+impl Waiting {
+    async fn on(store: &Bank, fallback: Fallback) -> Self {
+        let writer = store.open().await;
+        work_until::<Balance>(&writer, &deposit(&writer, "alice", 1).await).await;
+        let next = deposit(&writer, "alice", 2).await;
+        let budget = Budget::default();
+        let (store, counts) = counting::counted(store).await;
+        let reader = Highwater::on(&store, budget.clone(), SystemIds).build();
+        let read = reader.view::<Balance>().get("alice").after(&next).or(fallback).into_future();
+        let mut waiting = Self { writer, next, read, counts, budget };
+        waiting.waits_until(|counts| Counts::of(&counts.waiting) > 0).await;
+        waiting.counts.is_held.send_replace(true);
+        waiting.waits_until(|counts| Counts::of(&counts.held) > 0).await;
+        waiting
+    }
+
+    fn has_waited_enough(&self) {
+        self.budget.0.send_replace(true);
+    }
+
+    /// It is polled, and waits, until something else is so.
+    async fn waits_until(&mut self, is_so: impl Fn(&Counts) -> bool) {
+        while !is_so(&self.counts) {
+            assert!(self.answer().await.is_none(), "it has been answered");
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// The answer, if it is there.
+    async fn answer(&mut self) -> Option<Result<Reading<Balance>>> {
+        poll_fn(|context| match self.read.as_mut().poll(context) {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r3_what_is_served_when_the_budget_is_over_was_not_read_before() {
+    for store in banks() {
+        let mut waiting = Waiting::on(&store, Fallback::ServeStale).await;
+        // What is on its way is older than this.
+        work_until::<Balance>(&waiting.writer, &waiting.next).await;
+        waiting.has_waited_enough();
+        assert!(waiting.answer().await.is_none(), "nobody has looked since");
+        waiting.counts.is_held.send_replace(false);
+        let read = waiting.read.await.unwrap();
+        assert_eq!((read.cents, read.freshness().position), (3, waiting.next.position()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r3_a_wait_ends_with_its_budget_although_the_view_does_not_answer_any_more() {
+    for store in banks() {
+        let waiting = Waiting::on(&store, Fallback::Fail).await;
+        waiting.has_waited_enough();
+        let error = waiting.read.await.unwrap_err();
+        assert_eq!(error.code(), Code::BEHIND, "{error}");
+        assert!(*waiting.counts.is_held.borrow(), "nobody has looked since");
+    }
+}
