@@ -160,7 +160,7 @@ pub const READ_DURATION: Metric = Metric::seconds(
 pub const POLICY_CHANGES: Metric = Metric::counter(
     "highwater_policy_changes_total",
     &["source"],
-    "Changes of policies and rollbacks that this process took up: from the record or from its file",
+    "Changes and rollbacks of policies that this process took up from the record or from its file, first load too",
 );
 
 /// In which state the connection of a projection to Kafka is.

@@ -1,0 +1,98 @@
+//! A file of policies has its history where it is kept; what a process takes up of it is a line of its log and a
+//! count (O2, O4).
+
+use std::{
+    fs, io,
+    sync::{Arc, Mutex},
+};
+
+use highwater::{
+    Operation, Views as _,
+    stores::{self, MemoryStore},
+};
+use serde_json::Value;
+
+use crate::meter::measured;
+
+const SHOW: Operation = Operation::standard("account.show");
+
+/// The lines of a log, as JSON.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Lines {
+    /// The fields of each line at *info* that is about policies.
+    fn of_policies(&self) -> Vec<Value> {
+        let lines = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let about = |line: &Value| {
+            line["level"] == "INFO" && line["target"].as_str().unwrap().contains("policy")
+        };
+        lines.filter(about).map(|mut line| line["fields"].take()).collect()
+    }
+}
+
+fn filed(by: &str, level: &str) -> String {
+    format!(
+        "by = '{by}'\nwhy = 'a test'\n[operations.\"account.show\"]\npolicy = {{ level = '{level}' }}"
+    )
+}
+
+#[test]
+fn o2_o4_a_file_of_policies_is_counted_and_told_when_it_is_loaded_and_when_it_is_edited() {
+    measured(async |meter| {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber =
+            tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
+        let _default = tracing::subscriber::set_default(subscriber);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("policies.toml");
+        let bank = stores::on(MemoryStore::default()).build();
+        let policies = bank.policies();
+        policies.register(&[SHOW]).unwrap();
+        let changes = "highwater_policy_changes_total{source=file}";
+
+        // What can't hold is told to nobody but the caller.
+        fs::write(&path, filed("eve", "strnog")).unwrap();
+        policies.load(&path).unwrap_err();
+        assert_eq!((meter.value(changes), lines.of_policies()), (0.0, Vec::new()));
+
+        let first = filed("ann", "strong");
+        fs::write(&path, &first).unwrap();
+        policies.load(&path).unwrap();
+        // The same again is no change.
+        policies.load(&path).unwrap();
+        assert_eq!(meter.value(changes), 1.0);
+
+        let _following = policies.follow().await.unwrap();
+        let second = filed("bob", "eventual");
+        fs::write(&path, &second).unwrap();
+        meter.until(changes, 2.0).await;
+
+        let told = lines.of_policies();
+        let file = path.display().to_string();
+        let line = |message: &str, by: &str, rules: &str| {
+            serde_json::json!({
+                "message": message, "file": file, "by": by, "why": "a test", "rules": rules,
+            })
+        };
+        let expected = [
+            line("policies are taken from a file", "ann", &first),
+            line("policies have changed", "bob", &second),
+        ];
+        assert_eq!(told, expected);
+        // The record is that of the changes that are made through the program.
+        assert!(policies.history(10).await.unwrap().is_empty());
+    });
+}
