@@ -1,0 +1,125 @@
+//! The manifests, as they are written and as `kubectl` makes them of what is written.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env,
+    io::Write as _,
+    process::Command,
+    sync::LazyLock,
+};
+
+use serde_json::Value;
+
+use crate::{documents, list, pod::Pod, program::Program, read, text, texts};
+
+/// What is applied.
+pub(crate) struct Cluster {
+    pub(crate) objects: Vec<Value>,
+    /// By name, each with what is in it.
+    pub(crate) config_maps: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// The kustomization.
+pub(crate) fn kustomization() -> Value {
+    documents(&read("kubernetes/kustomization.yaml")).remove(0)
+}
+
+/// The manifests in both forms; in one, where there is no `kubectl`, which is said.
+pub(crate) fn clusters() -> impl Iterator<Item = &'static Cluster> {
+    static RENDERED: LazyLock<Option<Cluster>> = LazyLock::new(Cluster::rendered);
+    static WRITTEN: LazyLock<Cluster> = LazyLock::new(Cluster::written);
+    [Some(&*WRITTEN), RENDERED.as_ref()].into_iter().flatten()
+}
+
+impl Cluster {
+    fn written() -> Self {
+        let kustomization = kustomization();
+        let files = texts(&kustomization["resources"]);
+        let objects = files.iter().flat_map(|file| documents(&read(&format!("kubernetes/{file}"))));
+        let config_maps = list(&kustomization["configMapGenerator"]).iter().map(generated);
+        Self { objects: objects.collect(), config_maps: config_maps.collect() }
+    }
+
+    fn rendered() -> Option<Self> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/kubernetes");
+        let Ok(output) = Command::new("kubectl").args(["kustomize", folder]).output() else {
+            // Not a line that `println!` would write: a test that succeeds shows none of those.
+            let line = "SKIPPED what kubectl makes of the manifests: there is no kubectl here";
+            let _ = writeln!(std::io::stderr(), "{line}");
+            return None;
+        };
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let rendered = documents(&String::from_utf8(output.stdout).unwrap());
+        let (maps, objects): (Vec<_>, Vec<_>) =
+            rendered.into_iter().partition(|object| object["kind"] == "ConfigMap");
+        let config_maps = maps.iter().map(|map| {
+            let data = map["data"].as_object().unwrap().iter();
+            let data = data.map(|(name, value)| (name.clone(), text(value).to_owned()));
+            (text(&map["metadata"]["name"]).to_owned(), data.collect())
+        });
+        Some(Self { config_maps: config_maps.collect(), objects })
+    }
+
+    pub(crate) fn of_kind(&self, kind: &str) -> impl Iterator<Item = &Value> {
+        self.objects.iter().filter(move |object| object["kind"] == kind)
+    }
+
+    /// The pods of each deployment.
+    pub(crate) fn pods(&self) -> Vec<Pod<'_>> {
+        let pods = self.of_kind("Deployment").map(|deployment| {
+            let template = &deployment["spec"]["template"];
+            let [container] = list(&template["spec"]["containers"]) else {
+                panic!("one container in each pod, not {}", template["spec"]["containers"]);
+            };
+            let (command, variables) = (texts(&container["command"]), self.variables(container));
+            let name = text(&deployment["metadata"]["name"]);
+            let program = Program { command, variables };
+            Pod { name, deployment, template, container, program }
+        });
+        pods.collect()
+    }
+
+    fn variables(&self, container: &Value) -> BTreeMap<String, String> {
+        let mut variables = BTreeMap::new();
+        for from in list(&container["envFrom"]) {
+            if let Some(map) = from["configMapRef"]["name"].as_str() {
+                let map = self.config_maps.get(map);
+                variables.extend(map.unwrap_or_else(|| panic!("{from} is not there")).clone());
+            } else {
+                variables.extend(secret(text(&from["secretRef"]["name"])));
+            }
+        }
+        for variable in list(&container["env"]) {
+            let (name, value) = (text(&variable["name"]), text(&variable["value"]));
+            variables.insert(name.to_owned(), value.to_owned());
+        }
+        variables
+    }
+
+    /// What kinds of objects there are, so that none is left unread.
+    pub(crate) fn kinds(&self) -> BTreeSet<&str> {
+        self.objects.iter().map(|object| text(&object["kind"])).collect()
+    }
+}
+
+/// A ConfigMap that is made of literals and files.
+fn generated(generator: &Value) -> (String, BTreeMap<String, String>) {
+    let literals = list(&generator["literals"]).iter().map(|literal| {
+        let (name, value) = text(literal).split_once('=').unwrap();
+        (name.to_owned(), value.to_owned())
+    });
+    let files = list(&generator["files"]).iter().map(|file| {
+        let file = text(file);
+        (file.to_owned(), read(&format!("kubernetes/{file}")))
+    });
+    (text(&generator["name"]).to_owned(), literals.chain(files).collect())
+}
+
+/// The secret that whoever deploys has been told to make.
+fn secret(name: &str) -> Option<(String, String)> {
+    let written = read("kubernetes/kustomization.yaml");
+    let (_, literal) =
+        written.split_once(&format!("create secret generic {name} --from-literal="))?;
+    let (variable, value) = literal.lines().next()?.split_once('=')?;
+    Some((variable.to_owned(), value.trim_matches('\'').to_owned()))
+}
