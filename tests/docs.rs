@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::{
+    collections::HashSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -65,4 +66,30 @@ fn every_example_says_how_to_run_it_and_which_is_next() {
         let last = source.lines().rfind(|line| line.contains("println!(\"next: ")).unwrap();
         assert!(last.contains(next), "{name} names another next example than {next}");
     }
+}
+
+/// What stands between two backticks and reads like the name of a test: words, and so many that it is no word of the code.
+fn tests_named_in(text: &str) -> Vec<&str> {
+    let reads_like_one = |name: &&str| {
+        let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        name.chars().all(is_word) && name.matches('_').count() >= 3
+    };
+    text.split('`').skip(1).step_by(2).filter(reads_like_one).collect()
+}
+
+#[test]
+fn every_test_that_the_contracts_name_is_there() {
+    let folders = ["core", "examples", "macros", "projections", "src", "stores", "tests"];
+    let sources = folders.iter().flat_map(|folder| files(folder, ".rs"));
+    let sources: String = sources.map(read).collect();
+    let there: HashSet<&str> = sources
+        .split("fn ")
+        .skip(1)
+        .filter_map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next())
+        .collect();
+    let contracts = read("docs/contracts.md");
+    let named = tests_named_in(&contracts);
+    assert!(named.len() > 300, "only {} names are found", named.len());
+    let missing: Vec<_> = named.into_iter().filter(|name| !there.contains(name)).collect();
+    assert!(missing.is_empty(), "there are no {missing:?}");
 }
