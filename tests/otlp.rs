@@ -7,17 +7,27 @@ mod bank;
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
     thread,
     time::Duration,
 };
 
+use axum::{
+    Router,
+    body::Body,
+    extract::{Path, State},
+    http::Request as Sending,
+    routing::post,
+};
 use bank::{Account, Balance, Bank, Deposit, banks};
 use highwater::{
-    TraceContext,
+    Token, TraceContext,
+    http::{Intent, Problem, Stored, TOKEN, request_span},
     prelude::*,
     service::{Config, OtlpConfig, Service},
 };
+use tower::ServiceExt as _;
+use tower_http::trace::TraceLayer;
 use tracing::Instrument as _;
 
 /// Keeps what is sent to it.
@@ -58,22 +68,51 @@ impl Collector {
         }
     }
 
-    /// Whether a span of this name is there, in this trace and caused by this span. In OTLP a span
-    /// begins with the ids of its trace, of itself and of its cause, and its name follows.
-    fn has(&self, name: &str, context: &TraceContext) -> bool {
-        let ids: Vec<_> = context.traceparent().split('-').map(bytes).collect();
-        let (trace, cause) = (&ids[1], &ids[2]);
+    /// The spans of a trace. In OTLP a span begins with the ids of its trace and of itself; if it has them, the state
+    /// of its trace and the id of its cause follow, and then its name.
+    fn spans(&self, trace: &str) -> Vec<Sent> {
+        let begin = [&[0x0a, 16], &*bytes(trace)].concat();
         let sent = self.0.lock().unwrap();
-        let begins = |place: &usize| sent[*place..].starts_with(trace);
-        (0..sent.len()).filter(begins).any(|begin| {
-            let span = &sent[begin..sent.len().min(begin + 200)];
-            let place = |text: &[u8]| span.windows(text.len()).position(|found| found == text);
-            match (place(cause), place(name.as_bytes())) {
-                (Some(cause), Some(name)) => cause < name && name < 64,
-                _ => false,
-            }
-        })
+        let places = (0..sent.len()).filter(|place| sent[*place..].starts_with(&begin));
+        places.filter_map(|place| Sent::read(&sent[place + begin.len()..])).collect()
     }
+
+    /// Whether a span of this name is there, in this trace and caused by this span.
+    fn has(&self, name: &str, context: &TraceContext) -> bool {
+        let spans = self.spans(context.trace_id());
+        spans.iter().any(|span| span.name == name && span.cause == Some(id_of(context)))
+    }
+}
+
+/// A span that was sent.
+#[derive(Debug, Clone, PartialEq)]
+struct Sent {
+    id: Vec<u8>,
+    cause: Option<Vec<u8>>,
+    name: String,
+}
+
+impl Sent {
+    /// `None` if it is no span but a link to one.
+    fn read(mut from: &[u8]) -> Option<Self> {
+        let id = field(&mut from, 0x12)?.to_vec();
+        field(&mut from, 0x1a);
+        let cause = field(&mut from, 0x22).map(<[u8]>::to_vec);
+        let name = std::str::from_utf8(field(&mut from, 0x2a)?).ok()?.to_owned();
+        Some(Self { id, cause, name })
+    }
+}
+
+/// What the next field holds, if it has this tag. All that is read here is shorter than 128 bytes.
+fn field<'a>(from: &mut &'a [u8], tag: u8) -> Option<&'a [u8]> {
+    let (&[found, length], rest) = from.split_first_chunk()?;
+    let (value, rest) = rest.split_at_checked(length.into()).filter(|_| found == tag)?;
+    *from = rest;
+    Some(value)
+}
+
+fn id_of(context: &TraceContext) -> Vec<u8> {
+    bytes(context.traceparent().split('-').nth(2).unwrap())
 }
 
 fn bytes(hex: &str) -> Vec<u8> {
@@ -92,22 +131,68 @@ async fn stored(bank: &Highwater) -> TraceContext {
 /// Spans that must be sent: each with its name and what has caused it.
 type Wanted = Vec<(&'static str, TraceContext)>;
 
-async fn through_the_direct_feed(bank: &Bank) -> Wanted {
+/// A service that sends to the collector of this process. It logs next to nothing, which has no say in that.
+fn service() -> (Service, &'static Collector) {
+    static COLLECTOR: LazyLock<(Collector, SocketAddr)> = LazyLock::new(Collector::start);
+    let (collector, address) = &*COLLECTOR;
+    let mut config = Config::of("memory:");
+    let (endpoint, service) = (format!("http://{address}"), "bank".to_owned());
+    config.otlp = Some(OtlpConfig { endpoint, service, level: "info".into(), sample: 1.0 });
+    config.log.level = "error".into();
+    config.http.listen = "127.0.0.1:0".parse().unwrap();
+    (Service::new(config).unwrap(), collector)
+}
+
+/// Its end sends what is left.
+async fn ended(service: Service) {
+    service.run(std::future::ready(())).await.unwrap();
+}
+
+async fn through_the_direct_feed<T>(bank: &Bank, work: impl AsyncFnOnce(&Highwater) -> T) -> T {
     let bank = bank.open().await;
     let worker = Worker::on(&bank).view::<Balance>().start().await.unwrap();
-    let wanted = command_and_read(&bank, &["commit"]).await;
+    let done = work(&bank).await;
     worker.stop().await.unwrap();
-    wanted
+    done
+}
+
+#[cfg(feature = "kafka")]
+async fn through_kafka<T>(
+    bank: &Bank,
+    servers: &str,
+    work: impl AsyncFnOnce(&Highwater) -> T,
+) -> T {
+    use highwater::projections::kafka::{Kafka, KafkaSource, Relay, Topics};
+
+    let bank = bank.open().await;
+    let topics = Topics::one(format!("test-{:016x}", fastrand::u64(..)));
+    let relay = Relay::new(&bank, Kafka::at(servers), topics.clone()).partitions(1);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let mut status = relay.status();
+    let relay = tokio::spawn(relay.run(async { drop(stopped.await) }));
+    status.wait_for(|status| status.name() == "leading").await.unwrap();
+    let source = KafkaSource::new(&bank, Kafka::at(servers), topics);
+    let worker = Worker::on(&bank).fed_by(source).view::<Balance>().start().await.unwrap();
+    let done = work(&bank).await;
+    worker.stop().await.unwrap();
+    stop.send(()).unwrap();
+    relay.await.unwrap().unwrap();
+    done
+}
+
+/// A context from outside: in a trace that nobody else has.
+fn somebody() -> TraceContext {
+    let id = format!("{:032x}", fastrand::u128(1..));
+    TraceContext::new(&format!("00-{id}-00f067aa0ba902b7-01")).unwrap()
 }
 
 /// A command in a trace of the caller's, and one in a span of this process.
 async fn command_and_read(bank: &Highwater, names: &[&'static str]) -> Wanted {
-    let id = format!("{:032x}", fastrand::u128(1..));
-    let caller = TraceContext::new(&format!("00-{id}-00f067aa0ba902b7-01")).unwrap();
+    let caller = somebody();
     let deposit = Request::new(Deposit { cents: 1 }).trace(caller.clone());
     bank.aggregate::<Account>("alice").execute(deposit).await.unwrap();
     let command = stored(bank).await;
-    assert_eq!(command.trace_id(), id);
+    assert_eq!(command.trace_id(), caller.trace_id());
     assert_ne!(command, caller, "what follows is caused by the command's span");
 
     let request = tracing::info_span!("request");
@@ -127,47 +212,142 @@ async fn command_and_read(bank: &Highwater, names: &[&'static str]) -> Wanted {
     wanted
 }
 
-#[cfg(feature = "kafka")]
-async fn through_kafka(bank: &Bank, servers: &str) -> Wanted {
-    use highwater::projections::kafka::{Kafka, KafkaSource, Relay, Topics};
+/// The bank over HTTP, with a span for each request.
+fn router(bank: &Highwater) -> Router {
+    let traces = TraceLayer::new_for_http().make_span_with(request_span);
+    let routes = Router::new().route("/accounts/{id}/deposits", post(deposit));
+    routes.layer(traces).with_state(bank.clone())
+}
 
-    let bank = bank.open().await;
-    let topics = Topics::one(format!("test-{:016x}", fastrand::u64(..)));
-    let relay = Relay::new(&bank, Kafka::at(servers), topics.clone()).partitions(1);
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let mut status = relay.status();
-    let relay = tokio::spawn(relay.run(async { drop(stopped.await) }));
-    status.wait_for(|status| status.name() == "leading").await.unwrap();
-    let source = KafkaSource::new(&bank, Kafka::at(servers), topics);
-    let worker = Worker::on(&bank).fed_by(source).view::<Balance>().start().await.unwrap();
-    let wanted = command_and_read(&bank, &["publish", "commit"]).await;
-    worker.stop().await.unwrap();
-    stop.send(()).unwrap();
-    relay.await.unwrap().unwrap();
-    wanted
+async fn deposit(
+    State(bank): State<Highwater>,
+    Path(id): Path<String>,
+    intent: Intent,
+) -> Result<Stored, Problem> {
+    let account = bank.aggregate::<Account>(id);
+    Ok(intent.answer(account.execute(intent.request(Deposit { cents: 1 })).await?))
+}
+
+/// What a request has led to: who asked, if anybody says so; the span of its command; the spans that this must cause.
+struct Journey {
+    caller: Option<TraceContext>,
+    command: TraceContext,
+    names: &'static [&'static str],
+}
+
+/// Two requests, one with a trace of its caller's, each with a wait until the view has what it led to.
+async fn request_and_read(bank: &Highwater, names: &'static [&'static str]) -> [Journey; 2] {
+    [request(bank, Some(somebody()), names).await, request(bank, None, names).await]
+}
+
+async fn request(
+    bank: &Highwater,
+    caller: Option<TraceContext>,
+    names: &'static [&'static str],
+) -> Journey {
+    let mut sending = Sending::post("/accounts/alice/deposits");
+    if let Some(caller) = &caller {
+        sending = sending.header("traceparent", caller.traceparent());
+    }
+    let answer = router(bank).oneshot(sending.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let token: Token = answer.headers()[TOKEN].to_str().unwrap().parse().unwrap();
+    let lookup = bank.view::<Balance>().get("alice").after(&token);
+    lookup.within(Duration::from_secs(60)).await.unwrap();
+    Journey { caller, command: stored(bank).await, names }
+}
+
+impl Journey {
+    /// It is one trace: what relay and worker did is caused by the command, the command by the request, and that by
+    /// the caller, or by nobody.
+    fn is_one_trace(&self, collector: &Collector) {
+        let (spans, id) = (collector.spans(self.command.trace_id()), id_of(&self.command));
+        let the = |name: &str| {
+            let named: Vec<_> = spans.iter().filter(|span| span.name == name).collect();
+            assert_eq!(named.len(), 1, "{name}: {spans:?}");
+            named[0]
+        };
+        let (request, command) = (the("request"), the("command"));
+        assert_eq!(request.cause, self.caller.as_ref().map(id_of), "{spans:?}");
+        assert_eq!((&command.id, &command.cause), (&id, &Some(request.id.clone())), "{spans:?}");
+        for name in ["append"].iter().chain(self.names) {
+            assert_eq!(the(name).cause, Some(id.clone()), "{name}: {spans:?}");
+        }
+        let trace = self.caller.as_ref().map_or(self.command.trace_id(), TraceContext::trace_id);
+        assert_eq!(self.command.trace_id(), trace);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn o1_one_trace_reaches_a_collector_from_the_callers_span_to_the_views_commit() {
-    let (collector, address) = Collector::start();
-    let mut config = Config::of("memory:");
-    let (endpoint, service) = (format!("http://{address}"), "bank".to_owned());
-    config.otlp = Some(OtlpConfig { endpoint, service, sample: 1.0 });
-    config.http.listen = "127.0.0.1:0".parse().unwrap();
-    let service = Service::new(config).unwrap();
+    let (service, collector) = service();
     let mut wanted = Wanted::new();
     for bank in banks() {
-        wanted.extend(through_the_direct_feed(&bank).await);
+        let work = async |bank: &Highwater| command_and_read(bank, &["commit"]).await;
+        wanted.extend(through_the_direct_feed(&bank, work).await);
     }
     #[cfg(feature = "kafka")]
     if let Some(servers) = bank::skipped::broker("a trace through Kafka") {
         for bank in banks() {
-            wanted.extend(through_kafka(&bank, &servers).await);
+            let work =
+                async |bank: &Highwater| command_and_read(bank, &["publish", "commit"]).await;
+            wanted.extend(through_kafka(&bank, &servers, work).await);
         }
     }
-    // Its end sends what is left.
-    service.run(std::future::ready(())).await.unwrap();
+    ended(service).await;
     for (name, cause) in wanted {
         assert!(collector.has(name, &cause), "{name} caused by {cause}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o1_one_trace_reaches_a_collector_from_the_http_request_to_the_views_commit() {
+    let (service, collector) = service();
+    let mut journeys = Vec::new();
+    for bank in banks() {
+        let work = async |bank: &Highwater| request_and_read(bank, &["commit"]).await;
+        journeys.extend(through_the_direct_feed(&bank, work).await);
+    }
+    #[cfg(feature = "kafka")]
+    if let Some(servers) = bank::skipped::broker("a request through Kafka") {
+        for bank in banks() {
+            let work =
+                async |bank: &Highwater| request_and_read(bank, &["publish", "commit"]).await;
+            journeys.extend(through_kafka(&bank, &servers, work).await);
+        }
+    }
+    ended(service).await;
+    journeys.iter().for_each(|journey| journey.is_one_trace(collector));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o1_o5_which_spans_are_sent_has_a_level_of_its_own_whatever_is_logged() {
+    let (service, collector) = service();
+    let (caller, span) = (somebody(), tracing::info_span!("sent"));
+    highwater::trace::adopt(&span, &caller);
+    span.in_scope(|| tracing::debug_span!("left out").in_scope(|| tracing::info_span!("inner")));
+    drop(span);
+    assert!(!tracing::enabled!(tracing::Level::DEBUG), "nobody wants it");
+    ended(service).await;
+    let sent = collector.spans(caller.trace_id());
+    let mut names: Vec<_> = sent.iter().map(|span| &*span.name).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["inner", "sent"]);
+}
+
+#[test]
+fn o5_a_wrong_level_of_spans_or_logs_is_refused_by_the_name_of_its_key() {
+    let wrong = |change: &dyn Fn(&mut Config)| {
+        let mut config = Config::of("memory:");
+        let (endpoint, service) = ("http://127.0.0.1:1".to_owned(), "bank".to_owned());
+        config.otlp = Some(OtlpConfig { endpoint, service, level: "info".into(), sample: 1.0 });
+        change(&mut config);
+        let error = Service::new(config).err().unwrap();
+        assert_eq!(error.code(), highwater::Code::BAD_CONFIGURATION);
+        error.to_string()
+    };
+    let spans = wrong(&|config| config.otlp.as_mut().unwrap().level = "chatty=loud".into());
+    assert!(spans.contains("the key otlp.level "), "{spans}");
+    let logs = wrong(&|config| config.log.level = "chatty=loud".into());
+    assert!(logs.contains("the key log.level "), "{logs}");
 }

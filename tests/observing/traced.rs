@@ -1,6 +1,9 @@
 //! One trace goes from the command to the view's commit (O1).
 
-use highwater::{TraceContext, prelude::*};
+use axum::{Router, body::Body, http::Request as Sent, routing::get};
+use highwater::{TraceContext, http::request_span, prelude::*};
+use tower::ServiceExt as _;
+use tower_http::trace::TraceLayer;
 
 use crate::{
     bank::{Account, Balance, Deposit, banks},
@@ -58,6 +61,30 @@ fn o1_each_of_several_traces_in_one_page_is_seen() {
     for (_, id) in &contexts {
         assert_eq!(spans.of("commit", id).len(), 1);
     }
+}
+
+#[test]
+fn o1_the_span_of_a_request_has_its_method_its_route_and_its_trace() {
+    let (spans, (trace, id)) = (Spans::default(), context());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _default = tracing::subscriber::set_default(spans.subscriber());
+    let accounts = Router::new().route("/{id}", get(|| async {}));
+    let traces = TraceLayer::new_for_http().make_span_with(request_span);
+    let router = Router::new().nest("/accounts", accounts).layer(traces);
+    let ask = |path: &str| {
+        let request = Sent::get(path).header("traceparent", trace.traceparent());
+        let answer = router.clone().oneshot(request.body(Body::empty()).unwrap());
+        runtime.block_on(answer).unwrap().status().as_u16()
+    };
+    assert_eq!((ask("/accounts/alice"), ask("/nowhere/alice")), (200, 404));
+    let requests = spans.of("request", &id);
+    assert_eq!(requests.len(), 2, "{requests:?}");
+    for request in &requests {
+        assert_eq!(request.fields["method"], "GET");
+        assert!(!format!("{request:?}").contains("alice"), "{request:?}");
+    }
+    assert_eq!(requests[0].fields["route"], "/accounts/{id}");
+    assert_eq!(requests[1].fields.get("route"), None);
 }
 
 #[cfg(feature = "kafka")]

@@ -9,7 +9,7 @@
 //! | `intent` | a command's id, expectation and trace, from the headers of its request |
 //! | `key` | `Idempotency-Key` as a command's id |
 //! | `precondition` | `If-Match` and `If-None-Match` as the version that a command expects |
-//! | `trace` | `traceparent` and `tracestate` |
+//! | `trace` | the span of a request; `traceparent` and `tracestate` |
 //! | `token` | `Highwater-Token`, in and out |
 //! | `fresh` | a reading as an answer: body, validator, age, and what caches may do |
 //! | `freshness` | `Highwater-Freshness`: status, position, lag, basis |
@@ -72,6 +72,7 @@ pub use pages::pages_at;
 pub use problem::Problem;
 pub use stored::Stored;
 pub use token::TOKEN;
+pub use trace::request_span;
 
 /// The text of a header that may be there once. A second one, or one that isn't visible ASCII, is a fault
 /// of the caller's, and says so.

@@ -1,13 +1,40 @@
-//! `traceparent` and `tracestate` (O1).
+//! The span of a request; `traceparent` and `tracestate` (O1).
 
-use axum::http::HeaderMap;
-use highwater_core::{TraceContext, trace::context_of};
-use tracing::Span;
+use axum::{
+    extract::MatchedPath,
+    http::{HeaderMap, Request},
+};
+use highwater_core::{
+    TraceContext,
+    trace::{adopt, context_of},
+};
+use tracing::{Span, field::Empty};
 
 use super::only;
 
 /// How much of `tracestate` is kept, as much as the standard asks for: it is stored with every event.
 const LONGEST: usize = 512;
+
+/// The span of a request: with its method and its route, and in the trace that its `traceparent` names, or else the
+/// first of one. What the handler does is in it, commands too.
+///
+/// It is made for `TraceLayer` of the crate `tower-http`, on a router that has its routes:
+/// `router.layer(TraceLayer::new_for_http().make_span_with(request_span))`.
+#[must_use]
+pub fn request_span<B>(request: &Request<B>) -> Span {
+    let span = tracing::info_span!(
+        "request",
+        otel.kind = "server",
+        method = %request.method(),
+        // Never the path: what is in it has too many values, and may be somebody's.
+        route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str),
+        trace_id = Empty,
+    );
+    if let Some(trace) = read(request.headers()) {
+        adopt(&span, &trace);
+    }
+    span
+}
 
 /// The trace that a request belongs to. One that can't be understood is passed over, as
 /// [the standard](https://www.w3.org/TR/trace-context/) has it: the command then begins a trace of its own.

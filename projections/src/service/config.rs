@@ -163,6 +163,9 @@ pub struct OtlpConfig {
     pub endpoint: String,
     /// The name of the service in traces.
     pub service: String,
+    /// From which level on spans are sent, *info* unless set: as [`LogConfig::level`], and apart from it.
+    #[serde(default = "OtlpConfig::default_level")]
+    pub level: String,
     /// Which part of the traces that begin here is sent, from 0 to 1; all unless set. Of a trace that
     /// began elsewhere its beginning decides.
     #[serde(default = "OtlpConfig::everything")]
@@ -171,6 +174,10 @@ pub struct OtlpConfig {
 
 #[cfg(feature = "otlp")]
 impl OtlpConfig {
+    fn default_level() -> String {
+        "info".into()
+    }
+
     fn everything() -> f64 {
         1.0
     }

@@ -11,7 +11,7 @@ use tracing_subscriber::{
     EnvFilter, Layer, Registry, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
-use super::{Config, LogConfig, LogFormat};
+use super::{Config, LogFormat};
 
 /// The buckets of durations, from a tenth of a millisecond to half a minute.
 const SECONDS: &[f64] = &[
@@ -27,6 +27,7 @@ static INSTALLED: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
 
 /// Installs what the configuration asks for, once for the process, and gives what tells the metrics.
 pub(super) fn install(config: &Config) -> Result<PrometheusHandle> {
+    check(config)?;
     let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(handle) = &*installed {
         return Ok(handle.clone());
@@ -35,6 +36,16 @@ pub(super) fn install(config: &Config) -> Result<PrometheusHandle> {
     let handle = measure()?;
     *installed = Some(handle.clone());
     Ok(handle)
+}
+
+/// What is wrong is told also where another service of the process has decided what holds.
+fn check(config: &Config) -> Result<()> {
+    filter("log.level", &config.log.level)?;
+    #[cfg(feature = "otlp")]
+    if let Some(otlp) = &config.otlp {
+        filter("otlp.level", &otlp.level)?;
+    }
+    Ok(())
 }
 
 fn measure() -> Result<PrometheusHandle> {
@@ -63,17 +74,18 @@ fn layers(config: &Config) -> Result<Layers> {
         LogFormat::Json => fmt::layer().json().with_writer(std::io::stderr).boxed(),
     };
     #[cfg_attr(not(feature = "otlp"), expect(unused_mut, reason = "traces are another layer"))]
-    let mut layers = vec![lines.with_filter(filter(&config.log)?).boxed()];
+    let mut layers = vec![lines.with_filter(filter("log.level", &config.log.level)?).boxed()];
     #[cfg(feature = "otlp")]
     if let Some(otlp) = &config.otlp {
-        layers.push(super::otlp::layer(otlp)?.with_filter(filter(&config.log)?).boxed());
+        let spans = filter("otlp.level", &otlp.level)?;
+        layers.push(super::otlp::layer(otlp)?.with_filter(spans).boxed());
     }
     Ok(layers)
 }
 
-fn filter(config: &LogConfig) -> Result<EnvFilter> {
-    EnvFilter::try_new(&config.level).map_err(|error| {
-        let message = format!("the key log.level is no filter of logs: {error}");
+fn filter(key: &str, level: &str) -> Result<EnvFilter> {
+    EnvFilter::try_new(level).map_err(|error| {
+        let message = format!("the key {key} is no filter of levels: {error}");
         Invalid::configuration(message).caused_by(Source::new(error)).into()
     })
 }

@@ -24,7 +24,8 @@ use axum::{
     Router,
     routing::{get, post},
 };
-use highwater::{Highwater, policy::Following, service::Config};
+use highwater::{Highwater, http::request_span, policy::Following, service::Config};
+use tower_http::trace::TraceLayer;
 
 use crate::switches::Crew;
 
@@ -43,6 +44,8 @@ struct Api {
 /// [`Invalid`](highwater::Error::Invalid) if the file of policies is wrong;
 /// [`Unavailable`](highwater::Error::Unavailable) if the store can't be asked which ones hold.
 pub async fn router(bank: &Highwater, crew: Crew, config: &Config) -> highwater::Result<Router> {
+    // What has failed is logged where the problem is made.
+    let traces = TraceLayer::new_for_http().make_span_with(request_span).on_failure(());
     let _following = Arc::new(operations::follow(bank, config).await?);
     Ok(Router::new()
         .route("/", get(page::page))
@@ -57,5 +60,6 @@ pub async fn router(bank: &Highwater, crew: Crew, config: &Config) -> highwater:
         .route("/switches", get(operate::switches).put(operate::set))
         .route("/parked", get(operate::parked))
         .route("/parked/{id}/retry", post(operate::retry))
+        .layer(traces)
         .with_state(Api { bank: bank.clone(), crew, _following }))
 }
