@@ -3,6 +3,7 @@
 
 #[path = "../bank/mod.rs"]
 mod bank;
+mod disturbed;
 mod filed;
 mod measured;
 mod meter;

@@ -12,7 +12,7 @@ use crate::{
     meter::{Meter, measured},
 };
 
-fn on_every_store<T: Future<Output = ()>>(test: impl Fn(Bank, Meter) -> T) {
+pub(crate) fn on_every_store<T: Future<Output = ()>>(test: impl Fn(Bank, Meter) -> T) {
     for bank in banks() {
         measured(|meter| test(bank, meter));
     }
@@ -94,6 +94,9 @@ fn o2_a_worker_tells_what_it_does_and_how_far_behind_it_is() {
         meter.until("highwater_projection_lag_events{projection=balances,shard=0}", 0.0).await;
         let commits = "highwater_projection_commit_duration_seconds{projection=balances}";
         assert!(meter.value(commits) >= 1.0);
+        let batches = "highwater_projection_batch_events{projection=balances}";
+        assert!((1.0..=3.0).contains(&meter.value(batches)), "{} batches", meter.value(batches));
+        assert_eq!(meter.sum(batches), 3.0);
         assert_eq!(meter.value("highwater_projection_shards{projection=balances}"), 1.0);
         assert_eq!(meter.value("highwater_projection_shards_held{projection=balances}"), 1.0);
         let running = "highwater_projection_state{projection=balances,state=running}";
@@ -123,18 +126,19 @@ impl Picky {
     }
 }
 
-async fn an_event_that_cannot_be_applied(bank: &Highwater) {
-    let alice = bank.aggregate::<Account>("alice");
-    alice.execute(Deposit { cents: 1 }).await.unwrap();
-    alice.execute(Withdraw { cents: 1 }).await.unwrap();
-    alice.execute(Deposit { cents: 1 }).await.unwrap();
+/// The second of three.
+async fn an_event_that_cannot_be_applied(bank: &Highwater, account: &str) -> Receipt {
+    let account = bank.aggregate::<Account>(account);
+    account.execute(Deposit { cents: 1 }).await.unwrap();
+    account.execute(Withdraw { cents: 1 }).await.unwrap();
+    account.execute(Deposit { cents: 1 }).await.unwrap()
 }
 
 #[test]
 fn o2_r4_parked_keys_skipped_effects_and_stops_are_counted() {
     on_every_store(async |bank, meter| {
         let bank = bank.open().await;
-        an_event_that_cannot_be_applied(&bank).await;
+        an_event_that_cannot_be_applied(&bank, "alice").await;
         let work = async |policy| {
             let options = Options::default().on_failure(policy);
             Worker::on(&bank).view_with::<Picky>(options).start().await.unwrap()
@@ -156,6 +160,16 @@ fn o2_r4_parked_keys_skipped_effects_and_stops_are_counted() {
         // Nobody here holds the shard any more.
         assert_eq!(meter.value("highwater_projection_parked_keys{projection=picky,shard=0}"), 0.0);
         assert_eq!(meter.value("highwater_projection_lag_events{projection=picky,shard=0}"), 0.0);
+        let skipped = "highwater_projection_skipped_total{projection=picky}";
+        assert_eq!(meter.value(skipped), 0.0);
+
+        let receipt = an_event_that_cannot_be_applied(&bank, "bob").await;
+        let skipping = work(OnFailure::Skip).await;
+        let bob = bank.view::<Picky>().get("bob").after(&receipt);
+        assert_eq!(bob.within(std::time::Duration::from_secs(60)).await.unwrap().events, 2);
+        assert_eq!(meter.value(skipped), 1.0);
+        assert_eq!(meter.value("highwater_projection_parked_total{projection=picky}"), 1.0);
+        skipping.stop().await.unwrap();
     });
 }
 

@@ -24,9 +24,12 @@ struct Kept {
     histograms: BTreeMap<String, Arc<Values>>,
 }
 
-/// How many values there were.
+/// How many values there were, and what they make together.
 #[derive(Default)]
-struct Values(AtomicU64);
+struct Values {
+    count: AtomicU64,
+    sum: Mutex<f64>,
+}
 
 /// Runs a test on one thread, with a recorder of its own.
 pub(crate) fn measured<T: Future<Output = ()>>(test: impl FnOnce(Meter) -> T) {
@@ -44,8 +47,15 @@ impl Meter {
             return f64::from_bits(level.load(Ordering::Relaxed));
         }
         let count = kept.counters.get(text).map(|count| count.load(Ordering::Relaxed));
-        let values = || kept.histograms.get(text).map(|values| values.0.load(Ordering::Relaxed));
+        let values =
+            || kept.histograms.get(text).map(|values| values.count.load(Ordering::Relaxed));
         count.or_else(values).unwrap_or_default() as f64
+    }
+
+    /// What the values of a histogram make together.
+    pub(crate) fn sum(&self, text: &str) -> f64 {
+        let kept = self.0.lock().unwrap();
+        kept.histograms.get(text).map(|values| *values.sum.lock().unwrap()).unwrap_or_default()
     }
 
     /// Waits until it is that.
@@ -94,7 +104,8 @@ impl Recorder for Meter {
 }
 
 impl HistogramFn for Values {
-    fn record(&self, _: f64) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+    fn record(&self, value: f64) {
+        *self.sum.lock().unwrap() += value;
+        self.count.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -91,3 +91,47 @@ pub(crate) fn source_state(projection: &ViewName, before: &'static str, now: &'s
     }
     SOURCE_STATE.level(&[projection.as_str(), now]).set(1.0);
 }
+
+#[cfg(test)]
+mod tests {
+    use highwater_core::Position;
+    use jiff::Timestamp;
+    use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+
+    use super::*;
+
+    fn time(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn at(position: u64, second: i64) -> Progress {
+        let (position, as_of) = (Position::new(position), time(second));
+        Progress { position, as_of, ..Progress::default() }
+    }
+
+    #[test]
+    fn o2_a_relay_tells_its_lag_in_events_and_in_time_for_as_long_as_it_leads() {
+        let recorder = DebuggingRecorder::new();
+        let snapshotter = recorder.snapshotter();
+        // A snapshot takes what it tells away.
+        let told = || {
+            let metrics = snapshotter.snapshot().into_vec();
+            [RELAY_LAG_EVENTS.name, RELAY_LAG_SECONDS.name].map(|name| {
+                let found = metrics.iter().find(|(key, ..)| key.key().name() == name).unwrap();
+                let DebugValue::Gauge(value) = found.3 else { panic!("{name} is no gauge") };
+                value.into_inner()
+            })
+        };
+        let leading =
+            ::metrics::with_local_recorder(&recorder, || RelayMeter::new("log").leads(&at(7, 100)));
+        leading.standing.tell(Position::new(10), time(130));
+        assert_eq!(told(), [3.0, 30.0]);
+        leading.has_published(&at(10, 130));
+        leading.standing.tell(Position::new(10), time(131));
+        assert_eq!(told(), [0.0, 0.0]);
+        leading.standing.tell(Position::new(12), time(135));
+        assert_eq!(told(), [2.0, 4.0]);
+        drop(leading);
+        assert_eq!(told(), [0.0, 0.0]);
+    }
+}
