@@ -3,6 +3,7 @@
 
 use std::{
     io::Write as _,
+    net::SocketAddr,
     process::Stdio,
     sync::{
         Arc,
@@ -18,8 +19,25 @@ use crate::{
     bank::{Account, Balance, Bank, banks, skipped},
     child::{Role, Serving, Told},
     ending::{KEYS, deposit},
-    probe::get,
+    logged::objects,
+    probe::{PATIENCE, get},
 };
+
+/// What an API measures.
+const SERVED: [&str; 12] = [
+    "command_duration_seconds",
+    "rejections_total",
+    "conflicts_total",
+    "state_lookups_total",
+    "appends_total",
+    "appended_events_total",
+    "group_commit_appends",
+    "group_commit_duration_seconds",
+    "wait_duration_seconds",
+    "reads_total",
+    "read_duration_seconds",
+    "policy_changes_total",
+];
 
 const DRAIN: Duration = Duration::from_secs(20);
 
@@ -99,7 +117,9 @@ fn all_end(mut serving: Vec<Serving>) {
         let status = serving.wait();
         assert!(status.success(), "{}", serving.diary());
         assert!(began.elapsed() < DRAIN);
-        assert!(serving.diary().contains("\"SIGTERM\""), "{}", serving.diary());
+        let log = objects(&serving.log());
+        let told = log.iter().any(|object| object["fields"]["message"] == "SIGTERM");
+        assert!(told, "{}", serving.diary());
     }
 }
 
@@ -122,14 +142,39 @@ async fn o2_promtool_accepts_what_services_under_load_tell_prometheus() {
     let (writes, addresses) =
         (!chain.writing.is_finished(), chain.serving.iter().map(|serving| serving.address));
     for address in addresses {
-        let scraped = tokio::task::spawn_blocking(move || get(address, "/metrics"));
-        let (status, metrics) = scraped.await.unwrap().unwrap();
-        assert_eq!((status, writes), (200, true));
-        assert!(metrics.contains("highwater_"), "{metrics}");
+        let metrics = scraped(address).await;
+        assert!(writes && metrics.contains("highwater_"), "{metrics}");
         let Some(promtool) = skipped::promtool(test) else { return };
         is_accepted(promtool, &metrics);
     }
+    let teller = chain.with(Role::Teller).await;
+    let metrics = everything_served(&teller).await;
+    let Some(promtool) = skipped::promtool(test) else { return };
+    is_accepted(promtool, &metrics);
+    drop(teller);
     chain.has_everything_once().await;
+}
+
+async fn scraped(address: SocketAddr) -> String {
+    let scraped = tokio::task::spawn_blocking(move || get(address, "/metrics"));
+    let (status, metrics) = scraped.await.unwrap().unwrap();
+    assert_eq!(status, 200, "{metrics}");
+    metrics
+}
+
+/// The metrics of a service that takes commands and reads, once all that it may do has been done.
+async fn everything_served(teller: &Serving) -> String {
+    let began = Instant::now();
+    loop {
+        let metrics = scraped(teller.address).await;
+        let is_there = |name: &&str| metrics.contains(&format!("# TYPE highwater_{name} "));
+        let missing: Vec<_> = SERVED.iter().filter(|name| !is_there(name)).collect();
+        if missing.is_empty() {
+            return metrics;
+        }
+        assert!(began.elapsed() < PATIENCE, "{missing:?} are missing: {}", teller.diary());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 fn is_accepted(mut promtool: std::process::Command, metrics: &str) {

@@ -23,6 +23,7 @@ use crate::{
     policies,
     probe::{PATIENCE, free_address, until},
     stuck::Stuck,
+    teller,
 };
 
 const PREFIX: &str = "HIGHWATER_TEST_SERVICE";
@@ -41,6 +42,8 @@ pub(crate) enum Role {
     Relay,
     /// Reads without end.
     Reader,
+    /// Takes commands and reads without end.
+    Teller,
 }
 
 /// What a service is told.
@@ -53,12 +56,14 @@ pub(crate) struct Told {
     pub(crate) drain: &'static str,
     /// The brokers, and the topic.
     pub(crate) kafka: Option<(String, String)>,
+    /// How its log looks.
+    pub(crate) log: &'static str,
 }
 
 impl Told {
-    /// Without Kafka.
+    /// Without Kafka, and with a log for machines.
     pub(crate) fn to(role: Role, store: &str, drain: &'static str) -> Self {
-        Self { role, store: store.to_owned(), drain, kafka: None }
+        Self { role, store: store.to_owned(), drain, kafka: None, log: "json" }
     }
 }
 
@@ -73,10 +78,13 @@ fn serves_until_it_is_told() {
     runtime.block_on(async {
         let service = Service::new(Config::from_environment(PREFIX).unwrap()).unwrap();
         let bank = Highwater::open(service.config().store.expose()).await.unwrap();
+        let other = Highwater::open(service.config().store.expose()).await.unwrap();
         let serving = with(role, service, &bank).run_until_told();
-        if role == Role::Reader {
-            // It ends with the runtime.
-            tokio::spawn(policies::read_for_ever(bank));
+        // They end with the runtime.
+        match role {
+            Role::Reader => drop(tokio::spawn(policies::read_for_ever(bank))),
+            Role::Teller => drop(tokio::spawn(teller::serve_for_ever([bank, other]))),
+            _ => {}
         }
         serving.await.unwrap();
     });
@@ -105,7 +113,7 @@ fn with(role: Role, service: Service, bank: &Highwater) -> Service {
         }
         #[cfg(not(feature = "kafka"))]
         Role::Fed | Role::Relay => unreachable!("there is no Kafka"),
-        Role::Reader => service,
+        Role::Reader | Role::Teller => service,
     }
 }
 
@@ -113,7 +121,8 @@ fn with(role: Role, service: Service, bank: &Highwater) -> Service {
 pub(crate) struct Serving {
     child: Child,
     pub(crate) address: SocketAddr,
-    diary: PathBuf,
+    printed: PathBuf,
+    log: PathBuf,
     _folder: TempDir,
 }
 
@@ -121,8 +130,8 @@ impl Serving {
     /// Starts one, and waits until it is ready.
     pub(crate) fn start(told: &Told) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (address, diary) = (free_address(), folder.path().join("diary"));
-        let file = File::create(&diary).unwrap();
+        let address = free_address();
+        let (printed, log) = (folder.path().join("printed"), folder.path().join("log"));
         let mut command = Command::new(env::current_exe().unwrap());
         command
             .args(["child::serves_until_it_is_told", "--exact", "--nocapture"])
@@ -130,10 +139,10 @@ impl Serving {
             .env(format!("{PREFIX}_STORE"), &told.store)
             .env(format!("{PREFIX}_DRAIN"), told.drain)
             .env(format!("{PREFIX}_HTTP__LISTEN"), address.to_string())
-            .env(format!("{PREFIX}_LOG__FORMAT"), "json")
-            .stdout(file.try_clone().unwrap())
-            .stderr(file);
-        if !matches!(told.role, Role::Relay | Role::Reader) {
+            .env(format!("{PREFIX}_LOG__FORMAT"), told.log)
+            .stdout(File::create(&printed).unwrap())
+            .stderr(File::create(&log).unwrap());
+        if !matches!(told.role, Role::Relay | Role::Reader | Role::Teller) {
             command.env(format!("{PREFIX}_PROJECTIONS__BALANCES__BATCH"), "20");
         }
         if let Some((servers, topic)) = &told.kafka {
@@ -142,7 +151,7 @@ impl Serving {
             command.env(format!("{PREFIX}_RELAY__PARTITIONS"), "4");
         }
         let child = command.spawn().unwrap();
-        let serving = Self { child, address, diary, _folder: folder };
+        let serving = Self { child, address, printed, log, _folder: folder };
         until(address, |status, _| status == 200);
         serving
     }
@@ -171,9 +180,15 @@ impl Serving {
         panic!("it does not end: {}", self.diary());
     }
 
-    /// What it has had to say.
+    /// What it has had to say: what it has printed, and its log.
     pub(crate) fn diary(&self) -> String {
-        std::fs::read_to_string(&self.diary).unwrap()
+        let printed = std::fs::read_to_string(&self.printed).unwrap();
+        printed + &self.log()
+    }
+
+    /// Its log.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
 pub(crate) const KEYS: [&str; 3] = ["alice", "bob", "carol"];
 
 /// The URL of a store that several processes can open.
-fn url(bank: &Bank) -> Option<String> {
+pub(crate) fn url(bank: &Bank) -> Option<String> {
     match bank {
         Bank::Memory(_) => None,
         #[cfg(feature = "sqlite")]

@@ -16,6 +16,7 @@ mod configured;
 mod ending;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod logged;
 #[cfg(feature = "kafka")]
 #[path = "../../projections/tests/kafka/metadata.rs"]
 mod metadata;
@@ -28,3 +29,4 @@ mod stuck;
 #[allow(dead_code, reason = "the tests of reads use another part of it")]
 #[path = "../reads_fire/tally.rs"]
 mod tally;
+mod teller;
