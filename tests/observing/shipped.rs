@@ -98,6 +98,18 @@ fn o3_the_dashboard_asks_for_metrics_that_are_there_and_leaves_none_out() {
 }
 
 #[test]
+fn o3_every_alert_is_shown_to_fire() {
+    let shows: Value = serde_yaml_ng::from_str(&read("alerts.test.yml")).unwrap();
+    let shows = shows["tests"].as_array().unwrap().iter();
+    let cases = shows.flat_map(|show| show["alert_rule_test"].as_array().unwrap());
+    let fires = cases.filter(|case| !case["exp_alerts"].as_array().unwrap().is_empty());
+    let fired: BTreeSet<_> = fires.map(|case| case["alertname"].as_str().unwrap()).collect();
+    let alerts = alerts();
+    let alerts: BTreeSet<_> = alerts.iter().map(|(alert, _)| alert.as_str()).collect();
+    assert_eq!(fired, alerts);
+}
+
+#[test]
 fn o3_promtool_accepts_the_alert_rules_and_they_fire_when_they_should() {
     for arguments in [["check", "rules", "alerts.yml"], ["test", "rules", "alerts.test.yml"]] {
         let test = "o3_promtool_accepts_the_alert_rules";
