@@ -77,6 +77,10 @@ fn o5_every_wrong_key_is_refused_by_name_and_place_without_its_value() {
         ("store = 'x'\n[kafka]\ntopic = 'bank'", "kafka.servers"),
         #[cfg(feature = "kafka")]
         ("store = 'x'\n[relay]\nretention = 'hunter2'", "relay.retention"),
+        #[cfg(feature = "otlp")]
+        ("store = 'x'\n[otlp]\nservice = 'bank'", "otlp.endpoint"),
+        #[cfg(feature = "otlp")]
+        ("store = 'x'\n[otlp]\nendpoint = 'x'\nservice = 'x'\nlevel = ['hunter2']", "otlp.level"),
     ] {
         let error = load(toml).unwrap_err();
         assert_eq!(error.code(), Code::BAD_CONFIGURATION, "{toml}");
@@ -116,6 +120,17 @@ fn o5_settings_of_kafka_reach_it_and_are_never_shown() {
     let (kafka, _) = config.kafka().unwrap();
     let shown = format!("{kafka:?}");
     assert!(shown.contains("sasl.password") && shown.contains("linger.ms"), "{shown}");
+}
+
+#[cfg(feature = "otlp")]
+#[test]
+fn o5_all_spans_from_info_on_are_sent_unless_the_section_says_otherwise() {
+    let section =
+        "store = 'x'\n[log]\nlevel = 'error'\n[otlp]\nendpoint = 'http://x'\nservice = 'bank'";
+    let otlp = load(section).unwrap().otlp.unwrap();
+    assert_eq!((&*otlp.level, otlp.sample), ("info", 1.0));
+    let otlp = load(&format!("{section}\nlevel = 'warn,bank=debug'")).unwrap().otlp.unwrap();
+    assert_eq!(otlp.level, "warn,bank=debug");
 }
 
 const PREFIX: &str = "HIGHWATER_TEST_CONFIGURED";
