@@ -111,3 +111,33 @@ async fn r3_a_wait_ends_with_its_budget_although_the_view_does_not_answer_any_mo
         assert!(*waiting.counts.is_held.borrow(), "nobody has looked since");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r3_a_view_that_never_answers_is_given_up_by_who_asks_and_by_who_looks_for_all() {
+    let asked = banks().into_iter().map(|store| async move {
+        let bank = store.open().await;
+        work_until::<Balance>(&bank, &deposit(&bank, "alice", 1).await).await;
+        let next = deposit(&bank, "alice", 2).await;
+        let (counted, counts) = counting::counted(&store).await;
+        let reader = Highwater::on(&counted, SystemClock, SystemIds).build();
+        let long = Duration::from_secs(300);
+        let waits = reader.view::<Balance>().get("alice").after(&next).within(long);
+        let waits = tokio::spawn(waits.find());
+        while Counts::of(&counts.waiting) == 0 {
+            tokio::task::yield_now().await;
+        }
+        counts.is_held.send_replace(true);
+        // Whoever looks for all does so now, and is not answered.
+        work_until::<Balance>(&bank, &next).await;
+        let first = reader.view::<Balance>().get("alice").within(Duration::ZERO).find();
+        for outcome in [first.await, waits.await.unwrap()] {
+            let error = outcome.unwrap_err();
+            assert_eq!(error.code(), Code::UNREACHABLE, "{error}");
+        }
+        // Whoever comes when it answers again is served.
+        counts.is_held.send_replace(false);
+        let read = reader.view::<Balance>().get("alice").after(&next).await.unwrap();
+        assert_eq!(read.cents, 3);
+    });
+    futures_util::future::join_all(asked).await;
+}

@@ -1,16 +1,22 @@
 //! One look at a view: rows, progress and head, in one round trip.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join;
 use highwater_core::{
     Highwater, Position, Result,
+    error::{Source, Unavailable},
     port::{StoredRange, StoredRow, StoredView, ViewName, ViewState},
     read::{Freshness, Keyed, View},
 };
 use jiff::Timestamp;
+use tokio::time::timeout;
 
 use super::demand::Over;
+
+/// How long a store that is connected and silent is waited for. It is more than getting a connection may
+/// take, which has an error of its own.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A view that is read, and from where.
 #[derive(Clone)]
@@ -43,8 +49,16 @@ impl Desk {
         self.highwater.clock().now()
     }
 
-    /// One look. Views that are kept elsewhere than the log are read without it: it may be away.
+    /// One look. Views that are kept elsewhere than the log are read without it: it may be away. It ends
+    /// also if the store never answers: others would wait for who looks for them.
     pub(super) async fn look(&self, over: &Over) -> Result<Seen> {
+        // Not the clock of the port: nothing is decided by this but that it is over.
+        timeout(PATIENCE, self.look_at(over)).await.unwrap_or_else(|late| {
+            Err(Unavailable::unreachable("reading a view", Source::new(late)).into())
+        })
+    }
+
+    async fn look_at(&self, over: &Over) -> Result<Seen> {
         let (views, read_at) = (self.highwater.views(), self.now());
         let (rows, more, state, head) = match over {
             Over::Keys(keys) => {
