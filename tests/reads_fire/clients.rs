@@ -24,7 +24,7 @@ const LAG: Duration = Duration::from_millis(600);
 /// By how much waits may outlive their budgets on a machine that has too much to do: all but one in a hundred
 /// of those that do, and each. The budget ends the waiting itself. A statement that is under way then comes
 /// to its end, which is the look with which a read begins: here no database is away, so it is a matter of how
-/// many ask at once. (Where one is away, the time-outs of its statements bound it.)
+/// many ask at once. (Where one is silent, a look is given up after half a minute.)
 const OVERRUN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
 /// What a client has written. Its token is text: it goes to other processes.

@@ -1,6 +1,9 @@
 //! From what is asked to an answer: read, judge, wait, fall back (R3).
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::{Either, pending, select};
 use highwater_core::{
@@ -9,6 +12,7 @@ use highwater_core::{
     read::{Basis, Fallback, Freshness, Level, Pending, ReadPolicy, View, Wanted},
 };
 use jiff::Timestamp;
+use tokio::time::timeout;
 
 use super::{
     demand::{Demand, Over},
@@ -18,6 +22,9 @@ use super::{
     lookup::Named,
 };
 use crate::{job::decode, metrics::ReadMeter, runtime::is_fitting};
+
+/// How long somebody is waited for who looks for all that want the same.
+const LONG_ENOUGH: Duration = Duration::from_secs(10);
 
 /// What is asked of a view.
 pub(super) struct Ask {
@@ -107,7 +114,16 @@ impl Ask {
     }
 
     async fn stale<V: View>(&self) -> Result<Answer<V>> {
-        self.decoded(self.desk.look(&self.over).await?, Basis::Stale)
+        self.decoded(self.served().await?, Basis::Stale)
+    }
+
+    /// What there is, together with all who want that now: many may have waited long enough at the same time. If
+    /// whoever looks for all is in trouble this one looks for itself.
+    async fn served(&self) -> Result<Seen> {
+        match timeout(LONG_ENOUGH, self.shared_look(Demand::default())).await {
+            Ok(seen) => seen,
+            Err(_) => self.desk.look(&self.over).await,
+        }
     }
 
     /// How far the view must be. A range can't be folded, so there *strong* is to wait for the head.
@@ -220,8 +236,7 @@ impl Ask {
     ) -> Result<Answer<V>> {
         match self.policy.fallback {
             Fallback::ServeStale => {
-                // Many may have waited long enough at the same time.
-                let seen = self.shared_look(Demand::default()).await?;
+                let seen = self.served().await?;
                 match demand.is_met_by(&self.desk.freshness(&seen, &self.over)) {
                     true => self.reached(seen, demand),
                     false => self.decoded(seen, Basis::Stale),
@@ -301,7 +316,7 @@ impl Ask {
                 self.decoded(seen, Basis::Stale)
             }
             (Either::Left((answer, _)), _) => answer,
-            (Either::Right(_), Fallback::ServeStale) => self.decoded(seen, Basis::Stale),
+            (Either::Right(_), Fallback::ServeStale) => self.stale().await,
             (Either::Right(_), _) => Err(self.behind(freshness, freshness)),
         }
     }
@@ -334,7 +349,7 @@ impl Ask {
     fn decoded<V: View>(&self, mut seen: Seen, basis: Basis) -> Result<Answer<V>> {
         let freshness = self.desk.freshness(&seen, &self.over);
         let (mut rows, mut parked) = (Vec::with_capacity(seen.rows.len()), Vec::new());
-        for (key, row) in std::mem::take(&mut seen.rows) {
+        for (key, row) in Arc::unwrap_or_clone(std::mem::take(&mut seen.rows)) {
             if let Some(since) = row.parked_since {
                 parked.push((key.clone(), since));
             }

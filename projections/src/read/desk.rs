@@ -14,9 +14,9 @@ use tokio::time::timeout;
 
 use super::demand::Over;
 
-/// How long a store that is connected and silent is waited for. It is more than getting a connection may
-/// take, which has an error of its own.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// How long a store that is connected and silent is waited for. To get a connection takes less, unless a
+/// store is told otherwise, and has an error of its own.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A view that is read, and from where.
 #[derive(Clone)]
@@ -29,7 +29,8 @@ pub(super) struct Desk {
 /// What there was of a view at one moment.
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
-    pub(super) rows: Vec<(String, StoredRow)>,
+    /// Shared by all who asked for the same.
+    pub(super) rows: Arc<Vec<(String, StoredRow)>>,
     /// Whether the range has more.
     pub(super) more: bool,
     pub(super) state: Arc<ViewState>,
@@ -37,6 +38,13 @@ pub(super) struct Seen {
     pub(super) head: Option<Position>,
     /// Before the look: what was recorded until then, and isn't in the view, is missing.
     pub(super) read_at: Timestamp,
+}
+
+impl Seen {
+    pub(super) fn without_rows(&self) -> Self {
+        let (state, head, read_at) = (Arc::clone(&self.state), self.head, self.read_at);
+        Self { rows: Arc::default(), more: false, state, head, read_at }
+    }
 }
 
 impl Desk {
@@ -77,7 +85,7 @@ impl Desk {
         };
         // The head of another log means nothing here.
         let head = head.filter(|_| self.highwater.has_views_with_the_log());
-        Ok(Seen { rows, more, state: Arc::new(state), head, read_at })
+        Ok(Seen { rows: Arc::new(rows), more, state: Arc::new(state), head, read_at })
     }
 
     /// One look that knows the head, which is asked for at the same time if it is elsewhere.

@@ -4,19 +4,23 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use futures_util::future::{Either, select};
 use highwater_core::{
-    Result,
+    Error, Result,
     port::{StoredRow, ViewName},
 };
-use tokio::sync::{Notify, oneshot};
+use tokio::{
+    sync::{Notify, oneshot},
+    time::timeout,
+};
 
 use super::{
     demand::{Demand, Over},
-    desk::{Desk, Seen},
+    desk::{Desk, PATIENCE, Seen},
 };
 use crate::metrics::Waits;
 
@@ -71,6 +75,13 @@ struct Look {
     next: u64,
 }
 
+/// What could not be done for those who waited.
+struct Failed {
+    error: Error,
+    /// Whose number is lower had a place before it was begun.
+    next: u64,
+}
+
 /// Some who can be answered.
 #[derive(Default)]
 struct Ready {
@@ -98,17 +109,21 @@ impl Hub {
         // A look that began before this place was taken may have seen enough already.
         let is_met =
             waiting.last.as_ref().is_some_and(|seen| demand.is_met_by(&desk.freshness(seen, over)));
+        let is_met = is_met && !waiting.is_looking_at(over);
         let waiter = Waiter { over: over.clone(), demand, answer: sender };
         waiting.waiters.insert(number, waiter);
-        if waiting.served_by.is_none() {
-            // A number that no task has had: it is the waiter's own.
-            waiting.served_by = Some(number);
+        // A number that no task has had: it is the waiter's own.
+        let serves = *waiting.served_by.get_or_insert(number) == number;
+        drop(waiting);
+        let place = Place { hub: Arc::clone(self), number, answer };
+        if serves {
+            // Not under the lock: a runtime that is ending drops the task at once, and it takes the lock.
             let serving = Serving { hub: Arc::clone(self), desk: desk.clone(), number };
             tokio::spawn(serving.run());
         } else if is_met {
             self.changed.notify_one();
         }
-        Place { hub: Arc::clone(self), number, answer }
+        place
     }
 
     /// The last look at the view, without rows, while somebody waits.
@@ -136,14 +151,14 @@ impl Hub {
     /// Takes some who can be answered as far as this look goes.
     fn take_ready(&self, desk: &Desk, Look { seen, next }: &Look) -> Ready {
         let mut waiting = self.waiting();
-        waiting.last = Some(Seen { rows: Vec::new(), ..seen.clone() });
+        let seen = seen.without_rows();
         let (mut numbers, mut keys) = (Vec::new(), 0);
         for (number, waiter) in &waiting.waiters {
             if keys >= CHUNK {
                 break;
             }
-            let is_met = waiter.demand.is_met_by(&desk.freshness(seen, &waiter.over));
-            if is_met && !waiting.looking.contains(&waiter.over) {
+            let is_met = waiter.demand.is_met_by(&desk.freshness(&seen, &waiter.over));
+            if is_met && !waiting.is_looking_at(&waiter.over) {
                 numbers.push(*number);
                 keys += waiter.over.keys().len();
             }
@@ -158,7 +173,14 @@ impl Hub {
                 ready.of_keys.push(waiter);
             }
         }
+        waiting.last = Some(seen);
         ready
+    }
+}
+
+impl Waiting {
+    fn is_looking_at(&self, over: &Over) -> bool {
+        matches!(over, Over::Range(..)) && self.looking.contains(over)
     }
 }
 
@@ -195,24 +217,30 @@ struct Serving {
 
 impl Serving {
     async fn run(self) {
+        if let Err(failed) = self.serve().await {
+            self.fail(&failed);
+        }
+    }
+
+    async fn serve(&self) -> Result<(), Failed> {
         loop {
-            let seen = match self.round().await {
-                Ok(seen) => seen,
-                Err(error) => return self.fail(&error),
-            };
+            let seen = self.round().await?;
             if self.is_done() {
-                return;
+                return Ok(());
             }
+            let next = self.hub.waiting().next;
             let changed = self.desk.highwater.views().view_changed(&self.desk.view, &seen.state);
             let told = std::pin::pin!(self.hub.changed.notified());
-            if let Either::Left((Err(error), _)) = select(changed, told).await {
-                return self.fail(&error);
+            // A store that never says anything is asked again all the same.
+            let Ok(heard) = timeout(PATIENCE, select(changed, told)).await else { continue };
+            if let Either::Left((Err(error), _)) = heard {
+                return Err(Failed { error, next });
             }
         }
     }
 
     /// Looks, and answers all who can be answered: those whose keys are many, in chunks.
-    async fn round(&self) -> Result<Seen> {
+    async fn round(&self) -> Result<Seen, Failed> {
         let over = self.hub.few();
         let (mut look, mut rows) = (self.look(&over).await?, over.keys().to_vec());
         loop {
@@ -230,9 +258,9 @@ impl Serving {
                 rows.dedup();
                 match self.look(&Over::Keys(rows.as_slice().into())).await {
                     Ok(later) => look = later,
-                    Err(error) => {
-                        give(ready.of_keys, &|_| Err(error.clone()));
-                        return Err(error);
+                    Err(failed) => {
+                        give(ready.of_keys, &|_| Err(failed.error.clone()));
+                        return Err(failed);
                     }
                 }
             }
@@ -243,9 +271,12 @@ impl Serving {
         }
     }
 
-    async fn look(&self, over: &Over) -> Result<Look> {
+    async fn look(&self, over: &Over) -> Result<Look, Failed> {
         let next = self.hub.waiting().next;
-        Ok(Look { seen: self.desk.look(over).await?, next })
+        match self.desk.look(over).await {
+            Ok(seen) => Ok(Look { seen, next }),
+            Err(error) => Err(Failed { error, next }),
+        }
     }
 
     /// Answers all who asked for the same range by one look, which may take longer than others wait. Who
@@ -270,9 +301,12 @@ impl Serving {
         is_done
     }
 
-    /// Tells all who wait what went wrong.
-    fn fail(&self, error: &highwater_core::Error) {
-        let waiters = std::mem::take(&mut self.hub.waiting().waiters);
+    /// Tells all what went wrong who waited when it was begun. Who came later begins anew.
+    fn fail(&self, Failed { error, next }: &Failed) {
+        let mut waiting = self.hub.waiting();
+        let later = waiting.waiters.split_off(next);
+        let waiters = mem::replace(&mut waiting.waiters, later);
+        drop(waiting);
         give(waiters.into_values().collect(), &|_| Err(error.clone()));
     }
 }
@@ -296,18 +330,18 @@ struct Looking {
 
 impl Drop for Looking {
     fn drop(&mut self) {
-        let mut waiting = self.hub.waiting();
-        waiting.looking.remove(&self.range);
-        if waiting.waiters.values().any(|waiter| waiter.over == self.range) {
-            self.hub.changed.notify_one();
-        }
+        self.hub.waiting().looking.remove(&self.range);
+        // Somebody may have come for it meanwhile.
+        self.hub.changed.notify_one();
     }
 }
 
 /// Who doesn't wait any more hears nothing.
 fn give(waiters: Vec<Waiter>, answer: &dyn Fn(&Over) -> Result<Seen>) {
     for Waiter { over, answer: sender, .. } in waiters {
-        let _ = sender.send(answer(&over));
+        if !sender.is_closed() {
+            let _ = sender.send(answer(&over));
+        }
     }
 }
 
@@ -318,5 +352,6 @@ fn share(seen: &Seen, found: &HashMap<&str, &StoredRow>, over: &Over) -> Seen {
         (key.clone(), row.unwrap_or_default())
     };
     let (state, head, read_at) = (Arc::clone(&seen.state), seen.head, seen.read_at);
-    Seen { rows: over.keys().iter().map(row).collect(), more: false, state, head, read_at }
+    let rows = Arc::new(over.keys().iter().map(row).collect());
+    Seen { rows, more: false, state, head, read_at }
 }

@@ -139,9 +139,8 @@ impl Service {
         E: Into<Box<dyn error::Error + Send + Sync>>,
     {
         self.own.push(Box::new(move |told| {
-            let running = part(told).into_future();
             Box::pin(async move {
-                let outcome = running.await;
+                let outcome = part(told).await;
                 tracing::info!(part = name, is_ok = outcome.is_ok(), "ended");
                 outcome.map_err(|error| failed(name, error.into()))
             })

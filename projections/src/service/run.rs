@@ -1,8 +1,6 @@
 //! A service from its start to its end.
 
-#[cfg(feature = "kafka")]
-use std::mem;
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, mem, time::Duration};
 
 use highwater_core::{
     Result,
@@ -70,13 +68,16 @@ impl Service {
             board.enter(Phase::Running);
             parts.ended().await
         };
+        // A part that hears the same signal may end at the same moment: then it was told.
         let (outcome, at_once) = tokio::select! {
+            biased;
             () = shutdown => (Ok(()), at_once(true)),
-            outcome = working => (outcome, at_once(false)),
+            outcome = working => {
+                let is_ok = outcome.is_ok();
+                tell_why(&outcome);
+                (outcome, at_once(is_ok))
+            }
         };
-        if let Err(error) = &outcome {
-            tracing::error!(%error, code = %error.code(), "the service ends by itself");
-        }
         tracing::info!(within = ?drains, "draining");
         board.enter(Phase::Draining);
         let outcome = and(outcome, drain(parts, drains, at_once).await);
@@ -105,6 +106,16 @@ impl Service {
     }
 }
 
+/// A part has ended although nobody has told it to.
+fn tell_why(outcome: &Result<()>) {
+    match outcome {
+        Ok(()) => tracing::warn!("a part has ended by itself, and so does the service"),
+        Err(error) => {
+            tracing::error!(%error, code = %error.code(), "the service ends by itself");
+        }
+    }
+}
+
 /// What went wrong first counts, and the rest is told.
 fn and(first: Result<()>, then: Result<()>) -> Result<()> {
     if let (Err(_), Err(error)) = (&first, &then) {
@@ -121,7 +132,11 @@ async fn keep_up(metrics: PrometheusHandle) {
 }
 
 /// Ends everything in order, unless that takes too long.
-async fn drain(parts: Parts, within: Duration, at_once: impl Future<Output = ()>) -> Result<()> {
+async fn drain(
+    mut parts: Parts,
+    within: Duration,
+    at_once: impl Future<Output = ()>,
+) -> Result<()> {
     let late = async {
         tokio::select! {
             () = tokio::time::sleep(within) => {}
@@ -129,10 +144,12 @@ async fn drain(parts: Parts, within: Duration, at_once: impl Future<Output = ()>
         }
     };
     let began = std::time::Instant::now();
-    tokio::select! {
-        outcome = parts.stop() => outcome,
+    let mut outcome = Ok(());
+    let drained = tokio::select! {
+        () = parts.stop(&mut outcome) => Ok(()),
         () = late => Err(Unavailable::NotDrained { waited: began.elapsed() }.into()),
-    }
+    };
+    and(outcome, drained)
 }
 
 /// What a service runs.
@@ -180,16 +197,14 @@ impl Parts {
     }
 
     /// Ends everything in order, all of it at the same time.
-    async fn stop(mut self) -> Result<()> {
+    async fn stop(&mut self, outcome: &mut Result<()>) {
         self.stop.send_replace(true);
         for running in self.workers.drain(..) {
             self.others.spawn(running.stop());
         }
-        let mut outcome = Ok(());
         while let Some(ended) = self.others.join_next().await {
-            outcome = and(outcome, joined(ended));
+            *outcome = and(mem::replace(outcome, Ok(())), joined(ended));
         }
-        outcome
     }
 }
 

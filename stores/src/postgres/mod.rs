@@ -48,7 +48,8 @@ use highwater_core::{
         StreamPage,
     },
 };
-use sqlx::{Connection, Postgres, postgres::PgPoolOptions};
+use sqlx::{Connection as _, Postgres, postgres::PgPoolOptions};
+use tokio::time::timeout;
 
 pub use attachment::PostgresWork;
 pub use options::PostgresOptions;
@@ -96,12 +97,20 @@ impl PostgresStore {
         migrate::migrate(&mut first, &options).await?;
         let id = migrate::identity(&mut first, &options.schema).await?;
         first.close().await.map_err(error::classify("connecting"))?;
+        let patience = options.connect_timeout;
         let pool = PgPoolOptions::new()
             // One of them listens for notifications.
             .max_connections(options.connections + 1)
             .acquire_timeout(options.connect_timeout)
             // A dead connection is found when it is used; asking first would be a round trip more.
             .test_before_acquire(false)
+            // One that is silent when it is given back is given up, or it would be kept for as long as TCP goes on.
+            .after_release(move |connection, _| {
+                Box::pin(async move {
+                    let answer = timeout(patience, connection.ping()).await;
+                    answer.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(|()| true)
+                })
+            })
             .connect_lazy_with(options.connect.clone());
         let schema = options.schema.clone();
         let lanes = Arc::new(Lanes::of(pool.clone(), options.connections));

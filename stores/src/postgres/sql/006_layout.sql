@@ -2,6 +2,9 @@
 -- twentieth of it. How a view is divided is still said in `views`, and changed in both at once.
 alter table @schema@.shards add column layout text;
 
+-- What is left of a view that somebody has removed by hand.
+delete from @schema@.shards s where not exists (select from @schema@.views v where v.view = s.view);
+
 update @schema@.shards s set layout = v.layout from @schema@.views v where v.view = s.view;
 
 alter table @schema@.shards alter column layout set not null;
