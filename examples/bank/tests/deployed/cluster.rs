@@ -1,10 +1,7 @@
-//! The manifests, as they are written and as `kubectl` makes them of what is written.
+//! The manifests, as they are written.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env,
-    io::Write as _,
-    process::Command,
     sync::LazyLock,
 };
 
@@ -24,11 +21,10 @@ pub(crate) fn kustomization() -> Value {
     documents(&read("kubernetes/kustomization.yaml")).remove(0)
 }
 
-/// The manifests in both forms; in one, where there is no `kubectl`, which is said.
-pub(crate) fn clusters() -> impl Iterator<Item = &'static Cluster> {
-    static RENDERED: LazyLock<Option<Cluster>> = LazyLock::new(Cluster::rendered);
-    static WRITTEN: LazyLock<Cluster> = LazyLock::new(Cluster::written);
-    [Some(&*WRITTEN), RENDERED.as_ref()].into_iter().flatten()
+/// The manifests.
+pub(crate) fn cluster() -> &'static Cluster {
+    static CLUSTER: LazyLock<Cluster> = LazyLock::new(Cluster::written);
+    &CLUSTER
 }
 
 impl Cluster {
@@ -38,26 +34,6 @@ impl Cluster {
         let objects = files.iter().flat_map(|file| documents(&read(&format!("kubernetes/{file}"))));
         let config_maps = list(&kustomization["configMapGenerator"]).iter().map(generated);
         Self { objects: objects.collect(), config_maps: config_maps.collect() }
-    }
-
-    fn rendered() -> Option<Self> {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/kubernetes");
-        let Ok(output) = Command::new("kubectl").args(["kustomize", folder]).output() else {
-            // Not a line that `println!` would write: a test that succeeds shows none of those.
-            let line = "SKIPPED what kubectl makes of the manifests: there is no kubectl here";
-            let _ = writeln!(std::io::stderr(), "{line}");
-            return None;
-        };
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let rendered = documents(&String::from_utf8(output.stdout).unwrap());
-        let (maps, objects): (Vec<_>, Vec<_>) =
-            rendered.into_iter().partition(|object| object["kind"] == "ConfigMap");
-        let config_maps = maps.iter().map(|map| {
-            let data = map["data"].as_object().unwrap().iter();
-            let data = data.map(|(name, value)| (name.clone(), text(value).to_owned()));
-            (text(&map["metadata"]["name"]).to_owned(), data.collect())
-        });
-        Some(Self { config_maps: config_maps.collect(), objects })
     }
 
     pub(crate) fn of_kind(&self, kind: &str) -> impl Iterator<Item = &Value> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::{
-    cluster::{clusters, kustomization},
+    cluster::{cluster, kustomization},
     documents, list, number,
     program::Program,
     read, text, texts,
@@ -22,15 +22,13 @@ fn last(instruction: &str) -> String {
 #[test]
 fn every_program_that_is_started_is_in_the_image() {
     let file = read("Dockerfile");
-    assert!(
-        file.contains("cargo build --locked --release --package highwater-bank --features kafka")
-    );
+    assert!(file.contains(
+        "cargo build --locked --release --package highwater-bank --features kafka,otlp "
+    ));
     let built = file.split_whitespace().filter_map(|word| word.strip_prefix("target/release/"));
     let built: BTreeSet<_> = built.collect();
-    for cluster in clusters() {
-        for pod in cluster.pods() {
-            assert!(built.contains(pod.program.command[0].as_str()), "{:?}", pod.program.command);
-        }
+    for pod in cluster().pods() {
+        assert!(built.contains(pod.program.command[0].as_str()), "{:?}", pod.program.command);
     }
     let command: Value = serde_json::from_str(&last("CMD")).unwrap();
     let program = Program { command: texts(&command), variables: [].into() };
@@ -42,19 +40,17 @@ fn every_program_that_is_started_is_in_the_image() {
 fn the_image_exposes_the_ports_that_its_programs_listen_at() {
     let exposed = last("EXPOSE");
     let exposed: BTreeSet<u64> = exposed.split(' ').map(|port| port.parse().unwrap()).collect();
-    for cluster in clusters() {
-        let pods = cluster.pods();
-        let ports = pods.iter().flat_map(|pod| list(&pod.container["ports"]));
-        let ports = ports.map(|port| number(&port["containerPort"]));
-        assert_eq!(ports.collect::<BTreeSet<_>>(), exposed);
-    }
+    let pods = cluster().pods();
+    let ports = pods.iter().flat_map(|pod| list(&pod.container["ports"]));
+    let ports = ports.map(|port| number(&port["containerPort"]));
+    assert_eq!(ports.collect::<BTreeSet<_>>(), exposed);
 }
 
 #[test]
 fn the_image_has_one_name_and_one_user_everywhere() {
     let kustomization = kustomization();
     let [image] = list(&kustomization["images"]) else { panic!("{}", kustomization["images"]) };
-    let (name, tag) = (text(&image["name"]), text(&image["newTag"]));
+    let name = text(&image["name"]);
     assert!(read("Dockerfile").contains(&format!(" --tag {name} .")));
     let compose = documents(&read("compose.yaml")).remove(0);
     let services = compose["services"].as_object().unwrap();
@@ -62,13 +58,10 @@ fn the_image_has_one_name_and_one_user_everywhere() {
         assert_eq!(service["image"], name);
     }
     let user = last("USER");
-    for cluster in clusters() {
-        for pod in cluster.pods() {
-            let said = text(&pod.container["image"]);
-            assert!(said == name || said == format!("{name}:{tag}"), "{said}");
-            let context = &pod.template["spec"]["securityContext"];
-            let runs_as = [&context["runAsUser"], &context["runAsGroup"]].map(number);
-            assert_eq!(format!("{}:{}", runs_as[0], runs_as[1]), user, "{}", pod.name);
-        }
+    for pod in cluster().pods() {
+        assert_eq!(pod.container["image"], name, "{}", pod.name);
+        let context = &pod.template["spec"]["securityContext"];
+        let runs_as = [&context["runAsUser"], &context["runAsGroup"]].map(number);
+        assert_eq!(format!("{}:{}", runs_as[0], runs_as[1]), user, "{}", pod.name);
     }
 }
