@@ -3,6 +3,7 @@
 
 use std::{
     fs, io,
+    path::Path,
     sync::{Arc, Mutex},
 };
 
@@ -48,6 +49,13 @@ fn filed(by: &str, level: &str) -> String {
     )
 }
 
+/// Whoever follows the file must not find it half written.
+fn write(path: &Path, text: &str) {
+    let beside = path.with_extension("new");
+    fs::write(&beside, text).unwrap();
+    fs::rename(&beside, path).unwrap();
+}
+
 #[test]
 fn o2_o4_a_file_of_policies_is_counted_and_told_when_it_is_loaded_and_when_it_is_edited() {
     measured(async |meter| {
@@ -64,12 +72,12 @@ fn o2_o4_a_file_of_policies_is_counted_and_told_when_it_is_loaded_and_when_it_is
         let changes = "highwater_policy_changes_total{source=file}";
 
         // What can't hold is told to nobody but the caller.
-        fs::write(&path, filed("eve", "strnog")).unwrap();
+        write(&path, &filed("eve", "strnog"));
         policies.load(&path).unwrap_err();
         assert_eq!((meter.value(changes), lines.of_policies()), (0.0, Vec::new()));
 
         let first = filed("ann", "strong");
-        fs::write(&path, &first).unwrap();
+        write(&path, &first);
         policies.load(&path).unwrap();
         // The same again is no change.
         policies.load(&path).unwrap();
@@ -77,7 +85,7 @@ fn o2_o4_a_file_of_policies_is_counted_and_told_when_it_is_loaded_and_when_it_is
 
         let _following = policies.follow().await.unwrap();
         let second = filed("bob", "eventual");
-        fs::write(&path, &second).unwrap();
+        write(&path, &second);
         meter.until(changes, 2.0).await;
 
         let told = lines.of_policies();
