@@ -1,7 +1,11 @@
 //! One trace goes from the command to the view's commit (O1).
 
 use axum::{Router, body::Body, http::Request as Sent, routing::get};
-use highwater::{TraceContext, http::request_span, prelude::*};
+use highwater::{
+    TraceContext,
+    http::{answered, request_span},
+    prelude::*,
+};
 use tower::ServiceExt as _;
 use tower_http::trace::TraceLayer;
 
@@ -64,27 +68,36 @@ fn o1_each_of_several_traces_in_one_page_is_seen() {
 }
 
 #[test]
-fn o1_the_span_of_a_request_has_its_method_its_route_and_its_trace() {
+fn o1_the_span_of_a_request_has_its_method_its_route_its_trace_and_its_status() {
     let (spans, (trace, id)) = (Spans::default(), context());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _default = tracing::subscriber::set_default(spans.subscriber());
-    let accounts = Router::new().route("/{id}", get(|| async {}));
-    let traces = TraceLayer::new_for_http().make_span_with(request_span);
+    let unavailable = get(|| async { axum::http::StatusCode::SERVICE_UNAVAILABLE });
+    let accounts =
+        Router::new().route("/{id}", get(|| async {})).route("/{id}/statement", unavailable);
+    let traces = TraceLayer::new_for_http().make_span_with(request_span).on_response(answered);
     let router = Router::new().nest("/accounts", accounts).layer(traces);
     let ask = |path: &str| {
         let request = Sent::get(path).header("traceparent", trace.traceparent());
         let answer = router.clone().oneshot(request.body(Body::empty()).unwrap());
         runtime.block_on(answer).unwrap().status().as_u16()
     };
-    assert_eq!((ask("/accounts/alice"), ask("/nowhere/alice")), (200, 404));
+    let paths = ["/accounts/alice", "/nowhere/alice", "/accounts/alice/statement"];
+    assert_eq!(paths.map(ask), [200, 404, 503]);
     let requests = spans.of("request", &id);
-    assert_eq!(requests.len(), 2, "{requests:?}");
+    assert_eq!(requests.len(), 3, "{requests:?}");
     for request in &requests {
         assert_eq!(request.fields["method"], "GET");
         assert!(!format!("{request:?}").contains("alice"), "{request:?}");
     }
     assert_eq!(requests[0].fields["route"], "/accounts/{id}");
     assert_eq!(requests[1].fields.get("route"), None);
+    let of_each = |field: &str| {
+        let fields = requests.iter().map(|request| request.fields.get(field).map(String::as_str));
+        fields.collect::<Vec<_>>()
+    };
+    assert_eq!(of_each("http.response.status_code"), [Some("200"), Some("404"), Some("503")]);
+    assert_eq!(of_each("otel.status_code"), [None, None, Some("ERROR")]);
 }
 
 #[cfg(feature = "kafka")]

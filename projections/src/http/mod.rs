@@ -72,7 +72,7 @@ pub use pages::pages_at;
 pub use problem::Problem;
 pub use stored::Stored;
 pub use token::TOKEN;
-pub use trace::request_span;
+pub use trace::{answered, request_span};
 
 /// The text of a header that may be there once. A second one, or one that isn't visible ASCII, is a fault
 /// of the caller's, and says so.

@@ -1,8 +1,10 @@
 //! The span of a request; `traceparent` and `tracestate` (O1).
 
+use std::time::Duration;
+
 use axum::{
     extract::MatchedPath,
-    http::{HeaderMap, Request},
+    http::{HeaderMap, Request, Response},
 };
 use highwater_core::{
     TraceContext,
@@ -18,8 +20,14 @@ const LONGEST: usize = 512;
 /// The span of a request: with its method and its route, and in the trace that its `traceparent` names, or else the
 /// first of one. What the handler does is in it, commands too.
 ///
-/// It is made for `TraceLayer` of the crate `tower-http`, on a router that has its routes:
-/// `router.layer(TraceLayer::new_for_http().make_span_with(request_span))`.
+/// It is made for `TraceLayer` of the crate `tower-http`, on a router that has its routes; [`answered`] writes into it
+/// how it ended:
+/// `TraceLayer::new_for_http().make_span_with(request_span).on_response(answered).on_failure(())`.
+/// The last of these is because `tower-http` logs every 5xx as an error unless told otherwise, which one that tells a
+/// client to come again is not; what has failed is logged where its problem is made.
+///
+/// The trace is the caller's to choose, and with it whether it is sampled: where callers are not trusted, an edge has to
+/// take `traceparent` away.
 #[must_use]
 pub fn request_span<B>(request: &Request<B>) -> Span {
     let span = tracing::info_span!(
@@ -29,11 +37,22 @@ pub fn request_span<B>(request: &Request<B>) -> Span {
         // Never the path: what is in it has too many values, and may be somebody's.
         route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str),
         trace_id = Empty,
+        http.response.status_code = Empty,
+        otel.status_code = Empty,
     );
     if let Some(trace) = read(request.headers()) {
         adopt(&span, &trace);
     }
     span
+}
+
+/// Writes the status of an answer into the span of its request; with a 5xx the span is an error (O1). It is made for
+/// `on_response` of the same layer as [`request_span`].
+pub fn answered<B>(response: &Response<B>, _took: Duration, span: &Span) {
+    span.record("http.response.status_code", response.status().as_u16());
+    if response.status().is_server_error() {
+        span.record("otel.status_code", "ERROR");
+    }
 }
 
 /// The trace that a request belongs to. One that can't be understood is passed over, as

@@ -10,6 +10,11 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{
     EnvFilter, Layer, Registry, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
+#[cfg(feature = "otlp")]
+use tracing_subscriber::{
+    filter::{FilterExt as _, LevelFilter, filter_fn},
+    layer::Filter,
+};
 
 use super::{Config, LogFormat};
 
@@ -77,10 +82,17 @@ fn layers(config: &Config) -> Result<Layers> {
     let mut layers = vec![lines.with_filter(filter("log.level", &config.log.level)?).boxed()];
     #[cfg(feature = "otlp")]
     if let Some(otlp) = &config.otlp {
-        let spans = filter("otlp.level", &otlp.level)?;
+        let spans = filter("otlp.level", &otlp.level)?.and(no_events());
         layers.push(super::otlp::layer(otlp)?.with_filter(spans).boxed());
     }
     Ok(layers)
+}
+
+/// Events within spans would be sent with them, and what is logged is not for `otlp.level` to say. The hint is there because
+/// without one every span and every event of the process would be asked about.
+#[cfg(feature = "otlp")]
+fn no_events() -> impl Filter<Registry> {
+    filter_fn(|metadata| !metadata.is_event()).with_max_level_hint(LevelFilter::TRACE)
 }
 
 fn filter(key: &str, level: &str) -> Result<EnvFilter> {

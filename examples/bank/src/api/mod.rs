@@ -24,7 +24,12 @@ use axum::{
     Router,
     routing::{get, post},
 };
-use highwater::{Highwater, http::request_span, policy::Following, service::Config};
+use highwater::{
+    Highwater,
+    http::{answered, request_span},
+    policy::Following,
+    service::Config,
+};
 use tower_http::trace::TraceLayer;
 
 use crate::switches::Crew;
@@ -45,7 +50,10 @@ struct Api {
 /// [`Unavailable`](highwater::Error::Unavailable) if the store can't be asked which ones hold.
 pub async fn router(bank: &Highwater, crew: Crew, config: &Config) -> highwater::Result<Router> {
     // What has failed is logged where the problem is made.
-    let traces = TraceLayer::new_for_http().make_span_with(request_span).on_failure(());
+    let traces = TraceLayer::new_for_http()
+        .make_span_with(request_span)
+        .on_response(answered)
+        .on_failure(());
     let _following = Arc::new(operations::follow(bank, config).await?);
     Ok(Router::new()
         .route("/", get(page::page))
