@@ -64,7 +64,8 @@ fn url(file: &Path) -> String {
 
 pub(crate) fn all(bench: &mut Bench) {
     let folder = servers::folder();
-    let file = folder.path().join("observed.db");
+    // Commands go to a log of their own: the other one is folded as it was filled.
+    let [file, commands] = ["observed.db", "commands.db"].map(|name| folder.path().join(name));
     let filled = LazyCell::new(|| wait(fill(&file)));
     let works = [
         (Doing::Commands, PLACE.commands("sequential commands", "1")),
@@ -74,6 +75,9 @@ pub(crate) fn all(bench: &mut Bench) {
     for (doing, work) in works {
         for observer in [Observer::Metrics, Observer::Lines, Observer::Spans] {
             let by = |observer| {
+                if let Doing::Commands = doing {
+                    return routine(Assignment { file: commands.clone(), doing, observer });
+                }
                 LazyCell::force(&filled);
                 routine(Assignment { file: file.clone(), doing, observer })
             };
