@@ -37,7 +37,7 @@ mod table;
 mod tell;
 mod view;
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use async_trait::async_trait;
 use highwater_core::{
@@ -108,7 +108,7 @@ impl PostgresStore {
             .after_release(move |connection, _| {
                 Box::pin(async move {
                     let answer = timeout(patience, connection.ping()).await;
-                    answer.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(|()| true)
+                    answer.unwrap_or_else(|late| Err(io::Error::from(late).into())).map(|()| true)
                 })
             })
             .connect_lazy_with(options.connect.clone());
