@@ -13,7 +13,7 @@ use highwater::prelude::*;
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = place::sqlite("highwater-bank.db");
     let bank = Highwater::open(&url).await?;
-    let worker = Worker::on(&bank).view::<Balance>().start().await?;
+    let worker = Worker::new(&bank).view::<Balance>().start().await?;
 
     for (name, cents) in [("alice", 50_00), ("bob", 20_00)] {
         let account = bank.aggregate::<Account>(name);

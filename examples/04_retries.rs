@@ -6,7 +6,7 @@
 mod place;
 
 use highwater::{
-    Code, ConflictPolicy, Error, Move,
+    Code, ConflictPolicy, Error, NextStep,
     prelude::*,
     stores::{
         self, MemoryStore,
@@ -37,7 +37,7 @@ impl Stock {
     }
 
     fn never_oversold(&self) -> Check {
-        Check::that(self.pieces >= 0).showing("pieces", self.pieces)
+        Check::that(self.pieces >= 0).with("pieces", self.pieces)
     }
 }
 
@@ -89,7 +89,7 @@ async fn the_same_request_twice(here: &Highwater, there: &Highwater) -> Outcome 
 
     let other = here.aggregate::<Stock>("lamps").execute(request(99)).await;
     let error = other.err().ok_or("an id stood for two commands")?;
-    assert_eq!(error.code(), Code::COMMAND_REUSED);
+    assert_eq!(error.code(), Code::COMMAND_ID_REUSED);
     println!("refused ({}): {error}", error.code());
     Ok(())
 }
@@ -123,7 +123,7 @@ async fn a_page_that_is_out_of_date(here: &Highwater, there: &Highwater) -> Outc
 
     let stale = Request::new(Ship { pieces: page.pieces }).expecting(page.version);
     let error = lamps.execute(stale).await.err().ok_or("the page was out of date")?;
-    assert_eq!(error.next_move(), Move::DecideAgain);
+    assert_eq!(error.next_step(), NextStep::DecideAgain);
     println!("out of date ({}): {error}", error.code());
     Ok(())
 }

@@ -44,7 +44,7 @@ impl Registration {
     }
 
     fn unique_name(&self) -> Check {
-        Check::that(self.holders <= 1).showing("name", &self.name)
+        Check::that(self.holders <= 1).with("name", &self.name)
     }
 }
 
@@ -101,8 +101,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         here.aggregate::<User>(email).execute(Leave).await?;
     }
 
-    let one = here.over(Registration::of(emails[0], "ada"));
-    let two = there.over(Registration::of(emails[1], "ada"));
+    let one = here.boundary(Registration::of(emails[0], "ada"));
+    let two = there.boundary(Registration::of(emails[1], "ada"));
     let (first, second) = tokio::join!(one.execute(Register), two.execute(Register));
     for (email, outcome) in emails.iter().zip([&first, &second]) {
         match outcome {
@@ -115,7 +115,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     assert_eq!(refused.rejection().map(Rejection::name), Some("unique_name"));
 
     // Whoever leaves gives the name back; the boundary sees that, too.
-    let question = here.over(Registration::of("eve@three.example", "ada"));
+    let question = here.boundary(Registration::of("eve@three.example", "ada"));
     assert_eq!(question.load().await?.holders, 1);
     for email in emails {
         there.aggregate::<User>(email).execute(Leave).await?;

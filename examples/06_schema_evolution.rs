@@ -9,8 +9,11 @@ use std::error::Error;
 
 use highwater::{
     Code, SchemaVersion, Tags, UnknownEvents,
-    core::domain::{EventType, Fingerprinter},
-    port::{Append, Expected, Ids, NewEvent},
+    core::{
+        domain::{EventType, Fingerprinter},
+        value::Expected,
+    },
+    port::{Append, Ids, NewEvent},
     prelude::*,
     stores::SystemIds,
 };

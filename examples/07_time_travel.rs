@@ -36,11 +36,11 @@ impl Account {
     }
 
     fn never_overdrawn(&self) -> Check {
-        Check::that(self.balance >= 0).showing("balance", self.balance)
+        Check::that(self.balance >= 0).with("balance", self.balance)
     }
 
     fn insured(&self) -> Check {
-        Check::that(self.balance <= 100_000).showing("balance", self.balance)
+        Check::that(self.balance <= 100_000).with("balance", self.balance)
     }
 }
 
@@ -70,7 +70,7 @@ impl Decide<Withdraw> for Account {
 const MINIMUM: Invariant<Account> = Invariant {
     name: "minimum",
     statement: "an account holds 10.00 at least",
-    check: |account| Check::that(account.balance >= 10_00).showing("balance", account.balance),
+    check: |account| Check::that(account.balance >= 10_00).with("balance", account.balance),
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

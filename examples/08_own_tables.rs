@@ -9,7 +9,7 @@ use highwater::{
     Code,
     prelude::*,
     stores::{
-        SqliteWork,
+        SqliteHook,
         sqlx::{self, Connection, SqliteConnection},
     },
 };
@@ -37,7 +37,7 @@ impl Order {
     }
 
     fn never_oversent(&self) -> Check {
-        Check::that(self.open >= 0).showing("open", self.open)
+        Check::that(self.open >= 0).with("open", self.open)
     }
 }
 
@@ -64,8 +64,8 @@ impl Decide<Ship> for Order {
 }
 
 /// A mail for each event of the command that it goes with, to be sent by somebody later.
-fn outbox() -> SqliteWork {
-    SqliteWork::new(|connection, append| {
+fn outbox() -> SqliteHook {
+    SqliteHook::new(|connection, append| {
         Box::pin(async move {
             for (stream, event) in append.events() {
                 sqlx::query("insert into outbox (mail, subject) values (?, ?)")
@@ -80,8 +80,8 @@ fn outbox() -> SqliteWork {
 }
 
 /// The same, but the row is there already: the database refuses it after a first one was written.
-fn outbox_with_a_mistake() -> SqliteWork {
-    SqliteWork::new(|connection, _| {
+fn outbox_with_a_mistake() -> SqliteHook {
+    SqliteHook::new(|connection, _| {
         Box::pin(async move {
             for _ in 0..2 {
                 sqlx::query("insert into outbox (mail, subject) values ('same', 'again')")

@@ -37,7 +37,7 @@ impl Reader {
     }
 
     fn at_most_two(&self) -> Check {
-        Check::that(self.books.len() <= 2).showing("books", self.books.len())
+        Check::that(self.books.len() <= 2).with("books", self.books.len())
     }
 
     fn due(&self, book: &str) -> Option<Timestamp> {

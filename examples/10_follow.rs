@@ -7,7 +7,7 @@ mod place;
 
 use std::{fs, path::Path};
 
-use highwater::{Category, Position, Span, prelude::*};
+use highwater::{Category, Position, ReadFrom, prelude::*};
 
 #[derive(Event)]
 #[event(prefix = "parcel")]
@@ -94,7 +94,7 @@ async fn main() -> Outcome<()> {
     assert_eq!(all.len(), delivered.len() + rome_or_oslo.len());
 
     // Backwards: the latest first.
-    let latest = office.log().read_log(&category, Span::Before(Position::END), 2).await?;
+    let latest = office.log().read_log(&category, ReadFrom::Before(Position::END), 2).await?;
     for event in latest.events {
         println!("{}: {} of {}", event.position, event.type_name, event.stream);
     }
@@ -119,7 +119,7 @@ async fn send_parcels(office: &Highwater) -> highwater::Result<Position> {
 async fn matching(office: &Highwater, query: &Query) -> highwater::Result<Vec<Envelope>> {
     let (mut events, mut after) = (Vec::new(), Position::START);
     loop {
-        let page = office.log().read_log(query, Span::After(after), 1000).await?;
+        let page = office.log().read_log(query, ReadFrom::After(after), 1000).await?;
         events.extend(page.events);
         after = page.through;
         if !page.more {

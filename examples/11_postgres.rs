@@ -25,7 +25,7 @@ async fn main() -> Outcome {
 
 async fn at_the_bank(url: &str) -> Outcome {
     let (teller, office) = (Highwater::open(url).await?, Highwater::open(url).await?);
-    let worker = Worker::on(&office).view::<Balance>().start().await?;
+    let worker = Worker::new(&office).view::<Balance>().start().await?;
 
     for (name, cents) in [("alice", 50_00), ("bob", 20_00)] {
         let account = teller.aggregate::<Account>(name);

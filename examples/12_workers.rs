@@ -11,9 +11,9 @@ use std::{
 };
 
 use highwater::{
-    Parked, Status,
+    FreshnessStatus, ParkedKeys,
     prelude::*,
-    projections::{OnFailure, Options},
+    projections::{OnFailure, ProjectionOptions},
 };
 
 #[derive(Event)]
@@ -86,9 +86,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let post = Highwater::open(&url).await?;
 
     // Four shards, two workers: each holds two, and may take those of the other.
-    let options = Options::default().shards(4).on_failure(OnFailure::Park { at_most: 10 });
-    let worker = Worker::on(&post).view_with::<Town>(options).start().await?;
-    let other = Worker::on(&post).view_with::<Town>(options).start().await?;
+    let options =
+        ProjectionOptions::default().shards(4).on_failure(OnFailure::Park { at_most: 10 });
+    let worker = Worker::new(&post).view_with::<Town>(options).start().await?;
+    let other = Worker::new(&post).view_with::<Town>(options).start().await?;
 
     let run = post.log().head().await?;
     let send = |number: u64, to: &str, grams| {
@@ -105,9 +106,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("Oslo: {} parcels, {} g, {}", oslo.parcels, oslo.grams, oslo.freshness());
     let rome = towns.get("Rome").after(&receipt).find().await?;
     println!("Rome: {}", rome.freshness());
-    assert!(matches!(rome.freshness().status(), Status::Degraded(_)));
+    assert!(matches!(rome.freshness().status(), FreshnessStatus::Degraded(_)));
 
-    let parked = Parked::of(&post, "towns")?;
+    let parked = ParkedKeys::of(&post, "towns")?;
     for key in parked.list(None, 10).await? {
         println!("parked: {} since {}, {} wait: {}", key.key, key.since, key.queued, key.error);
     }

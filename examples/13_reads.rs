@@ -8,7 +8,7 @@ mod accounts;
 use std::time::Duration;
 
 use accounts::{Account, Balance, Deposit, Open, Withdraw};
-use highwater::{Basis, Code, Fallback, Outcome, Token, prelude::*};
+use highwater::{AppliedOutcome, Basis, Code, Fallback, Token, prelude::*};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -17,7 +17,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let opened = account.execute(Open { owner: "Alice".to_owned() }).await?;
 
     // A worker builds the view, and stops: from here on the view is behind.
-    let worker = Worker::on(&bank).view::<Balance>().start().await?;
+    let worker = Worker::new(&bank).view::<Balance>().start().await?;
     let balances = bank.view::<Balance>();
     balances.get("alice").after(&opened).await?;
     worker.stop().await?;
@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let token: Token = receipt.token().to_string().parse()?;
     let mine = || balances.get("alice").after(&token).within(Duration::from_millis(20));
     let error = mine().await.err().ok_or("nobody feeds the view")?;
-    assert_eq!(error.code(), Code::BEHIND);
+    assert_eq!(error.code(), Code::STALE_READ);
     println!("read your writes ({}): {error}", error.code());
     let stale = mine().or(Fallback::ServeStale).await?;
     assert!(stale.is_stale());
@@ -50,10 +50,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // A worker comes, and whoever waits is woken.
     let waiting = balances.applied("alice", &receipt);
-    let worker = Worker::on(&bank).view::<Balance>().start().await?;
+    let worker = Worker::new(&bank).view::<Balance>().start().await?;
     match waiting.await? {
-        Outcome::Applied(freshness) => println!("applied: {freshness}"),
-        Outcome::Pending(pending) => return Err(pending.to_string().into()),
+        AppliedOutcome::Applied(freshness) => println!("applied: {freshness}"),
+        AppliedOutcome::Pending(pending) => return Err(pending.to_string().into()),
     }
     let page = balances.range("a".., 10).after(&token).await?;
     println!("{} rows, all of them {}", page.len(), page.freshness());

@@ -69,7 +69,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// All there is to a worker service: the configuration, the store, what it runs, until it is told.
 async fn serve(config: Config) -> highwater::Result<()> {
     let (service, _) = service(config).await?;
-    service.run_until_told().await
+    service.run_until_shutdown().await
 }
 
 /// The service comes before the store: logs and metrics go where it says from then on.
@@ -77,7 +77,7 @@ async fn service(config: Config) -> highwater::Result<(Service, Highwater)> {
     let service = Service::new(config)?;
     let bank = Highwater::open(service.config().store.expose()).await?;
     let options = service.config().options("balances");
-    let worker = Worker::on(&bank).view_with::<Balances>(options);
+    let worker = Worker::new(&bank).view_with::<Balances>(options);
     Ok((service.worker(worker), bank))
 }
 

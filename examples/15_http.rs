@@ -15,7 +15,7 @@ use axum::{
     routing::{get, post},
 };
 use highwater::{
-    http::{After, Fresh, Intent, Problem, Stored},
+    http::{CommandHeaders, Problem, ReadConditions, ReceiptResponse, ViewResponse},
     prelude::*,
 };
 use tokio::{
@@ -27,8 +27,8 @@ use tokio::{
 async fn show(
     State(bank): State<Highwater>,
     Path(id): Path<String>,
-    after: After,
-) -> Result<Fresh<Balance>, Problem> {
+    after: ReadConditions,
+) -> Result<ViewResponse<Balance>, Problem> {
     let read = bank.view::<Balance>().get(id).after(&after).within(Duration::from_secs(3));
     Ok(after.answer(read.await?))
 }
@@ -37,9 +37,9 @@ async fn show(
 async fn deposit(
     State(bank): State<Highwater>,
     Path(id): Path<String>,
-    intent: Intent,
+    intent: CommandHeaders,
     Json(cents): Json<i64>,
-) -> Result<Stored, Problem> {
+) -> Result<ReceiptResponse, Problem> {
     let account = bank.aggregate::<Account>(id);
     Ok(intent.answer(account.execute(intent.request(Deposit { cents })).await?))
 }
@@ -47,9 +47,9 @@ async fn deposit(
 async fn withdraw(
     State(bank): State<Highwater>,
     Path(id): Path<String>,
-    intent: Intent,
+    intent: CommandHeaders,
     Json(cents): Json<i64>,
-) -> Result<Stored, Problem> {
+) -> Result<ReceiptResponse, Problem> {
     let account = bank.aggregate::<Account>(id);
     Ok(intent.answer(account.execute(intent.request(Withdraw { cents })).await?))
 }
@@ -58,7 +58,7 @@ async fn withdraw(
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let bank = Highwater::open(&place::sqlite("15_http.db")).await?;
     bank.aggregate::<Account>("alice").execute(Open { owner: "Alice".to_owned() }).await?;
-    let worker = Worker::on(&bank).view::<Balance>().start().await?;
+    let worker = Worker::new(&bank).view::<Balance>().start().await?;
     let router = Router::new()
         .route("/accounts/{id}", get(show))
         .route("/accounts/{id}/deposits", post(deposit))

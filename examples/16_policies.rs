@@ -25,7 +25,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     policies.register(&[SHOW, OFFER])?;
 
     // A worker opens the view, and stops: from here on the levels give different answers.
-    Worker::on(&bank).view::<Balance>().start().await?.stop().await?;
+    Worker::new(&bank).view::<Balance>().start().await?.stop().await?;
     for account in ["alice", "bob", "carol", "dave"] {
         bank.aggregate::<Account>(account).execute(Open { owner: account.to_owned() }).await?;
         bank.aggregate::<Account>(account).execute(Deposit { cents: 5_00 }).await?;

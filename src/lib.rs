@@ -21,16 +21,16 @@ pub use highwater_core::testing;
 pub use highwater_core::{
     Aggregate, Boundary, Category, Check, Code, Command, CommandId, Context, CorrelationId, Decide,
     Decider, Decision, Envelope, Error, Event, EventId, Highwater, Invariant, LogId, Metadata,
-    Move, PartitionId, Position, Query, QueryItem, Receipt, Rejection, Request, Result,
-    SchemaVersion, Span, StreamId, Tag, Tags, Targeted, Timestamp, Token, TraceContext, Upcast,
-    Version, error,
-    execute::{AsOf, ConflictPolicy, Loaded, Resolver, Retry, UnknownEvents},
-    port,
-    read::{
-        At, Basis, Fallback, Fold, FoldError, Folding, Follower, Freshness, Keyed, Keys, Level,
-        Operation, Outcome, Pending, ReadPolicy, Reading, Status, Tier, View, Violation, Wanted,
-    },
-    trace,
+    NextStep, PartitionId, Position, Query, QueryItem, ReadFrom, Receipt, Rejection, Request,
+    Result, SchemaVersion, StreamId, Tag, Tags, Targeted, Timestamp, Token, TraceContext, Upcast,
+    Version,
+    consistency::{AppliedOutcome, Basis, Fallback, Level, Operation, ReadPolicy, Reading, Tier},
+    domain::{EventContext, FoldError, FoldResult, KeyedBy, Keys, RowChange, View},
+    error,
+    execute::{AsOf, ConflictPolicy, Loaded, Resolver, Retry},
+    follow::{Follower, UnknownEvents, Violation},
+    port, trace,
+    value::{Freshness, FreshnessStatus, Pending, Target},
 };
 #[cfg(feature = "macros")]
 pub use highwater_macros::{Aggregate, Command, Decider, Event, View};
@@ -40,7 +40,8 @@ pub use highwater_projections::policy;
 #[cfg(feature = "service")]
 pub use highwater_projections::service;
 pub use highwater_projections::{
-    Handler, Lookup, Page, Parked, Projection, Received, Rows, Sink, ViewReader, Views, Worker,
+    Handler, ParkedKeys, Projection, ReadRequest, ReceivedEvent, RowPage, RowSet, Sink, ViewReader,
+    Views, Worker,
 };
 pub use highwater_stores::Open;
 
@@ -51,9 +52,9 @@ pub use highwater_core::__private;
 /// lend their methods have no name here, so that a domain may have an `Open` of its own.
 pub mod prelude {
     pub use crate::{
-        Aggregate, AsOf, At, Boundary, Check, Command, CommandId, Context, Decide, Decider,
-        Decision, Envelope, Event, Fold, Highwater, Query, Receipt, Rejection, Request, StreamId,
-        Tag, Timestamp, Upcast, View, Worker,
+        Aggregate, AsOf, Boundary, Check, Command, CommandId, Context, Decide, Decider, Decision,
+        Envelope, Event, EventContext, Highwater, Query, Receipt, Rejection, Request, RowChange,
+        StreamId, Tag, Timestamp, Upcast, View, Worker,
     };
     pub use crate::{Open as _, Views as _};
 }

@@ -14,10 +14,14 @@ use std::{
 
 use bank::{Account, Balance, Bank, Deposit, Withdraw, banks};
 use highwater::{
-    Code, Highwater, Move, Parked, Position, SchemaVersion, StreamId, UnknownEvents,
-    port::{Claiming, Layout, NewEvent, Progress, ShardId, ViewCommit, ViewName, WorkerId},
+    Code, Highwater, NextStep, ParkedKeys, Position, SchemaVersion, StreamId, UnknownEvents,
+    core::{
+        domain::ViewName,
+        value::{ShardId, Sharding},
+    },
+    port::{ClaimMode, NewEvent, Progress, ViewCommit, WorkerId},
     prelude::*,
-    projections::State,
+    projections::ProjectionState,
     stores::{self, testing::build},
 };
 
@@ -34,7 +38,7 @@ async fn stands_still(bank: &Highwater, code: Code, words: &[&str]) {
     let loaded = alice.load(AsOf::Now).await.unwrap_err();
     let executed = alice.execute(Deposit { cents: 1 }).await.unwrap_err();
     for error in [loaded, executed] {
-        assert_eq!((error.code(), error.next_move()), (code, Move::AskAPerson), "{error}");
+        assert_eq!((error.code(), error.next_step()), (code, NextStep::AskOperator), "{error}");
         for word in [&["account-alice"], words].concat() {
             assert!(error.to_string().contains(word), "no {word:?} in: {error}");
         }
@@ -94,7 +98,7 @@ async fn metadata_over_the_limit_is_refused_and_the_state_is_as_before() {
         alice.execute(Deposit { cents: 5 }).await.unwrap();
         let large = Request::new(Deposit { cents: 7 }).with("note", "x".repeat(70_000));
         let error = alice.execute(large).await.unwrap_err();
-        assert_eq!((error.code(), error.next_move()), (Code::TOO_LARGE, Move::ChangeTheRequest));
+        assert_eq!((error.code(), error.next_step()), (Code::TOO_LARGE, NextStep::FixRequest));
         alice.execute(Withdraw { cents: 5 }).await.unwrap();
         assert_eq!(alice.load(AsOf::Now).await.unwrap().balance, 0);
         assert_eq!(bank.log().head().await.unwrap().get(), 2);
@@ -108,10 +112,7 @@ async fn keys_that_are_none_are_refused_and_hostile_ones_are_only_keys() {
         for key in ["", "a\0b", &"x".repeat(2_000)] {
             let error =
                 bank.aggregate::<Account>(key).execute(Deposit { cents: 1 }).await.unwrap_err();
-            assert_eq!(
-                (error.code(), error.next_move()),
-                (Code::MALFORMED, Move::ChangeTheRequest)
-            );
+            assert_eq!((error.code(), error.next_step()), (Code::MALFORMED, NextStep::FixRequest));
             assert!(error.to_string().len() < 400, "{error}");
         }
         let hostile =
@@ -132,10 +133,10 @@ async fn a_view_row_that_cannot_be_decoded_is_named_and_is_not_taken_for_absent(
         let bank = store.open().await;
         let (view, worker) = (ViewName::new("balances").unwrap(), WorkerId::new("other").unwrap());
         let views = bank.views();
-        views.open_view(&Balance::spec().unwrap(), Layout::WHOLE).await.unwrap();
+        views.open_view(&Balance::spec().unwrap(), Sharding::SINGLE).await.unwrap();
         let (shard, lease) = (ShardId::FIRST, Duration::ZERO);
         let claim =
-            views.claim_shard(&view, Layout::WHOLE, shard, &worker, Claiming::IfFree, lease);
+            views.claim_shard(&view, Sharding::SINGLE, shard, &worker, ClaimMode::IfFree, lease);
         let claim = claim.await.unwrap().unwrap();
         let mut commit = ViewCommit::new(view, &claim, Progress::default());
         commit.rows = vec![("alice".to_owned(), Some(br#"{"cents":"no number"}"#[..].into()))];
@@ -143,7 +144,10 @@ async fn a_view_row_that_cannot_be_decoded_is_named_and_is_not_taken_for_absent(
         bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap();
         let read = bank.view::<Balance>().get("alice").find().await.map(drop).unwrap_err();
         for error in [read, why_the_view_stops(&bank).await] {
-            assert_eq!((error.code(), error.next_move()), (Code::UNDECODABLE, Move::AskAPerson));
+            assert_eq!(
+                (error.code(), error.next_step()),
+                (Code::UNDECODABLE, NextStep::AskOperator)
+            );
             assert!(error.to_string().contains("balances"), "{error}");
             assert!(error.to_string().contains("alice"), "{error}");
         }
@@ -153,10 +157,10 @@ async fn a_view_row_that_cannot_be_decoded_is_named_and_is_not_taken_for_absent(
 
 /// What a worker of the view ends up with.
 async fn why_the_view_stops(bank: &Highwater) -> highwater::Error {
-    let worker = Worker::on(bank).view::<Balance>().start().await.unwrap();
+    let worker = Worker::new(bank).view::<Balance>().start().await.unwrap();
     let mut status = worker.status("balances").unwrap().clone();
-    match status.until(State::is_stopped).await {
-        State::Stopped { error, .. } => error,
+    match status.until(ProjectionState::is_stopped).await {
+        ProjectionState::Stopped { error, .. } => error,
         state => panic!("it is {state:?}"),
     }
 }
@@ -167,23 +171,23 @@ async fn a_view_that_no_worker_has_made_yet_is_an_error_and_no_absence() {
         let bank = store.open().await;
         let error = bank.view::<Balance>().get("alice").find().await.map(drop).unwrap_err();
         assert_eq!(
-            (error.code(), error.next_move()),
-            (Code::VIEW_MISSING, Move::TryAgain),
+            (error.code(), error.next_step()),
+            (Code::VIEW_MISSING, NextStep::Retry),
             "{error}"
         );
         assert!(error.to_string().contains("balances"), "{error}");
-        let parked = Parked::of(&bank, Balance::NAME).unwrap();
+        let parked = ParkedKeys::of(&bank, Balance::NAME).unwrap();
         assert_eq!(parked.list(None, 9).await.unwrap_err().code(), Code::VIEW_MISSING);
         let queued = parked.queued("alice", Position::START, 9).await;
         assert_eq!(queued.unwrap_err().code(), Code::VIEW_MISSING);
         assert_eq!(parked.retry("alice").await.unwrap_err().code(), Code::VIEW_MISSING);
         // The same call answers as soon as a worker has made it.
-        let worker = Worker::on(&bank).view::<Balance>().start().await.unwrap();
+        let worker = Worker::new(&bank).view::<Balance>().start().await.unwrap();
         worker
             .status("balances")
             .unwrap()
             .clone()
-            .until(|state| matches!(state, State::Running))
+            .until(|state| matches!(state, ProjectionState::Running))
             .await;
         assert!(bank.view::<Balance>().get("alice").find().await.is_ok());
         assert!(parked.list(None, 9).await.unwrap().is_empty());
@@ -202,13 +206,13 @@ fn counting(
     match bank {
         Bank::Memory(_) => None,
         #[cfg(feature = "sqlite")]
-        Bank::Sqlite(_) => Some(request.in_transaction(stores::SqliteWork::new(move |_, _| {
+        Bank::Sqlite(_) => Some(request.in_transaction(stores::SqliteHook::new(move |_, _| {
             runs.fetch_add(1, Ordering::Relaxed);
             Box::pin(async { Ok(()) })
         }))),
         #[cfg(feature = "postgres")]
         Bank::Postgres(_) => {
-            Some(request.in_transaction(stores::PostgresWork::new(move |_, _| {
+            Some(request.in_transaction(stores::PostgresHook::new(move |_, _| {
                 runs.fetch_add(1, Ordering::Relaxed);
                 Box::pin(async { Ok(()) })
             })))

@@ -5,7 +5,7 @@ mod bank;
 use bank::{Account, AccountEvent, Deposit, Withdraw, banks};
 use futures_util::future::join_all;
 use highwater::{
-    Code, ConflictPolicy, Invariant, Query, Span, StreamId, Tag, Version, port::Snapshot,
+    Code, ConflictPolicy, Invariant, Query, ReadFrom, StreamId, Tag, Version, port::Snapshot,
     prelude::*, stores::MemoryStore,
 };
 
@@ -91,7 +91,7 @@ async fn w4_a_command_sent_again_gets_its_first_receipt_even_if_it_would_now_be_
         }
         let other = Request::new(Withdraw { cents: 1 }).id(CommandId::derive(["request"]));
         let error = here.aggregate::<Account>("alice").execute(other).await.unwrap_err();
-        assert_eq!(error.code(), Code::COMMAND_REUSED);
+        assert_eq!(error.code(), Code::COMMAND_ID_REUSED);
         assert_eq!(here.log().head().await.unwrap().get(), 2);
     }
 }
@@ -279,7 +279,8 @@ async fn a_state_can_be_seen_as_of_a_version_a_position_and_a_time() {
             assert_eq!(then.balance, (1..=cents).sum::<i64>());
         }
         let stream = StreamId::new("account", "alice").unwrap();
-        let page = bank.log().read_stream(&stream, Span::After(Version::NONE), 100).await.unwrap();
+        let page =
+            bank.log().read_stream(&stream, ReadFrom::After(Version::NONE), 100).await.unwrap();
         let third = &page.events[2];
         for as_of in [AsOf::Version(third.version), AsOf::Position(third.position)] {
             assert_eq!(alice.load(as_of).await.unwrap().balance, 6, "{as_of:?}");
@@ -325,7 +326,7 @@ async fn an_audit_finds_the_streams_that_break_an_invariant_and_from_which_versi
     const ROUND: Invariant<Account> = Invariant {
         name: "round",
         statement: "balances are even",
-        check: |account| Check::that(account.balance % 2 == 0).showing("balance", account.balance),
+        check: |account| Check::that(account.balance % 2 == 0).with("balance", account.balance),
     };
     for bank in banks() {
         let bank = bank.open().await;
@@ -388,7 +389,7 @@ async fn w6_racing_decisions_over_a_query_never_break_its_invariant() {
             let bank = handles[racer % 2].clone();
             tokio::spawn(async move {
                 let owner = AccountsOf { owner: "bob".into(), number: 0 };
-                bank.over(owner).execute(OpenOneMore).await
+                bank.boundary(owner).execute(OpenOneMore).await
             })
         });
         let outcomes = join_all(racers).await.into_iter().map(|outcome| outcome.unwrap());

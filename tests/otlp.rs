@@ -22,7 +22,7 @@ use axum::{
 use bank::{Account, Balance, Bank, Deposit, banks};
 use highwater::{
     Token, TraceContext,
-    http::{Intent, Problem, Stored, TOKEN, request_span},
+    http::{CommandHeaders, Problem, ReceiptResponse, TOKEN, request_span},
     prelude::*,
     service::{Config, OtlpConfig, Service},
 };
@@ -129,7 +129,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 /// The context that is stored with the last event: that of its command's span.
 async fn stored(bank: &Highwater) -> TraceContext {
     let last = bank.log().head().await.unwrap().get() - 1;
-    let span = highwater::Span::After(highwater::Position::new(last));
+    let span = highwater::ReadFrom::After(highwater::Position::new(last));
     let page = bank.log().read_log(&Query::all(), span, 1).await.unwrap();
     page.events[0].trace().unwrap()
 }
@@ -156,7 +156,7 @@ async fn ended(service: Service) {
 
 async fn through_the_direct_feed<T>(bank: &Bank, work: impl AsyncFnOnce(&Highwater) -> T) -> T {
     let bank = bank.open().await;
-    let worker = Worker::on(&bank).view::<Balance>().start().await.unwrap();
+    let worker = Worker::new(&bank).view::<Balance>().start().await.unwrap();
     let done = work(&bank).await;
     worker.stop().await.unwrap();
     done
@@ -178,7 +178,7 @@ async fn through_kafka<T>(
     let relay = tokio::spawn(relay.run(async { drop(stopped.await) }));
     status.wait_for(|status| status.name() == "leading").await.unwrap();
     let source = KafkaSource::new(&bank, Kafka::at(servers), topics);
-    let worker = Worker::on(&bank).fed_by(source).view::<Balance>().start().await.unwrap();
+    let worker = Worker::new(&bank).fed_by(source).view::<Balance>().start().await.unwrap();
     let done = work(&bank).await;
     worker.stop().await.unwrap();
     stop.send(()).unwrap();
@@ -228,8 +228,8 @@ fn router(bank: &Highwater) -> Router {
 async fn deposit(
     State(bank): State<Highwater>,
     Path(id): Path<String>,
-    intent: Intent,
-) -> Result<Stored, Problem> {
+    intent: CommandHeaders,
+) -> Result<ReceiptResponse, Problem> {
     let account = bank.aggregate::<Account>(id);
     Ok(intent.answer(account.execute(intent.request(Deposit { cents: 1 })).await?))
 }

@@ -9,7 +9,7 @@ use highwater::{
     Code, Version,
     prelude::*,
     stores::{
-        PostgresWork, SqliteWork, WorkError,
+        HookError, PostgresHook, SqliteHook,
         sqlx::{self, AssertSqlSafe, Connection as _},
     },
 };
@@ -31,7 +31,7 @@ enum Then {
 }
 
 impl Then {
-    fn happens(self) -> Result<(), WorkError> {
+    fn happens(self) -> Result<(), HookError> {
         match self {
             Self::Ends => Ok(()),
             Self::Rejects => Err(Rejection::new("office_is_open", "come tomorrow").into()),
@@ -89,14 +89,14 @@ impl Office {
             _ => format!("insert into {} (note) values (?)", self.table),
         };
         match &self.bank {
-            Bank::Postgres(_) => request.in_transaction(PostgresWork::new(move |connection, _| {
+            Bank::Postgres(_) => request.in_transaction(PostgresHook::new(move |connection, _| {
                 let insert = sqlx::query(AssertSqlSafe(insert.clone())).bind(note);
                 Box::pin(async move {
                     insert.execute(connection).await?;
                     then.happens()
                 })
             })),
-            _ => request.in_transaction(SqliteWork::new(move |connection, _| {
+            _ => request.in_transaction(SqliteHook::new(move |connection, _| {
                 let insert = sqlx::query(AssertSqlSafe(insert.clone())).bind(note);
                 Box::pin(async move {
                     insert.execute(connection).await?;
@@ -204,9 +204,9 @@ async fn work_for_another_store_is_refused_and_nothing_is_stored() {
         let deposit = Request::new(Deposit { cents: 5 });
         let request = match &bank {
             Bank::Sqlite(_) => {
-                deposit.in_transaction(PostgresWork::new(|_, _| Box::pin(async { Ok(()) })))
+                deposit.in_transaction(PostgresHook::new(|_, _| Box::pin(async { Ok(()) })))
             }
-            _ => deposit.in_transaction(SqliteWork::new(|_, _| Box::pin(async { Ok(()) }))),
+            _ => deposit.in_transaction(SqliteHook::new(|_, _| Box::pin(async { Ok(()) }))),
         };
         let bank = bank.open().await;
         let refused = bank.aggregate::<Account>("alice").execute(request).await.unwrap_err();

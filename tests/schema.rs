@@ -6,8 +6,11 @@ mod bank;
 use bank::banks;
 use highwater::{
     Code, EventId, SchemaVersion, Tags, UnknownEvents, Version,
-    core::domain::{EventType, Fingerprinter},
-    port::{Append, Expected, NewEvent},
+    core::{
+        domain::{EventType, Fingerprinter},
+        value::Expected,
+    },
+    port::{Append, NewEvent},
     prelude::*,
 };
 use serde::Deserialize;

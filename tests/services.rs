@@ -88,12 +88,12 @@ async fn a_decision_sees_the_services_of_its_handle_and_the_time_of_the_clock() 
         .on_with::<Payer, _>("one", Charge, Arc::new(Fee(11)))
         .on_with::<Payer, _>("two", Charge, Arc::new(Fee(13)));
     both.execute().await.unwrap();
-    app.over_with(Charged { cents: 0 }, Arc::new(Fee(17))).execute(Charge).await.unwrap();
+    app.boundary_with(Charged { cents: 0 }, Arc::new(Fee(17))).execute(Charge).await.unwrap();
 
     let state = |key| app.aggregate_with::<Payer>(key, Arc::new(Fee(0)));
     let one = state("one").load(AsOf::Now).await.unwrap();
     assert_eq!(one.charged, [(5, start), (7, start + hour), (11, start + 2 * hour)]);
     assert_eq!(state("two").load(AsOf::Now).await.unwrap().charged, [(13, start + 2 * hour)]);
-    let total = app.over_with(Charged { cents: 0 }, Arc::new(Fee(0))).load().await.unwrap();
+    let total = app.boundary_with(Charged { cents: 0 }, Arc::new(Fee(0))).load().await.unwrap();
     assert_eq!(total.cents, 5 + 7 + 11 + 13 + 17);
 }

@@ -21,7 +21,7 @@ use futures_util::future::join_all;
 use highwater::{
     Fallback, Highwater, Receipt, Timestamp, Views as _, Worker,
     port::Clock,
-    projections::{Options, Running},
+    projections::{ProjectionOptions, WorkerHandle},
     stores::SystemClock,
 };
 use sqlx::{Connection as _, PgConnection};
@@ -86,7 +86,7 @@ async fn r2_r3_a_read_that_is_current_is_one_statement_whatever_its_level() {
     for store in banks() {
         let expected = usize::from(!matches!(store, Bank::Memory(_)));
         let bank = store.open().await;
-        let worker = Worker::on(&bank).view::<Balance>().start().await.unwrap();
+        let worker = Worker::new(&bank).view::<Balance>().start().await.unwrap();
         let receipt = deposit(&bank).await;
         bank.view::<Balance>().get("alice").after(&receipt).await.unwrap();
         worker.stop().await.unwrap();
@@ -238,8 +238,12 @@ async fn deposit_behind_a_view(bank: &Highwater) -> Receipt {
     deposit(bank).await
 }
 
-async fn work(bank: &Highwater) -> Running {
-    Worker::on(bank).view_with::<Balance>(Options::default().shards(3)).start().await.unwrap()
+async fn work(bank: &Highwater) -> WorkerHandle {
+    Worker::new(bank)
+        .view_with::<Balance>(ProjectionOptions::default().shards(3))
+        .start()
+        .await
+        .unwrap()
 }
 
 /// Half of them have a row.

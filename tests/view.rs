@@ -5,13 +5,13 @@ mod bank;
 use std::time::Duration;
 
 use bank::{Account, Balance, Deposit, banks};
-use highwater::{Code, Position, Token, prelude::*, projections::Options};
+use highwater::{Code, Position, Token, prelude::*, projections::ProjectionOptions};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r3_a_read_after_a_receipt_sees_the_command() {
     for bank in banks() {
         let bank = bank.open().await;
-        let worker = Worker::on(&bank).view::<Balance>().start().await.unwrap();
+        let worker = Worker::new(&bank).view::<Balance>().start().await.unwrap();
         for cents in 1..=20 {
             let receipt =
                 bank.aggregate::<Account>("alice").execute(Deposit { cents }).await.unwrap();
@@ -28,13 +28,13 @@ async fn r3_a_read_after_a_receipt_sees_the_command() {
 async fn r3_a_view_that_does_not_reach_the_token_in_time_says_where_it_is() {
     for bank in banks() {
         let bank = bank.open().await;
-        let worker = Worker::on(&bank).view::<Balance>().start().await.unwrap();
+        let worker = Worker::new(&bank).view::<Balance>().start().await.unwrap();
         worker.stop().await.unwrap();
         let receipt =
             bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap();
         let lookup = bank.view::<Balance>().get("alice").after(&receipt);
         let error = lookup.within(Duration::from_millis(30)).await.unwrap_err();
-        assert_eq!(error.code(), Code::BEHIND);
+        assert_eq!(error.code(), Code::STALE_READ);
         let error = bank.view::<Balance>().get("alice").await.unwrap_err();
         assert_eq!(error.code(), Code::NOT_FOUND);
         assert_eq!(bank.view::<Balance>().freshness().await.unwrap().lag(), Some(1));
@@ -45,8 +45,9 @@ async fn r3_a_view_that_does_not_reach_the_token_in_time_says_where_it_is() {
 async fn r1_workers_that_feed_one_view_at_once_and_restart_apply_each_event_once() {
     for bank in banks() {
         let handles = [bank.open().await, bank.open().await];
-        let work =
-            |bank| Worker::on(bank).view_with::<Balance>(Options::default().batch(7)).start();
+        let work = |bank| {
+            Worker::new(bank).view_with::<Balance>(ProjectionOptions::default().batch(7)).start()
+        };
         let writer = handles[0].clone();
         let writing = tokio::spawn(async move {
             let mut last = None;

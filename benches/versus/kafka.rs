@@ -7,10 +7,10 @@ use std::{
 
 use highwater::{
     Highwater,
-    port::ViewName,
+    core::domain::ViewName,
     prelude::*,
     projections::{
-        Options,
+        ProjectionOptions,
         kafka::{Kafka, KafkaSource, Relay, RelayStatus, Topics},
     },
 };
@@ -171,8 +171,8 @@ impl Published {
         let head = self.bank.log().head().await.unwrap();
         let began = Instant::now();
         let source = KafkaSource::new(&self.bank, Kafka::at(&self.kafka), Topics::one(&self.topic));
-        let options = Options::default().batch(10_000);
-        let worker = Worker::on(&self.bank).fed_by(source).view_with::<V>(options);
+        let options = ProjectionOptions::default().batch(10_000);
+        let worker = Worker::new(&self.bank).fed_by(source).view_with::<V>(options);
         let worker = worker.start().await.unwrap();
         let took = ours::until_at(&self.bank, &ViewName::new(V::NAME).unwrap(), head, began).await;
         worker.stop().await.unwrap();

@@ -4,7 +4,7 @@ use std::{fs, time::Instant};
 
 #[cfg(feature = "kafka")]
 use highwater::projections::kafka::{Kafka, KafkaSource, Topics};
-use highwater::{Highwater, port::ViewName, prelude::*};
+use highwater::{Highwater, core::domain::ViewName, prelude::*};
 use highwater_benches::wait;
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +49,7 @@ impl Assignment {
         child::serve(|_| {
             let before = resident("VmRSS");
             match &self.kafka {
-                None => wait(catch_up::<Balance>(&bank, Worker::on(&bank))),
+                None => wait(catch_up::<Balance>(&bank, Worker::new(&bank))),
                 Some(kafka) => wait(catch_up_from(&bank, kafka)),
             }
             resident("VmHWM") - before
@@ -60,7 +60,7 @@ impl Assignment {
 #[cfg(feature = "kafka")]
 async fn catch_up_from(bank: &Highwater, (servers, topic): &(String, String)) {
     let source = KafkaSource::new(bank, Kafka::at(servers), Topics::one(topic));
-    catch_up::<Total>(bank, Worker::on(bank).fed_by(source)).await;
+    catch_up::<Total>(bank, Worker::new(bank).fed_by(source)).await;
 }
 
 #[cfg(not(feature = "kafka"))]

@@ -9,10 +9,12 @@ use std::{
 use futures_util::future::join_all;
 use highwater::{
     Highwater, Position, Token, Views as _,
-    core::{CommandId, EventId, StreamId, execute::AggregateHandle},
-    port::{Append, EventStore, Expected, NewEvent, ViewName},
+    core::{
+        CommandId, EventId, StreamId, domain::ViewName, execute::AggregateHandle, value::Expected,
+    },
+    port::{Append, EventStore, NewEvent},
     prelude::*,
-    projections::Options,
+    projections::ProjectionOptions,
     stores::{self, PostgresOptions, PostgresStore, SqliteOptions, SqliteStore, SystemClock},
 };
 
@@ -170,10 +172,10 @@ pub(crate) fn follows(bank: &Highwater, events: u64, forget: impl Fn()) -> impl 
 
 async fn follow(bank: &Highwater, events: u64) -> Duration {
     let head = bank.log().head().await.unwrap();
-    let options = Options::default().batch(10_000);
+    let options = ProjectionOptions::default().batch(10_000);
     let view = ViewName::new(Balance::NAME).unwrap();
     let began = Instant::now();
-    let worker = Worker::on(bank).view_with::<Balance>(options).start().await.unwrap();
+    let worker = Worker::new(bank).view_with::<Balance>(options).start().await.unwrap();
     let took = until_at(bank, &view, head, began).await;
     let row = bank.view::<Balance>().get("7").after(Token::at(head)).await.unwrap();
     assert_eq!(row.events(), events / ACCOUNTS);

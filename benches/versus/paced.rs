@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use highwater::projections::kafka::{Kafka, KafkaSource, Relay, Topics};
 use highwater::{
     Highwater, Views as _,
-    port::{Layout, ViewName, ViewState},
+    core::{domain::ViewName, value::Sharding},
+    port::ViewState,
     prelude::*,
-    projections::Running,
+    projections::WorkerHandle,
 };
 use highwater_benches::{Asked, Asking, Board, Pace, Paced, Spot};
 
@@ -27,7 +28,7 @@ pub(crate) const PER_SECOND: u32 = 2_000;
 /// Commands, and how the view that sees them is divided.
 pub(crate) struct Commands {
     bank: Highwater,
-    layout: Layout,
+    layout: Sharding,
 }
 
 impl Paced for Commands {
@@ -44,14 +45,14 @@ impl Paced for Commands {
 pub(crate) struct Fed {
     bank: Highwater,
     /// What feeds the view, until it is dropped.
-    feeding: (Running, JoinSet<highwater::Result<()>>),
+    feeding: (WorkerHandle, JoinSet<highwater::Result<()>>),
 }
 
 impl Fed {
     /// A worker on the log itself.
     pub(crate) async fn directly(url: &str) -> Self {
         let bank = fresh(url).await;
-        let worker = Worker::on(&bank);
+        let worker = Worker::new(&bank);
         Self::begin(bank, worker, JoinSet::new()).await
     }
 
@@ -63,7 +64,7 @@ impl Fed {
         let mut relaying = JoinSet::new();
         relaying.spawn(relay.run(std::future::pending()));
         let source = KafkaSource::new(&bank, Kafka::at(kafka), Topics::one(&topic));
-        let worker = Worker::on(&bank).fed_by(source);
+        let worker = Worker::new(&bank).fed_by(source);
         Self::begin(bank, worker, relaying).await
     }
 
@@ -115,7 +116,7 @@ pub(crate) fn asking(fed: Fed) -> Asking<Author> {
 /// Until somebody who follows the view's commits sees a command there.
 pub(crate) async fn seeing(Fed { bank, feeding }: Fed) -> Pace<Commands> {
     let view = view();
-    let layout = bank.views().read_view(&view, &[]).await.unwrap().state.layout;
+    let layout = bank.views().read_view(&view, &[]).await.unwrap().state.sharding;
     let (board, reader) = (Board::default(), bank.clone());
     let (commands, notes) = (Commands { bank, layout }, board.clone());
     Pace::start(PER_SECOND, commands, &board, async move {
@@ -123,7 +124,7 @@ pub(crate) async fn seeing(Fed { bank, feeding }: Fed) -> Pace<Commands> {
         loop {
             let state = reader.views().read_view(&view, &[]).await.unwrap().state;
             notes.sees(spots(&state));
-            reader.views().view_changed(&view, &state).await.unwrap();
+            reader.views().wait_for_view_change(&view, &state).await.unwrap();
         }
     })
 }

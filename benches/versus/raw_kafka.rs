@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use highwater::port::Layout;
+use highwater::core::value::Sharding;
 use highwater_benches::{Board, Pace, Paced, Routine, Spot, wait};
 use rdkafka::{
     ClientConfig, Message as _, Offset, TopicPartitionList,
@@ -90,7 +90,7 @@ fn send(
     headers: Headers,
     number: u64,
 ) {
-    let partition = Layout::streams(PARTITIONS).shard_of(key).get().cast_signed();
+    let partition = Sharding::by_stream(PARTITIONS).shard_of(key).get().cast_signed();
     let mut record =
         BaseRecord::<str, [u8], _>::to(topic).partition(partition).key(key).payload(payload);
     record.headers = (headers == Headers::LikeOurs).then(|| like_ours(number));

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use highwater::{Highwater, Token, Views as _, port::ViewName, prelude::*};
+use highwater::{Highwater, Token, Views as _, core::domain::ViewName, prelude::*};
 use highwater_benches::{Bench, Budget, Place, Routine, in_a_task, wait};
 
 use crate::{
@@ -62,7 +62,7 @@ pub(crate) fn all<R: Routine>(
 /// The view has the whole log when this returns, and no worker is left.
 pub(crate) async fn feed(bank: &Highwater) {
     let head = bank.log().head().await.unwrap();
-    let worker = Worker::on(bank).view::<Balance>().start().await.unwrap();
+    let worker = Worker::new(bank).view::<Balance>().start().await.unwrap();
     let view = ViewName::new(Balance::NAME).unwrap();
     ours::until_at(bank, &view, head, Instant::now()).await;
     worker.stop().await.unwrap();

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use highwater::{Error, Position, Token, error::Unavailable, prelude::*, projections::Running};
+use highwater::{
+    Error, Position, Token, error::Unavailable, prelude::*, projections::WorkerHandle,
+};
 
 use crate::{
     problem::Problem,
@@ -13,8 +15,8 @@ use crate::{
 const STANDSTILL: Duration = Duration::from_secs(30);
 
 /// A worker of every view.
-pub(crate) async fn start(highwater: &Highwater) -> Result<Running, Problem> {
-    let worker = Worker::on(highwater).view::<FileLines>().view::<AuthorChurn>();
+pub(crate) async fn start(highwater: &Highwater) -> Result<WorkerHandle, Problem> {
+    let worker = Worker::new(highwater).view::<FileLines>().view::<AuthorChurn>();
     Ok(worker.view::<Commits>().start().await?)
 }
 
@@ -42,6 +44,6 @@ async fn catch_up<V: View>(highwater: &Highwater, to: &Token) -> Result<(), Prob
 
 fn position_behind(error: &Error) -> Option<Position> {
     let Error::Unavailable(unavailable) = error else { return None };
-    let Unavailable::Behind(pending) = &**unavailable else { return None };
+    let Unavailable::StaleRead(pending) = &**unavailable else { return None };
     Some(pending.reached.position)
 }

@@ -93,7 +93,7 @@ impl File {
     }
 
     fn never_below_zero_lines(&self) -> Check {
-        Check::that(self.lines.is_none_or(|lines| lines >= 0)).showing("lines", self.lines)
+        Check::that(self.lines.is_none_or(|lines| lines >= 0)).with("lines", self.lines)
     }
 
     fn never_edited_after_deletion(&self) -> bool {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use highwater::{
     Error, Position,
+    core::domain::ViewName,
     error::{Corrupt, Source},
-    port::ViewName,
     prelude::*,
 };
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use highwater::{Position, Query, Span, core::Decider as _, prelude::*};
+use highwater::{Position, Query, ReadFrom, core::Decider as _, prelude::*};
 
 use crate::{
     file::{File, FileEvent},
@@ -30,7 +30,8 @@ impl Tree {
     ) -> Result<(), Problem> {
         let query = Query::all().narrowed_to::<FileEvent>();
         while self.position < to {
-            let page = highwater.log().read_log(&query, Span::After(self.position), PAGE).await?;
+            let page =
+                highwater.log().read_log(&query, ReadFrom::After(self.position), PAGE).await?;
             for envelope in page.events.iter().filter(|envelope| envelope.position <= to) {
                 let file = self.files.entry(Path::of_key(envelope.stream.key())).or_default();
                 envelope.decode_into::<FileEvent>(&mut |event| file.apply(&event))?;

@@ -69,7 +69,7 @@ impl Commits {
         event.committed().map(|commit| commit.hash.as_str())
     }
 
-    fn fold(&mut self, event: &HistoryEvent, at: &At<'_>) {
+    fn fold(&mut self, event: &HistoryEvent, at: &EventContext<'_>) {
         if let HistoryEvent::Committed { commit, changes, .. } = event {
             let Commit { author, time, summary, .. } = commit.clone();
             let position = at.position.get();

@@ -89,7 +89,7 @@ pub fn decider(input: TokenStream) -> TokenStream {
 ///
 /// The type has two functions of its own: `fn key(event: &AccountEvent, envelope: &Envelope)`, which
 /// returns a key, an `Option`, a `Vec` or an array of them, and
-/// `fn fold(&mut self, event: &AccountEvent, at: &At)`, which returns nothing, a `Fold`, or a `Result`
+/// `fn fold(&mut self, event: &AccountEvent, at: &EventContext)`, which returns nothing, a `RowChange`, or a `Result`
 /// of one of those.
 ///
 /// - `#[view(event = AccountEvent)]`: the events that it is folded from; required.

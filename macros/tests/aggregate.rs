@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by panicking")]
 
-use highwater_core::{Aggregate, Check, Decider, domain::Snapshotting};
+use highwater_core::{Aggregate, Check, Decider, domain::SnapshotPolicy};
 use highwater_macros::{Aggregate, Decider, Event};
 
 #[derive(Event)]
@@ -40,7 +40,7 @@ impl Account {
     }
 
     fn never_overdrawn(&self) -> Check {
-        Check::that(self.balance >= 0).showing("balance", self.balance)
+        Check::that(self.balance >= 0).with("balance", self.balance)
     }
 
     fn is_owned(&self) -> bool {
@@ -112,7 +112,7 @@ fn apply<D: Decider>(state: &mut D, events: &[D::Event]) {
     events.iter().for_each(|event| state.apply(event));
 }
 
-fn snapshots<A: Aggregate>() -> Snapshotting<A> {
+fn snapshots<A: Aggregate>() -> SnapshotPolicy<A> {
     A::SNAPSHOTS.unwrap()
 }
 

@@ -9,8 +9,7 @@ use std::cell::Cell;
 use common::{decoded, encoded, envelope, stored};
 use highwater_core::{
     Envelope, Event, Tag, Tags, Upcast,
-    domain::DecodeError,
-    read::{At, View},
+    domain::{DecodeError, EventContext, View},
 };
 use highwater_macros::{Event, View};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -182,7 +181,7 @@ impl Residents {
         }
     }
 
-    fn fold(&mut self, event: &Movement, _: &At<'_>) {
+    fn fold(&mut self, event: &Movement, _: &EventContext<'_>) {
         match event {
             Movement::Account(_) => self.accounts += 1,
             Movement::Customer(CustomerEvent::Moved { city }) => self.city.clone_from(city),
@@ -196,10 +195,10 @@ fn a_view_is_folded_from_events_of_several_types() {
     let account = (Movement::Account(opened("ann")), "account-7");
     for (event, stream) in [account, (Movement::Customer(moved()), "customer-ann")] {
         let envelope = envelope(stream, &event);
-        let mut keys = highwater_core::read::Keys::default();
+        let mut keys = highwater_core::domain::Keys::default();
         Residents::keys(&event, &envelope, &mut keys);
         assert!(keys.drain().eq(["ann"]));
-        View::fold(&mut row, &event, &At { key: "ann", envelope: &envelope }).unwrap();
+        View::fold(&mut row, &event, &EventContext { key: "ann", envelope: &envelope }).unwrap();
     }
     assert_eq!(row, Residents { city: "Ulm".into(), accounts: 1 });
 }

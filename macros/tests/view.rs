@@ -7,7 +7,7 @@ mod common;
 use common::envelope;
 use highwater_core::{
     Envelope, Event,
-    read::{At, Fold, Folding, Keyed, Keys, View},
+    domain::{EventContext, FoldResult, KeyedBy, Keys, RowChange, View},
 };
 use highwater_macros::{Aggregate, Event, View};
 
@@ -45,7 +45,7 @@ struct Balance {
 
 // The trait has a `fold` of its own, and it is in scope here: this must be found all the same.
 impl Balance {
-    fn fold(&mut self, event: &AccountEvent, _: &At<'_>) -> Result<Fold, String> {
+    fn fold(&mut self, event: &AccountEvent, _: &EventContext<'_>) -> Result<RowChange, String> {
         match event {
             Opened { owner } => self.owner.clone_from(owner),
             Deposited { cents: 0 } => return Err("nothing was deposited".into()),
@@ -54,9 +54,9 @@ impl Balance {
                 self.deposits += 1;
             }
             Sent { .. } => {}
-            Closed => return Ok(Fold::Delete),
+            Closed => return Ok(RowChange::Delete),
         }
-        Ok(Fold::Keep)
+        Ok(RowChange::Keep)
     }
 }
 
@@ -74,7 +74,7 @@ impl MoneyReceived {
         Some([to.clone(), envelope.stream.key().to_owned()])
     }
 
-    fn fold(&mut self, _: &AccountEvent, at: &At<'_>) {
+    fn fold(&mut self, _: &AccountEvent, at: &EventContext<'_>) {
         self.times += 1;
         self.by.push(format!("{} of {}", at.key, at.stream));
     }
@@ -86,9 +86,9 @@ fn keys<V: View>(event: &V::Event, stream: &str) -> Vec<String> {
     keys.drain().collect()
 }
 
-fn fold<V: View>(row: &mut V, event: &V::Event) -> Folding {
+fn fold<V: View>(row: &mut V, event: &V::Event) -> FoldResult {
     let envelope = envelope("account-ann", event);
-    row.fold(event, &At { key: "ann", envelope: &envelope })
+    row.fold(event, &EventContext { key: "ann", envelope: &envelope })
 }
 
 fn written<V: View>(row: &V) -> String {
@@ -129,11 +129,11 @@ fn a_view_is_keyed_freely_unless_it_is_declared_by_stream() {
     #[view(event = AccountEvent, by_stream = "acc_1.x")]
     struct ByCategory;
     impl ByCategory {
-        const fn fold(&mut self, _: &AccountEvent, _: &At<'_>) {}
+        const fn fold(&mut self, _: &AccountEvent, _: &EventContext<'_>) {}
     }
-    assert_eq!(MoneyReceived::KEYED, Keyed::Freely);
-    assert_eq!(Balance::KEYED, Keyed::ByStream("bank.account"));
-    assert_eq!(ByCategory::KEYED, Keyed::ByStream("acc_1.x"));
+    assert_eq!(MoneyReceived::KEYED_BY, KeyedBy::Key);
+    assert_eq!(Balance::KEYED_BY, KeyedBy::Stream("bank.account"));
+    assert_eq!(ByCategory::KEYED_BY, KeyedBy::Stream("acc_1.x"));
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn a_view_by_stream_may_have_a_key_that_leaves_events_out() {
         fn key<'a>(event: &AccountEvent, envelope: &'a Envelope) -> Option<&'a str> {
             matches!(event, Deposited { .. }).then(|| envelope.stream.key())
         }
-        const fn fold(&mut self, _: &AccountEvent, _: &At<'_>) {}
+        const fn fold(&mut self, _: &AccountEvent, _: &EventContext<'_>) {}
     }
     assert_eq!(keys::<Deposits>(&Deposited { cents: 1 }, "bank.account-ann"), ["ann"]);
     assert_eq!(keys::<Deposits>(&Closed, "bank.account-ann"), [""; 0]);
@@ -166,9 +166,9 @@ fn a_view_by_stream_may_have_a_key_that_leaves_events_out() {
 fn the_traits_fold_is_the_users_own() {
     let mut row = Balance::default();
     fold(&mut row, &Opened { owner: "ann".into() }).unwrap();
-    assert_eq!(fold(&mut row, &Deposited { cents: 5 }).unwrap(), Fold::Keep);
+    assert_eq!(fold(&mut row, &Deposited { cents: 5 }).unwrap(), RowChange::Keep);
     assert_eq!(row, ann());
-    assert_eq!(fold(&mut row, &Closed).unwrap(), Fold::Delete);
+    assert_eq!(fold(&mut row, &Closed).unwrap(), RowChange::Delete);
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn an_error_of_the_fold_is_kept() {
 #[test]
 fn a_fold_that_returns_nothing_keeps_the_row() {
     let mut row = MoneyReceived::default();
-    assert_eq!(fold(&mut row, &Closed).unwrap(), Fold::Keep);
+    assert_eq!(fold(&mut row, &Closed).unwrap(), RowChange::Keep);
     assert_eq!(row.by, ["ann of account-ann"]);
 }
 
@@ -207,7 +207,7 @@ fn a_field_that_a_stored_row_lacks_has_the_default_rows_value() {
         const fn key<'a>(_: &AccountEvent, _: &'a Envelope) -> &'a str {
             "all"
         }
-        const fn fold(&mut self, _: &AccountEvent, _: &At<'_>) {}
+        const fn fold(&mut self, _: &AccountEvent, _: &EventContext<'_>) {}
     }
     assert_eq!(read::<Limits>(r#"{"cents":7}"#), Limits { cents: 7, warn_at: 100 });
 }
@@ -237,15 +237,15 @@ fn rows_may_be_units_and_have_unnamed_fields() {
     #[view(event = AccountEvent, by_stream = Account)]
     struct Pair(u64, String);
     impl Seen {
-        const fn fold(&mut self, _: &AccountEvent, _: &At<'_>) {}
+        const fn fold(&mut self, _: &AccountEvent, _: &EventContext<'_>) {}
     }
     impl Count {
-        const fn fold(&mut self, _: &AccountEvent, _: &At<'_>) {
+        const fn fold(&mut self, _: &AccountEvent, _: &EventContext<'_>) {
             self.0 += 1;
         }
     }
     impl Pair {
-        const fn fold(&mut self, _: &AccountEvent, _: &At<'_>) {}
+        const fn fold(&mut self, _: &AccountEvent, _: &EventContext<'_>) {}
     }
     assert_eq!((written(&Seen), read::<Seen>("{}")), ("{}".into(), Seen));
     assert_eq!((written(&Count(3)), read::<Count>("3")), ("3".into(), Count(3)));
@@ -271,7 +271,7 @@ fn fields_may_have_the_names_of_the_expansions_variables() {
         state: u8,
     }
     impl Odd {
-        const fn fold(&mut self, _: &AccountEvent, _: &At<'_>) {}
+        const fn fold(&mut self, _: &AccountEvent, _: &EventContext<'_>) {}
     }
     let row = Odd { out: 1, from: 2, event: 3, at: 4, keys: 5, state: 6 };
     assert_eq!(read::<Odd>(&written(&row)), row);

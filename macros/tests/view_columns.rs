@@ -4,10 +4,7 @@
 
 use std::borrow::Cow;
 
-use highwater_core::{
-    port::{Column, ColumnKind},
-    read::{At, View},
-};
+use highwater_core::domain::{Column, ColumnKind, EventContext, View};
 use highwater_macros::{Event, View};
 
 #[derive(Event)]
@@ -51,7 +48,7 @@ struct Columns {
 type Cents = Option<u64>;
 
 impl Columns {
-    const fn fold(&mut self, _: &AccountEvent, _: &At<'_>) {}
+    const fn fold(&mut self, _: &AccountEvent, _: &EventContext<'_>) {}
 }
 
 #[test]

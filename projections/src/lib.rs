@@ -33,7 +33,12 @@ pub mod testing;
 mod trace;
 
 pub use direct::{DirectSource, Leases, LogFeed};
-pub use job::{Handler, Projection, Received, Sink};
-pub use parked::Parked;
-pub use read::{Applying, Asked, Lookup, Many, One, Page, Rows, ViewReader, Views, Within};
-pub use runtime::{Backoff, OnFailure, Options, Running, State, Status, Worker};
+pub use job::{Handler, Projection, ReceivedEvent, Sink};
+pub use parked::ParkedKeys;
+pub use read::{
+    AppliedRequest, ManyRows, ReadRequest, ReadScope, RowPage, RowRange, RowSet, SingleRow,
+    ViewReader, Views,
+};
+pub use runtime::{
+    Backoff, OnFailure, ProjectionOptions, ProjectionState, ProjectionStatus, Worker, WorkerHandle,
+};

@@ -1,18 +1,15 @@
 //! Parked keys, for whoever looks after them (R4).
 
-use highwater_core::{
-    Highwater, Position, Result,
-    port::{ParkedKey, ViewName},
-};
+use highwater_core::{Highwater, Position, Result, domain::ViewName, port::ParkedKey};
 
 /// The parked keys of a view or a projection: listed, and tried again.
 #[derive(Debug, Clone)]
-pub struct Parked {
+pub struct ParkedKeys {
     highwater: Highwater,
     view: ViewName,
 }
 
-impl Parked {
+impl ParkedKeys {
     /// Those of the view of this name.
     ///
     /// # Errors
@@ -27,7 +24,7 @@ impl Parked {
     /// [`Unavailable`](highwater_core::Error::Unavailable), with code
     /// [`VIEW_MISSING`](highwater_core::Code::VIEW_MISSING) if there is no such view.
     pub async fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<ParkedKey>> {
-        let parked = self.highwater.views().parked(&self.view, after, limit).await?;
+        let parked = self.highwater.views().parked_keys(&self.view, after, limit).await?;
         self.of_a_view(parked, Vec::is_empty).await
     }
 
@@ -36,7 +33,7 @@ impl Parked {
     /// # Errors
     /// As [`list`](Self::list).
     pub async fn queued(&self, key: &str, after: Position, limit: usize) -> Result<Vec<Position>> {
-        let queued = self.highwater.views().queued(&self.view, key, after, limit).await?;
+        let queued = self.highwater.views().queued_events(&self.view, key, after, limit).await?;
         self.of_a_view(queued, Vec::is_empty).await
     }
 

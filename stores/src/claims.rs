@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use highwater_core::{
     Error, Position, Result,
+    domain::ViewName,
     error::{Conflict, Invalid, Unavailable},
-    port::{Claim, Epoch, Layout, Progress, ShardId, ViewCommit, ViewName, ViewState},
+    port::{Claim, Progress, ViewCommit, ViewState},
+    value::{Epoch, ShardId, Sharding},
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -48,12 +50,12 @@ pub(crate) fn refusal(commit: &ViewCommit, shards: &[Held]) -> Error {
 /// another layout the shard has another share of the work.
 pub(crate) fn has_shard(
     view: &ViewName,
-    expected: Layout,
-    actual: Layout,
+    expected: Sharding,
+    actual: Sharding,
     shard: ShardId,
 ) -> Result<()> {
     if expected != actual {
-        return Err(Conflict::Layout { view: view.to_string(), expected, actual }.into());
+        return Err(Conflict::Sharding { view: view.to_string(), expected, actual }.into());
     }
     if shard.get() >= actual.shards {
         return Err(no_such_shard(view, shard).into());
@@ -110,7 +112,7 @@ pub(crate) fn without_rows(view: &ViewName) -> Invalid {
 /// Whether two looks at a view have seen the same, whatever cursors came with them.
 pub(crate) fn is_same(one: &ViewState, other: &ViewState) -> bool {
     let told = |shard: &Progress| (shard.position, shard.as_of);
-    one.layout == other.layout && one.shards.iter().map(told).eq(other.shards.iter().map(told))
+    one.sharding == other.sharding && one.shards.iter().map(told).eq(other.shards.iter().map(told))
 }
 
 /// When a lease ends that begins now.
@@ -139,7 +141,7 @@ mod tests {
 
     #[test]
     fn r1_new_shards_have_an_epoch_beyond_any_of_the_old_ones() {
-        let claims: Vec<_> = Layout::keys(3).all().map(|shard| claim(shard.get(), 4)).collect();
+        let claims: Vec<_> = Sharding::by_key(3).all().map(|shard| claim(shard.get(), 4)).collect();
         let divided = division(&view(), &claims, &[held(4, 9), held(4, 9), held(4, 9)]).unwrap();
         assert_eq!(divided, held(5, 9));
     }

@@ -14,7 +14,8 @@ use async_trait::async_trait;
 use highwater_core::{
     CommandId, Error, EventId, Result, StreamId, Version,
     error::Unavailable,
-    port::{Append, AppendFuture, Appended, Expected, StreamAppend},
+    port::{Append, AppendFuture, Appended, StreamAppend},
+    value::Expected,
 };
 use tokio::sync::{Notify, oneshot};
 
@@ -232,7 +233,7 @@ impl Forming {
     fn admits(&self, append: &Append) -> bool {
         self.entries.is_empty()
             || (!self.alone
-                && append.attachment.is_none()
+                && append.hook.is_none()
                 && self.entries.len() < APPENDS
                 && self.events + append.events().count() <= EVENTS
                 && self.bytes + bytes(append) <= BYTES
@@ -285,7 +286,7 @@ impl Forming {
         self.commands.insert(append.command);
         self.events += append.events().count();
         self.bytes += bytes(&append);
-        self.alone = append.attachment.is_some();
+        self.alone = append.hook.is_some();
         self.entries.push(Entry { append, group, linked });
     }
 }

@@ -10,7 +10,9 @@ use std::{
 
 use highwater_core::{
     Position, Result,
-    port::{Progress, ShardId, ViewName, ViewState},
+    domain::ViewName,
+    port::{Progress, ViewState},
+    value::ShardId,
 };
 use tokio::sync::watch;
 
@@ -164,7 +166,7 @@ mod tests {
     use std::future::ready;
 
     use futures_util::FutureExt as _;
-    use highwater_core::port::Layout;
+    use highwater_core::value::Sharding;
 
     use super::*;
 
@@ -177,7 +179,7 @@ mod tests {
     }
 
     fn seen(position: u64) -> ViewState {
-        ViewState { layout: Layout::WHOLE, shards: vec![at(position)] }
+        ViewState { sharding: Sharding::SINGLE, shards: vec![at(position)] }
     }
 
     fn moved(position: u64) -> Hint {

@@ -1,6 +1,6 @@
 //! What the indexes of views are called: always the same, and short enough for PostgreSQL.
 
-use highwater_core::port::{Index, ViewName};
+use highwater_core::domain::{Index, ViewName};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// PostgreSQL cuts off what is longer.

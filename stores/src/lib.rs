@@ -60,12 +60,12 @@ mod work;
 pub use memory::MemoryStore;
 pub use open::{Open, on};
 #[cfg(feature = "postgres")]
-pub use postgres::{PostgresOptions, PostgresStore, PostgresWork};
+pub use postgres::{PostgresHook, PostgresOptions, PostgresStore};
 #[cfg(feature = "sqlite")]
-pub use sqlite::{SqliteOptions, SqliteStore, SqliteWork};
+pub use sqlite::{SqliteHook, SqliteOptions, SqliteStore};
 pub use system::{SystemClock, SystemIds};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-pub use work::WorkError;
+pub use work::HookError;
 
 /// What the SQL adapters are built on, for an application's own work in a transaction of the store.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]

@@ -66,7 +66,7 @@ impl Open for Highwater {
 
 /// The machine's clock and ids on a store.
 pub fn on(store: impl Store) -> Builder {
-    Highwater::on(&Arc::new(store), SystemClock, SystemIds)
+    Highwater::with_store(&Arc::new(store), SystemClock, SystemIds)
 }
 
 fn memory(url: &str) -> Result<Builder> {

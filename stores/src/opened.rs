@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use highwater_core::port::{ViewName, ViewSpec};
+use highwater_core::domain::{ViewName, ViewSpec};
 
 #[derive(Default)]
 pub(crate) struct Opened {

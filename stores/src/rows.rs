@@ -4,8 +4,9 @@ use std::ops::Bound;
 
 use highwater_core::{
     Result,
+    domain::{Column, ViewName, ViewSpec},
     error::{Invalid, Source},
-    port::{Column, KEY_LIMIT, KeyRange, ParkChange, ViewCommit, ViewName, ViewSpec},
+    port::{KEY_LIMIT, KeyRange, ParkChange, ViewCommit},
 };
 use serde::de::IgnoredAny;
 

@@ -12,12 +12,13 @@ macro_rules! sql_view_store {
 
             use highwater_core::{
                 Position, Result,
+                domain::{ViewName, ViewSpec},
                 error::Unavailable,
                 port::{
-                    Claim, Claiming, Epoch, KeyRange, Layout, ParkedKey, Roll, ShardId,
-                    StoredRange, StoredView, ViewCommit, ViewName, ViewSpec, ViewState, ViewStore,
-                    WorkerId,
+                    Claim, ClaimMode, KeyRange, Members, ParkedKey, StoredRange, StoredView,
+                    ViewCommit, ViewState, ViewStore, WorkerId,
                 },
+                value::{Epoch, ShardId, Sharding},
             };
 
             use crate::{
@@ -28,7 +29,7 @@ macro_rules! sql_view_store {
 
             #[async_trait::async_trait]
             impl ViewStore for $store {
-                async fn open_view(&self, spec: &ViewSpec, layout: Layout) -> Result<ViewState> {
+                async fn open_view(&self, spec: &ViewSpec, layout: Sharding) -> Result<ViewState> {
                     let (inner, spec) = (Arc::clone(&self.inner), spec.clone());
                     to_the_end(async move { view::open(&inner, &spec, layout).await }).await
                 }
@@ -56,10 +57,10 @@ macro_rules! sql_view_store {
                 async fn claim_shard(
                     &self,
                     view: &ViewName,
-                    layout: Layout,
+                    layout: Sharding,
                     shard: ShardId,
                     worker: &WorkerId,
-                    claiming: Claiming,
+                    claiming: ClaimMode,
                     lease: Duration,
                 ) -> Result<Option<Claim>> {
                     let (inner, view, worker) =
@@ -70,15 +71,15 @@ macro_rules! sql_view_store {
                     .await
                 }
 
-                async fn sign_in(
+                async fn heartbeat(
                     &self,
                     view: &ViewName,
                     worker: &WorkerId,
                     lease: Duration,
-                ) -> Result<Roll> {
+                ) -> Result<Members> {
                     let (inner, view, worker) =
                         (Arc::clone(&self.inner), view.clone(), worker.clone());
-                    to_the_end(async move { shard::sign_in(&inner, &view, &worker, lease).await })
+                    to_the_end(async move { shard::heartbeat(&inner, &view, &worker, lease).await })
                         .await
                 }
 
@@ -93,17 +94,17 @@ macro_rules! sql_view_store {
                         .await
                 }
 
-                async fn sign_out(&self, view: &ViewName, worker: &WorkerId) -> Result<()> {
+                async fn leave(&self, view: &ViewName, worker: &WorkerId) -> Result<()> {
                     let (inner, view, worker) =
                         (Arc::clone(&self.inner), view.clone(), worker.clone());
-                    to_the_end(async move { shard::sign_out(&inner, &view, &worker).await }).await
+                    to_the_end(async move { shard::leave(&inner, &view, &worker).await }).await
                 }
 
-                async fn divide_anew(
+                async fn reshard(
                     &self,
                     view: &ViewName,
                     claims: &[Claim],
-                    layout: Layout,
+                    layout: Sharding,
                 ) -> Result<()> {
                     let (inner, view, claims) =
                         (Arc::clone(&self.inner), view.clone(), claims.to_vec());
@@ -111,7 +112,7 @@ macro_rules! sql_view_store {
                         .await
                 }
 
-                async fn parked(
+                async fn parked_keys(
                     &self,
                     view: &ViewName,
                     after: Option<&str>,
@@ -126,7 +127,7 @@ macro_rules! sql_view_store {
                     .await
                 }
 
-                async fn queued(
+                async fn queued_events(
                     &self,
                     view: &ViewName,
                     key: &str,
@@ -149,7 +150,11 @@ macro_rules! sql_view_store {
                     to_the_end(async move { parked::retry(&inner, &view, &key).await }).await
                 }
 
-                async fn view_changed(&self, view: &ViewName, seen: &ViewState) -> Result<()> {
+                async fn wait_for_view_change(
+                    &self,
+                    view: &ViewName,
+                    seen: &ViewState,
+                ) -> Result<()> {
                     if self.inner.is_closed() {
                         return Err(Unavailable::Closed.into());
                     }

@@ -4,7 +4,8 @@
 
 use highwater_core::{
     Position, Version,
-    port::{Appended, Expected, StreamAppend, StreamHead},
+    port::{Appended, StreamAppend, StreamHead},
+    value::Expected,
 };
 
 use crate::group_commit::Entry;
@@ -13,7 +14,7 @@ use crate::group_commit::Entry;
 pub(crate) fn is_whole(batch: &[Entry]) -> bool {
     batch.iter().map(|entry| &entry.append).all(|append| {
         append.condition.is_none()
-            && append.attachment.is_none()
+            && append.hook.is_none()
             && append.streams.iter().all(|part| version_before(part).is_some())
     })
 }

@@ -8,15 +8,15 @@ use std::{
 use futures_util::{FutureExt as _, future::BoxFuture};
 use highwater_core::{
     Error, Rejection,
+    domain::TransactionHook,
     error::{Invalid, Source},
-    port::Attachment,
 };
 
 /// Why an application's work failed. `?` makes it: of an error of the database, of a rejection, or
 /// of another [`Error`] of the application's own.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum WorkError {
+pub enum HookError {
     /// A statement failed, or gave something else than was expected. The store says whose move it is.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
@@ -25,13 +25,13 @@ pub enum WorkError {
     Own(#[from] Error),
 }
 
-impl From<Rejection> for WorkError {
+impl From<Rejection> for HookError {
     fn from(rejection: Rejection) -> Self {
         Self::Own(rejection.into())
     }
 }
 
-impl WorkError {
+impl HookError {
     /// The error that the command ends with. Only the adapter knows which errors of its database
     /// come from outside (`classify`) and which are the statement's own fault (`is_refused`).
     pub(crate) fn settle(
@@ -66,13 +66,13 @@ fn is_of_the_program(error: &sqlx::Error) -> bool {
 
 /// Does the work. A panic ends this command alone: the writer that runs it serves all the others.
 pub(crate) async fn unless_it_panics<'a>(
-    work: impl FnOnce() -> BoxFuture<'a, Result<(), WorkError>>,
-) -> Result<(), WorkError> {
+    work: impl FnOnce() -> BoxFuture<'a, Result<(), HookError>>,
+) -> Result<(), HookError> {
     let outcome = match catch_unwind(AssertUnwindSafe(work)) {
         Ok(work) => AssertUnwindSafe(work).catch_unwind().await,
         Err(panic) => Err(panic),
     };
-    outcome.unwrap_or_else(|panic| Err(WorkError::Own(panicked(&*panic).into())))
+    outcome.unwrap_or_else(|panic| Err(HookError::Own(panicked(&*panic).into())))
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Invalid {
@@ -90,7 +90,11 @@ pub(crate) fn ended(error: sqlx::Error) -> Error {
 }
 
 /// What is attached is not for this database.
-pub(crate) fn foreign_work(attachment: &dyn Attachment, database: &str, right: &str) -> Invalid {
+pub(crate) fn foreign_work(
+    attachment: &dyn TransactionHook,
+    database: &str,
+    right: &str,
+) -> Invalid {
     Invalid::request(format!("{attachment:?} is no work for {database}: use {right}"))
 }
 

@@ -13,11 +13,13 @@ use std::{
 
 use highwater_core::{
     Code, Error, Position, Query, Result,
+    domain::{TransactionHook, ViewName, ViewSpec},
     port::{
-        Append, Appended, Attachment, Claim, Claiming, Clock, EventStore, Expected, Layout,
-        Progress, ShardId, ViewCommit, ViewName, ViewSpec, ViewStore, WorkerId,
+        Append, Appended, Claim, ClaimMode, Clock, EventStore, Progress, ViewCommit, ViewStore,
+        WorkerId,
     },
     testing::ManualClock,
+    value::{Expected, ShardId, Sharding},
 };
 use highwater_stores::{
     MemoryStore, conformance,
@@ -140,13 +142,13 @@ async fn w3_recorded_times_stand_still_while_the_clock_goes_backward() {
 #[derive(Debug)]
 struct OutboxRow;
 
-impl Attachment for OutboxRow {}
+impl TransactionHook for OutboxRow {}
 
 #[tokio::test]
 async fn an_attachment_is_refused_for_want_of_a_transaction() {
     let store = MemoryStore::default();
     let append = build::append_one(&build::stream("a"), build::event());
-    let append = Append { attachment: Some(Arc::new(OutboxRow)), ..append };
+    let append = Append { hook: Some(Arc::new(OutboxRow)), ..append };
     let error: Error = store.append(append).await.unwrap_err();
     assert_eq!(error.code(), Code::BAD_REQUEST);
     assert_eq!(store.head().await.unwrap(), Position::START);
@@ -158,9 +160,9 @@ fn balances() -> ViewSpec {
     ViewSpec::rows(ViewName::new("balances").unwrap())
 }
 
-async fn claim(store: &impl ViewStore, worker: &str, claiming: Claiming) -> Result<Option<Claim>> {
+async fn claim(store: &impl ViewStore, worker: &str, claiming: ClaimMode) -> Result<Option<Claim>> {
     let (view, worker) = (balances().name, WorkerId::new(worker).unwrap());
-    store.claim_shard(&view, Layout::WHOLE, ShardId::FIRST, &worker, claiming, LEASE).await
+    store.claim_shard(&view, Sharding::SINGLE, ShardId::FIRST, &worker, claiming, LEASE).await
 }
 
 /// A commit of the next position, which is also the row.
@@ -175,22 +177,22 @@ fn next(claim: &Claim) -> ViewCommit {
 async fn r1_a_lease_ends_exactly_when_it_is_over() {
     let clock = ManualClock::default();
     let store = MemoryStore::new(Arc::new(clock.clone()));
-    store.open_view(&balances(), Layout::WHOLE).await.unwrap();
-    claim(&store, "first", Claiming::IfFree).await.unwrap().unwrap();
+    store.open_view(&balances(), Sharding::SINGLE).await.unwrap();
+    claim(&store, "first", ClaimMode::IfFree).await.unwrap().unwrap();
     clock.advance(LEASE / 2);
-    store.sign_in(&balances().name, &WorkerId::new("first").unwrap(), LEASE).await.unwrap();
+    store.heartbeat(&balances().name, &WorkerId::new("first").unwrap(), LEASE).await.unwrap();
     clock.advance(LEASE - Duration::from_nanos(1));
-    assert_eq!(claim(&store, "other", Claiming::IfFree).await.unwrap(), None);
+    assert_eq!(claim(&store, "other", ClaimMode::IfFree).await.unwrap(), None);
     clock.advance(Duration::from_nanos(1));
-    assert!(claim(&store, "other", Claiming::IfFree).await.unwrap().is_some());
+    assert!(claim(&store, "other", ClaimMode::IfFree).await.unwrap().is_some());
 }
 
 #[tokio::test]
 async fn r1_an_attachment_to_a_commit_is_refused_for_want_of_a_transaction() {
     let store = MemoryStore::default();
-    store.open_view(&balances(), Layout::WHOLE).await.unwrap();
-    let claim = claim(&store, "first", Claiming::IfFree).await.unwrap().unwrap();
-    let commit = ViewCommit { attachment: Some(Arc::new(OutboxRow)), ..next(&claim) };
+    store.open_view(&balances(), Sharding::SINGLE).await.unwrap();
+    let claim = claim(&store, "first", ClaimMode::IfFree).await.unwrap().unwrap();
+    let commit = ViewCommit { hook: Some(Arc::new(OutboxRow)), ..next(&claim) };
     assert_eq!(store.commit_view(commit).await.unwrap_err().code(), Code::BAD_REQUEST);
     store.commit_view(next(&claim)).await.unwrap();
 }
@@ -200,10 +202,10 @@ async fn r1_an_attachment_to_a_commit_is_refused_for_want_of_a_transaction() {
 async fn r1_under_faults_a_worker_that_looks_where_it_is_counts_each_step_once() {
     let faults = Faults::seeded(seed()).unavailable(0.1).unsent(0.1).lost(0.3);
     let store = Faulty::new(MemoryStore::default(), faults);
-    while store.open_view(&balances(), Layout::WHOLE).await.is_err() {}
+    while store.open_view(&balances(), Sharding::SINGLE).await.is_err() {}
     let (mut position, mut losses) = (0, 0);
     loop {
-        let Ok(Some(claim)) = claim(&store, "first", Claiming::Always).await else { continue };
+        let Ok(Some(claim)) = claim(&store, "first", ClaimMode::Always).await else { continue };
         assert!(claim.progress.position.get() >= position, "what was acknowledged stays");
         position = claim.progress.position.get();
         if position == 200 {
@@ -230,8 +232,8 @@ async fn r1_each_fault_of_a_commit_says_that_the_progress_must_be_looked_at() {
         (Faults::none().lost(1.0), 1),
     ] {
         let store = MemoryStore::default();
-        store.open_view(&balances(), Layout::WHOLE).await.unwrap();
-        let claim = claim(&store, "first", Claiming::IfFree).await.unwrap().unwrap();
+        store.open_view(&balances(), Sharding::SINGLE).await.unwrap();
+        let claim = claim(&store, "first", ClaimMode::IfFree).await.unwrap().unwrap();
         let error = Faulty::new(store.clone(), faults).commit_view(next(&claim)).await;
         assert!(error.unwrap_err().is_unavailable());
         let state = store.read_view(&balances().name, &[]).await.unwrap().state;

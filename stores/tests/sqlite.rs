@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use highwater_core::{Position, Query, Span, port::EventStore as _};
+use highwater_core::{Position, Query, ReadFrom, port::EventStore as _};
 use highwater_stores::{
     SqliteOptions, SqliteStore, SystemClock, conformance,
     testing::{Fixture, build},
@@ -53,7 +53,7 @@ async fn r_a_page_larger_than_a_value_of_sqlite_comes_in_parts() {
     }
     let (mut position, mut events) = (Position::START, 0);
     while events < 150 {
-        let page = store.read_log(&Query::all(), Span::After(position), 1_000).await.unwrap();
+        let page = store.read_log(&Query::all(), ReadFrom::After(position), 1_000).await.unwrap();
         assert!(!page.events.is_empty());
         for event in &page.events {
             events += 1;

@@ -48,7 +48,7 @@ impl Account {
     }
 
     fn never_overdrawn(&self) -> Check {
-        Check::that(self.balance >= 0).showing("balance", self.balance)
+        Check::that(self.balance >= 0).with("balance", self.balance)
     }
 }
 

@@ -8,10 +8,10 @@ use std::{
 use axum::{Router, http::StatusCode, middleware::map_response, routing::get};
 use highwater::{
     Code, CommandId, Error, EventId, Freshness, Pending, Position, Reading, SchemaVersion,
-    StreamId, Timestamp, Version, Wanted,
+    StreamId, Target, Timestamp, Version,
+    core::value::{Epoch, Expected, ShardId, Sharding},
     error::{Actual, Conflict, Corrupt, Invalid, Source, Unavailable},
-    http::{Fresh, Problem, headers, pages_at},
-    port::{Epoch, Expected, Layout, ShardId},
+    http::{Problem, ViewResponse, error_pages_at, headers},
     prelude::*,
 };
 use serde_json::json;
@@ -50,8 +50,12 @@ fn errors() -> Vec<Error> {
         .into(),
         Conflict::Boundary { after: position, found: Position::new(9) }.into(),
         Conflict::Checkpoint { view: view(), expected: position, actual: position }.into(),
-        Conflict::Layout { view: view(), expected: Layout::keys(1), actual: Layout::keys(2) }
-            .into(),
+        Conflict::Sharding {
+            view: view(),
+            expected: Sharding::by_key(1),
+            actual: Sharding::by_key(2),
+        }
+        .into(),
         Conflict::Fenced {
             view: view(),
             shard: ShardId::new(1),
@@ -65,8 +69,8 @@ fn errors() -> Vec<Error> {
         Unavailable::TopicMissing { topic: SECRET.to_owned() }.into(),
         Unavailable::ViewMissing { view: SECRET.to_owned() }.into(),
         Unavailable::Closed.into(),
-        Unavailable::Behind(pending()).into(),
-        Unavailable::NotDrained { waited: Duration::from_secs(1) }.into(),
+        Unavailable::StaleRead(pending()).into(),
+        Unavailable::ShutdownTimeout { waited: Duration::from_secs(1) }.into(),
         Error::UnknownOutcome { command: command(), source: secret() },
     ];
     errors.extend(corrupt(&stream(), position).map(Error::from));
@@ -125,7 +129,7 @@ fn pending() -> Pending {
         let (position, head) = (Position::new(position), Some(Position::new(45)));
         Freshness::new(position, at(0), at(second), head)
     };
-    Pending::new("balances", Wanted::Head, seen(20, 11)).since(&seen(10, 10), at(12))
+    Pending::new("balances", Target::Head, seen(20, 11)).since(&seen(10, 10), at(12))
 }
 
 /// What docs/guide/http.md says.
@@ -169,7 +173,7 @@ async fn every_error_is_a_problem_of_its_status_and_tells_no_secret() {
 
 #[tokio::test]
 async fn r3_retry_after_is_the_estimate_in_whole_seconds() {
-    let reply = reply(Unavailable::Behind(pending()).into()).await;
+    let reply = reply(Unavailable::StaleRead(pending()).into()).await;
     assert_eq!(reply.header("retry-after"), Some("3"), "2.5 s, rounded up");
     let body = reply.json();
     let expected = json!({
@@ -180,11 +184,11 @@ async fn r3_retry_after_is_the_estimate_in_whole_seconds() {
     // An estimate of years is none.
     let mut slow = pending();
     slow.estimate = Some(Duration::MAX);
-    let reply = self::reply(Unavailable::Behind(slow).into()).await;
+    let reply = self::reply(Unavailable::StaleRead(slow).into()).await;
     assert_eq!(reply.header("retry-after"), Some("3600"));
     let mut quick = pending();
     quick.estimate = Some(Duration::ZERO);
-    let reply = self::reply(Unavailable::Behind(quick).into()).await;
+    let reply = self::reply(Unavailable::StaleRead(quick).into()).await;
     assert_eq!(reply.header("retry-after"), Some("1"));
 }
 
@@ -207,7 +211,7 @@ async fn w6_a_stale_boundary_is_409_with_what_was_found() {
 async fn the_pages_of_the_codes_are_where_the_service_says() {
     let failing = get(|| async { Err::<(), Problem>(Error::from(Unavailable::Closed).into()) });
     let forbidden = get(|| async { Problem::new(StatusCode::FORBIDDEN).with("type", "mine") });
-    let pages = pages_at("https://bank.example/errors/");
+    let pages = error_pages_at("https://bank.example/errors/");
     let router = Router::new()
         .route("/", failing)
         .route("/forbidden", forbidden)
@@ -242,7 +246,7 @@ async fn an_answer_that_is_no_json_is_500_and_says_no_more() {
     let value = BTreeMap::from([((1, 2), 3)]);
     let freshness =
         Freshness::new(Position::START, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH, None);
-    let handler = get(move || async move { Fresh::from(Reading::new(value, freshness)) });
+    let handler = get(move || async move { ViewResponse::from(Reading::new(value, freshness)) });
     let reply = get_with(&Router::new().route("/", handler), "/", &[]).await;
     assert!(reply.is_problem(500, "").get("detail").is_none());
 }
@@ -252,5 +256,5 @@ fn every_code_has_a_title_of_its_own() {
     let titles: HashSet<_> = Code::ALL.iter().map(|code| code.title()).collect();
     assert_eq!(titles.len(), Code::ALL.len());
     assert!(!titles.contains(""));
-    assert_eq!(Code::BEHIND.title(), "The view is not as far as the read asked for.");
+    assert_eq!(Code::STALE_READ.title(), "The view is not as far as the read asked for.");
 }

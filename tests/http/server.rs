@@ -10,10 +10,10 @@ use axum::{
     routing::{get, post},
 };
 use highwater::{
-    Basis, Fallback, Highwater, Reading, Receipt, Rows, View, Views as _,
-    http::{After, CacheControl, Fresh, Intent, Problem, Stored},
+    Basis, Fallback, Highwater, Reading, Receipt, RowSet, View, Views as _,
+    http::{CacheControl, CommandHeaders, Problem, ReadConditions, ReceiptResponse, ViewResponse},
     prelude::*,
-    projections::{OnFailure, Options, Page, Running},
+    projections::{OnFailure, ProjectionOptions, RowPage, WorkerHandle},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -37,14 +37,14 @@ impl View for Pious {
         keys.push(envelope.stream.key());
     }
 
-    fn fold(&mut self, event: &AccountEvent, _: &At<'_>) -> highwater::Folding {
+    fn fold(&mut self, event: &AccountEvent, _: &EventContext<'_>) -> highwater::FoldResult {
         match event {
             AccountEvent::Deposited { cents: 666 } => Err(highwater::FoldError::new("the beast")),
             AccountEvent::Deposited { cents } => {
                 self.cents += cents;
-                Ok(Fold::Keep)
+                Ok(RowChange::Keep)
             }
-            _ => Ok(Fold::Keep),
+            _ => Ok(RowChange::Keep),
         }
     }
 }
@@ -73,57 +73,81 @@ pub(crate) fn router(bank: &Highwater) -> Router {
         .with_state(bank.clone())
 }
 
-type Answer<T> = Result<Fresh<T>, Problem>;
+type Answer<T> = Result<ViewResponse<T>, Problem>;
 type Bank = State<Highwater>;
 
-async fn show(State(bank): Bank, Path(id): Path<String>, after: After) -> Answer<Balance> {
+async fn show(State(bank): Bank, Path(id): Path<String>, after: ReadConditions) -> Answer<Balance> {
     Ok(after.answer(bank.view::<Balance>().get(id).after(&after).await?))
 }
 
-async fn eventual(State(bank): Bank, Path(id): Path<String>, after: After) -> Answer<Balance> {
+async fn eventual(
+    State(bank): Bank,
+    Path(id): Path<String>,
+    after: ReadConditions,
+) -> Answer<Balance> {
     Ok(after.answer(bank.view::<Balance>().get(id).await?))
 }
 
-async fn late(State(bank): Bank, Path(id): Path<String>, after: After) -> Answer<Balance> {
+async fn late(State(bank): Bank, Path(id): Path<String>, after: ReadConditions) -> Answer<Balance> {
     Ok(after.answer(bank.view::<Balance>().get(id).after(&after).within(SHORT).await?))
 }
 
-async fn stale(State(bank): Bank, Path(id): Path<String>, after: After) -> Answer<Balance> {
+async fn stale(
+    State(bank): Bank,
+    Path(id): Path<String>,
+    after: ReadConditions,
+) -> Answer<Balance> {
     let read = bank.view::<Balance>().get(id).after(&after).within(SHORT);
     Ok(after.answer(read.or(Fallback::ServeStale).await?))
 }
 
-async fn strong(State(bank): Bank, Path(id): Path<String>, after: After) -> Answer<Balance> {
+async fn strong(
+    State(bank): Bank,
+    Path(id): Path<String>,
+    after: ReadConditions,
+) -> Answer<Balance> {
     Ok(after.answer(bank.view::<Balance>().get(id).after(&after).strong().await?))
 }
 
-async fn cached(State(bank): Bank, Path(id): Path<String>, after: After) -> Answer<Balance> {
+async fn cached(
+    State(bank): Bank,
+    Path(id): Path<String>,
+    after: ReadConditions,
+) -> Answer<Balance> {
     let caching = CacheControl::new().with_public().with_max_age(Duration::from_secs(60));
     Ok(after.answer(bank.view::<Balance>().get(id).await?).caching(caching))
 }
 
-async fn own(State(bank): Bank, Path(id): Path<String>, after: After) -> Answer<Balance> {
+async fn own(State(bank): Bank, Path(id): Path<String>, after: ReadConditions) -> Answer<Balance> {
     let reading: Reading<Balance> = bank.view::<Balance>().get(id).await?;
-    Ok(after.answer(reading.on(Basis::Optimistic)))
+    Ok(after.answer(reading.with_basis(Basis::Optimistic)))
 }
 
-async fn found(State(bank): Bank, Path(id): Path<String>, after: After) -> Answer<Balance> {
+async fn found(
+    State(bank): Bank,
+    Path(id): Path<String>,
+    after: ReadConditions,
+) -> Answer<Balance> {
     after.found(bank.view::<Balance>().get(id).after(&after).find().await?)
 }
 
-async fn pious(State(bank): Bank, Path(id): Path<String>, after: After) -> Answer<Pious> {
+async fn pious(State(bank): Bank, Path(id): Path<String>, after: ReadConditions) -> Answer<Pious> {
     Ok(after.answer(bank.view::<Pious>().get(id).after(&after).await?))
 }
 
-async fn pious_strong(State(bank): Bank, Path(id): Path<String>, after: After) -> Answer<Pious> {
+async fn pious_strong(
+    State(bank): Bank,
+    Path(id): Path<String>,
+    after: ReadConditions,
+) -> Answer<Pious> {
     Ok(after.answer(bank.view::<Pious>().get(id).after(&after).strong().await?))
 }
 
-async fn page(State(bank): Bank, after: After) -> Answer<Page<Balance>> {
+async fn page(State(bank): Bank, after: ReadConditions) -> Answer<RowPage<Balance>> {
     Ok(after.answer(bank.view::<Balance>().range("".., 1).after(&after).await?))
 }
 
-async fn pair(State(bank): Bank, after: After) -> Answer<Rows<Pious>> {
+async fn pair(State(bank): Bank, after: ReadConditions) -> Answer<RowSet<Pious>> {
     Ok(after.answer(bank.view::<Pious>().get_many(["alice", "bob"]).after(&after).await?))
 }
 
@@ -137,9 +161,9 @@ type Sent = Result<Json<Cents>, JsonRejection>;
 async fn deposit(
     State(bank): Bank,
     Path(id): Path<String>,
-    intent: Intent,
+    intent: CommandHeaders,
     sent: Sent,
-) -> Result<Stored, Problem> {
+) -> Result<ReceiptResponse, Problem> {
     let Json(Cents { cents }) = sent?;
     let account = bank.aggregate::<Account>(&id);
     let receipt = account.execute(intent.request(Deposit { cents })).await?;
@@ -150,27 +174,27 @@ async fn deposit(
 async fn keyed(
     bank: Bank,
     id: Path<String>,
-    intent: Intent,
+    intent: CommandHeaders,
     sent: Sent,
-) -> Result<Stored, Problem> {
+) -> Result<ReceiptResponse, Problem> {
     deposit(bank, id, intent.keyed()?, sent).await
 }
 
 async fn by(
     bank: Bank,
     Path((id, actor)): Path<(String, String)>,
-    intent: Intent,
+    intent: CommandHeaders,
     sent: Sent,
-) -> Result<Stored, Problem> {
+) -> Result<ReceiptResponse, Problem> {
     deposit(bank, Path(id), intent.by(actor), sent).await
 }
 
 async fn applied(
     State(bank): Bank,
     Path(id): Path<String>,
-    intent: Intent,
+    intent: CommandHeaders,
     Json(Cents { cents }): Json<Cents>,
-) -> Result<Stored, Problem> {
+) -> Result<ReceiptResponse, Problem> {
     let account = bank.aggregate::<Account>(&id);
     let receipt = account.execute(intent.request(Deposit { cents })).await?;
     let outcome = bank.view::<Pious>().applied(&id, &receipt).within(SHORT).await;
@@ -180,9 +204,9 @@ async fn applied(
 async fn withdraw(
     State(bank): Bank,
     Path(id): Path<String>,
-    intent: Intent,
+    intent: CommandHeaders,
     Json(Cents { cents }): Json<Cents>,
-) -> Result<Stored, Problem> {
+) -> Result<ReceiptResponse, Problem> {
     let account = bank.aggregate::<Account>(&id);
     Ok(account.execute(intent.request(Withdraw { cents })).await?.into())
 }
@@ -259,9 +283,10 @@ async fn answer(router: Router, request: Request<Body>) -> Reply {
     Reply { status: parts.status, headers: parts.headers, text }
 }
 
-pub(crate) async fn work<V: View>(bank: &Highwater) -> Running {
-    let options = Options::default().shards(1).on_failure(OnFailure::Park { at_most: 10 });
-    Worker::on(bank).view_with::<V>(options).start().await.unwrap()
+pub(crate) async fn work<V: View>(bank: &Highwater) -> WorkerHandle {
+    let options =
+        ProjectionOptions::default().shards(1).on_failure(OnFailure::Park { at_most: 10 });
+    Worker::new(bank).view_with::<V>(options).start().await.unwrap()
 }
 
 /// Runs a worker until the view has what there is, and stops it.

@@ -1,7 +1,7 @@
 //! O1: the trace of a request is that of its events.
 
 use highwater::{
-    Position, Query, Span, TraceContext,
+    Position, Query, ReadFrom, TraceContext,
     trace::{self, Propagator},
 };
 use tracing::Instrument as _;
@@ -18,7 +18,8 @@ async fn stored(headers: Headers<'_>) -> Option<(String, Option<String>)> {
     let bank = banks().remove(0).open().await;
     let reply = post_with(&router(&bank), "/accounts/alice/deposits", headers, 7).await;
     assert_eq!(reply.status, 200, "a trace is never a reason to refuse");
-    let page = bank.log().read_log(&Query::all(), Span::After(Position::START), 10).await.unwrap();
+    let page =
+        bank.log().read_log(&Query::all(), ReadFrom::After(Position::START), 10).await.unwrap();
     let trace = page.events[0].trace()?;
     Some((trace.traceparent().to_owned(), trace.tracestate().map(ToOwned::to_owned)))
 }

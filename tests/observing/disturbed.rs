@@ -24,7 +24,7 @@ async fn deposited(bank: &Highwater) -> Receipt {
 
 /// Makes the view, which has everything then.
 async fn viewed(bank: &Highwater) {
-    let worker = Worker::on(bank).view::<Balance>().start().await.unwrap();
+    let worker = Worker::new(bank).view::<Balance>().start().await.unwrap();
     let receipt = deposited(bank).await;
     bank.view::<Balance>().get("alice").after(&receipt).within(LONG).await.unwrap();
     worker.stop().await.unwrap();
@@ -55,7 +55,7 @@ fn o2_waits_are_measured_by_level_and_by_how_they_end() {
         assert_eq!(meter.value(&reached), before);
 
         // Who is faster than the worker waits, and is measured.
-        let worker = Worker::on(&bank).view::<Balance>().start().await.unwrap();
+        let worker = Worker::new(&bank).view::<Balance>().start().await.unwrap();
         let (mut receipt, mut reads, began) = (receipt, 0.0, Instant::now());
         while meter.value(&reached) == before {
             assert!(began.elapsed() < LONG, "no read of {reads} had to wait");
@@ -82,7 +82,7 @@ fn o2_a_worker_that_cannot_commit_tells_how_far_behind_it_is_in_events_and_in_ti
         viewed(&bank).await;
         let mut faults = Faults::none(7);
         faults.before_commit = 1.0;
-        let worker = Worker::on(&bank).view::<Balance>().with_faults(&faults);
+        let worker = Worker::new(&bank).view::<Balance>().with_faults(&faults);
         let worker = worker.start().await.unwrap();
         deposited(&bank).await;
         deposited(&bank).await;

@@ -4,7 +4,7 @@ use highwater::{
     Code, Level, Operation,
     policy::{Override, PolicyChange, PolicyRollback, Rule},
     prelude::*,
-    projections::{OnFailure, Options, testing::Faults},
+    projections::{OnFailure, ProjectionOptions, testing::Faults},
 };
 
 use crate::{
@@ -82,7 +82,7 @@ fn o2_conflicts_are_counted_by_whether_the_caller_sees_them() {
 fn o2_a_worker_tells_what_it_does_and_how_far_behind_it_is() {
     on_every_store(async |bank, meter| {
         let bank = bank.open().await;
-        let worker = Worker::on(&bank).view::<Balance>().start().await.unwrap();
+        let worker = Worker::new(&bank).view::<Balance>().start().await.unwrap();
         let mut receipt = None;
         for _ in 0..3 {
             let deposit = Deposit { cents: 1 };
@@ -117,12 +117,12 @@ struct Picky {
 }
 
 impl Picky {
-    fn fold(&mut self, event: &AccountEvent, _: &Envelope) -> highwater::Folding {
+    fn fold(&mut self, event: &AccountEvent, _: &Envelope) -> highwater::FoldResult {
         if let AccountEvent::Withdrawn { .. } = event {
             return Err(highwater::FoldError::new("no withdrawals here"));
         }
         self.events += 1;
-        Ok(Fold::Keep)
+        Ok(RowChange::Keep)
     }
 }
 
@@ -140,8 +140,8 @@ fn o2_r4_parked_keys_skipped_effects_and_stops_are_counted() {
         let bank = bank.open().await;
         an_event_that_cannot_be_applied(&bank, "alice").await;
         let work = async |policy| {
-            let options = Options::default().on_failure(policy);
-            Worker::on(&bank).view_with::<Picky>(options).start().await.unwrap()
+            let options = ProjectionOptions::default().on_failure(policy);
+            Worker::new(&bank).view_with::<Picky>(options).start().await.unwrap()
         };
         let state =
             |state: &str| format!("highwater_projection_state{{projection=picky,state={state}}}");
@@ -179,7 +179,7 @@ fn o2_events_that_come_again_and_tries_again_are_counted() {
         let bank = bank.open().await;
         let mut faults = Faults::none(7);
         (faults.repeats, faults.after_commit) = (0.5, 0.3);
-        let worker = Worker::on(&bank).view::<Balance>().with_faults(&faults);
+        let worker = Worker::new(&bank).view::<Balance>().with_faults(&faults);
         let worker = worker.start().await.unwrap();
         let (duplicates, retries) = (
             "highwater_projection_duplicates_total{projection=balances}",
@@ -196,15 +196,21 @@ fn o2_events_that_come_again_and_tries_again_are_counted() {
 
 #[test]
 fn o2_a_shard_that_is_lost_to_another_worker_is_counted() {
-    use highwater::port::{Claiming, Layout, ShardId, ViewName, WorkerId};
+    use highwater::{
+        core::{
+            domain::ViewName,
+            value::{ShardId, Sharding},
+        },
+        port::{ClaimMode, WorkerId},
+    };
 
     on_every_store(async |bank, meter| {
         let bank = bank.open().await;
-        let worker = Worker::on(&bank).view::<Balance>().start().await.unwrap();
+        let worker = Worker::new(&bank).view::<Balance>().start().await.unwrap();
         meter.until("highwater_projection_shards_held{projection=balances}", 1.0).await;
         let (view, thief) = (ViewName::new("balances").unwrap(), WorkerId::new("thief").unwrap());
-        let (layout, lease) = (Layout::streams(1), std::time::Duration::from_millis(200));
-        let claiming = Claiming::Always;
+        let (layout, lease) = (Sharding::by_stream(1), std::time::Duration::from_millis(200));
+        let claiming = ClaimMode::Always;
         let (views, shard) = (bank.views(), ShardId::FIRST);
         views.claim_shard(&view, layout, shard, &thief, claiming, lease).await.unwrap().unwrap();
         bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap();
@@ -230,7 +236,7 @@ fn o2_a_relay_and_a_source_tell_how_they_fare() {
         let leading = "highwater_relay_state{relay=log,state=leading}";
         meter.until(leading, 1.0).await;
         let source = KafkaSource::new(&bank, Kafka::at(&servers), topics);
-        let worker = Worker::on(&bank).fed_by(source).view::<Balance>().start().await.unwrap();
+        let worker = Worker::new(&bank).fed_by(source).view::<Balance>().start().await.unwrap();
         for _ in 0..3 {
             let deposit = Deposit { cents: 1 };
             bank.aggregate::<Account>("alice").execute(deposit).await.unwrap();
@@ -254,11 +260,11 @@ fn o2_o4_reads_of_named_operations_are_counted_by_arm_level_and_outcome_and_chan
     const SHOW: Operation = Operation::standard("account.show");
     on_every_store(async |bank, meter| {
         let (store_again, bank) = (bank.clone(), bank.open().await);
-        Worker::on(&bank).view::<Balance>().start().await.unwrap().stop().await.unwrap();
+        Worker::new(&bank).view::<Balance>().start().await.unwrap().stop().await.unwrap();
         bank.aggregate::<Account>("alice").execute(Deposit { cents: 5 }).await.unwrap();
         let read = async || bank.view::<Balance>().get("alice").by(&SHOW).find().await.unwrap();
-        let reads = |arm: &str, level: &str, outcome: &str| {
-            let labels = format!("operation=account.show,arm={arm},level={level}");
+        let reads = |variant: &str, level: &str, outcome: &str| {
+            let labels = format!("operation=account.show,variant={variant},level={level}");
             let took = format!("highwater_read_duration_seconds{{{labels}}}");
             let reads = format!("highwater_reads_total{{{labels},outcome={outcome}}}");
             (meter.value(&reads), meter.value(&took))

@@ -39,7 +39,7 @@ fn o2_names_are_unique_and_as_prometheus_wants_them() {
         assert_eq!(name.ends_with("_seconds"), metric.unit == Unit::Seconds, "{name}");
         let is_bounded = |label: &&str| {
             [
-                "arm",
+                "variant",
                 "command",
                 "kind",
                 "level",

@@ -28,7 +28,7 @@ fn o1_the_trace_of_a_command_is_that_of_the_views_commit_through_the_direct_feed
         let _default = tracing::subscriber::set_default(spans.subscriber());
         runtime.block_on(async {
             let bank = bank.open().await;
-            let worker = Worker::on(&bank).view::<Balance>().start().await.unwrap();
+            let worker = Worker::new(&bank).view::<Balance>().start().await.unwrap();
             let deposit = Request::new(Deposit { cents: 1 }).trace(trace);
             let receipt = bank.aggregate::<Account>("alice").execute(deposit).await.unwrap();
             bank.view::<Balance>().get("alice").after(&receipt).await.unwrap();
@@ -58,7 +58,7 @@ fn o1_each_of_several_traces_in_one_page_is_seen() {
         }
         let untraced = Deposit { cents: 1 };
         bank.aggregate::<Account>("alice").execute(untraced).await.unwrap();
-        let worker = Worker::on(&bank).view::<Balance>().start().await.unwrap();
+        let worker = Worker::new(&bank).view::<Balance>().start().await.unwrap();
         bank.view::<Balance>().get("alice").after(receipt.unwrap()).await.unwrap();
         worker.stop().await.unwrap();
     });
@@ -122,7 +122,7 @@ fn o1_the_trace_of_a_command_is_that_of_the_views_commit_through_kafka() {
                 |status: &highwater::projections::kafka::RelayStatus| status.name() == "leading";
             status.wait_for(leads).await.unwrap();
             let source = KafkaSource::new(&bank, Kafka::at(&servers), topics);
-            let worker = Worker::on(&bank).fed_by(source).view::<Balance>().start().await.unwrap();
+            let worker = Worker::new(&bank).fed_by(source).view::<Balance>().start().await.unwrap();
             let deposit = Request::new(Deposit { cents: 1 }).trace(trace);
             let receipt = bank.aggregate::<Account>("alice").execute(deposit).await.unwrap();
             let wait = std::time::Duration::from_secs(60);

@@ -5,14 +5,17 @@ use std::{future::pending, time::Duration};
 
 use async_trait::async_trait;
 use highwater::{
-    Code, Envelope, Highwater, Keyed, Keys, Position, Query, Result, Span, View, Worker,
-    core::read::Folding,
+    Code, Envelope, Highwater, KeyedBy, Keys, Position, Query, ReadFrom, Result, View, Worker,
+    core::{
+        domain::{FoldResult, ViewName},
+        value::{ShardBy, ShardId, Sharding},
+    },
     port::{
-        Change, Claiming, Division, Feed, Feeding, Layout, Membership, Progress, ShardId, Source,
-        ViewCommit, ViewName, WorkerId,
+        Assignment, ClaimMode, Feed, FeedSource, Membership, Progress, Subscription, ViewCommit,
+        WorkerId,
     },
     prelude::*,
-    projections::{DirectSource, Options, State},
+    projections::{DirectSource, ProjectionOptions, ProjectionState},
 };
 use serde::{Deserialize, Serialize};
 
@@ -25,19 +28,19 @@ use crate::{
 struct Nobody;
 
 #[async_trait]
-impl Source for Nobody {
-    async fn layout(&self, _: Division, shards: u32) -> Result<Layout> {
-        Ok(Layout::keys(shards))
+impl FeedSource for Nobody {
+    async fn sharding(&self, _: ShardBy, shards: u32) -> Result<Sharding> {
+        Ok(Sharding::by_key(shards))
     }
 
-    async fn join(&self, _: Feeding) -> Result<Box<dyn Membership>> {
+    async fn join(&self, _: Subscription) -> Result<Box<dyn Membership>> {
         Ok(Box::new(Self))
     }
 }
 
 #[async_trait]
 impl Membership for Nobody {
-    async fn change(&mut self) -> Result<Change> {
+    async fn next_assignment(&mut self) -> Result<Assignment> {
         pending().await
     }
 
@@ -45,7 +48,7 @@ impl Membership for Nobody {
         pending().await
     }
 
-    async fn ended(&mut self, _: ShardId) -> Result<()> {
+    async fn released(&mut self, _: ShardId) -> Result<()> {
         Ok(())
     }
 
@@ -55,22 +58,22 @@ impl Membership for Nobody {
 }
 
 async fn whole_log(bank: &Highwater) -> Vec<Envelope> {
-    let all = Span::After(Position::START);
+    let all = ReadFrom::After(Position::START);
     bank.log().read_log(&Query::all(), all, usize::MAX).await.unwrap().events
 }
 
 /// Puts each shard of a view where this event of the log is.
-async fn put(bank: &Highwater, view: &ViewName, layout: Layout, at: &[&Envelope]) {
+async fn put(bank: &Highwater, view: &ViewName, layout: Sharding, at: &[&Envelope]) {
     let (views, worker) = (bank.views(), WorkerId::new("earlier").unwrap());
     for (shard, event) in layout.all().zip(at) {
-        let (always, lease) = (Claiming::Always, Duration::from_secs(60));
+        let (always, lease) = (ClaimMode::Always, Duration::from_secs(60));
         let claim = views.claim_shard(view, layout, shard, &worker, always, lease).await;
         let (position, as_of) = (event.position, event.recorded_at);
         let to = Progress { position, as_of, ..Progress::default() };
         let commit = ViewCommit::new(view.clone(), &claim.unwrap().unwrap(), to);
         views.commit_view(commit).await.unwrap();
     }
-    views.sign_out(view, &worker).await.unwrap();
+    views.leave(view, &worker).await.unwrap();
 }
 
 /// A shard that is behind is brought to where the others are, and says that it is as of the event there:
@@ -86,16 +89,16 @@ async fn r2_a_view_that_is_divided_anew_is_as_of_the_event_that_it_has_come_to()
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         let (log, spec) = (whole_log(&bank).await, ByCustomer::spec().unwrap());
-        let two = Layout::keys(2);
+        let two = Sharding::by_key(2);
         bank.views().open_view(&spec, two).await.unwrap();
         put(&bank, &spec.name, two, &[&log[2], &log[8]]).await;
-        let options = Options::default().shards(3);
-        let worker = Worker::on(&bank).fed_by(Nobody).view_with::<ByCustomer>(options);
+        let options = ProjectionOptions::default().shards(3);
+        let worker = Worker::new(&bank).fed_by(Nobody).view_with::<ByCustomer>(options);
         let worker = worker.start().await.unwrap();
-        let running = |state: &State| matches!(state, State::Running);
+        let running = |state: &ProjectionState| matches!(state, ProjectionState::Running);
         worker.statuses()[0].clone().until(running).await;
         let state = bank.views().read_view(&spec.name, &[]).await.unwrap().state;
-        assert_eq!(state.layout, Layout::keys(3));
+        assert_eq!(state.sharding, Sharding::by_key(3));
         for shard in &state.shards {
             assert_eq!((shard.position, shard.as_of), (log[8].position, log[8].recorded_at));
         }
@@ -119,11 +122,11 @@ macro_rules! called {
                 }
             }
 
-            fn fold(&mut self, event: &LedgerEvent, at: &At<'_>) -> Folding {
+            fn fold(&mut self, event: &LedgerEvent, at: &EventContext<'_>) -> FoldResult {
                 if let LedgerEvent::Moved { cents, .. } = event {
                     self.0.see(at.position.get(), *cents);
                 }
-                Ok(Fold::Keep)
+                Ok(RowChange::Keep)
             }
         }
     };
@@ -141,15 +144,15 @@ async fn r1_a_worker_under_a_former_name_stops_and_the_renamed_view_lacks_and_re
         let mut random = fastrand::Rng::with_seed(7);
         let lease = Duration::from_millis(250);
         let source = |bank| DirectSource::new(bank).lease(lease);
-        let former = Worker::on(&old).fed_by(source(&old)).view::<Former>().start().await.unwrap();
+        let former = Worker::new(&old).fed_by(source(&old)).view::<Former>().start().await.unwrap();
         for _ in 0..40 {
             step(&old, &mut random).await;
         }
-        let latter = Worker::on(&new).fed_by(source(&new)).view::<Latter>().start().await.unwrap();
+        let latter = Worker::new(&new).fed_by(source(&new)).view::<Latter>().start().await.unwrap();
         for _ in 0..40 {
             step(&old, &mut random).await;
         }
-        let state = former.statuses()[0].clone().until(State::is_stopped).await;
+        let state = former.statuses()[0].clone().until(ProjectionState::is_stopped).await;
         assert_eq!(
             state.error().map(highwater::Error::code),
             Some(Code::VIEW_MISSING),
@@ -174,14 +177,14 @@ struct Wrongly(Trace);
 impl View for Wrongly {
     type Event = LedgerEvent;
     const NAME: &'static str = "wrongly";
-    const KEYED: Keyed = Keyed::ByStream("ledger");
+    const KEYED_BY: KeyedBy = KeyedBy::Stream("ledger");
 
     fn keys(event: &LedgerEvent, envelope: &Envelope, keys: &mut Keys) {
         Former::keys(event, envelope, keys);
     }
 
-    fn fold(&mut self, _: &LedgerEvent, _: &At<'_>) -> Folding {
-        Ok(Fold::Keep)
+    fn fold(&mut self, _: &LedgerEvent, _: &EventContext<'_>) -> FoldResult {
+        Ok(RowChange::Keep)
     }
 }
 
@@ -193,8 +196,8 @@ async fn r1_a_view_that_is_wrongly_declared_to_be_by_stream_stops_and_says_what_
         for _ in 0..5 {
             step(&bank, &mut random).await;
         }
-        let worker = Worker::on(&bank).view::<Wrongly>().start().await.unwrap();
-        let state = worker.statuses()[0].clone().until(State::is_stopped).await;
+        let worker = Worker::new(&bank).view::<Wrongly>().start().await.unwrap();
+        let state = worker.statuses()[0].clone().until(ProjectionState::is_stopped).await;
         let error = state.error().unwrap();
         assert_eq!(error.code(), Code::BAD_REQUEST, "{error}");
         assert!(error.to_string().contains("leave `by_stream` out"), "{error}");

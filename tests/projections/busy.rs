@@ -2,7 +2,7 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use highwater::{Highwater, Parked, Worker, prelude::*, projections::OnFailure};
+use highwater::{Highwater, ParkedKeys, Worker, prelude::*, projections::OnFailure};
 use tokio::task::AbortHandle;
 
 use crate::{
@@ -42,7 +42,7 @@ impl Drop for Crowd {
 async fn r3_a_view_gets_on_while_the_log_is_busy_with_what_is_not_for_it() {
     for store in banks() {
         let bank = store.open().await;
-        let worker = Worker::on(&bank).view::<ByCustomer>().start().await.unwrap();
+        let worker = Worker::new(&bank).view::<ByCustomer>().start().await.unwrap();
         let crowd = Crowd::on(&bank);
         for _ in 0..5 {
             let receipt = bank.aggregate::<Account>("own").execute(Deposit { cents: 1 }).await;
@@ -61,7 +61,7 @@ async fn r4_a_parked_key_is_tried_again_although_other_events_keep_coming() {
         let bank = store.open().await;
         let worker = work::<Busy>(&bank, OnFailure::Park { at_most: 1 }).await;
         move_money(&bank, "bob", &[], 666).await;
-        let parked = Parked::of(&bank, "picky").unwrap();
+        let parked = ParkedKeys::of(&bank, "picky").unwrap();
         let crowd = Crowd::on(&bank);
         while parked.list(None, 1).await.unwrap().is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use highwater::{
     Highwater, Worker,
-    projections::{DirectSource, Options, Running},
+    projections::{DirectSource, ProjectionOptions, WorkerHandle},
 };
 
 use crate::{
@@ -12,9 +12,9 @@ use crate::{
     ledger::{ByAccount, ByCustomer, ByPartner, compare_all, step},
 };
 
-async fn work(bank: &Highwater, shards: u32) -> Running {
-    let options = Options::default().shards(shards).batch(13);
-    Worker::on(bank)
+async fn work(bank: &Highwater, shards: u32) -> WorkerHandle {
+    let options = ProjectionOptions::default().shards(shards).batch(13);
+    Worker::new(bank)
         .fed_by(DirectSource::new(bank).lease(Duration::from_millis(250)))
         .view_with::<ByAccount>(options)
         .view_with::<ByCustomer>(options)
@@ -58,7 +58,7 @@ async fn r1_views_are_the_fold_of_the_log_while_workers_come_go_and_disappear() 
                 step(&writer, &mut own).await;
             }
         });
-        let mut workers: Vec<Running> = Vec::new();
+        let mut workers: Vec<WorkerHandle> = Vec::new();
         while !writing.is_finished() {
             match random.u32(..3) {
                 0 if workers.len() > 1 => drop(workers.swap_remove(0)),
@@ -151,10 +151,10 @@ async fn r1_shards_are_shared_and_move_when_a_worker_joins_or_dies() {
 
 /// Waits until so many workers hold all the shards of a view, none more than its share.
 async fn holders_become(bank: &Highwater, workers: usize) {
-    let view = highwater::port::ViewName::new("by_customer").unwrap();
+    let view = highwater::core::domain::ViewName::new("by_customer").unwrap();
     let onlooker = highwater::port::WorkerId::new("~onlooker").unwrap();
     loop {
-        let roll = bank.views().sign_in(&view, &onlooker, Duration::ZERO).await.unwrap();
+        let roll = bank.views().heartbeat(&view, &onlooker, Duration::ZERO).await.unwrap();
         let held: Vec<_> = roll.holders.iter().flatten().collect();
         let mut names = held.clone();
         names.sort();

@@ -7,9 +7,9 @@ use std::{
 };
 
 use highwater::{
-    Code, Handler, Highwater, Received, Result, Sink, Token, Views as _, Worker,
+    Code, Handler, Highwater, ReceivedEvent, Result, Sink, Token, Views as _, Worker,
     core::error::{Source, Unavailable},
-    projections::{Options, State},
+    projections::{ProjectionOptions, ProjectionState},
 };
 
 use crate::{
@@ -34,7 +34,7 @@ impl Sink for Search {
     const NAME: &'static str = "search";
     const BY_STREAM: bool = true;
 
-    async fn put(&self, events: &[Received<LedgerEvent>]) -> Result<()> {
+    async fn put(&self, events: &[ReceivedEvent<LedgerEvent>]) -> Result<()> {
         {
             let mut failures = self.failures.lock().unwrap();
             if *failures > 0 {
@@ -64,10 +64,10 @@ async fn a_sink_gets_everything_although_it_is_away_for_a_while_and_says_so() {
         for number in 0..30 {
             move_money(&bank, ["x", "y", "z"][number % 3], 1).await;
         }
-        let options = Options::default().shards(3);
-        let worker = Worker::on(&bank).sink(search.clone(), options).start().await.unwrap();
+        let options = ProjectionOptions::default().shards(3);
+        let worker = Worker::new(&bank).sink(search.clone(), options).start().await.unwrap();
         let mut status = worker.status("search").unwrap().clone();
-        status.until(|state| matches!(state, State::Retrying { .. })).await;
+        status.until(|state| matches!(state, ProjectionState::Retrying { .. })).await;
         while search.documents.lock().unwrap().values().map(|(_, cents)| cents).sum::<i64>() < 30 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -84,7 +84,7 @@ impl Handler for Mails {
     type Event = LedgerEvent;
     const NAME: &'static str = "mails";
 
-    async fn handle(&self, received: &Received<LedgerEvent>, once: &str) -> Result<()> {
+    async fn handle(&self, received: &ReceivedEvent<LedgerEvent>, once: &str) -> Result<()> {
         if let LedgerEvent::Moved { cents, .. } = &received.event {
             // At least once: one that comes again is known by this.
             self.0.lock().unwrap().insert(once.to_owned(), *cents);
@@ -98,11 +98,12 @@ async fn a_handler_leaves_the_history_alone_and_goes_on_where_it_was() {
     for store in banks() {
         let bank = store.open().await;
         let mails = Mails::default();
-        let start = || Worker::on(&bank).handler(mails.clone(), Options::default()).start();
+        let start =
+            || Worker::new(&bank).handler(mails.clone(), ProjectionOptions::default()).start();
         move_money(&bank, "x", 1).await;
         let worker = start().await.unwrap();
         let mut status = worker.status("mails").unwrap().clone();
-        status.until(|state| matches!(state, State::Running)).await;
+        status.until(|state| matches!(state, ProjectionState::Running)).await;
         move_money(&bank, "x", 2).await;
         until_sent(&mails, 1).await;
         worker.stop().await.unwrap();
@@ -128,7 +129,7 @@ impl Handler for Statements {
     type Event = LedgerEvent;
     const NAME: &'static str = "statements";
 
-    async fn handle(&self, received: &Received<LedgerEvent>, once: &str) -> Result<()> {
+    async fn handle(&self, received: &ReceivedEvent<LedgerEvent>, once: &str) -> Result<()> {
         let account = self.bank.view::<ByAccount>().get(received.envelope.stream.key());
         account.after(Token::at(received.envelope.position)).find().await?;
         self.mails.handle(received, once).await
@@ -141,17 +142,17 @@ async fn a_handler_that_reads_a_view_which_is_not_there_yet_waits_for_it() {
         let bank = store.open().await;
         let mails = Mails::default();
         let statements = Statements { bank: bank.clone(), mails: mails.clone() };
-        let handling = Worker::on(&bank).handler(statements, Options::default());
+        let handling = Worker::new(&bank).handler(statements, ProjectionOptions::default());
         let handling = handling.start().await.unwrap();
         let mut status = handling.status("statements").unwrap().clone();
-        status.until(|state| matches!(state, State::Running)).await;
+        status.until(|state| matches!(state, ProjectionState::Running)).await;
         move_money(&bank, "x", 1).await;
-        let waits = |state: &State| {
+        let waits = |state: &ProjectionState| {
             let error = state.error().map(highwater::Error::code);
-            matches!(state, State::Retrying { .. }) && error == Some(Code::VIEW_MISSING)
+            matches!(state, ProjectionState::Retrying { .. }) && error == Some(Code::VIEW_MISSING)
         };
         status.until(waits).await;
-        let viewing = Worker::on(&bank).view::<ByAccount>().start().await.unwrap();
+        let viewing = Worker::new(&bank).view::<ByAccount>().start().await.unwrap();
         until_sent(&mails, 1).await;
         viewing.stop().await.unwrap();
         handling.stop().await.unwrap();

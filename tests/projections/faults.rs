@@ -5,7 +5,7 @@
 use highwater::{
     Worker,
     projections::{
-        Backoff, Options,
+        Backoff, ProjectionOptions,
         testing::{Faults, Rehearsal},
     },
 };
@@ -27,9 +27,10 @@ async fn r1_views_are_the_fold_of_the_log_under_every_fault() {
             longest: Duration::from_millis(10),
             ..Backoff::default()
         };
-        let options = Options { backoff, ..Options::default().shards(3).batch(11) };
+        let options =
+            ProjectionOptions { backoff, ..ProjectionOptions::default().shards(3).batch(11) };
         let worker = || {
-            Worker::on(&bank)
+            Worker::new(&bank)
                 .view_with::<ByAccount>(options)
                 .view_with::<ByCustomer>(options)
                 .view_with::<ByPartner>(options)

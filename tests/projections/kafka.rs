@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use highwater::{
     Code, Highwater, View as _, Worker,
-    port::{ViewName, WorkerId},
+    core::domain::ViewName,
+    port::WorkerId,
     projections::{
-        DirectSource, Options, Running, State,
+        DirectSource, ProjectionOptions, ProjectionState, WorkerHandle,
         kafka::{Kafka, KafkaSource, Relay, Topics},
     },
 };
@@ -50,10 +51,10 @@ impl Publishing {
     }
 }
 
-async fn work(bank: &Highwater, kafka: &Kafka, topics: &Topics) -> Running {
-    let options = Options::default().shards(3).batch(50);
+async fn work(bank: &Highwater, kafka: &Kafka, topics: &Topics) -> WorkerHandle {
+    let options = ProjectionOptions::default().shards(3).batch(50);
     let source = KafkaSource::new(bank, kafka.clone(), topics.clone());
-    Worker::on(bank)
+    Worker::new(bank)
         .fed_by(source.lease(Duration::from_millis(500)))
         .view_with::<ByAccount>(options)
         .view_with::<ByCustomer>(options)
@@ -93,9 +94,9 @@ async fn r1_views_fed_by_kafka_are_the_fold_of_the_log_while_workers_and_relays_
 }
 
 /// A worker that is there before the first relay waits for the topic, and says so.
-async fn say_that_the_topic_is_missing(worker: &Running) {
+async fn say_that_the_topic_is_missing(worker: &WorkerHandle) {
     for status in worker.statuses() {
-        let waits = |state: &State| matches!(state, State::Retrying { error, .. } if error.code() == Code::TOPIC_MISSING);
+        let waits = |state: &ProjectionState| matches!(state, ProjectionState::Retrying { error, .. } if error.code() == Code::TOPIC_MISSING);
         status.clone().until(waits).await;
     }
 }
@@ -103,7 +104,7 @@ async fn say_that_the_topic_is_missing(worker: &Running) {
 /// How many of the shards of a view each of these workers holds, as far as their leases tell.
 async fn holders(bank: &Highwater) -> Vec<WorkerId> {
     let (view, onlooker) = (ViewName::new(ByAccount::NAME).unwrap(), WorkerId::new("~").unwrap());
-    let roll = bank.views().sign_in(&view, &onlooker, Duration::ZERO).await.unwrap();
+    let roll = bank.views().heartbeat(&view, &onlooker, Duration::ZERO).await.unwrap();
     roll.holders.into_iter().flatten().collect()
 }
 
@@ -133,16 +134,16 @@ async fn r1_a_view_goes_over_from_the_direct_feed_to_kafka_and_back() {
         let relay = Publishing::start(&bank, &kafka, &topics);
         let mut random = fastrand::Rng::with_seed(seed());
         let (options, lease) =
-            (Options::default().shards(PARTITIONS).batch(50), Duration::from_millis(500));
+            (ProjectionOptions::default().shards(PARTITIONS).batch(50), Duration::from_millis(500));
         let direct = DirectSource::new(&bank).lease(lease);
-        let direct = Worker::on(&bank).fed_by(direct).view_with::<ByAccount>(options);
+        let direct = Worker::new(&bank).fed_by(direct).view_with::<ByAccount>(options);
         let direct = direct.start().await.unwrap();
         for _ in 0..100 {
             step(&bank, &mut random).await;
         }
         let first = one_holds_all(&bank, &[]).await;
         let source = KafkaSource::new(&other, kafka, topics).lease(lease);
-        let grouped = Worker::on(&other).fed_by(source).view_with::<ByAccount>(options);
+        let grouped = Worker::new(&other).fed_by(source).view_with::<ByAccount>(options);
         let grouped = grouped.start().await.unwrap();
         let second = one_holds_all(&bank, std::slice::from_ref(&first)).await;
         for _ in 0..100 {

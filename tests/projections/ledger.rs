@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use highwater::{
-    Keyed, Keys, Span, View,
-    core::read::Folding,
-    port::{Column, ColumnKind, EventStore, Index},
+    KeyedBy, Keys, ReadFrom, View,
+    core::domain::{Column, ColumnKind, FoldResult, Index},
+    port::EventStore,
     prelude::*,
 };
 use serde::{Deserialize, Serialize};
@@ -99,19 +99,19 @@ pub struct ByPartner(pub Trace);
 impl View for ByAccount {
     type Event = LedgerEvent;
     const NAME: &'static str = "by_account";
-    const KEYED: Keyed = Keyed::ByStream("ledger");
+    const KEYED_BY: KeyedBy = KeyedBy::Stream("ledger");
 
     fn keys(_: &LedgerEvent, envelope: &Envelope, keys: &mut Keys) {
         keys.push(envelope.stream.key());
     }
 
-    fn fold(&mut self, event: &LedgerEvent, at: &At<'_>) -> Folding {
+    fn fold(&mut self, event: &LedgerEvent, at: &EventContext<'_>) -> FoldResult {
         Ok(match event {
             LedgerEvent::Moved { cents, .. } => {
                 self.0.see(at.position.get(), *cents);
-                Fold::Keep
+                RowChange::Keep
             }
-            LedgerEvent::Closed => Fold::Delete,
+            LedgerEvent::Closed => RowChange::Delete,
         })
     }
 }
@@ -128,12 +128,12 @@ impl View for ByCustomer {
         }
     }
 
-    fn fold(&mut self, event: &LedgerEvent, at: &At<'_>) -> Folding {
+    fn fold(&mut self, event: &LedgerEvent, at: &EventContext<'_>) -> FoldResult {
         if let LedgerEvent::Moved { cents, .. } = event {
             self.trace.see(at.position.get(), *cents);
             self.cents += cents;
         }
-        Ok(Fold::Keep)
+        Ok(RowChange::Keep)
     }
 }
 
@@ -147,11 +147,11 @@ impl View for ByPartner {
         }
     }
 
-    fn fold(&mut self, event: &LedgerEvent, at: &At<'_>) -> Folding {
+    fn fold(&mut self, event: &LedgerEvent, at: &EventContext<'_>) -> FoldResult {
         if let LedgerEvent::Moved { cents, .. } = event {
             self.0.see(at.position.get(), *cents);
         }
-        Ok(Fold::Keep)
+        Ok(RowChange::Keep)
     }
 }
 
@@ -169,7 +169,7 @@ pub async fn expected(log: &dyn EventStore) -> Expected {
     let mut expected = Expected::default();
     let mut after = highwater::Position::START;
     loop {
-        let page = log.read_log(&Query::all(), Span::After(after), 1_000).await.unwrap();
+        let page = log.read_log(&Query::all(), ReadFrom::After(after), 1_000).await.unwrap();
         for envelope in &page.events {
             for event in envelope.decode::<LedgerEvent>().unwrap() {
                 expected.see(envelope, &event);

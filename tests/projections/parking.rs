@@ -6,10 +6,10 @@ use std::{
 };
 
 use highwater::{
-    Code, Highwater, Keys, Parked, Position, Status, Token, View, Views as _, Worker,
-    core::read::{FoldError, Folding},
+    Code, FreshnessStatus, Highwater, Keys, ParkedKeys, Position, Token, View, Views as _, Worker,
+    core::domain::{FoldError, FoldResult},
     prelude::*,
-    projections::{OnFailure, Options, Running, State},
+    projections::{OnFailure, ProjectionOptions, ProjectionState, WorkerHandle},
 };
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +37,7 @@ macro_rules! picky {
                 }
             }
 
-            fn fold(&mut self, event: &LedgerEvent, at: &At<'_>) -> Folding {
+            fn fold(&mut self, event: &LedgerEvent, at: &EventContext<'_>) -> FoldResult {
                 if let LedgerEvent::Moved { customer, cents, .. } = event {
                     self.0.see(at.position.get(), *cents);
                     let poison = *cents == 666 && at.key == customer;
@@ -45,15 +45,15 @@ macro_rules! picky {
                         return Err(FoldError::new("the number of the beast"));
                     }
                 }
-                Ok(Fold::Keep)
+                Ok(RowChange::Keep)
             }
         }
     };
 }
 
-pub(crate) async fn work<V: View>(bank: &Highwater, policy: OnFailure) -> Running {
-    let options = Options::default().on_failure(policy).shards(2);
-    Worker::on(bank).view_with::<V>(options).start().await.unwrap()
+pub(crate) async fn work<V: View>(bank: &Highwater, policy: OnFailure) -> WorkerHandle {
+    let options = ProjectionOptions::default().on_failure(policy).shards(2);
+    Worker::new(bank).view_with::<V>(options).start().await.unwrap()
 }
 
 pub(crate) async fn move_money(
@@ -97,14 +97,14 @@ async fn r4_a_parked_key_waits_in_order_while_others_go_on_and_is_drained_after_
         assert_eq!(row::<Parks>(&bank, "eve", &token).await.0, trace(&[(4, 4)]));
         let bob = row::<Parks>(&bank, "bob", &token).await;
         assert_eq!(bob.0, trace(&[(1, 1)]));
-        assert_eq!(bob.freshness().status(), Status::Degraded(Position::new(2)));
+        assert_eq!(bob.freshness().status(), FreshnessStatus::Degraded(Position::new(2)));
 
         // It survives a restart, and a try that comes too early.
         worker.stop().await.unwrap();
         let worker = work::<Parks>(&bank, policy).await;
         let token = move_money(&bank, "bob", &[], 5).await;
         assert_eq!(row::<Parks>(&bank, "bob", &token).await.0, trace(&[(1, 1)]));
-        let parked = Parked::of(&bank, "picky").unwrap();
+        let parked = ParkedKeys::of(&bank, "picky").unwrap();
         let before = parked.list(None, 10).await.unwrap();
         assert_eq!(before.len(), 1);
         assert_eq!(
@@ -124,14 +124,14 @@ async fn r4_a_parked_key_waits_in_order_while_others_go_on_and_is_drained_after_
         let steps = [(1, 1), (2, 666), (3, 3), (4, 4), (5, 5)];
         let bob = row::<Parks>(&bank, "bob", &token).await;
         assert_eq!(bob.0, trace(&steps));
-        assert_eq!(bob.freshness().status(), Status::Current);
+        assert_eq!(bob.freshness().status(), FreshnessStatus::Current);
         let token = move_money(&bank, "bob", &[], 6).await;
         assert_eq!(row::<Parks>(&bank, "bob", &token).await.0.events, 6);
         worker.stop().await.unwrap();
     }
 }
 
-async fn until_attempts(parked: &Parked, attempts: u32) -> highwater::port::ParkedKey {
+async fn until_attempts(parked: &ParkedKeys, attempts: u32) -> highwater::port::ParkedKey {
     loop {
         let key = parked.list(None, 1).await.unwrap().remove(0);
         if key.attempts == attempts {
@@ -141,7 +141,7 @@ async fn until_attempts(parked: &Parked, attempts: u32) -> highwater::port::Park
     }
 }
 
-pub(crate) async fn until_drained(parked: &Parked) {
+pub(crate) async fn until_drained(parked: &ParkedKeys) {
     while !parked.list(None, 1).await.unwrap().is_empty() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -159,7 +159,11 @@ async fn r4_by_default_the_view_stops_before_the_event_and_the_worker_says_why()
         row::<Stops>(&bank, "bob", &token).await;
         move_money(&bank, "bob", &[], 666).await;
         let mut status = worker.status("picky").unwrap().clone();
-        let State::Stopped { error, .. } = status.until(State::is_stopped).await else { panic!() };
+        let ProjectionState::Stopped { error, .. } =
+            status.until(ProjectionState::is_stopped).await
+        else {
+            panic!()
+        };
         assert_eq!(error.code(), Code::NOT_APPLIED);
         for word in ["picky", "bob", "event 2", "the number of the beast"] {
             assert!(error.to_string().contains(word), "no {word:?} in: {error}");
@@ -199,15 +203,19 @@ async fn r4_beyond_the_ceiling_of_parked_keys_the_view_stops() {
     for store in banks() {
         CEILING_BROKEN.store(true, Ordering::Relaxed);
         let bank = store.open().await;
-        let options = Options::default().on_failure(OnFailure::Park { at_most: 2 });
-        let worker = Worker::on(&bank).view_with::<Ceiling>(options).start().await.unwrap();
+        let options = ProjectionOptions::default().on_failure(OnFailure::Park { at_most: 2 });
+        let worker = Worker::new(&bank).view_with::<Ceiling>(options).start().await.unwrap();
         for key in ["k1", "k2", "k3"] {
             move_money(&bank, key, &[], 666).await;
         }
         let mut status = worker.status("picky").unwrap().clone();
-        let State::Stopped { error, .. } = status.until(State::is_stopped).await else { panic!() };
+        let ProjectionState::Stopped { error, .. } =
+            status.until(ProjectionState::is_stopped).await
+        else {
+            panic!()
+        };
         assert_eq!(error.code(), Code::TOO_MANY_PARKED);
-        let parked = Parked::of(&bank, "picky").unwrap().list(None, 10).await.unwrap();
+        let parked = ParkedKeys::of(&bank, "picky").unwrap().list(None, 10).await.unwrap();
         let keys: Vec<_> = parked.iter().map(|parked| parked.key.as_str()).collect();
         assert_eq!(keys, ["k1", "k2"]);
         worker.stop().await.unwrap_err();

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use highwater::{
-    Code, Error, Highwater, Parked, Position, Status, Token, View as _, Worker,
+    Code, Error, FreshnessStatus, Highwater, ParkedKeys, Position, Token, View as _, Worker,
+    core::value::{ShardId, Sharding},
     error::Corrupt,
-    port::{Claiming, Layout, ShardId, ViewCommit, WorkerId},
+    port::{ClaimMode, ViewCommit, WorkerId},
     prelude::*,
-    projections::{OnFailure, Options, Running, State},
+    projections::{OnFailure, ProjectionOptions, ProjectionState, WorkerHandle},
 };
 
 use crate::{
@@ -17,24 +18,25 @@ use crate::{
     parking::{move_money, until_drained},
 };
 
-async fn work(bank: &Highwater, policy: OnFailure) -> Running {
-    let options = Options::default().on_failure(policy);
-    Worker::on(bank).view_with::<ByCustomer>(options).start().await.unwrap()
+async fn work(bank: &Highwater, policy: OnFailure) -> WorkerHandle {
+    let options = ProjectionOptions::default().on_failure(policy);
+    Worker::new(bank).view_with::<ByCustomer>(options).start().await.unwrap()
 }
 
 /// Writes or deletes a row by another hand than a worker's.
 async fn write_by_hand(bank: &Highwater, key: &str, row: Option<&'static str>) {
     let (views, spec) = (bank.views(), ByCustomer::spec().unwrap());
     let (worker, lease) = (WorkerId::new("by hand").unwrap(), Duration::from_secs(60));
-    let (first, always) = (ShardId::FIRST, Claiming::Always);
-    views.open_view(&spec, Layout::WHOLE).await.unwrap();
-    let claim = views.claim_shard(&spec.name, Layout::WHOLE, first, &worker, always, lease).await;
+    let (first, always) = (ShardId::FIRST, ClaimMode::Always);
+    views.open_view(&spec, Sharding::SINGLE).await.unwrap();
+    let claim =
+        views.claim_shard(&spec.name, Sharding::SINGLE, first, &worker, always, lease).await;
     let claim = claim.unwrap().unwrap();
     let stay = claim.progress.clone();
     let rows = vec![(key.to_owned(), row.map(|row| Bytes::from_static(row.as_bytes())))];
     let commit = ViewCommit { rows, ..ViewCommit::new(spec.name.clone(), &claim, stay) };
     views.commit_view(commit).await.unwrap();
-    views.sign_out(&spec.name, &worker).await.unwrap();
+    views.leave(&spec.name, &worker).await.unwrap();
 }
 
 async fn row(bank: &Highwater, key: &str, token: &Token) -> highwater::Reading<ByCustomer> {
@@ -58,8 +60,11 @@ async fn r4_a_row_that_cannot_be_decoded_parks_its_key_alone_and_is_drained_afte
         }
         let token = move_money(&bank, "ann", &[], 9).await;
         let ann = row(&bank, "ann", &token).await;
-        assert_eq!((seen(&ann), ann.freshness().status()), (&[1, 3, 5, 7][..], Status::Current));
-        let parked = Parked::of(&bank, ByCustomer::NAME).unwrap();
+        assert_eq!(
+            (seen(&ann), ann.freshness().status()),
+            (&[1, 3, 5, 7][..], FreshnessStatus::Current)
+        );
+        let parked = ParkedKeys::of(&bank, ByCustomer::NAME).unwrap();
         let found = parked.list(None, 9).await.unwrap();
         assert_eq!(found.len(), 1, "{found:?}");
         let bob = (found[0].key.as_str(), found[0].since, found[0].queued);
@@ -73,7 +78,10 @@ async fn r4_a_row_that_cannot_be_decoded_parks_its_key_alone_and_is_drained_afte
         assert!(parked.retry("bob").await.unwrap());
         until_drained(&parked).await;
         let bob = row(&bank, "bob", &token).await;
-        assert_eq!((seen(&bob), bob.freshness().status()), (&[2, 4, 6][..], Status::Current));
+        assert_eq!(
+            (seen(&bob), bob.freshness().status()),
+            (&[2, 4, 6][..], FreshnessStatus::Current)
+        );
         worker.stop().await.unwrap();
     }
 }
@@ -87,8 +95,8 @@ async fn r4_a_row_that_cannot_be_decoded_stops_a_view_that_does_not_park_and_is_
             write_by_hand(&bank, "bob", Some("[7]")).await;
             let worker = work(&bank, policy).await;
             move_money(&bank, "bob", &[], 1).await;
-            let state = worker.statuses()[0].clone().until(State::is_stopped).await;
-            let State::Stopped { error, .. } = state else { panic!("{state:?}") };
+            let state = worker.statuses()[0].clone().until(ProjectionState::is_stopped).await;
+            let ProjectionState::Stopped { error, .. } = state else { panic!("{state:?}") };
             assert_eq!(error.code(), Code::UNDECODABLE, "{error}");
             let Error::Corrupt(corrupt) = &error else { panic!("{error:?}") };
             let Corrupt::Row { view, key, .. } = &**corrupt else { panic!("{error:?}") };

@@ -1,6 +1,6 @@
 //! What a reader can see of an append over several streams.
 
-use highwater::{Views as _, Worker, prelude::*, projections::Options};
+use highwater::{Views as _, Worker, prelude::*, projections::ProjectionOptions};
 
 use crate::{
     bank::banks,
@@ -37,8 +37,8 @@ async fn an_append_over_streams_is_seen_whole_in_an_undivided_view_whatever_the_
             let both = bank.atomically().on::<Ledger, _>("a", step(round));
             both.on::<Ledger, _>("b", step(-round)).execute().await.unwrap();
         }
-        let options = Options::default().batch(3);
-        let worker = Worker::on(&bank).view_with::<Total>(options).start().await.unwrap();
+        let options = ProjectionOptions::default().batch(3);
+        let worker = Worker::new(&bank).view_with::<Total>(options).start().await.unwrap();
         loop {
             let Some(total) = bank.view::<Total>().get("all").find().await.unwrap().into_value()
             else {

@@ -11,11 +11,14 @@ use std::{
 };
 
 use highwater::{
-    Highwater, Parked, Projection, Received, Worker,
-    port::{Attachment, ParkedKey},
-    projections::{Backoff, DirectSource, OnFailure, Options, Running, State},
+    Highwater, ParkedKeys, Projection, ReceivedEvent, Worker,
+    core::domain::TransactionHook,
+    port::ParkedKey,
+    projections::{
+        Backoff, DirectSource, OnFailure, ProjectionOptions, ProjectionState, WorkerHandle,
+    },
     stores::{
-        PostgresWork, SqliteWork, WorkError,
+        HookError, PostgresHook, SqliteHook,
         sqlx::{self, AssertSqlSafe, Connection as _},
     },
 };
@@ -38,11 +41,11 @@ impl Projection for Journal {
     const NAME: &'static str = "journal";
     const BY_STREAM: bool = true;
 
-    fn writes(&self, events: Vec<Received<LedgerEvent>>) -> Arc<dyn Attachment> {
+    fn writes(&self, events: Vec<ReceivedEvent<LedgerEvent>>) -> Arc<dyn TransactionHook> {
         let sql: Vec<String> = events.iter().flat_map(|received| self.sql(received)).collect();
         let sql: Arc<[String]> = sql.into();
         match &self.bank {
-            Bank::Postgres(_) => Arc::new(PostgresWork::writing(move |connection| {
+            Bank::Postgres(_) => Arc::new(PostgresHook::writing(move |connection| {
                 let sql = Arc::clone(&sql);
                 Box::pin(async move {
                     for sql in sql.iter() {
@@ -50,10 +53,10 @@ impl Projection for Journal {
                             .execute(&mut *connection)
                             .await?;
                     }
-                    Ok::<_, WorkError>(())
+                    Ok::<_, HookError>(())
                 })
             })),
-            _ => Arc::new(SqliteWork::writing(move |connection| {
+            _ => Arc::new(SqliteHook::writing(move |connection| {
                 let sql = Arc::clone(&sql);
                 Box::pin(async move {
                     for sql in sql.iter() {
@@ -61,7 +64,7 @@ impl Projection for Journal {
                             .execute(&mut *connection)
                             .await?;
                     }
-                    Ok::<_, WorkError>(())
+                    Ok::<_, HookError>(())
                 })
             })),
         }
@@ -84,7 +87,7 @@ impl Journal {
         journal
     }
 
-    fn sql(&self, received: &Received<LedgerEvent>) -> Vec<String> {
+    fn sql(&self, received: &ReceivedEvent<LedgerEvent>) -> Vec<String> {
         let (table, position) = (&self.table, received.envelope.position);
         let account = received.envelope.stream.key();
         let LedgerEvent::Moved { cents, .. } = &received.event else { return Vec::new() };
@@ -134,13 +137,13 @@ impl Journal {
     }
 }
 
-async fn work(bank: &Highwater, journal: &Journal, policy: OnFailure) -> Running {
-    let options = Options {
+async fn work(bank: &Highwater, journal: &Journal, policy: OnFailure) -> WorkerHandle {
+    let options = ProjectionOptions {
         backoff: Backoff { tries: 1, ..Backoff::default() },
-        ..Options::default().shards(3).batch(17).on_failure(policy)
+        ..ProjectionOptions::default().shards(3).batch(17).on_failure(policy)
     };
     let source = DirectSource::new(bank).lease(Duration::from_millis(200));
-    let worker = Worker::on(bank).fed_by(source).projection(journal.clone(), options);
+    let worker = Worker::new(bank).fed_by(source).projection(journal.clone(), options);
     worker.start().await.unwrap()
 }
 
@@ -192,7 +195,7 @@ async fn r4_a_projection_parks_the_stream_whose_writes_fail_and_writes_them_afte
             bank.aggregate::<Ledger>(account).execute(step).await.unwrap();
         }
         let worker = work(&bank, &journal, OnFailure::Park { at_most: 5 }).await;
-        let parked = Parked::of(&bank, "journal").unwrap();
+        let parked = ParkedKeys::of(&bank, "journal").unwrap();
         let found = until(&parked, |keys| keys.first().is_some_and(|key| key.queued == 2)).await;
         assert_eq!(found[0].key, "ledger-x");
         while journal.lines().await < 4 {
@@ -208,7 +211,7 @@ async fn r4_a_projection_parks_the_stream_whose_writes_fail_and_writes_them_afte
     }
 }
 
-async fn until(parked: &Parked, is: impl Fn(&[ParkedKey]) -> bool) -> Vec<ParkedKey> {
+async fn until(parked: &ParkedKeys, is: impl Fn(&[ParkedKey]) -> bool) -> Vec<ParkedKey> {
     loop {
         let keys = parked.list(None, 10).await.unwrap();
         if is(&keys) {
@@ -231,7 +234,11 @@ async fn a_projection_whose_work_is_for_another_store_stops_and_says_so() {
         step(&bank, &mut fastrand::Rng::with_seed(1)).await;
         let worker = work(&bank, &journal, OnFailure::Stop).await;
         let mut status = worker.status("journal").unwrap().clone();
-        let State::Stopped { error, .. } = status.until(State::is_stopped).await else { panic!() };
+        let ProjectionState::Stopped { error, .. } =
+            status.until(ProjectionState::is_stopped).await
+        else {
+            panic!()
+        };
         assert_eq!(error.code(), highwater::Code::BAD_REQUEST, "{error}");
         worker.stop().await.unwrap_err();
     }

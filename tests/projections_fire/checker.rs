@@ -6,10 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use highwater::{
-    Highwater, View,
-    port::{ViewName, ViewStore},
-};
+use highwater::{Highwater, View, core::domain::ViewName, port::ViewStore};
 
 use crate::{
     finding::{Finding, Journal, Wrong, of_rows},
@@ -80,7 +77,7 @@ pub(crate) async fn behind(
             };
             return behind.into_iter().map(finding).collect();
         }
-        let changed = views.view_changed(&name, &state);
+        let changed = views.wait_for_view_change(&name, &state);
         let _ = tokio::time::timeout(Duration::from_millis(200), changed).await;
     }
 }

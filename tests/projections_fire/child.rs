@@ -5,7 +5,7 @@ use std::{env, fs::File, future::Future, path::Path, process::Command, sync::Arc
 
 use highwater::{
     Highwater, Open as _, Result, Worker,
-    projections::{DirectSource, OnFailure, Options, Running, State},
+    projections::{DirectSource, OnFailure, ProjectionOptions, ProjectionState, WorkerHandle},
 };
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
@@ -106,7 +106,9 @@ async fn carry_out(orders: &Orders) {
     };
     let stopped = working.statuses().to_vec().into_iter().map(|mut status| {
         Box::pin(async move {
-            if let State::Stopped { error, .. } = status.until(State::is_stopped).await {
+            if let ProjectionState::Stopped { error, .. } =
+                status.until(ProjectionState::is_stopped).await
+            {
                 panic!("{} has stopped: {error}", status.view());
             }
             std::future::pending::<()>().await;
@@ -121,9 +123,9 @@ async fn carry_out(orders: &Orders) {
     }
 }
 
-async fn begin(orders: &Orders) -> Result<Running> {
+async fn begin(orders: &Orders) -> Result<WorkerHandle> {
     let bank = orders.open().await?;
-    let worker = Worker::on(&bank);
+    let worker = Worker::new(&bank);
     #[cfg(feature = "kafka")]
     let worker = match orders.kafka {
         Some(_) => worker.fed_by(crate::kafka::source(&bank, orders)),
@@ -131,9 +133,9 @@ async fn begin(orders: &Orders) -> Result<Running> {
     };
     #[cfg(not(feature = "kafka"))]
     let worker = worker.fed_by(DirectSource::new(&bank).lease(LEASE));
-    let options = Options::default().shards(orders.shards).batch(200);
+    let options = ProjectionOptions::default().shards(orders.shards).batch(200);
     // A row that a zombie had spoilt would be written anew by whoever has it in memory, and look right.
-    let forgetful = Options { cached_rows: 10, ..options };
+    let forgetful = ProjectionOptions { cached_rows: 10, ..options };
     let worker = match orders.task {
         Task::Broken | Task::Fixed => {
             Picky::fixed(orders.task == Task::Fixed);

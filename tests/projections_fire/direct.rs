@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use highwater::{Highwater, Open as _, View, port::ViewName};
+use highwater::{Highwater, Open as _, View, core::domain::ViewName};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::runtime::Runtime;
 

@@ -1,9 +1,6 @@
 //! What is in the topic, read by Kafka's own tools.
 
-use highwater::{
-    Position, Query, Span,
-    port::{EventStore, Layout},
-};
+use highwater::{Position, Query, ReadFrom, core::value::Sharding, port::EventStore};
 
 use crate::{
     broker::Cluster,
@@ -18,10 +15,10 @@ const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
 
 /// What is wrong with the topic, to which the whole log is published, if these are its records.
 pub(crate) async fn what_is_wrong(log: &dyn EventStore, records: &[Record]) -> Vec<Finding> {
-    let (layout, mut after) = (Layout::streams(PARTITIONS), Position::START);
+    let (layout, mut after) = (Sharding::by_stream(PARTITIONS), Position::START);
     let mut right = vec![Vec::new(); PARTITIONS as usize];
     loop {
-        let page = log.read_log(&Query::all(), Span::After(after), 1_000).await.unwrap();
+        let page = log.read_log(&Query::all(), ReadFrom::After(after), 1_000).await.unwrap();
         for event in &page.events {
             let partition = layout.shard_of(event.stream.as_str()).get();
             right[partition as usize].push(event.position.get());

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use highwater::{
     Highwater, Open as _, View,
-    port::{Claiming, Layout, Progress, ViewCommit, WorkerId},
+    core::value::Sharding,
+    port::{ClaimMode, Progress, ViewCommit, WorkerId},
 };
 
 use crate::{
@@ -43,10 +44,10 @@ impl Planted {
     async fn found(self) -> Vec<(String, Wrong)> {
         let (views, worker) = (self.bank.views(), WorkerId::new("planter").unwrap());
         let spec = ByCustomer::spec().unwrap();
-        let state = views.open_view(&spec, Layout::WHOLE).await.unwrap();
-        let (shard, lease) = (state.layout.all().next().unwrap(), Duration::MAX / 4);
+        let state = views.open_view(&spec, Sharding::SINGLE).await.unwrap();
+        let (shard, lease) = (state.sharding.all().next().unwrap(), Duration::MAX / 4);
         let claim = views
-            .claim_shard(&spec.name, state.layout, shard, &worker, Claiming::Always, lease)
+            .claim_shard(&spec.name, state.sharding, shard, &worker, ClaimMode::Always, lease)
             .await;
         let claim = claim.unwrap().unwrap();
         let mut commit = ViewCommit::new(spec.name, &claim, Progress::default());

@@ -8,8 +8,8 @@ use std::{
 
 use futures_util::{StreamExt as _, stream};
 use highwater::{
-    CommandId, Highwater, Keys, Open as _, Parked, Position, Query, Span, View,
-    core::read::{FoldError, Folding},
+    CommandId, Highwater, Keys, Open as _, ParkedKeys, Position, Query, ReadFrom, View,
+    core::domain::{FoldError, FoldResult},
     port::ParkedKey,
     prelude::*,
 };
@@ -53,14 +53,14 @@ impl View for Picky {
         }
     }
 
-    fn fold(&mut self, event: &LedgerEvent, at: &At<'_>) -> Folding {
+    fn fold(&mut self, event: &LedgerEvent, at: &EventContext<'_>) -> FoldResult {
         if let LedgerEvent::Moved { cents, .. } = event {
             if *cents == POISON && !FIXED.load(Ordering::Relaxed) {
                 return Err(FoldError::new("the number of the beast"));
             }
             self.0.see(at.position.get(), *cents);
         }
-        Ok(Fold::Keep)
+        Ok(RowChange::Keep)
     }
 }
 
@@ -78,7 +78,7 @@ async fn folded(
 ) -> (BTreeMap<String, Picky>, u64) {
     let (mut rows, mut after) = (BTreeMap::<String, Picky>::new(), Position::START);
     loop {
-        let page = bank.log().read_log(&Query::all(), Span::After(after), 1_000).await.unwrap();
+        let page = bank.log().read_log(&Query::all(), ReadFrom::After(after), 1_000).await.unwrap();
         for envelope in &page.events {
             for event in envelope.decode::<LedgerEvent>().unwrap() {
                 let LedgerEvent::Moved { customer, cents, .. } = event else { continue };
@@ -114,7 +114,7 @@ async fn everybody_moves(bank: &Highwater, random: &mut fastrand::Rng, round: u6
 }
 
 async fn the_parked_key(bank: &Highwater) -> ParkedKey {
-    let mut parked = Parked::of(bank, Picky::NAME).unwrap().list(None, 10).await.unwrap();
+    let mut parked = ParkedKeys::of(bank, Picky::NAME).unwrap().list(None, 10).await.unwrap();
     assert_eq!(parked.len(), 1, "{parked:?}");
     parked.remove(0)
 }
@@ -129,7 +129,7 @@ async fn all_but_one_go_on(bank: &Highwater) {
     let since = parked.since.get();
     let (right, _) = folded(bank, |key, at| key != POISONED || at < since).await;
     checker::nothing_is_wrong(&what_is_wrong(bank, &right).await);
-    let queue = Parked::of(bank, Picky::NAME).unwrap();
+    let queue = ParkedKeys::of(bank, Picky::NAME).unwrap();
     let waiting = queue.queued(POISONED, Position::START, 1_000).await.unwrap();
     let waiting: Vec<u64> = waiting.into_iter().map(Position::get).collect();
     let seen = all[POISONED].seen().iter().copied();
@@ -143,7 +143,7 @@ async fn what_is_wrong(bank: &Highwater, right: &BTreeMap<String, Picky>) -> Vec
 }
 
 async fn drained(bank: &Highwater) {
-    let parked = Parked::of(bank, Picky::NAME).unwrap();
+    let parked = ParkedKeys::of(bank, Picky::NAME).unwrap();
     let drained = async {
         while !parked.list(None, 1).await.unwrap().is_empty() {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -180,7 +180,7 @@ fn r4_postgres_one_key_of_ten_thousand_waits_in_order_over_kills_and_is_drained_
 
     // Workers are killed while it is drained, too.
     fleet.replace(orders(Task::Fixed));
-    let parked = Parked::of(&bank, Picky::NAME).unwrap();
+    let parked = ParkedKeys::of(&bank, Picky::NAME).unwrap();
     assert!(runtime.block_on(parked.retry(POISONED)).unwrap());
     fleet.burn(Duration::from_secs(3));
     fleet.calm();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use highwater::{Outcome, Position, Status, Views as _};
+use highwater::{AppliedOutcome, FreshnessStatus, Position, Views as _};
 
 use crate::{
     bank::{Balance, banks},
@@ -16,12 +16,14 @@ async fn r3_a_command_is_applied_or_pending_within_its_budget() {
         work_until::<Balance>(&bank, &deposit(&bank, "alice", 1).await).await;
         let receipt = deposit(&bank, "alice", 1).await;
         let applied = |budget| bank.view::<Balance>().applied("alice", &receipt).within(budget);
-        let Outcome::Pending(pending) = applied(Duration::from_millis(10)).await.unwrap() else {
+        let AppliedOutcome::Pending(pending) = applied(Duration::from_millis(10)).await.unwrap()
+        else {
             panic!("nobody has applied it");
         };
         assert_eq!((pending.missing(), pending.reached.lag()), (1, Some(1)));
         let worker = work::<Balance>(&bank).await;
-        let Outcome::Applied(freshness) = applied(Duration::from_secs(30)).await.unwrap() else {
+        let AppliedOutcome::Applied(freshness) = applied(Duration::from_secs(30)).await.unwrap()
+        else {
             panic!("there was time enough");
         };
         assert!(freshness.position >= receipt.position());
@@ -37,7 +39,7 @@ async fn r3_r4_what_waits_behind_a_parked_key_is_pending_and_says_since_when() {
         let receipt = deposit(&bank, "alice", 2).await;
         work_until::<Parity>(&bank, &receipt).await;
         let outcome = bank.view::<Parity>().applied("even", &receipt).await.unwrap();
-        let Outcome::Pending(pending) = outcome else { panic!("{outcome:?}") };
-        assert_eq!(pending.reached.status(), Status::Degraded(Position::new(1)));
+        let AppliedOutcome::Pending(pending) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(pending.reached.status(), FreshnessStatus::Degraded(Position::new(1)));
     }
 }

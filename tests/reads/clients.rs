@@ -5,7 +5,7 @@ use std::{env, time::Duration};
 use futures_util::future::join_all;
 use highwater::{
     Code, Highwater, Token, Views as _, Worker,
-    projections::{DirectSource, Options},
+    projections::{DirectSource, ProjectionOptions},
 };
 
 use crate::{
@@ -41,7 +41,8 @@ async fn r3_no_answer_is_older_than_its_token_while_workers_lag_and_are_killed()
         killing.abort();
         let _ = killing.await;
         // Once a worker is left alone, every token is reached.
-        let worker = Worker::on(&bank).view_with::<Balance>(Options::default().shards(3));
+        let worker =
+            Worker::new(&bank).view_with::<Balance>(ProjectionOptions::default().shards(3));
         let worker = worker.start().await.unwrap();
         for (number, token) in tokens.iter().enumerate() {
             let read = reader.view::<Balance>().get(format!("client-{number}")).after(token);
@@ -72,7 +73,7 @@ async fn client(
                 assert_eq!((balance.cents, balance.events), (cents, cents.unsigned_abs()), "{key}");
                 assert!(balance.freshness().position >= receipt.position());
             }
-            Err(error) => assert_eq!(error.code(), Code::BEHIND, "{error}"),
+            Err(error) => assert_eq!(error.code(), Code::STALE_READ, "{error}"),
         }
         last = receipt.token().clone();
     }
@@ -83,8 +84,8 @@ async fn client(
 async fn come_and_go(bank: Highwater, mut random: fastrand::Rng) {
     let lease = Duration::from_millis(150);
     loop {
-        let options = Options::default().shards(3).batch(1 + random.usize(..20));
-        let worker = Worker::on(&bank).fed_by(DirectSource::new(&bank).lease(lease));
+        let options = ProjectionOptions::default().shards(3).batch(1 + random.usize(..20));
+        let worker = Worker::new(&bank).fed_by(DirectSource::new(&bank).lease(lease));
         let worker = worker.view_with::<Balance>(options).start().await.unwrap();
         tokio::time::sleep(Duration::from_millis(random.u64(50..400))).await;
         drop(worker);

@@ -10,12 +10,16 @@ use std::{
 
 use async_trait::async_trait;
 use highwater::{
-    CommandId, Highwater, LogId, Position, Query, Result, Span, StreamId, Version,
+    CommandId, Highwater, LogId, Position, Query, ReadFrom, Result, StreamId, Version,
+    core::{
+        domain::{ViewName, ViewSpec},
+        value::{Epoch, ShardId, Sharding},
+    },
     error::{Source, Unavailable},
     port::{
-        Append, AppendFuture, Claim, Claiming, Epoch, EventStore, KeyRange, Layout, LogPage,
-        ParkedKey, RecordedCommand, Roll, ShardId, Snapshot, SnapshotStore, Store, StoredRange,
-        StoredView, StreamPage, ViewCommit, ViewName, ViewSpec, ViewState, ViewStore, WorkerId,
+        Append, AppendFuture, Claim, ClaimMode, EventStore, KeyRange, LogPage, Members, ParkedKey,
+        RecordedCommand, Snapshot, SnapshotStore, Store, StoredRange, StoredView, StreamPage,
+        ViewCommit, ViewState, ViewStore, WorkerId,
     },
     stores,
 };
@@ -95,7 +99,7 @@ pub(crate) struct Counting<S> {
 /// Opens a store whose calls are counted.
 pub(crate) async fn open(bank: &Bank) -> (Highwater, Arc<Counts>) {
     let (store, counts) = counted(bank).await;
-    (Highwater::on(&store, stores::SystemClock, stores::SystemIds).build(), counts)
+    (Highwater::with_store(&store, stores::SystemClock, stores::SystemIds).build(), counts)
 }
 
 pub(crate) async fn counted(bank: &Bank) -> (Arc<Counting<Arc<dyn Store>>>, Arc<Counts>) {
@@ -117,7 +121,7 @@ impl EventStore for Counting<Arc<dyn Store>> {
     async fn read_stream(
         &self,
         stream: &StreamId,
-        span: Span<Version>,
+        span: ReadFrom<Version>,
         limit: usize,
     ) -> Result<StreamPage> {
         self.counts.is_there().await?;
@@ -125,7 +129,12 @@ impl EventStore for Counting<Arc<dyn Store>> {
         self.inner.read_stream(stream, span, limit).await
     }
 
-    async fn read_log(&self, query: &Query, span: Span<Position>, limit: usize) -> Result<LogPage> {
+    async fn read_log(
+        &self,
+        query: &Query,
+        span: ReadFrom<Position>,
+        limit: usize,
+    ) -> Result<LogPage> {
         self.counts.is_there().await?;
         Counts::count(&self.counts.log_reads);
         self.inner.read_log(query, span, limit).await
@@ -137,12 +146,12 @@ impl EventStore for Counting<Arc<dyn Store>> {
         self.inner.head().await
     }
 
-    async fn appended(&self, position: Position) -> Result<()> {
-        self.inner.appended(position).await
+    async fn wait_for_append(&self, position: Position) -> Result<()> {
+        self.inner.wait_for_append(position).await
     }
 
-    async fn command(&self, id: CommandId) -> Result<Option<RecordedCommand>> {
-        self.inner.command(id).await
+    async fn find_command(&self, id: CommandId) -> Result<Option<RecordedCommand>> {
+        self.inner.find_command(id).await
     }
 }
 
@@ -159,7 +168,7 @@ impl SnapshotStore for Counting<Arc<dyn Store>> {
 
 #[async_trait]
 impl ViewStore for Counting<Arc<dyn Store>> {
-    async fn open_view(&self, spec: &ViewSpec, layout: Layout) -> Result<ViewState> {
+    async fn open_view(&self, spec: &ViewSpec, layout: Sharding) -> Result<ViewState> {
         self.inner.open_view(spec, layout).await
     }
 
@@ -187,56 +196,61 @@ impl ViewStore for Counting<Arc<dyn Store>> {
     async fn claim_shard(
         &self,
         view: &ViewName,
-        layout: Layout,
+        layout: Sharding,
         shard: ShardId,
         worker: &WorkerId,
-        claiming: Claiming,
+        claiming: ClaimMode,
         lease: Duration,
     ) -> Result<Option<Claim>> {
         self.inner.claim_shard(view, layout, shard, worker, claiming, lease).await
     }
 
-    async fn sign_in(&self, view: &ViewName, worker: &WorkerId, lease: Duration) -> Result<Roll> {
-        self.inner.sign_in(view, worker, lease).await
+    async fn heartbeat(
+        &self,
+        view: &ViewName,
+        worker: &WorkerId,
+        lease: Duration,
+    ) -> Result<Members> {
+        self.inner.heartbeat(view, worker, lease).await
     }
 
     async fn release_shard(&self, view: &ViewName, shard: ShardId, epoch: Epoch) -> Result<()> {
         self.inner.release_shard(view, shard, epoch).await
     }
 
-    async fn sign_out(&self, view: &ViewName, worker: &WorkerId) -> Result<()> {
-        self.inner.sign_out(view, worker).await
+    async fn leave(&self, view: &ViewName, worker: &WorkerId) -> Result<()> {
+        self.inner.leave(view, worker).await
     }
 
-    async fn divide_anew(&self, view: &ViewName, claims: &[Claim], layout: Layout) -> Result<()> {
-        self.inner.divide_anew(view, claims, layout).await
+    async fn reshard(&self, view: &ViewName, claims: &[Claim], layout: Sharding) -> Result<()> {
+        self.inner.reshard(view, claims, layout).await
     }
 
-    async fn parked(
+    async fn parked_keys(
         &self,
         view: &ViewName,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<ParkedKey>> {
-        self.inner.parked(view, after, limit).await
+        self.inner.parked_keys(view, after, limit).await
     }
 
-    async fn queued(
+    async fn queued_events(
         &self,
         view: &ViewName,
         key: &str,
         after: Position,
         limit: usize,
     ) -> Result<Vec<Position>> {
-        self.inner.queued(view, key, after, limit).await
+        self.inner.queued_events(view, key, after, limit).await
     }
 
     async fn retry_parked(&self, view: &ViewName, key: &str) -> Result<bool> {
         self.inner.retry_parked(view, key).await
     }
 
-    async fn view_changed(&self, view: &ViewName, seen: &ViewState) -> Result<()> {
+    async fn wait_for_view_change(&self, view: &ViewName, seen: &ViewState) -> Result<()> {
         let _waiting = Waiting::on(&self.counts);
-        self.inner.view_changed(view, seen).await
+        self.inner.wait_for_view_change(view, seen).await
     }
 }

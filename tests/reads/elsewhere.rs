@@ -6,9 +6,9 @@ use std::{
 };
 
 use highwater::{
-    Basis, Code, Fallback, Highwater, Position, Status, Views as _, Worker,
+    Basis, Code, Fallback, FreshnessStatus, Highwater, Position, Views as _, Worker,
     port::Store,
-    projections::Options,
+    projections::ProjectionOptions,
     stores::{SystemClock, SystemIds},
 };
 
@@ -22,7 +22,7 @@ use crate::{
 async fn apart(log: &Bank, views: &Bank) -> (Highwater, Arc<Counts>) {
     let (log, counts) = counted(log).await;
     let views: Arc<dyn Store> = views.store().await;
-    (Highwater::on(&log, SystemClock, SystemIds).views(views).build(), counts)
+    (Highwater::with_store(&log, SystemClock, SystemIds).views(views).build(), counts)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -38,7 +38,7 @@ async fn r2_an_eventual_read_of_views_elsewhere_needs_no_log() {
             let found = read.await.unwrap();
             assert_eq!((found.cents, found.basis()), (1, Basis::View));
             let freshness = found.freshness();
-            assert_eq!((freshness.lag(), freshness.status()), (None, Status::Converging));
+            assert_eq!((freshness.lag(), freshness.status()), (None, FreshnessStatus::Converging));
             assert!(freshness.age() < Duration::from_secs(60) && freshness.age() > Duration::ZERO);
         }
         let strong = || alice().strong().within(short);
@@ -82,7 +82,8 @@ async fn r3_a_bounded_read_of_views_elsewhere_finds_out_a_worker_that_is_dead() 
     for (log, views) in banks().into_iter().zip(banks()) {
         let (bank, _) = apart(&log, &views).await;
         let receipt = deposit(&bank, "alice", 1).await;
-        let worker = Worker::on(&bank).view_with::<Balance>(Options::default().shards(2));
+        let worker =
+            Worker::new(&bank).view_with::<Balance>(ProjectionOptions::default().shards(2));
         let worker = worker.start().await.unwrap();
         let alice = || bank.view::<Balance>().get("alice");
         let first = alice().after(&receipt).await.unwrap().freshness();
@@ -101,7 +102,7 @@ async fn r3_a_bounded_read_of_views_elsewhere_finds_out_a_worker_that_is_dead() 
             tokio::task::yield_now().await;
         }
         let error = alice().bounded(bound).within(Duration::from_millis(20)).await.unwrap_err();
-        assert_eq!(error.code(), Code::BEHIND);
+        assert_eq!(error.code(), Code::STALE_READ);
         assert_eq!(alice().await.unwrap().freshness().as_of, died.as_of);
     }
 }

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use highwater::{
-    Basis, Code, Highwater, Position, Status, Views as _, Worker,
+    Basis, Code, FreshnessStatus, Highwater, Position, Views as _, Worker,
     projections::{
-        OnFailure, Options,
+        OnFailure, ProjectionOptions,
         kafka::{Kafka, KafkaSource, Relay, Topics},
     },
 };
@@ -45,8 +45,9 @@ async fn r4_kafka_a_parked_key_is_degraded_since_its_event_and_others_are_curren
         let (kafka, topics) =
             (Kafka::at(&servers), Topics::one(format!("test-{:016x}", fastrand::u64(..))));
         let relay = Publishing::start(&bank, &kafka, &topics);
-        let options = Options::default().shards(3).on_failure(OnFailure::Park { at_most: 10 });
-        let worker = Worker::on(&bank).fed_by(KafkaSource::new(&bank, kafka, topics));
+        let options =
+            ProjectionOptions::default().shards(3).on_failure(OnFailure::Park { at_most: 10 });
+        let worker = Worker::new(&bank).fed_by(KafkaSource::new(&bank, kafka, topics));
         let worker = worker.view_with::<Parity>(options).start().await.unwrap();
         deposit(&bank, "alice", 2).await;
         let since = deposit(&bank, "bob", 666).await.position();
@@ -62,16 +63,22 @@ async fn one_is_degraded(bank: &Highwater, since: Position, last: &highwater::Re
     let get = |key: &str| bank.view::<Parity>().get(key).after(last).within(LONG);
     for key in ["odd", "none"] {
         let found = get(key).find().await.unwrap();
-        assert_eq!((found.freshness().status(), found.basis()), (Status::Current, Basis::View));
+        assert_eq!(
+            (found.freshness().status(), found.basis()),
+            (FreshnessStatus::Current, Basis::View)
+        );
         let strong = get(key).strong().find().await.unwrap();
-        assert_eq!((strong.freshness().status(), strong.basis()), (Status::Current, Basis::View));
+        assert_eq!(
+            (strong.freshness().status(), strong.basis()),
+            (FreshnessStatus::Current, Basis::View)
+        );
     }
     assert_eq!(get("odd").await.unwrap().cents, 3);
     let even = get("even").await.unwrap();
-    assert_eq!((even.cents, even.freshness().status()), (2, Status::Degraded(since)));
+    assert_eq!((even.cents, even.freshness().status()), (2, FreshnessStatus::Degraded(since)));
     assert_eq!(even.basis(), Basis::Stale, "it has not seen the token");
     let eventual = bank.view::<Parity>().get("even").await.unwrap();
-    assert_eq!(eventual.freshness().status(), Status::Degraded(since));
+    assert_eq!(eventual.freshness().status(), FreshnessStatus::Degraded(since));
     for refused in [get("even").strong(), get("even").bounded(LONG)] {
         assert_eq!(refused.await.unwrap_err().code(), Code::PARKED);
     }

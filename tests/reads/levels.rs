@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use highwater::{
-    Basis, Code, Error, Fallback, Level, Position, ReadPolicy, Status, Views as _, Wanted,
+    Basis, Code, Error, Fallback, FreshnessStatus, Level, Position, ReadPolicy, Target, Views as _,
     error::{Corrupt, Unavailable},
 };
 
@@ -21,12 +21,12 @@ async fn r2_a_read_says_how_far_behind_it_is_and_a_quiet_log_is_not_stale() {
         let receipt = deposit(&bank, "alice", 1).await;
         work_until::<Balance>(&bank, &receipt).await;
         let quiet = bank.view::<Balance>().get("alice").await.unwrap().freshness();
-        assert_eq!((quiet.status(), quiet.lag()), (Status::Current, Some(0)));
+        assert_eq!((quiet.status(), quiet.lag()), (FreshnessStatus::Current, Some(0)));
         assert_eq!((quiet.age(), quiet.as_of), (Duration::ZERO, quiet.read_at));
         deposit(&bank, "bob", 2).await;
         deposit(&bank, "bob", 3).await;
         let behind = bank.view::<Balance>().get("alice").await.unwrap().freshness();
-        assert_eq!((behind.status(), behind.lag()), (Status::Converging, Some(2)));
+        assert_eq!((behind.status(), behind.lag()), (FreshnessStatus::Converging, Some(2)));
         assert_eq!((behind.position, behind.head), (Position::new(1), Some(Position::new(3))));
         assert!(behind.as_of < quiet.read_at, "{behind}");
     }
@@ -90,9 +90,9 @@ async fn r3_past_the_budget_each_fallback_does_what_it_says() {
         let late = || bank.view::<Balance>().get("alice").after(&receipt).within(SHORT);
 
         let error = late().await.unwrap_err();
-        assert_eq!(error.code(), Code::BEHIND);
+        assert_eq!(error.code(), Code::STALE_READ);
         let pending = pending(&error);
-        assert_eq!(pending.wanted, Wanted::Token(receipt.token().clone()));
+        assert_eq!(pending.target, Target::Token(receipt.token().clone()));
         assert_eq!((pending.reached.position, pending.missing()), (Position::new(1), 1));
         assert!(pending.waited >= SHORT && pending.estimate.is_none(), "{pending:?}");
 
@@ -108,7 +108,7 @@ async fn r3_past_the_budget_each_fallback_does_what_it_says() {
 
 fn pending(error: &Error) -> &highwater::Pending {
     let Error::Unavailable(unavailable) = error else { panic!("{error}") };
-    let Unavailable::Behind(pending) = &**unavailable else { panic!("{error}") };
+    let Unavailable::StaleRead(pending) = &**unavailable else { panic!("{error}") };
     pending
 }
 
@@ -124,7 +124,7 @@ async fn r3_a_bounded_read_waits_until_the_view_is_as_young_as_asked_for() {
         // It may lack what is younger than an hour, and knows that it lacks nothing older.
         assert_eq!(bounded(Duration::from_secs(3_600)).await.unwrap().basis(), Basis::View);
         let error = bounded(Duration::ZERO).within(SHORT).await.unwrap_err();
-        assert_eq!(pending(&error).wanted, Wanted::Bounded(Duration::ZERO));
+        assert_eq!(pending(&error).target, Target::Bounded(Duration::ZERO));
         let stale = bounded(Duration::ZERO).within(SHORT).or(Fallback::ServeStale).await.unwrap();
         assert!(stale.is_stale());
         let waiting = tokio::spawn(bounded(Duration::ZERO).into_future());
@@ -161,10 +161,10 @@ async fn r3_r4_a_parked_key_is_never_passed_off_as_what_was_asked_for() {
         ] {
             let stale = read.await.unwrap();
             assert_eq!((stale.cents, stale.basis()), (2, Basis::Stale));
-            assert_eq!(stale.freshness().status(), Status::Degraded(since));
+            assert_eq!(stale.freshness().status(), FreshnessStatus::Degraded(since));
         }
         let odd = bank.view::<Parity>().get("odd").strong().await.unwrap();
-        assert_eq!((odd.cents, odd.freshness().status()), (3, Status::Current));
+        assert_eq!((odd.cents, odd.freshness().status()), (3, FreshnessStatus::Current));
     }
 }
 

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use highwater::{
     Highwater, View, Views as _, Worker,
-    projections::{DirectSource, Options},
+    projections::{DirectSource, ProjectionOptions},
 };
 
 use crate::{
@@ -124,8 +124,9 @@ async fn linearizable<V: Counted>(bank: &Highwater) {
 async fn come_and_go<V: View>(bank: Highwater) {
     let lease = Duration::from_millis(100);
     loop {
-        let worker = Worker::on(&bank).fed_by(DirectSource::new(&bank).lease(lease));
-        let worker = worker.view_with::<V>(Options::default().shards(3)).start().await.unwrap();
+        let worker = Worker::new(&bank).fed_by(DirectSource::new(&bank).lease(lease));
+        let worker =
+            worker.view_with::<V>(ProjectionOptions::default().shards(3)).start().await.unwrap();
         tokio::time::sleep(Duration::from_millis(fastrand::u64(..200))).await;
         drop(worker);
     }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use highwater::{Basis, Code, Fallback, Position, Status, Views as _, port::Layout};
+use highwater::{
+    Basis, Code, Fallback, FreshnessStatus, Position, Views as _, core::value::Sharding,
+};
 
 use crate::{
     bank::{Balance, banks},
@@ -43,7 +45,7 @@ async fn r3_many_rows_wait_and_are_folded_like_one() {
         assert_eq!(strong.iter().map(|(_, row)| row.cents).sum::<i64>(), 21);
         let short = Duration::from_millis(10);
         let late = || bank.view::<Balance>().get_many(&keys).after(&receipt);
-        assert_eq!(late().within(short).await.unwrap_err().code(), Code::BEHIND);
+        assert_eq!(late().within(short).await.unwrap_err().code(), Code::STALE_READ);
         let stale = late().within(short).or(Fallback::ServeStale).await.unwrap();
         assert_eq!((stale.len(), stale.is_stale()), (1, true));
         let waiting = tokio::spawn(late().within(Duration::from_secs(30)).into_future());
@@ -83,8 +85,8 @@ async fn r2_pages_of_a_range_go_on_where_the_last_one_ended() {
 async fn r3_each_of_many_rows_is_folded_from_where_its_own_shard_is() {
     for bank in banks() {
         let bank = bank.open().await;
-        let apart = |layout: &Layout| layout.shard_of("even") != layout.shard_of("odd");
-        let layout = (2..).map(Layout::keys).find(apart).unwrap();
+        let apart = |layout: &Sharding| layout.shard_of("even") != layout.shard_of("odd");
+        let layout = (2..).map(Sharding::by_key).find(apart).unwrap();
         let shards = ["even", "odd"].map(|key| layout.shard_of(key));
         let mut relayed = Relayed::<Parity>::on(&bank, layout).await;
         for cents in 1..=6 {
@@ -110,7 +112,7 @@ async fn r3_a_strong_range_waits_until_the_view_has_all_there_is() {
         deposit(&bank, "b", 1).await;
         let range = || bank.view::<Balance>().range("".., 10).strong();
         let short = Duration::from_millis(10);
-        assert_eq!(range().within(short).await.unwrap_err().code(), Code::BEHIND);
+        assert_eq!(range().within(short).await.unwrap_err().code(), Code::STALE_READ);
         let waiting = tokio::spawn(range().within(Duration::from_secs(30)).into_future());
         let worker = work::<Balance>(&bank).await;
         assert_eq!(waiting.await.unwrap().unwrap().len(), 2);
@@ -128,10 +130,10 @@ async fn r4_parked_keys_in_an_answer_are_named() {
         let parked = [("even".to_owned(), Position::new(1))];
         let many = bank.view::<Parity>().get_many(["odd", "even"]).await.unwrap();
         assert_eq!((many.len(), many.parked.as_slice()), (1, &parked[..]));
-        assert_eq!(many.freshness().status(), Status::Degraded(Position::new(1)));
+        assert_eq!(many.freshness().status(), FreshnessStatus::Degraded(Position::new(1)));
         let range = bank.view::<Parity>().range("".., 10).await.unwrap();
         assert_eq!((range.len(), range.parked.as_slice()), (1, &parked[..]));
-        assert_eq!(range.freshness().status(), Status::Degraded(Position::new(1)));
+        assert_eq!(range.freshness().status(), FreshnessStatus::Degraded(Position::new(1)));
         let strong = bank.view::<Parity>().get_many(["odd", "even"]).strong().await.unwrap_err();
         assert_eq!(strong.code(), Code::PARKED);
     }

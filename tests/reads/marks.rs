@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use highwater::{
     Basis, Code, Highwater, Receipt, Views as _,
-    port::{Layout, ShardId},
+    core::value::{ShardId, Sharding},
 };
 
 use crate::{
@@ -20,7 +20,7 @@ fn keys() -> [String; 2] {
     let of = |shard: u32| {
         (0..)
             .map(|n| format!("key-{n}"))
-            .find(|key| Layout::streams(2).shard_of(&format!("account-{key}")).get() == shard)
+            .find(|key| Sharding::by_stream(2).shard_of(&format!("account-{key}")).get() == shard)
             .unwrap()
     };
     [of(0), of(1)]
@@ -39,7 +39,7 @@ async fn r3_a_bounded_read_is_judged_by_the_marks_of_its_own_shard() {
 }
 
 async fn marked(bank: &Highwater) {
-    let mut relayed = Relayed::<Balance>::on(bank, Layout::streams(2)).await;
+    let mut relayed = Relayed::<Balance>::on(bank, Sharding::by_stream(2)).await;
     let [quiet, busy] = keys();
     deposit(bank, &busy, 1).await;
     bank.aggregate::<Account>(&busy).execute(Deposit { cents: 1 }).await.unwrap();
@@ -54,12 +54,12 @@ async fn marked(bank: &Highwater) {
         relayed.mark(ShardId::new(shard), 1, long_ago, &[]).await;
     }
     for key in [&quiet, &busy] {
-        assert_eq!(read(key).await.unwrap_err().code(), Code::BEHIND);
+        assert_eq!(read(key).await.unwrap_err().code(), Code::STALE_READ);
     }
     // It goes on: with traffic in one partition alone, the marks make the other fresh, too.
     relayed.mark(ShardId::new(0), 1, now, &[]).await;
     assert_eq!(read(&quiet).await.unwrap().basis(), Basis::View);
-    assert_eq!(read(&busy).await.unwrap_err().code(), Code::BEHIND, "its own shard is behind");
+    assert_eq!(read(&busy).await.unwrap_err().code(), Code::STALE_READ, "its own shard is behind");
     relayed.mark(ShardId::new(1), 1, now, &[]).await;
     assert_eq!(read(&busy).await.unwrap().basis(), Basis::View);
     // Of a range every shard counts.
@@ -72,7 +72,7 @@ async fn marked(bank: &Highwater) {
 async fn r3_a_token_waits_for_the_shard_of_the_key_and_for_no_other() {
     for store in banks() {
         let bank = store.open().await;
-        let mut relayed = Relayed::<Balance>::on(&bank, Layout::streams(2)).await;
+        let mut relayed = Relayed::<Balance>::on(&bank, Sharding::by_stream(2)).await;
         let [stuck, moving] = keys();
         let (first, second) = (deposit(&bank, &stuck, 1).await, deposit(&bank, &moving, 1).await);
         let read = |key: &str, receipt: &Receipt| {
@@ -88,7 +88,7 @@ async fn r3_a_token_waits_for_the_shard_of_the_key_and_for_no_other() {
         let soon = Duration::from_millis(10);
         for receipt in [&first, &second] {
             let behind = bank.view::<Balance>().get(&*stuck).after(receipt).within(soon).find();
-            assert_eq!(behind.await.unwrap_err().code(), Code::BEHIND);
+            assert_eq!(behind.await.unwrap_err().code(), Code::STALE_READ);
         }
     }
 }

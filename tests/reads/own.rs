@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use highwater::{Basis, Code, Fallback, Position, Status, Views as _};
+use highwater::{Basis, Code, Fallback, FreshnessStatus, Position, Views as _};
 
 use crate::{
     bank::{Balance, banks},
@@ -22,7 +22,7 @@ async fn r3_an_optimistic_read_has_what_is_ones_own_and_says_what_it_is() {
         // How far the view is does not become more by it.
         assert_eq!(
             (read.freshness().status(), read.freshness().lag()),
-            (Status::Converging, Some(2))
+            (FreshnessStatus::Converging, Some(2))
         );
         let both = alice().with_own(&own).with_own(&others).await.unwrap();
         assert_eq!((both.cents, both.basis()), (111, Basis::Optimistic));
@@ -64,7 +64,7 @@ async fn r3_an_optimistic_read_of_a_view_that_is_not_as_far_as_asked_for_is_mark
             (101, Basis::Stale),
             "what was waited for is missing"
         );
-        assert_eq!(late().with_own(&own).await.unwrap_err().code(), Code::BEHIND);
+        assert_eq!(late().with_own(&own).await.unwrap_err().code(), Code::STALE_READ);
         let folded = late().or(Fallback::Fold).with_own(&own).await.unwrap();
         assert_eq!((folded.cents, folded.basis()), (111, Basis::Folded));
     }
@@ -83,7 +83,7 @@ async fn r3_r4_an_optimistic_read_of_a_parked_key_has_its_row_and_says_what_it_l
         for own in [&poison, &behind, &beyond] {
             let even = bank.view::<Parity>().get("even").with_own(own).await.unwrap();
             assert_eq!((even.cents, even.basis()), (2, Basis::Stale));
-            assert_eq!(even.freshness().status(), Status::Degraded(Position::new(2)));
+            assert_eq!(even.freshness().status(), FreshnessStatus::Degraded(Position::new(2)));
         }
         let even = bank.view::<Parity>().get("even").with_own(&before).await.unwrap();
         assert_eq!((even.cents, even.basis()), (2, Basis::View), "its own is in it");

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use highwater::{
-    Basis, Code, CommandId, Fallback, Highwater, Level, Move, Operation, Outcome, Request,
-    StreamId, Tier, Views as _,
-    policy::{Arm, Override, PolicyChange, PolicyRollback, Rule},
+    AppliedOutcome, Basis, Code, CommandId, Fallback, Highwater, Level, NextStep, Operation,
+    Request, StreamId, Tier, Views as _,
+    policy::{Override, PolicyChange, PolicyRollback, Rule, Variant},
     stores::testing::build,
 };
 use uuid::Uuid;
@@ -89,11 +89,11 @@ async fn m14_a_rollout_is_for_the_same_keys_in_every_process() {
         one.policies().change(change(half)).await.unwrap();
         let _following = other.policies().follow().await.unwrap();
         let keys: Vec<String> = (0..200).map(|key| format!("account {key}")).collect();
-        let arms = |bank: &Highwater| -> Vec<Arm> {
-            keys.iter().map(|key| bank.policies().ruled(&SHOW, key).arm).collect()
+        let arms = |bank: &Highwater| -> Vec<Variant> {
+            keys.iter().map(|key| bank.policies().ruled(&SHOW, key).variant).collect()
         };
         assert_eq!(arms(&one), arms(&other));
-        let rolled_out = arms(&one).into_iter().filter(|arm| *arm == Arm::Rollout).count();
+        let rolled_out = arms(&one).into_iter().filter(|arm| *arm == Variant::Rollout).count();
         assert!((60..140).contains(&rolled_out), "{rolled_out} of 200");
     }
 }
@@ -148,7 +148,7 @@ async fn o4_what_stands_before_an_unreadable_change_holds() {
         writer.log().append(build::append_one(&stream, newer)).await.unwrap();
 
         let error = reader.policies().follow().await.unwrap_err();
-        assert_eq!((error.code(), error.next_move()), (Code::UNKNOWN_EVENT, Move::AskAPerson));
+        assert_eq!((error.code(), error.next_step()), (Code::UNKNOWN_EVENT, NextStep::AskOperator));
         // Whoever knew the change before goes on with it, and nobody changes anything blindly.
         for bank in [&reader, &writer] {
             let refused = bank.policies().change(change(Rule::default())).await.unwrap_err();
@@ -245,9 +245,9 @@ async fn r3_a_policy_decides_whether_a_token_is_waited_for_whatever_is_said_firs
         let fail = Override::default().within(Duration::from_millis(20)).or(Fallback::Fail);
         bank.policies().change(change(Rule::of_all(fail))).await.unwrap();
         let pending = view.get("alice").by(&SHOW).after(&receipt).await.unwrap_err();
-        assert_eq!(pending.code(), Code::BEHIND);
+        assert_eq!(pending.code(), Code::STALE_READ);
         let outcome = view.applied("alice", &receipt).by(&SHOW).await.unwrap();
-        let Outcome::Pending(pending) = outcome else { panic!("nobody feeds the view") };
+        let AppliedOutcome::Pending(pending) = outcome else { panic!("nobody feeds the view") };
         assert!(pending.waited < Duration::from_secs(4), "the budget is that of the policy");
     }
 }

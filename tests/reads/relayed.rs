@@ -5,7 +5,11 @@ use std::{marker::PhantomData, time::Duration};
 use bytes::Bytes;
 use highwater::{
     Highwater, Timestamp, View,
-    port::{Claim, Claiming, Layout, Progress, ShardId, ViewCommit, ViewName, WorkerId},
+    core::{
+        domain::ViewName,
+        value::{ShardId, Sharding},
+    },
+    port::{Claim, ClaimMode, Progress, ViewCommit, WorkerId},
 };
 
 /// Has all shards of a view, and moves each as it is told.
@@ -16,13 +20,13 @@ pub(crate) struct Relayed<V> {
 }
 
 impl<V: View> Relayed<V> {
-    pub(crate) async fn on(bank: &Highwater, layout: Layout) -> Self {
+    pub(crate) async fn on(bank: &Highwater, layout: Sharding) -> Self {
         let (views, view) = (bank.views(), ViewName::new(V::NAME).unwrap());
         views.open_view(&V::spec().unwrap(), layout).await.unwrap();
         let (worker, mut claims) = (WorkerId::new("relayed").unwrap(), Vec::new());
         for shard in layout.all() {
             let lease = Duration::from_secs(3_600);
-            let claim = views.claim_shard(&view, layout, shard, &worker, Claiming::Always, lease);
+            let claim = views.claim_shard(&view, layout, shard, &worker, ClaimMode::Always, lease);
             claims.push(claim.await.unwrap().unwrap());
         }
         Self { bank: bank.clone(), claims, view: PhantomData }

@@ -56,7 +56,7 @@ impl Waiting {
         let next = deposit(&writer, "alice", 2).await;
         let budget = Budget::default();
         let (store, counts) = counting::counted(store).await;
-        let reader = Highwater::on(&store, budget.clone(), SystemIds).build();
+        let reader = Highwater::with_store(&store, budget.clone(), SystemIds).build();
         let read = reader.view::<Balance>().get("alice").after(&next).or(fallback).into_future();
         let mut waiting = Self { writer, next, read, counts, budget };
         waiting.waits_until(|counts| Counts::of(&counts.waiting) > 0).await;
@@ -107,7 +107,7 @@ async fn r3_a_wait_ends_with_its_budget_although_the_view_does_not_answer_any_mo
         let waiting = Waiting::on(&store, Fallback::Fail).await;
         waiting.has_waited_enough();
         let error = waiting.read.await.unwrap_err();
-        assert_eq!(error.code(), Code::BEHIND, "{error}");
+        assert_eq!(error.code(), Code::STALE_READ, "{error}");
         assert!(*waiting.counts.is_held.borrow(), "nobody has looked since");
     }
 }
@@ -119,7 +119,7 @@ async fn r3_a_view_that_never_answers_is_given_up_by_who_asks_and_by_who_looks_f
         work_until::<Balance>(&bank, &deposit(&bank, "alice", 1).await).await;
         let next = deposit(&bank, "alice", 2).await;
         let (counted, counts) = counting::counted(&store).await;
-        let reader = Highwater::on(&counted, SystemClock, SystemIds).build();
+        let reader = Highwater::with_store(&counted, SystemClock, SystemIds).build();
         let long = Duration::from_secs(300);
         let waits = reader.view::<Balance>().get("alice").after(&next).within(long);
         let waits = tokio::spawn(waits.find());

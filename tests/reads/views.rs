@@ -2,9 +2,9 @@
 
 use highwater::{
     Highwater, Keys, Receipt, View, Views as _, Worker,
-    core::read::{FoldError, Folding},
+    core::domain::{FoldError, FoldResult},
     prelude::*,
-    projections::{OnFailure, Options, Running},
+    projections::{OnFailure, ProjectionOptions, WorkerHandle},
 };
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +28,7 @@ impl View for Parity {
         }
     }
 
-    fn fold(&mut self, event: &AccountEvent, _: &At<'_>) -> Folding {
+    fn fold(&mut self, event: &AccountEvent, _: &EventContext<'_>) -> FoldResult {
         if let AccountEvent::Deposited { cents } = event {
             if *cents == 666 {
                 return Err(FoldError::new("the number of the beast"));
@@ -36,7 +36,7 @@ impl View for Parity {
             self.cents += cents;
             self.events += 1;
         }
-        Ok(Fold::Keep)
+        Ok(RowChange::Keep)
     }
 }
 
@@ -44,10 +44,10 @@ pub(crate) async fn deposit(bank: &Highwater, account: &str, cents: i64) -> Rece
     bank.aggregate::<Account>(account).execute(Deposit { cents }).await.unwrap()
 }
 
-pub(crate) async fn work<V: View>(bank: &Highwater) -> Running {
+pub(crate) async fn work<V: View>(bank: &Highwater) -> WorkerHandle {
     let park = OnFailure::Park { at_most: 10 };
-    let options = Options::default().shards(3).on_failure(park);
-    Worker::on(bank).view_with::<V>(options).start().await.unwrap()
+    let options = ProjectionOptions::default().shards(3).on_failure(park);
+    Worker::new(bank).view_with::<V>(options).start().await.unwrap()
 }
 
 /// Runs a worker until the view has what there is, and stops it.

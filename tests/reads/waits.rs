@@ -56,7 +56,7 @@ async fn r3_a_strong_read_whose_log_does_not_answer_ends_with_its_budget() {
         counts.is_stuck.store(true, Ordering::SeqCst);
         let strong =
             || bank.view::<Balance>().get("alice").strong().within(Duration::from_millis(20));
-        assert_eq!(strong().await.unwrap_err().code(), Code::BEHIND);
+        assert_eq!(strong().await.unwrap_err().code(), Code::STALE_READ);
         let stale = strong().or(Fallback::ServeStale).await.unwrap();
         assert_eq!((stale.cents, stale.is_stale()), (1, true));
     }
@@ -120,7 +120,7 @@ async fn r3_who_stops_waiting_leaves_nothing_behind() {
         }
         // Whoever comes afterwards is served as if nothing had been.
         let late = lookup().within(Duration::from_millis(5)).await.unwrap_err();
-        assert_eq!(late.code(), Code::BEHIND);
+        assert_eq!(late.code(), Code::STALE_READ);
         let waiting = tokio::spawn(lookup().into_future());
         let worker = work::<Balance>(&bank).await;
         assert_eq!(waiting.await.unwrap().unwrap().cents, 2);

@@ -14,7 +14,7 @@ use std::{
 use highwater::{
     Highwater, Open as _, Result, Worker,
     projections::{
-        OnFailure, Options, Running,
+        OnFailure, ProjectionOptions, WorkerHandle,
         kafka::{Kafka, KafkaSource, Relay, Topics},
     },
 };
@@ -135,15 +135,15 @@ async fn work(bank: &Highwater, orders: &Orders, lag: Duration, stop: impl Futur
     let begin = || {
         let (kafka, topics) = orders.client();
         let source = KafkaSource::new(bank, kafka, topics).lease(LEASE);
-        let options = Options::default().shards(2).on_failure(OnFailure::Stop);
-        Worker::on(bank)
+        let options = ProjectionOptions::default().shards(2).on_failure(OnFailure::Stop);
+        Worker::new(bank)
             .fed_by(Lagging::new(source, lag, orders.seed))
             .view_with::<Balance>(options)
             .view_with::<Tally>(options)
             .start()
     };
     let mut stop = std::pin::pin!(stop);
-    let working: Running = tokio::select! {
+    let working: WorkerHandle = tokio::select! {
         working = until_it_can(begin) => working,
         () = &mut stop => return,
     };

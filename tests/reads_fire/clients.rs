@@ -86,7 +86,7 @@ impl Client {
                 self.reached += 1;
             }
             Err(error) => {
-                assert_eq!(error.code(), Code::BEHIND, "{error}");
+                assert_eq!(error.code(), Code::STALE_READ, "{error}");
                 self.late += 1;
             }
         }
@@ -202,7 +202,7 @@ async fn all_are_pending(bank: &Highwater, notes: &[Note]) {
         let token: Token = note.token.parse().unwrap();
         let read = bank.view::<Balance>().get(&note.key).after(&token);
         let error = read.within(Duration::from_millis(50)).await.unwrap_err();
-        assert_eq!(error.code(), Code::BEHIND, "{error}");
+        assert_eq!(error.code(), Code::STALE_READ, "{error}");
     }))
     .await;
 }

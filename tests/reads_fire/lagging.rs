@@ -8,9 +8,8 @@ use std::{
 use async_trait::async_trait;
 use highwater::{
     Result,
-    port::{
-        Change, Division, Feed, FeedPage, Feeding, Layout, Membership, Progress, ShardId, Source,
-    },
+    core::value::{ShardBy, ShardId, Sharding},
+    port::{Assignment, Feed, FeedPage, FeedSource, Membership, Progress, Subscription},
 };
 
 type Random = Arc<Mutex<fastrand::Rng>>;
@@ -29,16 +28,16 @@ impl<S> Lagging<S> {
 }
 
 #[async_trait]
-impl<S: Source> Source for Lagging<S> {
-    async fn layout(&self, by: Division, shards: u32) -> Result<Layout> {
-        self.source.layout(by, shards).await
+impl<S: FeedSource> FeedSource for Lagging<S> {
+    async fn sharding(&self, by: ShardBy, shards: u32) -> Result<Sharding> {
+        self.source.sharding(by, shards).await
     }
 
     fn lease(&self) -> Duration {
         self.source.lease()
     }
 
-    async fn join(&self, feeding: Feeding) -> Result<Box<dyn Membership>> {
+    async fn join(&self, feeding: Subscription) -> Result<Box<dyn Membership>> {
         let membership = self.source.join(feeding).await?;
         let (longest, random) = (self.longest, Arc::clone(&self.random));
         Ok(Box::new(Late { inner: membership, longest, random }))
@@ -54,8 +53,8 @@ struct Late<T> {
 
 #[async_trait]
 impl Membership for Late<Box<dyn Membership>> {
-    async fn change(&mut self) -> Result<Change> {
-        self.inner.change().await
+    async fn next_assignment(&mut self) -> Result<Assignment> {
+        self.inner.next_assignment().await
     }
 
     async fn open(&mut self, shard: ShardId, from: &Progress) -> Result<Box<dyn Feed>> {
@@ -64,8 +63,8 @@ impl Membership for Late<Box<dyn Membership>> {
         Ok(Box::new(Late { inner: feed, longest, random }))
     }
 
-    async fn ended(&mut self, shard: ShardId) -> Result<()> {
-        self.inner.ended(shard).await
+    async fn released(&mut self, shard: ShardId) -> Result<()> {
+        self.inner.released(shard).await
     }
 
     async fn leave(self: Box<Self>) -> Result<()> {

@@ -9,7 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use highwater::{Basis, Code, CommandId, Highwater, Receipt, Timestamp, Views as _, port::Layout};
+use highwater::{
+    Basis, Code, CommandId, Highwater, Receipt, Timestamp, Views as _, core::value::Sharding,
+};
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -26,7 +28,7 @@ const BOUND: Duration = Duration::from_secs(3);
 /// An account in each partition.
 fn keys() -> Vec<String> {
     let of = |partition: u32| {
-        let layout = Layout::streams(PARTITIONS);
+        let layout = Sharding::by_stream(PARTITIONS);
         let mut names = (0..).map(|number| format!("key-{number}"));
         names.find(|key| layout.shard_of(&format!("account-{key}")).get() == partition).unwrap()
     };
@@ -103,7 +105,7 @@ async fn all_become_stale(bank: &Highwater, since: Timestamp) {
                     assert!(late <= BOUND, "{late:?} after the last mark: {}", answer.freshness());
                 }
                 Err(error) => {
-                    assert_eq!(error.code(), Code::BEHIND, "{error}");
+                    assert_eq!(error.code(), Code::STALE_READ, "{error}");
                     break;
                 }
             }

@@ -1,6 +1,6 @@
 //! The balances again, by account too, but divided by key: each shard reads every partition.
 
-use highwater::{Keys, View, core::read::Folding, prelude::*};
+use highwater::{Keys, View, core::domain::FoldResult, prelude::*};
 use serde::{Deserialize, Serialize};
 
 use crate::bank::{AccountEvent, Balance};
@@ -18,9 +18,9 @@ impl View for Tally {
         keys.push(envelope.stream.key());
     }
 
-    fn fold(&mut self, _: &AccountEvent, _: &At<'_>) -> Folding {
+    fn fold(&mut self, _: &AccountEvent, _: &EventContext<'_>) -> FoldResult {
         self.events += 1;
-        Ok(Fold::Keep)
+        Ok(RowChange::Keep)
     }
 }
 

@@ -79,7 +79,7 @@ fn serves_until_it_is_told() {
         let service = Service::new(Config::from_environment(PREFIX).unwrap()).unwrap();
         let bank = Highwater::open(service.config().store.expose()).await.unwrap();
         let other = Highwater::open(service.config().store.expose()).await.unwrap();
-        let serving = with(role, service, &bank).run_until_told();
+        let serving = with(role, service, &bank).run_until_shutdown();
         // They end with the runtime.
         match role {
             Role::Reader => drop(tokio::spawn(policies::read_for_ever(bank))),
@@ -94,16 +94,16 @@ fn serves_until_it_is_told() {
 fn with(role: Role, service: Service, bank: &Highwater) -> Service {
     let options = service.config().options("balances");
     match role {
-        Role::Worker => service.worker(Worker::on(bank).view_with::<Balance>(options)),
+        Role::Worker => service.worker(Worker::new(bank).view_with::<Balance>(options)),
         Role::Stuck => {
             let source = Stuck(DirectSource::new(bank));
-            service.worker(Worker::on(bank).fed_by(source).view_with::<Balance>(options))
+            service.worker(Worker::new(bank).fed_by(source).view_with::<Balance>(options))
         }
         #[cfg(feature = "kafka")]
         Role::Fed => {
             let (kafka, topics) = service.config().kafka().unwrap();
             let source = highwater::projections::kafka::KafkaSource::new(bank, kafka, topics);
-            let worker = Worker::on(bank).fed_by(source.clone()).view_with::<Balance>(options);
+            let worker = Worker::new(bank).fed_by(source.clone()).view_with::<Balance>(options);
             service.source(&source).worker(worker)
         }
         #[cfg(feature = "kafka")]

@@ -42,7 +42,7 @@ fn o5_a_configuration_is_read_from_a_file() {
     assert_eq!((balances.shards, balances.batch), (4, 100));
     assert_eq!(balances.on_failure, OnFailure::Park { at_most: 7 });
     assert_eq!(config.options("owners").on_failure, OnFailure::Skip);
-    assert_eq!(config.options("others"), highwater::projections::Options::default());
+    assert_eq!(config.options("others"), highwater::projections::ProjectionOptions::default());
 }
 
 #[test]

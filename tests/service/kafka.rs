@@ -43,7 +43,7 @@ impl World {
 
     fn working<V: View>(&self, kafka: &Kafka) -> Served {
         let source = KafkaSource::new(&self.bank, kafka.clone(), self.topics.clone());
-        let worker = Worker::on(&self.bank).fed_by(source.clone()).view::<V>();
+        let worker = Worker::new(&self.bank).fed_by(source.clone()).view::<V>();
         Served::start(|_| {}, |service| service.worker(worker).source(&source))
     }
 

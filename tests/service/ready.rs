@@ -10,11 +10,12 @@ use std::{
 
 use axum::{Router, routing::get};
 use highwater::{
-    Code, FoldError, Folding, Worker,
-    port::{ViewName, WorkerId},
+    Code, FoldError, FoldResult, Worker,
+    core::domain::ViewName,
+    port::WorkerId,
     prelude::*,
-    projections::{DirectSource, Options, testing::Faults},
-    service::{Config, Told},
+    projections::{DirectSource, ProjectionOptions, testing::Faults},
+    service::{Config, Shutdown},
 };
 
 use tokio::{net::TcpListener, sync::oneshot};
@@ -30,7 +31,7 @@ use crate::{
 async fn o5_a_worker_that_runs_is_ready_and_tells_prometheus_what_it_does() {
     for bank in banks() {
         let bank = bank.open().await;
-        let worker = Worker::on(&bank).view::<Balance>();
+        let worker = Worker::new(&bank).view::<Balance>();
         let served = Served::start(|_| {}, |service| service.worker(worker));
         let report = until_said(served.address, |status, _| status == 200).await;
         assert_eq!(report["phase"], "running");
@@ -61,15 +62,15 @@ async fn o5_a_worker_that_runs_is_ready_and_tells_prometheus_what_it_does() {
 async fn o5_a_projection_that_prepares_is_not_ready() {
     for bank in banks() {
         let bank = bank.open().await;
-        let divided = |shards| Options::default().shards(shards);
-        let other = Worker::on(&bank).view_with::<Balance>(divided(2)).start().await.unwrap();
+        let divided = |shards| ProjectionOptions::default().shards(shards);
+        let other = Worker::new(&bank).view_with::<Balance>(divided(2)).start().await.unwrap();
         let mut status = other.statuses()[0].clone();
         status.until(|state| state.name() == "running").await;
         // Its first commit: by then it holds a shard.
         let receipt =
             bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap();
         bank.view::<Balance>().get("alice").after(&receipt).await.unwrap();
-        let worker = Worker::on(&bank).view_with::<Balance>(divided(3));
+        let worker = Worker::new(&bank).view_with::<Balance>(divided(3));
         let served = Served::start(|_| {}, |service| service.worker(worker));
         let report = until_said(served.address, |_, report| report["phase"] == "running").await;
         assert_eq!(report["ready"], false);
@@ -87,7 +88,7 @@ async fn o5_a_projection_that_tries_again_is_not_ready_and_says_why() {
         bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap();
         let mut faults = Faults::none(1);
         faults.before_commit = 1.0;
-        let worker = Worker::on(&bank).view::<Balance>().with_faults(&faults);
+        let worker = Worker::new(&bank).view::<Balance>().with_faults(&faults);
         let served = Served::start(|_| {}, |service| service.worker(worker));
         let retrying =
             |_, report: &serde_json::Value| report["projections"][0]["state"] == "retrying";
@@ -108,12 +109,12 @@ struct Picky {
 }
 
 impl Picky {
-    fn fold(&mut self, event: &AccountEvent, _: &Envelope) -> Folding {
+    fn fold(&mut self, event: &AccountEvent, _: &Envelope) -> FoldResult {
         if let AccountEvent::Withdrawn { .. } = event {
             return Err(FoldError::new("no withdrawals here"));
         }
         self.events += 1;
-        Ok(Fold::Keep)
+        Ok(RowChange::Keep)
     }
 }
 
@@ -121,7 +122,7 @@ impl Picky {
 async fn o5_a_projection_that_has_stopped_keeps_the_service_up_which_says_why() {
     for bank in banks() {
         let bank = bank.open().await;
-        let worker = Worker::on(&bank).view::<Picky>().view::<Balance>();
+        let worker = Worker::new(&bank).view::<Picky>().view::<Balance>();
         let served = Served::start(|_| {}, |service| service.worker(worker));
         until_said(served.address, |status, _| status == 200).await;
         let alice = bank.aggregate::<Account>("alice");
@@ -146,7 +147,7 @@ async fn o5_a_service_that_drains_is_not_ready_and_ends_within_its_bound() {
     for bank in banks() {
         let bank = bank.open().await;
         let source = Stuck(DirectSource::new(&bank));
-        let worker = Worker::on(&bank).fed_by(source).view::<Balance>();
+        let worker = Worker::new(&bank).fed_by(source).view::<Balance>();
         let drain = |config: &mut Config| config.drain = std::time::Duration::from_secs(2);
         let served = Served::start(drain, |service| service.worker(worker));
         let address = served.address;
@@ -163,7 +164,7 @@ async fn o5_a_service_that_drains_is_not_ready_and_ends_within_its_bound() {
 async fn o5_a_part_of_the_programs_own_is_told_to_end_and_has_the_drain_to_do_so() {
     for bank in banks() {
         let bank = bank.open().await;
-        let (worker, address) = (Worker::on(&bank).view::<Balance>(), free_address());
+        let (worker, address) = (Worker::new(&bank).view::<Balance>(), free_address());
         let has_ended = Arc::new(AtomicBool::default());
         let listener = TcpListener::bind(address).await.unwrap();
         let (entered, entering) = oneshot::channel::<()>();
@@ -178,12 +179,12 @@ async fn o5_a_part_of_the_programs_own_is_told_to_end_and_has_the_drain_to_do_so
             |_| {},
             |service| {
                 let has_ended = Arc::clone(&has_ended);
-                let api = async move |told: Told| {
+                let api = async move |told: Shutdown| {
                     axum::serve(listener, router).with_graceful_shutdown(told).await?;
                     has_ended.store(true, Ordering::SeqCst);
                     Ok::<_, std::io::Error>(())
                 };
-                service.worker(worker).part("the API", api)
+                service.worker(worker).component("the API", api)
             },
         );
         until_said(served.address, |status, _| status == 200).await;
@@ -201,13 +202,13 @@ async fn o5_a_part_of_the_programs_own_is_told_to_end_and_has_the_drain_to_do_so
 async fn o5_a_part_of_the_programs_own_that_ends_by_itself_ends_the_service_in_order() {
     for bank in banks() {
         let bank = bank.open().await;
-        let worker = Worker::on(&bank).view::<Balance>();
+        let worker = Worker::new(&bank).view::<Balance>();
         let (fail, failing) = oneshot::channel::<()>();
         let served = Served::start(
             |_| {},
             |service| {
                 let part = |_| async move { Err::<(), _>(failing.await.unwrap_err()) };
-                service.worker(worker).part("the API", part)
+                service.worker(worker).component("the API", part)
             },
         );
         until_said(served.address, |status, _| status == 200).await;
@@ -221,7 +222,7 @@ async fn o5_a_part_of_the_programs_own_that_ends_by_itself_ends_the_service_in_o
         // The worker has given its shard back: another one has it at once.
         let name = ViewName::new("balances").unwrap();
         let roll =
-            bank.views().sign_in(&name, &WorkerId::unique(&**bank.ids()), LEASE).await.unwrap();
+            bank.views().heartbeat(&name, &WorkerId::unique(&**bank.ids()), LEASE).await.unwrap();
         assert_eq!(roll.holders, [None]);
     }
 }
@@ -230,16 +231,16 @@ async fn o5_a_part_of_the_programs_own_that_ends_by_itself_ends_the_service_in_o
 async fn o5_a_part_of_the_programs_own_that_never_ends_ends_the_service_with_an_error() {
     let quickly = |config: &mut Config| config.drain = Duration::from_millis(200);
     let served = Served::start(quickly, |service| {
-        service.part("the API", |_| std::future::pending::<highwater::Result<()>>())
+        service.component("the API", |_| std::future::pending::<highwater::Result<()>>())
     });
     until_said(served.address, |status, _| status == 200).await;
-    assert_eq!(served.stop().await.unwrap_err().code(), Code::NOT_DRAINED);
+    assert_eq!(served.stop().await.unwrap_err().code(), Code::SHUTDOWN_TIMEOUT);
     // An error of Highwater's stays what it is.
     let served = Served::start(
         |_| {},
         |service| {
             let closed = highwater::Error::from(highwater::error::Unavailable::Closed);
-            service.part("the API", |_| std::future::ready(Err::<(), _>(closed)))
+            service.component("the API", |_| std::future::ready(Err::<(), _>(closed)))
         },
     );
     assert_eq!(served.ended().await.unwrap_err().code(), Code::CLOSED);
@@ -249,7 +250,7 @@ async fn o5_a_part_of_the_programs_own_that_never_ends_ends_the_service_with_an_
 async fn o5_a_service_that_is_told_to_end_while_it_starts_ends_at_once() {
     for bank in banks() {
         let bank = bank.open().await;
-        let (first, mute) = (Worker::on(&bank).view::<Picky>(), Worker::on(&bank).fed_by(Mute));
+        let (first, mute) = (Worker::new(&bank).view::<Picky>(), Worker::new(&bank).fed_by(Mute));
         let mute = mute.view::<Balance>();
         let served = Served::start(|_| {}, |service| service.worker(first).worker(mute));
         let is_starting = |_, report: &serde_json::Value| {
@@ -263,7 +264,7 @@ async fn o5_a_service_that_is_told_to_end_while_it_starts_ends_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn o5_what_is_configured_of_an_unknown_projection_is_refused_by_name() {
     let bank = banks()[0].open().await;
-    let worker = Worker::on(&bank).view::<Balance>();
+    let worker = Worker::new(&bank).view::<Balance>();
     let typo = |config: &mut Config| {
         config.projections.insert("balance".into(), Default::default());
     };
@@ -304,7 +305,7 @@ async fn o5_a_relay_and_a_worker_that_it_feeds_are_ready() {
         let leads = |_, report: &serde_json::Value| report["relays"][0]["state"] == "leading";
         assert_eq!(until_said(relaying.address, leads).await["ready"], true);
         let source = KafkaSource::new(&bank, kafka, topics);
-        let worker = Worker::on(&bank).fed_by(source.clone()).view::<Balance>();
+        let worker = Worker::new(&bank).fed_by(source.clone()).view::<Balance>();
         let working = Served::start(|_| {}, |service| service.worker(worker).source(&source));
         let consumes = |status, report: &serde_json::Value| {
             status == 200 && report["projections"][0]["kafka"] == "consuming"

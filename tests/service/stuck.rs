@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use highwater::{
     Result,
-    port::{Change, Division, Feed, Feeding, Layout, Membership, Progress, ShardId, Source},
+    core::value::{ShardBy, ShardId, Sharding},
+    port::{Assignment, Feed, FeedSource, Membership, Progress, Subscription},
     projections::DirectSource,
 };
 
@@ -14,12 +15,12 @@ pub(crate) struct Stuck(pub(crate) DirectSource);
 pub(crate) struct Mute;
 
 #[async_trait]
-impl Source for Mute {
-    async fn layout(&self, _: Division, _: u32) -> Result<Layout> {
+impl FeedSource for Mute {
+    async fn sharding(&self, _: ShardBy, _: u32) -> Result<Sharding> {
         std::future::pending().await
     }
 
-    async fn join(&self, _: Feeding) -> Result<Box<dyn Membership>> {
+    async fn join(&self, _: Subscription) -> Result<Box<dyn Membership>> {
         std::future::pending().await
     }
 }
@@ -27,28 +28,28 @@ impl Source for Mute {
 struct Forever(Box<dyn Membership>);
 
 #[async_trait]
-impl Source for Stuck {
-    async fn layout(&self, by: Division, shards: u32) -> Result<Layout> {
-        self.0.layout(by, shards).await
+impl FeedSource for Stuck {
+    async fn sharding(&self, by: ShardBy, shards: u32) -> Result<Sharding> {
+        self.0.sharding(by, shards).await
     }
 
-    async fn join(&self, feeding: Feeding) -> Result<Box<dyn Membership>> {
+    async fn join(&self, feeding: Subscription) -> Result<Box<dyn Membership>> {
         Ok(Box::new(Forever(self.0.join(feeding).await?)))
     }
 }
 
 #[async_trait]
 impl Membership for Forever {
-    async fn change(&mut self) -> Result<Change> {
-        self.0.change().await
+    async fn next_assignment(&mut self) -> Result<Assignment> {
+        self.0.next_assignment().await
     }
 
     async fn open(&mut self, shard: ShardId, from: &Progress) -> Result<Box<dyn Feed>> {
         self.0.open(shard, from).await
     }
 
-    async fn ended(&mut self, shard: ShardId) -> Result<()> {
-        self.0.ended(shard).await
+    async fn released(&mut self, shard: ShardId) -> Result<()> {
+        self.0.released(shard).await
     }
 
     async fn leave(self: Box<Self>) -> Result<()> {

@@ -39,7 +39,7 @@ pub trait Aggregate: Decider + Default {
     /// The category of its streams: the stream of key `alice` is `CATEGORY-alice`.
     const CATEGORY: &'static str;
     /// When to take snapshots and how, if at all.
-    const SNAPSHOTS: Option<Snapshotting<Self>> = None;
+    const SNAPSHOTS: Option<SnapshotPolicy<Self>> = None;
 }
 
 /// How an aggregate's state is decided on by one kind of command.
@@ -84,7 +84,7 @@ impl<S> Deref for Context<S> {
 }
 
 /// When snapshots of an aggregate are taken, and how its state is written.
-pub struct Snapshotting<A> {
+pub struct SnapshotPolicy<A> {
     /// After so many events since the last one; 0 for never by count.
     pub every: u64,
     /// After so many bytes of payload since the last one; 0 for never by size.
@@ -97,7 +97,7 @@ pub struct Snapshotting<A> {
     pub decode: fn(&[u8]) -> Result<A, serde_json::Error>,
 }
 
-impl<A> std::fmt::Debug for Snapshotting<A> {
+impl<A> std::fmt::Debug for SnapshotPolicy<A> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Snapshotting")
             .field("every", &self.every)
@@ -107,7 +107,7 @@ impl<A> std::fmt::Debug for Snapshotting<A> {
     }
 }
 
-impl<A> Snapshotting<A> {
+impl<A> SnapshotPolicy<A> {
     /// Whether a snapshot is due after this many events and bytes since the last one.
     #[must_use]
     pub const fn is_due(&self, events: u64, bytes: u64) -> bool {

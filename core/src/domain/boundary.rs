@@ -1,7 +1,7 @@
 //! Decisions over a query instead of a stream (W6).
 
 use super::Decider;
-use crate::{Error, port::Query, value::StreamId};
+use crate::{Error, domain::Query, value::StreamId};
 
 /// A decision that depends on whichever events match a query, not on one stream: a *dynamic
 /// consistency boundary* (the idea is Sara Pellegrini's and Milan Savić's, *Kill Aggregate*).

@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::{Aggregate, Decide, Metadata, TraceContext};
 use crate::{
-    port::{Attachment, Envelope},
+    domain::{Envelope, TransactionHook},
     value::{CommandId, CorrelationId, Version},
 };
 
@@ -87,23 +87,23 @@ impl std::fmt::Debug for Fingerprinter {
 #[derive(Debug, Clone)]
 pub struct Request<C> {
     pub(crate) command: C,
-    pub(crate) cause: Cause,
+    pub(crate) options: RequestOptions,
 }
 
 /// All of a request but the command.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Cause {
+pub(crate) struct RequestOptions {
     /// None: nobody can retry it, so an id is made for it.
     pub(crate) id: Option<CommandId>,
     pub(crate) expected: Option<Version>,
     pub(crate) metadata: Metadata,
-    pub(crate) attachment: Option<Arc<dyn Attachment>>,
+    pub(crate) hook: Option<Arc<dyn TransactionHook>>,
 }
 
 impl<C> Request<C> {
     /// A request without an id of its own.
     pub fn new(command: C) -> Self {
-        Self { command, cause: Cause::default() }
+        Self { command, options: RequestOptions::default() }
     }
 
     /// The command.
@@ -115,7 +115,7 @@ impl<C> Request<C> {
     /// Gives it an id, so that it can be sent again safely (W4).
     #[must_use]
     pub fn id(mut self, id: CommandId) -> Self {
-        self.cause.id = Some(id);
+        self.options.id = Some(id);
         self
     }
 
@@ -123,28 +123,28 @@ impl<C> Request<C> {
     /// looking at.
     #[must_use]
     pub fn expecting(mut self, version: Version) -> Self {
-        self.cause.expected = Some(version);
+        self.options.expected = Some(version);
         self
     }
 
     /// On whose behalf.
     #[must_use]
     pub fn actor(mut self, actor: impl Into<String>) -> Self {
-        self.cause.metadata.actor = Some(actor.into());
+        self.options.metadata.actor = Some(actor.into());
         self
     }
 
     /// In which trace.
     #[must_use]
     pub fn trace(mut self, trace: TraceContext) -> Self {
-        self.cause.metadata.trace = Some(trace);
+        self.options.metadata.trace = Some(trace);
         self
     }
 
     /// To what it belongs.
     #[must_use]
     pub fn correlation(mut self, correlation: CorrelationId) -> Self {
-        self.cause.metadata.correlation = Some(correlation);
+        self.options.metadata.correlation = Some(correlation);
         self
     }
 
@@ -153,22 +153,22 @@ impl<C> Request<C> {
     /// # Errors
     /// [`Error::Corrupt`](crate::Error::Corrupt) if the event's metadata can't be decoded.
     pub fn caused_by(mut self, event: &Envelope) -> crate::Result<Self> {
-        self.cause.metadata.causation = Some(event.id);
-        self.cause.metadata.correlation = Some(event.correlation()?);
+        self.options.metadata.causation = Some(event.id);
+        self.options.metadata.correlation = Some(event.correlation()?);
         Ok(self)
     }
 
     /// Anything else that should be stored with the events.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.cause.metadata.extra.insert(name.into(), value.into());
+        self.options.metadata.extra.insert(name.into(), value.into());
         self
     }
 
     /// Work of the application's own in the transaction of the append, made by the store's adapter.
     #[must_use]
-    pub fn in_transaction(mut self, work: impl Attachment) -> Self {
-        self.cause.attachment = Some(Arc::new(work));
+    pub fn in_transaction(mut self, work: impl TransactionHook) -> Self {
+        self.options.hook = Some(Arc::new(work));
         self
     }
 }

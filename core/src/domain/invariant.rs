@@ -58,7 +58,7 @@ type Values = Vec<(Cow<'static, str>, Value)>;
 /// use highwater_core::Check;
 ///
 /// let balance = -5;
-/// let check = Check::that(balance >= 0).showing("balance", balance);
+/// let check = Check::that(balance >= 0).with("balance", balance);
 /// assert!(!check.holds());
 /// ```
 #[derive(Debug, Clone, PartialEq)]
@@ -74,7 +74,7 @@ impl Check {
     }
 
     /// Shows a value in the rejection; costs nothing while the invariant holds.
-    pub fn showing(mut self, name: &'static str, value: impl Serialize) -> Self {
+    pub fn with(mut self, name: &'static str, value: impl Serialize) -> Self {
         if let Some(values) = &mut self.violation {
             let value = serde_json::to_value(value)
                 .unwrap_or_else(|error| Value::String(format!("<{error}>")));

@@ -4,20 +4,32 @@ mod aggregate;
 mod boundary;
 mod command;
 mod decide;
+mod envelope;
 mod event;
+mod hook;
 mod invariant;
 mod metadata;
+mod query;
 mod upcast;
+mod view;
+mod view_spec;
 
-pub use aggregate::{Aggregate, Context, Decide, Decider, Decision, Snapshotting};
+pub use aggregate::{Aggregate, Context, Decide, Decider, Decision, SnapshotPolicy};
 pub use boundary::Boundary;
 pub use command::{Command, Fingerprint, Fingerprinter, Request, Targeted};
 pub use decide::DecidedBy;
-pub(crate) use event::check_type_name;
+pub use envelope::Envelope;
 pub use event::{DecodeError, Event, EventType, RawEvent, TYPE_NAME_LIMIT};
+pub use hook::TransactionHook;
 pub use invariant::{Check, IntoCheck, Invariant};
 pub use metadata::{Metadata, TraceContext};
+pub use query::{Query, QueryItem};
 pub use upcast::Upcast;
+pub use view::{
+    EventContext, FoldError, FoldResult, IntoFoldResult, IntoKeys, KeyedBy, Keys, RowChange, View,
+};
+pub use view_spec::{Column, ColumnKind, Index, ViewName, ViewSpec};
 
-pub(crate) use command::Cause;
+pub(crate) use command::RequestOptions;
 pub(crate) use decide::decide_and_check;
+pub(crate) use event::check_type_name;

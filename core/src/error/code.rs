@@ -38,7 +38,7 @@ codes! {
     /// Another worker has taken the shard over.
     FENCED = "HW204";
     /// The work on a view has been divided anew.
-    STALE_LAYOUT = "HW205";
+    STALE_SHARDING = "HW205";
     /// The store can't be reached.
     UNREACHABLE = "HW301";
     /// The database is locked by somebody else for too long.
@@ -46,11 +46,11 @@ codes! {
     /// The store has been closed.
     CLOSED = "HW303";
     /// The view is not as far as the read asked for.
-    BEHIND = "HW304";
+    STALE_READ = "HW304";
     /// The Kafka broker can't be reached, or not for now.
     BROKER_UNREACHABLE = "HW305";
     /// The service was ended before it had drained.
-    NOT_DRAINED = "HW306";
+    SHUTDOWN_TIMEOUT = "HW306";
     /// A topic isn't there yet: a relay makes it.
     TOPIC_MISSING = "HW307";
     /// A view isn't there yet: a worker makes it.
@@ -64,7 +64,7 @@ codes! {
     /// A stored payload can't be decoded.
     UNDECODABLE = "HW503";
     /// The log contradicts itself.
-    BROKEN_LOG = "HW504";
+    CORRUPT_LOG = "HW504";
     /// A record in a topic is not of Highwater's relay.
     FOREIGN_RECORD = "HW505";
     /// A view or a projection can't cope with an event.
@@ -74,7 +74,7 @@ codes! {
     /// A key is parked, and can't be read as freshly as asked for.
     PARKED = "HW508";
     /// A command id has been used for a different command.
-    COMMAND_REUSED = "HW601";
+    COMMAND_ID_REUSED = "HW601";
     /// A value is larger than the limit.
     TOO_LARGE = "HW602";
     /// A stream id, category, tag, token or name is malformed.
@@ -118,15 +118,15 @@ impl fmt::Display for Code {
 /// Whose move it is after an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Move {
+pub enum NextStep {
     /// The caller's: the same request would fail again.
-    ChangeTheRequest,
+    FixRequest,
     /// The caller's: decide again on fresh state.
     DecideAgain,
     /// Anybody's: the same request may succeed later; nothing has been changed.
-    TryAgain,
+    Retry,
     /// The caller's: send it again with the same command id; it is applied at most once.
-    SendAgainWithTheSameId,
+    RetrySameId,
     /// An operator's or developer's: stored data must be looked at.
-    AskAPerson,
+    AskOperator,
 }

@@ -2,8 +2,7 @@
 
 use crate::{
     error::Code,
-    port::{Epoch, Expected, Layout, ShardId},
-    value::{EventId, Position, StreamId, Version},
+    value::{Epoch, EventId, Expected, Position, ShardId, Sharding, StreamId, Version},
 };
 
 /// What was expected, and what was found instead. Nothing was appended.
@@ -40,13 +39,13 @@ pub enum Conflict {
     },
     /// The work on a view is divided otherwise than this worker knows (R1).
     #[error("view {view} is divided as {actual} by now, not as {expected}")]
-    Layout {
+    Sharding {
         /// The view.
         view: String,
         /// The layout that this worker knows.
-        expected: Layout,
+        expected: Sharding,
         /// The layout that the view has.
-        actual: Layout,
+        actual: Sharding,
     },
     /// Another worker has taken the shard over: this one may not commit any more (R1).
     #[error(
@@ -82,7 +81,7 @@ impl Conflict {
             Self::Boundary { .. } => Code::STALE_BOUNDARY,
             Self::Checkpoint { .. } => Code::STALE_CHECKPOINT,
             Self::Fenced { .. } => Code::FENCED,
-            Self::Layout { .. } => Code::STALE_LAYOUT,
+            Self::Sharding { .. } => Code::STALE_SHARDING,
         }
     }
 

@@ -134,7 +134,7 @@ impl Corrupt {
             Self::Parked { .. } => Code::PARKED,
             Self::TooManyParked { .. } => Code::TOO_MANY_PARKED,
             Self::Record { .. } => Code::FOREIGN_RECORD,
-            Self::Log(_) => Code::BROKEN_LOG,
+            Self::Log(_) => Code::CORRUPT_LOG,
         }
     }
 }

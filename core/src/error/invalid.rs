@@ -36,9 +36,9 @@ impl Invalid {
 
     /// The same command id came with a different command (W4).
     #[must_use]
-    pub fn command_reused(command: CommandId) -> Self {
+    pub fn command_id_reused(command: CommandId) -> Self {
         Self::new(
-            Code::COMMAND_REUSED,
+            Code::COMMAND_ID_REUSED,
             format!(
                 "command id {command} has already been used for a different command; a retry must \
                  send the same command, and a new command needs a new id"

@@ -9,7 +9,7 @@ mod unavailable;
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
-pub use code::{Code, Move};
+pub use code::{Code, NextStep};
 pub use conflict::{Actual, Conflict};
 pub use corrupt::Corrupt;
 pub use invalid::Invalid;
@@ -77,13 +77,13 @@ impl Error {
 
     /// Whose move it is now.
     #[must_use]
-    pub fn next_move(&self) -> Move {
+    pub fn next_step(&self) -> NextStep {
         match self {
-            Self::Rejected(_) | Self::Invalid(_) => Move::ChangeTheRequest,
-            Self::Conflict(_) => Move::DecideAgain,
-            Self::Unavailable(_) => Move::TryAgain,
-            Self::UnknownOutcome { .. } => Move::SendAgainWithTheSameId,
-            Self::Corrupt(_) => Move::AskAPerson,
+            Self::Rejected(_) | Self::Invalid(_) => NextStep::FixRequest,
+            Self::Conflict(_) => NextStep::DecideAgain,
+            Self::Unavailable(_) => NextStep::Retry,
+            Self::UnknownOutcome { .. } => NextStep::RetrySameId,
+            Self::Corrupt(_) => NextStep::AskOperator,
         }
     }
 

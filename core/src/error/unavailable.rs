@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     error::{Code, Source},
-    read::Pending,
+    value::Pending,
 };
 
 /// Why the store gave no answer. Nothing was changed: the same call can be made again.
@@ -54,10 +54,10 @@ pub enum Unavailable {
     Closed,
     /// A view is not as far as a read asked for, within its budget (R3): *pending reconciliation*.
     #[error("{0}")]
-    Behind(Pending),
+    StaleRead(Pending),
     /// A service was ended before it had drained (O5).
     #[error("the service was ended after {waited:?}, before it had drained")]
-    NotDrained {
+    ShutdownTimeout {
         /// How long it had been draining.
         waited: Duration,
     },
@@ -79,8 +79,8 @@ impl Unavailable {
             Self::TopicMissing { .. } => Code::TOPIC_MISSING,
             Self::ViewMissing { .. } => Code::VIEW_MISSING,
             Self::Closed => Code::CLOSED,
-            Self::Behind(_) => Code::BEHIND,
-            Self::NotDrained { .. } => Code::NOT_DRAINED,
+            Self::StaleRead(_) => Code::STALE_READ,
+            Self::ShutdownTimeout { .. } => Code::SHUTDOWN_TIMEOUT,
         }
     }
 }

@@ -90,11 +90,11 @@ impl Atomic {
         if let Some(error) = self.malformed {
             return Err(error);
         }
-        if self.members.is_empty() || request.cause.expected.is_some() {
+        if self.members.is_empty() || request.options.expected.is_some() {
             let message = "an atomic command has one or more members, and expects no one version";
             return Err(Invalid::request(message).into());
         }
-        self.engine.execute(&self.members, request.cause, self.policy).await
+        self.engine.execute(&self.members, request.options, self.policy).await
     }
 }
 

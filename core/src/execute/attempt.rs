@@ -11,8 +11,8 @@ use super::{
 use crate::{
     Error, Result,
     error::{Actual, Conflict, Invalid},
-    port::{Append, Expected, NewEvent, Snapshot},
-    value::Position,
+    port::{Append, NewEvent, Snapshot},
+    value::{Expected, Position},
 };
 
 /// The decided events of each member, as its resolver wants to see them.
@@ -91,7 +91,7 @@ impl Execution<'_> {
             append = append.stream(stream, slot.expected(), std::mem::take(events));
         }
         append.metadata = encode_metadata(&self.occasion.metadata)?;
-        append.attachment.clone_from(&self.cause.attachment);
+        append.hook.clone_from(&self.cause.hook);
         Ok(append)
     }
 

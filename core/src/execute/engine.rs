@@ -8,14 +8,15 @@ use super::{
     execution::Execution,
     extensions::Extensions,
     member::{Member, Occasion},
-    policy::{ConflictPolicy, UnknownEvents},
+    policy::ConflictPolicy,
     receipt::Receipt,
     slot::Slots,
 };
 use crate::{
     Result,
-    domain::{Cause, Fingerprint, Fingerprinter},
+    domain::{Fingerprint, Fingerprinter, RequestOptions},
     error::Invalid,
+    follow::UnknownEvents,
     metrics::Meter,
     port::{Clock, EventStore, Ids, SnapshotStore, ViewStore},
     trace,
@@ -50,7 +51,7 @@ impl Engine {
     pub(super) async fn execute(
         &self,
         members: &[Box<dyn Member>],
-        cause: Cause,
+        cause: RequestOptions,
         policy: ConflictPolicy,
     ) -> Result<Receipt> {
         let name = match members {
@@ -68,7 +69,7 @@ impl Engine {
 
     /// The occasion of a command, and its span. What the command causes is caused by that span, if
     /// there is somebody who knows its place.
-    pub(super) fn begin(&self, name: &'static str, cause: &Cause) -> (Occasion, Span) {
+    pub(super) fn begin(&self, name: &'static str, cause: &RequestOptions) -> (Occasion, Span) {
         let mut occasion = self.occasion(cause);
         let (id, trace_id) = (occasion.command, field::Empty);
         let span = tracing::info_span!("command", name, %id, trace_id);
@@ -95,7 +96,7 @@ impl Engine {
     }
 
     /// What stays the same over all attempts at one command.
-    fn occasion(&self, cause: &Cause) -> Occasion {
+    fn occasion(&self, cause: &RequestOptions) -> Occasion {
         Occasion {
             command: cause.id.unwrap_or_else(|| self.ids.command_id()),
             now: self.clock.now(),
@@ -109,13 +110,13 @@ impl Engine {
         occasion: &Occasion,
         fingerprint: Fingerprint,
     ) -> Result<Option<Receipt>> {
-        match self.log.command(occasion.command).await? {
+        match self.log.find_command(occasion.command).await? {
             None => Ok(None),
             Some(recorded) if recorded.fingerprint == fingerprint => {
                 let log = self.log.log_id();
                 Ok(Some(Receipt::new(log, occasion.command, recorded.appended)))
             }
-            Some(_) => Err(Invalid::command_reused(occasion.command).into()),
+            Some(_) => Err(Invalid::command_id_reused(occasion.command).into()),
         }
     }
 }

@@ -13,10 +13,10 @@ use super::{
 };
 use crate::{
     Error, Result,
-    domain::{Cause, Fingerprint},
+    domain::{Envelope, Fingerprint, RequestOptions},
     error::Conflict,
-    port::{Append, Appended, Envelope, Expected, Snapshot, Span},
-    value::{Position, StreamId, Version},
+    port::{Append, Appended, ReadFrom, Snapshot},
+    value::{Expected, Position, StreamId, Version},
 };
 
 /// How many concurrent events are read at a time for a resolver.
@@ -25,7 +25,7 @@ const PAGE: usize = 1000;
 pub(super) struct Execution<'a> {
     pub(super) engine: &'a Engine,
     pub(super) members: &'a [Box<dyn Member>],
-    pub(super) cause: Cause,
+    pub(super) cause: RequestOptions,
     pub(super) occasion: Occasion,
     pub(super) fingerprint: Fingerprint,
     /// The first member on each distinct stream, in the order of the stream ids: locks are always
@@ -53,7 +53,7 @@ impl<'a> Execution<'a> {
     pub(super) fn new(
         engine: &'a Engine,
         members: &'a [Box<dyn Member>],
-        cause: Cause,
+        cause: RequestOptions,
         occasion: Occasion,
         fingerprint: Fingerprint,
     ) -> Result<Self> {
@@ -161,12 +161,12 @@ impl<'a> Execution<'a> {
         let command = self.occasion.command;
         let may_be_stored = self.cause.id.is_some() || self.unknown.is_some();
         match outcome {
-            Ok(position) if !may_be_stored && self.cause.attachment.is_none() => {
+            Ok(position) if !may_be_stored && self.cause.hook.is_none() => {
                 Ok(Next::Done(Receipt::nothing(self.engine.log.log_id(), command, position)))
             }
             Ok(_) => {
                 let mut append = Append::new(command, self.fingerprint);
-                append.attachment.clone_from(&self.cause.attachment);
+                append.hook.clone_from(&self.cause.hook);
                 let appended = self.engine.log.append(append).await?;
                 Ok(Next::Done(Receipt::new(self.engine.log.log_id(), command, appended)))
             }
@@ -191,7 +191,7 @@ impl<'a> Execution<'a> {
         for (&leader, slot) in self.leaders.iter().zip(slots) {
             let version = slot.lock().version;
             let stream = &self.members[leader].key().stream;
-            let page = self.engine.log.read_stream(stream, Span::After(version), 1).await?;
+            let page = self.engine.log.read_stream(stream, ReadFrom::After(version), 1).await?;
             if !page.events.is_empty() {
                 return Ok(true);
             }
@@ -248,7 +248,7 @@ impl<'a> Execution<'a> {
 
     async fn events_after(&self, stream: &StreamId, after: Version) -> Result<Vec<Envelope>> {
         let mut events = Vec::new();
-        let mut next = Some(Span::After(after));
+        let mut next = Some(ReadFrom::After(after));
         while let Some(span) = next {
             let page = self.engine.log.read_stream(stream, span, PAGE).await?;
             events.extend(page.events);

@@ -66,7 +66,7 @@ impl<A: Aggregate> AggregateHandle<A> {
     where
         C: DecidedBy<A>,
     {
-        let Request { command, cause } = request.into();
+        let Request { command, options: cause } = request.into();
         let services = Arc::clone(&self.services);
         let member =
             On::<A, C>::new(self.stream.clone()?, command, services, self.resolver.clone());

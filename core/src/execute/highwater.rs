@@ -7,17 +7,18 @@ use super::{
     engine::{Engine, ViewsAt},
     extensions::Extensions,
     handle::AggregateHandle,
-    over::Over,
-    policy::{ConflictPolicy, UnknownEvents},
+    over::BoundaryHandle,
+    policy::ConflictPolicy,
     receipt::Receipt,
     slot::Slots,
 };
 use crate::{
     Result,
-    domain::{Aggregate, Boundary, Invariant, Request, Targeted},
+    domain::{Aggregate, Boundary, Invariant, Query, Request, Targeted},
+    follow::UnknownEvents,
+    follow::{Follower, Violation, audit},
     metrics::Meter,
-    port::{Clock, EventStore, Ids, Query, SnapshotStore, Store, ViewStore},
-    read::{Follower, Violation, audit},
+    port::{Clock, EventStore, Ids, SnapshotStore, Store, ViewStore},
     value::Position,
 };
 
@@ -32,7 +33,7 @@ pub struct Highwater {
 
 impl Highwater {
     /// Begins with a store, a clock and a source of ids.
-    pub fn on(store: &Arc<impl Store>, clock: impl Clock, ids: impl Ids) -> Builder {
+    pub fn with_store(store: &Arc<impl Store>, clock: impl Clock, ids: impl Ids) -> Builder {
         Builder {
             engine: Engine {
                 log: Arc::clone(store) as _,
@@ -88,17 +89,21 @@ impl Highwater {
     }
 
     /// Begins a decision over a query.
-    pub fn over<B>(&self, boundary: B) -> Over<B>
+    pub fn boundary<B>(&self, boundary: B) -> BoundaryHandle<B>
     where
         B: Boundary,
         B::Services: Default,
     {
-        self.over_with(boundary, Arc::default())
+        self.boundary_with(boundary, Arc::default())
     }
 
     /// Begins a decision over a query that uses these services.
-    pub fn over_with<B: Boundary>(&self, boundary: B, services: Arc<B::Services>) -> Over<B> {
-        Over::new(&self.engine, boundary, services)
+    pub fn boundary_with<B: Boundary>(
+        &self,
+        boundary: B,
+        services: Arc<B::Services>,
+    ) -> BoundaryHandle<B> {
+        BoundaryHandle::new(&self.engine, boundary, services)
     }
 
     /// Which streams break these invariants, and from which version on. The invariants may be new

@@ -8,13 +8,12 @@ use futures_util::{
 };
 use jiff::Timestamp;
 
-use super::policy::UnknownEvents;
 use crate::{
     Error, Result,
-    domain::{Aggregate, Decider},
+    domain::{Aggregate, Envelope},
     error::Corrupt,
-    port::{Envelope, EventStore, Snapshot, SnapshotStore, Span, StreamPage},
-    read::read_ahead,
+    follow::{UnknownEvents, apply, read_ahead},
+    port::{EventStore, ReadFrom, Snapshot, SnapshotStore, StreamPage},
     value::{EventId, Position, StreamId, Version},
 };
 
@@ -140,7 +139,7 @@ async fn fold<A: Aggregate>(
     as_of: AsOf,
     unknown: UnknownEvents,
 ) -> Result<Option<Loaded<A>>> {
-    let start = Span::After(Version::new(loaded.version.get().saturating_sub(1)));
+    let start = ReadFrom::After(Version::new(loaded.version.get().saturating_sub(1)));
     let mut page = log.read_stream(stream, start, PAGE).await?;
     if let Some(head) = loaded.head {
         match page.events.first() {
@@ -152,7 +151,9 @@ async fn fold<A: Aggregate>(
     let mut reads = Reads { log, stream, under_way: FuturesOrdered::new(), first: Version::NONE };
     loop {
         let folded = async { fold_page(&mut loaded, &page, as_of, unknown) };
-        let Some(Span::After(next)) = page.next else { return folded.await.map(|_| Some(loaded)) };
+        let Some(ReadFrom::After(next)) = page.next else {
+            return folded.await.map(|_| Some(loaded));
+        };
         // The store works on the next pages while this one is folded.
         let (next, goes_on) = read_ahead(reads.next(next), folded).await;
         if !goes_on? {
@@ -181,7 +182,7 @@ impl Reads<'_> {
         while self.under_way.len() < AHEAD {
             let after = self.first.plus(self.under_way.len() * PAGE);
             let (log, stream) = (self.log, self.stream);
-            self.under_way.push_back(log.read_stream(stream, Span::After(after), PAGE));
+            self.under_way.push_back(log.read_stream(stream, ReadFrom::After(after), PAGE));
         }
         self.first = self.first.plus(PAGE);
         let none = Ok(StreamPage { events: Vec::new(), next: None });
@@ -221,24 +222,6 @@ fn fold_one<A: Aggregate>(
     loaded.position = event.position;
     loaded.bytes_since += event.payload.len() as u64;
     Ok(())
-}
-
-/// Decodes a stored event and applies what it means today.
-pub(crate) fn apply<D: Decider>(
-    state: &mut D,
-    event: &Envelope,
-    unknown: UnknownEvents,
-) -> Result<()> {
-    match event.decode_into::<D::Event>(&mut |event| state.apply(&event)) {
-        Err(Error::Corrupt(corrupt)) if unknown == UnknownEvents::Skip => match *corrupt {
-            Corrupt::UnknownEvent { position, stream, type_name } => {
-                tracing::warn!(%position, %stream, %type_name, "event of unknown type left out");
-                Ok(())
-            }
-            other => Err(other.into()),
-        },
-        outcome => outcome,
-    }
 }
 
 /// The stored snapshot, if the program can use it. One that can't be decoded is never taken as

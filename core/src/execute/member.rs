@@ -19,11 +19,11 @@ use super::{
 use crate::{
     Error, Result,
     domain::{
-        Aggregate, Command, Context, DecidedBy, Decider, Event, Fingerprinter, Metadata,
+        Aggregate, Command, Context, DecidedBy, Decider, Envelope, Event, Fingerprinter, Metadata,
         decide_and_check,
     },
     error::{Corrupt, Invalid, Source},
-    port::{Envelope, Ids, NewEvent, Snapshot},
+    port::{Ids, NewEvent, Snapshot},
     value::{CommandId, Position, StreamId, Version},
 };
 

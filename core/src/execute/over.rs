@@ -6,24 +6,27 @@ use tracing::Instrument as _;
 
 use super::{
     engine::Engine,
-    load::apply,
     member::{Occasion, encode, encode_metadata, fingerprint_of},
     policy::ConflictPolicy,
     receipt::Receipt,
 };
 use crate::{
     Error, Result,
-    domain::{Boundary, Cause, DecidedBy, Fingerprint, Fingerprinter, Request, decide_and_check},
+    domain::{
+        Boundary, DecidedBy, Fingerprint, Fingerprinter, Query, Request, RequestOptions,
+        decide_and_check,
+    },
     error::Invalid,
-    port::{Append, Condition, Expected, NewEvent, Query, Span},
-    value::Position,
+    follow::apply,
+    port::{Append, Condition, NewEvent, ReadFrom},
+    value::{Expected, Position},
 };
 
 /// How many events are read at a time.
 const PAGE: usize = 4096;
 
 /// A [`Boundary`] about to decide.
-pub struct Over<B: Boundary> {
+pub struct BoundaryHandle<B: Boundary> {
     engine: Arc<Engine>,
     boundary: B,
     services: Arc<B::Services>,
@@ -37,7 +40,7 @@ struct Folded<B> {
     through: Position,
 }
 
-impl<B: Boundary> Over<B> {
+impl<B: Boundary> BoundaryHandle<B> {
     pub(super) fn new(engine: &Arc<Engine>, boundary: B, services: Arc<B::Services>) -> Self {
         let (engine, policy) = (Arc::clone(engine), engine.policy);
         Self { engine, boundary, services, policy }
@@ -59,7 +62,7 @@ impl<B: Boundary> Over<B> {
     where
         C: DecidedBy<B>,
     {
-        let Request { command, cause } = request.into();
+        let Request { command, options: cause } = request.into();
         if cause.expected.is_some() {
             let message = "a decision over a query expects no version: its condition is the query";
             return Err(Invalid::request(message).into());
@@ -75,7 +78,7 @@ impl<B: Boundary> Over<B> {
     async fn decide<C>(
         &self,
         command: &C,
-        cause: &Cause,
+        cause: &RequestOptions,
         occasion: &Occasion,
         fingerprint: Fingerprint,
     ) -> Result<Receipt>
@@ -121,7 +124,7 @@ impl<B: Boundary> Over<B> {
         &self,
         command: &C,
         folded: &mut Folded<B>,
-        cause: &Cause,
+        cause: &RequestOptions,
         occasion: &Occasion,
         fingerprint: Fingerprint,
         may_be_stored: bool,
@@ -142,7 +145,7 @@ impl<B: Boundary> Over<B> {
                     return recorded.ok_or_else(|| Error::from(rejection));
                 }
             };
-        if events.is_empty() && !repeatable && cause.attachment.is_none() {
+        if events.is_empty() && !repeatable && cause.hook.is_none() {
             return Ok(Receipt::nothing(
                 self.engine.log.log_id(),
                 occasion.command,
@@ -150,7 +153,7 @@ impl<B: Boundary> Over<B> {
             ));
         }
         let mut append = self.append(folded, occasion, fingerprint, events)?;
-        append.attachment.clone_from(&cause.attachment);
+        append.hook.clone_from(&cause.hook);
         let appending = self.engine.log.append(append);
         let appended = appending.instrument(tracing::info_span!("append")).await?;
         Ok(Receipt::new(self.engine.log.log_id(), occasion.command, appended))
@@ -182,7 +185,8 @@ impl<B: Boundary> Folded<B> {
     /// a type that the query names and the event enum doesn't know.
     async fn read_on(&mut self, engine: &Engine) -> Result<()> {
         loop {
-            let page = engine.log.read_log(&self.query, Span::After(self.through), PAGE).await?;
+            let page =
+                engine.log.read_log(&self.query, ReadFrom::After(self.through), PAGE).await?;
             for event in &page.events {
                 apply(&mut self.state, event, engine.unknown)?;
             }
@@ -194,7 +198,7 @@ impl<B: Boundary> Folded<B> {
     }
 }
 
-impl<B: Boundary> fmt::Debug for Over<B> {
+impl<B: Boundary> fmt::Debug for BoundaryHandle<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Over").finish_non_exhaustive()
     }

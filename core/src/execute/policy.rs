@@ -83,16 +83,6 @@ where
 
 pub(super) type SharedResolver<A> = Arc<dyn Resolver<A>>;
 
-/// What to do with an event whose type the program doesn't know, when a state is folded.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum UnknownEvents {
-    /// Fail with [`Error::Corrupt`](crate::Error::Corrupt): the state would be wrong without it.
-    #[default]
-    Fail,
-    /// Leave it out, with a warning in the log.
-    Skip,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 //! A slot holds the state of one stream as this process believes it to be, *including* events that
 //! it has sent to the store but that are not committed yet. The next command on the stream decides
 //! on that state at once, and both appends travel in one transaction. What keeps this honest is the
-//! expectation [`Expected::Head`](crate::port::Expected::Head): an append goes through only if the stream ends with the very
+//! expectation [`Expected::Head`](crate::value::Expected::Head): an append goes through only if the stream ends with the very
 //! event that the decision saw, so a decision on events that never came to be can't be stored. A
 //! rejection is not stored anywhere, so it waits until what it was decided on is committed.
 

@@ -4,15 +4,17 @@ use std::{sync::OnceLock, time::Duration};
 
 use ::metrics::{Counter, Histogram};
 
-use super::{COMMAND_DURATION, CONFLICTS, Kept, REJECTIONS, STATE_LOOKUPS, UNKNOWN_OUTCOMES};
+use super::{
+    COMMAND_DURATION, CONFLICTS, HandleCache, REJECTIONS, STATE_LOOKUPS, UNKNOWN_OUTCOMES,
+};
 use crate::{Error, Receipt, Result, error::Conflict};
 
 /// What an engine measures.
 #[derive(Default)]
 pub(crate) struct Meter {
-    durations: Kept<(&'static str, &'static str), Histogram>,
-    rejections: Kept<(&'static str, &'static str), Counter>,
-    lost: Kept<(&'static str, &'static str), Counter>,
+    durations: HandleCache<(&'static str, &'static str), Histogram>,
+    rejections: HandleCache<(&'static str, &'static str), Counter>,
+    lost: HandleCache<(&'static str, &'static str), Counter>,
     hit: OnceLock<Counter>,
     miss: OnceLock<Counter>,
 }

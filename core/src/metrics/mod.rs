@@ -14,7 +14,7 @@ mod meter;
 mod metric;
 
 pub use ::metrics::Unit;
-pub use kept::Kept;
+pub use kept::HandleCache;
 pub(crate) use meter::Meter;
 pub use metric::{Kind, Metric};
 

@@ -1,15 +1,14 @@
 //! What is asked of a store when events are appended, and what it answers.
 
-use std::{any::Any, collections::HashSet, fmt, sync::Arc};
+use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
 
-use super::Query;
 use crate::{
     Result,
-    domain::{EventType, Fingerprint},
+    domain::{EventType, Fingerprint, Query, TransactionHook},
     error::Invalid,
-    value::{CommandId, EventId, Position, StreamId, Tags, Version},
+    value::{CommandId, EventId, Expected, Position, StreamId, Tags, Version},
 };
 
 /// Events for one or several streams, to be stored all or none (W2), once per command id (W4).
@@ -26,7 +25,7 @@ pub struct Append {
     /// Metadata of all the events, encoded; `None` if there is nothing to say.
     pub metadata: Option<Bytes>,
     /// Work of the application's own in the same transaction.
-    pub attachment: Option<Arc<dyn Attachment>>,
+    pub hook: Option<Arc<dyn TransactionHook>>,
 }
 
 /// The part of an append that concerns one stream.
@@ -38,49 +37,6 @@ pub struct StreamAppend {
     pub expected: Expected,
     /// What is appended to it, in order.
     pub events: Vec<NewEvent>,
-}
-
-/// Where a stream must be for an append to go through (W1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expected {
-    /// Anywhere.
-    Any,
-    /// It has no events.
-    NoStream,
-    /// It has events.
-    StreamExists,
-    /// It has exactly this version.
-    Version(Version),
-    /// It has exactly this version and its last event is this one. What the version alone can't
-    /// tell, the event's id does: that the stream *is* the one decided on, also when the decision
-    /// was made on events that were still being appended.
-    Head(Version, EventId),
-}
-
-impl Expected {
-    /// Whether a stream at `version` whose last event is `head` is as expected.
-    #[must_use]
-    pub fn is_met_by(&self, version: Version, head: Option<EventId>) -> bool {
-        match *self {
-            Self::Any => true,
-            Self::NoStream => version == Version::NONE,
-            Self::StreamExists => version > Version::NONE,
-            Self::Version(expected) => version == expected,
-            Self::Head(expected, event) => version == expected && head == Some(event),
-        }
-    }
-}
-
-impl fmt::Display for Expected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Any => f.write_str("any version"),
-            Self::NoStream => f.write_str("no events"),
-            Self::StreamExists => f.write_str("some version"),
-            Self::Version(version) => write!(f, "version {version}"),
-            Self::Head(version, event) => write!(f, "version {version} with event {event}"),
-        }
-    }
 }
 
 /// Append only if no event that matches `query` has been appended after `after` (W6).
@@ -104,10 +60,6 @@ pub struct NewEvent {
     /// Its payload.
     pub payload: Bytes,
 }
-
-/// Work that an application wants done in the transaction of its append: an outbox row, an inline
-/// projection of its own. Each SQL adapter has a type for it and refuses that of another.
-pub trait Attachment: Any + fmt::Debug + Send + Sync {}
 
 /// What a store answers to an append.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,7 +109,7 @@ impl Append {
             streams: Vec::new(),
             condition: None,
             metadata: None,
-            attachment: None,
+            hook: None,
         }
     }
 

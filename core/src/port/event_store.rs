@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 
-use super::{Append, Appended, LogPage, Query, Span, StreamPage};
+use super::{Append, Appended, LogPage, ReadFrom, StreamPage};
 use crate::{
     Result,
-    domain::Fingerprint,
+    domain::{Fingerprint, Query},
     value::{CommandId, LogId, Position, StreamId, Version},
 };
 
@@ -46,7 +46,7 @@ pub trait EventStore: Send + Sync + 'static {
     async fn read_stream(
         &self,
         stream: &StreamId,
-        span: Span<Version>,
+        span: ReadFrom<Version>,
         limit: usize,
     ) -> Result<StreamPage>;
 
@@ -56,7 +56,12 @@ pub trait EventStore: Send + Sync + 'static {
     /// # Errors
     /// As [`EventStore::read_stream`]; [`Invalid`](crate::Error::Invalid) if a tag of the query is
     /// malformed.
-    async fn read_log(&self, query: &Query, span: Span<Position>, limit: usize) -> Result<LogPage>;
+    async fn read_log(
+        &self,
+        query: &Query,
+        span: ReadFrom<Position>,
+        limit: usize,
+    ) -> Result<LogPage>;
 
     /// The position of the last event; [`Position::START`] if there is none.
     ///
@@ -69,13 +74,13 @@ pub trait EventStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable) if the store has been closed.
-    async fn appended(&self, position: Position) -> Result<()>;
+    async fn wait_for_append(&self, position: Position) -> Result<()>;
 
     /// What is known of a command; `None` if it has not been stored.
     ///
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable).
-    async fn command(&self, id: CommandId) -> Result<Option<RecordedCommand>>;
+    async fn find_command(&self, id: CommandId) -> Result<Option<RecordedCommand>>;
 }
 
 /// A command that has been stored, with the answer it got.

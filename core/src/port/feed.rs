@@ -6,8 +6,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::{Claiming, Division, Envelope, Layout, Progress, Query, ShardId, ViewName, WorkerId};
-use crate::{Result, value::Position};
+use super::{ClaimMode, Progress, WorkerId};
+use crate::{
+    Result,
+    domain::{Envelope, Query, ViewName},
+    value::{Position, ShardBy, ShardId, Sharding},
+};
 
 /// Some events of one shard, in log order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +53,7 @@ pub trait Feed: Send {
 
 /// What a view asks of a feed.
 #[derive(Debug, Clone)]
-pub struct Feeding {
+pub struct Subscription {
     /// The view.
     pub view: ViewName,
     /// Which events it is folded from.
@@ -57,18 +61,18 @@ pub struct Feeding {
     /// Who asks.
     pub worker: WorkerId,
     /// How the work is divided, as [`Source::layout`] has said.
-    pub layout: Layout,
+    pub sharding: Sharding,
 }
 
 /// Where feeds come from: one for each shard, and who is to work on which.
 #[async_trait]
-pub trait Source: Send + Sync + 'static {
+pub trait FeedSource: Send + Sync + 'static {
     /// How the work is divided if it is by this, wished to be into so many shards. A source that has
-    /// partitions of its own answers with as many for [`Division::Streams`].
+    /// partitions of its own answers with as many for [`ShardBy::Stream`].
     ///
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable) or [`Invalid`](crate::Error::Invalid).
-    async fn layout(&self, by: Division, shards: u32) -> Result<Layout>;
+    async fn sharding(&self, by: ShardBy, shards: u32) -> Result<Sharding>;
 
     /// How long a worker may give no sign of life before others may take what it holds.
     fn lease(&self) -> Duration {
@@ -79,7 +83,7 @@ pub trait Source: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable) or [`Invalid`](crate::Error::Invalid).
-    async fn join(&self, feeding: Feeding) -> Result<Box<dyn Membership>>;
+    async fn join(&self, feeding: Subscription) -> Result<Box<dyn Membership>>;
 }
 
 /// A worker's part in the work on a view. Dropping it leaves.
@@ -90,7 +94,7 @@ pub trait Membership: Send {
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable) for now, or [`Invalid`](crate::Error::Invalid) for
     /// good.
-    async fn change(&mut self) -> Result<Change>;
+    async fn next_assignment(&mut self) -> Result<Assignment>;
 
     /// The feed of a shard that this worker has claimed, from where the claim stands.
     ///
@@ -104,7 +108,7 @@ pub trait Membership: Send {
     ///
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable).
-    async fn ended(&mut self, shard: ShardId) -> Result<()>;
+    async fn released(&mut self, shard: ShardId) -> Result<()>;
 
     /// Leaves in order, so that others can take over at once.
     ///
@@ -115,9 +119,9 @@ pub trait Membership: Send {
 
 /// A change of what a worker is to work on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
+pub enum Assignment {
     /// Claim this shard, open its feed, and work on it.
-    Take(ShardId, Claiming),
+    Assigned(ShardId, ClaimMode),
     /// Stop working on this shard and say so: others may get it.
-    GiveUp(ShardId),
+    Revoked(ShardId),
 }

@@ -1,137 +1,16 @@
 //! How the work on a view is divided, how far it is, and who does it.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::Ids;
 use crate::{
     Error,
     error::Invalid,
-    value::{Position, StreamId},
+    value::{Epoch, Position, ShardId},
 };
-
-/// A part of the work on a view, with a progress of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ShardId(u32);
-
-impl ShardId {
-    /// The only shard of a view that isn't divided, and the first of one that is.
-    pub const FIRST: Self = Self(0);
-
-    /// The shard with this number, from 0.
-    #[must_use]
-    pub const fn new(number: u32) -> Self {
-        Self(number)
-    }
-
-    /// The number.
-    #[must_use]
-    pub const fn get(self) -> u32 {
-        self.0
-    }
-}
-
-impl fmt::Display for ShardId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// By what the work is divided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Division {
-    /// By the key of the row. Every shard sees all the events in log order, and takes its own keys'.
-    Keys,
-    /// By the stream. Every shard sees the events of its own streams in log order. A topic's
-    /// partitions are divided like this.
-    Streams,
-}
-
-/// How the work is divided: by what, and into how many shards.
-///
-/// As text it reads `keys/4` or `streams/12`. Which shard something belongs to is a function of the
-/// layout alone, and never changes: stored views and published topics depend on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Layout {
-    /// By what.
-    pub by: Division,
-    /// Into how many, at least 1.
-    pub shards: u32,
-}
-
-impl Layout {
-    /// Not divided.
-    pub const WHOLE: Self = Self { by: Division::Keys, shards: 1 };
-
-    /// Divided by key.
-    #[must_use]
-    pub const fn keys(shards: u32) -> Self {
-        Self { by: Division::Keys, shards: if shards == 0 { 1 } else { shards } }
-    }
-
-    /// Divided by stream.
-    #[must_use]
-    pub const fn streams(shards: u32) -> Self {
-        Self { by: Division::Streams, shards: if shards == 0 { 1 } else { shards } }
-    }
-
-    /// Every shard.
-    pub fn all(self) -> impl Iterator<Item = ShardId> {
-        (0..self.shards).map(ShardId)
-    }
-
-    /// The shard of this text: a key, or the id of a stream.
-    #[must_use]
-    pub fn shard_of(self, text: &str) -> ShardId {
-        match self.shards {
-            1 => ShardId::FIRST,
-            shards => ShardId((xxh3_64(text.as_bytes()) % u64::from(shards)) as u32),
-        }
-    }
-
-    /// The shard of a stream, if that is by what the work is divided.
-    #[must_use]
-    pub fn shard_of_stream(self, stream: &StreamId) -> Option<ShardId> {
-        (self.by == Division::Streams).then(|| self.shard_of(stream.as_str()))
-    }
-
-    /// The shard of a key, if that is by what the work is divided.
-    #[must_use]
-    pub fn shard_of_key(self, key: &str) -> Option<ShardId> {
-        (self.by == Division::Keys).then(|| self.shard_of(key))
-    }
-}
-
-impl fmt::Display for Layout {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let by = match self.by {
-            Division::Keys => "keys",
-            Division::Streams => "streams",
-        };
-        write!(f, "{by}/{}", self.shards)
-    }
-}
-
-impl FromStr for Layout {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let parsed = text.split_once('/').and_then(|(by, shards)| {
-            let by = match by {
-                "keys" => Division::Keys,
-                "streams" => Division::Streams,
-                _ => return None,
-            };
-            let shards = shards.parse().ok().filter(|shards| *shards > 0)?;
-            Some(Self { by, shards })
-        });
-        let right = "it reads keys/N or streams/N";
-        parsed.ok_or_else(|| Invalid::malformed("layout", text, right).into())
-    }
-}
 
 /// How far a shard is: every event of it up to `position` has had its effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,31 +26,6 @@ pub struct Progress {
 impl Default for Progress {
     fn default() -> Self {
         Self { position: Position::START, as_of: Timestamp::UNIX_EPOCH, cursor: Bytes::new() }
-    }
-}
-
-/// A number that grows with each change of ownership of a shard. Who has an older one is fenced: it
-/// can't commit any more.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Epoch(u64);
-
-impl Epoch {
-    /// The epoch with this number.
-    #[must_use]
-    pub const fn new(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// The number.
-    #[must_use]
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-}
-
-impl fmt::Display for Epoch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
     }
 }
 
@@ -218,7 +72,7 @@ impl fmt::Display for WorkerId {
 
 /// Whether a claim respects who holds the shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Claiming {
+pub enum ClaimMode {
     /// Only if nobody else holds it: it is free, the lease has run out, or it is the worker's own.
     IfFree,
     /// Whoever holds it: something else, a consumer group, has decided that it is this worker's.
@@ -238,7 +92,7 @@ pub struct Claim {
 
 /// Who is alive, and who holds what.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Roll {
+pub struct Members {
     /// The workers that are alive, in order, the one that asked among them.
     pub workers: Vec<WorkerId>,
     /// Who holds each shard, by its number; `None` if it is free or the lease has run out.

@@ -6,12 +6,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{
-    Attachment,
     parked::{ParkChange, ParkedKey},
-    progress::{Claim, Claiming, Epoch, Layout, Progress, Roll, ShardId, WorkerId},
-    view_spec::{ViewName, ViewSpec},
+    progress::{Claim, ClaimMode, Members, Progress, WorkerId},
 };
-use crate::{Result, value::Position};
+use crate::{
+    Result,
+    domain::{TransactionHook, ViewName, ViewSpec},
+    value::{Epoch, Position, ShardId, Sharding},
+};
 
 /// The longest key of a row, in bytes of UTF-8. It keeps every key well inside what the stores' indexes
 /// can hold.
@@ -22,7 +24,7 @@ pub const KEY_LIMIT: usize = 2_048;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ViewState {
     /// The division.
-    pub layout: Layout,
+    pub sharding: Sharding,
     /// The progress of each shard, by its number.
     pub shards: Vec<Progress>,
 }
@@ -98,7 +100,7 @@ pub struct ViewCommit {
     /// What changes about parked keys, in order.
     pub parked: Vec<ParkChange>,
     /// Writes of the projection's own in the same transaction.
-    pub attachment: Option<Arc<dyn Attachment>>,
+    pub hook: Option<Arc<dyn TransactionHook>>,
 }
 
 impl ViewCommit {
@@ -113,7 +115,7 @@ impl ViewCommit {
             to,
             rows: Vec::new(),
             parked: Vec::new(),
-            attachment: None,
+            hook: None,
         }
     }
 }
@@ -146,7 +148,7 @@ pub trait ViewStore: Send + Sync + 'static {
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable), or [`Invalid`](crate::Error::Invalid) if the
     /// table can't be made, or a column is there as another kind.
-    async fn open_view(&self, spec: &ViewSpec, layout: Layout) -> Result<ViewState>;
+    async fn open_view(&self, spec: &ViewSpec, layout: Sharding) -> Result<ViewState>;
 
     /// Reads rows and progress in one snapshot, and the head of the log if that is in this store.
     ///
@@ -189,10 +191,10 @@ pub trait ViewStore: Send + Sync + 'static {
     async fn claim_shard(
         &self,
         view: &ViewName,
-        layout: Layout,
+        layout: Sharding,
         shard: ShardId,
         worker: &WorkerId,
-        claiming: Claiming,
+        claiming: ClaimMode,
         lease: Duration,
     ) -> Result<Option<Claim>>;
 
@@ -202,7 +204,12 @@ pub trait ViewStore: Send + Sync + 'static {
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable), with code
     /// [`VIEW_MISSING`](crate::Code::VIEW_MISSING) if the view has never been opened.
-    async fn sign_in(&self, view: &ViewName, worker: &WorkerId, lease: Duration) -> Result<Roll>;
+    async fn heartbeat(
+        &self,
+        view: &ViewName,
+        worker: &WorkerId,
+        lease: Duration,
+    ) -> Result<Members>;
 
     /// Gives a shard back, if this epoch still has it. Its holder may not commit afterwards.
     ///
@@ -214,7 +221,7 @@ pub trait ViewStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable).
-    async fn sign_out(&self, view: &ViewName, worker: &WorkerId) -> Result<()>;
+    async fn leave(&self, view: &ViewName, worker: &WorkerId) -> Result<()>;
 
     /// Divides a view anew. Every shard of the old layout must be claimed under these claims and be at
     /// one position, that of the first; every shard of the new one begins there, free, without a
@@ -224,14 +231,14 @@ pub trait ViewStore: Send + Sync + 'static {
     /// [`Conflict`](crate::Error::Conflict) if a claim doesn't hold any more or a shard is elsewhere;
     /// [`Unavailable`](crate::Error::Unavailable), with code
     /// [`VIEW_MISSING`](crate::Code::VIEW_MISSING) if the view has never been opened.
-    async fn divide_anew(&self, view: &ViewName, claims: &[Claim], layout: Layout) -> Result<()>;
+    async fn reshard(&self, view: &ViewName, claims: &[Claim], layout: Sharding) -> Result<()>;
 
     /// The parked keys of a view in the order of their keys, after a key, at most `limit`. Of a view that
     /// isn't there there are none.
     ///
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable).
-    async fn parked(
+    async fn parked_keys(
         &self,
         view: &ViewName,
         after: Option<&str>,
@@ -243,7 +250,7 @@ pub trait ViewStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable).
-    async fn queued(
+    async fn queued_events(
         &self,
         view: &ViewName,
         key: &str,
@@ -262,5 +269,5 @@ pub trait ViewStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable) if the store has been closed.
-    async fn view_changed(&self, view: &ViewName, seen: &ViewState) -> Result<()>;
+    async fn wait_for_view_change(&self, view: &ViewName, seen: &ViewState) -> Result<()>;
 }

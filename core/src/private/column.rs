@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use crate::port::ColumnKind;
+use crate::domain::ColumnKind;
 
 /// A field's type that says by itself what kind of column it makes.
 #[diagnostic::on_unimplemented(

@@ -10,11 +10,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use crate::{
     domain::{
-        Aggregate, Command, Decide, Decider, DecodeError, Event, EventType, IntoCheck, Invariant,
-        RawEvent, Snapshotting, Targeted,
+        Aggregate, Column, ColumnKind, Command, Decide, Decider, DecodeError, Envelope, Event,
+        EventContext, EventType, FoldResult, Index, IntoCheck, IntoFoldResult, IntoKeys, Invariant,
+        KeyedBy, Keys, RawEvent, SnapshotPolicy, Targeted, View,
     },
-    port::{Column, ColumnKind, Envelope, Index},
-    read::{At, Folding, IntoFolding, IntoKeys, Keyed, Keys, View},
     value::{SchemaVersion, Tag, Tags},
 };
 pub use column::ColumnType;

@@ -1,6 +1,6 @@
 //! How an expansion finds the functions of the user's own `impl` block, and says which are missing.
 
-use crate::{port::Envelope, read::At};
+use crate::domain::{Envelope, EventContext};
 
 /// The types that the functions in the user's own `impl` block are about. It carries them into a
 /// module in which no trait is in scope.
@@ -34,7 +34,7 @@ pub trait HasApply {}
 /// Stands in for a `fold` that the user has not written.
 pub trait MissingFold {
     /// Never called.
-    fn fold<E>(&mut self, _event: &E, _at: &At<'_>)
+    fn fold<E>(&mut self, _event: &E, _at: &EventContext<'_>)
     where
         Self: HasFold,
     {

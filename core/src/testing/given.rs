@@ -9,10 +9,9 @@ use jiff::Timestamp;
 use super::Then;
 use crate::{
     domain::{
-        Aggregate, Boundary, Context, DecidedBy, Decider, Event, Metadata, RawEvent,
+        Aggregate, Boundary, Context, DecidedBy, Decider, Event, Metadata, Query, RawEvent,
         decide_and_check,
     },
-    port::Query,
     value::{CommandId, StreamId},
 };
 

@@ -35,7 +35,7 @@
 //! #     const INVARIANTS: &'static [Invariant<Self>] = &[Invariant {
 //! #         name: "never_overdrawn",
 //! #         statement: "never debit more than the available balance",
-//! #         check: |account| Check::that(account.balance >= 0).showing("balance", account.balance),
+//! #         check: |account| Check::that(account.balance >= 0).with("balance", account.balance),
 //! #     }];
 //! #     fn apply(&mut self, event: &AccountEvent) {
 //! #         self.balance += match event { Deposited { cents } => *cents, Withdrawn { cents } => -cents };

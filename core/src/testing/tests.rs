@@ -9,9 +9,8 @@ use crate::{
     Error, Rejection,
     domain::{
         Aggregate, Boundary, Check, Command, Context, Decide, Decider, Decision, DecodeError,
-        Event, EventType, Invariant, RawEvent,
+        Event, EventType, Invariant, Query, RawEvent,
     },
-    port::Query,
     value::{SchemaVersion, StreamId, Tag, Tags},
 };
 
@@ -64,7 +63,7 @@ impl Decider for Account {
     const INVARIANTS: &'static [Invariant<Self>] = &[Invariant {
         name: "never_overdrawn",
         statement: "never debit more than the available balance",
-        check: |account| Check::that(account.balance >= 0).showing("balance", account.balance),
+        check: |account| Check::that(account.balance >= 0).with("balance", account.balance),
     }];
 
     fn apply(&mut self, event: &Moved) {

@@ -1,8 +1,12 @@
 //! The small values that public functions take and give instead of strings and integers.
 
+mod expected;
+mod freshness;
 mod id;
 mod log_id;
 mod number;
+mod pending;
+mod shard;
 mod stream;
 mod tag;
 mod token;
@@ -10,9 +14,13 @@ mod token;
 /// A moment, as the clock and the events tell it.
 pub use jiff::Timestamp;
 
+pub use expected::Expected;
+pub use freshness::{Freshness, FreshnessStatus};
 pub use id::{CommandId, CorrelationId, EventId};
 pub use log_id::LogId;
 pub use number::{Position, SchemaVersion, Version};
+pub use pending::{Pending, Target};
+pub use shard::{Epoch, ShardBy, ShardId, Sharding};
 pub use stream::{Category, STREAM_ID_LIMIT, StreamId};
 pub use tag::{TAG_LIMIT, Tag, Tags};
 pub use token::{PartitionId, Token};

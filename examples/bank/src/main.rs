@@ -58,5 +58,5 @@ async fn main() -> Outcome {
     let listener = serve::listener("--listen", arguments.listen).await?;
     println!("accounts are in {}", arguments.file.display());
     println!("the bank is open at http://{}", listener.local_addr()?);
-    Ok(serve::answering(service.worker(worker), listener, router).run_until_told().await?)
+    Ok(serve::answering(service.worker(worker), listener, router).run_until_shutdown().await?)
 }

@@ -22,5 +22,5 @@ pub async fn listener(argument: &str, address: SocketAddr) -> Outcome<TcpListene
 /// under way are answered, and no new ones are taken.
 #[must_use]
 pub fn answering(service: Service, listener: TcpListener, router: Router) -> Service {
-    service.part("HTTP", |told| axum::serve(listener, router).with_graceful_shutdown(told))
+    service.component("HTTP", |told| axum::serve(listener, router).with_graceful_shutdown(told))
 }

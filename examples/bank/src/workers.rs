@@ -2,8 +2,8 @@
 
 use highwater::{
     Highwater, Worker,
-    port::Source,
-    projections::{OnFailure, Options},
+    port::FeedSource,
+    projections::{OnFailure, ProjectionOptions},
     service::Config,
 };
 
@@ -15,15 +15,15 @@ const PARKED: usize = 1_000;
 
 /// A worker that keeps up every view of the bank.
 #[must_use]
-pub fn worker(bank: &Highwater, source: impl Source, config: &Config) -> Worker {
-    Worker::on(bank)
+pub fn worker(bank: &Highwater, source: impl FeedSource, config: &Config) -> Worker {
+    Worker::new(bank)
         .fed_by(source)
         .view_with::<Balance>(options(config, "balances"))
         .view_with::<Statement>(options(config, "statements"))
 }
 
 /// What the configuration says, but that keys are parked unless it says otherwise.
-fn options(config: &Config, view: &str) -> Options {
+fn options(config: &Config, view: &str) -> ProjectionOptions {
     let says = config.projections.get(view).and_then(|projection| projection.on_failure);
     let otherwise = OnFailure::Park { at_most: PARKED };
     config.options(view).on_failure(says.unwrap_or(otherwise))

@@ -100,7 +100,7 @@ pub(crate) async fn position_of(
     root: &str,
     commit: &str,
 ) -> Result<Option<Position>, Problem> {
-    let command = highwater.log().command(commit_id(root, commit)).await?;
+    let command = highwater.log().find_command(commit_id(root, commit)).await?;
     Ok(command.map(|command| command.appended.position))
 }
 

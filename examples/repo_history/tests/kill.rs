@@ -46,7 +46,7 @@ async fn w4_w7_killed_again_and_again_it_records_the_same() {
         // In the first half only: the news that the log has grown may be late.
         let after = Position::new(events * kill / (2 * KILLS));
         while highwater.log().head().await.unwrap() < after {
-            highwater.log().appended(after).await.unwrap();
+            highwater.log().wait_for_append(after).await.unwrap();
         }
         child.kill().unwrap();
         child.wait().unwrap();

@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::Parser as _;
-use highwater::{Envelope, Highwater, Position, Query, Span, prelude::*};
+use highwater::{Envelope, Highwater, Position, Query, ReadFrom, prelude::*};
 
 use crate::{
     problem::Problem,
@@ -99,7 +99,7 @@ pub(super) async fn open(db: &str) -> Highwater {
 /// Everything in a log.
 pub(super) async fn events(highwater: &Highwater) -> Vec<Envelope> {
     let all = Query::all();
-    let page = highwater.log().read_log(&all, Span::After(Position::START), usize::MAX >> 1);
+    let page = highwater.log().read_log(&all, ReadFrom::After(Position::START), usize::MAX >> 1);
     page.await.unwrap().events
 }
 

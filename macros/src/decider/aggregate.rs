@@ -33,8 +33,8 @@ fn snapshots(
     let payload = Payload::new(root, &state.ident, &state.attrs, fields);
     let (owned, body, write) = (payload.owned(), payload.body(), payload.write());
     let constant = hygienic! {
-        const SNAPSHOTS: ::core::option::Option<#root::Snapshotting<Self>> =
-            ::core::option::Option::Some(#root::Snapshotting {
+        const SNAPSHOTS: ::core::option::Option<#root::SnapshotPolicy<Self>> =
+            ::core::option::Option::Some(#root::SnapshotPolicy {
                 every: #every,
                 bytes: #bytes,
                 schema: #root::SchemaVersion::new(#version),

@@ -39,7 +39,7 @@ pub(super) fn expand(root: &Root, view: &ViewStruct, event: &Type) -> TokenStrea
                     __own::keys(event, envelope, keys)
                 }
 
-                fn fold(&mut self, event: &#event, at: &#root::At<'_>) -> #root::Folding {
+                fn fold(&mut self, event: &#event, at: &#root::EventContext<'_>) -> #root::FoldResult {
                     __own::fold(self, event, at)
                 }
             }
@@ -55,7 +55,8 @@ fn own(root: &Root, view: &ViewStruct) -> TokenStream {
     // The arguments stand nowhere in the user's code: the compiler must not offer to remove them there.
     let (to_key, to_fold) = (hygienic!(event, envelope), hygienic!(state, event, at));
     let keys = hygienic_at!(place=> #root::IntoKeys::add_to(State::key(#to_key), keys));
-    let folding = hygienic_at!(place=> #root::IntoFolding::into_folding(State::fold(#to_fold)));
+    let folding =
+        hygienic_at!(place=> #root::IntoFoldResult::into_fold_result(State::fold(#to_fold)));
     let instead = match &view.by_stream {
         Some(_) => hygienic!(KeyOfStream),
         None => hygienic!(MissingKey),
@@ -79,8 +80,8 @@ fn own(root: &Root, view: &ViewStruct) -> TokenStream {
             pub(super) fn fold(
                 state: &mut State,
                 event: &Event,
-                at: &#root::At<'_>,
-            ) -> #root::Folding {
+                at: &#root::EventContext<'_>,
+            ) -> #root::FoldResult {
                 #folding
             }
         }
@@ -103,7 +104,7 @@ fn keyed(root: &Root, view: &ViewStruct) -> Option<TokenStream> {
             hygienic_at!(ty.span()=> <#ty as #root::Aggregate>::CATEGORY)
         }
     };
-    Some(hygienic!(const KEYED: #root::Keyed = #root::Keyed::ByStream(#category);))
+    Some(hygienic!(const KEYED_BY: #root::KeyedBy = #root::KeyedBy::Stream(#category);))
 }
 
 fn columns(root: &Root, view: &ViewStruct) -> Option<TokenStream> {

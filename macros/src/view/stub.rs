@@ -15,7 +15,7 @@ pub(super) fn stub(root: &Root, ident: &Ident, event: &Type) -> TokenStream {
             type Event = #event;
             const NAME: &'static str = "";
             fn keys(_: &#event, _: &#root::Envelope, _: &mut #root::Keys) { loop {} }
-            fn fold(&mut self, _: &#event, _: &#root::At<'_>) -> #root::Folding { loop {} }
+            fn fold(&mut self, _: &#event, _: &#root::EventContext<'_>) -> #root::FoldResult { loop {} }
         }
     }
 }

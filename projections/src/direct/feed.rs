@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 use highwater_core::{
-    Position, Query, Result, Span,
-    port::{Clock, EventStore, Feed, FeedPage, Feeding, Layout, LogPage, ShardId},
+    Position, Query, ReadFrom, Result,
+    port::{Clock, EventStore, Feed, FeedPage, LogPage, Subscription},
+    value::{ShardId, Sharding},
 };
 use jiff::Timestamp;
 
@@ -21,7 +22,7 @@ const SILENCE: Duration = Duration::from_secs(1);
 pub struct LogFeed {
     log: Arc<dyn EventStore>,
     query: Query,
-    layout: Layout,
+    layout: Sharding,
     shard: ShardId,
     position: Position,
     clock: Option<Arc<dyn Clock>>,
@@ -33,11 +34,11 @@ impl LogFeed {
     #[must_use]
     pub fn new(
         log: &Arc<dyn EventStore>,
-        feeding: &Feeding,
+        feeding: &Subscription,
         shard: ShardId,
         after: Position,
     ) -> Self {
-        let (query, layout) = (feeding.query.clone(), feeding.layout);
+        let (query, layout) = (feeding.query.clone(), feeding.sharding);
         Self {
             log: Arc::clone(log),
             query,
@@ -70,7 +71,7 @@ impl LogFeed {
     /// # Errors
     /// As [`EventStore::read_log`].
     pub async fn poll(&mut self, limit: usize) -> Result<Option<FeedPage>> {
-        let page = self.log.read_log(&self.query, Span::After(self.position), limit).await?;
+        let page = self.log.read_log(&self.query, ReadFrom::After(self.position), limit).await?;
         if page.through == self.position {
             return Ok(None);
         }
@@ -113,7 +114,7 @@ impl Feed for LogFeed {
             clock.as_ref().zip(self.silence).map(|(clock, silence)| clock.sleep(silence));
         loop {
             let asked_at = self.asked_at();
-            let page = log.read_log(&self.query, Span::After(through), limit).await?;
+            let page = log.read_log(&self.query, ReadFrom::After(through), limit).await?;
             if page.through > through {
                 let mut page = self.own(page);
                 if !page.more {
@@ -134,7 +135,7 @@ impl Feed for LogFeed {
             if through > self.position && linger.is_none() {
                 linger = clock.as_ref().map(|clock| clock.sleep(LINGER));
             }
-            let appended = log.appended(through);
+            let appended = log.wait_for_append(through);
             let is_lingering = linger.is_some();
             match linger.as_mut().or(silence.as_mut()) {
                 None => appended.await?,

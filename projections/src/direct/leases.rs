@@ -8,7 +8,9 @@ use std::{
 
 use highwater_core::{
     Result,
-    port::{Change, Clock, Feeding, ShardId, ViewName, ViewStore, WorkerId},
+    domain::ViewName,
+    port::{Assignment, Clock, Subscription, ViewStore, WorkerId},
+    value::ShardId,
 };
 use jiff::Timestamp;
 
@@ -23,7 +25,7 @@ pub struct Leases {
     worker: WorkerId,
     lease: Duration,
     held: BTreeSet<ShardId>,
-    pending: VecDeque<Change>,
+    pending: VecDeque<Assignment>,
     /// When the next sign of life is due: asking often doesn't put it off.
     due: Timestamp,
 }
@@ -34,7 +36,7 @@ impl Leases {
     pub fn new(
         views: &Arc<dyn ViewStore>,
         clock: &Arc<dyn Clock>,
-        feeding: &Feeding,
+        feeding: &Subscription,
         lease: Duration,
     ) -> Self {
         Self {
@@ -52,20 +54,20 @@ impl Leases {
     /// The next change; waits for one. Safe to cancel.
     ///
     /// # Errors
-    /// As [`ViewStore::sign_in`].
-    pub async fn change(&mut self) -> Result<Change> {
+    /// As [`ViewStore::heartbeat`].
+    pub async fn change(&mut self) -> Result<Assignment> {
         loop {
             let wait = self.due.duration_since(self.clock.now()).try_into().unwrap_or_default();
             if wait > Duration::ZERO {
                 if let Some(change) = self.pending.pop_front() {
-                    if let Change::Take(shard, _) = change {
+                    if let Assignment::Assigned(shard, _) = change {
                         self.held.insert(shard);
                     }
                     return Ok(change);
                 }
                 self.clock.sleep(wait).await;
             }
-            let roll = self.views.sign_in(&self.view, &self.worker, self.lease).await?;
+            let roll = self.views.heartbeat(&self.view, &self.worker, self.lease).await?;
             self.due = self.clock.now() + self.lease / 5;
             self.pending = changes(&roll, &self.worker, &self.held).into();
         }
@@ -79,8 +81,8 @@ impl Leases {
     /// Gives back all that is held.
     ///
     /// # Errors
-    /// As [`ViewStore::sign_out`].
+    /// As [`ViewStore::leave`].
     pub async fn leave(self) -> Result<()> {
-        self.views.sign_out(&self.view, &self.worker).await
+        self.views.leave(&self.view, &self.worker).await
     }
 }

@@ -16,9 +16,10 @@ use async_trait::async_trait;
 use highwater_core::{
     Highwater, Result,
     port::{
-        Change, Clock, Division, EventStore, Feed, Feeding, Layout, Membership, Progress, ShardId,
-        Source, ViewStore,
+        Assignment, Clock, EventStore, Feed, FeedSource, Membership, Progress, Subscription,
+        ViewStore,
     },
+    value::{ShardBy, ShardId, Sharding},
 };
 
 pub use feed::LogFeed;
@@ -61,11 +62,11 @@ impl DirectSource {
 }
 
 #[async_trait]
-impl Source for DirectSource {
-    async fn layout(&self, by: Division, shards: u32) -> Result<Layout> {
+impl FeedSource for DirectSource {
+    async fn sharding(&self, by: ShardBy, shards: u32) -> Result<Sharding> {
         Ok(match by {
-            Division::Keys => Layout::keys(shards),
-            Division::Streams => Layout::streams(shards),
+            ShardBy::Key => Sharding::by_key(shards),
+            ShardBy::Stream => Sharding::by_stream(shards),
         })
     }
 
@@ -73,7 +74,7 @@ impl Source for DirectSource {
         self.lease
     }
 
-    async fn join(&self, feeding: Feeding) -> Result<Box<dyn Membership>> {
+    async fn join(&self, feeding: Subscription) -> Result<Box<dyn Membership>> {
         let leases = Leases::new(&self.views, &self.clock, &feeding, self.lease);
         let (log, clock) = (Arc::clone(&self.log), Arc::clone(&self.clock));
         let views_are_elsewhere = self.views_are_elsewhere;
@@ -84,14 +85,14 @@ impl Source for DirectSource {
 struct Direct {
     log: Arc<dyn EventStore>,
     clock: Arc<dyn Clock>,
-    feeding: Feeding,
+    feeding: Subscription,
     leases: Leases,
     views_are_elsewhere: bool,
 }
 
 #[async_trait]
 impl Membership for Direct {
-    async fn change(&mut self) -> Result<Change> {
+    async fn next_assignment(&mut self) -> Result<Assignment> {
         self.leases.change().await
     }
 
@@ -101,7 +102,7 @@ impl Membership for Direct {
         Ok(Box::new(if self.views_are_elsewhere { feed.saying_when_idle() } else { feed }))
     }
 
-    async fn ended(&mut self, shard: ShardId) -> Result<()> {
+    async fn released(&mut self, shard: ShardId) -> Result<()> {
         self.leases.ended(shard);
         Ok(())
     }

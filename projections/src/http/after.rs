@@ -5,9 +5,9 @@ use axum::{
     http::{Method, request::Parts},
 };
 use headers::{HeaderMapExt as _, IfNoneMatch};
-use highwater_core::{Token, read::Reading};
+use highwater_core::{Token, consistency::Reading};
 
-use super::{fresh::Fresh, problem::Problem, token};
+use super::{fresh::ViewResponse, problem::Problem, token};
 
 /// What the caller of a read has seen already (`Highwater-Token`), and which answer it has kept
 /// (`If-None-Match`). A read waits for the one, and the answer is made for both:
@@ -16,12 +16,12 @@ use super::{fresh::Fresh, problem::Problem, token};
 /// A token that can't be understood is refused with 400. A validator that can't be is passed over, as
 /// [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2) has it: then the answer is sent in full.
 #[derive(Debug, Clone, Default)]
-pub struct After {
+pub struct ReadConditions {
     token: Token,
     kept: Option<IfNoneMatch>,
 }
 
-impl After {
+impl ReadConditions {
     /// What the caller has seen.
     #[must_use]
     pub const fn token(&self) -> &Token {
@@ -33,26 +33,26 @@ impl After {
     ///
     /// A reading that has not seen the caller's token is marked as stale, also if nobody asked it to.
     #[must_use]
-    pub fn answer<T>(&self, reading: Reading<T>) -> Fresh<T> {
-        Fresh::new(reading, &self.token, self.kept.clone())
+    pub fn answer<T>(&self, reading: Reading<T>) -> ViewResponse<T> {
+        ViewResponse::new(reading, &self.token, self.kept.clone())
     }
 
-    /// The answer of a `find`, as [`After::answer`].
+    /// The answer of a `find`, as [`ReadConditions::answer`].
     ///
     /// # Errors
     /// 404 if there is nothing, with how fresh that is.
-    pub fn found<T>(&self, reading: Reading<Option<T>>) -> Result<Fresh<T>, Problem> {
+    pub fn found<T>(&self, reading: Reading<Option<T>>) -> Result<ViewResponse<T>, Problem> {
         self.answer(reading).found()
     }
 }
 
-impl AsRef<Token> for After {
+impl AsRef<Token> for ReadConditions {
     fn as_ref(&self) -> &Token {
         &self.token
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for After {
+impl<S: Send + Sync> FromRequestParts<S> for ReadConditions {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {

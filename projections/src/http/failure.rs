@@ -6,8 +6,7 @@ use axum::http::StatusCode;
 use highwater_core::{
     Code, Error, Rejection,
     error::{Conflict, Corrupt, Unavailable},
-    port::Expected,
-    read::Pending,
+    value::{Expected, Pending},
 };
 
 use super::{
@@ -71,7 +70,7 @@ fn told(error: &Error, problem: Problem) -> Problem {
         Error::Rejected(rejection) => rejected(rejection, problem),
         Error::Conflict(conflict) => conflicting(conflict, problem),
         Error::Unavailable(unavailable) => match &**unavailable {
-            Unavailable::Behind(pending) => behind(pending, problem),
+            Unavailable::StaleRead(pending) => behind(pending, problem),
             _ => problem,
         },
         Error::Corrupt(corrupt) => match &**corrupt {

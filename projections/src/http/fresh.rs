@@ -14,7 +14,8 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use headers::{Age, CacheControl, ETag, HeaderMapExt as _, IfNoneMatch, Vary};
 use highwater_core::{
     Code, Token,
-    read::{Basis, Freshness, Level, Reading, Status},
+    consistency::{Basis, Level, Reading},
+    value::{Freshness, FreshnessStatus},
 };
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -29,13 +30,13 @@ use super::{freshness, problem::Problem, token};
 /// | `Highwater-Freshness` | status, position, lag and basis ([`FRESHNESS`](super::FRESHNESS)) |
 /// | `Age` | for how many seconds it may be out of date, rounded up, if it isn't current: the view is a cache of the log, and caches further on add what they take. Not of a parked key, of which that isn't known |
 /// | `ETag`, weak | of the body. With `If-None-Match` the answer is 304, with all these headers and without the body |
-/// | `Cache-Control` | `private, no-cache` unless [`Fresh::caching`] says otherwise |
+/// | `Cache-Control` | `private, no-cache` unless [`ViewResponse::caching`] says otherwise |
 /// | `Vary` | `Highwater-Token`: what was good enough for one token isn't for another |
 ///
 /// An answer that is less than was asked for (stale, degraded, optimistic) has no validator and is
 /// `no-store`, whatever is said: it is never 304, and no cache keeps it.
 #[derive(Debug, Clone)]
-pub struct Fresh<T> {
+pub struct ViewResponse<T> {
     value: T,
     freshness: Freshness,
     basis: Basis,
@@ -45,7 +46,7 @@ pub struct Fresh<T> {
     caching: CacheControl,
 }
 
-impl<T> Fresh<T> {
+impl<T> ViewResponse<T> {
     pub(super) fn new(reading: Reading<T>, seen: &Token, kept: Option<IfNoneMatch>) -> Self {
         let (freshness, basis, level) = (reading.freshness(), reading.basis(), reading.level());
         let is_behind = token::is_beyond(seen, &freshness);
@@ -73,7 +74,7 @@ impl<T> Fresh<T> {
 
     /// Whether it is all that was asked for, so that it may be kept.
     fn is_whole(&self) -> bool {
-        let is_degraded = matches!(self.freshness.status(), Status::Degraded(_));
+        let is_degraded = matches!(self.freshness.status(), FreshnessStatus::Degraded(_));
         matches!(self.basis, Basis::View | Basis::Folded) && !is_degraded
     }
 
@@ -82,7 +83,7 @@ impl<T> Fresh<T> {
         token::write(&self.token, headers);
         freshness::write(&self.freshness, self.basis, self.level, headers);
         headers.typed_insert(Vary::from(token::TOKEN));
-        if self.freshness.status() == Status::Converging {
+        if self.freshness.status() == FreshnessStatus::Converging {
             headers.typed_insert(Age::from_secs(whole_seconds(self.freshness.age())));
         }
     }
@@ -93,20 +94,20 @@ impl<T> Fresh<T> {
     }
 }
 
-impl<T> Fresh<Option<T>> {
+impl<T> ViewResponse<Option<T>> {
     /// The answer, or that there is none, with how fresh that is.
-    pub(super) fn found(self) -> Result<Fresh<T>, Problem> {
+    pub(super) fn found(self) -> Result<ViewResponse<T>, Problem> {
         let mut headers = HeaderMap::new();
         self.write(&mut headers);
         let Self { value, freshness, basis, level, token, kept, caching } = self;
         let detail = || format!("There is none, as of {freshness}.");
         let missing = || Problem::of(Code::NOT_FOUND).detail(detail()).headers(headers);
         let value = value.ok_or_else(missing)?;
-        Ok(Fresh { value, freshness, basis, level, token, kept, caching })
+        Ok(ViewResponse { value, freshness, basis, level, token, kept, caching })
     }
 }
 
-impl<T: Serialize> Fresh<T> {
+impl<T: Serialize> ViewResponse<T> {
     fn respond(self) -> Result<Response, serde_json::Error> {
         let body = serde_json::to_vec(&self.value)?;
         let (mut headers, validator) = (HeaderMap::new(), self.validator(&body));
@@ -139,13 +140,13 @@ fn whole_seconds(age: Duration) -> u64 {
 }
 
 /// Of a caller that has seen nothing and kept nothing.
-impl<T> From<Reading<T>> for Fresh<T> {
+impl<T> From<Reading<T>> for ViewResponse<T> {
     fn from(reading: Reading<T>) -> Self {
         Self::new(reading, &Token::default(), None)
     }
 }
 
-impl<T: Serialize> IntoResponse for Fresh<T> {
+impl<T: Serialize> IntoResponse for ViewResponse<T> {
     fn into_response(self) -> Response {
         self.respond().unwrap_or_else(|error| {
             tracing::error!(%error, "an answer can't be written as JSON");

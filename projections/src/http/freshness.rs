@@ -3,7 +3,8 @@
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use highwater_core::{
     Position,
-    read::{Basis, Freshness, Level, Status},
+    consistency::{Basis, Level},
+    value::{Freshness, FreshnessStatus},
 };
 use sfv::{Date, Integer, ItemSerializer, KeyRef, TokenRef};
 
@@ -42,10 +43,10 @@ fn text(freshness: &Freshness, basis: Basis, level: Level) -> String {
 }
 
 /// The name of a status.
-pub(super) fn token(status: Status) -> &'static TokenRef {
+pub(super) fn token(status: FreshnessStatus) -> &'static TokenRef {
     match status {
-        Status::Current => const { TokenRef::constant("current") },
-        Status::Degraded(_) => const { TokenRef::constant("degraded") },
+        FreshnessStatus::Current => const { TokenRef::constant("current") },
+        FreshnessStatus::Degraded(_) => const { TokenRef::constant("degraded") },
         _ => const { TokenRef::constant("converging") },
     }
 }

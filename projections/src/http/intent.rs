@@ -6,13 +6,13 @@ use axum::{
 };
 use highwater_core::{CommandId, Receipt, Request, Token, TraceContext, Version};
 
-use super::{key::Key, precondition, problem::Problem, stored::Stored, token, trace};
+use super::{key::Key, precondition, problem::Problem, stored::ReceiptResponse, token, trace};
 
 /// What the headers of a request say of the command in it:
 ///
 /// | Header | |
 /// |---|---|
-/// | `Idempotency-Key` | the command's id: sent again with it, it is applied once (W4). A UUID is the id; from any other key one is derived, together with method, path and [`Intent::by`] |
+/// | `Idempotency-Key` | the command's id: sent again with it, it is applied once (W4). A UUID is the id; from any other key one is derived, together with method, path and [`CommandHeaders::by`] |
 /// | `If-Match: "17"` | the stream must be at version 17, else 412 (W1) |
 /// | `If-None-Match: *` | the stream must not be there yet, else 412 |
 /// | `traceparent`, `tracestate` | the trace that it belongs to (O1) |
@@ -24,7 +24,7 @@ use super::{key::Key, precondition, problem::Problem, stored::Stored, token, tra
 /// A key or a token that can't be understood is refused with 400, an expectation with 412: passed over, they
 /// would be broken. A trace that can't be is passed over.
 #[derive(Debug, Clone)]
-pub struct Intent {
+pub struct CommandHeaders {
     key: Option<Key>,
     place: String,
     actor: Option<String>,
@@ -33,7 +33,7 @@ pub struct Intent {
     token: Token,
 }
 
-impl Intent {
+impl CommandHeaders {
     /// On whose behalf: it is stored with the events, and a key that is no UUID means another command from
     /// each. Say it of every command whose callers don't trust each other.
     #[must_use]
@@ -90,12 +90,12 @@ impl Intent {
 
     /// The answer to a command that has been stored.
     #[must_use]
-    pub fn answer(&self, receipt: Receipt) -> Stored {
-        Stored::new(receipt, &self.token)
+    pub fn answer(&self, receipt: Receipt) -> ReceiptResponse {
+        ReceiptResponse::new(receipt, &self.token)
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Intent {
+impl<S: Send + Sync> FromRequestParts<S> for CommandHeaders {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {

@@ -1,6 +1,6 @@
 //! Freshness, tokens and errors as HTTP says them, for axum.
 //!
-//! A handler takes [`After`] to read and [`Intent`] to write, and answers through it. What goes wrong
+//! A handler takes [`ReadConditions`] to read and [`CommandHeaders`] to write, and answers through it. What goes wrong
 //! becomes a [`Problem`] by `?`.
 //!
 //! | File | What is in it |
@@ -24,13 +24,13 @@
 //! ```
 //! use axum::{Json, extract::{Path, State}};
 //! use highwater_core::{Aggregate, Highwater, domain::DecidedBy, read::View};
-//! use highwater_projections::{Views as _, http::{After, Fresh, Intent, Problem, Stored}};
+//! use highwater_projections::{Views as _, http::{ReadConditions, ViewResponse, CommandHeaders, Problem, ReceiptResponse}};
 //!
 //! async fn show<Balance: View>(
 //!     State(bank): State<Highwater>,
 //!     Path(id): Path<String>,
-//!     after: After,
-//! ) -> Result<Fresh<Balance>, Problem> {
+//!     after: ReadConditions,
+//! ) -> Result<ViewResponse<Balance>, Problem> {
 //!     let balance = bank.view::<Balance>().get(id).after(&after).await?;
 //!     Ok(after.answer(balance))
 //! }
@@ -38,9 +38,9 @@
 //! async fn withdraw<Account: Aggregate<Services = ()>, Withdraw: DecidedBy<Account>>(
 //!     State(bank): State<Highwater>,
 //!     Path(id): Path<String>,
-//!     intent: Intent,
+//!     intent: CommandHeaders,
 //!     Json(withdraw): Json<Withdraw>,
-//! ) -> Result<Stored, Problem> {
+//! ) -> Result<ReceiptResponse, Problem> {
 //!     let account = bank.aggregate::<Account>(id);
 //!     Ok(intent.answer(account.execute(intent.request(withdraw)).await?))
 //! }
@@ -62,15 +62,15 @@ mod token;
 mod trace;
 mod verdict;
 
-pub use after::After;
-pub use fresh::Fresh;
+pub use after::ReadConditions;
+pub use fresh::ViewResponse;
 pub use freshness::FRESHNESS;
 pub use headers::{self, CacheControl};
-pub use intent::Intent;
+pub use intent::CommandHeaders;
 pub use key::IDEMPOTENCY_KEY;
-pub use pages::pages_at;
+pub use pages::error_pages_at;
 pub use problem::Problem;
-pub use stored::Stored;
+pub use stored::ReceiptResponse;
 pub use token::TOKEN;
 pub use trace::{answered, request_span};
 

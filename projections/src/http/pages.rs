@@ -14,12 +14,12 @@ pub(super) const HERE: &str = "/errors/";
 ///
 /// ```
 /// use axum::{Router, middleware::map_response};
-/// use highwater_projections::http::pages_at;
+/// use highwater_projections::http::error_pages_at;
 ///
 /// let router: Router = Router::new();
-/// let router = router.layer(map_response(pages_at("https://bank.example/docs/errors/")));
+/// let router = router.layer(map_response(error_pages_at("https://bank.example/docs/errors/")));
 /// ```
-pub fn pages_at(
+pub fn error_pages_at(
     base: impl Into<String>,
 ) -> impl Fn(Response) -> Ready<Response> + Clone + Send + Sync + 'static {
     let base = base.into();

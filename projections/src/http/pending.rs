@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use headers::RetryAfter;
-use highwater_core::read::Pending;
+use highwater_core::value::Pending;
 use serde::Serialize;
 
 use super::freshness;

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-use crate::{Page, Rows};
+use crate::{RowPage, RowSet};
 
 #[derive(Serialize)]
 struct Row<'a, V> {
@@ -16,7 +16,7 @@ struct Parked<'a> {
     since: u64,
 }
 
-impl<V> Rows<V> {
+impl<V> RowSet<V> {
     fn listed(&self) -> Vec<Row<'_, V>> {
         self.rows.iter().map(|(key, value)| Row { key, value }).collect()
     }
@@ -28,7 +28,7 @@ impl<V> Rows<V> {
 }
 
 /// `{"rows": [{"key": …, "value": …}], "parked": [{"key": …, "since": …}]}`.
-impl<V: Serialize> Serialize for Rows<V> {
+impl<V: Serialize> Serialize for RowSet<V> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut object = serializer.serialize_struct("Rows", 2)?;
         object.serialize_field("rows", &self.listed())?;
@@ -38,7 +38,7 @@ impl<V: Serialize> Serialize for Rows<V> {
 }
 
 /// The same, with `next`: the key after which the next page begins, or `null`.
-impl<V: Serialize> Serialize for Page<V> {
+impl<V: Serialize> Serialize for RowPage<V> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut object = serializer.serialize_struct("Page", 3)?;
         object.serialize_field("rows", &self.rows.listed())?;

@@ -10,7 +10,8 @@ use axum::{
 use headers::{CacheControl, HeaderMapExt as _};
 use highwater_core::{
     CommandId, Error, Receipt, Result, Token, Version,
-    read::{Basis, Level, Outcome, Pending},
+    consistency::{AppliedOutcome, Basis, Level},
+    value::Pending,
 };
 use serde::Serialize;
 
@@ -25,16 +26,16 @@ use super::{
 /// | What is known | Status | `status` in the body |
 /// |---|---|---|
 /// | the command is stored, and nobody has asked for more, or it couldn't be told | 200 | `stored` |
-/// | and a view has it ([`Stored::outcome`]) | 200, and `Highwater-Freshness` | `applied` |
-/// | and a view hasn't got it yet | 202 with `Retry-After`, unless a parked key holds it back | `pending` |
+/// | and a view has it ([`ReceiptResponse::outcome`]) | 200, and `Highwater-Freshness` | `applied` |
+/// | and a view hasn't got it yet | 202 with `Retry-ReadConditions`, unless a parked key holds it back | `pending` |
 ///
-/// With [`Stored::created`] 200 becomes 201. The body has the command's id, the token, and the versions of
+/// With [`ReceiptResponse::created`] 200 becomes 201. The body has the command's id, the token, and the versions of
 /// the streams that got events: what `If-Match` of a later command takes.
 #[derive(Debug, Clone)]
-pub struct Stored {
+pub struct ReceiptResponse {
     receipt: Receipt,
     token: Token,
-    outcome: Option<Outcome>,
+    outcome: Option<AppliedOutcome>,
     location: Option<HeaderValue>,
 }
 
@@ -48,7 +49,7 @@ struct Told<'a> {
     pending: Option<Behind<'a>>,
 }
 
-impl Stored {
+impl ReceiptResponse {
     pub(super) fn new(receipt: Receipt, seen: &Token) -> Self {
         let token = token::after(seen, receipt.token());
         Self { receipt, token, outcome: None, location: None }
@@ -58,7 +59,7 @@ impl Stored {
     /// command is stored whatever becomes of that question, so if nobody can answer it, *stored* is
     /// said, and the error is logged. An error would have the caller believe that nothing was done.
     #[must_use]
-    pub fn outcome(mut self, outcome: Result<Outcome>) -> Self {
+    pub fn outcome(mut self, outcome: Result<AppliedOutcome>) -> Self {
         let log = |error: &Error| {
             let code = error.code().as_str();
             tracing::warn!(code, %error, "whether a view has a command can't be said");
@@ -76,12 +77,16 @@ impl Stored {
     }
 
     fn pending(&self) -> Option<&Pending> {
-        if let Some(Outcome::Pending(pending)) = &self.outcome { Some(pending) } else { None }
+        if let Some(AppliedOutcome::Pending(pending)) = &self.outcome {
+            Some(pending)
+        } else {
+            None
+        }
     }
 
     fn status(&self) -> StatusCode {
         match (&self.outcome, &self.location) {
-            (Some(Outcome::Pending(_)), _) => StatusCode::ACCEPTED,
+            (Some(AppliedOutcome::Pending(_)), _) => StatusCode::ACCEPTED,
             (_, Some(_)) => StatusCode::CREATED,
             _ => StatusCode::OK,
         }
@@ -92,11 +97,11 @@ impl Stored {
         token::write(&self.token, &mut headers);
         headers.typed_insert(CacheControl::new().with_no_store());
         match &self.outcome {
-            Some(Outcome::Applied(reached)) => {
+            Some(AppliedOutcome::Applied(reached)) => {
                 let level = Level::ReadYourWrites;
                 freshness::write(reached, Basis::View, level, &mut headers);
             }
-            Some(Outcome::Pending(pending)) => {
+            Some(AppliedOutcome::Pending(pending)) => {
                 retry_after(pending).into_iter().for_each(|wait| headers.typed_insert(wait));
             }
             None => {}
@@ -112,8 +117,8 @@ impl Stored {
         Told {
             status: match self.outcome {
                 None => "stored",
-                Some(Outcome::Applied(_)) => "applied",
-                Some(Outcome::Pending(_)) => "pending",
+                Some(AppliedOutcome::Applied(_)) => "applied",
+                Some(AppliedOutcome::Pending(_)) => "pending",
             },
             command: self.receipt.command(),
             token: &self.token,
@@ -124,13 +129,13 @@ impl Stored {
 }
 
 /// To a caller that has seen nothing before.
-impl From<Receipt> for Stored {
+impl From<Receipt> for ReceiptResponse {
     fn from(receipt: Receipt) -> Self {
         Self::new(receipt, &Token::default())
     }
 }
 
-impl IntoResponse for Stored {
+impl IntoResponse for ReceiptResponse {
     fn into_response(self) -> Response {
         (self.status(), self.headers(), Json(self.told())).into_response()
     }

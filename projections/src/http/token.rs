@@ -1,7 +1,7 @@
 //! `Highwater-Token`: what the caller has seen, in and out (R3).
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use highwater_core::{Error, Token, error::Invalid, read::Freshness};
+use highwater_core::{Error, Token, error::Invalid, value::Freshness};
 
 use super::problem::Problem;
 

@@ -38,30 +38,30 @@ fn known(code: Code) -> Option<Verdict> {
         Code::REJECTED => public(StatusCode::UNPROCESSABLE_ENTITY, CHANGE),
         Code::STALE_VERSION | Code::STALE_BOUNDARY => public(StatusCode::CONFLICT, DECIDE),
         // Between workers; a caller that gets one has come upon a change of hands.
-        Code::STALE_CHECKPOINT | Code::FENCED | Code::STALE_LAYOUT => {
+        Code::STALE_CHECKPOINT | Code::FENCED | Code::STALE_SHARDING => {
             private(StatusCode::SERVICE_UNAVAILABLE, AGAIN)
         }
-        Code::BEHIND => public(StatusCode::ACCEPTED, AGAIN),
+        Code::STALE_READ => public(StatusCode::ACCEPTED, AGAIN),
         Code::UNREACHABLE
         | Code::LOCKED
         | Code::CLOSED
         | Code::BROKER_UNREACHABLE
-        | Code::NOT_DRAINED
+        | Code::SHUTDOWN_TIMEOUT
         | Code::TOPIC_MISSING
         | Code::VIEW_MISSING => private(StatusCode::SERVICE_UNAVAILABLE, AGAIN),
         // Not 503, which lets clients and proxies believe that nothing has happened.
         Code::UNKNOWN_OUTCOME => private(StatusCode::GATEWAY_TIMEOUT, SAME_ID),
-        // Waiting doesn't help, so there is no `Retry-After`.
+        // Waiting doesn't help, so there is no `Retry-ReadConditions`.
         Code::PARKED => public(StatusCode::SERVICE_UNAVAILABLE, ASK),
         // As the draft of `Idempotency-Key` has it.
-        Code::COMMAND_REUSED => public(StatusCode::UNPROCESSABLE_ENTITY, CHANGE),
+        Code::COMMAND_ID_REUSED => public(StatusCode::UNPROCESSABLE_ENTITY, CHANGE),
         Code::TOO_LARGE => public(StatusCode::PAYLOAD_TOO_LARGE, CHANGE),
         Code::MALFORMED | Code::FOREIGN_TOKEN => public(StatusCode::BAD_REQUEST, CHANGE),
         Code::NOT_FOUND => public(StatusCode::NOT_FOUND, CHANGE),
         Code::UNKNOWN_EVENT
         | Code::NEWER_EVENT
         | Code::UNDECODABLE
-        | Code::BROKEN_LOG
+        | Code::CORRUPT_LOG
         | Code::FOREIGN_RECORD
         | Code::NOT_APPLIED
         | Code::TOO_MANY_PARKED

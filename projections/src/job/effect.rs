@@ -5,8 +5,8 @@ use std::{ops::Deref, sync::Arc};
 use async_trait::async_trait;
 use highwater_core::{
     Envelope, Event, Query, Result,
-    port::{Division, ViewName, ViewSpec},
-    read::Keyed,
+    domain::{KeyedBy, ViewName, ViewSpec},
+    value::ShardBy,
 };
 
 use super::{Apply, Changes, Job};
@@ -14,14 +14,14 @@ use crate::runtime::{Parking, ShardContext};
 
 /// An event that has been received, decoded, with all that is known of it.
 #[derive(Debug, Clone)]
-pub struct Received<E> {
+pub struct ReceivedEvent<E> {
     /// The event.
     pub event: E,
     /// As it is stored.
     pub envelope: Envelope,
 }
 
-impl<E> Deref for Received<E> {
+impl<E> Deref for ReceivedEvent<E> {
     type Target = E;
 
     fn deref(&self) -> &E {
@@ -39,7 +39,7 @@ pub(crate) trait Effect: Send + Sync + 'static {
     const BEGINS_AT_THE_HEAD: bool = false;
     const ONE_AT_A_TIME: bool = false;
 
-    async fn effect(&self, events: Vec<Received<Self::Event>>) -> Result<Changes>;
+    async fn effect(&self, events: Vec<ReceivedEvent<Self::Event>>) -> Result<Changes>;
 }
 
 /// An effect, as a worker runs it.
@@ -61,12 +61,12 @@ impl<F: Effect> Job for EffectJob<F> {
         Ok(Query::all().narrowed_to::<F::Event>())
     }
 
-    fn keyed(&self) -> Keyed {
-        Keyed::Freely
+    fn keyed(&self) -> KeyedBy {
+        KeyedBy::Key
     }
 
-    fn division(&self, shards: u32) -> (Division, u32) {
-        if F::BY_STREAM { (Division::Streams, shards) } else { (Division::Keys, 1) }
+    fn division(&self, shards: u32) -> (ShardBy, u32) {
+        if F::BY_STREAM { (ShardBy::Stream, shards) } else { (ShardBy::Key, 1) }
     }
 
     fn begins_at_the_head(&self) -> bool {
@@ -117,7 +117,7 @@ impl<F: Effect> EffectShard<F> {
                 continue;
             }
             envelope.decode_into::<F::Event>(&mut |event| {
-                events.push(Received { event, envelope: envelope.clone() });
+                events.push(ReceivedEvent { event, envelope: envelope.clone() });
             })?;
         }
         if events.is_empty() { Ok(Changes::default()) } else { self.0.effect(events).await }

@@ -9,9 +9,11 @@ use std::{
 use async_trait::async_trait;
 use highwater_core::{
     Envelope, Position, Query, Result,
+    domain::{
+        EventContext, FoldError, FoldResult, KeyedBy, Keys, RowChange, View, ViewName, ViewSpec,
+    },
     error::{Corrupt, Invalid, Source},
-    port::{Division, ViewName, ViewSpec},
-    read::{At, Fold, FoldError, Folding, Keyed, Keys, View},
+    value::ShardBy,
 };
 
 use super::{
@@ -40,14 +42,14 @@ impl<V: View> Job for KeyedView<V> {
         V::query()
     }
 
-    fn keyed(&self) -> Keyed {
-        V::KEYED
+    fn keyed(&self) -> KeyedBy {
+        V::KEYED_BY
     }
 
-    fn division(&self, shards: u32) -> (Division, u32) {
-        match V::KEYED {
-            Keyed::Freely => (Division::Keys, shards),
-            Keyed::ByStream(_) => (Division::Streams, shards),
+    fn division(&self, shards: u32) -> (ShardBy, u32) {
+        match V::KEYED_BY {
+            KeyedBy::Key => (ShardBy::Key, shards),
+            KeyedBy::Stream(_) => (ShardBy::Stream, shards),
         }
     }
 
@@ -98,7 +100,7 @@ impl<V: View> Apply for KeyedShard<V> {
 
     /// By stream the key is known although the event can't be decoded.
     fn keys(&self, event: &Envelope) -> Vec<String> {
-        if let Keyed::ByStream(_) = V::KEYED {
+        if let KeyedBy::Stream(_) = V::KEYED_BY {
             return vec![event.stream.key().to_owned()];
         }
         let mut keys = Keys::default();
@@ -125,15 +127,15 @@ impl<V: View> KeyedShard<V> {
         let (events, effects) = (Vec::with_capacity(capacity), Vec::with_capacity(capacity));
         let mut batch = Batch { touched, events, effects };
         for (place, envelope) in envelopes.iter().enumerate() {
-            match V::KEYED {
-                Keyed::ByStream(category) => {
+            match V::KEYED_BY {
+                KeyedBy::Stream(category) => {
                     if !holds(envelope.stream.key(), envelope.position) {
                         self.decode(&mut batch, envelope, place, Some(category), &mut |_, _| {
                             false
                         })?;
                     }
                 }
-                Keyed::Freely => self.decode(&mut batch, envelope, place, None, holds)?,
+                KeyedBy::Key => self.decode(&mut batch, envelope, place, None, holds)?,
             }
         }
         Ok(batch)
@@ -170,7 +172,7 @@ impl<V: View> KeyedShard<V> {
             "view {} is declared {}, but event {} of stream {} gives the key {key:?}: leave \
              `by_stream` out, and the work is divided by key",
             self.view,
-            V::KEYED,
+            V::KEYED_BY,
             envelope.position,
             envelope.stream
         ))
@@ -186,7 +188,7 @@ impl<V: View> KeyedShard<V> {
                 continue;
             };
             let Some(row) = touched.rows.get_mut(*row) else { continue };
-            fold_one(row, event, &At { key, envelope })
+            fold_one(row, event, &EventContext { key, envelope })
                 .map_err(|error| self.not_applied(key, envelope.position, error))?;
         }
         let rows = self.rows.encoded(touched)?;
@@ -208,11 +210,11 @@ fn is_of_stream(key: &str, envelope: &Envelope, category: &str) -> bool {
 pub(crate) fn fold_one<V: View>(
     row: &mut Option<V>,
     event: &V::Event,
-    at: &At<'_>,
+    at: &EventContext<'_>,
 ) -> Result<(), FoldError> {
     let fold = AssertUnwindSafe(|| row.get_or_insert_default().fold(event, at));
-    let folded: Folding = catch_unwind(fold).unwrap_or_else(|panic| Err(panicked(&*panic)));
-    if folded? == Fold::Delete {
+    let folded: FoldResult = catch_unwind(fold).unwrap_or_else(|panic| Err(panicked(&*panic)));
+    if folded? == RowChange::Delete {
         *row = None;
     }
     Ok(())

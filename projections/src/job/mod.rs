@@ -20,11 +20,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use highwater_core::{
     Envelope, Query, Result,
-    port::{Attachment, Division, ViewSpec},
-    read::Keyed,
+    domain::{KeyedBy, TransactionHook, ViewSpec},
+    value::ShardBy,
 };
 
-pub use effect::Received;
+pub use effect::ReceivedEvent;
 pub(crate) use effect::{Effect, EffectJob};
 pub(crate) use keyed::{KeyedView, fold_one};
 pub use projection::Projection;
@@ -41,9 +41,9 @@ pub(crate) trait Job: Send + Sync + 'static {
     /// Which events it is for.
     fn query(&self) -> Result<Query>;
     /// What its keys are, on which depends how it may be divided.
-    fn keyed(&self) -> Keyed;
+    fn keyed(&self) -> KeyedBy;
     /// By what the work is divided, and into how many shards, if these are wished for.
-    fn division(&self, shards: u32) -> (Division, u32);
+    fn division(&self, shards: u32) -> (ShardBy, u32);
     /// How many events go in one transaction at the most, if so many are wished for.
     fn batch(&self, wished: usize) -> usize {
         wished
@@ -84,5 +84,5 @@ pub(crate) struct Changes {
     /// Whether they are what the shard has given: then it hears when they have been committed.
     pub(crate) applied: bool,
     pub(crate) rows: Vec<(String, Option<Bytes>)>,
-    pub(crate) attachment: Option<Arc<dyn Attachment>>,
+    pub(crate) attachment: Option<Arc<dyn TransactionHook>>,
 }

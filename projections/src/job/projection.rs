@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use highwater_core::{Event, Result, port::Attachment};
+use highwater_core::{Event, Result, domain::TransactionHook};
 
-use super::{Changes, Effect, Received};
+use super::{Changes, Effect, ReceivedEvent};
 
-/// A read model of the user's own tables. Prefer a [`View`](highwater_core::read::View): it can be
+/// A read model of the user's own tables. Prefer a [`View`](highwater_core::domain::View): it can be
 /// batched, folded from the log for a strong read, rebuilt and verified. This is the way for what a
 /// view can't express.
 pub trait Projection: Send + Sync + 'static {
@@ -21,9 +21,9 @@ pub trait Projection: Send + Sync + 'static {
     /// task does it all. Events of one stream always come in order.
     const BY_STREAM: bool = false;
 
-    /// The writes that these events call for, as work of the read model's store: `PostgresWork` or
-    /// `SqliteWork`. They are committed together with the progress, or not at all.
-    fn writes(&self, events: Vec<Received<Self::Event>>) -> Arc<dyn Attachment>;
+    /// The writes that these events call for, as work of the read model's store: `PostgresHook` or
+    /// `SqliteHook`. They are committed together with the progress, or not at all.
+    fn writes(&self, events: Vec<ReceivedEvent<Self::Event>>) -> Arc<dyn TransactionHook>;
 }
 
 pub(crate) struct Writes<P>(pub(crate) P);
@@ -35,7 +35,7 @@ impl<P: Projection> Effect for Writes<P> {
     const FORMERLY: &'static [&'static str] = P::FORMERLY;
     const BY_STREAM: bool = P::BY_STREAM;
 
-    async fn effect(&self, events: Vec<Received<P::Event>>) -> Result<Changes> {
+    async fn effect(&self, events: Vec<ReceivedEvent<P::Event>>) -> Result<Changes> {
         Ok(Changes { attachment: Some(self.0.writes(events)), ..Changes::default() })
     }
 }

@@ -5,9 +5,9 @@ use std::{collections::HashMap, sync::Arc};
 use bytes::Bytes;
 use highwater_core::{
     Result,
+    domain::{View, ViewName},
     error::{Corrupt, Invalid, Source},
-    port::{ViewName, ViewStore},
-    read::View,
+    port::ViewStore,
 };
 use quick_cache::unsync::Cache;
 

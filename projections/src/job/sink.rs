@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use highwater_core::{Event, Result};
 
-use super::{Changes, Effect, Received};
+use super::{Changes, Effect, ReceivedEvent};
 
 /// A read model in a store that can't share the transaction of its progress: a search engine, a cache.
 ///
@@ -25,7 +25,8 @@ pub trait Sink: Send + Sync + 'static {
     /// # Errors
     /// [`Unavailable`](highwater_core::Error::Unavailable) for what may pass: it is tried for ever.
     /// Anything else is a matter of the policy (R4).
-    fn put(&self, events: &[Received<Self::Event>]) -> impl Future<Output = Result<()>> + Send;
+    fn put(&self, events: &[ReceivedEvent<Self::Event>])
+    -> impl Future<Output = Result<()>> + Send;
 }
 
 /// Side effects: mails, calls of other services. At least once, those of one stream in order, and never
@@ -50,7 +51,7 @@ pub trait Handler: Send + Sync + 'static {
     /// Anything else is a matter of the policy (R4).
     fn handle(
         &self,
-        event: &Received<Self::Event>,
+        event: &ReceivedEvent<Self::Event>,
         once: &str,
     ) -> impl Future<Output = Result<()>> + Send;
 }
@@ -64,7 +65,7 @@ impl<S: Sink> Effect for Puts<S> {
     const FORMERLY: &'static [&'static str] = S::FORMERLY;
     const BY_STREAM: bool = S::BY_STREAM;
 
-    async fn effect(&self, events: Vec<Received<S::Event>>) -> Result<Changes> {
+    async fn effect(&self, events: Vec<ReceivedEvent<S::Event>>) -> Result<Changes> {
         self.0.put(&events).await.map(|()| Changes::default())
     }
 }
@@ -80,7 +81,7 @@ impl<H: Handler> Effect for Handles<H> {
     const BEGINS_AT_THE_HEAD: bool = true;
     const ONE_AT_A_TIME: bool = true;
 
-    async fn effect(&self, events: Vec<Received<H::Event>>) -> Result<Changes> {
+    async fn effect(&self, events: Vec<ReceivedEvent<H::Event>>) -> Result<Changes> {
         for (place, received) in events.iter().enumerate() {
             // One event may mean several things today, by upcasting.
             let earlier = events[..place].iter().rev();

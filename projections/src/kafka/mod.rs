@@ -21,5 +21,5 @@ mod trouble;
 
 pub use connection::Kafka;
 pub use relay::{Relay, RelayStatus};
-pub use source::{Foreign, KafkaSource, KafkaState};
+pub use source::{ForeignRecords, KafkaSource, KafkaState};
 pub use topics::Topics;

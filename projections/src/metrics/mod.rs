@@ -145,14 +145,14 @@ pub const WAIT_DURATION: Metric = Metric::seconds(
 /// Reads of named operations.
 pub const READS: Metric = Metric::counter(
     "highwater_reads_total",
-    &["operation", "arm", "level", "outcome"],
+    &["operation", "variant", "level", "outcome"],
     "Reads of named operations: by which part of the rule, at which level, and what the answer stood on",
 );
 
 /// How long reads of named operations took.
 pub const READ_DURATION: Metric = Metric::seconds(
     "highwater_read_duration_seconds",
-    &["operation", "arm", "level"],
+    &["operation", "variant", "level"],
     "How long reads of named operations took, also those that failed",
 );
 

@@ -3,7 +3,7 @@
 use std::{ops::Deref, sync::Arc, time::Duration};
 
 use ::metrics::{Counter, Gauge, Histogram};
-use highwater_core::port::{Progress, ShardId};
+use highwater_core::{port::Progress, value::ShardId};
 
 use super::{
     BATCH, COMMIT_DURATION, DUPLICATES, EVENTS, FENCED, LAG_EVENTS, LAG_SECONDS, Lags, PARKED,

@@ -3,25 +3,25 @@
 use std::time::Duration;
 
 use ::metrics::{Counter, Histogram};
-use highwater_core::metrics::Kept;
+use highwater_core::metrics::HandleCache;
 
 use super::{READ_DURATION, READS};
 
 /// What is counted of reads, kept with an open store.
 #[derive(Default)]
 pub(crate) struct ReadMeter {
-    reads: Kept<(Labels, &'static str), Counter>,
-    durations: Kept<Labels, Histogram>,
+    reads: HandleCache<(Labels, &'static str), Counter>,
+    durations: HandleCache<Labels, Histogram>,
 }
 
-/// Operation, arm and level.
+/// Operation, variant and level.
 pub(crate) type Labels = [&'static str; 3];
 
 impl ReadMeter {
     /// A read has been answered, or has failed.
     pub(crate) fn answered(&self, of: Labels, outcome: &'static str, took: Duration) {
-        let [operation, arm, level] = of;
-        let reads = || READS.count(&[operation, arm, level, outcome]);
+        let [operation, variant, level] = of;
+        let reads = || READS.count(&[operation, variant, level, outcome]);
         self.reads.with((of, outcome), reads, |reads| reads.increment(1));
         let durations = || READ_DURATION.distribution(&of);
         self.durations.with(of, durations, |durations| durations.record(took));

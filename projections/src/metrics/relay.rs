@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use ::metrics::{Counter, Gauge};
-use highwater_core::port::{Clock, EventStore, Progress, ViewName};
+use highwater_core::{
+    domain::ViewName,
+    port::{Clock, EventStore, Progress},
+};
 
 use super::{
     Lags, RELAY_FAILURES, RELAY_LAG_EVENTS, RELAY_LAG_SECONDS, RELAY_POSITION, RELAY_RECORDS,

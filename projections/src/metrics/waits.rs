@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use ::metrics::Histogram;
-use highwater_core::metrics::Kept;
+use highwater_core::metrics::HandleCache;
 
 use super::WAIT_DURATION;
 
 /// How long reads of one store waited, by level and outcome.
 #[derive(Default)]
-pub(crate) struct Waits(Kept<[&'static str; 2], Histogram>);
+pub(crate) struct Waits(HandleCache<[&'static str; 2], Histogram>);
 
 impl Waits {
     /// A read has waited this long for its level, and that ended like this. Not for reads that needed not

@@ -14,15 +14,15 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Takes up changes for as long as it is kept.
 #[derive(Debug)]
 #[must_use = "nothing is taken up once it is dropped"]
-pub struct Following(JoinHandle<()>);
+pub struct PolicyFollower(JoinHandle<()>);
 
-impl Following {
+impl PolicyFollower {
     pub(super) fn begin(policies: Policies) -> Self {
         Self(tokio::spawn(policies.keep_up()))
     }
 }
 
-impl Drop for Following {
+impl Drop for PolicyFollower {
     fn drop(&mut self) {
         self.0.abort();
     }

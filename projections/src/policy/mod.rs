@@ -18,9 +18,11 @@ mod policies;
 mod record;
 mod shelf;
 
-pub use highwater_core::read::{Arm, Operation, Override, Rollout, Rule, Ruled, Tier};
+pub use highwater_core::consistency::{
+    EffectivePolicy, Operation, Override, Rollout, Rule, Tier, Variant,
+};
 
-pub use follow::Following;
+pub use follow::PolicyFollower;
 pub use policies::Policies;
 pub use record::{PolicyChange, PolicyRollback, RecordedChange};
 

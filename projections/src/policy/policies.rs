@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use highwater_core::{
-    Aggregate as _, Code, Decider as _, Highwater, Receipt, Request, Result, Span, StreamId,
+    Aggregate as _, Code, Decider as _, Highwater, ReadFrom, Receipt, Request, Result, StreamId,
     Version,
+    consistency::{EffectivePolicy, Operation, Rule},
     error::Invalid,
-    read::{Operation, Rule, Ruled},
 };
 
 use super::{
-    follow::{Following, tell},
+    follow::{PolicyFollower, tell},
     record::{KEY, PolicyChange, PolicyRecord, PolicyRollback, RecordedChange},
     shelf::{Followed, Shelf},
 };
@@ -81,7 +81,7 @@ impl Policies {
 
     /// How a key of an operation is read in this process now.
     #[must_use]
-    pub fn ruled(&self, operation: &Operation, key: &str) -> Ruled {
+    pub fn ruled(&self, operation: &Operation, key: &str) -> EffectivePolicy {
         self.shelf.of(operation, key)
     }
 
@@ -130,7 +130,7 @@ impl Policies {
     /// [`Unavailable`](highwater_core::Error::Unavailable), or [`Corrupt`](highwater_core::Error::Corrupt) if
     /// one can't be decoded.
     pub async fn history(&self, limit: usize) -> Result<Vec<RecordedChange>> {
-        let (mut changes, mut span) = (Vec::new(), Some(Span::Before(Version::END)));
+        let (mut changes, mut span) = (Vec::new(), Some(ReadFrom::Before(Version::END)));
         while let Some(from) = span.filter(|_| changes.len() < limit) {
             let page = self.highwater.log().read_stream(&stream()?, from, PAGE).await?;
             for envelope in &page.events {
@@ -148,9 +148,9 @@ impl Policies {
     ///
     /// # Errors
     /// [`Unavailable`](highwater_core::Error::Unavailable) if what is recorded can't be read.
-    pub async fn follow(&self) -> Result<Following> {
+    pub async fn follow(&self) -> Result<PolicyFollower> {
         self.begin().await?;
-        Ok(Following::begin(self.clone()))
+        Ok(PolicyFollower::begin(self.clone()))
     }
 
     /// Reads what was recorded before, unless that is known: none of it is a change that is worth telling.
@@ -170,7 +170,7 @@ impl Policies {
 
     async fn read_on(&self, followed: &mut Followed) -> Result<()> {
         let Followed { record, version, has_begun } = followed;
-        let mut span = Some(Span::After(*version));
+        let mut span = Some(ReadFrom::After(*version));
         while let Some(from) = span {
             let page = self.highwater.log().read_stream(&stream()?, from, PAGE).await?;
             for envelope in &page.events {

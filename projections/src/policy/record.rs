@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use highwater_core::{
     Aggregate, Command, Context, Decide, Decider, Decision, Envelope, Event, Invariant, Rejection,
     Result, SchemaVersion, Timestamp, Version,
+    consistency::{Operation, Rule},
     domain::{DecodeError, EventType, RawEvent},
     error::Invalid,
-    read::{Operation, Rule},
 };
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +25,7 @@ const KEPT: usize = 100;
 /// Another rule for some operations, all at once, by somebody and for a reason.
 ///
 /// ```
-/// use highwater_core::read::{Level, Operation, Override, Rule};
+/// use highwater_core::consistency::{Level, Operation, Override, Rule};
 /// use highwater_projections::policy::PolicyChange;
 ///
 /// const SHOW: Operation = Operation::standard("account.show");
@@ -267,7 +267,7 @@ impl Decide<PolicyRollback> for PolicyRecord {
 
 #[cfg(test)]
 mod tests {
-    use highwater_core::read::{Level, Override};
+    use highwater_core::consistency::{Level, Override};
 
     use super::*;
 

@@ -7,8 +7,8 @@ use std::{
 
 use highwater_core::{
     Result, Version,
+    consistency::{EffectivePolicy, Operation, Rule},
     error::Invalid,
-    read::{Operation, Rule, Ruled},
 };
 use tokio::sync::Mutex;
 
@@ -45,7 +45,7 @@ struct Held {
 impl Shelf {
     /// How a key of an operation is read now. The operation that came first under a name has it: of
     /// another no rule holds, because nobody has checked it for that one.
-    pub(crate) fn of(&self, operation: &Operation, key: &str) -> Ruled {
+    pub(crate) fn of(&self, operation: &Operation, key: &str) -> EffectivePolicy {
         let held = self.read();
         match held.known.get(operation.name()) {
             Some(known) if known == operation => return held.rule(operation).of(operation, key),

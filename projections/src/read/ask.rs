@@ -8,8 +8,10 @@ use std::{
 use futures_util::future::{Either, pending, select};
 use highwater_core::{
     Code, PartitionId, Position, Result, Token,
+    consistency::{Basis, Fallback, Level, ReadPolicy},
+    domain::View,
     error::{Corrupt, Invalid, Source, Unavailable},
-    read::{Basis, Fallback, Freshness, Level, Pending, ReadPolicy, View, Wanted},
+    value::{Freshness, Pending, Target},
 };
 use jiff::Timestamp;
 use tokio::time::timeout;
@@ -48,10 +50,10 @@ pub(super) struct Answer<V> {
 
 impl Ask {
     pub(super) async fn answer<V: View>(&self) -> Result<Answer<V>> {
-        let Some(Named { operation, arm }) = self.named else { return self.find().await };
+        let Some(Named { operation, variant }) = self.named else { return self.find().await };
         let began = Instant::now();
         let answer = self.find().await;
-        let of = [operation.name(), arm.name(), self.policy.level.name()];
+        let of = [operation.name(), variant.name(), self.policy.level.name()];
         let meter = self.desk.highwater.extension::<ReadMeter>();
         meter.answered(of, outcome(&answer), began.elapsed());
         answer
@@ -143,7 +145,7 @@ impl Ask {
     /// Whether what the keys lack can be folded over their rows: only if it is known up to where each has
     /// its events.
     fn is_foldable(&self, seen: &Seen) -> bool {
-        matches!(self.over, Over::Keys(_)) && is_fitting(seen.state.layout, self.desk.keyed)
+        matches!(self.over, Over::Keys(_)) && is_fitting(seen.state.sharding, self.desk.keyed)
     }
 
     /// It names this log, or none, and no partition that this log doesn't have: nothing here could ever be
@@ -254,7 +256,8 @@ impl Ask {
                 let last = hub.last().filter(|last| last.read_at >= began);
                 // It has no rows, of which one that was parked still is.
                 let parked = before.parked_since;
-                let last = last.map(|seen| self.desk.freshness(&seen, &self.over).parked(parked));
+                let last =
+                    last.map(|seen| self.desk.freshness(&seen, &self.over).with_parked(parked));
                 Err(self.behind(before, last.unwrap_or(before)))
             }
         }
@@ -262,12 +265,12 @@ impl Ask {
 
     fn behind(&self, before: Freshness, reached: Freshness) -> highwater_core::Error {
         let wanted = match self.policy.level {
-            Level::Bounded(bound) => Wanted::Bounded(bound),
-            Level::Strong => Wanted::Head,
-            _ => Wanted::Token(self.token.clone()),
+            Level::Bounded(bound) => Target::Bounded(bound),
+            Level::Strong => Target::Head,
+            _ => Target::Token(self.token.clone()),
         };
         let pending = Pending::new(self.desk.view.as_str(), wanted, reached);
-        Unavailable::Behind(pending.since(&before, self.desk.now())).into()
+        Unavailable::StaleRead(pending.since(&before, self.desk.now())).into()
     }
 
     /// An answer of the view, which is as far as demanded; unless a parked key holds back what is.
@@ -337,7 +340,7 @@ impl Ask {
         answer.rows = keys.iter().map(|key| (key.clone(), lacking.take(key).0)).collect();
         let Freshness { read_at, position, .. } = answer.freshness;
         let (position, log) = (position.max(head), self.desk.highwater.log().log_id());
-        answer.freshness = Freshness::new(position, read_at, read_at, Some(position)).of(log);
+        answer.freshness = Freshness::new(position, read_at, read_at, Some(position)).with_log(log);
         Ok(answer)
     }
 
@@ -365,7 +368,7 @@ fn outcome<V>(answer: &Result<Answer<V>>) -> &'static str {
     match answer {
         Ok(answer) => answer.basis.name(),
         Err(error) => match error.code() {
-            Code::BEHIND => "pending",
+            Code::STALE_READ => "pending",
             Code::PARKED => "parked",
             _ => "failed",
         },

@@ -4,8 +4,9 @@ use std::{ops::Bound, sync::Arc, time::Duration};
 
 use highwater_core::{
     Position,
+    domain::KeyedBy,
     port::{KeyRange, Progress, ViewState},
-    read::{Freshness, Keyed},
+    value::Freshness,
 };
 
 use crate::runtime::progress_of;
@@ -33,7 +34,7 @@ impl Over {
     }
 
     /// How far the view is for this.
-    pub(super) fn progress(&self, state: &ViewState, keyed: Keyed) -> Progress {
+    pub(super) fn progress(&self, state: &ViewState, keyed: KeyedBy) -> Progress {
         match self {
             Self::Range(..) => least(state.shards.iter().cloned()),
             Self::Keys(keys) => least(keys.iter().map(|key| progress_of(state, keyed, key))),
@@ -78,7 +79,7 @@ impl Demand {
 
 #[cfg(test)]
 mod tests {
-    use highwater_core::{Timestamp, port::Layout};
+    use highwater_core::{Timestamp, value::Sharding};
 
     use super::*;
 
@@ -89,14 +90,14 @@ mod tests {
 
     #[test]
     fn r2_the_least_of_shards_is_the_least_in_position_and_in_time() {
-        let layout = Layout::keys(3);
-        let state = ViewState { layout, shards: vec![at(5, 90), at(7, 20), at(9, 70)] };
-        assert_eq!(Over::nothing().progress(&state, Keyed::Freely), at(5, 20));
+        let layout = Sharding::by_key(3);
+        let state = ViewState { sharding: layout, shards: vec![at(5, 90), at(7, 20), at(9, 70)] };
+        assert_eq!(Over::nothing().progress(&state, KeyedBy::Key), at(5, 20));
         let keys: Vec<String> = (0..20).map(|n| n.to_string()).collect();
-        assert_eq!(Over::Keys(keys.into()).progress(&state, Keyed::Freely), at(5, 20));
+        assert_eq!(Over::Keys(keys.into()).progress(&state, KeyedBy::Key), at(5, 20));
         let key = "alice".to_owned();
         let shard = layout.shard_of(&key).get() as usize;
-        let one = Over::Keys([key].into()).progress(&state, Keyed::Freely);
+        let one = Over::Keys([key].into()).progress(&state, KeyedBy::Key);
         assert_eq!(one, state.shards[shard], "no other shard counts");
     }
 
@@ -104,7 +105,7 @@ mod tests {
     fn r3_r4_a_parked_key_holds_back_what_comes_after_it_and_every_bound() {
         let as_of = Timestamp::from_second(1).unwrap();
         let parked = Freshness::new(Position::new(9), as_of, as_of, None);
-        let parked = parked.parked(Some(Position::new(5)));
+        let parked = parked.with_parked(Some(Position::new(5)));
         let demand = |position| Demand { position: Position::new(position), bound: None };
         assert!(!demand(4).is_held_back(&parked));
         assert!(demand(5).is_held_back(&parked));

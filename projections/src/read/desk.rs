@@ -5,9 +5,10 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::join;
 use highwater_core::{
     Highwater, Position, Result,
+    domain::{KeyedBy, View, ViewName},
     error::{Source, Unavailable},
-    port::{StoredRange, StoredRow, StoredView, ViewName, ViewState},
-    read::{Freshness, Keyed, View},
+    port::{StoredRange, StoredRow, StoredView, ViewState},
+    value::Freshness,
 };
 use jiff::Timestamp;
 use tokio::time::timeout;
@@ -23,7 +24,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Desk {
     pub(super) highwater: Highwater,
     pub(super) view: ViewName,
-    pub(super) keyed: Keyed,
+    pub(super) keyed: KeyedBy,
 }
 
 /// What there was of a view at one moment.
@@ -50,7 +51,7 @@ impl Seen {
 impl Desk {
     pub(super) fn of<V: View>(highwater: &Highwater) -> Result<Self> {
         let (highwater, view) = (highwater.clone(), ViewName::new(V::NAME)?);
-        Ok(Self { highwater, view, keyed: V::KEYED })
+        Ok(Self { highwater, view, keyed: V::KEYED_BY })
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -102,6 +103,6 @@ impl Desk {
         let progress = over.progress(&seen.state, self.keyed);
         let parked = seen.rows.iter().filter_map(|(_, row)| row.parked_since).min();
         let freshness = Freshness::new(progress.position, progress.as_of, seen.read_at, seen.head);
-        freshness.of(self.highwater.log().log_id()).parked(parked)
+        freshness.with_log(self.highwater.log().log_id()).with_parked(parked)
     }
 }

@@ -1,6 +1,6 @@
 //! The way from an open store to its views.
 
-use highwater_core::{Highwater, read::View};
+use highwater_core::{Highwater, domain::View};
 
 use super::ViewReader;
 use crate::policy::Policies;

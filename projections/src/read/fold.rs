@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use highwater_core::{
-    Envelope, Position, Query, Receipt, Result, Span, StreamId, Version,
+    Envelope, Position, Query, ReadFrom, Receipt, Result, StreamId, Version,
+    domain::{EventContext, FoldError, KeyedBy, Keys, View},
     error::{Corrupt, Source},
     port::EventStore,
-    read::{At, FoldError, Keyed, Keys, View},
 };
 
 use super::desk::Desk;
@@ -48,8 +48,8 @@ impl<'a, V: View> Lacking<'a, V> {
     /// Folds all that is missing up to the head. By stream only the key's own streams are read; else
     /// what the view is folded from, since the least of the rows.
     pub(super) async fn up_to(&mut self, head: Position) -> Result<()> {
-        match V::KEYED {
-            Keyed::ByStream(category) => {
+        match V::KEYED_BY {
+            KeyedBy::Stream(category) => {
                 let keys: Vec<&str> = self.rows.keys().copied().collect();
                 for key in keys {
                     let after = self.rows.get(key).map_or(head, |row| row.after);
@@ -60,7 +60,7 @@ impl<'a, V: View> Lacking<'a, V> {
                 }
                 Ok(())
             }
-            Keyed::Freely => self.fold_log(&V::query()?, head).await,
+            KeyedBy::Key => self.fold_log(&V::query()?, head).await,
         }
     }
 
@@ -83,7 +83,8 @@ impl<'a, V: View> Lacking<'a, V> {
     async fn fold_log(&mut self, query: &Query, head: Position) -> Result<()> {
         let mut after = self.rows.values().map(|row| row.after).min().unwrap_or(head);
         while after < head {
-            let page = self.desk.highwater.log().read_log(query, Span::After(after), PAGE).await?;
+            let page =
+                self.desk.highwater.log().read_log(query, ReadFrom::After(after), PAGE).await?;
             for event in page.events.iter().filter(|event| event.position <= head) {
                 self.fold(event)?;
             }
@@ -118,8 +119,9 @@ impl<'a, V: View> Lacking<'a, V> {
                 let Some(row) = row.filter(|row| row.after < envelope.position) else { continue };
                 if folded.is_ok() {
                     row.is_folded = true;
-                    folded = fold_one(&mut row.value, &event, &At { key: &key, envelope })
-                        .map_err(|error| (key, error));
+                    folded =
+                        fold_one(&mut row.value, &event, &EventContext { key: &key, envelope })
+                            .map_err(|error| (key, error));
                 }
             }
         })?;
@@ -140,7 +142,7 @@ async fn latest(
     page: usize,
     is_wanted: &(dyn Fn(&Envelope) -> bool + Sync),
 ) -> Result<Vec<Envelope>> {
-    let (mut events, mut next) = (Vec::new(), Some(Span::Before(before)));
+    let (mut events, mut next) = (Vec::new(), Some(ReadFrom::Before(before)));
     while let Some(span) = next {
         let found = log.read_stream(stream, span, page).await?;
         next = found.next.filter(|_| found.events.iter().all(is_wanted));

@@ -9,10 +9,7 @@ use std::{
 };
 
 use futures_util::future::{Either, select};
-use highwater_core::{
-    Error, Result,
-    port::{StoredRow, ViewName},
-};
+use highwater_core::{Error, Result, domain::ViewName, port::StoredRow};
 use tokio::{
     sync::{Notify, oneshot},
     time::timeout,
@@ -229,7 +226,8 @@ impl Serving {
                 return Ok(());
             }
             let next = self.hub.waiting().next;
-            let changed = self.desk.highwater.views().view_changed(&self.desk.view, &seen.state);
+            let changed =
+                self.desk.highwater.views().wait_for_view_change(&self.desk.view, &seen.state);
             let told = std::pin::pin!(self.hub.changed.notified());
             // A store that never says anything is asked again all the same.
             let Ok(heard) = timeout(PATIENCE, select(changed, told)).await else { continue };

@@ -4,10 +4,11 @@ use std::{marker::PhantomData, time::Duration};
 
 use highwater_core::{
     Highwater, Result, Token,
-    read::{Arm, Fallback, Level, Operation, ReadPolicy, Ruled, View},
+    consistency::{EffectivePolicy, Fallback, Level, Operation, ReadPolicy, Variant},
+    domain::View,
 };
 
-use super::{ask::Ask, demand::Over, desk::Desk, one::One};
+use super::{ask::Ask, demand::Over, desk::Desk, one::SingleRow};
 use crate::policy::Shelf;
 
 /// A read that has not been made yet: of one row, of several, or of a range. Awaited as it is it gives what
@@ -28,7 +29,7 @@ use crate::policy::Shelf;
 /// ```
 #[derive(Debug, Clone)]
 #[must_use = "nothing is read until it is awaited"]
-pub struct Lookup<V, W = One> {
+pub struct ReadRequest<V, W = SingleRow> {
     pub(super) highwater: Highwater,
     pub(super) what: W,
     token: Token,
@@ -41,16 +42,16 @@ pub struct Lookup<V, W = One> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Named {
     pub(super) operation: Operation,
-    pub(super) arm: Arm,
+    pub(super) variant: Variant,
 }
 
 /// What is asked for.
-pub trait Asked {
+pub trait ReadScope {
     /// The key by which a rollout has the read or not; of several the first.
     fn key(&self) -> &str;
 }
 
-impl<V: View, W> Lookup<V, W> {
+impl<V: View, W> ReadRequest<V, W> {
     pub(super) fn new(highwater: &Highwater, what: W) -> Self {
         let (highwater, token) = (highwater.clone(), Token::default());
         let policy = ReadPolicy::default();
@@ -107,17 +108,17 @@ impl<V: View, W> Lookup<V, W> {
     }
 }
 
-impl<V: View, W: Asked> Lookup<V, W> {
+impl<V: View, W: ReadScope> ReadRequest<V, W> {
     /// By the policy that holds for a named operation now (M6), in place of what was said before. It
     /// may have been changed since the program was written (O4). A token that was given stays, as with
     /// [`with`](Self::with). Of several rows, and of a range, a rollout goes by the first key.
     pub fn by(mut self, operation: &Operation) -> Self {
-        let Ruled { policy, arm, .. } = self.ruled(operation);
-        (self.policy, self.named) = (policy, Some(Named { operation: *operation, arm }));
+        let EffectivePolicy { policy, variant, .. } = self.ruled(operation);
+        (self.policy, self.named) = (policy, Some(Named { operation: *operation, variant }));
         self
     }
 
-    pub(super) fn ruled(&self, operation: &Operation) -> Ruled {
+    pub(super) fn ruled(&self, operation: &Operation) -> EffectivePolicy {
         self.highwater.extension::<Shelf>().of(operation, self.what.key())
     }
 }

@@ -7,23 +7,20 @@ use std::{
     pin::Pin,
 };
 
-use highwater_core::{
-    Position, Result,
-    read::{Reading, View},
-};
+use highwater_core::{Position, Result, consistency::Reading, domain::View};
 
 use super::{
     demand::Over,
-    lookup::{Asked, Lookup},
+    lookup::{ReadRequest, ReadScope},
 };
 
 /// The rows of several keys.
 #[derive(Debug, Clone)]
-pub struct Many {
+pub struct ManyRows {
     keys: Vec<String>,
 }
 
-impl Many {
+impl ManyRows {
     /// Each key once.
     pub(super) fn of(keys: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let mut seen = HashSet::new();
@@ -32,7 +29,7 @@ impl Many {
     }
 }
 
-impl Asked for Many {
+impl ReadScope for ManyRows {
     fn key(&self) -> &str {
         self.keys.first().map_or("", String::as_str)
     }
@@ -40,14 +37,14 @@ impl Asked for Many {
 
 /// Rows with their keys, and which keys are parked. It dereferences to the rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rows<V> {
+pub struct RowSet<V> {
     /// The rows that there are.
     pub rows: Vec<(String, V)>,
     /// The keys that are parked, with the first event that is not in the row of each (R4).
     pub parked: Vec<(String, Position)>,
 }
 
-impl<V> Rows<V> {
+impl<V> RowSet<V> {
     pub(super) fn of(rows: Vec<(String, Option<V>)>, parked: Vec<(String, Position)>) -> Self {
         let found = rows.into_iter().filter_map(|(key, row)| Some((key, row?)));
         Self { rows: found.collect(), parked }
@@ -60,7 +57,7 @@ impl<V> Rows<V> {
     }
 }
 
-impl<V> Deref for Rows<V> {
+impl<V> Deref for RowSet<V> {
     type Target = [(String, V)];
 
     fn deref(&self) -> &Self::Target {
@@ -68,8 +65,8 @@ impl<V> Deref for Rows<V> {
     }
 }
 
-impl<V: View> IntoFuture for Lookup<V, Many> {
-    type Output = Result<Reading<Rows<V>>>;
+impl<V: View> IntoFuture for ReadRequest<V, ManyRows> {
+    type Output = Result<Reading<RowSet<V>>>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     /// The rows that there are, in the order in which their keys were asked for, all of one moment. Their
@@ -77,9 +74,9 @@ impl<V: View> IntoFuture for Lookup<V, Many> {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let answer = self.ask(Over::Keys(self.what.keys.as_slice().into()))?.answer().await?;
-            let rows = Rows::of(answer.rows, answer.parked);
-            let reading = Reading::new(rows, answer.freshness).on(answer.basis);
-            Ok(reading.at(self.policy.level))
+            let rows = RowSet::of(answer.rows, answer.parked);
+            let reading = Reading::new(rows, answer.freshness).with_basis(answer.basis);
+            Ok(reading.with_level(self.policy.level))
         })
     }
 }

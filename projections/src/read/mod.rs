@@ -25,8 +25,8 @@ mod reader;
 mod within;
 
 pub use door::Views;
-pub use lookup::{Asked, Lookup};
-pub use many::{Many, Rows};
-pub use one::One;
-pub use reader::{Applying, ViewReader};
-pub use within::{Page, Within};
+pub use lookup::{ReadRequest, ReadScope};
+pub use many::{ManyRows, RowSet};
+pub use one::SingleRow;
+pub use reader::{AppliedRequest, ViewReader};
+pub use within::{RowPage, RowRange};

@@ -7,31 +7,32 @@ use std::{
 
 use highwater_core::{
     Code, Receipt, Result,
+    consistency::{Basis, Level, Reading},
+    domain::View,
     error::Invalid,
-    read::{Basis, Level, Reading, View},
 };
 
 use super::{
     ask::{Answer, Ask},
     demand::Over,
     fold::Lacking,
-    lookup::{Asked, Lookup},
+    lookup::{ReadRequest, ReadScope},
 };
 
 /// The row of one key.
 #[derive(Debug, Clone)]
-pub struct One {
+pub struct SingleRow {
     pub(super) key: String,
     pub(super) own: Vec<Receipt>,
 }
 
-impl Asked for One {
+impl ReadScope for SingleRow {
     fn key(&self) -> &str {
         &self.key
     }
 }
 
-impl<V: View> Lookup<V, One> {
+impl<V: View> ReadRequest<V, SingleRow> {
     /// Folds in what one of the caller's own commands did, if the view has not seen it yet: an *optimistic*
     /// answer, for whoever can't wait. What others did in between is missing in it, so it is marked as
     /// [`Basis::Optimistic`], and can't be strong.
@@ -47,7 +48,7 @@ impl<V: View> Lookup<V, One> {
     /// The row, or `None` if the view has none of this key; with how fresh that is.
     ///
     /// # Errors
-    /// [`Unavailable`](highwater_core::Error::Unavailable), with code [`BEHIND`](Code::BEHIND) if the view
+    /// [`Unavailable`](highwater_core::Error::Unavailable), with code [`STALE_READ`](Code::STALE_READ) if the view
     /// was not as far as asked for within the budget, and the fallback is to fail; with code
     /// [`VIEW_MISSING`](Code::VIEW_MISSING) if no worker has made it yet.
     /// [`Invalid`](highwater_core::Error::Invalid), with code [`FOREIGN_TOKEN`](Code::FOREIGN_TOKEN), if
@@ -63,7 +64,7 @@ impl<V: View> Lookup<V, One> {
         let mut answer = ask.answer::<V>().await?;
         let row = answer.rows.pop().and_then(|(_, row)| row);
         let (row, basis) = self.overlaid(&ask, &answer, row).await?;
-        Ok(Reading::new(row, answer.freshness).on(basis).at(self.policy.level))
+        Ok(Reading::new(row, answer.freshness).with_basis(basis).with_level(self.policy.level))
     }
 
     /// The row with what is the caller's own.
@@ -94,7 +95,7 @@ impl<V: View> Lookup<V, One> {
     }
 }
 
-impl<V: View> IntoFuture for Lookup<V, One> {
+impl<V: View> IntoFuture for ReadRequest<V, SingleRow> {
     type Output = Result<Reading<V>>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 

@@ -10,11 +10,15 @@ use std::{
 
 use highwater_core::{
     Error, Highwater, Result, Token,
+    consistency::{AppliedOutcome, Basis, Operation},
+    domain::View,
     error::Unavailable,
-    read::{Basis, Freshness, Operation, Outcome, Pending, View, Wanted},
+    value::{Freshness, Pending, Target},
 };
 
-use super::{demand::Over, desk::Desk, lookup::Lookup, many::Many, one::One, within::Within};
+use super::{
+    demand::Over, desk::Desk, lookup::ReadRequest, many::ManyRows, one::SingleRow, within::RowRange,
+};
 
 /// Reads rows of a view.
 #[derive(Debug, Clone)]
@@ -30,13 +34,16 @@ impl<V: View> ViewReader<V> {
 
     /// The row of this key. Await it for whatever the view has now, or say first how fresh it must be:
     /// `.get("alice").after(&receipt).await`.
-    pub fn get(&self, key: impl Into<String>) -> Lookup<V> {
-        Lookup::new(&self.highwater, One { key: key.into(), own: Vec::new() })
+    pub fn get(&self, key: impl Into<String>) -> ReadRequest<V> {
+        ReadRequest::new(&self.highwater, SingleRow { key: key.into(), own: Vec::new() })
     }
 
     /// The rows of these keys, all of one moment and with one freshness.
-    pub fn get_many(&self, keys: impl IntoIterator<Item = impl Into<String>>) -> Lookup<V, Many> {
-        Lookup::new(&self.highwater, Many::of(keys))
+    pub fn get_many(
+        &self,
+        keys: impl IntoIterator<Item = impl Into<String>>,
+    ) -> ReadRequest<V, ManyRows> {
+        ReadRequest::new(&self.highwater, ManyRows::of(keys))
     }
 
     /// The first rows of a range of keys, at most `limit`, with one freshness: `.range("a".., 100)`.
@@ -44,13 +51,13 @@ impl<V: View> ViewReader<V> {
         &self,
         keys: impl RangeBounds<K>,
         limit: usize,
-    ) -> Lookup<V, Within> {
-        Lookup::new(&self.highwater, Within::of(&keys, limit))
+    ) -> ReadRequest<V, RowRange> {
+        ReadRequest::new(&self.highwater, RowRange::of(&keys, limit))
     }
 
     /// Whether the row of this key has what a command did: awaited, for up to a budget.
-    pub fn applied(&self, key: impl Into<String>, token: impl AsRef<Token>) -> Applying<V> {
-        Applying { lookup: self.get(key).after(&token), token: token.as_ref().clone() }
+    pub fn applied(&self, key: impl Into<String>, token: impl AsRef<Token>) -> AppliedRequest<V> {
+        AppliedRequest { lookup: self.get(key).after(&token), token: token.as_ref().clone() }
     }
 
     /// How far the view is. If it is kept elsewhere, the log is asked where its head is, which may fail.
@@ -67,12 +74,12 @@ impl<V: View> ViewReader<V> {
 /// The question whether a view has what a command did.
 #[derive(Debug, Clone)]
 #[must_use = "nothing is asked until it is awaited"]
-pub struct Applying<V> {
-    lookup: Lookup<V>,
+pub struct AppliedRequest<V> {
+    lookup: ReadRequest<V>,
     token: Token,
 }
 
-impl<V: View> Applying<V> {
+impl<V: View> AppliedRequest<V> {
     /// How long the view may take to get as far; 5 seconds unless set.
     pub fn within(mut self, budget: Duration) -> Self {
         self.lookup = self.lookup.within(budget);
@@ -87,8 +94,8 @@ impl<V: View> Applying<V> {
     }
 }
 
-impl<V: View> IntoFuture for Applying<V> {
-    type Output = Result<Outcome>;
+impl<V: View> IntoFuture for AppliedRequest<V> {
+    type Output = Result<AppliedOutcome>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     /// That the view isn't that far in time is an outcome, no error.
@@ -97,7 +104,7 @@ impl<V: View> IntoFuture for Applying<V> {
             let reading = match self.lookup.find().await {
                 Ok(reading) => reading,
                 Err(Error::Unavailable(unavailable)) => match *unavailable {
-                    Unavailable::Behind(pending) => return Ok(Outcome::Pending(pending)),
+                    Unavailable::StaleRead(pending) => return Ok(AppliedOutcome::Pending(pending)),
                     other => return Err(other.into()),
                 },
                 Err(error) => return Err(error),
@@ -105,10 +112,12 @@ impl<V: View> IntoFuture for Applying<V> {
             let freshness = reading.freshness();
             Ok(match reading.basis() {
                 // The key is parked before it.
-                Basis::Stale => {
-                    Outcome::Pending(Pending::new(V::NAME, Wanted::Token(self.token), freshness))
-                }
-                _ => Outcome::Applied(freshness),
+                Basis::Stale => AppliedOutcome::Pending(Pending::new(
+                    V::NAME,
+                    Target::Token(self.token),
+                    freshness,
+                )),
+                _ => AppliedOutcome::Applied(freshness),
             })
         })
     }

@@ -1,7 +1,7 @@
 //! Parked keys that somebody wants tried again (R4).
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use highwater_core::{Envelope, Error, Position, Query, Result, Span, error::Corrupt};
+use highwater_core::{Envelope, Error, Position, Query, ReadFrom, Result, error::Corrupt};
 
 use super::{ShardContext, failing::is_of_an_event, shard::ShardWork};
 
@@ -14,7 +14,7 @@ impl ShardWork {
         let mut after: Option<String> = None;
         loop {
             let context = &self.context;
-            let page = context.views.parked(&context.view, after.as_deref(), PAGE).await?;
+            let page = context.views.parked_keys(&context.view, after.as_deref(), PAGE).await?;
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.key.clone());
             for parked in page {
@@ -30,7 +30,8 @@ impl ShardWork {
         let at_once = self.batch(PAGE);
         loop {
             let context = &self.context;
-            let queued = context.views.queued(&context.view, key, Position::START, at_once).await?;
+            let queued =
+                context.views.queued_events(&context.view, key, Position::START, at_once).await?;
             let Some(last) = queued.last().copied() else {
                 self.parking.release(key);
                 return Ok(());
@@ -91,7 +92,7 @@ impl ShardWork {
 }
 
 async fn event_at(context: &ShardContext, position: Position) -> Result<Envelope> {
-    let before = Span::After(Position::new(position.get().saturating_sub(1)));
+    let before = ReadFrom::After(Position::new(position.get().saturating_sub(1)));
     let page = context.log.read_log(&Query::all(), before, 1).await?;
     let event = page.events.into_iter().next().filter(|event| event.position == position);
     event.ok_or_else(|| {

@@ -34,17 +34,19 @@ use std::{
 
 use highwater_core::{
     Result,
-    port::{Claim, Claiming, Clock, Epoch, EventStore, ViewName, ViewStore, WorkerId},
+    domain::ViewName,
+    port::{Claim, ClaimMode, Clock, EventStore, ViewStore, WorkerId},
+    value::Epoch,
 };
 
 use crate::metrics::Meter;
 
 pub(crate) use parking::Parking;
-pub use policy::{Backoff, OnFailure, Options};
+pub use policy::{Backoff, OnFailure, ProjectionOptions};
 pub(crate) use share::{Share, is_fitting, progress_of};
 use status::Reporter;
-pub use status::{State, Status};
-pub use worker::{Running, Worker};
+pub use status::{ProjectionState, ProjectionStatus};
+pub use worker::{Worker, WorkerHandle};
 
 /// What every projection of a worker needs from outside.
 #[derive(Clone)]
@@ -62,7 +64,7 @@ pub(crate) struct World {
 pub(crate) struct ShardContext {
     pub(crate) view: ViewName,
     pub(crate) world: World,
-    pub(crate) options: Options,
+    pub(crate) options: ProjectionOptions,
     pub(crate) share: Share,
     pub(crate) reporter: Reporter,
     pub(crate) meter: Meter,
@@ -79,7 +81,7 @@ impl Deref for ShardContext {
 }
 
 impl ShardContext {
-    async fn claim(&self, claiming: Claiming) -> Result<Option<Claim>> {
+    async fn claim(&self, claiming: ClaimMode) -> Result<Option<Claim>> {
         let (shard, worker) = (self.share.shard, &self.world.worker);
         let (view, layout) = (&self.view, self.share.layout);
         let claim = self.views.claim_shard(view, layout, shard, worker, claiming, self.lease);

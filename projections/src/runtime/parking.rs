@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use highwater_core::{
     Envelope, Error, Position, Result,
+    domain::ViewName,
     error::{Corrupt, Source},
-    port::{ParkChange, ViewName},
+    port::ParkChange,
 };
 
 use super::{ShardContext, policy::OnFailure};
@@ -35,7 +36,7 @@ impl Parking {
         let mut keys = BTreeMap::new();
         let mut after: Option<String> = None;
         loop {
-            let page = context.views.parked(&view, after.as_deref(), PAGE).await?;
+            let page = context.views.parked_keys(&view, after.as_deref(), PAGE).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.key.clone());
             let own = page.into_iter().filter(|parked| context.share.owns_key(&parked.key));

@@ -59,7 +59,7 @@ impl Backoff {
 
 /// How a projection is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
+pub struct ProjectionOptions {
     /// Into how many shards the work is divided, so that several tasks and workers can share it. A
     /// view keyed by stream takes as many as its topic has partitions, if it is fed by one.
     pub shards: u32,
@@ -73,7 +73,7 @@ pub struct Options {
     pub backoff: Backoff,
 }
 
-impl Default for Options {
+impl Default for ProjectionOptions {
     /// One shard, 5,000 events, 100,000 rows, stop.
     fn default() -> Self {
         Self {
@@ -86,7 +86,7 @@ impl Default for Options {
     }
 }
 
-impl Options {
+impl ProjectionOptions {
     /// Divides the work into so many shards.
     #[must_use]
     pub fn shards(mut self, shards: u32) -> Self {

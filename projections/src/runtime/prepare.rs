@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use highwater_core::{
     Position, Result,
-    port::{Claim, Claiming, FeedPage, Feeding, Layout, ShardId, Source, ViewSpec, ViewState},
+    domain::ViewSpec,
+    port::{Claim, ClaimMode, FeedPage, FeedSource, Subscription, ViewState},
+    value::{ShardId, Sharding},
 };
 
 use super::{ShardContext, Share, World, running::Projecting, shard::ShardWork};
@@ -17,12 +19,12 @@ impl Projecting {
     /// Divides the view anew if it is divided otherwise, and gives its layout. It was opened when the
     /// worker was started. If it isn't there any more it has been renamed by a newer program, and is not
     /// to be made anew under its former name.
-    pub(super) async fn prepare(&self, source: &dyn Source) -> Result<Layout> {
+    pub(super) async fn prepare(&self, source: &dyn FeedSource) -> Result<Sharding> {
         let (by, shards) = self.job.division(self.options.shards);
-        let wanted = source.layout(by, shards).await?;
+        let wanted = source.sharding(by, shards).await?;
         loop {
             let state = self.world.views.read_view(&self.view, &[]).await?.state;
-            if state.layout == wanted {
+            if state.sharding == wanted {
                 return Ok(wanted);
             }
             if !self.divide(&state, wanted).await? {
@@ -34,23 +36,23 @@ impl Projecting {
     /// Brings every shard of the old layout to one position, from the store, and divides anew there, so
     /// that nothing is left out and nothing comes twice. `false` if another worker still works in the
     /// old layout.
-    async fn divide(&self, state: &ViewState, wanted: Layout) -> Result<bool> {
-        tracing::info!(view = %self.view, from = %state.layout, to = %wanted, "dividing anew");
-        let Some(mut works) = self.claim_all(state.layout).await? else { return Ok(false) };
+    async fn divide(&self, state: &ViewState, wanted: Sharding) -> Result<bool> {
+        tracing::info!(view = %self.view, from = %state.sharding, to = %wanted, "dividing anew");
+        let Some(mut works) = self.claim_all(state.sharding).await? else { return Ok(false) };
         let target = works.iter().map(|work| work.claim.progress.position).max();
         for work in &mut works {
             self.catch_up(work, target.unwrap_or_default()).await?;
         }
         let claims: Vec<Claim> = works.into_iter().map(|work| work.claim).collect();
-        self.world.views.divide_anew(&self.view, &claims, wanted).await?;
+        self.world.views.reshard(&self.view, &claims, wanted).await?;
         Ok(true)
     }
 
-    async fn claim_all(&self, layout: Layout) -> Result<Option<Vec<ShardWork>>> {
+    async fn claim_all(&self, layout: Sharding) -> Result<Option<Vec<ShardWork>>> {
         let mut works: Vec<ShardWork> = Vec::new();
         for shard in layout.all() {
             let context = self.context(layout, shard);
-            let Some(work) = ShardWork::claim(&self.job, context, Claiming::IfFree).await? else {
+            let Some(work) = ShardWork::claim(&self.job, context, ClaimMode::IfFree).await? else {
                 for ShardWork { context, .. } in works {
                     context.release().await?;
                 }
@@ -78,7 +80,7 @@ impl Projecting {
         let World { views, worker, lease, clock, .. } = &self.world;
         let mut work = std::pin::pin!(work);
         loop {
-            views.sign_in(&self.view, worker, *lease).await?;
+            views.heartbeat(&self.view, worker, *lease).await?;
             tokio::select! {
                 done = &mut work => return done,
                 () = clock.sleep(*lease / 5) => {}
@@ -86,7 +88,7 @@ impl Projecting {
         }
     }
 
-    pub(super) fn context(&self, layout: Layout, shard: ShardId) -> ShardContext {
+    pub(super) fn context(&self, layout: Sharding, shard: ShardId) -> ShardContext {
         ShardContext {
             view: self.view.clone(),
             world: self.world.clone(),
@@ -98,9 +100,9 @@ impl Projecting {
         }
     }
 
-    pub(super) fn feeding(&self, layout: Layout) -> Result<Feeding> {
+    pub(super) fn feeding(&self, layout: Sharding) -> Result<Subscription> {
         let (view, worker) = (self.view.clone(), self.world.worker.clone());
-        Ok(Feeding { view, query: self.job.query()?, worker, layout })
+        Ok(Subscription { view, query: self.job.query()?, worker, sharding: layout })
     }
 }
 
@@ -118,7 +120,7 @@ fn cut(mut page: FeedPage, at: Position) -> FeedPage {
 pub(super) async fn beginning(job: &dyn Job, world: &World) -> Result<ViewSpec> {
     let mut spec = job.spec()?;
     if job.begins_at_the_head() {
-        spec.begins_after = world.log.head().await?;
+        spec.start_after = world.log.head().await?;
     }
     Ok(spec)
 }

@@ -4,8 +4,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use highwater_core::{
     Error, Result,
+    domain::ViewName,
     error::{Invalid, Source as Reason},
-    port::{Change, Claiming, Layout, Membership, ShardId, Source, ViewName},
+    port::{Assignment, ClaimMode, FeedSource, Membership},
+    value::{ShardId, Sharding},
 };
 use tokio::{
     sync::watch,
@@ -13,7 +15,7 @@ use tokio::{
 };
 
 use super::{
-    Options, ShardContext, World,
+    ProjectionOptions, ShardContext, World,
     shard::{ShardWork, is_fenced, may_pass},
     status::Reporter,
 };
@@ -23,7 +25,7 @@ use crate::{job::Job, metrics::Meter};
 pub(super) struct Projecting {
     pub(super) view: ViewName,
     pub(super) job: Arc<dyn Job>,
-    pub(super) options: Options,
+    pub(super) options: ProjectionOptions,
     pub(super) world: World,
     pub(super) reporter: Reporter,
     pub(super) meter: Meter,
@@ -31,7 +33,7 @@ pub(super) struct Projecting {
 
 impl Projecting {
     /// Runs it until it is told to stop, or somebody must look. What may pass is tried for ever.
-    pub(super) async fn run(self, source: Arc<dyn Source>, mut stop: Stop) -> Result<()> {
+    pub(super) async fn run(self, source: Arc<dyn FeedSource>, mut stop: Stop) -> Result<()> {
         let outcome = self.keep_on(&*source, &mut stop).await;
         match &outcome {
             Ok(()) => self.reporter.ended(),
@@ -43,7 +45,7 @@ impl Projecting {
         outcome
     }
 
-    async fn keep_on(&self, source: &dyn Source, stop: &mut Stop) -> Result<()> {
+    async fn keep_on(&self, source: &dyn FeedSource, stop: &mut Stop) -> Result<()> {
         let backoff = self.options.backoff;
         let mut waits = backoff.waits();
         loop {
@@ -68,7 +70,7 @@ impl Projecting {
         }
     }
 
-    async fn work(&self, source: &dyn Source, stop: &mut Stop) -> Result<()> {
+    async fn work(&self, source: &dyn FeedSource, stop: &mut Stop) -> Result<()> {
         let prepared = async {
             let layout = self.prepare(source).await?;
             Ok::<_, Error>((layout, source.join(self.feeding(layout)?).await?))
@@ -83,7 +85,7 @@ impl Projecting {
         let outcome = loop {
             tokio::select! {
                 () = stop.wait() => break Ok(()),
-                change = membership.change() => {
+                change = membership.next_assignment() => {
                     if let Err(error) = self.change(change, layout, &mut *membership, &mut shards).await {
                         break Err(error);
                     }
@@ -107,18 +109,18 @@ impl Projecting {
 
     async fn change(
         &self,
-        change: Result<Change>,
-        layout: Layout,
+        change: Result<Assignment>,
+        layout: Sharding,
         membership: &mut dyn Membership,
         shards: &mut Shards,
     ) -> Result<()> {
         match change? {
-            Change::GiveUp(shard) if shards.is_working_on(shard) => {
+            Assignment::Revoked(shard) if shards.is_working_on(shard) => {
                 shards.end(shard);
                 Ok(())
             }
-            Change::GiveUp(shard) => membership.ended(shard).await,
-            Change::Take(shard, claiming) => {
+            Assignment::Revoked(shard) => membership.released(shard).await,
+            Assignment::Assigned(shard, claiming) => {
                 self.begin(shard, claiming, layout, membership, shards).await
             }
         }
@@ -127,14 +129,14 @@ impl Projecting {
     async fn begin(
         &self,
         shard: ShardId,
-        claiming: Claiming,
-        layout: Layout,
+        claiming: ClaimMode,
+        layout: Sharding,
         membership: &mut dyn Membership,
         shards: &mut Shards,
     ) -> Result<()> {
         let context = self.context(layout, shard);
         let Some(work) = ShardWork::claim(&self.job, context, claiming).await? else {
-            return membership.ended(shard).await;
+            return membership.released(shard).await;
         };
         let feed = membership.open(shard, &work.claim.progress).await?;
         tracing::info!(view = %self.view, %shard, from = %work.claim.progress.position, "working");
@@ -157,7 +159,7 @@ async fn after(
         }
         Ok(()) => context.release().await?,
     }
-    membership.ended(context.share.shard).await
+    membership.released(context.share.shard).await
 }
 
 /// The shards that are worked on, a task each.

@@ -8,8 +8,9 @@ use std::{
 use futures_util::future::{BoxFuture, Either, select};
 use highwater_core::{
     Envelope, Error, Result,
+    domain::ViewName,
     error::{Conflict, Unavailable},
-    port::{Claim, Claiming, Feed, FeedPage, Progress, ViewCommit, ViewName},
+    port::{Claim, ClaimMode, Feed, FeedPage, Progress, ViewCommit},
 };
 use jiff::Timestamp;
 use tracing::{Instrument as _, field};
@@ -33,7 +34,7 @@ pub(crate) struct ShardWork {
     pub(super) parking: Parking,
     held: Held,
     job: Arc<dyn Job>,
-    claiming: Claiming,
+    claiming: ClaimMode,
     /// When parked keys are to be looked at again.
     next_look: Timestamp,
 }
@@ -43,7 +44,7 @@ impl ShardWork {
     pub(super) async fn claim(
         job: &Arc<dyn Job>,
         context: ShardContext,
-        claiming: Claiming,
+        claiming: ClaimMode,
     ) -> Result<Option<Self>> {
         let Some(claim) = context.claim(claiming).await? else { return Ok(None) };
         let (apply, job) = (job.shard(&context), Arc::clone(job));
@@ -194,7 +195,7 @@ impl ShardWork {
     pub(super) async fn commit(&mut self, changes: Changes, to: Progress) -> Result<()> {
         let mut commit = ViewCommit::new(self.context.view.clone(), &self.claim, to.clone());
         commit.rows = changes.rows;
-        commit.attachment = changes.attachment;
+        commit.hook = changes.attachment;
         commit.parked = self.parking.staged();
         let began = Instant::now();
         let committed = self.context.views.commit_view(commit).await;
@@ -250,7 +251,7 @@ type Waits = Box<dyn Iterator<Item = Duration> + Send>;
 /// Waits after an error that may pass, and lets it be seen; any other ends the work.
 async fn pause(context: &ShardContext, error: Error, waits: &mut Waits) -> Result<()> {
     let is_of_ownership =
-        matches!(error.conflict(), Some(Conflict::Fenced { .. } | Conflict::Layout { .. }));
+        matches!(error.conflict(), Some(Conflict::Fenced { .. } | Conflict::Sharding { .. }));
     if !may_pass(&error, &context.view) || is_of_ownership {
         return Err(error);
     }

@@ -1,16 +1,17 @@
 //! Which keys belong to a shard.
 
 use highwater_core::{
-    port::{Division, Layout, Progress, ShardId, ViewState},
-    read::Keyed,
+    domain::KeyedBy,
+    port::{Progress, ViewState},
+    value::{ShardBy, ShardId, Sharding},
 };
 
 /// A shard's share of the keys of a view.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Share {
-    pub(crate) layout: Layout,
+    pub(crate) layout: Sharding,
     pub(crate) shard: ShardId,
-    pub(crate) keyed: Keyed,
+    pub(crate) keyed: KeyedBy,
 }
 
 impl Share {
@@ -21,21 +22,21 @@ impl Share {
 
 /// How far the row of a key is. If the view is divided in a way that this program's declaration of it
 /// doesn't fit, nobody here knows whose the key is: then as far as all of the view is.
-pub(crate) fn progress_of(state: &ViewState, keyed: Keyed, key: &str) -> Progress {
-    let fits = is_fitting(state.layout, keyed);
-    let shard = shard_of(state.layout, keyed, key).get() as usize;
+pub(crate) fn progress_of(state: &ViewState, keyed: KeyedBy, key: &str) -> Progress {
+    let fits = is_fitting(state.sharding, keyed);
+    let shard = shard_of(state.sharding, keyed, key).get() as usize;
     state.shards.get(shard).filter(|_| fits).cloned().unwrap_or_else(|| state.least())
 }
 
 /// Whether it is known to which shard a key belongs.
-pub(crate) fn is_fitting(layout: Layout, keyed: Keyed) -> bool {
-    layout.by == Division::Keys || matches!(keyed, Keyed::ByStream(_))
+pub(crate) fn is_fitting(layout: Sharding, keyed: KeyedBy) -> bool {
+    layout.by == ShardBy::Key || matches!(keyed, KeyedBy::Stream(_))
 }
 
 /// The shard on whose progress the row of a key depends.
-pub(crate) fn shard_of(layout: Layout, keyed: Keyed, key: &str) -> ShardId {
+pub(crate) fn shard_of(layout: Sharding, keyed: KeyedBy, key: &str) -> ShardId {
     match (layout.by, keyed) {
-        (Division::Streams, Keyed::ByStream(category)) if layout.shards > 1 => {
+        (ShardBy::Stream, KeyedBy::Stream(category)) if layout.shards > 1 => {
             layout.shard_of(&format!("{category}-{key}"))
         }
         _ => layout.shard_of(key),

@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use ::metrics::Counter;
-use highwater_core::{
-    Error,
-    port::{Clock, ViewName},
-};
+use highwater_core::{Error, domain::ViewName, port::Clock};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -14,7 +11,7 @@ use crate::metrics::{PROJECTION_STATE, RETRIES, StateSet};
 
 /// How a projection fares in this worker.
 #[derive(Debug, Clone)]
-pub enum State {
+pub enum ProjectionState {
     /// It gets its table, waits for other workers to let go, or brings shards to one position.
     Preparing,
     /// It works, or waits for events.
@@ -37,7 +34,7 @@ pub enum State {
     Ended,
 }
 
-impl State {
+impl ProjectionState {
     /// Whether it has stopped for somebody to look.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
@@ -69,18 +66,18 @@ impl State {
 /// A state, and since when.
 #[derive(Debug, Clone)]
 struct Moment {
-    state: State,
+    state: ProjectionState,
     since: Timestamp,
 }
 
 /// Tells how a projection fares in this worker. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Status {
+pub struct ProjectionStatus {
     view: ViewName,
     moment: watch::Receiver<Moment>,
 }
 
-impl Status {
+impl ProjectionStatus {
     /// Whose status it is.
     #[must_use]
     pub fn view(&self) -> &ViewName {
@@ -89,7 +86,7 @@ impl Status {
 
     /// How it fares now.
     #[must_use]
-    pub fn now(&self) -> State {
+    pub fn now(&self) -> ProjectionState {
         self.moment.borrow().state.clone()
     }
 
@@ -100,7 +97,7 @@ impl Status {
     }
 
     /// Waits until it fares as asked, and tells how. If the worker is gone, tells how it ended.
-    pub async fn until(&mut self, mut is: impl FnMut(&State) -> bool) -> State {
+    pub async fn until(&mut self, mut is: impl FnMut(&ProjectionState) -> bool) -> ProjectionState {
         let found = self.moment.wait_for(|moment| is(&moment.state)).await;
         let found = found.map(|moment| moment.state.clone());
         found.unwrap_or_else(|_| self.now())
@@ -117,27 +114,27 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    pub(crate) fn new(view: ViewName, clock: &Arc<dyn Clock>) -> (Self, Status) {
+    pub(crate) fn new(view: ViewName, clock: &Arc<dyn Clock>) -> (Self, ProjectionStatus) {
         let states = Arc::new(StateSet::new(PROJECTION_STATE, view.as_str()));
         let retries = RETRIES.count(&[view.as_str()]);
-        let begin = Moment { state: State::Preparing, since: clock.now() };
+        let begin = Moment { state: ProjectionState::Preparing, since: clock.now() };
         states.enter(begin.state.name());
         let (sender, moment) = watch::channel(begin);
         let reporter = Self { moment: sender, clock: Arc::clone(clock), states, retries };
-        (reporter, Status { view, moment })
+        (reporter, ProjectionStatus { view, moment })
     }
 
     pub(crate) fn ended(&self) {
-        self.say(State::Ended);
+        self.say(ProjectionState::Ended);
     }
 
     pub(crate) fn stopped(&self, error: &Error) {
-        self.say(State::Stopped { error: error.clone(), at: self.clock.now() });
+        self.say(ProjectionState::Stopped { error: error.clone(), at: self.clock.now() });
     }
 
     pub(crate) fn running(&self) {
-        if !matches!(self.moment.borrow().state, State::Running) {
-            self.say(State::Running);
+        if !matches!(self.moment.borrow().state, ProjectionState::Running) {
+            self.say(ProjectionState::Running);
         }
     }
 
@@ -145,17 +142,19 @@ impl Reporter {
     pub(crate) fn retrying(&self, error: &Error) {
         self.retries.increment(1);
         let since = match self.moment.borrow().state {
-            State::Retrying { since, .. } => since,
+            ProjectionState::Retrying { since, .. } => since,
             _ => self.clock.now(),
         };
-        self.say(State::Retrying { error: error.clone(), since });
+        self.say(ProjectionState::Retrying { error: error.clone(), since });
     }
 
-    fn say(&self, state: State) {
+    fn say(&self, state: ProjectionState) {
         let since = match &state {
-            State::Retrying { since, .. } => *since,
-            State::Stopped { at, .. } => *at,
-            State::Preparing | State::Running | State::Ended => self.clock.now(),
+            ProjectionState::Retrying { since, .. } => *since,
+            ProjectionState::Stopped { at, .. } => *at,
+            ProjectionState::Preparing | ProjectionState::Running | ProjectionState::Ended => {
+                self.clock.now()
+            }
         };
         self.states.enter(state.name());
         self.moment.send_replace(Moment { state, since });

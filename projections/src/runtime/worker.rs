@@ -4,14 +4,15 @@ use std::{collections::HashSet, sync::Arc};
 
 use highwater_core::{
     Code, Highwater, Result,
+    domain::{View, ViewName},
     error::Invalid,
-    port::{Layout, Source, ViewName, WorkerId},
-    read::View,
+    port::{FeedSource, WorkerId},
+    value::Sharding,
 };
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{
-    Options, Status, World,
+    ProjectionOptions, ProjectionStatus, World,
     prepare::beginning,
     running::{Projecting, Stop},
     status::Reporter,
@@ -33,7 +34,7 @@ const IS_WAITED_FOR: [Code; 2] = [Code::TOPIC_MISSING, Code::BROKER_UNREACHABLE]
 /// # use highwater_core::{Highwater, Result, read::View};
 /// # use highwater_projections::Worker;
 /// # async fn example<Balances: View, Owners: View>(bank: &Highwater) -> Result<()> {
-/// let worker = Worker::on(bank).view::<Balances>().view::<Owners>().start().await?;
+/// let worker = Worker::new(bank).view::<Balances>().view::<Owners>().start().await?;
 /// // …
 /// worker.stop().await?;
 /// # Ok(())
@@ -41,15 +42,15 @@ const IS_WAITED_FOR: [Code; 2] = [Code::TOPIC_MISSING, Code::BROKER_UNREACHABLE]
 /// ```
 pub struct Worker {
     world: World,
-    source: Arc<dyn Source>,
-    jobs: Vec<(Arc<dyn Job>, Options)>,
+    source: Arc<dyn FeedSource>,
+    jobs: Vec<(Arc<dyn Job>, ProjectionOptions)>,
 }
 
 impl Worker {
     /// A worker on the views of this store, fed by its log directly.
     #[must_use]
-    pub fn on(highwater: &Highwater) -> Self {
-        let source: Arc<dyn Source> = Arc::new(DirectSource::new(highwater));
+    pub fn new(highwater: &Highwater) -> Self {
+        let source: Arc<dyn FeedSource> = Arc::new(DirectSource::new(highwater));
         let world = World {
             log: Arc::clone(highwater.log()),
             views: Arc::clone(highwater.views()),
@@ -62,7 +63,7 @@ impl Worker {
 
     /// Feeds from elsewhere than the log directly.
     #[must_use]
-    pub fn fed_by(mut self, source: impl Source) -> Self {
+    pub fn fed_by(mut self, source: impl FeedSource) -> Self {
         self.source = Arc::new(source);
         self
     }
@@ -70,30 +71,30 @@ impl Worker {
     /// Adds a view.
     #[must_use]
     pub fn view<V: View>(self) -> Self {
-        self.view_with::<V>(Options::default())
+        self.view_with::<V>(ProjectionOptions::default())
     }
 
     /// Adds a view that is run like this.
     #[must_use]
-    pub fn view_with<V: View>(self, options: Options) -> Self {
+    pub fn view_with<V: View>(self, options: ProjectionOptions) -> Self {
         self.add(KeyedView::<V>::default(), options)
     }
 
     /// Adds a projection with writes of its own.
     #[must_use]
-    pub fn projection(self, projection: impl Projection, options: Options) -> Self {
+    pub fn projection(self, projection: impl Projection, options: ProjectionOptions) -> Self {
         self.add(EffectJob::new(Writes(projection)), options)
     }
 
     /// Adds a sink.
     #[must_use]
-    pub fn sink(self, sink: impl Sink, options: Options) -> Self {
+    pub fn sink(self, sink: impl Sink, options: ProjectionOptions) -> Self {
         self.add(EffectJob::new(Puts(sink)), options)
     }
 
     /// Adds a handler of side effects.
     #[must_use]
-    pub fn handler(self, handler: impl Handler, options: Options) -> Self {
+    pub fn handler(self, handler: impl Handler, options: ProjectionOptions) -> Self {
         self.add(EffectJob::new(Handles(handler)), options)
     }
 
@@ -106,7 +107,7 @@ impl Worker {
         self
     }
 
-    fn add(mut self, job: impl Job, options: Options) -> Self {
+    fn add(mut self, job: impl Job, options: ProjectionOptions) -> Self {
         self.jobs.push((Arc::new(job), options));
         self
     }
@@ -117,17 +118,18 @@ impl Worker {
     /// # Errors
     /// [`Invalid`](highwater_core::Error::Invalid) if two have one name, or one can't be run as it is
     /// declared; [`Unavailable`](highwater_core::Error::Unavailable) if a store can't be reached now.
-    pub async fn start(mut self) -> Result<Running> {
+    pub async fn start(mut self) -> Result<WorkerHandle> {
         self.world.lease = self.source.lease();
         let (sender, stop) = Stop::new();
-        let mut running = Running { stop: sender, tasks: JoinSet::new(), statuses: Vec::new() };
+        let mut running =
+            WorkerHandle { stop: sender, tasks: JoinSet::new(), statuses: Vec::new() };
         let (mut projections, lags) = (Vec::new(), Arc::new(Lags::default()));
         for (job, options) in self.jobs {
             let spec = beginning(&*job, &self.world).await?;
             let (by, shards) = job.division(options.shards);
-            let layout = match self.source.layout(by, shards).await {
+            let layout = match self.source.sharding(by, shards).await {
                 // It is divided when the topic can be asked. Until then the status says what is in the way.
-                Err(error) if IS_WAITED_FOR.contains(&error.code()) => Layout::streams(1),
+                Err(error) if IS_WAITED_FOR.contains(&error.code()) => Sharding::by_stream(1),
                 layout => layout?,
             };
             self.world.views.open_view(&spec, layout).await?;
@@ -174,22 +176,22 @@ impl std::fmt::Debug for Worker {
 
 /// A worker that works. Dropping it ends the work, at any point: what is under way is committed or not.
 #[derive(Debug)]
-pub struct Running {
+pub struct WorkerHandle {
     stop: watch::Sender<bool>,
     tasks: JoinSet<Result<()>>,
-    statuses: Vec<Status>,
+    statuses: Vec<ProjectionStatus>,
 }
 
-impl Running {
+impl WorkerHandle {
     /// How each projection fares, in the order in which they were added.
     #[must_use]
-    pub fn statuses(&self) -> &[Status] {
+    pub fn statuses(&self) -> &[ProjectionStatus] {
         &self.statuses
     }
 
     /// How the projection of this name fares.
     #[must_use]
-    pub fn status(&self, view: &str) -> Option<&Status> {
+    pub fn status(&self, view: &str) -> Option<&ProjectionStatus> {
         self.statuses.iter().find(|status| status.view().as_str() == view)
     }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use super::{Secret, sources};
 #[cfg(feature = "kafka")]
 use crate::kafka::{Kafka, Relay, Topics};
-use crate::{OnFailure, Options};
+use crate::{OnFailure, ProjectionOptions};
 
 /// What a service is told, from a file (TOML) and the environment, which wins.
 ///
@@ -104,7 +104,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// How a projection is run. What isn't set is as [`Options`] have it.
+/// How a projection is run. What isn't set is as [`ProjectionOptions`] have it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProjectionConfig {
@@ -227,10 +227,10 @@ impl Config {
 
     /// How the projection of this name is run.
     #[must_use]
-    pub fn options(&self, projection: &str) -> Options {
-        let default = Options::default();
+    pub fn options(&self, projection: &str) -> ProjectionOptions {
+        let default = ProjectionOptions::default();
         let Some(config) = self.projections.get(projection) else { return default };
-        Options {
+        ProjectionOptions {
             shards: config.shards.unwrap_or(default.shards).max(1),
             batch: config.batch.unwrap_or(default.batch).max(1),
             cached_rows: config.cached_rows.unwrap_or(default.cached_rows),

@@ -37,7 +37,7 @@ pub use config::OtlpConfig;
 pub use config::{Config, HttpConfig, LogConfig, LogFormat, ProjectionConfig};
 #[cfg(feature = "kafka")]
 pub use config::{KafkaConfig, RelayConfig};
-pub use readiness::{ProjectionReport, RelayReport, Report, Trouble};
+pub use readiness::{Failure, ProjectionReport, RelayReport, Report};
 pub use secret::Secret;
 pub(crate) use sources::{read_file, understand};
 
@@ -46,9 +46,9 @@ use crate::Worker;
 use crate::kafka::{KafkaSource, Relay};
 
 /// Resolves when a service is told to end.
-pub type Told = BoxFuture<'static, ()>;
+pub type Shutdown = BoxFuture<'static, ()>;
 
-type Part = Box<dyn FnOnce(Told) -> BoxFuture<'static, Result<()>> + Send>;
+type Part = Box<dyn FnOnce(Shutdown) -> BoxFuture<'static, Result<()>> + Send>;
 
 /// Runs workers and relays so that an operator can deploy, watch and stop them.
 ///
@@ -62,8 +62,8 @@ type Part = Box<dyn FnOnce(Told) -> BoxFuture<'static, Result<()>> + Send>;
 /// # async fn example<Balances: View>() -> Result<()> {
 /// let service = Service::new(Config::load("worker.toml", "BANK")?)?;
 /// let bank = open(service.config().store.expose()).await?;
-/// let worker = Worker::on(&bank).view_with::<Balances>(service.config().options("balances"));
-/// service.worker(worker).run_until_told().await
+/// let worker = Worker::new(&bank).view_with::<Balances>(service.config().options("balances"));
+/// service.worker(worker).run_until_shutdown().await
 /// # }
 /// ```
 pub struct Service {
@@ -123,15 +123,15 @@ impl Service {
     /// # async fn example(service: Service, router: Router) -> Result<(), Box<dyn std::error::Error>> {
     /// let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
     /// let api = |told| axum::serve(listener, router).with_graceful_shutdown(told);
-    /// service.part("the API", api).run_until_told().await?;
+    /// service.component("the API", api).run_until_shutdown().await?;
     /// # Ok(())
     /// # }
     /// ```
     #[must_use]
-    pub fn part<F, E>(
+    pub fn component<F, E>(
         mut self,
         name: &'static str,
-        part: impl FnOnce(Told) -> F + Send + 'static,
+        part: impl FnOnce(Shutdown) -> F + Send + 'static,
     ) -> Self
     where
         F: IntoFuture<Output = Result<(), E>>,

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 #[cfg(feature = "kafka")]
 use crate::kafka::{KafkaSource, RelayStatus};
-use crate::{State, Status};
+use crate::{ProjectionState, ProjectionStatus};
 
 /// Whether a service does what it should, and if not, why. This is what `/ready` answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -43,7 +43,7 @@ pub struct ProjectionReport {
     pub kafka: Option<&'static str>,
     /// What is in the way.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<Trouble>,
+    pub error: Option<Failure>,
 }
 
 /// How a relay fares.
@@ -59,20 +59,20 @@ pub struct RelayReport {
     pub since: Option<Timestamp>,
     /// What is in the way.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<Trouble>,
+    pub error: Option<Failure>,
 }
 
 /// An error, as readiness tells it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Trouble {
+pub struct Failure {
     /// The stable code, which has a page.
     pub code: &'static str,
     /// What has happened.
     pub message: String,
 }
 
-impl From<&Error> for Trouble {
+impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         Self { code: error.code().as_str(), message: error.to_string() }
     }
@@ -85,7 +85,7 @@ pub(super) struct Board(Arc<Mutex<Parts>>);
 #[derive(Default)]
 struct Parts {
     phase: Phase,
-    projections: Vec<Status>,
+    projections: Vec<ProjectionStatus>,
     #[cfg(feature = "kafka")]
     sources: Vec<KafkaSource>,
     #[cfg(feature = "kafka")]
@@ -106,7 +106,7 @@ impl Board {
         self.parts().phase = phase;
     }
 
-    pub(super) fn projections(&self, statuses: &[Status]) {
+    pub(super) fn projections(&self, statuses: &[ProjectionStatus]) {
         self.parts().projections.extend_from_slice(statuses);
     }
 
@@ -146,27 +146,27 @@ impl Board {
 }
 
 impl Parts {
-    fn projection(&self, status: &Status) -> ProjectionReport {
+    fn projection(&self, status: &ProjectionStatus) -> ProjectionReport {
         let (state, kafka) = (status.now(), self.kafka(status));
         let is_fed = kafka.is_none_or(|state| FED.contains(&state));
         ProjectionReport {
             name: status.view().to_string(),
-            ready: matches!(state, State::Running) && is_fed,
+            ready: matches!(state, ProjectionState::Running) && is_fed,
             state: state.name(),
             since: status.since(),
             kafka,
-            error: state.error().map(Trouble::from),
+            error: state.error().map(Failure::from),
         }
     }
 
     #[cfg(feature = "kafka")]
-    fn kafka(&self, status: &Status) -> Option<&'static str> {
+    fn kafka(&self, status: &ProjectionStatus) -> Option<&'static str> {
         self.sources.iter().find_map(|source| source.known(status.view())).map(|state| state.name())
     }
 
     #[cfg(not(feature = "kafka"))]
     #[expect(clippy::unused_self, reason = "there are no sources to look at")]
-    fn kafka(&self, _: &Status) -> Option<&'static str> {
+    fn kafka(&self, _: &ProjectionStatus) -> Option<&'static str> {
         None
     }
 }
@@ -179,7 +179,7 @@ fn relay(status: &RelayStatus) -> RelayReport {
     let (since, error) = match status {
         RelayStatus::Failing { error, since }
         | RelayStatus::RecordTooLarge { error, since, .. } => {
-            (Some(*since), Some(Trouble::from(error)))
+            (Some(*since), Some(Failure::from(error)))
         }
         RelayStatus::Waiting | RelayStatus::Leading { .. } => (None, None),
     };

@@ -10,12 +10,12 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{
-    Config, Service, Told,
+    Config, Service, Shutdown,
     endpoint::Endpoint,
     readiness::{Board, Phase},
     signals::Signals,
 };
-use crate::Running;
+use crate::WorkerHandle;
 
 /// How often the recorder tidies up what it has counted.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -35,15 +35,15 @@ impl Service {
     /// what made a projection stop or another part fail, if anything did;
     /// [`Unavailable`](highwater_core::Error::Unavailable) if it had not drained in time. Of several the
     /// first, and the others are logged.
-    pub async fn run_until_told(self) -> Result<()> {
+    pub async fn run_until_shutdown(self) -> Result<()> {
         let signals = Signals::listen()?;
         self.run_and_end(signals.told(1), |was_told| signals.told(1 + u32::from(was_told))).await
     }
 
-    /// Runs until `shutdown`, and drains then, as [`Service::run_until_told`].
+    /// Runs until `shutdown`, and drains then, as [`Service::run_until_shutdown`].
     ///
     /// # Errors
-    /// As [`Service::run_until_told`].
+    /// As [`Service::run_until_shutdown`].
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<()> {
         self.run_and_end(shutdown, |_| std::future::pending()).await
     }
@@ -147,7 +147,7 @@ async fn drain(
     let mut outcome = Ok(());
     let drained = tokio::select! {
         () = parts.stop(&mut outcome) => Ok(()),
-        () = late => Err(Unavailable::NotDrained { waited: began.elapsed() }.into()),
+        () = late => Err(Unavailable::ShutdownTimeout { waited: began.elapsed() }.into()),
     };
     and(outcome, drained)
 }
@@ -155,13 +155,13 @@ async fn drain(
 /// What a service runs.
 #[derive(Default)]
 struct Parts {
-    workers: Vec<Running>,
+    workers: Vec<WorkerHandle>,
     others: JoinSet<Result<()>>,
     stop: watch::Sender<bool>,
 }
 
 impl Parts {
-    fn begin<F>(&mut self, part: impl FnOnce(Told) -> F)
+    fn begin<F>(&mut self, part: impl FnOnce(Shutdown) -> F)
     where
         F: Future<Output = Result<()>> + Send + 'static,
     {
@@ -172,7 +172,7 @@ impl Parts {
 
     /// Checks that everything that is configured is there: a name that is none is a mistake.
     fn have(&self, config: &Config) -> Result<()> {
-        let statuses = self.workers.iter().flat_map(Running::statuses);
+        let statuses = self.workers.iter().flat_map(WorkerHandle::statuses);
         let names: HashSet<&str> = statuses.map(|status| status.view().as_str()).collect();
         match config.projections.keys().find(|name| !names.contains(name.as_str())) {
             None => Ok(()),

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use highwater_core::port::{Source, ViewStore};
+use highwater_core::port::{FeedSource, ViewStore};
 
 use super::{feeds::FaultySource, views::FaultyViews};
 
@@ -60,7 +60,7 @@ impl Faults {
 
     /// This source, with the faults.
     #[must_use]
-    pub fn on_source(&self, source: Arc<dyn Source>) -> Arc<dyn Source> {
+    pub fn on_source(&self, source: Arc<dyn FeedSource>) -> Arc<dyn FeedSource> {
         Arc::new(FaultySource { source, faults: self.clone() })
     }
 

@@ -10,10 +10,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use highwater_core::{
     Envelope, Result,
-    port::{
-        Change, Claiming, Division, Feed, FeedPage, Feeding, Layout, Membership, Progress, ShardId,
-        Source,
-    },
+    port::{Assignment, ClaimMode, Feed, FeedPage, FeedSource, Membership, Progress, Subscription},
+    value::{ShardBy, ShardId, Sharding},
 };
 
 use super::Faults;
@@ -22,17 +20,17 @@ use super::Faults;
 const REPEATED: usize = 50;
 
 pub(super) struct FaultySource {
-    pub(super) source: Arc<dyn Source>,
+    pub(super) source: Arc<dyn FeedSource>,
     pub(super) faults: Faults,
 }
 
 #[async_trait]
-impl Source for FaultySource {
-    async fn layout(&self, by: Division, shards: u32) -> Result<Layout> {
-        self.source.layout(by, shards).await
+impl FeedSource for FaultySource {
+    async fn sharding(&self, by: ShardBy, shards: u32) -> Result<Sharding> {
+        self.source.sharding(by, shards).await
     }
 
-    async fn join(&self, feeding: Feeding) -> Result<Box<dyn Membership>> {
+    async fn join(&self, feeding: Subscription) -> Result<Box<dyn Membership>> {
         let (membership, faults) = (self.source.join(feeding).await?, self.faults.clone());
         let (held, taken_away, pending) = Default::default();
         Ok(Box::new(FaultyMembership { membership, faults, held, taken_away, pending }))
@@ -42,20 +40,20 @@ impl Source for FaultySource {
 struct FaultyMembership {
     membership: Box<dyn Membership>,
     faults: Faults,
-    held: BTreeMap<ShardId, Claiming>,
+    held: BTreeMap<ShardId, ClaimMode>,
     taken_away: BTreeSet<ShardId>,
-    pending: VecDeque<Change>,
+    pending: VecDeque<Assignment>,
 }
 
 #[async_trait]
 impl Membership for FaultyMembership {
-    async fn change(&mut self) -> Result<Change> {
+    async fn next_assignment(&mut self) -> Result<Assignment> {
         if let Some(change) = self.pending.pop_front() {
             return Ok(self.noted(change));
         }
         let every = self.faults.rebalance.unwrap_or(Duration::MAX);
         tokio::select! {
-            change = self.membership.change() => {
+            change = self.membership.next_assignment() => {
                 let change = change?;
                 Ok(self.noted(change))
             }
@@ -69,15 +67,15 @@ impl Membership for FaultyMembership {
         Ok(Box::new(FaultyFeed { feed, faults, delivered, cursor, held_back }))
     }
 
-    async fn ended(&mut self, shard: ShardId) -> Result<()> {
+    async fn released(&mut self, shard: ShardId) -> Result<()> {
         if let (true, Some(claiming)) =
             (self.taken_away.remove(&shard), self.held.get(&shard).copied())
         {
-            self.pending.push_back(Change::Take(shard, claiming));
+            self.pending.push_back(Assignment::Assigned(shard, claiming));
             return Ok(());
         }
         self.held.remove(&shard);
-        self.membership.ended(shard).await
+        self.membership.released(shard).await
     }
 
     async fn leave(self: Box<Self>) -> Result<()> {
@@ -86,12 +84,12 @@ impl Membership for FaultyMembership {
 }
 
 impl FaultyMembership {
-    fn noted(&mut self, change: Change) -> Change {
+    fn noted(&mut self, change: Assignment) -> Assignment {
         match change {
-            Change::Take(shard, claiming) => {
+            Assignment::Assigned(shard, claiming) => {
                 self.held.insert(shard, claiming);
             }
-            Change::GiveUp(shard) => {
+            Assignment::Revoked(shard) => {
                 self.taken_away.remove(&shard);
                 self.held.remove(&shard);
             }
@@ -99,16 +97,16 @@ impl FaultyMembership {
         change
     }
 
-    async fn take_away(&mut self) -> Result<Change> {
+    async fn take_away(&mut self) -> Result<Assignment> {
         let count = self.held.len().max(1);
         let place = self.faults.random(|random| random.usize(..count));
         match self.held.keys().nth(place).copied() {
             Some(shard) => {
                 self.taken_away.insert(shard);
-                Ok(Change::GiveUp(shard))
+                Ok(Assignment::Revoked(shard))
             }
             None => {
-                let change = self.membership.change().await?;
+                let change = self.membership.next_assignment().await?;
                 Ok(self.noted(change))
             }
         }

@@ -8,14 +8,15 @@ use std::{
 
 use highwater_core::{
     Event, Highwater, Result, StreamId, Token,
-    domain::Fingerprinter,
+    consistency::Reading,
+    domain::{Fingerprinter, View},
     error::Invalid,
-    port::{Append, Expected, NewEvent},
-    read::{Reading, View},
+    port::{Append, NewEvent},
+    value::Expected,
 };
 
 use super::Faults;
-use crate::{Backoff, Options, Running, Views as _, Worker};
+use crate::{Backoff, ProjectionOptions, Views as _, Worker, WorkerHandle};
 
 /// Runs a view over given events, with faults, until it is as it should be.
 ///
@@ -36,7 +37,7 @@ use crate::{Backoff, Options, Running, Views as _, Worker};
 #[derive(Debug)]
 pub struct Rehearsal<V> {
     highwater: Highwater,
-    worker: Running,
+    worker: WorkerHandle,
     given: Mutex<Token>,
     view: PhantomData<fn() -> V>,
 }
@@ -53,7 +54,8 @@ impl<V: View> Rehearsal<V> {
     pub async fn start(highwater: &Highwater, faults: Faults) -> Result<Self> {
         let (least, longest) = (Duration::from_millis(1), Duration::from_millis(20));
         let backoff = Backoff { least, longest, ..Backoff::default() };
-        let options = Options { backoff, ..Options::default().shards(3).batch(7) };
+        let options =
+            ProjectionOptions { backoff, ..ProjectionOptions::default().shards(3).batch(7) };
         Self::start_with(highwater, faults, options).await
     }
 
@@ -64,9 +66,9 @@ impl<V: View> Rehearsal<V> {
     pub async fn start_with(
         highwater: &Highwater,
         faults: Faults,
-        options: Options,
+        options: ProjectionOptions,
     ) -> Result<Self> {
-        let worker = Worker::on(highwater).view_with::<V>(options).with_faults(&faults);
+        let worker = Worker::new(highwater).view_with::<V>(options).with_faults(&faults);
         let (highwater, worker) = (highwater.clone(), worker.start().await?);
         let (given, view) = (Mutex::default(), PhantomData);
         Ok(Self { highwater, worker, given, view })

@@ -5,11 +5,13 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use highwater_core::{
     Position, Result,
+    domain::{ViewName, ViewSpec},
     error::{Source, Unavailable},
     port::{
-        Claim, Claiming, Epoch, KeyRange, Layout, ParkedKey, Roll, ShardId, StoredRange,
-        StoredView, ViewCommit, ViewName, ViewSpec, ViewState, ViewStore, WorkerId,
+        Claim, ClaimMode, KeyRange, Members, ParkedKey, StoredRange, StoredView, ViewCommit,
+        ViewState, ViewStore, WorkerId,
     },
+    value::{Epoch, ShardId, Sharding},
 };
 
 use super::Faults;
@@ -36,7 +38,7 @@ impl ViewStore for FaultyViews {
         Ok(())
     }
 
-    async fn open_view(&self, spec: &ViewSpec, layout: Layout) -> Result<ViewState> {
+    async fn open_view(&self, spec: &ViewSpec, layout: Sharding) -> Result<ViewState> {
         self.views.open_view(spec, layout).await
     }
 
@@ -56,55 +58,60 @@ impl ViewStore for FaultyViews {
     async fn claim_shard(
         &self,
         view: &ViewName,
-        layout: Layout,
+        layout: Sharding,
         shard: ShardId,
         worker: &WorkerId,
-        claiming: Claiming,
+        claiming: ClaimMode,
         lease: Duration,
     ) -> Result<Option<Claim>> {
         self.views.claim_shard(view, layout, shard, worker, claiming, lease).await
     }
 
-    async fn sign_in(&self, view: &ViewName, worker: &WorkerId, lease: Duration) -> Result<Roll> {
-        self.views.sign_in(view, worker, lease).await
+    async fn heartbeat(
+        &self,
+        view: &ViewName,
+        worker: &WorkerId,
+        lease: Duration,
+    ) -> Result<Members> {
+        self.views.heartbeat(view, worker, lease).await
     }
 
     async fn release_shard(&self, view: &ViewName, shard: ShardId, epoch: Epoch) -> Result<()> {
         self.views.release_shard(view, shard, epoch).await
     }
 
-    async fn sign_out(&self, view: &ViewName, worker: &WorkerId) -> Result<()> {
-        self.views.sign_out(view, worker).await
+    async fn leave(&self, view: &ViewName, worker: &WorkerId) -> Result<()> {
+        self.views.leave(view, worker).await
     }
 
-    async fn divide_anew(&self, view: &ViewName, claims: &[Claim], layout: Layout) -> Result<()> {
-        self.views.divide_anew(view, claims, layout).await
+    async fn reshard(&self, view: &ViewName, claims: &[Claim], layout: Sharding) -> Result<()> {
+        self.views.reshard(view, claims, layout).await
     }
 
-    async fn parked(
+    async fn parked_keys(
         &self,
         view: &ViewName,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<ParkedKey>> {
-        self.views.parked(view, after, limit).await
+        self.views.parked_keys(view, after, limit).await
     }
 
-    async fn queued(
+    async fn queued_events(
         &self,
         view: &ViewName,
         key: &str,
         after: Position,
         limit: usize,
     ) -> Result<Vec<Position>> {
-        self.views.queued(view, key, after, limit).await
+        self.views.queued_events(view, key, after, limit).await
     }
 
     async fn retry_parked(&self, view: &ViewName, key: &str) -> Result<bool> {
         self.views.retry_parked(view, key).await
     }
 
-    async fn view_changed(&self, view: &ViewName, seen: &ViewState) -> Result<()> {
-        self.views.view_changed(view, seen).await
+    async fn wait_for_view_change(&self, view: &ViewName, seen: &ViewState) -> Result<()> {
+        self.views.wait_for_view_change(view, seen).await
     }
 }

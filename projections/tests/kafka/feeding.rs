@@ -1,9 +1,6 @@
 //! What a topic delivers, beside what every feed does (`suite`): R1, R2.
 
-use highwater_core::{
-    Category, Position, Query,
-    port::{Layout, Progress},
-};
+use highwater_core::{Category, Position, Query, port::Progress, value::Sharding};
 use highwater_projections::kafka::{KafkaSource, Topics};
 
 use super::world::{Running, World, drain};
@@ -45,12 +42,12 @@ async fn topics_by_category_are_merged_into_one_order() {
     let drained = drain(&mut *feed, Position::new(150), 1000).await;
     assert_eq!(drained.events, world.log().await);
 
-    let mut feeding = world.feeding("orders", Layout::streams(3));
+    let mut feeding = world.feeding("orders", Sharding::by_stream(3));
     feeding.query = Query::category(category("order"));
     let mut member = world.join(&source, &feeding).await;
     member.until(3).await;
     let mut orders = Vec::new();
-    for shard in feeding.layout.all() {
+    for shard in feeding.sharding.all() {
         orders.extend(member.deliver(shard, Position::new(150)).await);
     }
     let expected = world.log().await;

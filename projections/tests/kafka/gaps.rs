@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use highwater_core::{
-    Position,
-    port::{Layout, Progress, ViewName},
-};
+use highwater_core::{Position, domain::ViewName, port::Progress, value::Sharding};
 use highwater_projections::kafka::KafkaState;
 
 use super::{
@@ -22,12 +19,12 @@ async fn w3_a_lost_record_is_read_from_the_log() {
     for index in [0, 1, 2, 9, 10, 29] {
         hand.forge(0, &log[index], Position::new(index as u64)).await;
     }
-    for layout in [Layout::WHOLE, Layout::streams(1)] {
-        let view = if layout == Layout::WHOLE { "keyed" } else { "streamed" };
+    for layout in [Sharding::SINGLE, Sharding::by_stream(1)] {
+        let view = if layout == Sharding::SINGLE { "keyed" } else { "streamed" };
         let source = world.source();
         let mut member = world.join(&source, &world.feeding(view, layout)).await;
         member.until(1).await;
-        let events = member.deliver(highwater_core::port::ShardId::FIRST, Position::new(30)).await;
+        let events = member.deliver(highwater_core::value::ShardId::FIRST, Position::new(30)).await;
         assert_eq!(events, log, "{layout}");
         let state = source.state(&ViewName::new(view).unwrap());
         assert_eq!(state.borrow().name(), "filling");
@@ -42,7 +39,7 @@ async fn w3_a_topic_that_has_forgotten_everything_is_filled_from_the_log() {
     let relay = Running::start(world.relay());
     relay.has_published(Position::new(120)).await;
     Hand::of(&world).truncate(4).await;
-    let layout = Layout::streams(4);
+    let layout = Sharding::by_stream(4);
     let source = world.source();
     let feeding = world.feeding("truncated", layout);
     let state = source.state(&ViewName::new("truncated").unwrap());

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use highwater_core::{
     Envelope, Position,
-    port::{Layout, ShardId, ViewStore as _, WorkerId},
+    port::{ViewStore as _, WorkerId},
+    value::{ShardId, Sharding},
 };
 
 use rdkafka::{
@@ -36,7 +37,7 @@ async fn deliver_all(members: &mut [Member], to: u64, seen: &mut Seen) {
     }
 }
 
-async fn is_the_log(world: &World, layout: Layout, seen: &Seen) {
+async fn is_the_log(world: &World, layout: Sharding, seen: &Seen) {
     for shard in layout.all() {
         assert_eq!(seen[&shard], world.of_shard(layout, shard).await, "shard {shard}");
     }
@@ -47,7 +48,7 @@ async fn r1_workers_that_come_and_go_deliver_each_event_once() {
     let Some(world) = World::new("r1_workers_that_come_and_go_deliver_each_event_once") else {
         return;
     };
-    let (layout, source) = (Layout::streams(4), world.source());
+    let (layout, source) = (Sharding::by_stream(4), world.source());
     let relay = Running::start(world.relay());
     world.append(50).await;
     relay.has_published(Position::new(50)).await;
@@ -76,7 +77,7 @@ async fn r1_a_worker_that_has_been_displaced_commits_nothing() {
     };
     world.append(40).await;
     world.publish().await;
-    let layout = Layout::streams(4);
+    let layout = Sharding::by_stream(4);
     let feeding = world.feeding("displaced", layout);
     let mut zombie = world.join(&world.source(), &feeding).await;
     zombie.until(4).await;
@@ -101,15 +102,15 @@ async fn a_shard_whose_work_has_ended_is_offered_again_while_its_partition_is_as
     let Some(world) = World::new(test) else { return };
     world.append(40).await;
     world.publish().await;
-    let mut member = world.alone("again", Layout::streams(4)).await;
+    let mut member = world.alone("again", Sharding::by_stream(4)).await;
     member.until(4).await;
     let shard = ShardId::new(2);
     let before = member.page(shard, 2).await.unwrap();
     member.shards.remove(&shard);
-    member.membership.ended(shard).await.unwrap();
+    member.membership.released(shard).await.unwrap();
     member.until(4).await;
     let after = member.deliver(shard, Position::new(40)).await;
-    let expected = world.of_shard(Layout::streams(4), shard).await;
+    let expected = world.of_shard(Sharding::by_stream(4), shard).await;
     assert_eq!([before, after].concat(), expected);
 }
 
@@ -119,11 +120,11 @@ async fn a_member_of_a_group_shows_that_it_is_alive_and_gives_all_back_when_it_l
     let Some(world) = World::new(test) else { return };
     world.append(10).await;
     world.publish().await;
-    let feeding = world.feeding("alive", Layout::streams(4));
+    let feeding = world.feeding("alive", Sharding::by_stream(4));
     let mut member = world.join(&world.source(), &feeding).await;
     member.until(4).await;
     let onlooker = WorkerId::new("~onlooker").unwrap();
-    let look = || world.store.sign_in(&feeding.view, &onlooker, Duration::ZERO);
+    let look = || world.store.heartbeat(&feeding.view, &onlooker, Duration::ZERO);
     // Whoever works takes part all the time.
     let seen = async {
         while !look().await.unwrap().workers.contains(&feeding.worker) {
@@ -132,7 +133,7 @@ async fn a_member_of_a_group_shows_that_it_is_alive_and_gives_all_back_when_it_l
     };
     tokio::select! {
         () = in_time(seen) => {}
-        change = member.membership.change() => panic!("{change:?}"),
+        change = member.membership.next_assignment() => panic!("{change:?}"),
     }
     assert_eq!(look().await.unwrap().holders, vec![Some(feeding.worker.clone()); 4]);
     member.shards.clear();
@@ -148,7 +149,7 @@ async fn a_group_tells_kafka_up_to_which_record_its_view_has_come() {
     let Some(world) = World::new(test) else { return };
     world.append(100).await;
     world.publish().await;
-    let layout = Layout::streams(4);
+    let layout = Sharding::by_stream(4);
     let mut member = world.alone("told", layout).await;
     member.until(4).await;
     let mut partitions = TopicPartitionList::new();
@@ -187,7 +188,7 @@ async fn a_member_that_is_dropped_leaves_its_shards_to_others() {
     };
     world.append(10).await;
     world.publish().await;
-    let layout = Layout::streams(4);
+    let layout = Sharding::by_stream(4);
     let mut first = world.alone("dropped", layout).await;
     first.until(4).await;
     let mut second = world.alone("dropped", layout).await;

@@ -1,9 +1,6 @@
 //! Members of a group with a name of their own (static membership).
 
-use highwater_core::{
-    Code, Position,
-    port::{Layout, ViewName},
-};
+use highwater_core::{Code, Position, domain::ViewName, value::Sharding};
 use highwater_projections::kafka::KafkaState;
 
 use super::{
@@ -11,7 +8,7 @@ use super::{
     world::{World, in_time},
 };
 
-const LAYOUT: Layout = Layout::streams(4);
+const LAYOUT: Sharding = Sharding::by_stream(4);
 
 #[tokio::test]
 async fn a_member_that_comes_back_under_its_name_has_its_partitions_and_disturbs_nobody() {
@@ -34,7 +31,7 @@ async fn a_member_that_comes_back_under_its_name_has_its_partitions_and_disturbs
     let mut back = join("one").await;
     tokio::select! {
         () = back.until(2) => {}
-        change = other.membership.change() => panic!("the other member was disturbed: {change:?}"),
+        change = other.membership.next_assignment() => panic!("the other member was disturbed: {change:?}"),
     }
     assert_eq!(back.shards.keys().copied().collect::<Vec<_>>(), before);
     for shard in before {
@@ -57,7 +54,7 @@ async fn of_two_members_with_one_name_the_first_stops_and_is_told_why() {
     let mut second = world.join(&another, &world.feeding("twice", LAYOUT)).await;
     let told = async {
         loop {
-            if let Err(error) = first.membership.change().await {
+            if let Err(error) = first.membership.next_assignment().await {
                 return error;
             }
         }

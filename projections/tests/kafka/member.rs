@@ -6,9 +6,10 @@ use futures_util::StreamExt as _;
 use highwater_core::{
     Envelope, Position, Result,
     port::{
-        Change, Claim, Claiming, Feed, FeedPage, Feeding, Membership, Progress, ShardId,
+        Assignment, Claim, ClaimMode, Feed, FeedPage, Membership, Progress, Subscription,
         ViewCommit, ViewStore as _,
     },
+    value::ShardId,
 };
 use highwater_stores::MemoryStore;
 
@@ -18,7 +19,7 @@ use super::world::{TOO_LONG, in_time};
 pub(crate) struct Member {
     pub(crate) membership: Box<dyn Membership>,
     store: Arc<MemoryStore>,
-    feeding: Feeding,
+    feeding: Subscription,
     pub(crate) shards: BTreeMap<ShardId, Shard>,
 }
 
@@ -32,32 +33,32 @@ impl Member {
     pub(crate) fn new(
         membership: Box<dyn Membership>,
         store: Arc<MemoryStore>,
-        feeding: Feeding,
+        feeding: Subscription,
     ) -> Self {
         Self { membership, store, feeding, shards: BTreeMap::new() }
     }
 
     /// Does what the next change says.
-    pub(crate) async fn change(&mut self) -> Change {
-        let change = in_time(self.membership.change()).await.unwrap();
+    pub(crate) async fn change(&mut self) -> Assignment {
+        let change = in_time(self.membership.next_assignment()).await.unwrap();
         match change {
-            Change::Take(shard, claiming) => self.take(shard, claiming).await,
-            Change::GiveUp(shard) => {
+            Assignment::Assigned(shard, claiming) => self.take(shard, claiming).await,
+            Assignment::Revoked(shard) => {
                 self.shards.remove(&shard);
-                self.membership.ended(shard).await.unwrap();
+                self.membership.released(shard).await.unwrap();
             }
         }
         change
     }
 
-    async fn take(&mut self, shard: ShardId, claiming: Claiming) {
+    async fn take(&mut self, shard: ShardId, claiming: ClaimMode) {
         let (view, worker) = (&self.feeding.view, &self.feeding.worker);
         let claimed = self
             .store
-            .claim_shard(view, self.feeding.layout, shard, worker, claiming, TOO_LONG)
+            .claim_shard(view, self.feeding.sharding, shard, worker, claiming, TOO_LONG)
             .await
             .unwrap();
-        let Some(claim) = claimed else { return self.membership.ended(shard).await.unwrap() };
+        let Some(claim) = claimed else { return self.membership.released(shard).await.unwrap() };
         let feed = in_time(self.membership.open(shard, &claim.progress)).await.unwrap();
         self.shards.insert(shard, Shard { feed, claim });
     }
@@ -98,15 +99,15 @@ impl Member {
                 .map(|(number, shard)| Box::pin(async { (*number, shard.feed.next(100).await) }));
             let mut pages: futures_util::stream::FuturesUnordered<_> = pages.collect();
             let next = tokio::select! {
-                change = self.membership.change() => Err(change.unwrap()),
+                change = self.membership.next_assignment() => Err(change.unwrap()),
                 Some(page) = pages.next() => Ok(page),
             };
             drop(pages);
             match next {
-                Err(Change::Take(shard, claiming)) => self.take(shard, claiming).await,
-                Err(Change::GiveUp(shard)) => {
+                Err(Assignment::Assigned(shard, claiming)) => self.take(shard, claiming).await,
+                Err(Assignment::Revoked(shard)) => {
                     self.shards.remove(&shard);
-                    self.membership.ended(shard).await.unwrap();
+                    self.membership.released(shard).await.unwrap();
                 }
                 // A broker may be gone for a while.
                 Ok((_, Err(error))) => assert!(error.is_unavailable(), "{error}"),
@@ -115,7 +116,7 @@ impl Member {
                     Err(error) => {
                         assert!(error.is_conflict(), "{error}");
                         self.shards.remove(&shard);
-                        self.membership.ended(shard).await.unwrap();
+                        self.membership.released(shard).await.unwrap();
                     }
                 },
             }
@@ -146,7 +147,7 @@ pub(crate) async fn settle(members: &mut [Member], shares: &[usize]) {
                 return;
             }
             let changes = members.iter_mut().map(|member| Box::pin(member.change()));
-            let _: Change = futures_util::future::select_all(changes).await.0;
+            let _: Assignment = futures_util::future::select_all(changes).await.0;
         }
     };
     in_time(settled).await;

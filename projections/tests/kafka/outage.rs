@@ -2,7 +2,9 @@
 
 use highwater_core::{
     Position,
-    port::{Layout, Progress, ShardId, ViewName},
+    domain::ViewName,
+    port::Progress,
+    value::{ShardId, Sharding},
 };
 use highwater_projections::kafka::{KafkaState, RelayStatus};
 
@@ -21,7 +23,7 @@ async fn r1_relay_and_views_go_on_after_the_broker_was_killed() {
     world.append(30).await;
     relay.has_published(Position::new(30)).await;
     let source = world.source();
-    let mut member = world.join(&source, &world.feeding("survivor", Layout::WHOLE)).await;
+    let mut member = world.join(&source, &world.feeding("survivor", Sharding::SINGLE)).await;
     member.until(1).await;
     let mut seen = member.deliver(ShardId::FIRST, Position::new(30)).await;
     let mut state = source.state(&ViewName::new("survivor").unwrap());

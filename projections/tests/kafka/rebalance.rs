@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use highwater_core::{
     Envelope, Position,
-    port::{EventStore as _, Layout, ShardId},
+    port::EventStore as _,
+    value::{ShardId, Sharding},
 };
 use tokio::{
     sync::{oneshot, watch},
@@ -81,7 +82,7 @@ impl Flow {
     }
 }
 
-async fn everything_is_seen(world: &World, layout: Layout, seen: &watch::Sender<Seen>) {
+async fn everything_is_seen(world: &World, layout: Sharding, seen: &watch::Sender<Seen>) {
     let head = world.store.head().await.unwrap().get() as usize;
     let count = |seen: &Seen| seen.values().map(Vec::len).sum::<usize>();
     in_time(seen.subscribe().wait_for(|seen| count(seen) >= head)).await.unwrap();
@@ -94,7 +95,7 @@ async fn everything_is_seen(world: &World, layout: Layout, seen: &watch::Sender<
 async fn r1_partitions_that_move_while_records_flow_are_never_said_to_lack_any() {
     let test = "r1_partitions_that_move_while_records_flow_are_never_said_to_lack_any";
     let Some(world) = World::new(test).map(Arc::new) else { return };
-    let (layout, source) = (Layout::streams(4), world.source());
+    let (layout, source) = (Sharding::by_stream(4), world.source());
     let relay = Running::start(world.relay());
     world.append(20).await;
     relay.has_published(Position::new(20)).await;
@@ -121,7 +122,7 @@ async fn r1_after_a_broker_was_killed_no_record_of_a_group_is_said_to_be_missing
     let test = "r1_after_a_broker_was_killed_no_record_of_a_group_is_said_to_be_missing";
     let Some(mut cluster) = Cluster::start(1).await else { return skip(test) };
     let world = Arc::new(World::at(cluster.servers()));
-    let (layout, source) = (Layout::streams(4), world.source());
+    let (layout, source) = (Sharding::by_stream(4), world.source());
     let relay = Running::start(world.relay());
     world.append(20).await;
     relay.has_published(Position::new(20)).await;

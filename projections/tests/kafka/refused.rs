@@ -2,9 +2,11 @@
 
 use highwater_core::{
     Code, Position,
-    port::{Division, Layout, Progress, Source as _, ViewName},
+    domain::ViewName,
+    port::{FeedSource as _, Progress},
+    value::{ShardBy, Sharding},
 };
-use highwater_projections::kafka::{Foreign, Kafka, KafkaSource, KafkaState, Relay};
+use highwater_projections::kafka::{ForeignRecords, Kafka, KafkaSource, KafkaState, Relay};
 use rdkafka::message::{Header, OwnedHeaders};
 
 use super::{
@@ -62,7 +64,7 @@ async fn foreign_records_are_passed_over_and_counted_if_that_is_wished() {
     }
     world.append(3).await;
     world.publish().await;
-    let source = world.source().foreign(Foreign::Ignore);
+    let source = world.source().foreign(ForeignRecords::Ignore);
     let mut feed = world.whole(&source, &Progress::default()).await;
     let events = drain(&mut *feed, Position::new(3), 10).await.events;
     assert_eq!((events.len(), source.ignored()), (3, 3));
@@ -77,7 +79,7 @@ async fn an_event_in_a_partition_that_is_not_its_own_is_refused() {
     hand.create(4, &[]).await;
     world.append(1).await;
     let event = world.log().await.remove(0);
-    let own = Layout::streams(4).shard_of_stream(&event.stream).unwrap().get() as i32;
+    let own = Sharding::by_stream(4).shard_of_stream(&event.stream).unwrap().get() as i32;
     hand.forge((own + 1) % 4, &event, Position::START).await;
     let mut feed = world.whole(&world.source(), &Progress::default()).await;
     let error = in_time(feed.next(10)).await.unwrap_err();
@@ -101,7 +103,7 @@ async fn a_topic_of_another_log_is_found_out() {
             break error;
         }
     };
-    assert_eq!(error.code(), Code::BROKEN_LOG, "{error}");
+    assert_eq!(error.code(), Code::CORRUPT_LOG, "{error}");
     relay.stop().await;
 }
 
@@ -111,12 +113,12 @@ async fn a_missing_topic_is_named_with_what_to_do() {
     let source = world.source();
     let state = |view| source.state(&ViewName::new(view).unwrap());
     let (streams, keyed) = (state("streams"), state("keyed"));
-    let error = source.layout(Division::Streams, 1).await.unwrap_err();
+    let error = source.sharding(ShardBy::Stream, 1).await.unwrap_err();
     assert!(error.is_unavailable() && error.code() == Code::TOPIC_MISSING, "{error}");
     assert!(error.to_string().contains(&world.topic), "{error}");
     assert!(error.to_string().contains("start the relay, which makes it"), "{error}");
     assert!(matches!(*streams.borrow(), KafkaState::TopicMissing));
-    let joined = source.join(world.feeding("keyed", Layout::WHOLE)).await;
+    let joined = source.join(world.feeding("keyed", Sharding::SINGLE)).await;
     assert_eq!(joined.err().unwrap().code(), Code::TOPIC_MISSING);
     assert!(matches!(*keyed.borrow(), KafkaState::TopicMissing));
 }
@@ -133,7 +135,7 @@ async fn a_topic_that_got_more_partitions_is_refused_by_relay_and_view() {
     assert_eq!(error.code(), Code::BAD_TOPIC, "{error}");
     assert!(error.to_string().contains("6 partitions, and had 4"), "{error}");
     relay.stop().await;
-    let joined = world.source().join(world.feeding("streams", Layout::streams(4))).await;
+    let joined = world.source().join(world.feeding("streams", Sharding::by_stream(4))).await;
     assert_eq!(joined.err().unwrap().code(), Code::BAD_TOPIC);
 }
 
@@ -150,7 +152,7 @@ async fn a_compacted_topic_is_refused() {
 #[tokio::test]
 async fn no_broker_at_all_is_unavailable_and_tried_again() {
     let world = World::at("127.0.0.1:1".into());
-    let error = world.source().layout(Division::Streams, 1).await.unwrap_err();
+    let error = world.source().sharding(ShardBy::Stream, 1).await.unwrap_err();
     assert!(error.is_unavailable() && error.code() == Code::BROKER_UNREACHABLE, "{error}");
     let relay = Running::start(world.relay());
     assert!(relay.fails().await.is_unavailable());
@@ -164,7 +166,7 @@ async fn what_the_order_depends_on_cannot_be_set() {
     let relay = Relay::new(&world.highwater, kafka(), world.topics());
     assert_eq!(relay.run(async {}).await.unwrap_err().code(), Code::BAD_CONFIGURATION);
     let source = KafkaSource::new(&world.highwater, kafka(), world.topics());
-    let error = source.layout(Division::Streams, 1).await.unwrap_err();
+    let error = source.sharding(ShardBy::Stream, 1).await.unwrap_err();
     assert_eq!(error.code(), Code::BAD_CONFIGURATION);
 }
 
@@ -173,7 +175,7 @@ async fn a_setting_that_the_client_refuses_is_named_without_its_value() {
     let world = World::at("127.0.0.1:1".into());
     let kafka = Kafka::at("127.0.0.1:1").setting("sasl.passwort", "hunter2");
     let source = KafkaSource::new(&world.highwater, kafka, world.topics());
-    let error = source.layout(Division::Streams, 1).await.unwrap_err();
+    let error = source.sharding(ShardBy::Stream, 1).await.unwrap_err();
     assert_eq!(error.code(), Code::BAD_CONFIGURATION, "{error}");
     let said = format!("{error} {error:?}");
     assert!(said.contains("sasl.passwort") && !said.contains("hunter2"), "{said}");
@@ -193,9 +195,9 @@ async fn a_wrong_password_is_said_to_be_one_and_not_a_missing_broker() {
             .setting("sasl.password", password)
     };
     let wrong = KafkaSource::new(&world.highwater, kafka("hunter2"), world.topics());
-    let error = wrong.layout(Division::Streams, 1).await.unwrap_err();
+    let error = wrong.sharding(ShardBy::Stream, 1).await.unwrap_err();
     assert_eq!(error.code(), Code::BAD_CREDENTIALS, "{error}");
-    let joined = wrong.join(world.feeding("wrong", Layout::WHOLE)).await;
+    let joined = wrong.join(world.feeding("wrong", Sharding::SINGLE)).await;
     assert_eq!(joined.err().unwrap().code(), Code::BAD_CREDENTIALS);
     let state = wrong.state(&ViewName::new("wrong").unwrap());
     assert!(matches!(*state.borrow(), KafkaState::WrongCredentials { .. }));

@@ -5,7 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use highwater_core::{
     Code, Position,
-    port::{Claiming, Layout, NewEvent, Progress, ShardId, ViewName, ViewStore as _, WorkerId},
+    domain::ViewName,
+    port::{ClaimMode, NewEvent, Progress, ViewStore as _, WorkerId},
+    value::{ShardId, Sharding},
 };
 use highwater_projections::kafka::RelayStatus;
 
@@ -86,7 +88,7 @@ async fn a_relay_that_is_displaced_moves_no_checkpoint_and_waits() {
     let lease = Duration::from_secs(2);
     let claim = world
         .store
-        .claim_shard(&view, Layout::WHOLE, ShardId::FIRST, &thief, Claiming::Always, lease)
+        .claim_shard(&view, Sharding::SINGLE, ShardId::FIRST, &thief, ClaimMode::Always, lease)
         .await;
     let at = claim.unwrap().unwrap().progress.position;
     // It may not know yet: what it publishes now is a zombie's.
@@ -176,7 +178,7 @@ async fn a_bounded_context_may_give_away_some_events_and_views_see_those() {
     Hand::of(&world).truncate(4).await;
     world.append(70).await;
     let source = world.source().published(orders);
-    let mut member = world.join(&source, &world.feeding("orders", Layout::WHOLE)).await;
+    let mut member = world.join(&source, &world.feeding("orders", Sharding::SINGLE)).await;
     member.until(1).await;
     let events = member.deliver(ShardId::FIRST, Position::new(140)).await;
     assert_eq!(events.len(), 20);

@@ -1,10 +1,7 @@
 //! Records that are not ours, or not any more: each is named, and none hides an event.
 
-use highwater_core::{
-    Code, Envelope, Position,
-    port::{Progress, ViewName},
-};
-use highwater_projections::kafka::{Foreign, KafkaState};
+use highwater_core::{Code, Envelope, Position, domain::ViewName, port::Progress};
+use highwater_projections::kafka::{ForeignRecords, KafkaState};
 
 use super::{
     raw::Raw,
@@ -89,7 +86,7 @@ async fn records_that_are_not_ours_hide_no_event_where_they_are_passed_over() {
         strange.next().unwrap().write(&world, 0).await;
         written += 1;
     }
-    let source = world.source().foreign(Foreign::Ignore);
+    let source = world.source().foreign(ForeignRecords::Ignore);
     let mut feed = world.whole(&source, &Progress::default()).await;
     let events = drain(&mut *feed, Position::new(20), 3).await.events;
     assert_eq!(events, log);

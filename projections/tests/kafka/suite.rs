@@ -3,7 +3,8 @@
 use futures_util::FutureExt as _;
 use highwater_core::{
     Position, Query,
-    port::{Division, Layout, Progress, ShardId, Source},
+    port::{FeedSource, Progress},
+    value::{ShardBy, ShardId, Sharding},
 };
 use highwater_projections::DirectSource;
 
@@ -48,11 +49,11 @@ on_every_feed! {
 
 async fn r1_every_shard_delivers_its_events_once_in_order_and_to_the_byte(
     world: &World,
-    source: &dyn Source,
+    source: &dyn FeedSource,
 ) {
     world.append(300).await;
-    let layout = source.layout(Division::Streams, 4).await.unwrap();
-    assert_eq!(layout, Layout::streams(4));
+    let layout = source.sharding(ShardBy::Stream, 4).await.unwrap();
+    assert_eq!(layout, Sharding::by_stream(4));
     let mut member = world.join(source, &world.feeding("streams", layout)).await;
     member.until(4).await;
     for shard in layout.all() {
@@ -69,7 +70,7 @@ async fn r1_every_shard_delivers_its_events_once_in_order_and_to_the_byte(
     }
 }
 
-async fn r1_a_feed_goes_on_from_its_cursor(world: &World, source: &dyn Source) {
+async fn r1_a_feed_goes_on_from_its_cursor(world: &World, source: &dyn FeedSource) {
     world.append(200).await;
     let mut seen = Vec::new();
     let mut progress = Progress::default();
@@ -85,7 +86,7 @@ async fn r1_a_feed_goes_on_from_its_cursor(world: &World, source: &dyn Source) {
 
 async fn r1_a_feed_without_a_cursor_recognises_what_has_been_delivered(
     world: &World,
-    source: &dyn Source,
+    source: &dyn FeedSource,
 ) {
     world.append(100).await;
     let from = Progress { position: Position::new(60), ..Progress::default() };
@@ -95,7 +96,7 @@ async fn r1_a_feed_without_a_cursor_recognises_what_has_been_delivered(
 }
 
 /// Whoever waits for a page may give up at any point, and what had been read by then comes later.
-async fn r1_a_wait_that_is_given_up_loses_nothing(world: &World, source: &dyn Source) {
+async fn r1_a_wait_that_is_given_up_loses_nothing(world: &World, source: &dyn FeedSource) {
     let mut feed = world.whole(source, &Progress::default()).await;
     let (mut seen, mut through) = (Vec::new(), Position::START);
     for round in 0..400 {
@@ -117,7 +118,7 @@ async fn r1_a_wait_that_is_given_up_loses_nothing(world: &World, source: &dyn So
     assert_eq!(seen, (1..=200).collect::<Vec<_>>());
 }
 
-async fn w3_an_undivided_feed_is_the_log(world: &World, source: &dyn Source) {
+async fn w3_an_undivided_feed_is_the_log(world: &World, source: &dyn FeedSource) {
     world.append(500).await;
     let mut feed = world.whole(source, &Progress::default()).await;
     let drained = drain(&mut *feed, Position::new(500), 64).await;
@@ -127,10 +128,10 @@ async fn w3_an_undivided_feed_is_the_log(world: &World, source: &dyn Source) {
 
 async fn a_view_gets_the_events_of_its_query_and_the_position_moves_over_all(
     world: &World,
-    source: &dyn Source,
+    source: &dyn FeedSource,
 ) {
     world.append(100).await;
-    let mut feeding = world.feeding("odd", Layout::WHOLE);
+    let mut feeding = world.feeding("odd", Sharding::SINGLE);
     feeding.query = Query::types(["suite.odd"]);
     let mut member = world.join(source, &feeding).await;
     let progress = Progress::default();

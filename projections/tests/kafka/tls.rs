@@ -9,7 +9,9 @@ use std::{
 
 use highwater_core::{
     Code, Error, Position, Result,
-    port::{Division, Layout, Progress, Source as _, ViewName},
+    domain::ViewName,
+    port::{FeedSource as _, Progress},
+    value::{ShardBy, Sharding},
 };
 use highwater_projections::kafka::{Kafka, KafkaSource, KafkaState, Relay};
 use tempfile::TempDir;
@@ -82,8 +84,8 @@ impl Guarded {
     /// What source, view and relay say of it, which must be this and hold no secret.
     async fn refused(&self, kafka: Kafka, code: Code) -> Error {
         let source = KafkaSource::new(&self.world.highwater, kafka.clone(), self.world.topics());
-        let error = told(code, || source.layout(Division::Streams, 1)).await;
-        told(code, || source.join(self.world.feeding("refused", Layout::WHOLE))).await;
+        let error = told(code, || source.sharding(ShardBy::Stream, 1)).await;
+        told(code, || source.join(self.world.feeding("refused", Sharding::SINGLE))).await;
         let relay = Relay::new(&self.world.highwater, kafka, self.world.topics());
         let relay = Running::start(relay);
         let failing = async {
@@ -181,7 +183,7 @@ async fn a_relay_and_a_view_work_over_tls_with_and_without_a_password() {
         assert_eq!(drained.events, world.log().await);
         assert_eq!(source.filled(), 0);
         // A member of a group, too.
-        let layout = Layout::streams(4);
+        let layout = Sharding::by_stream(4);
         let feeding = world.feeding(&format!("grouped_{turn}"), layout);
         let mut member = world.join(&source, &feeding).await;
         member.until(4).await;

@@ -4,12 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use highwater_core::{
-    Envelope, Highwater, Position, Query, SchemaVersion, Span, StreamId, Tag, Tags,
-    domain::{EventType, Fingerprint},
+    Envelope, Highwater, Position, Query, ReadFrom, SchemaVersion, StreamId, Tag, Tags,
+    domain::{EventType, Fingerprint, ViewName, ViewSpec},
     port::{
-        Append, EventStore as _, Expected, Feed, Feeding, Ids as _, Layout, NewEvent, Progress,
-        ShardId, Source, ViewName, ViewSpec, ViewStore as _, WorkerId,
+        Append, EventStore as _, Feed, FeedSource, Ids as _, NewEvent, Progress, Subscription,
+        ViewStore as _, WorkerId,
     },
+    value::{Expected, ShardId, Sharding},
 };
 use highwater_projections::kafka::{Kafka, KafkaSource, Relay, RelayStatus, Topics};
 use highwater_stores::{MemoryStore, SystemClock, SystemIds};
@@ -42,7 +43,7 @@ impl World {
 
     pub(crate) fn at(bootstrap: String) -> Self {
         let store = Arc::new(MemoryStore::default());
-        let highwater = Highwater::on(&store, SystemClock, SystemIds).build();
+        let highwater = Highwater::with_store(&store, SystemClock, SystemIds).build();
         let topic = format!("test-{:016x}", fastrand::u64(..));
         Self { store, highwater, bootstrap, topic }
     }
@@ -83,12 +84,12 @@ impl World {
 
     /// The whole log.
     pub(crate) async fn log(&self) -> Vec<Envelope> {
-        let all = Span::After(Position::START);
+        let all = ReadFrom::After(Position::START);
         self.store.read_log(&Query::all(), all, usize::MAX).await.unwrap().events
     }
 
     /// What a shard is to have of the log.
-    pub(crate) async fn of_shard(&self, layout: Layout, shard: ShardId) -> Vec<Envelope> {
+    pub(crate) async fn of_shard(&self, layout: Sharding, shard: ShardId) -> Vec<Envelope> {
         let mut events = self.log().await;
         events.retain(|event| layout.shard_of_stream(&event.stream).is_none_or(|own| own == shard));
         events
@@ -116,28 +117,28 @@ impl World {
         KafkaSource::new(&self.highwater, kafka, self.topics()).lease(LEASE)
     }
 
-    pub(crate) fn feeding(&self, view: &str, layout: Layout) -> Feeding {
+    pub(crate) fn feeding(&self, view: &str, layout: Sharding) -> Subscription {
         let view = ViewName::new(view).unwrap();
         let worker = WorkerId::unique(&SystemIds);
-        Feeding { view, query: Query::all(), worker, layout }
+        Subscription { view, query: Query::all(), worker, sharding: layout }
     }
 
     /// Joins the work on a view.
-    pub(crate) async fn join(&self, source: &dyn Source, feeding: &Feeding) -> Member {
+    pub(crate) async fn join(&self, source: &dyn FeedSource, feeding: &Subscription) -> Member {
         let spec = ViewSpec::without_rows(feeding.view.clone());
-        self.store.open_view(&spec, feeding.layout).await.unwrap();
+        self.store.open_view(&spec, feeding.sharding).await.unwrap();
         let membership = source.join(feeding.clone()).await.unwrap();
         Member::new(membership, Arc::clone(&self.store), feeding.clone())
     }
 
     /// The only worker on a view with this layout.
-    pub(crate) async fn alone(&self, view: &str, layout: Layout) -> Member {
+    pub(crate) async fn alone(&self, view: &str, layout: Sharding) -> Member {
         self.join(&self.source(), &self.feeding(view, layout)).await
     }
 
     /// One feed of everything, from a progress on.
-    pub(crate) async fn whole(&self, source: &dyn Source, from: &Progress) -> Box<dyn Feed> {
-        let feeding = self.feeding("whole", Layout::WHOLE);
+    pub(crate) async fn whole(&self, source: &dyn FeedSource, from: &Progress) -> Box<dyn Feed> {
+        let feeding = self.feeding("whole", Sharding::SINGLE);
         let mut member = self.join(source, &feeding).await;
         member.membership.open(ShardId::FIRST, from).await.unwrap()
     }

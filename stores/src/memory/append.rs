@@ -18,7 +18,7 @@ use super::MemoryStore;
 impl MemoryStore {
     pub(super) fn append_now(&self, append: Append) -> Result<Appended> {
         append.validate(&self.shared.limits)?;
-        if append.attachment.is_some() {
+        if append.hook.is_some() {
             let message = "the memory store has no transaction that an attachment could join";
             return Err(Invalid::request(message).into());
         }

@@ -2,11 +2,7 @@
 
 use std::time::Duration;
 
-use highwater_core::{
-    Position, Result,
-    error::Unavailable,
-    port::{ViewName, ViewState},
-};
+use highwater_core::{Position, Result, domain::ViewName, error::Unavailable, port::ViewState};
 use tokio::{sync::watch, time::timeout};
 
 use super::MemoryStore;

@@ -28,7 +28,7 @@ impl Commands {
         match self.known.get(&id) {
             None => Ok(None),
             Some(known) if known.fingerprint == fingerprint => Ok(Some(known.appended.clone())),
-            Some(_) => Err(Invalid::command_reused(id).into()),
+            Some(_) => Err(Invalid::command_id_reused(id).into()),
         }
     }
 

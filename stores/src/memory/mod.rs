@@ -21,13 +21,14 @@ use std::{
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use highwater_core::{
-    CommandId, LogId, Position, Query, Result, Span, StreamId, Version,
+    CommandId, LogId, Position, Query, ReadFrom, Result, StreamId, Version,
+    domain::{ViewName, ViewSpec},
     port::{
-        Append, AppendFuture, Claim, Claiming, Clock, Epoch, EventStore, Ids, KeyRange, Layout,
-        Limits, LogPage, ParkedKey, RecordedCommand, Roll, ShardId, Snapshot, SnapshotStore,
-        StoredRange, StoredView, StreamPage, ViewCommit, ViewName, ViewSpec, ViewState, ViewStore,
-        WorkerId,
+        Append, AppendFuture, Claim, ClaimMode, Clock, EventStore, Ids, KeyRange, Limits, LogPage,
+        Members, ParkedKey, RecordedCommand, Snapshot, SnapshotStore, StoredRange, StoredView,
+        StreamPage, ViewCommit, ViewState, ViewStore, WorkerId,
     },
+    value::{Epoch, ShardId, Sharding},
 };
 use tokio::sync::watch;
 
@@ -114,13 +115,18 @@ impl EventStore for MemoryStore {
     async fn read_stream(
         &self,
         stream: &StreamId,
-        span: Span<Version>,
+        span: ReadFrom<Version>,
         limit: usize,
     ) -> Result<StreamPage> {
         Ok(self.state().log.stream_page(stream, span, limit))
     }
 
-    async fn read_log(&self, query: &Query, span: Span<Position>, limit: usize) -> Result<LogPage> {
+    async fn read_log(
+        &self,
+        query: &Query,
+        span: ReadFrom<Position>,
+        limit: usize,
+    ) -> Result<LogPage> {
         query.validate()?;
         Ok(self.state().log.page(query, span, limit))
     }
@@ -129,11 +135,11 @@ impl EventStore for MemoryStore {
         Ok(self.state().log.head())
     }
 
-    async fn appended(&self, position: Position) -> Result<()> {
+    async fn wait_for_append(&self, position: Position) -> Result<()> {
         follow::beyond(self.shared.head.subscribe(), position).await
     }
 
-    async fn command(&self, id: CommandId) -> Result<Option<RecordedCommand>> {
+    async fn find_command(&self, id: CommandId) -> Result<Option<RecordedCommand>> {
         Ok(self.state().commands.get(id))
     }
 }
@@ -152,7 +158,7 @@ impl SnapshotStore for MemoryStore {
 
 #[async_trait]
 impl ViewStore for MemoryStore {
-    async fn open_view(&self, spec: &ViewSpec, layout: Layout) -> Result<ViewState> {
+    async fn open_view(&self, spec: &ViewSpec, layout: Sharding) -> Result<ViewState> {
         self.state().views.open(spec, layout)
     }
 
@@ -181,19 +187,24 @@ impl ViewStore for MemoryStore {
     async fn claim_shard(
         &self,
         view: &ViewName,
-        layout: Layout,
+        layout: Sharding,
         shard: ShardId,
         worker: &WorkerId,
-        claiming: Claiming,
+        claiming: ClaimMode,
         lease: Duration,
     ) -> Result<Option<Claim>> {
         let lease = (self.shared.clock.now(), lease);
         self.state().views.get_mut(view)?.claim((view, layout), shard, worker, claiming, lease)
     }
 
-    async fn sign_in(&self, view: &ViewName, worker: &WorkerId, lease: Duration) -> Result<Roll> {
+    async fn heartbeat(
+        &self,
+        view: &ViewName,
+        worker: &WorkerId,
+        lease: Duration,
+    ) -> Result<Members> {
         let now = self.shared.clock.now();
-        Ok(self.state().views.get_mut(view)?.sign_in(worker, now, lease))
+        Ok(self.state().views.get_mut(view)?.heartbeat(worker, now, lease))
     }
 
     async fn release_shard(&self, view: &ViewName, shard: ShardId, epoch: Epoch) -> Result<()> {
@@ -201,16 +212,16 @@ impl ViewStore for MemoryStore {
         Ok(())
     }
 
-    async fn sign_out(&self, view: &ViewName, worker: &WorkerId) -> Result<()> {
-        self.state().views.known_mut(view, |view| view.sign_out(worker));
+    async fn leave(&self, view: &ViewName, worker: &WorkerId) -> Result<()> {
+        self.state().views.known_mut(view, |view| view.leave(worker));
         Ok(())
     }
 
-    async fn divide_anew(&self, view: &ViewName, claims: &[Claim], layout: Layout) -> Result<()> {
+    async fn reshard(&self, view: &ViewName, claims: &[Claim], layout: Sharding) -> Result<()> {
         self.state().views.get_mut(view)?.divide(view, claims, layout)
     }
 
-    async fn parked(
+    async fn parked_keys(
         &self,
         view: &ViewName,
         after: Option<&str>,
@@ -220,7 +231,7 @@ impl ViewStore for MemoryStore {
         Ok(self.state().views.known(view, |view| view.parked.page(after, limit)))
     }
 
-    async fn queued(
+    async fn queued_events(
         &self,
         view: &ViewName,
         key: &str,
@@ -236,7 +247,7 @@ impl ViewStore for MemoryStore {
         Ok(self.state().views.known_mut(view, |view| view.retry(key)))
     }
 
-    async fn view_changed(&self, view: &ViewName, seen: &ViewState) -> Result<()> {
+    async fn wait_for_view_change(&self, view: &ViewName, seen: &ViewState) -> Result<()> {
         let Some(changed) = self.change_of(view, seen)? else { return Ok(()) };
         follow::changed(changed).await
     }

@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, ops::Bound};
 
 use highwater_core::{
     Result,
-    port::{KeyRange, StoredRange, ViewName},
+    domain::ViewName,
+    port::{KeyRange, StoredRange},
 };
 
 use super::view::Views;

@@ -1,7 +1,7 @@
 //! Pages of a stream and of the log.
 
 use highwater_core::{
-    Envelope, Position, Query, Span, StreamId, Version,
+    Envelope, Position, Query, ReadFrom, StreamId, Version,
     port::{LogPage, StreamPage},
 };
 
@@ -11,16 +11,16 @@ impl Log {
     pub(super) fn stream_page(
         &self,
         stream: &StreamId,
-        span: Span<Version>,
+        span: ReadFrom<Version>,
         limit: usize,
     ) -> StreamPage {
         let indexes = self.streams.get(stream).map_or(&[][..], Vec::as_slice);
         let (within, page): (_, Vec<_>) = match span {
-            Span::After(version) => {
+            ReadFrom::After(version) => {
                 let within = &indexes[up_to(version.get(), indexes.len())..];
                 (within.len(), within.iter().take(limit).collect())
             }
-            Span::Before(version) => {
+            ReadFrom::Before(version) => {
                 let within = &indexes[..up_to(version.get().saturating_sub(1), indexes.len())];
                 (within.len(), within.iter().rev().take(limit).collect())
             }
@@ -30,16 +30,16 @@ impl Log {
         StreamPage { events, next }
     }
 
-    pub(super) fn page(&self, query: &Query, span: Span<Position>, limit: usize) -> LogPage {
+    pub(super) fn page(&self, query: &Query, span: ReadFrom<Position>, limit: usize) -> LogPage {
         match span {
-            Span::After(bound) => {
+            ReadFrom::After(bound) => {
                 let (events, more) = page(self.after(bound).iter(), query, limit);
                 let last = events.last().map_or(bound, |event| event.position);
                 // Whoever is beyond the head must not be sent back to it.
                 let through = if more { last } else { self.head().max(bound) };
                 LogPage { events, through, more }
             }
-            Span::Before(bound) => {
+            ReadFrom::Before(bound) => {
                 let (events, more) = page(self.before(bound).iter().rev(), query, limit);
                 let last = events.last().map_or(bound, |event| event.position);
                 LogPage { events, through: if more { last } else { Position::START }, more }
@@ -73,10 +73,10 @@ fn page<'a>(
     (page, matching.next().is_some())
 }
 
-fn after_last(events: &[Envelope], span: Span<Version>) -> Span<Version> {
+fn after_last(events: &[Envelope], span: ReadFrom<Version>) -> ReadFrom<Version> {
     match (events.last(), span) {
         (None, _) => span,
-        (Some(last), Span::After(_)) => Span::After(last.version),
-        (Some(last), Span::Before(_)) => Span::Before(last.version),
+        (Some(last), ReadFrom::After(_)) => ReadFrom::After(last.version),
+        (Some(last), ReadFrom::Before(_)) => ReadFrom::Before(last.version),
     }
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use highwater_core::{
     Result,
-    port::{
-        Claim, Claiming, Epoch, Layout, Progress, Roll, ShardId, ViewCommit, ViewName, WorkerId,
-    },
+    domain::ViewName,
+    port::{Claim, ClaimMode, Members, Progress, ViewCommit, WorkerId},
+    value::{Epoch, ShardId, Sharding},
 };
 use jiff::Timestamp;
 
@@ -66,17 +66,17 @@ impl View {
 
     pub(super) fn claim(
         &mut self,
-        (name, layout): (&ViewName, Layout),
+        (name, layout): (&ViewName, Sharding),
         number: ShardId,
         worker: &WorkerId,
-        claiming: Claiming,
+        claiming: ClaimMode,
         (now, lease): (Timestamp, Duration),
     ) -> Result<Option<Claim>> {
         has_shard(name, layout, self.layout, number)?;
         let shard = self.shards.get_mut(number.get() as usize);
         let shard = shard.ok_or_else(|| no_such_shard(name, number))?;
         let is_elsewhere = shard.holder(now).is_some_and(|holder| holder != worker);
-        if claiming == Claiming::IfFree && is_elsewhere {
+        if claiming == ClaimMode::IfFree && is_elsewhere {
             return Ok(None);
         }
         shard.give_to(Some(Lease { owner: worker.clone(), until: end_of(lease, now) }));
@@ -84,7 +84,12 @@ impl View {
         Ok(Some(Claim { shard: number, epoch, progress }))
     }
 
-    pub(super) fn sign_in(&mut self, worker: &WorkerId, now: Timestamp, lease: Duration) -> Roll {
+    pub(super) fn heartbeat(
+        &mut self,
+        worker: &WorkerId,
+        now: Timestamp,
+        lease: Duration,
+    ) -> Members {
         let until = end_of(lease, now);
         self.workers.insert(worker.clone(), until);
         self.workers.retain(|other, until| other == worker || *until > now);
@@ -98,7 +103,7 @@ impl View {
             false => shard.holder(now).cloned(),
         };
         let holders = self.shards.iter().map(holder).collect();
-        Roll { workers: self.workers.keys().cloned().collect(), holders }
+        Members { workers: self.workers.keys().cloned().collect(), holders }
     }
 
     pub(super) fn release(&mut self, number: ShardId, epoch: Epoch) {
@@ -108,7 +113,7 @@ impl View {
         }
     }
 
-    pub(super) fn sign_out(&mut self, worker: &WorkerId) {
+    pub(super) fn leave(&mut self, worker: &WorkerId) {
         self.workers.remove(worker);
         self.shards
             .iter_mut()
@@ -120,7 +125,7 @@ impl View {
         &mut self,
         name: &ViewName,
         claims: &[Claim],
-        layout: Layout,
+        layout: Sharding,
     ) -> Result<()> {
         let at = division(name, claims, &self.held())?;
         self.shards = layout.all().map(|_| Shard::beginning(at)).collect();

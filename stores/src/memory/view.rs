@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 use highwater_core::{
     Result,
+    domain::{ColumnKind, ViewName, ViewSpec},
     error::Invalid,
-    port::{
-        ColumnKind, Epoch, Layout, StoredRow, StoredView, ViewCommit, ViewName, ViewSpec,
-        ViewState, WorkerId,
-    },
+    port::{StoredRow, StoredView, ViewCommit, ViewState, WorkerId},
+    value::{Epoch, Sharding},
 };
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -26,7 +25,7 @@ pub(super) struct Views {
 }
 
 pub(super) struct View {
-    pub(super) layout: Layout,
+    pub(super) layout: Sharding,
     pub(super) shards: Vec<Shard>,
     /// Until when each worker is alive.
     pub(super) workers: BTreeMap<WorkerId, Timestamp>,
@@ -39,9 +38,9 @@ pub(super) struct View {
 }
 
 impl View {
-    fn new(spec: &ViewSpec, layout: Layout) -> Self {
+    fn new(spec: &ViewSpec, layout: Sharding) -> Self {
         let (epoch, as_of) = (Epoch::default(), Timestamp::UNIX_EPOCH);
-        let at = Held { epoch, position: spec.begins_after, as_of };
+        let at = Held { epoch, position: spec.start_after, as_of };
         Self {
             layout,
             shards: layout.all().map(|_| Shard::beginning(at)).collect(),
@@ -55,7 +54,7 @@ impl View {
 
     pub(super) fn state(&self) -> ViewState {
         let shards = self.shards.iter().map(Shard::without_cursor).collect();
-        ViewState { layout: self.layout, shards }
+        ViewState { sharding: self.layout, shards }
     }
 
     fn add_columns(&mut self, spec: &ViewSpec) -> Result<()> {
@@ -129,7 +128,7 @@ impl Views {
         self.open.get_mut(name).map(to).unwrap_or_default()
     }
 
-    pub(super) fn open(&mut self, spec: &ViewSpec, layout: Layout) -> Result<ViewState> {
+    pub(super) fn open(&mut self, spec: &ViewSpec, layout: Sharding) -> Result<ViewState> {
         spec.validate()?;
         if !self.open.contains_key(&spec.name) {
             let former = spec.formerly.iter().find_map(|name| self.open.remove(name));
@@ -154,7 +153,7 @@ impl Views {
     }
 
     pub(super) fn commit(&mut self, commit: ViewCommit, now: Timestamp) -> Result<()> {
-        if commit.attachment.is_some() {
+        if commit.hook.is_some() {
             let message = "the memory store has no transaction that an attachment could join";
             return Err(Invalid::request(message).into());
         }

@@ -5,20 +5,21 @@ use std::{any::Any, fmt, sync::Arc};
 use futures_util::future::BoxFuture;
 use highwater_core::{
     Error, Result,
+    domain::TransactionHook,
     error::{Invalid, Source},
-    port::{Append, Attachment},
+    port::Append,
 };
 use sqlx::{Executor, PgConnection};
 
 use super::error::{self, classify, state};
-use crate::work::{WorkError, ended, foreign_work, needs_append, unless_it_panics};
+use crate::work::{HookError, ended, foreign_work, needs_append, unless_it_panics};
 
-type Appending = dyn for<'a> Fn(&'a mut PgConnection, &'a Append) -> BoxFuture<'a, Result<(), WorkError>>
+type Appending = dyn for<'a> Fn(&'a mut PgConnection, &'a Append) -> BoxFuture<'a, Result<(), HookError>>
     + Send
     + Sync;
 
 type Writing =
-    dyn for<'a> Fn(&'a mut PgConnection) -> BoxFuture<'a, Result<(), WorkError>> + Send + Sync;
+    dyn for<'a> Fn(&'a mut PgConnection) -> BoxFuture<'a, Result<(), HookError>> + Send + Sync;
 
 /// Work on PostgreSQL that is committed with the events of a command or with the progress of a view,
 /// or not at all: an outbox row, a projection of the application's own.
@@ -28,9 +29,9 @@ type Writing =
 /// shares none with others. The work must not end that transaction; savepoints are its own affair.
 ///
 /// ```
-/// use highwater_stores::{PostgresWork, sqlx};
+/// use highwater_stores::{PostgresHook, sqlx};
 ///
-/// let outbox = PostgresWork::new(|connection, append| {
+/// let outbox = PostgresHook::new(|connection, append| {
 ///     Box::pin(async move {
 ///         for (stream, event) in append.events() {
 ///             sqlx::query("insert into outbox (stream, event) values ($1, $2)")
@@ -44,7 +45,7 @@ type Writing =
 /// });
 /// ```
 #[derive(Clone)]
-pub struct PostgresWork(Work);
+pub struct PostgresHook(Work);
 
 #[derive(Clone)]
 enum Work {
@@ -52,12 +53,12 @@ enum Work {
     Writing(Arc<Writing>),
 }
 
-impl PostgresWork {
+impl PostgresHook {
     /// Work that is given the connection, inside the transaction, and the append. It can go with
     /// appends alone.
     pub fn new<F>(work: F) -> Self
     where
-        F: for<'a> Fn(&'a mut PgConnection, &'a Append) -> BoxFuture<'a, Result<(), WorkError>>
+        F: for<'a> Fn(&'a mut PgConnection, &'a Append) -> BoxFuture<'a, Result<(), HookError>>
             + Send
             + Sync
             + 'static,
@@ -69,9 +70,9 @@ impl PostgresWork {
     /// commits of views.
     ///
     /// ```
-    /// use highwater_stores::{PostgresWork, sqlx};
+    /// use highwater_stores::{PostgresHook, sqlx};
     ///
-    /// let counted = PostgresWork::writing(|connection| {
+    /// let counted = PostgresHook::writing(|connection| {
     ///     Box::pin(async move {
     ///         sqlx::query("update totals set count = count + 1").execute(connection).await?;
     ///         Ok(())
@@ -80,7 +81,7 @@ impl PostgresWork {
     /// ```
     pub fn writing<F>(work: F) -> Self
     where
-        F: for<'a> Fn(&'a mut PgConnection) -> BoxFuture<'a, Result<(), WorkError>>
+        F: for<'a> Fn(&'a mut PgConnection) -> BoxFuture<'a, Result<(), HookError>>
             + Send
             + Sync
             + 'static,
@@ -89,7 +90,7 @@ impl PostgresWork {
     }
 
     /// What is attached, if it is work for this store.
-    pub(super) fn of(attachment: &dyn Attachment) -> Result<&Self> {
+    pub(super) fn of(attachment: &dyn TransactionHook) -> Result<&Self> {
         let work = (attachment as &dyn Any).downcast_ref();
         work.ok_or_else(|| foreign_work(attachment, "PostgreSQL", "PostgresWork").into())
     }
@@ -146,9 +147,9 @@ fn passed_over(error: sqlx::Error) -> Error {
     Invalid::request(message).caused_by(Source::new(error)).into()
 }
 
-impl Attachment for PostgresWork {}
+impl TransactionHook for PostgresHook {}
 
-impl fmt::Debug for PostgresWork {
+impl fmt::Debug for PostgresHook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PostgresWork")
     }

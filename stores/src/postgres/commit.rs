@@ -1,13 +1,10 @@
 //! Commits to a view: rows, parked keys, the application's own work and the progress in one (R1).
 
-use highwater_core::{
-    Result,
-    port::{ViewCommit, ViewName},
-};
+use highwater_core::{Result, domain::ViewName, port::ViewCommit};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Postgres, Transaction};
 
 use super::{
-    Inner, PostgresWork,
+    Inner, PostgresHook,
     error::{classify, refusing},
     parked,
     row::{Time, signed},
@@ -26,7 +23,7 @@ const DOING: &str = "writing a view";
 pub(super) async fn commit(inner: &Inner, commit: ViewCommit) -> Result<()> {
     goes_on(&commit)?;
     check_keys(&commit)?;
-    let work = commit.attachment.as_deref().map(PostgresWork::of).transpose()?;
+    let work = commit.hook.as_deref().map(PostgresHook::of).transpose()?;
     let is_moved = match work {
         None if commit.parked.is_empty() => {
             let mut lane = inner.lanes.take().await.map_err(classify(DOING))?;
@@ -48,7 +45,7 @@ pub(super) async fn commit(inner: &Inner, commit: ViewCommit) -> Result<()> {
 async fn commit_more(
     inner: &Inner,
     commit: &ViewCommit,
-    work: Option<&PostgresWork>,
+    work: Option<&PostgresHook>,
 ) -> Result<bool> {
     let mut lane = inner.lanes.take().await.map_err(classify(DOING))?;
     let mut transaction = begin(&mut lane, DOING).await?;

@@ -2,12 +2,12 @@
 
 use highwater_core::{
     Code, CommandId, Error,
+    domain::ViewName,
     error::{Corrupt, Invalid, Source, Unavailable},
-    port::ViewName,
 };
 use sqlx::postgres::PgConnectOptions;
 
-use crate::work::WorkError;
+use crate::work::HookError;
 
 /// An error of a read, or of a write that is one statement and can simply be made again.
 pub(super) fn classify(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Error {
@@ -107,7 +107,7 @@ pub(super) fn append(command: CommandId, error: &Source, state: Option<&str>) ->
 }
 
 /// An error of an application's own work.
-pub(super) fn work(error: WorkError) -> Error {
+pub(super) fn work(error: HookError) -> Error {
     let refused = |error: &sqlx::Error| state(error).is_some_and(|state| is_refused(&state));
     error.settle(refused, classify("doing the application's own work"))
 }

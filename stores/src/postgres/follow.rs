@@ -13,10 +13,7 @@ use std::{
     time::Duration,
 };
 
-use highwater_core::{
-    Position, Result,
-    port::{ViewName, ViewState},
-};
+use highwater_core::{Position, Result, domain::ViewName, port::ViewState};
 use sqlx::{
     PgPool, Postgres,
     postgres::{PgListener, PgNotification},

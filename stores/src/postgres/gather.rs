@@ -8,8 +8,9 @@ use std::{
 
 use highwater_core::{
     Result,
+    domain::ViewName,
     error::{Source, Unavailable},
-    port::{StoredView, ViewName},
+    port::StoredView,
 };
 use tokio::{runtime::Handle, sync::oneshot};
 

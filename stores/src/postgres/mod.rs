@@ -41,7 +41,7 @@ use std::{io, sync::Arc};
 
 use async_trait::async_trait;
 use highwater_core::{
-    CommandId, LogId, Position, Query, Result, Span, StreamId, Version,
+    CommandId, LogId, Position, Query, ReadFrom, Result, StreamId, Version,
     error::Unavailable,
     port::{
         Append, AppendFuture, EventStore, LogPage, RecordedCommand, Snapshot, SnapshotStore,
@@ -51,7 +51,7 @@ use highwater_core::{
 use sqlx::{Connection as _, Postgres, postgres::PgPoolOptions};
 use tokio::time::timeout;
 
-pub use attachment::PostgresWork;
+pub use attachment::PostgresHook;
 pub use options::PostgresOptions;
 
 use crate::{
@@ -163,13 +163,18 @@ impl EventStore for PostgresStore {
     async fn read_stream(
         &self,
         stream: &StreamId,
-        span: Span<Version>,
+        span: ReadFrom<Version>,
         limit: usize,
     ) -> Result<StreamPage> {
         read::stream(&self.inner, stream, span, limit).await
     }
 
-    async fn read_log(&self, query: &Query, span: Span<Position>, limit: usize) -> Result<LogPage> {
+    async fn read_log(
+        &self,
+        query: &Query,
+        span: ReadFrom<Position>,
+        limit: usize,
+    ) -> Result<LogPage> {
         query.validate()?;
         let (inner, query) = (Arc::clone(&self.inner), query.clone());
         to_the_end(async move { read::log(&inner, &query, span, limit).await }).await
@@ -179,7 +184,7 @@ impl EventStore for PostgresStore {
         read::head(&self.inner).await
     }
 
-    async fn appended(&self, position: Position) -> Result<()> {
+    async fn wait_for_append(&self, position: Position) -> Result<()> {
         if self.inner.is_closed() {
             return Err(Unavailable::Closed.into());
         }
@@ -187,7 +192,7 @@ impl EventStore for PostgresStore {
         Ok(())
     }
 
-    async fn command(&self, id: CommandId) -> Result<Option<RecordedCommand>> {
+    async fn find_command(&self, id: CommandId) -> Result<Option<RecordedCommand>> {
         idempotency::command(&self.inner, id).await
     }
 }

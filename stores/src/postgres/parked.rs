@@ -2,7 +2,8 @@
 
 use highwater_core::{
     Position, Result,
-    port::{ParkChange, ParkedKey, ViewCommit, ViewName},
+    domain::ViewName,
+    port::{ParkChange, ParkedKey, ViewCommit},
 };
 use sqlx::{AssertSqlSafe, PgConnection, Row, postgres::PgRow};
 

@@ -2,7 +2,8 @@
 
 use highwater_core::{
     Result,
-    port::{KeyRange, StoredRange, ViewName},
+    domain::ViewName,
+    port::{KeyRange, StoredRange},
 };
 use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
 

@@ -7,7 +7,7 @@
 use std::cmp::Reverse;
 
 use highwater_core::{
-    Position, Query, QueryItem, Result, Span, StreamId, Version,
+    Position, Query, QueryItem, ReadFrom, Result, StreamId, Version,
     port::{LogPage, StreamPage},
 };
 use sqlx::{AssertSqlSafe, Postgres, QueryBuilder, Row, postgres::PgRow};
@@ -22,12 +22,12 @@ use crate::alternatives::alternatives;
 pub(super) async fn stream(
     inner: &Inner,
     stream: &StreamId,
-    span: Span<Version>,
+    span: ReadFrom<Version>,
     limit: usize,
 ) -> Result<StreamPage> {
     let (bound, comparison, order) = match span {
-        Span::After(version) => (version, '>', "asc"),
-        Span::Before(version) => (version, '<', "desc"),
+        ReadFrom::After(version) => (version, '>', "asc"),
+        ReadFrom::Before(version) => (version, '<', "desc"),
     };
     let sql = format!(
         "select {COLUMNS} from {}.events e where e.stream = $1 and e.version {comparison} $2 \
@@ -46,8 +46,8 @@ pub(super) async fn stream(
     }
     let at = events.last().map_or(bound, |event| event.version);
     let next = match span {
-        Span::After(_) => Span::After(at),
-        Span::Before(_) => Span::Before(at),
+        ReadFrom::After(_) => ReadFrom::After(at),
+        ReadFrom::Before(_) => ReadFrom::Before(at),
     };
     Ok(StreamPage { next: (rows.len() > limit).then_some(next), events })
 }
@@ -55,7 +55,7 @@ pub(super) async fn stream(
 pub(super) async fn log(
     inner: &Inner,
     query: &Query,
-    span: Span<Position>,
+    span: ReadFrom<Position>,
     limit: usize,
 ) -> Result<LogPage> {
     let mut sql = statement(inner, query, span, limit);
@@ -67,17 +67,17 @@ pub(super) async fn log(
     let mut events = envelopes(rows, 2)?;
     // They are, as a rule, but only an order over the whole statement would promise it.
     match span {
-        Span::After(_) => events.sort_by_key(|event| event.position),
-        Span::Before(_) => events.sort_by_key(|event| Reverse(event.position)),
+        ReadFrom::After(_) => events.sort_by_key(|event| event.position),
+        ReadFrom::Before(_) => events.sort_by_key(|event| Reverse(event.position)),
     }
     let more = events.len() >= limit;
     let last = events.last().map(|event| event.position);
     let through = match span {
-        Span::After(after) if limit == 0 => after,
-        Span::After(after) if !more => head.max(after),
-        Span::After(after) => last.unwrap_or(after),
-        Span::Before(before) if limit == 0 => before,
-        Span::Before(_) => last.filter(|_| more).unwrap_or_default(),
+        ReadFrom::After(after) if limit == 0 => after,
+        ReadFrom::After(after) if !more => head.max(after),
+        ReadFrom::After(after) => last.unwrap_or(after),
+        ReadFrom::Before(before) if limit == 0 => before,
+        ReadFrom::Before(_) => last.filter(|_| more).unwrap_or_default(),
     };
     Ok(LogPage { events, through, more })
 }
@@ -130,7 +130,7 @@ pub(super) async fn flush(inner: &Inner) -> Result<()> {
 fn statement(
     inner: &Inner,
     query: &Query,
-    span: Span<Position>,
+    span: ReadFrom<Position>,
     limit: usize,
 ) -> QueryBuilder<Postgres> {
     let schema = inner.schema.as_str();
@@ -174,8 +174,8 @@ fn place(item: &QueryItem) -> &'static str {
     if item.tags.is_empty() { "e.position" } else { "t.position" }
 }
 
-fn direction(span: Span<Position>) -> &'static str {
-    if let Span::After(_) = span { "asc" } else { "desc" }
+fn direction(span: ReadFrom<Position>) -> &'static str {
+    if let ReadFrom::After(_) = span { "asc" } else { "desc" }
 }
 
 /// The first positions that match one item.
@@ -183,7 +183,7 @@ fn push_item(
     sql: &mut QueryBuilder<Postgres>,
     schema: &str,
     item: &QueryItem,
-    span: Span<Position>,
+    span: ReadFrom<Position>,
     limit: usize,
 ) {
     let order = direction(span);
@@ -199,7 +199,7 @@ fn push_matching(
     sql: &mut QueryBuilder<Postgres>,
     schema: &str,
     item: &QueryItem,
-    span: Span<Position>,
+    span: ReadFrom<Position>,
 ) {
     let tags: Vec<String> = item.tags.as_slice().iter().map(ToString::to_string).collect();
     match tags.first() {
@@ -231,10 +231,10 @@ fn push_one_of(sql: &mut QueryBuilder<Postgres>, column: &str, mut values: Vec<S
     };
 }
 
-fn push_span(sql: &mut QueryBuilder<Postgres>, column: &str, span: Span<Position>) {
+fn push_span(sql: &mut QueryBuilder<Postgres>, column: &str, span: ReadFrom<Position>) {
     let (bound, comparison) = match span {
-        Span::After(position) => (position, ">"),
-        Span::Before(position) => (position, "<"),
+        ReadFrom::After(position) => (position, ">"),
+        ReadFrom::Before(position) => (position, "<"),
     };
     sql.push(format!(" and {column} {comparison} ")).push_bind(signed(bound.get()));
 }

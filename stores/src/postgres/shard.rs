@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use highwater_core::{
     Position, Result,
-    port::{Claim, Claiming, Epoch, Layout, Progress, Roll, ShardId, ViewName, WorkerId},
+    domain::ViewName,
+    port::{Claim, ClaimMode, Members, Progress, WorkerId},
+    value::{Epoch, ShardId, Sharding},
 };
 use sqlx::{AssertSqlSafe, PgConnection, Row, postgres::PgRow};
 
@@ -26,16 +28,16 @@ use crate::{
 pub(super) async fn claim(
     inner: &Inner,
     view: &ViewName,
-    layout: Layout,
+    layout: Sharding,
     shard: ShardId,
     worker: &WorkerId,
-    claiming: Claiming,
+    claiming: ClaimMode,
     lease: Duration,
 ) -> Result<Option<Claim>> {
     let schema = inner.schema.as_str();
     let waiting = match claiming {
-        Claiming::IfFree => "skip locked",
-        Claiming::Always => "",
+        ClaimMode::IfFree => "skip locked",
+        ClaimMode::Always => "",
     };
     let sql = format!(
         "with divided as ( \
@@ -58,7 +60,7 @@ pub(super) async fn claim(
         .bind(view.as_str())
         .bind(shard.get().cast_signed())
         .bind(worker.as_str())
-        .bind(claiming == Claiming::Always)
+        .bind(claiming == ClaimMode::Always)
         .bind(micros(lease))
         .bind(layout.to_string());
     let row = inner
@@ -92,12 +94,12 @@ fn decode(shard: ShardId, row: &PgRow) -> Result<(&str, Option<Claim>), sqlx::Er
 }
 
 /// One round trip. What the statement itself writes it does not see: the one who asks is told apart.
-pub(super) async fn sign_in(
+pub(super) async fn heartbeat(
     inner: &Inner,
     view: &ViewName,
     worker: &WorkerId,
     lease: Duration,
-) -> Result<Roll> {
+) -> Result<Members> {
     let schema = inner.schema.as_str();
     let sql = format!(
         "with alive as ( \
@@ -130,10 +132,10 @@ pub(super) async fn sign_in(
     if roll.workers.is_empty() { Err(missing(view)) } else { Ok(roll) }
 }
 
-fn roll(row: &PgRow) -> Result<Roll, sqlx::Error> {
+fn roll(row: &PgRow) -> Result<Members, sqlx::Error> {
     let (workers, holders): (Vec<String>, Vec<Option<String>>) = (row.try_get(0)?, row.try_get(1)?);
     let worker = |name| WorkerId::new(name).map_err(|error| sqlx::Error::Decode(Box::new(error)));
-    Ok(Roll {
+    Ok(Members {
         workers: workers.into_iter().map(worker).collect::<Result<_, _>>()?,
         holders: holders
             .into_iter()
@@ -161,7 +163,7 @@ pub(super) async fn release(
     released.map(drop).map_err(classify("releasing a shard"))
 }
 
-pub(super) async fn sign_out(inner: &Inner, view: &ViewName, worker: &WorkerId) -> Result<()> {
+pub(super) async fn leave(inner: &Inner, view: &ViewName, worker: &WorkerId) -> Result<()> {
     let schema = inner.schema.as_str();
     let sql = format!(
         "with gone as (delete from {schema}.workers where view = $1 and worker = $2) \
@@ -206,7 +208,7 @@ pub(super) async fn divide(
     inner: &Inner,
     view: &ViewName,
     claims: &[Claim],
-    layout: Layout,
+    layout: Sharding,
 ) -> Result<()> {
     let doing = "dividing a view anew";
     let schema = inner.schema.as_str();

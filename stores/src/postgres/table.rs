@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use highwater_core::{
     Result,
-    port::{Column, ColumnKind, Index, Layout, ViewName, ViewSpec},
+    domain::{Column, ColumnKind, Index, ViewName, ViewSpec},
+    value::Sharding,
 };
 use sqlx::{
     AssertSqlSafe, Connection as _, PgConnection, Postgres, postgres::PgArguments, query::QueryAs,
@@ -25,7 +26,7 @@ const DOING: &str = "opening a view";
 
 /// In one transaction, and one process after the other: two that create a table at once would fail one
 /// of them, "if not exists" or not.
-pub(super) async fn open(inner: &Inner, spec: &ViewSpec, layout: Layout) -> Result<()> {
+pub(super) async fn open(inner: &Inner, spec: &ViewSpec, layout: Sharding) -> Result<()> {
     let schema = &inner.schema;
     let mut lane = inner.lanes.take().await.map_err(classify(DOING))?;
     let mut transaction = lane.begin().await.map_err(classify(DOING))?;
@@ -83,10 +84,10 @@ async fn make(
     connection: &mut PgConnection,
     schema: &Schema,
     spec: &ViewSpec,
-    layout: Layout,
+    layout: Sharding,
 ) -> Result<()> {
     let (schema, view, shards) = (schema.as_str(), &spec.name, layout.shards);
-    let position = signed(spec.begins_after.get());
+    let position = signed(spec.start_after.get());
     let table = match spec.rows {
         false => String::new(),
         true => format!(

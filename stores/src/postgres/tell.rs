@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use highwater_core::port::{ShardId, ViewName};
+use highwater_core::{domain::ViewName, value::ShardId};
 use sqlx::Postgres;
 use tokio::{sync::Notify, task::JoinHandle};
 

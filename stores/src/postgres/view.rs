@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use highwater_core::{
     Code, Error, Position, Result,
-    port::{Layout, Progress, StoredRow, StoredView, ViewName, ViewSpec, ViewState},
+    domain::{ViewName, ViewSpec},
+    port::{Progress, StoredRow, StoredView, ViewState},
+    value::Sharding,
 };
 use sqlx::{AssertSqlSafe, Row, ValueRef, postgres::PgRow};
 
@@ -19,7 +21,7 @@ use crate::claims::missing;
 
 const READING: &str = "reading a view";
 
-pub(super) async fn open(inner: &Inner, spec: &ViewSpec, layout: Layout) -> Result<ViewState> {
+pub(super) async fn open(inner: &Inner, spec: &ViewSpec, layout: Sharding) -> Result<ViewState> {
     spec.validate()?;
     if inner.opened.has(spec)
         && let Some(state) = as_opened(inner, spec).await?
@@ -126,9 +128,9 @@ async fn one(inner: &Inner, view: &ViewName, key: &str) -> Result<Result<StoredV
     }
     shards.sort_unstable_by_key(|(shard, _)| *shard);
     let shards = shards.into_iter().map(|(_, progress)| progress).collect();
-    let layout: Result<Layout> = any.try_get::<&str, _>(0)?.parse();
+    let layout: Result<Sharding> = any.try_get::<&str, _>(0)?.parse();
     Ok(layout.and_then(|layout| {
-        let (state, head) = (ViewState { layout, shards }, decode_head(any)?);
+        let (state, head) = (ViewState { sharding: layout, shards }, decode_head(any)?);
         Ok(StoredView { rows: vec![stored], state, head: Some(head) })
     }))
 }
@@ -180,7 +182,7 @@ pub(super) fn decode_state(row: &PgRow) -> Result<ViewState> {
         read().map_err(classify(READING))?;
     let shards = positions.into_iter().zip(as_ofs).map(|(at, as_of)| decode_progress(at, as_of));
     let shards = shards.collect::<Result<_, _>>().map_err(classify(READING))?;
-    Ok(ViewState { layout: layout.parse()?, shards })
+    Ok(ViewState { sharding: layout.parse()?, shards })
 }
 
 fn decode_progress(position: i64, as_of: Time) -> Result<Progress, sqlx::Error> {

@@ -3,21 +3,18 @@
 use std::{any::Any, fmt, sync::Arc};
 
 use futures_util::future::BoxFuture;
-use highwater_core::{
-    Result,
-    port::{Append, Attachment},
-};
+use highwater_core::{Result, domain::TransactionHook, port::Append};
 use sqlx::{Executor, SqliteConnection};
 
 use super::error::{self, classify, is_without_savepoint};
-use crate::work::{WorkError, ended, foreign_work, needs_append, unless_it_panics};
+use crate::work::{HookError, ended, foreign_work, needs_append, unless_it_panics};
 
-type Appending = dyn for<'a> Fn(&'a mut SqliteConnection, &'a Append) -> BoxFuture<'a, Result<(), WorkError>>
+type Appending = dyn for<'a> Fn(&'a mut SqliteConnection, &'a Append) -> BoxFuture<'a, Result<(), HookError>>
     + Send
     + Sync;
 
 type Writing =
-    dyn for<'a> Fn(&'a mut SqliteConnection) -> BoxFuture<'a, Result<(), WorkError>> + Send + Sync;
+    dyn for<'a> Fn(&'a mut SqliteConnection) -> BoxFuture<'a, Result<(), HookError>> + Send + Sync;
 
 /// Work on SQLite that is committed with the events of a command or with the progress of a view, or
 /// not at all: an outbox row, a projection of the application's own.
@@ -27,9 +24,9 @@ type Writing =
 /// shares none with others. The work must not end that transaction; savepoints are its own affair.
 ///
 /// ```
-/// use highwater_stores::{SqliteWork, sqlx};
+/// use highwater_stores::{SqliteHook, sqlx};
 ///
-/// let outbox = SqliteWork::new(|connection, append| {
+/// let outbox = SqliteHook::new(|connection, append| {
 ///     Box::pin(async move {
 ///         for (stream, event) in append.events() {
 ///             sqlx::query("insert into outbox (stream, event) values (?, ?)")
@@ -43,7 +40,7 @@ type Writing =
 /// });
 /// ```
 #[derive(Clone)]
-pub struct SqliteWork(Work);
+pub struct SqliteHook(Work);
 
 #[derive(Clone)]
 enum Work {
@@ -51,12 +48,12 @@ enum Work {
     Writing(Arc<Writing>),
 }
 
-impl SqliteWork {
+impl SqliteHook {
     /// Work that is given the connection, inside the transaction, and the append. It can go with
     /// appends alone.
     pub fn new<F>(work: F) -> Self
     where
-        F: for<'a> Fn(&'a mut SqliteConnection, &'a Append) -> BoxFuture<'a, Result<(), WorkError>>
+        F: for<'a> Fn(&'a mut SqliteConnection, &'a Append) -> BoxFuture<'a, Result<(), HookError>>
             + Send
             + Sync
             + 'static,
@@ -68,9 +65,9 @@ impl SqliteWork {
     /// commits of views.
     ///
     /// ```
-    /// use highwater_stores::{SqliteWork, sqlx};
+    /// use highwater_stores::{SqliteHook, sqlx};
     ///
-    /// let counted = SqliteWork::writing(|connection| {
+    /// let counted = SqliteHook::writing(|connection| {
     ///     Box::pin(async move {
     ///         sqlx::query("update totals set count = count + 1").execute(connection).await?;
     ///         Ok(())
@@ -79,7 +76,7 @@ impl SqliteWork {
     /// ```
     pub fn writing<F>(work: F) -> Self
     where
-        F: for<'a> Fn(&'a mut SqliteConnection) -> BoxFuture<'a, Result<(), WorkError>>
+        F: for<'a> Fn(&'a mut SqliteConnection) -> BoxFuture<'a, Result<(), HookError>>
             + Send
             + Sync
             + 'static,
@@ -88,7 +85,7 @@ impl SqliteWork {
     }
 
     /// What is attached, if it is work for this store.
-    pub(super) fn of(attachment: &dyn Attachment) -> Result<&Self> {
+    pub(super) fn of(attachment: &dyn TransactionHook) -> Result<&Self> {
         let work = (attachment as &dyn Any).downcast_ref();
         work.ok_or_else(|| foreign_work(attachment, "SQLite", "SqliteWork").into())
     }
@@ -135,9 +132,9 @@ async fn release(connection: &mut SqliteConnection) -> Result<()> {
     }
 }
 
-impl Attachment for SqliteWork {}
+impl TransactionHook for SqliteHook {}
 
-impl fmt::Debug for SqliteWork {
+impl fmt::Debug for SqliteHook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SqliteWork")
     }

@@ -4,7 +4,7 @@ use highwater_core::{Result, port::ViewCommit};
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::{
-    Inner, SqliteWork,
+    Inner, SqliteHook,
     error::{classify, refusing},
     options::Prefix,
     parked,
@@ -24,7 +24,7 @@ const DOING: &str = "writing a view";
 pub(super) async fn commit(inner: &Inner, commit: ViewCommit) -> Result<()> {
     goes_on(&commit)?;
     check(&commit)?;
-    let work = commit.attachment.as_deref().map(SqliteWork::of).transpose()?;
+    let work = commit.hook.as_deref().map(SqliteHook::of).transpose()?;
     let (prefix, view) = (&inner.prefix, &commit.view);
     let mut connection = inner.writing().await?;
     let mut transaction = connection.begin_writing().await.map_err(classify(DOING))?;

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use highwater_core::{
     Code, Error,
+    domain::ViewName,
     error::{Corrupt, Invalid, Source, Unavailable},
-    port::ViewName,
 };
 
-use crate::work::WorkError;
+use crate::work::HookError;
 
 /// An error of a read, or of a write that was rolled back.
 pub(super) fn classify(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Error {
@@ -72,7 +72,7 @@ pub(super) fn is_without_table(error: &sqlx::Error) -> bool {
 }
 
 /// An error of an application's own work.
-pub(super) fn work(error: WorkError) -> Error {
+pub(super) fn work(error: HookError) -> Error {
     let refused =
         |error: &sqlx::Error| matches!(primary(error), Some(TOO_BIG | CONSTRAINT | MISMATCH));
     error.settle(refused, classify("doing the application's own work"))

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use highwater_core::{
-    Position, Result,
-    port::{ViewName, ViewState},
-};
+use highwater_core::{Position, Result, domain::ViewName, port::ViewState};
 use tokio::{sync::watch, time::timeout};
 
 use crate::hints::{Hint, Hints};

@@ -39,7 +39,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use highwater_core::{
-    CommandId, LogId, Position, Query, Result, Span, StreamId, Version,
+    CommandId, LogId, Position, Query, ReadFrom, Result, StreamId, Version,
     error::Unavailable,
     port::{
         Append, AppendFuture, Clock, EventStore, LogPage, RecordedCommand, Snapshot, SnapshotStore,
@@ -49,7 +49,7 @@ use highwater_core::{
 use sqlx::{Sqlite, sqlite::SqlitePoolOptions};
 use tokio::sync::{Mutex, MutexGuard};
 
-pub use attachment::SqliteWork;
+pub use attachment::SqliteHook;
 pub use options::SqliteOptions;
 
 use crate::{
@@ -157,14 +157,19 @@ impl EventStore for SqliteStore {
     async fn read_stream(
         &self,
         stream: &StreamId,
-        span: Span<Version>,
+        span: ReadFrom<Version>,
         limit: usize,
     ) -> Result<StreamPage> {
         let (inner, stream) = (Arc::clone(&self.inner), stream.clone());
         to_the_end(async move { read::stream(&inner, &stream, span, limit).await }).await
     }
 
-    async fn read_log(&self, query: &Query, span: Span<Position>, limit: usize) -> Result<LogPage> {
+    async fn read_log(
+        &self,
+        query: &Query,
+        span: ReadFrom<Position>,
+        limit: usize,
+    ) -> Result<LogPage> {
         query.validate()?;
         let (inner, query) = (Arc::clone(&self.inner), query.clone());
         to_the_end(async move { read::log(&inner, &query, span, limit).await }).await
@@ -175,7 +180,7 @@ impl EventStore for SqliteStore {
         to_the_end(async move { read::head(&inner).await }).await
     }
 
-    async fn appended(&self, position: Position) -> Result<()> {
+    async fn wait_for_append(&self, position: Position) -> Result<()> {
         if self.inner.is_closed() {
             return Err(Unavailable::Closed.into());
         }
@@ -183,7 +188,7 @@ impl EventStore for SqliteStore {
         Ok(())
     }
 
-    async fn command(&self, id: CommandId) -> Result<Option<RecordedCommand>> {
+    async fn find_command(&self, id: CommandId) -> Result<Option<RecordedCommand>> {
         let inner = Arc::clone(&self.inner);
         to_the_end(async move {
             let lane = inner.readers.take().await;

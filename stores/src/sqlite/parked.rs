@@ -2,7 +2,8 @@
 
 use highwater_core::{
     Position, Result,
-    port::{ParkChange, ParkedKey, ViewCommit, ViewName},
+    domain::ViewName,
+    port::{ParkChange, ParkedKey, ViewCommit},
 };
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection, sqlite::SqliteRow};

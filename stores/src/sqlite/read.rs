@@ -2,7 +2,7 @@
 //! what is visible is in order and complete.
 
 use highwater_core::{
-    Position, Query, QueryItem, Result, Span, StreamId, Version,
+    Position, Query, QueryItem, ReadFrom, Result, StreamId, Version,
     port::{LogPage, StreamPage},
 };
 use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
@@ -18,7 +18,7 @@ use crate::alternatives::alternatives;
 pub(super) async fn stream(
     inner: &Inner,
     stream: &StreamId,
-    span: Span<Version>,
+    span: ReadFrom<Version>,
     limit: usize,
 ) -> Result<StreamPage> {
     let mut limit = limit;
@@ -30,19 +30,19 @@ pub(super) async fn stream(
         }
     };
     let bound = match span {
-        Span::After(version) => {
+        ReadFrom::After(version) => {
             // That is their order in the index already, but SQLite doesn't promise to pack it so.
             events.sort_by_key(|event| event.version);
             version
         }
-        Span::Before(version) => version,
+        ReadFrom::Before(version) => version,
     };
     let goes_on = events.len() > limit;
     events.truncate(limit);
     let at = events.last().map_or(bound, |event| event.version);
     let next = match span {
-        Span::After(_) => Span::After(at),
-        Span::Before(_) => Span::Before(at),
+        ReadFrom::After(_) => ReadFrom::After(at),
+        ReadFrom::Before(_) => ReadFrom::Before(at),
     };
     Ok(StreamPage { next: goes_on.then_some(next), events })
 }
@@ -51,7 +51,7 @@ pub(super) async fn stream(
 fn page(
     inner: &Inner,
     stream: &StreamId,
-    span: Span<Version>,
+    span: ReadFrom<Version>,
     limit: usize,
 ) -> QueryBuilder<Sqlite> {
     let (prefix, limit) = (&inner.prefix, signed(limit as u64).saturating_add(1));
@@ -59,14 +59,14 @@ fn page(
     match span {
         // Versions have no gaps, so those of the page are known. Rows that come from no subquery are
         // packed without being copied.
-        Span::After(version) => {
+        ReadFrom::After(version) => {
             let first = signed(version.get());
             sql.push(format!("{prefix}events e where e.stream = "))
                 .push_bind(stream.as_str().to_owned());
             sql.push(" and e.version > ").push_bind(first);
             sql.push(" and e.version <= ").push_bind(first.saturating_add(limit));
         }
-        Span::Before(version) => {
+        ReadFrom::Before(version) => {
             sql.push(format!("(select * from {prefix}events where stream = "));
             sql.push_bind(stream.as_str().to_owned());
             sql.push(" and version < ").push_bind(signed(version.get()));
@@ -79,7 +79,7 @@ fn page(
 pub(super) async fn log(
     inner: &Inner,
     query: &Query,
-    span: Span<Position>,
+    span: ReadFrom<Position>,
     limit: usize,
 ) -> Result<LogPage> {
     let mut limit = limit;
@@ -94,11 +94,11 @@ pub(super) async fn log(
     let more = events.len() >= limit;
     let last = events.last().map(|event| event.position);
     let through = match span {
-        Span::After(after) if limit == 0 => after,
-        Span::After(after) if !more => head.max(after),
-        Span::After(after) => last.unwrap_or(after),
-        Span::Before(before) if limit == 0 => before,
-        Span::Before(_) => last.filter(|_| more).unwrap_or_default(),
+        ReadFrom::After(after) if limit == 0 => after,
+        ReadFrom::After(after) if !more => head.max(after),
+        ReadFrom::After(after) => last.unwrap_or(after),
+        ReadFrom::Before(before) if limit == 0 => before,
+        ReadFrom::Before(_) => last.filter(|_| more).unwrap_or_default(),
     };
     Ok(LogPage { events, through, more })
 }
@@ -122,7 +122,7 @@ pub(super) async fn head(inner: &Inner) -> Result<Position> {
 fn statement(
     inner: &Inner,
     query: &Query,
-    span: Span<Position>,
+    span: ReadFrom<Position>,
     limit: usize,
 ) -> QueryBuilder<Sqlite> {
     let prefix = &inner.prefix;
@@ -149,8 +149,8 @@ fn statement(
     sql
 }
 
-fn direction(span: Span<Position>) -> &'static str {
-    if let Span::After(_) = span { "asc" } else { "desc" }
+fn direction(span: ReadFrom<Position>) -> &'static str {
+    if let ReadFrom::After(_) = span { "asc" } else { "desc" }
 }
 
 /// The first positions that match one item.
@@ -158,7 +158,7 @@ pub(super) fn push_item(
     sql: &mut QueryBuilder<Sqlite>,
     prefix: &Prefix,
     item: &QueryItem,
-    span: Span<Position>,
+    span: ReadFrom<Position>,
     limit: usize,
 ) {
     sql.push("select e.position as position from ");
@@ -172,7 +172,7 @@ fn push_matching(
     sql: &mut QueryBuilder<Sqlite>,
     prefix: &Prefix,
     item: &QueryItem,
-    span: Span<Position>,
+    span: ReadFrom<Position>,
 ) {
     sql.push(format!("{prefix}events e"));
     match item.tags.as_slice().split_first() {
@@ -215,10 +215,10 @@ fn push_one_of<'a>(
     }
 }
 
-fn push_span(sql: &mut QueryBuilder<Sqlite>, column: &str, span: Span<Position>) {
+fn push_span(sql: &mut QueryBuilder<Sqlite>, column: &str, span: ReadFrom<Position>) {
     let (bound, comparison) = match span {
-        Span::After(position) => (position, ">"),
-        Span::Before(position) => (position, "<"),
+        ReadFrom::After(position) => (position, ">"),
+        ReadFrom::Before(position) => (position, "<"),
     };
     sql.push(format!(" and {column} {comparison} ")).push_bind(signed(bound.get()));
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use highwater_core::{
     Position, Result,
-    port::{Claim, Claiming, Epoch, Layout, Progress, Roll, ShardId, ViewName, WorkerId},
+    domain::ViewName,
+    port::{Claim, ClaimMode, Members, Progress, WorkerId},
+    value::{Epoch, ShardId, Sharding},
 };
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection, sqlite::SqliteRow};
@@ -25,10 +27,10 @@ use crate::{
 pub(super) async fn claim(
     inner: &Inner,
     view: &ViewName,
-    layout: Layout,
+    layout: Sharding,
     shard: ShardId,
     worker: &WorkerId,
-    claiming: Claiming,
+    claiming: ClaimMode,
     lease: Duration,
 ) -> Result<Option<Claim>> {
     let (prefix, now) = (&inner.prefix, inner.clock.now());
@@ -45,7 +47,7 @@ pub(super) async fn claim(
         .bind(shard.get())
         .bind(worker.as_str())
         .bind(end_of(lease, now).as_microsecond())
-        .bind(claiming == Claiming::Always)
+        .bind(claiming == ClaimMode::Always)
         .bind(now.as_microsecond())
         .bind(layout.to_string())
         // Not `fetch_optional`, which would not run the statement to its end.
@@ -55,7 +57,7 @@ pub(super) async fn claim(
     if let Some(row) = claimed.first() {
         return decode(shard, row).map(Some).map_err(classify("claiming a shard"));
     }
-    let actual = super::view::state(inner, view).await?.layout;
+    let actual = super::view::state(inner, view).await?.sharding;
     has_shard(view, layout, actual, shard).map(|()| None)
 }
 
@@ -68,12 +70,12 @@ fn decode(shard: ShardId, row: &SqliteRow) -> Result<Claim, sqlx::Error> {
     Ok(Claim { shard, epoch: Epoch::new(unsigned(row.try_get(0)?)?), progress })
 }
 
-pub(super) async fn sign_in(
+pub(super) async fn heartbeat(
     inner: &Inner,
     view: &ViewName,
     worker: &WorkerId,
     lease: Duration,
-) -> Result<Roll> {
+) -> Result<Members> {
     let now = inner.clock.now();
     let mut connection = inner.writing().await?;
     let transaction = connection.begin_writing().await;
@@ -97,7 +99,11 @@ struct Signing<'a> {
 }
 
 impl Signing<'_> {
-    async fn sign_in(&mut self, worker: &WorkerId, until: Timestamp) -> Result<Roll, sqlx::Error> {
+    async fn sign_in(
+        &mut self,
+        worker: &WorkerId,
+        until: Timestamp,
+    ) -> Result<Members, sqlx::Error> {
         let (prefix, view) = (self.prefix, self.view);
         let alive = format!(
             "insert into {prefix}workers (view, worker, alive_until) values ('{view}', ?1, ?2) \
@@ -113,7 +119,7 @@ impl Signing<'_> {
                 .execute(&mut *self.connection)
                 .await?;
         }
-        Ok(Roll { workers: self.workers().await?, holders: self.holders().await? })
+        Ok(Members { workers: self.workers().await?, holders: self.holders().await? })
     }
 
     /// Who is alive. The others are struck off.
@@ -168,7 +174,7 @@ pub(super) async fn release(
     released.map(drop).map_err(classify("releasing a shard"))
 }
 
-pub(super) async fn sign_out(inner: &Inner, view: &ViewName, worker: &WorkerId) -> Result<()> {
+pub(super) async fn leave(inner: &Inner, view: &ViewName, worker: &WorkerId) -> Result<()> {
     let (prefix, doing) = (&inner.prefix, "signing out");
     let mut connection = inner.writing().await?;
     let mut transaction = connection.begin_writing().await.map_err(classify(doing))?;
@@ -212,7 +218,7 @@ pub(super) async fn divide(
     inner: &Inner,
     view: &ViewName,
     claims: &[Claim],
-    layout: Layout,
+    layout: Sharding,
 ) -> Result<()> {
     let (prefix, doing) = (&inner.prefix, "dividing a view anew");
     let mut connection = inner.writing().await?;
@@ -232,7 +238,7 @@ pub(super) async fn divide(
 }
 
 /// A statement that makes the shards of a layout.
-pub(super) fn beginning(prefix: &Prefix, view: &ViewName, layout: Layout, at: Held) -> String {
+pub(super) fn beginning(prefix: &Prefix, view: &ViewName, layout: Sharding, at: Held) -> String {
     let Held { epoch, position, as_of } = at;
     format!(
         "with recursive n (shard) as \

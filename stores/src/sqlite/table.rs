@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use highwater_core::{
     Result,
-    port::{Column, ColumnKind, Epoch, Index, Layout, ViewName, ViewSpec},
+    domain::{Column, ColumnKind, Index, ViewName, ViewSpec},
+    value::{Epoch, Sharding},
 };
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, SqliteConnection};
@@ -24,7 +25,7 @@ use crate::{
 const DOING: &str = "opening a view";
 
 /// In one transaction, and one process after the other.
-pub(super) async fn open(inner: &Inner, spec: &ViewSpec, layout: Layout) -> Result<()> {
+pub(super) async fn open(inner: &Inner, spec: &ViewSpec, layout: Sharding) -> Result<()> {
     let mut connection = inner.writing().await?;
     let mut transaction = connection.begin_writing().await.map_err(classify(DOING))?;
     let prefix = &inner.prefix;
@@ -96,12 +97,12 @@ impl Opening<'_> {
     }
 
     /// Puts the view where it begins, unless it is there.
-    async fn make(&mut self, layout: Layout) -> Result<()> {
+    async fn make(&mut self, layout: Sharding) -> Result<()> {
         let (prefix, view) = (self.prefix, &self.spec.name);
         if self.has_view(view).await? {
             return Ok(());
         }
-        let (epoch, position) = (Epoch::default(), self.spec.begins_after);
+        let (epoch, position) = (Epoch::default(), self.spec.start_after);
         let start = Held { epoch, position, as_of: Timestamp::UNIX_EPOCH };
         let shards = beginning(prefix, view, layout, start);
         let views =

@@ -2,7 +2,9 @@
 
 use highwater_core::{
     Code, Error, Position, Result,
-    port::{Layout, Progress, StoredRow, StoredView, ViewName, ViewSpec, ViewState},
+    domain::{ViewName, ViewSpec},
+    port::{Progress, StoredRow, StoredView, ViewState},
+    value::Sharding,
 };
 use sqlx::{AssertSqlSafe, Row, sqlite::SqliteRow};
 
@@ -17,7 +19,7 @@ use crate::claims::missing;
 
 const DOING: &str = "reading a view";
 
-pub(super) async fn open(inner: &Inner, spec: &ViewSpec, layout: Layout) -> Result<ViewState> {
+pub(super) async fn open(inner: &Inner, spec: &ViewSpec, layout: Sharding) -> Result<ViewState> {
     spec.validate()?;
     if inner.opened.has(spec)
         && let Some(state) = as_opened(inner, spec).await?
@@ -163,7 +165,7 @@ fn decode(rows: &[SqliteRow], keys: usize) -> Result<StoredView> {
 pub(super) fn decode_state(row: &SqliteRow) -> Result<ViewState> {
     let read = || Ok((row.try_get(0)?, progress(row.try_get(1)?)?));
     let (layout, shards): (&str, _) = read().map_err(classify(DOING))?;
-    Ok(ViewState { layout: layout.parse()?, shards })
+    Ok(ViewState { sharding: layout.parse()?, shards })
 }
 
 fn progress(shards: &str) -> Result<Vec<Progress>, sqlx::Error> {

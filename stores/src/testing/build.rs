@@ -4,7 +4,8 @@ use bytes::Bytes;
 use highwater_core::{
     CommandId, EventId, Position, Query, SchemaVersion, StreamId, Tag, Version,
     domain::{EventType, Fingerprint},
-    port::{Append, Condition, Expected, Ids as _, NewEvent},
+    port::{Append, Condition, Ids as _, NewEvent},
+    value::Expected,
 };
 
 use crate::system::SystemIds;

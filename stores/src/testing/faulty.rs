@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use highwater_core::{
-    CommandId, Error, LogId, Position, Query, Result, Span, StreamId, Version,
+    CommandId, Error, LogId, Position, Query, ReadFrom, Result, StreamId, Version,
     error::{Source, Unavailable},
     port::{
         Append, AppendFuture, Clock as _, EventStore, LogPage, RecordedCommand, Snapshot,
@@ -201,14 +201,19 @@ impl<S: EventStore> EventStore for Faulty<S> {
     async fn read_stream(
         &self,
         stream: &StreamId,
-        span: Span<Version>,
+        span: ReadFrom<Version>,
         limit: usize,
     ) -> Result<StreamPage> {
         self.pass("reading a stream").await?;
         self.inner.read_stream(stream, span, limit).await
     }
 
-    async fn read_log(&self, query: &Query, span: Span<Position>, limit: usize) -> Result<LogPage> {
+    async fn read_log(
+        &self,
+        query: &Query,
+        span: ReadFrom<Position>,
+        limit: usize,
+    ) -> Result<LogPage> {
         self.pass("reading the log").await?;
         self.inner.read_log(query, span, limit).await
     }
@@ -218,14 +223,14 @@ impl<S: EventStore> EventStore for Faulty<S> {
         self.inner.head().await
     }
 
-    async fn appended(&self, position: Position) -> Result<()> {
+    async fn wait_for_append(&self, position: Position) -> Result<()> {
         self.pass("waiting for events").await?;
-        self.inner.appended(position).await
+        self.inner.wait_for_append(position).await
     }
 
-    async fn command(&self, id: CommandId) -> Result<Option<RecordedCommand>> {
+    async fn find_command(&self, id: CommandId) -> Result<Option<RecordedCommand>> {
         self.pass("looking a command up").await?;
-        self.inner.command(id).await
+        self.inner.find_command(id).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! Pages walked to their end.
 
-use highwater_core::{Envelope, EventId, Position, Query, Span, StreamId, Version};
+use highwater_core::{Envelope, EventId, Position, Query, ReadFrom, StreamId, Version};
 
 use super::Store;
 
@@ -12,7 +12,7 @@ const PAGE: usize = 1000;
 /// # Panics
 /// If a page can't be read or contradicts the port's documentation.
 pub async fn log(store: &dyn Store, query: &Query) -> Vec<Envelope> {
-    log_by(store, query, Span::After(Position::START), PAGE).await
+    log_by(store, query, ReadFrom::After(Position::START), PAGE).await
 }
 
 /// All events that match within a span, in its direction, read in pages of this size.
@@ -22,7 +22,7 @@ pub async fn log(store: &dyn Store, query: &Query) -> Vec<Envelope> {
 pub async fn log_by(
     store: &dyn Store,
     query: &Query,
-    mut span: Span<Position>,
+    mut span: ReadFrom<Position>,
     size: usize,
 ) -> Vec<Envelope> {
     let mut events = Vec::new();
@@ -38,15 +38,15 @@ pub async fn log_by(
 }
 
 /// The rest of a span whose page went through here.
-fn advanced(span: Span<Position>, through: Position) -> Span<Position> {
+fn advanced(span: ReadFrom<Position>, through: Position) -> ReadFrom<Position> {
     match span {
-        Span::After(bound) => {
+        ReadFrom::After(bound) => {
             assert!(through > bound, "a page with more to come advances");
-            Span::After(through)
+            ReadFrom::After(through)
         }
-        Span::Before(bound) => {
+        ReadFrom::Before(bound) => {
             assert!(through < bound, "a page with more to come advances");
-            Span::Before(through)
+            ReadFrom::Before(through)
         }
     }
 }
@@ -56,7 +56,7 @@ fn advanced(span: Span<Position>, through: Position) -> Span<Position> {
 /// # Panics
 /// As [`log`].
 pub async fn stream(store: &dyn Store, stream: &StreamId) -> Vec<Envelope> {
-    stream_by(store, stream, Span::After(Version::NONE), PAGE).await
+    stream_by(store, stream, ReadFrom::After(Version::NONE), PAGE).await
 }
 
 /// All events of a stream within a span, in its direction, read in pages of this size.
@@ -66,7 +66,7 @@ pub async fn stream(store: &dyn Store, stream: &StreamId) -> Vec<Envelope> {
 pub async fn stream_by(
     store: &dyn Store,
     stream: &StreamId,
-    span: Span<Version>,
+    span: ReadFrom<Version>,
     size: usize,
 ) -> Vec<Envelope> {
     let mut events = Vec::new();
@@ -86,7 +86,7 @@ pub async fn stream_by(
 /// # Panics
 /// As [`log`].
 pub async fn version(store: &dyn Store, stream: &StreamId) -> Version {
-    let page = store.read_stream(stream, Span::Before(Version::END), 1).await.unwrap();
+    let page = store.read_stream(stream, ReadFrom::Before(Version::END), 1).await.unwrap();
     page.events.last().map_or(Version::NONE, |event| event.version)
 }
 

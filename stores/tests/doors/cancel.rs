@@ -13,8 +13,9 @@ use std::{
 };
 
 use highwater_core::{
-    CommandId, Position, Query, SchemaVersion, Span, StreamId, Version,
-    port::{Append, Snapshot, Store, ViewCommit, ViewName},
+    CommandId, Position, Query, ReadFrom, SchemaVersion, StreamId, Version,
+    domain::ViewName,
+    port::{Append, Snapshot, Store, ViewCommit},
 };
 use highwater_stores::testing::{build, seed};
 use sqlx::AssertSqlSafe;
@@ -39,7 +40,8 @@ async fn fill(store: &dyn Store) -> ViewName {
     let commit = super::commit(store, "cancelled").await;
     for number in 0..STREAMS {
         let events = (0..=number).map(|_| build::with_payload(vec![b'x'; 30_000])).collect();
-        let append = build::append_to(&stream(number), highwater_core::port::Expected::Any, events);
+        let append =
+            build::append_to(&stream(number), highwater_core::value::Expected::Any, events);
         store.append(Append { command: command(number), ..append }).await.unwrap();
         let snapshot = Snapshot {
             stream: stream(number),
@@ -62,13 +64,13 @@ async fn read(store: &dyn Store, view: &ViewName, way: u64, number: u64) {
     let events = (number + 1) as usize;
     match way {
         0 => {
-            let page = store.read_stream(&stream(number), Span::After(Version::NONE), 99).await;
+            let page = store.read_stream(&stream(number), ReadFrom::After(Version::NONE), 99).await;
             let page = page.unwrap();
             assert_eq!(page.events.len(), events);
             assert!(page.events.iter().all(|event| event.stream == stream(number)));
         }
         1 => {
-            let known = store.command(command(number)).await.unwrap().unwrap();
+            let known = store.find_command(command(number)).await.unwrap().unwrap();
             assert_eq!(known.appended.streams[0].stream, stream(number));
         }
         2 => {
@@ -81,7 +83,7 @@ async fn read(store: &dyn Store, view: &ViewName, way: u64, number: u64) {
         }
         4 => {
             let page =
-                store.read_log(&Query::all(), Span::After(Position::new(number)), events).await;
+                store.read_log(&Query::all(), ReadFrom::After(Position::new(number)), events).await;
             let page = page.unwrap();
             assert_eq!(page.events[0].position.get(), number + 1);
             assert_eq!(page.events.len(), events);

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use highwater_core::{
-    Code, Move, Position, Query, Result, SchemaVersion, Span, Version,
+    Code, NextStep, Position, Query, ReadFrom, Result, SchemaVersion, Version,
+    domain::{ViewName, ViewSpec},
     port::{
-        Claim, Claiming, Epoch, EventStore as _, Layout, Progress, ShardId, Snapshot, Store,
-        ViewCommit, ViewName, ViewSpec, ViewState, WorkerId,
+        Claim, ClaimMode, EventStore as _, Progress, Snapshot, Store, ViewCommit, ViewState,
+        WorkerId,
     },
+    value::{Epoch, ShardId, Sharding},
 };
 use highwater_stores::testing::build;
 
@@ -23,11 +25,11 @@ async fn refuses_everything(store: &dyn Store) {
         state: b"{}"[..].into(),
     };
     refused(store.append(append()).await);
-    refused(store.read_stream(&stream, Span::After(Version::NONE), 1).await);
-    refused(store.read_log(&Query::all(), Span::After(Position::START), 1).await);
+    refused(store.read_stream(&stream, ReadFrom::After(Version::NONE), 1).await);
+    refused(store.read_log(&Query::all(), ReadFrom::After(Position::START), 1).await);
     refused(store.head().await);
-    refused(store.appended(Position::START).await);
-    refused(store.command(build::command()).await);
+    refused(store.wait_for_append(Position::START).await);
+    refused(store.find_command(build::command()).await);
     refused(store.load_snapshot(&stream).await);
     refused(store.save_snapshot(snapshot).await);
     refuses_views(store, &view).await;
@@ -38,24 +40,26 @@ async fn refuses_views(store: &dyn Store, view: &ViewName) {
         (ShardId::FIRST, WorkerId::new("a").unwrap(), Duration::from_secs(1));
     let claim = Claim { shard: first, epoch: Epoch::new(1), progress: Progress::default() };
     let commit = ViewCommit::new(view.clone(), &claim, Progress::default());
-    let seen = ViewState { layout: Layout::WHOLE, shards: vec![Progress::default()] };
-    refused(store.open_view(&ViewSpec::rows(view.clone()), Layout::WHOLE).await);
+    let seen = ViewState { sharding: Sharding::SINGLE, shards: vec![Progress::default()] };
+    refused(store.open_view(&ViewSpec::rows(view.clone()), Sharding::SINGLE).await);
     refused(store.read_view(view, &["a".into()]).await);
     refused(store.commit_view(commit).await);
-    refused(store.claim_shard(view, Layout::WHOLE, first, &worker, Claiming::Always, lease).await);
-    refused(store.sign_in(view, &worker, lease).await);
+    refused(
+        store.claim_shard(view, Sharding::SINGLE, first, &worker, ClaimMode::Always, lease).await,
+    );
+    refused(store.heartbeat(view, &worker, lease).await);
     refused(store.release_shard(view, first, claim.epoch).await);
-    refused(store.sign_out(view, &worker).await);
-    refused(store.divide_anew(view, &[claim], Layout::WHOLE).await);
-    refused(store.parked(view, None, 1).await);
-    refused(store.queued(view, "a", Position::START, 1).await);
+    refused(store.leave(view, &worker).await);
+    refused(store.reshard(view, &[claim], Sharding::SINGLE).await);
+    refused(store.parked_keys(view, None, 1).await);
+    refused(store.queued_events(view, "a", Position::START, 1).await);
     refused(store.retry_parked(view, "a").await);
-    refused(store.view_changed(view, &seen).await);
+    refused(store.wait_for_view_change(view, &seen).await);
 }
 
 #[track_caller]
 fn refused<T: std::fmt::Debug>(outcome: Result<T>) {
-    told::told(&outcome.unwrap_err(), Code::CLOSED, Move::TryAgain, &["has been closed"]);
+    told::told(&outcome.unwrap_err(), Code::CLOSED, NextStep::Retry, &["has been closed"]);
 }
 
 #[tokio::test]

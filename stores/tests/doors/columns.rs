@@ -1,8 +1,10 @@
 //! Columns and indexes of views, as plain SQL sees them.
 
 use highwater_core::{
-    Code, Move,
-    port::{Column, ColumnKind, Layout, ViewCommit, ViewName, ViewSpec},
+    Code, NextStep,
+    domain::{Column, ColumnKind, ViewName, ViewSpec},
+    port::ViewCommit,
+    value::Sharding,
 };
 
 use super::{
@@ -24,7 +26,7 @@ fn spec(view: &str, columns: &[(&'static str, ColumnKind)]) -> ViewSpec {
 }
 
 async fn open(outbox: &Outbox, spec: &ViewSpec) {
-    outbox.store.open_view(spec, Layout::WHOLE).await.unwrap();
+    outbox.store.open_view(spec, Sharding::SINGLE).await.unwrap();
 }
 
 /// Writes these rows, over whatever there is.
@@ -75,7 +77,7 @@ async fn columns_hold_the_fields_of_rows_that_were_there_before_them() {
 #[tokio::test]
 async fn an_index_is_used_and_called_by_its_columns() {
     for outbox in outboxes("an_index_is_used").await {
-        let indexes: Vec<highwater_core::port::Index> = vec![&["owner"], &["open", "cents"]];
+        let indexes: Vec<highwater_core::domain::Index> = vec![&["owner"], &["open", "cents"]];
         open(&outbox, &ViewSpec { indexes, ..spec("balances", COLUMNS) }).await;
         write(&outbox, "balances", ROWS).await.unwrap();
         let by_owner = "select key from view_balances where owner = 'bob'";
@@ -98,7 +100,7 @@ async fn indexes_that_would_have_one_name_keep_apart() {
             ("a", &[("b", text), ("b_c", text), ("c", text)], &["b_c"]),
             ("a", &[("b", text), ("b_c", text), ("c", text)], &["b", "c"]),
         ] {
-            let index: highwater_core::port::Index = Box::leak(Box::from(index));
+            let index: highwater_core::domain::Index = Box::leak(Box::from(index));
             open(&outbox, &ViewSpec { indexes: vec![index], ..spec(view, columns) }).await;
         }
         assert_eq!(outbox.indexes("view_a").await.len(), 3);
@@ -109,7 +111,7 @@ async fn indexes_that_would_have_one_name_keep_apart() {
 #[tokio::test]
 async fn a_renamed_view_keeps_its_columns_and_indexes_and_gets_no_second_ones() {
     for outbox in outboxes("a_renamed_view_keeps_its_columns").await {
-        let indexes: Vec<highwater_core::port::Index> = vec![&["owner"]];
+        let indexes: Vec<highwater_core::domain::Index> = vec![&["owner"]];
         let old = ViewSpec { indexes, ..spec("accounts", COLUMNS) };
         open(&outbox, &old).await;
         write(&outbox, "accounts", ROWS).await.unwrap();
@@ -129,9 +131,9 @@ async fn a_column_kept_up_by_hand_is_refused() {
         open(&outbox, &spec("balances", &[])).await;
         outbox.execute("alter table view_balances add column owner text").await;
         let wanted = spec("balances", COLUMNS);
-        let error = outbox.store.open_view(&wanted, Layout::WHOLE).await.unwrap_err();
+        let error = outbox.store.open_view(&wanted, Sharding::SINGLE).await.unwrap_err();
         let words = ["owner", "balances", "kept up by hand", "drop the one that is there"];
-        told::told(&error, Code::BAD_REQUEST, Move::ChangeTheRequest, &words);
+        told::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
     }
 }
 
@@ -150,7 +152,7 @@ async fn r1_a_row_that_a_column_cannot_hold_is_refused_with_all_of_its_commit_on
     ] {
         let rows = [("a", "{}"), ("b", bad)];
         let error = write(&outbox, "balances", &rows).await.unwrap_err();
-        told::told(&error, Code::BAD_REQUEST, Move::ChangeTheRequest, &["balances"]);
+        told::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["balances"]);
         assert!(outbox.texts("select key from view_balances").await.is_empty());
     }
 }
@@ -160,7 +162,7 @@ async fn a_column_that_rows_do_not_fit_is_refused_and_leaves_the_view_as_it_was_
     let Some(outbox) = Outbox::on_postgres("a_column_that_rows_do_not_fit").await else { return };
     write(&outbox, "balances", &[("a", r#"{"cents":"many"}"#)]).await.unwrap();
     let wanted = spec("balances", COLUMNS);
-    let error = outbox.store.open_view(&wanted, Layout::WHOLE).await.unwrap_err();
-    told::told(&error, Code::BAD_REQUEST, Move::ChangeTheRequest, &["balances", "many"]);
+    let error = outbox.store.open_view(&wanted, Sharding::SINGLE).await.unwrap_err();
+    told::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["balances", "many"]);
     open(&outbox, &spec("balances", &COLUMNS[..1])).await;
 }

@@ -42,10 +42,9 @@ use std::sync::Arc;
 
 use highwater_core::{
     Position, Result,
-    port::{
-        Append, Claiming, Layout, Progress, ShardId, Store, ViewCommit, ViewName, ViewSpec,
-        WorkerId,
-    },
+    domain::{ViewName, ViewSpec},
+    port::{Append, ClaimMode, Progress, Store, ViewCommit, WorkerId},
+    value::{ShardId, Sharding},
 };
 use highwater_stores::{SqliteOptions, SqliteStore, SystemClock, testing::build};
 
@@ -70,14 +69,14 @@ fn append() -> Append {
 /// Opens a view, claims it, and gives a commit to the next position that writes one row.
 async fn commit(store: &dyn Store, view: &str) -> ViewCommit {
     let spec = ViewSpec::rows(ViewName::new(view).unwrap());
-    store.open_view(&spec, Layout::WHOLE).await.unwrap();
+    store.open_view(&spec, Sharding::SINGLE).await.unwrap();
     let (worker, lease) = (WorkerId::new("worker").unwrap(), std::time::Duration::from_secs(3_600));
     let claim = store.claim_shard(
         &spec.name,
-        Layout::WHOLE,
+        Sharding::SINGLE,
         ShardId::FIRST,
         &worker,
-        Claiming::Always,
+        ClaimMode::Always,
         lease,
     );
     let claim = claim.await.unwrap().unwrap();

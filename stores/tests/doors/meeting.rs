@@ -10,8 +10,10 @@ use std::{
 
 use futures_util::future::join_all;
 use highwater_core::{
-    Code, Move, Position,
-    port::{Claiming, Layout, Progress, ShardId, Store, ViewCommit, ViewName, ViewSpec, WorkerId},
+    Code, NextStep, Position,
+    domain::{ViewName, ViewSpec},
+    port::{ClaimMode, Progress, Store, ViewCommit, WorkerId},
+    value::{ShardId, Sharding},
 };
 
 use super::{server::Server, told};
@@ -28,9 +30,10 @@ fn view() -> ViewName {
 /// Commits again and again: the position is the value of every row. Says how far it is.
 async fn write(store: &dyn Store, done: &AtomicU64) {
     let (worker, lease) = (WorkerId::new("worker").unwrap(), Duration::from_secs(3_600));
-    let claiming = Claiming::Always;
-    let claim =
-        store.claim_shard(&view(), Layout::WHOLE, ShardId::FIRST, &worker, claiming, lease).await;
+    let claiming = ClaimMode::Always;
+    let claim = store
+        .claim_shard(&view(), Sharding::SINGLE, ShardId::FIRST, &worker, claiming, lease)
+        .await;
     let mut claim = claim.unwrap().unwrap();
     for number in 1..=COMMITS {
         let to = Progress { position: Position::new(number), ..Progress::default() };
@@ -61,7 +64,7 @@ async fn read(store: &dyn Store, key: u64, done: &AtomicU64) {
 async fn r2_reads_that_meet_have_their_own_row_and_all_that_was_committed_before_each() {
     let Some(server) = Server::of("r2_reads_that_meet").await else { return };
     let store: Arc<dyn Store> = Arc::new(server.open().await.unwrap());
-    store.open_view(&ViewSpec::rows(view()), Layout::WHOLE).await.unwrap();
+    store.open_view(&ViewSpec::rows(view()), Sharding::SINGLE).await.unwrap();
     let done = Arc::new(AtomicU64::new(0));
     let readers = (0..READERS).map(|key| {
         let (store, done) = (Arc::clone(&store), Arc::clone(&done));
@@ -82,6 +85,6 @@ async fn reads_that_meet_are_all_told_what_is_wrong() {
     });
     for read in join_all(reads).await {
         let error = read.unwrap().unwrap_err();
-        told::told(&error, Code::VIEW_MISSING, Move::TryAgain, &["meeting"]);
+        told::told(&error, Code::VIEW_MISSING, NextStep::Retry, &["meeting"]);
     }
 }

@@ -78,6 +78,6 @@ async fn live_side_by_side<S: highwater_core::port::Store>(stores: &[S; 2]) {
         let positions: BTreeSet<u64> = log.iter().map(|event| event.position.get()).collect();
         assert_eq!(positions, (1..=events).collect());
         assert!(store.append(shared.clone()).await.unwrap().repeated);
-        assert_eq!(store.command(build::command()).await.unwrap(), None);
+        assert_eq!(store.find_command(build::command()).await.unwrap(), None);
     }
 }

@@ -4,10 +4,11 @@ use std::{any::Any, sync::Arc};
 
 use highwater_core::{
     CommandId, Result,
+    domain::TransactionHook,
     error::Invalid,
-    port::{Append, Attachment, Store},
+    port::{Append, Store},
 };
-use highwater_stores::{PostgresWork, SqliteWork};
+use highwater_stores::{PostgresHook, SqliteHook};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, SqliteConnection};
 use tokio::sync::Notify;
 
@@ -173,10 +174,10 @@ impl Outbox {
     /// An append of one event, with work that writes its command into the outbox, executes these
     /// statements, and ends like this.
     pub(super) fn append(&self, statements: &[&str], then: Then) -> Append {
-        Append { attachment: Some(self.work(statements, then)), ..append() }
+        Append { hook: Some(self.work(statements, then)), ..append() }
     }
 
-    pub(super) fn work(&self, statements: &[&str], then: Then) -> Arc<dyn Attachment> {
+    pub(super) fn work(&self, statements: &[&str], then: Then) -> Arc<dyn TransactionHook> {
         let insert = self.fill("insert into outbox values (");
         let statements: Vec<String> = statements.iter().map(|sql| self.fill(sql)).collect();
         let all = move |command: CommandId| {
@@ -184,7 +185,7 @@ impl Outbox {
             std::iter::once(insert).chain(statements.clone()).map(AssertSqlSafe)
         };
         if self.is_postgres() {
-            Arc::new(PostgresWork::new(move |connection, append| {
+            Arc::new(PostgresHook::new(move |connection, append| {
                 let (all, then) = (all(append.command), then.clone());
                 Box::pin(async move {
                     for sql in all {
@@ -194,7 +195,7 @@ impl Outbox {
                 })
             }))
         } else {
-            Arc::new(SqliteWork::new(move |connection, append| {
+            Arc::new(SqliteHook::new(move |connection, append| {
                 let (all, then) = (all(append.command), then.clone());
                 Box::pin(async move {
                     for sql in all {
@@ -207,11 +208,11 @@ impl Outbox {
     }
 
     /// Work for the commit of a view that executes these statements and ends like this.
-    pub(super) fn writing(&self, statements: &[&str], then: Then) -> Arc<dyn Attachment> {
+    pub(super) fn writing(&self, statements: &[&str], then: Then) -> Arc<dyn TransactionHook> {
         let statements: Vec<String> = statements.iter().map(|sql| self.fill(sql)).collect();
         let all = move || statements.clone().into_iter().map(AssertSqlSafe);
         if self.is_postgres() {
-            Arc::new(PostgresWork::writing(move |connection| {
+            Arc::new(PostgresHook::writing(move |connection| {
                 let (all, then) = (all(), then.clone());
                 Box::pin(async move {
                     for sql in all {
@@ -221,7 +222,7 @@ impl Outbox {
                 })
             }))
         } else {
-            Arc::new(SqliteWork::writing(move |connection| {
+            Arc::new(SqliteHook::writing(move |connection| {
                 let (all, then) = (all(), then.clone());
                 Box::pin(async move {
                     for sql in all {

@@ -6,11 +6,10 @@ use std::{
 };
 
 use highwater_core::{
-    Code, Move, Position, Query, SchemaVersion, Span, Version,
-    port::{
-        Epoch, EventStore as _, Layout, ShardId, Snapshot, SnapshotStore as _, ViewSpec,
-        ViewStore as _,
-    },
+    Code, NextStep, Position, Query, ReadFrom, SchemaVersion, Version,
+    domain::ViewSpec,
+    port::{EventStore as _, Snapshot, SnapshotStore as _, ViewStore as _},
+    value::{Epoch, ShardId, Sharding},
 };
 use highwater_stores::{PostgresOptions, PostgresStore, testing::build};
 use sqlx::Executor as _;
@@ -34,7 +33,7 @@ async fn a_port_where_nobody_listens_is_named_at_once() {
     let begun = Instant::now();
     let error = open(&elsewhere(port)).await.unwrap_err();
     let place = format!("127.0.0.1:{port}");
-    told::told(&error, Code::UNREACHABLE, Move::TryAgain, &[&place, "refused"]);
+    told::told(&error, Code::UNREACHABLE, NextStep::Retry, &[&place, "refused"]);
     assert!(begun.elapsed() < Duration::from_secs(5));
 }
 
@@ -46,7 +45,7 @@ async fn a_port_that_never_answers_is_given_up() {
     let begun = Instant::now();
     let error = open(&elsewhere(port)).await.unwrap_err();
     let place = format!("127.0.0.1:{port}");
-    told::told(&error, Code::UNREACHABLE, Move::TryAgain, &[&place, "timed out"]);
+    told::told(&error, Code::UNREACHABLE, NextStep::Retry, &[&place, "timed out"]);
     assert!(begun.elapsed() < Duration::from_secs(10));
 }
 
@@ -54,7 +53,7 @@ async fn a_port_that_never_answers_is_given_up() {
 async fn encryption_that_cannot_be_had_is_no_reason_to_go_without() {
     let Some(server) = Server::of("encryption_that_cannot_be_had").await else { return };
     let error = open(&format!("{}&sslmode=require", server.url())).await.unwrap_err();
-    told::told(&error, Code::BAD_CONFIGURATION, Move::ChangeTheRequest, &["TLS"]);
+    told::told(&error, Code::BAD_CONFIGURATION, NextStep::FixRequest, &["TLS"]);
 }
 
 #[tokio::test]
@@ -63,7 +62,7 @@ async fn a_wrong_password_is_refused_with_the_user() {
     let wrong = format!("not-{SECRET}");
     let error = open(&server.url_of(&server.name, &wrong, "postgres")).await.unwrap_err();
     let words = [server.name.as_str(), "password"];
-    told::told(&error, Code::BAD_CREDENTIALS, Move::ChangeTheRequest, &words);
+    told::told(&error, Code::BAD_CREDENTIALS, NextStep::FixRequest, &words);
 }
 
 #[tokio::test]
@@ -80,7 +79,7 @@ async fn a_password_changed_while_the_store_is_open_is_no_passing_trouble() {
         for error in [store.append(append()).await.unwrap_err(), store.head().await.unwrap_err()] {
             if !error.is_retryable() {
                 let words = [server.name.as_str(), "password"];
-                told::told(&error, Code::BAD_CREDENTIALS, Move::ChangeTheRequest, &words);
+                told::told(&error, Code::BAD_CREDENTIALS, NextStep::FixRequest, &words);
                 refused += 1;
             }
         }
@@ -94,14 +93,14 @@ async fn a_password_changed_while_the_store_is_open_is_no_passing_trouble() {
 async fn an_unknown_user_is_refused_with_its_name() {
     let Some(server) = Server::of("an_unknown_user").await else { return };
     let error = open(&server.url_of("nobody", SECRET, "postgres")).await.unwrap_err();
-    told::told(&error, Code::BAD_CREDENTIALS, Move::ChangeTheRequest, &["nobody"]);
+    told::told(&error, Code::BAD_CREDENTIALS, NextStep::FixRequest, &["nobody"]);
 }
 
 #[tokio::test]
 async fn an_unknown_database_is_named() {
     let Some(server) = Server::of("an_unknown_database").await else { return };
     let error = open(&server.url_of(&server.name, SECRET, "nowhere")).await.unwrap_err();
-    told::told(&error, Code::BAD_DATABASE, Move::ChangeTheRequest, &["nowhere", "not exist"]);
+    told::told(&error, Code::BAD_DATABASE, NextStep::FixRequest, &["nowhere", "not exist"]);
 }
 
 #[tokio::test]
@@ -110,7 +109,7 @@ async fn a_user_who_may_not_make_the_schema_is_refused() {
     server.execute("revoke create on database postgres from @").await;
     let error = server.open().await.unwrap_err();
     let words = [server.name.as_str(), "schema", "permission denied"];
-    told::told(&error, Code::BAD_DATABASE, Move::ChangeTheRequest, &words);
+    told::told(&error, Code::BAD_DATABASE, NextStep::FixRequest, &words);
 }
 
 #[tokio::test]
@@ -119,7 +118,7 @@ async fn a_schema_of_somebody_else_is_refused_until_it_is_granted() {
     server.execute("create schema @; revoke create on database postgres from @").await;
     let error = server.open().await.unwrap_err();
     let words = [server.name.as_str(), "permission denied for schema"];
-    told::told(&error, Code::BAD_DATABASE, Move::ChangeTheRequest, &words);
+    told::told(&error, Code::BAD_DATABASE, NextStep::FixRequest, &words);
     server.execute("grant usage, create on schema @ to @").await;
     server.open().await.unwrap().append(append()).await.unwrap();
 }
@@ -131,7 +130,7 @@ async fn tables_of_somebody_else_are_refused() {
     server.execute("grant usage on schema @ to @").await;
     let error = server.open().await.unwrap_err();
     let words = ["permission denied for table migrations"];
-    told::told(&error, Code::BAD_DATABASE, Move::ChangeTheRequest, &words);
+    told::told(&error, Code::BAD_DATABASE, NextStep::FixRequest, &words);
 }
 
 #[tokio::test]
@@ -141,7 +140,7 @@ async fn a_schema_from_a_newer_highwater_is_refused() {
     server.execute("insert into @.migrations (version) values (99)").await;
     let error = server.open().await.unwrap_err();
     let words = ["version 99", "use a newer Highwater"];
-    told::told(&error, Code::NEWER_DATABASE, Move::ChangeTheRequest, &words);
+    told::told(&error, Code::NEWER_DATABASE, NextStep::FixRequest, &words);
 }
 
 #[tokio::test]
@@ -161,7 +160,7 @@ async fn foreign_tables_with_highwaters_names_are_refused_and_left_alone() {
         let sql = format!("create schema @; grant all on schema @ to @; set role @; {sql}");
         server.execute(&sql).await;
         let error = server.open().await.unwrap_err();
-        told::told(&error, Code::FOREIGN_DATABASE, Move::ChangeTheRequest, &[word]);
+        told::told(&error, Code::FOREIGN_DATABASE, NextStep::FixRequest, &[word]);
         let count = "select count(*) from information_schema.tables where table_schema = $1";
         let tables: i64 = sqlx::query_scalar(count)
             .bind(&server.name)
@@ -178,7 +177,7 @@ async fn another_isolation_than_read_committed_is_refused() {
     server.execute("alter role @ set default_transaction_isolation = 'repeatable read'").await;
     let error = server.open().await.unwrap_err();
     let words = ["default_transaction_isolation", "repeatable read"];
-    told::told(&error, Code::BAD_DATABASE, Move::ChangeTheRequest, &words);
+    told::told(&error, Code::BAD_DATABASE, NextStep::FixRequest, &words);
 }
 
 #[tokio::test]
@@ -186,14 +185,14 @@ async fn a_read_only_server_says_so_and_is_written_to_when_it_is_none_any_more()
     let Some(server) = Server::of("a_read_only_server").await else { return };
     server.execute("alter role @ set default_transaction_read_only = on").await;
     let error = server.open().await.unwrap_err();
-    told::told(&error, Code::UNREACHABLE, Move::TryAgain, &["read-only"]);
+    told::told(&error, Code::UNREACHABLE, NextStep::Retry, &["read-only"]);
     server.execute("alter role @ reset default_transaction_read_only").await;
     server.open().await.unwrap().close().await;
     server.execute("alter role @ set default_transaction_read_only = on").await;
     let store = server.open().await.unwrap();
     assert_eq!(store.head().await.unwrap(), Position::START, "it can be read");
     let error = store.append(append()).await.unwrap_err();
-    told::told(&error, Code::UNREACHABLE, Move::TryAgain, &["read-only"]);
+    told::told(&error, Code::UNREACHABLE, NextStep::Retry, &["read-only"]);
     server.execute("alter role @ reset default_transaction_read_only").await;
     assert_eq!(store.append(append()).await.unwrap().position.get(), 1);
 }
@@ -204,7 +203,7 @@ async fn too_many_connections_are_named_at_once() {
     server.execute("alter role @ connection limit 0").await;
     let begun = Instant::now();
     let error = server.open().await.unwrap_err();
-    told::told(&error, Code::UNREACHABLE, Move::TryAgain, &["too many connections"]);
+    told::told(&error, Code::UNREACHABLE, NextStep::Retry, &["too many connections"]);
     assert!(begun.elapsed() < Duration::from_secs(5));
 }
 
@@ -227,25 +226,25 @@ async fn a_table_dropped_while_the_store_is_open_is_named() {
     named(store.read_view(&view, &["a".into()]).await, "view_balances");
     named(store.commit_view(commit).await, "view_balances");
     let spec = ViewSpec::rows(view.clone());
-    store.open_view(&spec, Layout::WHOLE).await.unwrap();
+    store.open_view(&spec, Sharding::SINGLE).await.unwrap();
     store.commit_view(again).await.unwrap();
     server.execute("drop table @.parked_keys cascade").await;
     named(store.read_view(&view, &["a".into()]).await, "parked_keys");
-    named(store.parked(&view, None, 1).await, "parked_keys");
+    named(store.parked_keys(&view, None, 1).await, "parked_keys");
     server.execute("drop table @.shards").await;
     named(store.read_view(&view, &[]).await, "shards");
     named(store.release_shard(&view, ShardId::FIRST, Epoch::new(1)).await, "shards");
     server.execute("drop table @.views").await;
-    named(store.open_view(&spec, Layout::WHOLE).await, "views");
+    named(store.open_view(&spec, Sharding::SINGLE).await, "views");
     server.execute("drop table @.snapshots").await;
     named(store.load_snapshot(&stream).await, "snapshots");
     named(store.save_snapshot(snapshot).await, "snapshots");
     server.execute("drop table @.commands").await;
-    named(store.command(build::command()).await, "commands");
+    named(store.find_command(build::command()).await, "commands");
     named(store.append(append()).await, "commands");
     server.execute("drop table @.events").await;
-    named(store.read_stream(&stream, Span::After(Version::NONE), 1).await, "events");
-    named(store.read_log(&Query::all(), Span::After(Position::START), 1).await, "events");
+    named(store.read_stream(&stream, ReadFrom::After(Version::NONE), 1).await, "events");
+    named(store.read_log(&Query::all(), ReadFrom::After(Position::START), 1).await, "events");
     named(store.head().await, "events");
     named(store.append(append()).await, "events");
     server.execute("drop procedure @.append").await;
@@ -256,7 +255,7 @@ async fn a_table_dropped_while_the_store_is_open_is_named() {
 
 #[track_caller]
 fn named<T: std::fmt::Debug>(outcome: highwater_core::Result<T>, table: &str) {
-    told::told(&outcome.unwrap_err(), Code::BAD_DATABASE, Move::ChangeTheRequest, &[table]);
+    told::told(&outcome.unwrap_err(), Code::BAD_DATABASE, NextStep::FixRequest, &[table]);
 }
 
 #[tokio::test]
@@ -265,8 +264,9 @@ async fn a_row_that_cannot_be_decoded_is_for_a_person_to_look_at() {
     let store = server.open().await.unwrap();
     store.append(append()).await.unwrap();
     server.execute("update @.events set stream = 'no stream id'").await;
-    let error = store.read_log(&Query::all(), Span::After(Position::START), 9).await.unwrap_err();
-    told::told(&error, Code::UNDECODABLE, Move::AskAPerson, &["a row of the store"]);
+    let error =
+        store.read_log(&Query::all(), ReadFrom::After(Position::START), 9).await.unwrap_err();
+    told::told(&error, Code::UNDECODABLE, NextStep::AskOperator, &["a row of the store"]);
 }
 
 /// A session that holds the lock of the order.
@@ -288,7 +288,7 @@ async fn a_lock_timeout_of_the_user_is_said_to_be_a_lock() {
     store.append(append()).await.unwrap();
     let mut holder = holder(&server).await;
     let error = store.append(append()).await.unwrap_err();
-    told::told(&error, Code::LOCKED, Move::TryAgain, &["locked"]);
+    told::told(&error, Code::LOCKED, NextStep::Retry, &["locked"]);
     holder.execute("rollback").await.unwrap();
     assert_eq!(store.append(append()).await.unwrap().position.get(), 2);
 }
@@ -301,7 +301,7 @@ async fn w4_after_a_statement_timeout_of_the_user_the_same_command_can_be_sent_a
     let mut holder = holder(&server).await;
     let append = append();
     let error = store.append(append.clone()).await.unwrap_err();
-    told::told(&error, Code::UNKNOWN_OUTCOME, Move::SendAgainWithTheSameId, &["statement timeout"]);
+    told::told(&error, Code::UNKNOWN_OUTCOME, NextStep::RetrySameId, &["statement timeout"]);
     holder.execute("rollback").await.unwrap();
     assert_eq!(store.append(append).await.unwrap().position.get(), 1);
     assert_eq!(store.head().await.unwrap().get(), 1);

@@ -3,10 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use highwater_core::{
-    Code, Move, Position,
-    port::{Append, Attachment, Progress, ViewCommit},
+    Code, NextStep, Position,
+    domain::TransactionHook,
+    port::{Append, Progress, ViewCommit},
 };
-use highwater_stores::{PostgresWork, SqliteWork};
+use highwater_stores::{PostgresHook, SqliteHook};
 use tokio::sync::Notify;
 
 use super::{
@@ -21,7 +22,7 @@ const INSERT: &str = "insert into outbox values ('written')";
 async fn with_work(outbox: &Outbox, statements: &[&str], then: Then) -> ViewCommit {
     let statements: Vec<&str> = [INSERT].iter().chain(statements).copied().collect();
     let attachment = Some(outbox.writing(&statements, then));
-    ViewCommit { attachment, ..commit(&*outbox.store, "balances").await }
+    ViewCommit { hook: attachment, ..commit(&*outbox.store, "balances").await }
 }
 
 /// How many rows the work has written, where the view is, and whether its row is there.
@@ -69,7 +70,7 @@ async fn r1_work_that_fails_takes_everything_back_and_gives_its_own_error() {
         ] {
             let commit = with_work(&outbox, statements, then).await;
             let error = outbox.store.commit_view(commit).await.unwrap_err();
-            told::told(&error, Code::BAD_REQUEST, Move::ChangeTheRequest, &[word]);
+            told::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &[word]);
             assert_eq!(state(&outbox).await, NOTHING);
         }
         let well = with_work(&outbox, &[], Then::Well).await;
@@ -96,7 +97,7 @@ async fn r1_work_that_ends_the_transaction_is_refused_before_the_progress_moves(
             let commit = with_work(&outbox, ending, Then::Well).await;
             let error = outbox.store.commit_view(commit).await.unwrap_err();
             let words = ["ended the transaction"];
-            told::told(&error, Code::BAD_REQUEST, Move::ChangeTheRequest, &words);
+            told::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
             assert_eq!(state(&outbox).await, (rows, 0, false), "{ending:?}");
             let well = with_work(&outbox, &[], Then::Well).await;
             outbox.store.commit_view(well).await.unwrap();
@@ -108,17 +109,18 @@ async fn r1_work_that_ends_the_transaction_is_refused_before_the_progress_moves(
 #[tokio::test]
 async fn work_for_another_store_or_for_an_append_is_refused() {
     for outbox in outboxes("work_for_another_store_or_for_an_append").await {
-        let postgres = PostgresWork::writing(|_| Box::pin(async { Ok(()) }));
-        let sqlite = SqliteWork::writing(|_| Box::pin(async { Ok(()) }));
-        let foreign: Arc<dyn Attachment> =
+        let postgres = PostgresHook::writing(|_| Box::pin(async { Ok(()) }));
+        let sqlite = SqliteHook::writing(|_| Box::pin(async { Ok(()) }));
+        let foreign: Arc<dyn TransactionHook> =
             if outbox.is_postgres() { Arc::new(sqlite) } else { Arc::new(postgres) };
         for (attachment, word) in
             [(foreign, "is no work for"), (outbox.work(&[], Then::Well), "::writing")]
         {
             let attachment = Some(attachment);
-            let commit = ViewCommit { attachment, ..commit(&*outbox.store, "balances").await };
+            let commit =
+                ViewCommit { hook: attachment, ..commit(&*outbox.store, "balances").await };
             let error = outbox.store.commit_view(commit).await.unwrap_err();
-            told::told(&error, Code::BAD_REQUEST, Move::ChangeTheRequest, &[word]);
+            told::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &[word]);
         }
         assert_eq!(state(&outbox).await, NOTHING);
     }
@@ -128,9 +130,9 @@ async fn work_for_another_store_or_for_an_append_is_refused() {
 async fn w2_work_that_needs_no_append_goes_with_appends_too() {
     for outbox in outboxes("w2_work_that_needs_no_append").await {
         let attachment = Some(outbox.writing(&[INSERT], Then::Well));
-        outbox.store.append(Append { attachment, ..append() }).await.unwrap();
+        outbox.store.append(Append { hook: attachment, ..append() }).await.unwrap();
         let attachment = Some(outbox.writing(&[INSERT], Then::Fail));
-        outbox.store.append(Append { attachment, ..append() }).await.unwrap_err();
+        outbox.store.append(Append { hook: attachment, ..append() }).await.unwrap_err();
         assert_eq!(outbox.rows_and_events().await, (1, 1));
     }
 }
@@ -171,16 +173,16 @@ async fn r1_work_that_passes_over_an_error_of_its_own_is_told_so_on_postgres() {
     let Some(outbox) = Outbox::on_postgres("r1_work_that_passes_over_an_error").await else {
         return;
     };
-    let careless = PostgresWork::writing(|connection| {
+    let careless = PostgresHook::writing(|connection| {
         Box::pin(async move {
             let _ = sqlx::raw_sql("select 1 / 0").execute(connection).await;
             Ok(())
         })
     });
-    let attachment: Option<Arc<dyn Attachment>> = Some(Arc::new(careless));
-    let careless = ViewCommit { attachment, ..commit(&*outbox.store, "balances").await };
+    let attachment: Option<Arc<dyn TransactionHook>> = Some(Arc::new(careless));
+    let careless = ViewCommit { hook: attachment, ..commit(&*outbox.store, "balances").await };
     let error = outbox.store.commit_view(careless).await.unwrap_err();
-    told::told(&error, Code::BAD_REQUEST, Move::ChangeTheRequest, &["passed over an error"]);
+    told::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["passed over an error"]);
     assert_eq!(state(&outbox).await, NOTHING);
 }
 
@@ -209,7 +211,7 @@ async fn r3_another_process_hears_of_a_commit_before_it_looks_for_itself_on_post
         let seen = other.read_view(&view, &[]).await.unwrap().state;
         let waiting = tokio::spawn({
             let (other, view) = (Arc::clone(&other), view.clone());
-            async move { other.view_changed(&view, &seen).await }
+            async move { other.wait_for_view_change(&view, &seen).await }
         });
         let mut next = ViewCommit { from: position, ..first.clone() };
         next.to.position = Position::new(position.get() + 1);

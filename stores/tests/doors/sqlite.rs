@@ -7,13 +7,12 @@ use std::{
 };
 
 use highwater_core::{
-    Code, Error, Move, Query, SchemaVersion, Span, Version,
-    port::{
-        Append, Epoch, EventStore as _, Expected, Layout, ShardId, Snapshot, SnapshotStore as _,
-        ViewSpec, ViewStore as _,
-    },
+    Code, Error, NextStep, Query, ReadFrom, SchemaVersion, Version,
+    domain::ViewSpec,
+    port::{Append, EventStore as _, Snapshot, SnapshotStore as _, ViewStore as _},
+    value::{Epoch, Expected, ShardId, Sharding},
 };
-use highwater_stores::{SqliteStore, SqliteWork, testing::build};
+use highwater_stores::{SqliteHook, SqliteStore, testing::build};
 use sqlx::{Connection as _, Executor as _, SqliteConnection};
 use std::sync::Arc;
 
@@ -75,21 +74,21 @@ async fn a_file_in_a_missing_folder_is_refused_with_the_folder() {
     let place = Place::new();
     let error = refused(&url(&place.folder.path().join("nowhere/log.db"))).await;
     let words = ["there is no folder", "nowhere"];
-    told::told(&error, Code::BAD_DATABASE, Move::ChangeTheRequest, &words);
+    told::told(&error, Code::BAD_DATABASE, NextStep::FixRequest, &words);
 }
 
 #[tokio::test]
 async fn a_folder_instead_of_a_file_is_refused() {
     let place = Place::new();
     let error = refused(&url(place.folder.path())).await;
-    told::told(&error, Code::BAD_DATABASE, Move::ChangeTheRequest, &["it is a folder"]);
+    told::told(&error, Code::BAD_DATABASE, NextStep::FixRequest, &["it is a folder"]);
 }
 
 #[tokio::test]
 async fn a_missing_file_is_refused_if_it_must_be_there() {
     let place = Place::new();
     let error = refused(&format!("{}?mode=rw", place.url())).await;
-    told::told(&error, Code::BAD_DATABASE, Move::ChangeTheRequest, &["it isn't there"]);
+    told::told(&error, Code::BAD_DATABASE, NextStep::FixRequest, &["it isn't there"]);
     assert!(!place.file().exists());
 }
 
@@ -122,7 +121,7 @@ async fn a_file_that_is_no_database_is_refused_and_left_alone() {
         fs::write(place.file(), garbage).unwrap();
         let error = refused(&place.url()).await;
         let words = ["no SQLite database"];
-        told::told(&error, Code::FOREIGN_DATABASE, Move::ChangeTheRequest, &words);
+        told::told(&error, Code::FOREIGN_DATABASE, NextStep::FixRequest, &words);
         assert_eq!(fs::read(place.file()).unwrap(), garbage);
     }
 }
@@ -146,7 +145,7 @@ async fn a_truncated_file_is_for_a_person_to_look_at() {
         Err(error) => error,
         Ok(store) => read_all(&store).await.unwrap_err(),
     };
-    told::told(&error, Code::UNDECODABLE, Move::AskAPerson, &["the database file"]);
+    told::told(&error, Code::UNDECODABLE, NextStep::AskOperator, &["the database file"]);
 }
 
 #[tokio::test]
@@ -159,11 +158,12 @@ async fn a_broken_page_is_for_a_person_to_look_at() {
     fs::write(place.file(), bytes).unwrap();
     let store = open(&place.url()).await.unwrap();
     let error = read_all(&store).await.unwrap_err();
-    told::told(&error, Code::UNDECODABLE, Move::AskAPerson, &["the database file"]);
+    told::told(&error, Code::UNDECODABLE, NextStep::AskOperator, &["the database file"]);
 }
 
 async fn read_all(store: &SqliteStore) -> highwater_core::Result<usize> {
-    let page = store.read_stream(&build::stream("a"), Span::After(Version::NONE), 1_000).await?;
+    let page =
+        store.read_stream(&build::stream("a"), ReadFrom::After(Version::NONE), 1_000).await?;
     Ok(page.events.len())
 }
 
@@ -199,7 +199,7 @@ async fn foreign_tables_with_highwaters_names_are_refused_and_left_alone() {
         let place = Place::new();
         place.execute(sql).await;
         let error = refused(&place.url()).await;
-        told::told(&error, Code::FOREIGN_DATABASE, Move::ChangeTheRequest, &[name]);
+        told::told(&error, Code::FOREIGN_DATABASE, NextStep::FixRequest, &[name]);
         let tables: i64 =
             sqlx::query_scalar("select count(*) from sqlite_master where type = 'table'")
                 .fetch_one(&mut place.other().await)
@@ -214,7 +214,7 @@ async fn a_file_whose_text_is_utf_16_is_refused() {
     let place = Place::new();
     place.execute("pragma encoding = 'UTF-16'; create table mine (id integer)").await;
     let error = refused(&place.url()).await;
-    told::told(&error, Code::BAD_DATABASE, Move::ChangeTheRequest, &["UTF-16", "must be in UTF-8"]);
+    told::told(&error, Code::BAD_DATABASE, NextStep::FixRequest, &["UTF-16", "must be in UTF-8"]);
 }
 
 #[tokio::test]
@@ -224,7 +224,7 @@ async fn a_file_from_a_newer_highwater_is_refused() {
     place.execute("insert into highwater_migrations (version) values (99)").await;
     let error = refused(&place.url()).await;
     let words = ["of Highwater's schema", "use a newer Highwater"];
-    told::told(&error, Code::NEWER_DATABASE, Move::ChangeTheRequest, &words);
+    told::told(&error, Code::NEWER_DATABASE, NextStep::FixRequest, &words);
 }
 
 #[tokio::test]
@@ -234,7 +234,7 @@ async fn a_file_without_its_table_of_migrations_is_refused() {
     place.execute("drop table highwater_migrations").await;
     let error = refused(&place.url()).await;
     let words = ["highwater_migrations", "dropped"];
-    told::told(&error, Code::FOREIGN_DATABASE, Move::ChangeTheRequest, &words);
+    told::told(&error, Code::FOREIGN_DATABASE, NextStep::FixRequest, &words);
 }
 
 #[tokio::test]
@@ -246,7 +246,7 @@ async fn a_lock_that_another_process_holds_too_long_is_named_and_ends_nothing() 
     let begun = Instant::now();
     let holder = process::hold(&place.url());
     for error in [refused(&url).await, store.append(append()).await.unwrap_err()] {
-        told::told(&error, Code::LOCKED, Move::TryAgain, &["locked by another process"]);
+        told::told(&error, Code::LOCKED, NextStep::Retry, &["locked by another process"]);
     }
     assert!(begun.elapsed() < Duration::from_secs(20));
     assert_eq!(read_all(&store).await.unwrap(), 20, "readers are not blocked");
@@ -275,24 +275,24 @@ async fn a_table_dropped_while_the_store_is_open_is_named() {
     place.execute("drop table highwater_view_balances").await;
     named(store.read_view(&view, &["a".into()]).await, "highwater_view_balances");
     let spec = ViewSpec::rows(view.clone());
-    store.open_view(&spec, Layout::WHOLE).await.unwrap();
+    store.open_view(&spec, Sharding::SINGLE).await.unwrap();
     place.execute("drop table highwater_parked_keys").await;
     named(store.read_view(&view, &["a".into()]).await, "highwater_parked_keys");
-    named(store.parked(&view, None, 1).await, "highwater_parked_keys");
+    named(store.parked_keys(&view, None, 1).await, "highwater_parked_keys");
     place.execute("drop table highwater_shards").await;
     named(store.read_view(&view, &[]).await, "highwater_shards");
     named(store.release_shard(&view, ShardId::FIRST, Epoch::new(1)).await, "highwater_shards");
     place.execute("drop table highwater_views").await;
-    named(store.open_view(&spec, Layout::WHOLE).await, "highwater_views");
+    named(store.open_view(&spec, Sharding::SINGLE).await, "highwater_views");
     place.execute("drop table highwater_snapshots").await;
     named(store.load_snapshot(&stream).await, "highwater_snapshots");
     named(store.save_snapshot(snapshot()).await, "highwater_snapshots");
     place.execute("drop table highwater_commands").await;
-    named(store.command(build::command()).await, "highwater_commands");
+    named(store.find_command(build::command()).await, "highwater_commands");
     named(store.append(append()).await, "highwater_commands");
     place.execute("drop table highwater_events").await;
-    named(store.read_stream(&stream, Span::After(Version::NONE), 1).await, "highwater_events");
-    let start = Span::After(highwater_core::Position::START);
+    named(store.read_stream(&stream, ReadFrom::After(Version::NONE), 1).await, "highwater_events");
+    let start = ReadFrom::After(highwater_core::Position::START);
     named(store.read_log(&Query::all(), start, 1).await, "highwater_events");
     named(store.head().await, "highwater_events");
     named(store.append(append()).await, "highwater_events");
@@ -300,7 +300,7 @@ async fn a_table_dropped_while_the_store_is_open_is_named() {
 
 #[track_caller]
 fn named<T: std::fmt::Debug>(outcome: highwater_core::Result<T>, table: &str) {
-    told::told(&outcome.unwrap_err(), Code::BAD_DATABASE, Move::ChangeTheRequest, &[table]);
+    told::told(&outcome.unwrap_err(), Code::BAD_DATABASE, NextStep::FixRequest, &[table]);
 }
 
 #[tokio::test]
@@ -311,21 +311,27 @@ async fn a_row_that_cannot_be_decoded_is_for_a_person_to_look_at() {
     let view = commit(&store, "balances").await.view;
     place.execute("update highwater_shards set position = -1").await;
     let error = store.read_view(&view, &["a".into()]).await.unwrap_err();
-    told::told(&error, Code::UNDECODABLE, Move::AskAPerson, &["a row of the store"]);
+    told::told(&error, Code::UNDECODABLE, NextStep::AskOperator, &["a row of the store"]);
     place.execute("update highwater_events set version = -1").await;
-    let error = store.read_log(&Query::all(), Span::Before(highwater_core::Position::END), 9).await;
-    told::told(&error.unwrap_err(), Code::UNDECODABLE, Move::AskAPerson, &["a row of the store"]);
+    let error =
+        store.read_log(&Query::all(), ReadFrom::Before(highwater_core::Position::END), 9).await;
+    told::told(
+        &error.unwrap_err(),
+        Code::UNDECODABLE,
+        NextStep::AskOperator,
+        &["a row of the store"],
+    );
 }
 
 /// A statement of ours on the connection that writes.
 fn on_the_writer(sql: &'static str) -> Append {
-    let work = SqliteWork::new(move |connection, _| {
+    let work = SqliteHook::new(move |connection, _| {
         Box::pin(async move {
             connection.execute(sql).await.unwrap();
             Ok(())
         })
     });
-    Append { attachment: Some(Arc::new(work)), ..append() }
+    Append { hook: Some(Arc::new(work)), ..append() }
 }
 
 #[tokio::test]
@@ -337,7 +343,7 @@ async fn w2_a_full_disk_loses_nothing_and_the_store_goes_on() {
     let events = vec![build::event(), build::with_payload(vec![b'x'; 200_000])];
     let large = build::append_to(&build::stream("a"), Expected::Any, events);
     let error = store.append(large.clone()).await.unwrap_err();
-    told::told(&error, Code::UNREACHABLE, Move::TryAgain, &["full"]);
+    told::told(&error, Code::UNREACHABLE, NextStep::Retry, &["full"]);
     assert_eq!(read_all(&store).await.unwrap(), 1);
     // SQLite has ended the transaction by itself: the connection that writes must have been mended.
     assert_eq!(store.append(large).await.unwrap().position.get(), 3);

@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, Once, PoisonError},
 };
 
-use highwater_core::{Code, Error, Move};
+use highwater_core::{Code, Error, NextStep};
 use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},
@@ -19,8 +19,8 @@ pub(super) const SECRET: &str = "hunter2-battery-staple";
 /// Asserts that the error has this code and this next move, that its text has all the words, and that
 /// neither it, nor what is under it, nor anything logged so far shows the password.
 #[track_caller]
-pub(super) fn told(error: &Error, code: Code, next: Move, words: &[&str]) {
-    assert_eq!((error.code(), error.next_move()), (code, next), "{error:?}");
+pub(super) fn told(error: &Error, code: Code, next: NextStep, words: &[&str]) {
+    assert_eq!((error.code(), error.next_step()), (code, next), "{error:?}");
     for word in words {
         assert!(error.to_string().contains(word), "no {word:?} in: {error}");
     }

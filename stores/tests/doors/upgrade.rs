@@ -2,7 +2,9 @@
 
 use highwater_core::{
     Code, Position,
-    port::{Layout, ShardId, Store, ViewName, ViewSpec, ViewState, ViewStore as _},
+    domain::{ViewName, ViewSpec},
+    port::{Store, ViewState, ViewStore as _},
+    value::{ShardId, Sharding},
 };
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqliteConnection};
@@ -39,8 +41,8 @@ async fn has_kept(store: &dyn Store) {
     let rows: Vec<_> = read.rows.iter().map(|row| row.value.as_deref()).collect();
     let a = "{\"owner\": \"ü\", \"cents\":1}";
     assert_eq!(rows, [Some(&b"[]"[..]), None, Some(a.as_bytes())]);
-    let ViewState { layout, shards } = read.state;
-    assert_eq!((layout, shards.len()), (Layout::WHOLE, 1));
+    let ViewState { sharding: layout, shards } = read.state;
+    assert_eq!((layout, shards.len()), (Sharding::SINGLE, 1));
     assert_eq!(shards[0].position, Position::new(7));
     assert_eq!(shards[0].as_of, Timestamp::from_second(1_700_000_000).unwrap());
     // Work goes on from there, with rows like those that were there before.
@@ -52,7 +54,7 @@ async fn has_kept(store: &dyn Store) {
     // A table that somebody has dropped is made again.
     for view in ["empty", "dropped"] {
         let spec = ViewSpec::rows(ViewName::new(view).unwrap());
-        store.open_view(&spec, Layout::WHOLE).await.unwrap();
+        store.open_view(&spec, Sharding::SINGLE).await.unwrap();
         assert_eq!(store.read_view(&spec.name, &keys).await.unwrap().rows[0].value, None);
     }
 }
@@ -110,7 +112,7 @@ async fn r1_views_of_version_5_keep_rows_layout_and_progress_on_postgres() {
     };
     for keys in [&[][..], &["a"], &["a", "b"]] {
         let found = read("balances", keys).await.unwrap();
-        assert_eq!(found.state.layout, Layout::streams(4));
+        assert_eq!(found.state.sharding, Sharding::by_stream(4));
         let positions = found.state.shards.iter().map(|shard| shard.position.get());
         assert_eq!(positions.collect::<Vec<_>>(), [7, 8, 9, 10]);
         assert!(found.rows.first().is_none_or(|row| row.value.as_deref() == Some(b"1")));
@@ -118,8 +120,8 @@ async fn r1_views_of_version_5_keep_rows_layout_and_progress_on_postgres() {
     let gone = read("removed", &["a"]).await.unwrap_err();
     assert_eq!(gone.code(), Code::VIEW_MISSING);
     let spec = ViewSpec::rows(ViewName::new("removed").unwrap());
-    assert_eq!(store.open_view(&spec, Layout::keys(2)).await.unwrap().shards.len(), 2);
-    assert_eq!(read("removed", &["a"]).await.unwrap().state.layout, Layout::keys(2));
+    assert_eq!(store.open_view(&spec, Sharding::by_key(2)).await.unwrap().shards.len(), 2);
+    assert_eq!(read("removed", &["a"]).await.unwrap().state.sharding, Sharding::by_key(2));
 }
 
 #[tokio::test]

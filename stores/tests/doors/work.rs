@@ -2,12 +2,9 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use highwater_core::{
-    Code, Move, Query, Span, Version,
-    port::{Append, Expected},
-};
+use highwater_core::{Code, NextStep, Query, ReadFrom, Version, port::Append, value::Expected};
 use highwater_stores::{
-    PostgresWork, SqliteWork,
+    PostgresHook, SqliteHook,
     testing::{build, read},
 };
 use tokio::sync::Notify;
@@ -35,7 +32,7 @@ async fn w2_a_conflict_takes_the_work_back() {
         outbox.store.append(append()).await.unwrap();
         let stale = build::append_to(&build::stream("a"), Expected::NoStream, build::events(1));
         let attachment = Some(outbox.work(&[], Then::Well));
-        let error = outbox.store.append(Append { attachment, ..stale }).await.unwrap_err();
+        let error = outbox.store.append(Append { hook: attachment, ..stale }).await.unwrap_err();
         assert_eq!(error.code(), Code::STALE_VERSION);
         assert_eq!(outbox.rows_and_events().await, (0, 1));
         outbox.store.append(outbox.append(&[], Then::Well)).await.unwrap();
@@ -48,11 +45,11 @@ async fn w2_work_that_fails_takes_the_events_back_and_gives_its_own_error() {
     for outbox in outboxes("w2_work_that_fails").await {
         let error = outbox.store.append(outbox.append(&[], Then::Fail)).await.unwrap_err();
         let words = ["the work does not want to"];
-        told::told(&error, Code::BAD_REQUEST, Move::ChangeTheRequest, &words);
+        told::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
         let statement = outbox.append(&["insert into outbox values (null)"], Then::Well);
         let error = outbox.store.append(statement).await.unwrap_err();
         let words = ["the application's own work failed", "outbox"];
-        told::told(&error, Code::BAD_REQUEST, Move::ChangeTheRequest, &words);
+        told::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
         assert_eq!(outbox.rows_and_events().await, (0, 0));
         outbox.store.append(outbox.append(&[], Then::Well)).await.unwrap();
         assert_eq!(outbox.rows_and_events().await, (1, 1));
@@ -76,7 +73,7 @@ async fn work_that_panics_fails_alone() {
         let panicking = outbox.store.append(outbox.append(&[], Then::Panic));
         let others: Vec<_> = (0..20).map(|_| outbox.store.append(append())).collect();
         let error = panicking.await.unwrap_err();
-        told::told(&error, Code::BAD_REQUEST, Move::ChangeTheRequest, &["panicked"]);
+        told::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["panicked"]);
         for other in others {
             other.await.unwrap();
         }
@@ -87,14 +84,14 @@ async fn work_that_panics_fails_alone() {
 #[tokio::test]
 async fn work_for_another_store_is_refused() {
     for outbox in outboxes("work_for_another_store").await {
-        let attachment: Arc<dyn highwater_core::port::Attachment> = if outbox.is_postgres() {
-            Arc::new(SqliteWork::new(|_, _| Box::pin(async { Ok(()) })))
+        let attachment: Arc<dyn highwater_core::domain::TransactionHook> = if outbox.is_postgres() {
+            Arc::new(SqliteHook::new(|_, _| Box::pin(async { Ok(()) })))
         } else {
-            Arc::new(PostgresWork::new(|_, _| Box::pin(async { Ok(()) })))
+            Arc::new(PostgresHook::new(|_, _| Box::pin(async { Ok(()) })))
         };
-        let foreign = Append { attachment: Some(attachment), ..append() };
+        let foreign = Append { hook: Some(attachment), ..append() };
         let error = outbox.store.append(foreign).await.unwrap_err();
-        told::told(&error, Code::BAD_REQUEST, Move::ChangeTheRequest, &["is no work for"]);
+        told::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["is no work for"]);
         assert_eq!(outbox.rows_and_events().await, (0, 0));
     }
 }
@@ -109,7 +106,7 @@ async fn work_that_takes_long_does_not_block_readers() {
         let next = outbox.store.append(append());
         there.notified().await;
         let stream = build::stream("a");
-        let page = outbox.store.read_stream(&stream, Span::After(Version::NONE), 9);
+        let page = outbox.store.read_stream(&stream, ReadFrom::After(Version::NONE), 9);
         let page = tokio::time::timeout(Duration::from_secs(5), page).await.unwrap().unwrap();
         assert_eq!(page.events.len(), 1);
         go.notify_one();
@@ -125,12 +122,12 @@ async fn w2_work_that_ends_the_transaction_is_refused_before_an_event_is_stored(
             let rows = usize::from(ending[0] == "commit");
             let error = outbox.store.append(outbox.append(ending, Then::Well)).await.unwrap_err();
             let words = ["ended the transaction"];
-            told::told(&error, Code::BAD_REQUEST, Move::ChangeTheRequest, &words);
+            told::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
             assert_eq!(outbox.rows_and_events().await, (rows, 0), "{ending:?}");
             // What comes after it is in a transaction of its own again.
             let stale = build::append_to(&build::stream("a"), Expected::Any, build::events(3));
             let attachment = Some(outbox.work(&[], Then::Fail));
-            outbox.store.append(Append { attachment, ..stale }).await.unwrap_err();
+            outbox.store.append(Append { hook: attachment, ..stale }).await.unwrap_err();
             outbox.store.append(outbox.append(&[], Then::Well)).await.unwrap();
             assert_eq!(outbox.rows_and_events().await, (rows + 1, 1), "{ending:?}");
         }
@@ -166,15 +163,15 @@ async fn savepoints_are_the_works_own_affair() {
 #[tokio::test]
 async fn work_that_passes_over_an_error_of_its_own_is_told_so_on_postgres() {
     let Some(outbox) = Outbox::on_postgres("work_that_passes_over_an_error").await else { return };
-    let careless = PostgresWork::new(|connection, _| {
+    let careless = PostgresHook::new(|connection, _| {
         Box::pin(async move {
             let _ = sqlx::raw_sql("select 1 / 0").execute(connection).await;
             Ok(())
         })
     });
-    let careless = Append { attachment: Some(Arc::new(careless)), ..append() };
+    let careless = Append { hook: Some(Arc::new(careless)), ..append() };
     let error = outbox.store.append(careless).await.unwrap_err();
-    told::told(&error, Code::BAD_REQUEST, Move::ChangeTheRequest, &["passed over an error"]);
+    told::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["passed over an error"]);
     outbox.store.append(append()).await.unwrap();
     assert_eq!(outbox.rows_and_events().await, (0, 1));
 }
@@ -206,7 +203,7 @@ async fn w2_w4_a_commit_of_unknown_outcome_can_be_sent_again_with_its_work_on_po
     let error = outbox.store.append(append.clone()).await.unwrap_err();
     let words = [append.command.to_string()];
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    told::told(&error, Code::UNKNOWN_OUTCOME, Move::SendAgainWithTheSameId, &words);
+    told::told(&error, Code::UNKNOWN_OUTCOME, NextStep::RetrySameId, &words);
     assert_eq!(outbox.rows_and_events().await, (0, 0));
     outbox.execute("drop trigger dies on outbox").await;
     assert!(!outbox.store.append(append.clone()).await.unwrap().repeated);

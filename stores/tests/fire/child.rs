@@ -10,7 +10,8 @@ use std::{
 
 use highwater_core::{
     CommandId, StreamId,
-    port::{Append, Expected, Store},
+    port::{Append, Store},
+    value::Expected,
 };
 use highwater_stores::{
     PostgresOptions, PostgresStore, SqliteOptions, SqliteStore, SystemClock, testing::build,

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use highwater_core::port::{Append, EventStore as _, Expected};
-use highwater_stores::{PostgresOptions, PostgresStore, PostgresWork, testing::build};
+use highwater_core::{
+    port::{Append, EventStore as _},
+    value::Expected,
+};
+use highwater_stores::{PostgresHook, PostgresOptions, PostgresStore, testing::build};
 use sqlx::{Connection as _, Executor as _, PgConnection, types::Uuid};
 use tokio::runtime::Runtime;
 
@@ -37,7 +40,7 @@ impl Way {
         };
         let mut append = build::append_to(&stream, expected, build::events(events));
         if let Self::WithWork = self {
-            append.attachment = Some(Arc::new(PostgresWork::new(|connection, _| {
+            append.hook = Some(Arc::new(PostgresHook::new(|connection, _| {
                 Box::pin(async move {
                     connection.execute("set local synchronous_commit = off").await?;
                     Ok(())

@@ -9,12 +9,10 @@ use std::{
 };
 
 use highwater_core::{
-    EventId, Position, Query, Span,
-    port::{Expected, Store},
-    read::Follower,
+    EventId, Position, Query, ReadFrom, follow::Follower, port::Store, value::Expected,
 };
 use highwater_stores::{
-    MemoryStore, PostgresOptions, PostgresStore, PostgresWork,
+    MemoryStore, PostgresHook, PostgresOptions, PostgresStore,
     testing::{build, read, seed},
 };
 use sqlx::{Connection, Executor, PgConnection};
@@ -53,7 +51,7 @@ async fn follow(store: Arc<dyn Store>, stop: Arc<AtomicBool>, seed: u64) -> Vec<
 async fn committed(store: &dyn Store) -> Vec<EventId> {
     let (mut events, mut after) = (Vec::new(), Position::START);
     loop {
-        let page = store.read_log(&Query::all(), Span::After(after), 1000).await.unwrap();
+        let page = store.read_log(&Query::all(), ReadFrom::After(after), 1000).await.unwrap();
         events.extend(page.events.iter().map(|event| event.id));
         after = page.through;
         if !page.more {
@@ -102,7 +100,7 @@ async fn trouble(url: String, stop: Arc<AtomicBool>, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     while !stop.load(Ordering::Acquire) {
         let (stall, fail) = (Duration::from_millis(random.u64(0..80)), random.bool());
-        let work = PostgresWork::new(move |connection, _| {
+        let work = PostgresHook::new(move |connection, _| {
             Box::pin(async move {
                 let touched = connection.execute("create temp table if not exists t (n int)").await;
                 touched.map_err(highwater_core::error::Source::new).unwrap();
@@ -112,7 +110,7 @@ async fn trouble(url: String, stop: Arc<AtomicBool>, seed: u64) {
             })
         });
         let mut append = build::append_to(&build::stream("t"), Expected::Any, build::events(2));
-        append.attachment = Some(Arc::new(work));
+        append.hook = Some(Arc::new(work));
         let outcome = highwater_core::port::EventStore::append(&store, append).await;
         assert_eq!(outcome.is_err(), fail, "{outcome:?}");
     }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use highwater::{Fallback, Lookup, Operation, View, http::After, projections::Asked as What};
+use highwater::{
+    Fallback, Operation, ReadRequest, View, http::ReadConditions, projections::ReadScope as What,
+};
 use jiff::SignedDuration;
 use serde::Deserialize;
 
@@ -38,10 +40,10 @@ impl Asked {
     /// The read as it was asked for; what isn't said is as the operation's policy has it.
     pub(super) fn of<V: View, W: What>(
         self,
-        lookup: Lookup<V, W>,
+        lookup: ReadRequest<V, W>,
         operation: &Operation,
-        after: &After,
-    ) -> Lookup<V, W> {
+        after: &ReadConditions,
+    ) -> ReadRequest<V, W> {
         let mut lookup = match self.level {
             None => lookup.by(operation).after(after),
             Some(Level::Eventual) => lookup,

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use highwater::{
     Receipt, Rejection, Views as _,
-    http::{Intent, Problem, Stored},
+    http::{CommandHeaders, Problem, ReceiptResponse},
 };
 use serde::Deserialize;
 
@@ -38,9 +38,9 @@ pub(super) struct Transfer {
 pub(super) async fn open(
     State(api): State<Api>,
     Asking(waits): Asking<Waits>,
-    intent: Intent,
+    intent: CommandHeaders,
     Body(Opening { id, owner }): Body<Opening>,
-) -> Result<Stored, Problem> {
+) -> Result<ReceiptResponse, Problem> {
     let account = api.bank.aggregate::<Account>(&id);
     let receipt = account.execute(intent.request(Open { owner })).await?;
     let is_new = !receipt.is_empty();
@@ -52,9 +52,9 @@ pub(super) async fn deposit(
     State(api): State<Api>,
     Path(id): Path<AccountId>,
     Asking(waits): Asking<Waits>,
-    intent: Intent,
+    intent: CommandHeaders,
     Body(Cash { cents: amount }): Body<Cash>,
-) -> Result<Stored, Problem> {
+) -> Result<ReceiptResponse, Problem> {
     let account = api.bank.aggregate::<Account>(&id);
     let receipt = account.execute(intent.request(Deposit { amount })).await?;
     Ok(api.stored(&intent, receipt, &id, waits).await)
@@ -64,9 +64,9 @@ pub(super) async fn withdraw(
     State(api): State<Api>,
     Path(id): Path<AccountId>,
     Asking(waits): Asking<Waits>,
-    intent: Intent,
+    intent: CommandHeaders,
     Body(Cash { cents: amount }): Body<Cash>,
-) -> Result<Stored, Problem> {
+) -> Result<ReceiptResponse, Problem> {
     let account = api.bank.aggregate::<Account>(&id);
     let receipt = account.execute(intent.request(Withdraw { amount })).await?;
     Ok(api.stored(&intent, receipt, &id, waits).await)
@@ -76,9 +76,9 @@ pub(super) async fn withdraw(
 pub(super) async fn transfer(
     State(api): State<Api>,
     Asking(waits): Asking<Waits>,
-    intent: Intent,
+    intent: CommandHeaders,
     Body(Transfer { from, to, cents: amount }): Body<Transfer>,
-) -> Result<Stored, Problem> {
+) -> Result<ReceiptResponse, Problem> {
     if from == to {
         return Err(Rejection::new("two_accounts", "a transfer is between two accounts").into());
     }
@@ -95,11 +95,11 @@ impl Api {
     /// The answer to a command, after the wait that was asked for until the balance of this account has it.
     async fn stored(
         &self,
-        intent: &Intent,
+        intent: &CommandHeaders,
         receipt: Receipt,
         id: &AccountId,
         waits: Waits,
-    ) -> Stored {
+    ) -> ReceiptResponse {
         let Some(budget) = waits.budget() else { return intent.answer(receipt) };
         let applied = self.bank.view::<Balance>().applied(id.as_ref(), &receipt);
         let outcome = applied.within(budget).await;

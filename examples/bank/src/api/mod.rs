@@ -27,7 +27,7 @@ use axum::{
 use highwater::{
     Highwater,
     http::{answered, request_span},
-    policy::Following,
+    policy::PolicyFollower,
     service::Config,
 };
 use tower_http::trace::TraceLayer;
@@ -40,7 +40,7 @@ struct Api {
     bank: Highwater,
     crew: Crew,
     /// Changes of policies are taken up for as long as somebody is answered.
-    _following: Arc<Following>,
+    _following: Arc<PolicyFollower>,
 }
 
 /// Answers commands and reads of this bank, and serves the page, whose switches reach this crew.

@@ -1,7 +1,7 @@
 //! What an operator does: the switches of the workers, and the accounts that are parked.
 
 use axum::{Json, extract::State, http::StatusCode};
-use highwater::{Parked, View as _, http::Problem};
+use highwater::{ParkedKeys, View as _, http::Problem};
 use serde::Serialize;
 
 use super::{
@@ -38,7 +38,7 @@ pub(super) struct Waiting {
 }
 
 pub(super) async fn parked(State(api): State<Api>) -> Result<Json<Vec<Waiting>>, Problem> {
-    let parked = Parked::of(&api.bank, Balance::NAME)?.list(None, LISTED).await?;
+    let parked = ParkedKeys::of(&api.bank, Balance::NAME)?.list(None, LISTED).await?;
     let waiting = parked.into_iter().map(|key| Waiting {
         id: key.key,
         since: key.since.get(),
@@ -53,7 +53,7 @@ pub(super) async fn retry(
     State(api): State<Api>,
     Path(id): Path<AccountId>,
 ) -> Result<StatusCode, Problem> {
-    let is_parked = Parked::of(&api.bank, Balance::NAME)?.retry(id.as_ref()).await?;
+    let is_parked = ParkedKeys::of(&api.bank, Balance::NAME)?.retry(id.as_ref()).await?;
     Ok(if is_parked { StatusCode::ACCEPTED } else { StatusCode::NO_CONTENT })
 }
 

@@ -4,8 +4,8 @@
 use axum::{Json, extract::State};
 use highwater::{
     Highwater, Operation, ReadPolicy, Timestamp, Views as _,
-    http::{Intent, Problem, Stored},
-    policy::{Following, PolicyChange, PolicyRollback, RecordedChange, Rule},
+    http::{CommandHeaders, Problem, ReceiptResponse},
+    policy::{PolicyChange, PolicyFollower, PolicyRollback, RecordedChange, Rule},
     service::Config,
 };
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ const TOLD: usize = 10;
 
 /// Makes the operations known, reads the file of policies if there is one, and takes up what is changed from
 /// now on.
-pub(super) async fn follow(bank: &Highwater, config: &Config) -> highwater::Result<Following> {
+pub(super) async fn follow(bank: &Highwater, config: &Config) -> highwater::Result<PolicyFollower> {
     let policies = bank.policies();
     policies.register(&[SHOW_BALANCE, SHOW_STATEMENT, LIST_ACCOUNTS])?;
     if let Some(file) = &config.policies {
@@ -92,9 +92,9 @@ pub(super) struct Changing {
 
 pub(super) async fn change(
     State(api): State<Api>,
-    intent: Intent,
+    intent: CommandHeaders,
     Body(Changing { by, why, operation, rule }): Body<Changing>,
-) -> Result<Stored, Problem> {
+) -> Result<ReceiptResponse, Problem> {
     let policies = api.bank.policies();
     let operation = policies.operation(&operation)?;
     let change = PolicyChange::by(by, why).set(&operation, rule);
@@ -111,9 +111,9 @@ pub(super) struct RollingBack {
 
 pub(super) async fn roll_back(
     State(api): State<Api>,
-    intent: Intent,
+    intent: CommandHeaders,
     Body(RollingBack { by, why }): Body<RollingBack>,
-) -> Result<Stored, Problem> {
+) -> Result<ReceiptResponse, Problem> {
     let rollback = intent.request(PolicyRollback::by(by, why));
     Ok(intent.answer(api.bank.policies().roll_back(rollback).await?))
 }

@@ -2,8 +2,8 @@
 
 use axum::extract::State;
 use highwater::{
-    Page, Views as _,
-    http::{After, Fresh, Problem},
+    RowPage, Views as _,
+    http::{Problem, ReadConditions, ViewResponse},
 };
 
 use super::{
@@ -22,8 +22,8 @@ pub(super) async fn account(
     State(api): State<Api>,
     Path(id): Path<AccountId>,
     Asking(asked): Asking<Asked>,
-    after: After,
-) -> Result<Fresh<Balance>, Problem> {
+    after: ReadConditions,
+) -> Result<ViewResponse<Balance>, Problem> {
     let balance = api.bank.view::<Balance>().get(id);
     after.found(asked.of(balance, &SHOW_BALANCE, &after).find().await?)
 }
@@ -33,8 +33,8 @@ pub(super) async fn statement(
     State(api): State<Api>,
     Path(id): Path<AccountId>,
     Asking(asked): Asking<Asked>,
-    after: After,
-) -> Result<Fresh<Statement>, Problem> {
+    after: ReadConditions,
+) -> Result<ViewResponse<Statement>, Problem> {
     let statement = api.bank.view::<Statement>().get(id);
     after.found(asked.of(statement, &SHOW_STATEMENT, &after).find().await?)
 }
@@ -43,8 +43,8 @@ pub(super) async fn statement(
 pub(super) async fn accounts(
     State(api): State<Api>,
     Asking(asked): Asking<Asked>,
-    after: After,
-) -> Result<Fresh<Page<Balance>>, Problem> {
+    after: ReadConditions,
+) -> Result<ViewResponse<RowPage<Balance>>, Problem> {
     let accounts = api.bank.view::<Balance>().range("".., LISTED);
     Ok(after.answer(asked.of(accounts, &LIST_ACCOUNTS, &after).await?))
 }

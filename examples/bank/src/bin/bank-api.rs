@@ -37,5 +37,5 @@ async fn main() -> Outcome {
     let router = api::router(&bank, crew, service.config()).await?;
     let listener = serve::listener("--listen", arguments.listen).await?;
     println!("the bank is open at http://{}", listener.local_addr()?);
-    Ok(serve::answering(service, listener, router).run_until_told().await?)
+    Ok(serve::answering(service, listener, router).run_until_shutdown().await?)
 }

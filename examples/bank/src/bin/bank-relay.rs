@@ -11,5 +11,5 @@ async fn main() -> Outcome {
     let service = Service::new(Config::from_environment("BANK")?)?;
     let bank = Highwater::open(service.config().store.expose()).await?;
     let relay = service.config().relay(&bank)?;
-    Ok(service.relay(relay).run_until_told().await?)
+    Ok(service.relay(relay).run_until_shutdown().await?)
 }

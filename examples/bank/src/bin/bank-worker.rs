@@ -39,5 +39,5 @@ async fn main() -> Outcome {
         let listener = serve::listener("--door", address).await?;
         service = serve::answering(service, listener, door(switches));
     }
-    Ok(service.run_until_told().await?)
+    Ok(service.run_until_shutdown().await?)
 }

@@ -63,11 +63,11 @@ impl Account {
     }
 
     fn never_overdrawn(&self) -> Check {
-        Check::that(self.balance >= 0).showing("balance", self.balance)
+        Check::that(self.balance >= 0).with("balance", self.balance)
     }
 
     fn never_overfull(&self) -> Check {
-        Check::that(self.balance <= Amount::MOST).showing("balance", self.balance)
+        Check::that(self.balance <= Amount::MOST).with("balance", self.balance)
     }
 
     /// What is in it, in cents.

@@ -18,7 +18,7 @@ pub struct Balance {
 
 impl Balance {
     /// Fails for an account whose row has been broken from the page, as a mistake in a fold would.
-    fn fold(&mut self, event: &AccountEvent, at: &At<'_>) -> Result<(), broken::Broken> {
+    fn fold(&mut self, event: &AccountEvent, at: &EventContext<'_>) -> Result<(), broken::Broken> {
         broken::check(at.key)?;
         match event {
             AccountEvent::Opened { owner } => self.owner.clone_from(owner),
@@ -51,7 +51,7 @@ pub struct Entry {
 }
 
 impl Statement {
-    fn fold(&mut self, event: &AccountEvent, at: &At<'_>) {
+    fn fold(&mut self, event: &AccountEvent, at: &EventContext<'_>) {
         let text = match event {
             AccountEvent::Opened { owner } => format!("opened for {owner}"),
             AccountEvent::Deposited { .. } => "deposit".to_owned(),

@@ -5,9 +5,8 @@ use std::future::pending;
 use async_trait::async_trait;
 use highwater::{
     Result,
-    port::{
-        Change, Division, Feed, FeedPage, Feeding, Layout, Membership, Progress, ShardId, Source,
-    },
+    core::value::{ShardBy, ShardId, Sharding},
+    port::{Assignment, Feed, FeedPage, FeedSource, Membership, Progress, Subscription},
 };
 use tokio::{
     sync::watch,
@@ -31,16 +30,16 @@ impl<S> Braked<S> {
 }
 
 #[async_trait]
-impl<S: Source> Source for Braked<S> {
-    async fn layout(&self, by: Division, shards: u32) -> Result<Layout> {
-        self.source.layout(by, shards).await
+impl<S: FeedSource> FeedSource for Braked<S> {
+    async fn sharding(&self, by: ShardBy, shards: u32) -> Result<Sharding> {
+        self.source.sharding(by, shards).await
     }
 
     fn lease(&self) -> Duration {
         self.source.lease()
     }
 
-    async fn join(&self, feeding: Feeding) -> Result<Box<dyn Membership>> {
+    async fn join(&self, feeding: Subscription) -> Result<Box<dyn Membership>> {
         let membership = self.source.join(feeding).await?;
         Ok(Box::new(BrakedMembership { membership, switches: self.switches.clone() }))
     }
@@ -53,8 +52,8 @@ struct BrakedMembership {
 
 #[async_trait]
 impl Membership for BrakedMembership {
-    async fn change(&mut self) -> Result<Change> {
-        self.membership.change().await
+    async fn next_assignment(&mut self) -> Result<Assignment> {
+        self.membership.next_assignment().await
     }
 
     async fn open(&mut self, shard: ShardId, from: &Progress) -> Result<Box<dyn Feed>> {
@@ -63,8 +62,8 @@ impl Membership for BrakedMembership {
         Ok(Box::new(BrakedFeed { feed, setting, held: None, _switches }))
     }
 
-    async fn ended(&mut self, shard: ShardId) -> Result<()> {
-        self.membership.ended(shard).await
+    async fn released(&mut self, shard: ShardId) -> Result<()> {
+        self.membership.released(shard).await
     }
 
     async fn leave(self: Box<Self>) -> Result<()> {

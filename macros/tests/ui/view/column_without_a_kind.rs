@@ -1,4 +1,4 @@
-use highwater_core::{Envelope, read::At};
+use highwater_core::{Envelope, domain::EventContext};
 use highwater_macros::{Event, View};
 
 #[derive(Event)]
@@ -21,7 +21,7 @@ impl Balance {
         envelope.stream.key().into()
     }
 
-    fn fold(&mut self, _: &AccountEvent, _: &At) {}
+    fn fold(&mut self, _: &AccountEvent, _: &EventContext) {}
 }
 
 fn main() {}

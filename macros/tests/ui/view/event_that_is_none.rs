@@ -1,4 +1,4 @@
-use highwater_core::{Envelope, read::At};
+use highwater_core::{Envelope, domain::EventContext};
 use highwater_macros::View;
 
 struct AccountEvent;
@@ -14,7 +14,7 @@ impl Balance {
         None
     }
 
-    fn fold(&mut self, _: &AccountEvent, _: &At) {}
+    fn fold(&mut self, _: &AccountEvent, _: &EventContext) {}
 }
 
 fn main() {}

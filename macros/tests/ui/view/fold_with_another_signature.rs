@@ -1,4 +1,4 @@
-use highwater_core::read::At;
+use highwater_core::domain::EventContext;
 use highwater_macros::{Event, View};
 
 #[derive(Event)]
@@ -12,7 +12,7 @@ enum AccountEvent {
 struct GivesAFlag;
 
 impl GivesAFlag {
-    fn fold(&mut self, _: &AccountEvent, _: &At) -> bool {
+    fn fold(&mut self, _: &AccountEvent, _: &EventContext) -> bool {
         true
     }
 }
@@ -30,7 +30,7 @@ impl TakesTheEventAlone {
 struct TakesTheRowItself;
 
 impl TakesTheRowItself {
-    fn fold(self, _: &AccountEvent, _: &At) -> Result<(), String> {
+    fn fold(self, _: &AccountEvent, _: &EventContext) -> Result<(), String> {
         Ok(())
     }
 }

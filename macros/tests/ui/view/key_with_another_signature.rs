@@ -1,4 +1,4 @@
-use highwater_core::{Envelope, read::At};
+use highwater_core::{Envelope, domain::EventContext};
 use highwater_macros::{Event, View};
 
 #[derive(Event)]
@@ -18,7 +18,7 @@ impl GivesANumber {
         7
     }
 
-    fn fold(&mut self, _: &AccountEvent, _: &At) {}
+    fn fold(&mut self, _: &AccountEvent, _: &EventContext) {}
 }
 
 #[derive(Clone, Default, View)]
@@ -30,7 +30,7 @@ impl TakesTheEventAlone {
         String::new()
     }
 
-    fn fold(&mut self, _: &AccountEvent, _: &At) {}
+    fn fold(&mut self, _: &AccountEvent, _: &EventContext) {}
 }
 
 #[derive(Clone, Default, View)]
@@ -42,7 +42,7 @@ impl TakesThemTheOtherWayRound {
         String::new()
     }
 
-    fn fold(&mut self, _: &AccountEvent, _: &At) {}
+    fn fold(&mut self, _: &AccountEvent, _: &EventContext) {}
 }
 
 #[derive(Clone, Default, View)]
@@ -54,7 +54,7 @@ impl IsOfTheRow {
         String::new()
     }
 
-    fn fold(&mut self, _: &AccountEvent, _: &At) {}
+    fn fold(&mut self, _: &AccountEvent, _: &EventContext) {}
 }
 
 fn main() {}

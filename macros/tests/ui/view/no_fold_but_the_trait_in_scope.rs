@@ -1,4 +1,4 @@
-use highwater_core::{Envelope, read::View};
+use highwater_core::{Envelope, domain::View};
 use highwater_macros::{Event, View};
 
 #[derive(Event)]

@@ -1,4 +1,4 @@
-use highwater_core::read::At;
+use highwater_core::domain::EventContext;
 use highwater_macros::{Event, View};
 
 #[derive(Event)]
@@ -14,7 +14,7 @@ struct Balance {
 }
 
 impl Balance {
-    fn fold(&mut self, _: &AccountEvent, _: &At) {}
+    fn fold(&mut self, _: &AccountEvent, _: &EventContext) {}
 }
 
 fn main() {}

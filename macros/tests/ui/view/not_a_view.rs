@@ -1,4 +1,4 @@
-use highwater_core::read::View;
+use highwater_core::domain::View;
 
 struct Balance;
 

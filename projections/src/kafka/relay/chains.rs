@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use highwater_core::{Position, Result, StreamId, port::Layout};
+use highwater_core::{Position, Result, StreamId, value::Sharding};
 
 use crate::kafka::cursor::{Reader, Writer, malformed};
 
@@ -44,7 +44,7 @@ impl Chains {
     /// Adds an event to the chain of its partition; `None` if the topic isn't known.
     pub(super) fn add(&mut self, topic: &str, stream: &StreamId, at: Position) -> Option<Link> {
         let chains = self.topics.get_mut(topic)?;
-        let shard = Layout::streams(chains.len() as u32).shard_of(stream.as_str()).get();
+        let shard = Sharding::by_stream(chains.len() as u32).shard_of(stream.as_str()).get();
         let previous = std::mem::replace(chains.get_mut(shard as usize)?, at);
         Some(Link { partition: shard as i32, previous })
     }

@@ -9,7 +9,8 @@ use std::{
 use futures_util::future::{Either, select};
 use highwater_core::{
     Result,
-    port::{Claim, Progress, ViewCommit, ViewName},
+    domain::ViewName,
+    port::{Claim, Progress, ViewCommit},
 };
 use tokio::sync::mpsc;
 

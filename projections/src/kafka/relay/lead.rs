@@ -7,7 +7,9 @@ use std::time::Duration;
 use futures_util::future::{Either, select, try_join};
 use highwater_core::{
     Error, Result,
-    port::{Claim, Claiming, Layout, ShardId, ViewName, ViewSpec},
+    domain::{ViewName, ViewSpec},
+    port::{Claim, ClaimMode},
+    value::{ShardId, Sharding},
 };
 use tokio::sync::{mpsc, watch};
 
@@ -75,10 +77,10 @@ impl Relay {
     }
 
     async fn claim(&self, view: &ViewName) -> Result<Claim> {
-        self.views.open_view(&ViewSpec::without_rows(view.clone()), Layout::WHOLE).await?;
+        self.views.open_view(&ViewSpec::without_rows(view.clone()), Sharding::SINGLE).await?;
         loop {
-            let (shard, claiming) = (ShardId::FIRST, Claiming::IfFree);
-            let (layout, worker, lease) = (Layout::WHOLE, &self.worker, self.lease);
+            let (shard, claiming) = (ShardId::FIRST, ClaimMode::IfFree);
+            let (layout, worker, lease) = (Sharding::SINGLE, &self.worker, self.lease);
             let claimed = self.views.claim_shard(view, layout, shard, worker, claiming, lease);
             if let Some(claim) = claimed.await? {
                 return Ok(claim);
@@ -125,7 +127,7 @@ impl Relay {
     async fn displaced(&self, view: &ViewName) {
         loop {
             self.clock.sleep(self.lease / 5).await;
-            match self.views.sign_in(view, &self.worker, self.lease).await {
+            match self.views.heartbeat(view, &self.worker, self.lease).await {
                 Ok(roll) => match roll.holders.first() {
                     Some(Some(holder)) if *holder == self.worker => {}
                     _ => return,

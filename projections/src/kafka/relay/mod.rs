@@ -28,7 +28,8 @@ use backon::{BackoffBuilder as _, ExponentialBuilder};
 use futures_util::future::{Either, select};
 use highwater_core::{
     Query, Result,
-    port::{Clock, EventStore, ViewName, ViewStore, WorkerId},
+    domain::ViewName,
+    port::{Clock, EventStore, ViewStore, WorkerId},
 };
 use tokio::sync::watch;
 

@@ -7,9 +7,9 @@ use std::{
 
 use futures_util::future::{Either, select};
 use highwater_core::{
-    Envelope, Position, Result, Span,
+    Envelope, Position, ReadFrom, Result,
+    follow::read_ahead,
     port::{LogPage, Progress},
-    read::read_ahead,
 };
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -182,7 +182,7 @@ impl<'a> Publisher<'a> {
     /// Waits for events, or until marks are due. The log is read then in any case: marks say what was
     /// found, not what was not heard.
     async fn wait(&self) -> Result<()> {
-        let appended = self.relay.log.appended(self.through);
+        let appended = self.relay.log.wait_for_append(self.through);
         match select(appended, self.relay.clock.sleep(self.until_marks())).await {
             Either::Left((appended, _)) => appended,
             Either::Right(_) => Ok(()),
@@ -193,7 +193,7 @@ impl<'a> Publisher<'a> {
 impl Relay {
     async fn read(&self, after: Position) -> Result<Page> {
         let asked = self.clock.now();
-        let log = self.log.read_log(&self.query, Span::After(after), self.page).await?;
+        let log = self.log.read_log(&self.query, ReadFrom::After(after), self.page).await?;
         Ok(Page { log, asked })
     }
 }

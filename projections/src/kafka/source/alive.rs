@@ -8,7 +8,8 @@ use std::{sync::Arc, time::Duration};
 
 use highwater_core::{
     Code, Error, Result,
-    port::{Clock, Feeding, ViewName, ViewStore, WorkerId},
+    domain::ViewName,
+    port::{Clock, Subscription, ViewStore, WorkerId},
 };
 use jiff::Timestamp;
 
@@ -27,7 +28,7 @@ impl Alive {
     pub(super) fn new(
         views: &Arc<dyn ViewStore>,
         clock: &Arc<dyn Clock>,
-        feeding: &Feeding,
+        feeding: &Subscription,
         lease: Duration,
     ) -> Self {
         Self {
@@ -56,7 +57,7 @@ impl Alive {
         if wait > Duration::ZERO {
             self.clock.sleep(wait).await;
         }
-        match self.views.sign_in(&self.view, &self.worker, self.lease).await {
+        match self.views.heartbeat(&self.view, &self.worker, self.lease).await {
             Err(error) if error.code() == Code::VIEW_MISSING => return Err(error),
             Err(error) => tracing::warn!(view = %self.view, %error, "a sign of life failed"),
             Ok(_) => {}
@@ -67,6 +68,6 @@ impl Alive {
 
     /// Gives back all that the worker holds.
     pub(super) async fn leave(self) -> Result<()> {
-        self.views.sign_out(&self.view, &self.worker).await
+        self.views.leave(&self.view, &self.worker).await
     }
 }

@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use highwater_core::{
     Error, Result,
     error::{Source as Reason, Unavailable},
-    port::{Change, Claiming, Clock, Feed, Membership, Progress, ShardId},
+    port::{Assignment, ClaimMode, Clock, Feed, Membership, Progress},
+    value::ShardId,
 };
 use rdkafka::{
     TopicPartitionList,
@@ -45,7 +46,7 @@ pub(super) struct GroupMembership {
     clock: Arc<dyn Clock>,
     alive: Alive,
     reporter: Reporter,
-    changes: VecDeque<Change>,
+    changes: VecDeque<Assignment>,
     /// What the group has given to this member.
     assigned: BTreeSet<i32>,
     /// What of that the client has been told to read.
@@ -103,7 +104,7 @@ impl GroupMembership {
         tracing::info!(view = %self.reporter.view, ?partitions, "assigned");
         for partition in partitions {
             self.assigned.insert(partition);
-            self.changes.push_back(Change::Take(shard(partition), Claiming::Always));
+            self.changes.push_back(Assignment::Assigned(shard(partition), ClaimMode::Always));
         }
     }
 
@@ -113,9 +114,9 @@ impl GroupMembership {
             let shard = shard(*partition);
             self.assigned.remove(partition);
             self.again.remove(&shard);
-            self.changes.retain(|change| *change != Change::Take(shard, Claiming::Always));
+            self.changes.retain(|change| *change != Assignment::Assigned(shard, ClaimMode::Always));
             if self.taken.contains(&shard) {
-                self.changes.push_back(Change::GiveUp(shard));
+                self.changes.push_back(Assignment::Revoked(shard));
             }
         }
         self.revoking = Some(Revoking { partitions, until: Instant::now() + GRACE });
@@ -153,7 +154,8 @@ impl GroupMembership {
             std::mem::take(&mut self.again).into_iter().partition(|(_, at)| *at <= now);
         self.again = later;
         let due: BTreeMap<ShardId, Instant> = due;
-        self.changes.extend(due.into_keys().map(|shard| Change::Take(shard, Claiming::Always)));
+        self.changes
+            .extend(due.into_keys().map(|shard| Assignment::Assigned(shard, ClaimMode::Always)));
     }
 
     /// When something is due that nobody tells of.
@@ -182,13 +184,13 @@ impl GroupMembership {
 
     /// The next change. A shard is not taken before the work on it that went before has ended: that may
     /// take its wake-ups along.
-    fn next(&mut self) -> Option<Change> {
-        let is_due = |change: &Change| match change {
-            Change::Take(shard, _) => !self.taken.contains(shard),
-            Change::GiveUp(_) => true,
+    fn next(&mut self) -> Option<Assignment> {
+        let is_due = |change: &Assignment| match change {
+            Assignment::Assigned(shard, _) => !self.taken.contains(shard),
+            Assignment::Revoked(_) => true,
         };
         let change = self.changes.remove(self.changes.iter().position(is_due)?)?;
-        if let Change::Take(shard, _) = change {
+        if let Assignment::Assigned(shard, _) = change {
             self.taken.insert(shard);
         }
         Some(change)
@@ -212,7 +214,7 @@ impl GroupMembership {
 
 #[async_trait]
 impl Membership for GroupMembership {
-    async fn change(&mut self) -> Result<Change> {
+    async fn next_assignment(&mut self) -> Result<Assignment> {
         loop {
             self.act();
             self.let_go_if_ended();
@@ -254,7 +256,7 @@ impl Membership for GroupMembership {
         Ok(Box::new(KafkaFeed::new(reading, wanted, from, clock, reporter)))
     }
 
-    async fn ended(&mut self, shard: ShardId) -> Result<()> {
+    async fn released(&mut self, shard: ShardId) -> Result<()> {
         self.taken.remove(&shard);
         let partition = i32::try_from(shard.get()).unwrap_or(i32::MAX);
         if self.assigned.contains(&partition) {

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use highwater_core::{
     Result,
     error::{Source as Reason, Unavailable},
-    port::{Change, Clock, Feed, Membership, Progress, ShardId},
+    port::{Assignment, Clock, Feed, Membership, Progress},
+    value::ShardId,
 };
 use rdkafka::{TopicPartitionList, consumer::Consumer as _, topic_partition_list::Offset};
 
@@ -36,7 +37,7 @@ pub(super) struct KeyedMembership {
 
 #[async_trait]
 impl Membership for KeyedMembership {
-    async fn change(&mut self) -> Result<Change> {
+    async fn next_assignment(&mut self) -> Result<Assignment> {
         self.leases.change().await
     }
 
@@ -72,7 +73,7 @@ impl Membership for KeyedMembership {
         Ok(Box::new(KafkaFeed::new(reading, self.wanted.clone(), from, clock, reporter)))
     }
 
-    async fn ended(&mut self, shard: ShardId) -> Result<()> {
+    async fn released(&mut self, shard: ShardId) -> Result<()> {
         self.leases.ended(shard);
         Ok(())
     }

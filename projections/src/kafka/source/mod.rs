@@ -38,11 +38,10 @@ use std::{
 use async_trait::async_trait;
 use highwater_core::{
     Code, Highwater, Query, Result,
+    domain::ViewName,
     error::{Invalid, Unavailable},
-    port::{
-        Clock, Division, EventStore, Feeding, Layout, Membership, ShardId, Source, ViewName,
-        ViewStore,
-    },
+    port::{Clock, EventStore, FeedSource, Membership, Subscription, ViewStore},
+    value::{ShardBy, ShardId, Sharding},
 };
 use tokio::sync::watch;
 
@@ -58,7 +57,7 @@ use super::{Kafka, Topics, admin::partitions, trouble::failed};
 use crate::{Leases, direct::LEASE, metrics::DUPLICATES};
 
 pub use state::KafkaState;
-pub use wanted::Foreign;
+pub use wanted::ForeignRecords;
 
 /// Feeds views from what a [`Relay`](crate::kafka::Relay) publishes. What a topic lacks is read from
 /// the log, so that no view ever misses an event, whatever becomes of the topic.
@@ -72,7 +71,7 @@ pub use wanted::Foreign;
 /// # use highwater_projections::{Worker, kafka::{Kafka, KafkaSource, Topics}};
 /// # async fn example<Balances: View>(bank: &Highwater) -> Result<()> {
 /// let source = KafkaSource::new(bank, Kafka::at("127.0.0.1:9092"), Topics::one("bank"));
-/// let worker = Worker::on(bank).fed_by(source).view::<Balances>().start().await?;
+/// let worker = Worker::new(bank).fed_by(source).view::<Balances>().start().await?;
 /// # worker.stop().await
 /// # }
 /// ```
@@ -87,7 +86,7 @@ pub struct KafkaSource {
     group_prefix: String,
     instance: Option<String>,
     lease: Duration,
-    foreign: Foreign,
+    foreign: ForeignRecords,
     ignored: Arc<AtomicU64>,
     filled: Arc<AtomicU64>,
     states: States,
@@ -107,7 +106,7 @@ impl KafkaSource {
             group_prefix: "highwater.".into(),
             instance: None,
             lease: LEASE,
-            foreign: Foreign::default(),
+            foreign: ForeignRecords::default(),
             ignored: Arc::default(),
             filled: Arc::default(),
             states: States::default(),
@@ -149,12 +148,12 @@ impl KafkaSource {
 
     /// What becomes of a record that no relay has published; it is refused unless set.
     #[must_use]
-    pub fn foreign(mut self, policy: Foreign) -> Self {
+    pub fn foreign(mut self, policy: ForeignRecords) -> Self {
         self.foreign = policy;
         self
     }
 
-    /// How many records have been ignored under [`Foreign::Ignore`].
+    /// How many records have been ignored under [`ForeignRecords::Ignore`].
     #[must_use]
     pub fn ignored(&self) -> u64 {
         self.ignored.load(Ordering::Relaxed)
@@ -189,12 +188,12 @@ impl KafkaSource {
         }
     }
 
-    fn keyed(&self, feeding: &Feeding, wanted: Wanted, reporter: Reporter) -> KeyedMembership {
+    fn keyed(&self, feeding: &Subscription, wanted: Wanted, reporter: Reporter) -> KeyedMembership {
         KeyedMembership {
             leases: Leases::new(&self.views, &self.clock, feeding, self.lease),
             kafka: self.kafka.clone(),
             group: self.group(&feeding.view),
-            shards: feeding.layout.shards,
+            shards: feeding.sharding.shards,
             wanted,
             clock: Arc::clone(&self.clock),
             reporter,
@@ -203,11 +202,11 @@ impl KafkaSource {
 
     fn grouped(
         &self,
-        feeding: &Feeding,
+        feeding: &Subscription,
         wanted: Wanted,
         reporter: Reporter,
     ) -> Result<GroupMembership> {
-        let (layout, view) = (feeding.layout, &feeding.view);
+        let (layout, view) = (feeding.sharding, &feeding.view);
         let mut topics = wanted.partitions.iter();
         let (Some((topic, count)), None) = (topics.next(), topics.next()) else {
             let message = format!(
@@ -239,18 +238,18 @@ impl KafkaSource {
 }
 
 #[async_trait]
-impl Source for KafkaSource {
-    async fn layout(&self, by: Division, shards: u32) -> Result<Layout> {
-        if by == Division::Keys {
-            return Ok(Layout::keys(shards));
+impl FeedSource for KafkaSource {
+    async fn sharding(&self, by: ShardBy, shards: u32) -> Result<Sharding> {
+        if by == ShardBy::Key {
+            return Ok(Sharding::by_key(shards));
         }
         let topics = self.topics.feeding(&Query::all())?;
         let counts = self.partitions(&topics).await;
         let counts = counts.inspect_err(|error| self.states.waiting_for(error))?;
         let mut counts = counts.into_iter();
-        let Some((topic, count)) = counts.next() else { return Ok(Layout::streams(shards)) };
+        let Some((topic, count)) = counts.next() else { return Ok(Sharding::by_stream(shards)) };
         match counts.find(|(_, other)| *other != count) {
-            None => Ok(Layout::streams(count)),
+            None => Ok(Sharding::by_stream(count)),
             Some((other, others)) => {
                 let message = format!(
                     "topic {topic} has {count} partitions and topic {other} has {others}: views that are \
@@ -265,7 +264,7 @@ impl Source for KafkaSource {
         self.lease
     }
 
-    async fn join(&self, feeding: Feeding) -> Result<Box<dyn Membership>> {
+    async fn join(&self, feeding: Subscription) -> Result<Box<dyn Membership>> {
         let topics = self.topics.feeding(&feeding.query)?;
         let state = self.states.of(&feeding.view);
         let (view, filled) = (feeding.view.clone(), Arc::clone(&self.filled));
@@ -285,9 +284,9 @@ impl Source for KafkaSource {
             foreign: self.foreign,
             ignored: Arc::clone(&self.ignored),
         };
-        match feeding.layout.by {
-            Division::Keys => Ok(Box::new(self.keyed(&feeding, wanted, reporter))),
-            Division::Streams => Ok(Box::new(self.grouped(&feeding, wanted, reporter)?)),
+        match feeding.sharding.by {
+            ShardBy::Key => Ok(Box::new(self.keyed(&feeding, wanted, reporter))),
+            ShardBy::Stream => Ok(Box::new(self.grouped(&feeding, wanted, reporter)?)),
         }
     }
 }

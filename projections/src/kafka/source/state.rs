@@ -9,10 +9,7 @@ use std::{
 };
 
 use ::metrics::Counter;
-use highwater_core::{
-    Code, Error, Position,
-    port::{Clock, ViewName},
-};
+use highwater_core::{Code, Error, Position, domain::ViewName, port::Clock};
 use jiff::Timestamp;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as E};
 use tokio::sync::watch;

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use highwater_core::{
     CommandId, Envelope, EventId, Position, SchemaVersion, StreamId, Tags, Version,
-    port::{FeedPage, Layout, LogPage},
+    port::{FeedPage, LogPage},
+    value::Sharding,
 };
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -197,7 +198,7 @@ proptest! {
         (partitions, limit, dice) in accidents()
     ) {
         let count = dice.len() as u64;
-        let layout = Layout::streams(partitions);
+        let layout = Sharding::by_stream(partitions);
         let of = |position: u64| layout.shard_of(event(position).stream.as_str()).get() as usize;
         // What a relay would publish into each partition.
         let mut topics: Vec<Vec<(Link, Option<Envelope>)>> = vec![Vec::new(); partitions as usize];

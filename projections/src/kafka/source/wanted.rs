@@ -9,9 +9,10 @@ use std::{
 };
 
 use highwater_core::{
-    Envelope, Position, Query, Result, Span,
+    Envelope, Position, Query, ReadFrom, Result,
     error::Corrupt,
-    port::{EventStore, Layout, LogPage, ShardId},
+    port::{EventStore, LogPage},
+    value::{ShardId, Sharding},
 };
 use rdkafka::message::{BorrowedMessage, Message as _};
 
@@ -23,7 +24,7 @@ use crate::kafka::{
 
 /// What becomes of a record that no relay has published.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Foreign {
+pub enum ForeignRecords {
     /// The view stops before it, and says which record it is.
     #[default]
     Refuse,
@@ -43,8 +44,8 @@ pub(super) struct Wanted {
     /// The topics that are read, with their partitions.
     pub(super) partitions: BTreeMap<String, u32>,
     /// If the shard is a partition, which one of how many.
-    pub(super) own: Option<(Layout, ShardId)>,
-    pub(super) foreign: Foreign,
+    pub(super) own: Option<(Sharding, ShardId)>,
+    pub(super) foreign: ForeignRecords,
     pub(super) ignored: Arc<AtomicU64>,
 }
 
@@ -54,7 +55,7 @@ impl Wanted {
         let offset = message.offset();
         match self.decode(message, names) {
             Ok((link, event)) => lane.take(offset, link, event),
-            Err(why) if self.foreign == Foreign::Refuse => {
+            Err(why) if self.foreign == ForeignRecords::Refuse => {
                 let (topic, partition) = (lane.topic.to_string(), lane.partition);
                 lane.refuse(Corrupt::Record { topic, partition, offset, why }.into());
             }
@@ -93,7 +94,7 @@ impl Wanted {
 
     fn belongs(&self, stream: &str, message: &BorrowedMessage<'_>) -> Result<(), Wrong> {
         let Some(count) = self.partitions.get(message.topic()) else { return Ok(()) };
-        let partition = Layout::streams(*count).shard_of(stream).get();
+        let partition = Sharding::by_stream(*count).shard_of(stream).get();
         match i64::from(partition) == i64::from(message.partition()) {
             true => Ok(()),
             false => Err(format!("stream {stream} belongs in partition {partition} of {count}")),
@@ -102,7 +103,7 @@ impl Wanted {
 
     /// A page of the log with the events that the partitions should have had.
     pub(super) async fn read(&self, after: Position, limit: usize) -> Result<LogPage> {
-        let mut page = self.log.read_log(&self.query, Span::After(after), limit.max(1)).await?;
+        let mut page = self.log.read_log(&self.query, ReadFrom::After(after), limit.max(1)).await?;
         page.events.retain(|event| self.is_published(event) && self.is_own(event));
         Ok(page)
     }

@@ -63,7 +63,7 @@ impl Answer {
         Verdict::Final(match self.status.get(index) {
             Some(&APPENDED) => Ok(self.appended(append, position, part, heads)),
             Some(1) => Ok(Appended { position, streams: Vec::new(), repeated: true }),
-            Some(2) => Err(Invalid::command_reused(append.command).into()),
+            Some(2) => Err(Invalid::command_id_reused(append.command).into()),
             Some(3) => Err(self.stream_conflict(entry, part, heads)),
             Some(4) => Err(boundary_conflict(append, self.found.get(index).copied().flatten())),
             Some(5) => return Verdict::Deferred,

@@ -1,8 +1,7 @@
 //! A batch as the procedure that judges it takes it.
 
 use highwater_core::{
-    Category, StreamId, Tag, Version,
-    port::{Condition, Expected, QueryItem},
+    Category, StreamId, Tag, Version, domain::QueryItem, port::Condition, value::Expected,
 };
 use sqlx::{AssertSqlSafe, PgConnection, postgres::PgRow};
 use uuid::Uuid;

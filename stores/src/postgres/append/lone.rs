@@ -6,7 +6,8 @@
 
 use highwater_core::{
     Position, Tag,
-    port::{Append, Expected, NewEvent, StreamAppend},
+    port::{Append, NewEvent, StreamAppend},
+    value::Expected,
 };
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 use uuid::Uuid;

@@ -23,7 +23,7 @@ use sqlx::{Connection, PgConnection};
 
 use super::{
     PostgresOptions,
-    attachment::PostgresWork,
+    attachment::PostgresHook,
     error::{self, classify},
     follow::Following,
 };
@@ -158,7 +158,7 @@ impl PostgresWriter {
 
     /// An append with work of the application's own: a transaction of its own, in which the append
     /// comes last, so that the order's lock is held only from then to the commit.
-    async fn run_with(&mut self, work: &PostgresWork, entry: &Entry) -> Result<Answer> {
+    async fn run_with(&mut self, work: &PostgresHook, entry: &Entry) -> Result<Answer> {
         let command = entry.append.command;
         let call = Arc::clone(&self.judge);
         let connection = self.connection().await?;
@@ -185,7 +185,7 @@ impl PostgresWriter {
     }
 
     async fn commit_attached(&mut self, entry: &Entry) -> Option<Result<Answer>> {
-        match PostgresWork::of(entry.append.attachment.as_deref()?) {
+        match PostgresHook::of(entry.append.hook.as_deref()?) {
             Ok(work) => Some(self.run_with(work, entry).await),
             Err(error) => Some(Err(error)),
         }

@@ -1,9 +1,6 @@
 //! A batch that is accepted as a whole or not at all.
 
-use highwater_core::{
-    Position, Version,
-    port::{Expected, StreamAppend},
-};
+use highwater_core::{Position, Version, port::StreamAppend, value::Expected};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 use uuid::Uuid;
 

@@ -3,7 +3,7 @@
 use highwater_core::{
     EventId, Position, Result, StreamId, Version,
     error::{Actual, Conflict, Corrupt, Invalid, Source},
-    port::{Append, Appended, Condition, NewEvent, Span, StreamAppend, StreamHead},
+    port::{Append, Appended, Condition, NewEvent, ReadFrom, StreamAppend, StreamHead},
 };
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        attachment::SqliteWork,
+        attachment::SqliteHook,
         error::classify,
         idempotency,
         options::Prefix,
@@ -57,7 +57,7 @@ impl<'a> Log<'a> {
             idempotency::command(connection, self.prefix, append.command).await?
         {
             if recorded.fingerprint != append.fingerprint {
-                return Err(Invalid::command_reused(append.command).into());
+                return Err(Invalid::command_id_reused(append.command).into());
             }
             return Ok(recorded.appended);
         }
@@ -117,7 +117,7 @@ impl<'a> Log<'a> {
         let mut first: Option<Position> = None;
         for item in alternatives(&condition.query) {
             let mut sql = QueryBuilder::new("");
-            push_item(&mut sql, self.prefix, &item, Span::After(condition.after), 1);
+            push_item(&mut sql, self.prefix, &item, ReadFrom::After(condition.after), 1);
             let row =
                 sql.build().fetch_optional(&mut *connection).await.map_err(classify(DOING))?;
             let Some(row) = row else { continue };
@@ -135,9 +135,9 @@ impl<'a> Log<'a> {
         connection: &mut SqliteConnection,
         append: &Append,
     ) -> Result<()> {
-        match append.attachment.as_deref() {
+        match append.hook.as_deref() {
             None => Ok(()),
-            Some(attachment) => SqliteWork::of(attachment)?.run(connection, append).await,
+            Some(attachment) => SqliteHook::of(attachment)?.run(connection, append).await,
         }
     }
 

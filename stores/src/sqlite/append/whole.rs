@@ -4,7 +4,8 @@
 use highwater_core::{
     Error, Position, Version,
     error::{Corrupt, Source},
-    port::{Expected, NewEvent, StreamAppend},
+    port::{NewEvent, StreamAppend},
+    value::Expected,
 };
 use jiff::Timestamp;
 use serde::Serialize;

@@ -5,17 +5,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use highwater_core::{
     Position, Result,
+    domain::{ViewName, ViewSpec},
     port::{
-        Claim, Claiming, Epoch, KeyRange, Layout, ParkedKey, Roll, ShardId, StoredRange,
-        StoredView, ViewCommit, ViewName, ViewSpec, ViewState, ViewStore, WorkerId,
+        Claim, ClaimMode, KeyRange, Members, ParkedKey, StoredRange, StoredView, ViewCommit,
+        ViewState, ViewStore, WorkerId,
     },
+    value::{Epoch, ShardId, Sharding},
 };
 
 use super::Faulty;
 
 #[async_trait]
 impl<S: ViewStore> ViewStore for Faulty<S> {
-    async fn open_view(&self, spec: &ViewSpec, layout: Layout) -> Result<ViewState> {
+    async fn open_view(&self, spec: &ViewSpec, layout: Sharding) -> Result<ViewState> {
         self.change("opening a view", self.inner.open_view(spec, layout)).await
     }
 
@@ -41,43 +43,48 @@ impl<S: ViewStore> ViewStore for Faulty<S> {
     async fn claim_shard(
         &self,
         view: &ViewName,
-        layout: Layout,
+        layout: Sharding,
         shard: ShardId,
         worker: &WorkerId,
-        claiming: Claiming,
+        claiming: ClaimMode,
         lease: Duration,
     ) -> Result<Option<Claim>> {
         let claim = self.inner.claim_shard(view, layout, shard, worker, claiming, lease);
         self.change("claiming a shard", claim).await
     }
 
-    async fn sign_in(&self, view: &ViewName, worker: &WorkerId, lease: Duration) -> Result<Roll> {
-        self.change("signing in", self.inner.sign_in(view, worker, lease)).await
+    async fn heartbeat(
+        &self,
+        view: &ViewName,
+        worker: &WorkerId,
+        lease: Duration,
+    ) -> Result<Members> {
+        self.change("signing in", self.inner.heartbeat(view, worker, lease)).await
     }
 
     async fn release_shard(&self, view: &ViewName, shard: ShardId, epoch: Epoch) -> Result<()> {
         self.change("releasing a shard", self.inner.release_shard(view, shard, epoch)).await
     }
 
-    async fn sign_out(&self, view: &ViewName, worker: &WorkerId) -> Result<()> {
-        self.change("signing out", self.inner.sign_out(view, worker)).await
+    async fn leave(&self, view: &ViewName, worker: &WorkerId) -> Result<()> {
+        self.change("signing out", self.inner.leave(view, worker)).await
     }
 
-    async fn divide_anew(&self, view: &ViewName, claims: &[Claim], layout: Layout) -> Result<()> {
-        self.change("dividing a view anew", self.inner.divide_anew(view, claims, layout)).await
+    async fn reshard(&self, view: &ViewName, claims: &[Claim], layout: Sharding) -> Result<()> {
+        self.change("dividing a view anew", self.inner.reshard(view, claims, layout)).await
     }
 
-    async fn parked(
+    async fn parked_keys(
         &self,
         view: &ViewName,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<ParkedKey>> {
         self.pass("listing parked keys").await?;
-        self.inner.parked(view, after, limit).await
+        self.inner.parked_keys(view, after, limit).await
     }
 
-    async fn queued(
+    async fn queued_events(
         &self,
         view: &ViewName,
         key: &str,
@@ -85,15 +92,15 @@ impl<S: ViewStore> ViewStore for Faulty<S> {
         limit: usize,
     ) -> Result<Vec<Position>> {
         self.pass("reading what waits behind a parked key").await?;
-        self.inner.queued(view, key, after, limit).await
+        self.inner.queued_events(view, key, after, limit).await
     }
 
     async fn retry_parked(&self, view: &ViewName, key: &str) -> Result<bool> {
         self.change("asking for another try", self.inner.retry_parked(view, key)).await
     }
 
-    async fn view_changed(&self, view: &ViewName, seen: &ViewState) -> Result<()> {
+    async fn wait_for_view_change(&self, view: &ViewName, seen: &ViewState) -> Result<()> {
         self.pass("waiting for a view").await?;
-        self.inner.view_changed(view, seen).await
+        self.inner.wait_for_view_change(view, seen).await
     }
 }

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use highwater_core::{
     EventId, Query, StreamId, Version,
     error::{Actual, Conflict},
-    port::{Expected, NewEvent},
+    port::NewEvent,
+    value::Expected,
 };
 
 use crate::testing::{
@@ -218,9 +219,9 @@ pub(super) async fn w1_versions_go_beyond_70_000(fixture: Fixture) {
         version += batch as u64;
         assert_eq!(appended.streams[0].version, Version::new(version));
     }
-    let tail = store.read_stream(&stream, highwater_core::Span::Before(Version::END), 1).await;
+    let tail = store.read_stream(&stream, highwater_core::ReadFrom::Before(Version::END), 1).await;
     assert_eq!(read::versions(&tail.unwrap().events), [version]);
-    let middle = highwater_core::Span::After(Version::new(65_534));
+    let middle = highwater_core::ReadFrom::After(Version::new(65_534));
     let page = store.read_stream(&stream, middle, 3).await.unwrap();
     assert_eq!(read::versions(&page.events), [65_535, 65_536, 65_537]);
     assert!(store.append(append_to(&stream, at(version - 1), events(1))).await.is_err());

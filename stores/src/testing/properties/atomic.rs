@@ -4,7 +4,8 @@ use std::{collections::HashSet, sync::Arc};
 
 use highwater_core::{
     EventId, Position, Query, Result, StreamId, Version,
-    port::{Append, Appended, Expected},
+    port::{Append, Appended},
+    value::Expected,
 };
 
 use crate::testing::{
@@ -95,7 +96,7 @@ async fn check_placed(store: &dyn Store, append: &Append, appended: &Appended) {
     for part in append.streams.iter().filter(|part| !part.events.is_empty()) {
         let head = appended.streams.iter().find(|head| head.stream == part.stream).unwrap();
         let first = Version::new(head.version.get() - part.events.len() as u64);
-        let span = highwater_core::Span::After(first);
+        let span = highwater_core::ReadFrom::After(first);
         let stored = store.read_stream(&part.stream, span, part.events.len()).await.unwrap().events;
         let written: Vec<_> = part.events.iter().map(|event| event.id).collect();
         assert_eq!(read::ids(&stored), written);

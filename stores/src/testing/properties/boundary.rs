@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use highwater_core::{
-    Position, Query, QueryItem, Tag,
-    error::Conflict,
-    port::{Expected, NewEvent},
+    Position, Query, QueryItem, Tag, error::Conflict, port::NewEvent, value::Expected,
 };
 
 use crate::testing::{

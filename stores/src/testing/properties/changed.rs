@@ -1,7 +1,10 @@
 //! R3, R4: whoever waits for a view is woken when it moves or something is asked of it.
 
 use futures_util::FutureExt as _;
-use highwater_core::port::{Layout, ShardId, ViewState};
+use highwater_core::{
+    port::ViewState,
+    value::{ShardId, Sharding},
+};
 
 use super::worker::{Worker, opened, park, state};
 use crate::testing::{Fixture, race::soon};
@@ -12,7 +15,7 @@ pub(super) async fn r3_a_waiter_is_woken_by_a_commit_through_another_handle(fixt
     let view = worker.view.clone();
     for to in 1..=20 {
         let seen = store.read_view(&view, &[]).await.unwrap().state;
-        let mut waiting = store.view_changed(&view, &seen);
+        let mut waiting = store.wait_for_view_change(&view, &seen);
         // Polled once, it waits; that it may end early is the port's to allow.
         let early = (&mut waiting).now_or_never();
         worker.write(to, &[]).await;
@@ -20,19 +23,19 @@ pub(super) async fn r3_a_waiter_is_woken_by_a_commit_through_another_handle(fixt
             soon("waking the waiter", waiting).await.unwrap();
         }
         let found = store.read_view(&view, &[]).await.unwrap().state;
-        assert_eq!(found, state(Layout::WHOLE, &[to]));
+        assert_eq!(found, state(Sharding::SINGLE, &[to]));
     }
 }
 
 pub(super) async fn r3_what_has_changed_since_it_was_seen_is_not_waited_for(fixture: Fixture) {
     let store = fixture.store();
-    let view = opened(&*store, "past", Layout::keys(2)).await;
+    let view = opened(&*store, "past", Sharding::by_key(2)).await;
     let mut worker = Worker::taking(&store, &view, ShardId::new(1), "first").await;
     let mut seen: Vec<ViewState> = vec![store.read_view(&view, &[]).await.unwrap().state];
     for to in 1..=3 {
         worker.write(to, &[]).await;
         for seen in &seen {
-            soon("a change that is past", store.view_changed(&view, seen)).await.unwrap();
+            soon("a change that is past", store.wait_for_view_change(&view, seen)).await.unwrap();
         }
         seen.push(store.read_view(&view, &[]).await.unwrap().state);
     }
@@ -40,10 +43,10 @@ pub(super) async fn r3_what_has_changed_since_it_was_seen_is_not_waited_for(fixt
 
 pub(super) async fn r3_waiting_ends_also_where_nothing_changes(fixture: Fixture) {
     let store = fixture.store();
-    let view = opened(&*store, "still", Layout::WHOLE).await;
+    let view = opened(&*store, "still", Sharding::SINGLE).await;
     let seen = store.read_view(&view, &[]).await.unwrap().state;
     for _ in 0..2 {
-        soon("looking for itself", store.view_changed(&view, &seen)).await.unwrap();
+        soon("looking for itself", store.wait_for_view_change(&view, &seen)).await.unwrap();
     }
 }
 
@@ -57,8 +60,8 @@ pub(super) async fn r4_a_waiter_is_woken_by_a_wish_for_another_try(fixture: Fixt
         tokio::spawn(async move { operator.retry_parked(&view, "a").await.unwrap() })
     };
     soon("hearing of the wish", async {
-        while !store.parked(&worker.view, None, 1).await.unwrap()[0].retry {
-            store.view_changed(&worker.view, &seen).await.unwrap();
+        while !store.parked_keys(&worker.view, None, 1).await.unwrap()[0].retry {
+            store.wait_for_view_change(&worker.view, &seen).await.unwrap();
         }
     })
     .await;
@@ -68,7 +71,7 @@ pub(super) async fn r4_a_waiter_is_woken_by_a_wish_for_another_try(fixture: Fixt
 /// Two who each move their own shard when the other has moved.
 pub(super) async fn r3_no_wake_up_is_missed(fixture: Fixture) {
     let handles = [fixture.store(), fixture.reopen().await];
-    let view = opened(&*handles[0], "pingpong", Layout::keys(2)).await;
+    let view = opened(&*handles[0], "pingpong", Sharding::by_key(2)).await;
     let mut players = Vec::new();
     for (store, number) in handles.iter().zip(0..2_u32) {
         let shard = ShardId::new(number);
@@ -93,7 +96,7 @@ async fn play(mut player: Worker) {
                 if seen.shards[1 - number].position.get() >= wanted {
                     break;
                 }
-                player.store.view_changed(&player.view, &seen).await.unwrap();
+                player.store.wait_for_view_change(&player.view, &seen).await.unwrap();
             }
         })
         .await;

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use highwater_core::{
     Position,
+    domain::ViewName,
     error::Conflict,
-    port::{Claim, Claiming, Layout, Progress, ShardId, ViewCommit, ViewName, WorkerId},
+    port::{Claim, ClaimMode, Progress, ViewCommit, WorkerId},
+    value::{ShardId, Sharding},
 };
 
 use super::worker::{LONG, Worker, found, is_missing, name, opened, park, progress, some, state};
@@ -14,7 +16,7 @@ use crate::testing::{Fixture, Store, race::race};
 
 /// A worker on each shard, all of which are at this position.
 async fn all(store: &Arc<dyn Store>, view: &ViewName, position: u64) -> Vec<Worker> {
-    let layout = store.read_view(view, &[]).await.unwrap().state.layout;
+    let layout = store.read_view(view, &[]).await.unwrap().state.sharding;
     let mut workers = Vec::new();
     for shard in layout.all() {
         let mut worker = Worker::taking(store, view, shard, "divider").await;
@@ -33,15 +35,17 @@ fn claims(workers: &[Worker]) -> Vec<Claim> {
 
 pub(super) async fn r1_a_view_divided_anew_goes_on_from_where_it_was(fixture: Fixture) {
     let store = fixture.store();
-    let view = opened(&*store, "divided", Layout::WHOLE).await;
+    let view = opened(&*store, "divided", Sharding::SINGLE).await;
     let mut position = 0;
-    for layout in [Layout::keys(4), Layout::keys(2), Layout::streams(3), Layout::WHOLE] {
+    for layout in
+        [Sharding::by_key(4), Sharding::by_key(2), Sharding::by_stream(3), Sharding::SINGLE]
+    {
         position += 5;
         let before = all(&store, &view, position).await;
-        store.divide_anew(&view, &claims(&before), layout).await.unwrap();
+        store.reshard(&view, &claims(&before), layout).await.unwrap();
         let shards = vec![position; layout.shards as usize];
         assert_eq!(store.read_view(&view, &[]).await.unwrap().state, state(layout, &shards));
-        let roll = store.sign_in(&view, &before[0].id, LONG).await.unwrap();
+        let roll = store.heartbeat(&view, &before[0].id, LONG).await.unwrap();
         assert_eq!(roll.holders, vec![None; shards.len()], "every shard is free");
         let after = all(&store, &view, position).await;
         let newest = before.iter().map(|worker| worker.claim.epoch).max().unwrap();
@@ -57,18 +61,18 @@ pub(super) async fn r1_rows_and_parked_keys_stay_when_a_view_is_divided_anew(fix
     let mut worker = Worker::on(&store, "stays").await;
     let parked = vec![park("b", 2, "broken", 1)];
     worker.send(ViewCommit { parked, ..worker.to(3, &[("a", Some("1"))]) }).await.unwrap();
-    store.divide_anew(&worker.view, &[worker.claim.clone()], Layout::keys(2)).await.unwrap();
+    store.reshard(&worker.view, &[worker.claim.clone()], Sharding::by_key(2)).await.unwrap();
     assert_eq!(found(&*store, &worker.view, &["a"]).await, (vec![3, 3], vec![some("1")]));
-    let parked = store.parked(&worker.view, None, 9).await.unwrap();
+    let parked = store.parked_keys(&worker.view, None, 9).await.unwrap();
     assert_eq!((parked.len(), parked[0].queued), (1, 1));
 }
 
 pub(super) async fn r1_shards_at_different_positions_are_not_divided_anew(fixture: Fixture) {
     let store = fixture.store();
-    let view = opened(&*store, "unequal", Layout::keys(2)).await;
+    let view = opened(&*store, "unequal", Sharding::by_key(2)).await;
     let mut workers = all(&store, &view, 5).await;
     workers[1].write(6, &[]).await;
-    let error = store.divide_anew(&view, &claims(&workers), Layout::WHOLE).await.unwrap_err();
+    let error = store.reshard(&view, &claims(&workers), Sharding::SINGLE).await.unwrap_err();
     let (expected, actual) = (Position::new(5), Position::new(6));
     let conflict = Conflict::Checkpoint { view: view.to_string(), expected, actual };
     assert_eq!(error.conflict(), Some(&conflict));
@@ -83,7 +87,7 @@ async fn unchanged(
     positions: [u64; 2],
 ) {
     let found = store.read_view(view, &[]).await.unwrap().state;
-    assert_eq!(found, state(Layout::keys(2), &positions));
+    assert_eq!(found, state(Sharding::by_key(2), &positions));
     for worker in workers {
         worker.write(9, &[]).await;
     }
@@ -93,7 +97,7 @@ pub(super) async fn r1_a_view_is_divided_under_the_claims_of_all_its_shards_alon
     fixture: Fixture,
 ) {
     let store = fixture.store();
-    let view = opened(&*store, "claims", Layout::keys(2)).await;
+    let view = opened(&*store, "claims", Sharding::by_key(2)).await;
     let before = all(&store, &view, 5).await;
     let mut workers = all(&store, &view, 5).await;
     let [one, other] = [&workers[0].claim, &workers[1].claim];
@@ -105,20 +109,20 @@ pub(super) async fn r1_a_view_is_divided_under_the_claims_of_all_its_shards_alon
         Vec::new(),
         vec![one.clone(), other.clone(), stranger],
     ] {
-        let error = store.divide_anew(&view, &claims, Layout::WHOLE).await.unwrap_err();
+        let error = store.reshard(&view, &claims, Sharding::SINGLE).await.unwrap_err();
         assert!(matches!(error.conflict(), Some(Conflict::Fenced { .. })), "{error}");
     }
-    assert!(is_missing(store.divide_anew(&name("never"), &[], Layout::WHOLE).await));
+    assert!(is_missing(store.reshard(&name("never"), &[], Sharding::SINGLE).await));
     unchanged(&store, &view, &mut workers, [5, 5]).await;
 }
 
 pub(super) async fn r1_workers_of_the_old_layout_are_fenced(fixture: Fixture) {
     let store = fixture.store();
-    let view = opened(&*store, "zombies", Layout::keys(4)).await;
+    let view = opened(&*store, "zombies", Sharding::by_key(4)).await;
     let mut zombies = all(&store, &view, 5).await;
-    for layout in [Layout::keys(2), Layout::keys(4)] {
+    for layout in [Sharding::by_key(2), Sharding::by_key(4)] {
         let dividers = all(&store, &view, 5).await;
-        store.divide_anew(&view, &claims(&dividers), layout).await.unwrap();
+        store.reshard(&view, &claims(&dividers), layout).await.unwrap();
         zombies.extend(dividers);
         for zombie in &mut zombies {
             let error = zombie.send(zombie.to(6, &[("a", Some("zombie"))])).await.unwrap_err();
@@ -131,22 +135,24 @@ pub(super) async fn r1_workers_of_the_old_layout_are_fenced(fixture: Fixture) {
 
 pub(super) async fn r1_a_worker_that_knows_the_old_layout_claims_nothing(fixture: Fixture) {
     let store = fixture.store();
-    let (view, old) = (opened(&*store, "late", Layout::keys(3)).await, Layout::keys(3));
+    let (view, old) = (opened(&*store, "late", Sharding::by_key(3)).await, Sharding::by_key(3));
     let late = WorkerId::new("late").unwrap();
-    for (layout, at) in [(Layout::keys(5), 5), (Layout::keys(2), 6), (Layout::streams(3), 7)] {
+    for (layout, at) in
+        [(Sharding::by_key(5), 5), (Sharding::by_key(2), 6), (Sharding::by_stream(3), 7)]
+    {
         let dividers = all(&store, &view, at).await;
-        store.divide_anew(&view, &claims(&dividers), layout).await.unwrap();
+        store.reshard(&view, &claims(&dividers), layout).await.unwrap();
         let mut worker = Worker::taking(&store, &view, ShardId::FIRST, "new").await;
         for (shard, claiming) in
-            old.all().flat_map(|shard| [(shard, Claiming::IfFree), (shard, Claiming::Always)])
+            old.all().flat_map(|shard| [(shard, ClaimMode::IfFree), (shard, ClaimMode::Always)])
         {
             let claim = store.claim_shard(&view, old, shard, &late, claiming, LONG).await;
             let (view, expected) = (view.to_string(), old);
-            let conflict = Conflict::Layout { view, expected, actual: layout };
+            let conflict = Conflict::Sharding { view, expected, actual: layout };
             assert_eq!(claim.unwrap_err().conflict(), Some(&conflict));
         }
         let mut holders = vec![None; layout.shards as usize];
-        let roll = store.sign_in(&view, &worker.id, LONG).await.unwrap();
+        let roll = store.heartbeat(&view, &worker.id, LONG).await.unwrap();
         holders[0] = Some(worker.id.clone());
         assert_eq!(roll.holders, holders, "what was free still is");
         worker.write(at + 1, &[]).await;
@@ -157,25 +163,25 @@ pub(super) async fn r1_a_worker_that_knows_the_old_layout_claims_nothing(fixture
 pub(super) async fn r1_a_claim_and_a_division_that_race_do_not_both_go_through(fixture: Fixture) {
     let handles = [fixture.store(), fixture.reopen().await];
     for round in 0..10 {
-        let view = opened(&*handles[0], &format!("round_{round}"), Layout::keys(2)).await;
+        let view = opened(&*handles[0], &format!("round_{round}"), Sharding::by_key(2)).await;
         let held = claims(&all(&handles[0], &view, 5).await);
         let outcomes = race((0..5_usize).map(|n| {
             let (store, view, held) = (handles[n % 2].clone(), view.clone(), held.clone());
             async move {
                 if n == 2 {
-                    return store.divide_anew(&view, &held, Layout::keys(3)).await;
+                    return store.reshard(&view, &held, Sharding::by_key(3)).await;
                 }
-                let (layout, shard) = (Layout::keys(2), ShardId::new(n as u32 % 2));
+                let (layout, shard) = (Sharding::by_key(2), ShardId::new(n as u32 % 2));
                 let worker = WorkerId::new(n.to_string()).unwrap();
                 let claim =
-                    store.claim_shard(&view, layout, shard, &worker, Claiming::Always, LONG);
+                    store.claim_shard(&view, layout, shard, &worker, ClaimMode::Always, LONG);
                 claim.await.map(|claim| assert!(claim.is_some()))
             }
         }))
         .await;
         let is_divided = outcomes[2].is_ok();
-        let layout = handles[1].read_view(&view, &[]).await.unwrap().state.layout;
-        assert_eq!(layout, Layout::keys(if is_divided { 3 } else { 2 }));
+        let layout = handles[1].read_view(&view, &[]).await.unwrap().state.sharding;
+        assert_eq!(layout, Sharding::by_key(if is_divided { 3 } else { 2 }));
         for (n, outcome) in outcomes.iter().enumerate() {
             assert_eq!(outcome.is_ok(), (n == 2) == is_divided, "{outcomes:?}");
             assert!(outcome.as_ref().err().is_none_or(highwater_core::Error::is_conflict));
@@ -185,11 +191,11 @@ pub(super) async fn r1_a_claim_and_a_division_that_race_do_not_both_go_through(f
 
 pub(super) async fn r1_of_eight_who_divide_at_once_one_does(fixture: Fixture) {
     let handles = [fixture.store(), fixture.reopen().await];
-    let view = opened(&*handles[0], "raced", Layout::keys(2)).await;
+    let view = opened(&*handles[0], "raced", Sharding::by_key(2)).await;
     let claims = claims(&all(&handles[0], &view, 5).await);
     let outcomes = race((0..8).map(|n: usize| {
         let (store, view, claims) = (handles[n % 2].clone(), view.clone(), claims.clone());
-        async move { store.divide_anew(&view, &claims, Layout::keys(3 + n as u32)).await }
+        async move { store.reshard(&view, &claims, Sharding::by_key(3 + n as u32)).await }
     }))
     .await;
     let divided: Vec<_> = (3..11).zip(&outcomes).filter(|(_, outcome)| outcome.is_ok()).collect();
@@ -197,7 +203,7 @@ pub(super) async fn r1_of_eight_who_divide_at_once_one_does(fixture: Fixture) {
     assert!(
         outcomes.iter().filter_map(|o| o.as_ref().err()).all(highwater_core::Error::is_conflict)
     );
-    let layout = Layout::keys(divided[0].0);
+    let layout = Sharding::by_key(divided[0].0);
     let found = handles[1].read_view(&view, &[]).await.unwrap().state;
     assert_eq!(found, state(layout, &vec![5; layout.shards as usize]));
 }

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use highwater_core::{
     SchemaVersion, StreamId,
     domain::EventType,
-    port::{Append, Expected, NewEvent},
-    value::{STREAM_ID_LIMIT, TAG_LIMIT},
+    port::{Append, NewEvent},
+    value::{Expected, STREAM_ID_LIMIT, TAG_LIMIT},
 };
 
 use crate::testing::{

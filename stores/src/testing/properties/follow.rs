@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use highwater_core::{Envelope, Position, Query, Span, port::Expected};
+use highwater_core::{Envelope, Position, Query, ReadFrom, value::Expected};
 
 use crate::testing::{
     Fixture, Store,
@@ -24,12 +24,12 @@ async fn follow(
     let (mut seen, mut at) = (Vec::new(), from);
     while seen.len() < count {
         let page =
-            store.read_log(query, Span::After(at), page.min(count - seen.len())).await.unwrap();
+            store.read_log(query, ReadFrom::After(at), page.min(count - seen.len())).await.unwrap();
         assert!(page.through >= at, "a follower is never sent back");
         at = page.through;
         seen.extend(page.events);
         if !page.more && seen.len() < count {
-            soon("waking the follower", store.appended(at)).await.unwrap();
+            soon("waking the follower", store.wait_for_append(at)).await.unwrap();
         }
     }
     (seen, at)
@@ -58,7 +58,7 @@ const WRITTEN: usize = 392;
 pub(super) async fn w3_a_waiting_follower_is_woken_by_another_handle(fixture: Fixture) {
     let (store, writer) = (fixture.store(), fixture.reopen().await);
     for head in (0..20).map(Position::new) {
-        let mut waiting = store.appended(head);
+        let mut waiting = store.wait_for_append(head);
         // Polled once, it waits; that it may end early is the port's to allow.
         let early = (&mut waiting).now_or_never();
         let appended = writer.append(append_one(&stream("woken"), event())).await.unwrap();
@@ -75,7 +75,7 @@ pub(super) async fn w3_waiting_ends_at_once_where_there_is_more(fixture: Fixture
     let head =
         store.append(append_to(&stream("a"), Expected::Any, events(3))).await.unwrap().position;
     for behind in 0..head.get() {
-        soon("an event that is there", store.appended(Position::new(behind))).await.unwrap();
+        soon("an event that is there", store.wait_for_append(Position::new(behind))).await.unwrap();
     }
 }
 

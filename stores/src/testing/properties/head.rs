@@ -2,10 +2,7 @@
 
 use std::ops::Bound;
 
-use highwater_core::{
-    Position,
-    port::{KeyRange, Layout, ViewName},
-};
+use highwater_core::{Position, domain::ViewName, port::KeyRange, value::Sharding};
 
 use super::worker::opened;
 use crate::testing::{
@@ -28,7 +25,7 @@ async fn heads(store: &dyn Store, view: &ViewName) -> [Position; 3] {
 
 pub(super) async fn r2_what_is_read_of_a_view_tells_the_head_of_the_log(fixture: Fixture) {
     let store = fixture.store();
-    let view = opened(&*store, "headed", Layout::keys(2)).await;
+    let view = opened(&*store, "headed", Sharding::by_key(2)).await;
     assert_eq!(heads(&*store, &view).await, [Position::START; 3]);
     let other = fixture.reopen().await;
     for head in 1..=20 {
@@ -39,7 +36,7 @@ pub(super) async fn r2_what_is_read_of_a_view_tells_the_head_of_the_log(fixture:
 
 pub(super) async fn r2_what_was_acknowledged_is_in_the_head_that_is_read_after(fixture: Fixture) {
     let store = fixture.store();
-    let view = opened(&*store, "headed_race", Layout::WHOLE).await;
+    let view = opened(&*store, "headed_race", Sharding::SINGLE).await;
     race((0..16).map(|writer| {
         let (store, view) = (store.clone(), view.clone());
         async move {

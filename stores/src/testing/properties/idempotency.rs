@@ -3,7 +3,8 @@
 use highwater_core::{
     Code, CommandId, Position, Query,
     domain::Fingerprint,
-    port::{Append, Appended, Expected},
+    port::{Append, Appended},
+    value::Expected,
 };
 
 use crate::testing::{
@@ -78,7 +79,7 @@ pub(super) async fn w4_a_used_id_is_refused_for_another_command(fixture: Fixture
     store.append(append.clone()).await.unwrap();
     let different = under(append.command, OTHER_FINGERPRINT, append_one(&stream, event()));
     let error = store.append(different).await.unwrap_err();
-    assert_eq!(error.code(), Code::COMMAND_REUSED);
+    assert_eq!(error.code(), Code::COMMAND_ID_REUSED);
     assert_eq!(read::log(&*store, &Query::all()).await.len(), 1);
 }
 
@@ -88,7 +89,7 @@ pub(super) async fn w4_a_used_id_is_refused_before_a_conflict_is_looked_for(fixt
     store.append(append.clone()).await.unwrap();
     let stale = append_to(&stream, Expected::NoStream, events(1));
     let different = under(append.command, OTHER_FINGERPRINT, stale);
-    assert_eq!(store.append(different).await.unwrap_err().code(), Code::COMMAND_REUSED);
+    assert_eq!(store.append(different).await.unwrap_err().code(), Code::COMMAND_ID_REUSED);
 }
 
 pub(super) async fn w4_of_two_commands_racing_under_one_id_one_is_stored(fixture: Fixture) {
@@ -102,7 +103,7 @@ pub(super) async fn w4_of_two_commands_racing_under_one_id_one_is_stored(fixture
     assert_eq!((stored.len(), refused.len()), (8, 8), "half of them sent the command stored");
     assert_eq!(stored.iter().flatten().filter(|answer| !answer.repeated).count(), 1);
     let codes = refused.into_iter().map(|outcome| outcome.unwrap_err().code());
-    assert!(codes.into_iter().all(|code| code == Code::COMMAND_REUSED));
+    assert!(codes.into_iter().all(|code| code == Code::COMMAND_ID_REUSED));
     assert_eq!(read::log(&*store, &Query::all()).await.len(), 1);
 }
 
@@ -116,14 +117,14 @@ pub(super) async fn w4_an_append_without_events_is_recorded(fixture: Fixture) {
     store.append(append_one(&stream, event())).await.unwrap();
     assert_eq!(store.append(append.clone()).await.unwrap(), again(&first));
     let different = under(append.command, OTHER_FINGERPRINT, empty());
-    assert_eq!(store.append(different).await.unwrap_err().code(), Code::COMMAND_REUSED);
+    assert_eq!(store.append(different).await.unwrap_err().code(), Code::COMMAND_ID_REUSED);
 }
 
 pub(super) async fn w4_an_append_that_failed_leaves_its_id_free(fixture: Fixture) {
     let (store, stream, id) = (fixture.store(), stream("failed"), command());
     let stale = under(id, FINGERPRINT, append_to(&stream, at(3), events(1)));
     assert!(store.append(stale).await.unwrap_err().is_conflict());
-    assert_eq!(store.command(id).await.unwrap(), None);
+    assert_eq!(store.find_command(id).await.unwrap(), None);
     let decided_again = under(id, OTHER_FINGERPRINT, append_to(&stream, at(0), events(1)));
     assert!(!store.append(decided_again).await.unwrap().repeated);
 }
@@ -135,16 +136,16 @@ pub(super) async fn w4_an_id_counts_over_all_streams(fixture: Fixture) {
     let elsewhere = under(append.command, FINGERPRINT, append_one(&b, event()));
     assert_eq!(store.append(elsewhere).await.unwrap(), again(&first));
     let different = under(append.command, OTHER_FINGERPRINT, append_one(&b, event()));
-    assert_eq!(store.append(different).await.unwrap_err().code(), Code::COMMAND_REUSED);
+    assert_eq!(store.append(different).await.unwrap_err().code(), Code::COMMAND_ID_REUSED);
     assert!(read::stream(&*store, &b).await.is_empty());
 }
 
 pub(super) async fn w4_a_stored_command_can_be_looked_up(fixture: Fixture) {
     let (store, [a, b]) = (fixture.store(), [stream("a"), stream("b")]);
-    assert_eq!(store.command(command()).await.unwrap(), None);
+    assert_eq!(store.find_command(command()).await.unwrap(), None);
     let append = append_one(&a, event()).stream(b, Expected::Any, events(2));
     let first = store.append(append.clone()).await.unwrap();
-    let known = fixture.reopen().await.command(append.command).await.unwrap().unwrap();
+    let known = fixture.reopen().await.find_command(append.command).await.unwrap().unwrap();
     assert_eq!(known.fingerprint, append.fingerprint);
     assert_eq!(known.appended, again(&first));
 }
@@ -156,6 +157,6 @@ pub(super) async fn w4_every_bit_of_a_fingerprint_counts(fixture: Fixture) {
         store.append(append.clone()).await.unwrap();
         assert!(store.append(append.clone()).await.unwrap().repeated);
         let other = under(append.command, Fingerprint::from_bits(bits ^ (1 << 63)), append);
-        assert_eq!(store.append(other).await.unwrap_err().code(), Code::COMMAND_REUSED);
+        assert_eq!(store.append(other).await.unwrap_err().code(), Code::COMMAND_ID_REUSED);
     }
 }

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use highwater_core::{
-    Code, Position, Query, Span, Tag,
+    Code, Position, Query, ReadFrom, Tag,
     domain::TYPE_NAME_LIMIT,
-    port::{Append, Expected},
-    value::TAG_LIMIT,
+    port::Append,
+    value::{Expected, TAG_LIMIT},
 };
 
 use super::boundary::bare;
@@ -24,7 +24,7 @@ async fn refused(store: &dyn Store, append: Append, code: Code) {
     assert!(error.is_invalid(), "{error}");
     assert_eq!(error.code(), code);
     assert_eq!(store.head().await.unwrap(), head);
-    assert_eq!(store.command(command).await.unwrap(), None);
+    assert_eq!(store.find_command(command).await.unwrap(), None);
 }
 
 fn bytes(count: usize) -> Bytes {
@@ -104,7 +104,7 @@ pub(super) async fn w2_w6_a_type_name_that_no_store_could_hold_is_refused(fixtur
         let condition = nothing_like(Query::types([name]), Position::START);
         let append = append_one(&stream("types"), event()).only_if(condition);
         refused(store, append, Code::MALFORMED).await;
-        let read = store.read_log(&Query::types([name]), Span::After(Position::START), 1).await;
+        let read = store.read_log(&Query::types([name]), ReadFrom::After(Position::START), 1).await;
         assert_eq!(read.unwrap_err().code(), Code::MALFORMED, "{name:?}");
     }
     store.append(append_one(&stream("types"), typed(&long[1..]))).await.unwrap();

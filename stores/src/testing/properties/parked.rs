@@ -2,7 +2,9 @@
 
 use highwater_core::{
     Code, Position,
-    port::{ParkedKey, ShardId, ViewCommit, ViewName},
+    domain::ViewName,
+    port::{ParkedKey, ViewCommit},
+    value::ShardId,
 };
 
 use super::{
@@ -12,7 +14,7 @@ use super::{
 use crate::testing::{Fixture, Store, race::race};
 
 async fn parked(store: &dyn Store, view: &ViewName) -> Vec<ParkedKey> {
-    store.parked(view, None, 1_000).await.unwrap()
+    store.parked_keys(view, None, 1_000).await.unwrap()
 }
 
 /// The only parked key.
@@ -23,7 +25,8 @@ async fn only(worker: &Worker) -> ParkedKey {
 }
 
 async fn queued(worker: &Worker, key: &str) -> Vec<u64> {
-    let queued = worker.store.queued(&worker.view, key, Position::START, 1_000).await.unwrap();
+    let queued =
+        worker.store.queued_events(&worker.view, key, Position::START, 1_000).await.unwrap();
     queued.into_iter().map(Position::get).collect()
 }
 
@@ -184,7 +187,7 @@ pub(super) async fn r4_parked_keys_come_in_pages_in_the_order_of_their_keys(fixt
     for limit in [1, 3, 1_000] {
         let (mut found, mut after) = (Vec::<String>::new(), None);
         loop {
-            let page = store.parked(&worker.view, after.as_deref(), limit).await.unwrap();
+            let page = store.parked_keys(&worker.view, after.as_deref(), limit).await.unwrap();
             assert!(page.len() <= limit);
             let Some(last) = page.last() else { break };
             after = Some(last.key.clone());
@@ -193,8 +196,8 @@ pub(super) async fn r4_parked_keys_come_in_pages_in_the_order_of_their_keys(fixt
         }
         assert_eq!(found, keys);
     }
-    assert_eq!(store.parked(&worker.view, None, 0).await.unwrap(), []);
-    assert_eq!(store.parked(&name("never"), None, 9).await.unwrap(), []);
+    assert_eq!(store.parked_keys(&worker.view, None, 0).await.unwrap(), []);
+    assert_eq!(store.parked_keys(&name("never"), None, 9).await.unwrap(), []);
 }
 
 pub(super) async fn r4_hostile_and_long_keys_are_parked_apart(fixture: Fixture) {
@@ -226,16 +229,16 @@ pub(super) async fn r4_waiting_events_come_in_pages(fixture: Fixture) {
     assert_eq!(only(&worker).await.queued, 5_000);
     let (mut found, mut after) = (Vec::new(), Position::START);
     loop {
-        let page = store.queued(&worker.view, "a", after, 999).await.unwrap();
+        let page = store.queued_events(&worker.view, "a", after, 999).await.unwrap();
         let Some(last) = page.last() else { break };
         after = *last;
         found.extend(page.into_iter().map(Position::get));
     }
     assert_eq!(found, (1..=5_000).collect::<Vec<_>>());
     for nothing in [
-        store.queued(&worker.view, "a", Position::START, 0).await,
-        store.queued(&worker.view, "b", Position::START, 9).await,
-        store.queued(&name("never"), "a", Position::START, 9).await,
+        store.queued_events(&worker.view, "a", Position::START, 0).await,
+        store.queued_events(&worker.view, "b", Position::START, 9).await,
+        store.queued_events(&name("never"), "a", Position::START, 9).await,
     ] {
         assert_eq!(nothing.unwrap(), []);
     }

@@ -1,6 +1,6 @@
 //! Which events a query finds.
 
-use highwater_core::{Category, Envelope, Position, Query, QueryItem, Span, port::NewEvent};
+use highwater_core::{Category, Envelope, Position, Query, QueryItem, ReadFrom, port::NewEvent};
 
 use super::boundary::{COLLISIONS, bare};
 use crate::testing::{
@@ -15,8 +15,8 @@ fn category(name: &str) -> Category {
 
 /// The keys of the streams in which this query finds events, in log order, both ways.
 async fn found(store: &dyn Store, query: Query) -> Vec<String> {
-    let forward = read::log_by(store, &query, Span::After(Position::START), 2).await;
-    let mut backward = read::log_by(store, &query, Span::Before(Position::END), 2).await;
+    let forward = read::log_by(store, &query, ReadFrom::After(Position::START), 2).await;
+    let mut backward = read::log_by(store, &query, ReadFrom::Before(Position::END), 2).await;
     backward.reverse();
     assert_eq!(forward, backward);
     forward.iter().map(|event: &Envelope| event.stream.key().to_owned()).collect()

@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, ops::Bound};
 
 use highwater_core::{
     Position,
-    port::{KeyRange, Layout, StoredRange, ViewName, ViewSpec},
+    domain::{ViewName, ViewSpec},
+    port::{KeyRange, StoredRange},
+    value::Sharding,
 };
 
 use super::{
@@ -31,7 +33,7 @@ pub(super) async fn r2_a_range_without_rows_has_the_progress(fixture: Fixture) {
     let mut worker = Worker::on(&store, "empty_range").await;
     worker.write(7, &[]).await;
     let read = store.read_range(&worker.view, &all(), 10).await.unwrap();
-    let (state, head) = (state(Layout::WHOLE, &[7]), Some(Position::START));
+    let (state, head) = (state(Sharding::SINGLE, &[7]), Some(Position::START));
     assert_eq!(read, StoredRange { rows: Vec::new(), more: false, state, head });
 }
 
@@ -143,9 +145,9 @@ pub(super) async fn r2_a_range_of_what_is_not_there_is_refused(fixture: Fixture)
     let never = name("range_never");
     assert!(is_missing(store.read_range(&never, &all(), 1).await));
     let rowless = ViewSpec::without_rows(name("range_rowless"));
-    store.open_view(&rowless, Layout::WHOLE).await.unwrap();
+    store.open_view(&rowless, Sharding::SINGLE).await.unwrap();
     assert!(store.read_range(&rowless.name, &all(), 1).await.unwrap_err().is_invalid());
-    let view = opened(&*store, "range_nul", Layout::WHOLE).await;
+    let view = opened(&*store, "range_nul", Sharding::SINGLE).await;
     for range in [
         between(Bound::Included("a\0"), Bound::Unbounded),
         between(Bound::Unbounded, Bound::Excluded("\0")),
@@ -156,7 +158,7 @@ pub(super) async fn r2_a_range_of_what_is_not_there_is_refused(fixture: Fixture)
 
 pub(super) async fn r2_a_range_has_every_shard_of_its_view(fixture: Fixture) {
     let store = fixture.store();
-    let layout = Layout::keys(3);
+    let layout = Sharding::by_key(3);
     let view = opened(&*store, "range_shards", layout).await;
     let mut worker = Worker::taking(&store, &view, super::worker::shard(1), "first").await;
     worker.write(4, &[("a", Some("1"))]).await;

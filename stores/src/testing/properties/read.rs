@@ -1,8 +1,9 @@
 //! Pages of a stream and of the log: their edges, their directions, their ends.
 
 use highwater_core::{
-    Position, Query, Span, StreamId, Version,
-    port::{Expected, LogPage, StreamPage},
+    Position, Query, ReadFrom, StreamId, Version,
+    port::{LogPage, StreamPage},
+    value::Expected,
 };
 
 use crate::testing::{
@@ -22,17 +23,17 @@ async fn filled(store: &dyn Store, count: usize) -> StreamId {
     filled
 }
 
-const FIRST: Span<Version> = Span::After(Version::NONE);
-const LAST: Span<Version> = Span::Before(Version::END);
-const START: Span<Position> = Span::After(Position::START);
-const END: Span<Position> = Span::Before(Position::END);
+const FIRST: ReadFrom<Version> = ReadFrom::After(Version::NONE);
+const LAST: ReadFrom<Version> = ReadFrom::Before(Version::END);
+const START: ReadFrom<Position> = ReadFrom::After(Position::START);
+const END: ReadFrom<Position> = ReadFrom::Before(Position::END);
 
-fn after(version: u64) -> Span<Version> {
-    Span::After(Version::new(version))
+fn after(version: u64) -> ReadFrom<Version> {
+    ReadFrom::After(Version::new(version))
 }
 
-fn before(version: u64) -> Span<Version> {
-    Span::Before(Version::new(version))
+fn before(version: u64) -> ReadFrom<Version> {
+    ReadFrom::Before(Version::new(version))
 }
 
 pub(super) async fn r_an_unknown_stream_is_an_empty_page(fixture: Fixture) {
@@ -86,11 +87,11 @@ pub(super) async fn r_a_limit_of_zero_advances_nothing(fixture: Fixture) {
         assert_eq!(page, StreamPage { events: Vec::new(), next: Some(span) });
     }
     for bound in [Position::START, Position::new(4)] {
-        let page = store.read_log(&Query::all(), Span::After(bound), 0).await.unwrap();
+        let page = store.read_log(&Query::all(), ReadFrom::After(bound), 0).await.unwrap();
         assert_eq!(page, LogPage { events: Vec::new(), through: bound, more: true });
     }
     for bound in [Position::END, Position::new(4)] {
-        let page = store.read_log(&Query::all(), Span::Before(bound), 0).await.unwrap();
+        let page = store.read_log(&Query::all(), ReadFrom::Before(bound), 0).await.unwrap();
         assert_eq!(page, LogPage { events: Vec::new(), through: bound, more: true });
     }
 }
@@ -164,11 +165,11 @@ pub(super) async fn r_an_exactly_full_log_page_is_followed_by_nothing(fixture: F
     let store = &*fixture.store();
     let query = thirds(store).await;
     let forward = store.read_log(&query, START, 10).await.unwrap();
-    let rest = store.read_log(&query, Span::After(forward.through), 10).await.unwrap();
+    let rest = store.read_log(&query, ReadFrom::After(forward.through), 10).await.unwrap();
     assert_eq!((forward.events.len(), rest.events.len(), rest.more), (10, 0, false));
     assert_eq!(rest.through, Position::new(30));
     let backward = store.read_log(&query, END, 10).await.unwrap();
-    let rest = store.read_log(&query, Span::Before(backward.through), 10).await.unwrap();
+    let rest = store.read_log(&query, ReadFrom::Before(backward.through), 10).await.unwrap();
     assert_eq!((backward.events.len(), rest.events.len(), rest.more), (10, 0, false));
     assert_eq!(rest.through, Position::START);
 }
@@ -177,7 +178,7 @@ pub(super) async fn r_through_advances_over_events_that_do_not_match(fixture: Fi
     let store = &*fixture.store();
     let query = thirds(store).await;
     store.append(append_to(&stream("tail"), Expected::Any, events(500))).await.unwrap();
-    let page = store.read_log(&query, Span::After(Position::new(30)), 10).await.unwrap();
+    let page = store.read_log(&query, ReadFrom::After(Position::new(30)), 10).await.unwrap();
     let nothing = LogPage { events: Vec::new(), through: Position::new(530), more: false };
     assert_eq!(page, nothing);
     let none = Query::tags([tag("never")]);
@@ -189,20 +190,20 @@ pub(super) async fn r_backward_reads_begin_anywhere_and_exclude_their_bound(fixt
     let stream = filled(store, 10).await;
     let middle = read::stream_by(store, &stream, before(6), 2).await;
     assert_eq!(read::versions(&middle), [5, 4, 3, 2, 1]);
-    let middle = read::log_by(store, &Query::all(), Span::Before(Position::new(6)), 2).await;
+    let middle = read::log_by(store, &Query::all(), ReadFrom::Before(Position::new(6)), 2).await;
     assert_eq!(read::positions(&middle), [5, 4, 3, 2, 1]);
-    let beyond = read::log_by(store, &Query::all(), Span::Before(Position::new(999)), 7).await;
+    let beyond = read::log_by(store, &Query::all(), ReadFrom::Before(Position::new(999)), 7).await;
     assert_eq!(read::positions(&beyond), (1..=20).rev().collect::<Vec<_>>());
-    let first = store.read_log(&Query::all(), Span::Before(Position::new(1)), 7).await.unwrap();
+    let first = store.read_log(&Query::all(), ReadFrom::Before(Position::new(1)), 7).await.unwrap();
     assert_eq!(first, LogPage { events: Vec::new(), through: Position::START, more: false });
 }
 
 pub(super) async fn r_forward_reads_exclude_their_bound(fixture: Fixture) {
     let store = &*fixture.store();
     filled(store, 10).await;
-    let middle = read::log_by(store, &Query::all(), Span::After(Position::new(15)), 2).await;
+    let middle = read::log_by(store, &Query::all(), ReadFrom::After(Position::new(15)), 2).await;
     assert_eq!(read::positions(&middle), [16, 17, 18, 19, 20]);
-    let at_head = Span::After(Position::new(20));
+    let at_head = ReadFrom::After(Position::new(20));
     let page = store.read_log(&Query::all(), at_head, 7).await.unwrap();
     assert_eq!(page, LogPage { events: Vec::new(), through: Position::new(20), more: false });
 }

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use highwater_core::{
     Code, Position,
-    port::{KEY_LIMIT, Layout, ViewCommit},
+    port::{KEY_LIMIT, ViewCommit},
+    value::Sharding,
 };
 
 use super::worker::{Worker, found, opened, park, queue, rows, some};
@@ -37,18 +38,18 @@ pub(super) async fn r1_a_commit_does_not_move_a_view_back(fixture: Fixture) {
     }
     let (at, rows) = found(&*store, &worker.view, &["a", "b"]).await;
     assert_eq!((at, rows), (vec![5], vec![some("1"), None]));
-    assert_eq!(store.parked(&worker.view, None, 9).await.unwrap(), []);
+    assert_eq!(store.parked_keys(&worker.view, None, 9).await.unwrap(), []);
     worker.write(5, &[("a", Some("2"))]).await;
 }
 
 pub(super) async fn r1_r4_a_key_with_nul_is_refused_wherever_it_is_asked_for(fixture: Fixture) {
     let store = fixture.store();
-    let view = opened(&*store, "nul", Layout::WHOLE).await;
+    let view = opened(&*store, "nul", Sharding::SINGLE).await;
     let keys = ["a", "b\0"].map(str::to_owned);
     for error in [
         store.read_view(&view, &keys).await.unwrap_err(),
-        store.parked(&view, Some("\0"), 9).await.unwrap_err(),
-        store.queued(&view, "a\0", Position::START, 9).await.unwrap_err(),
+        store.parked_keys(&view, Some("\0"), 9).await.unwrap_err(),
+        store.queued_events(&view, "a\0", Position::START, 9).await.unwrap_err(),
         store.retry_parked(&view, "a\0b").await.unwrap_err(),
     ] {
         assert_eq!(error.code(), Code::MALFORMED, "{error}");

@@ -4,8 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use highwater_core::{
     Error, Position,
+    domain::ViewName,
     error::Conflict,
-    port::{Claim, Claiming, Epoch, Layout, Roll, ShardId, ViewCommit, ViewName, WorkerId},
+    port::{Claim, ClaimMode, Members, ViewCommit, WorkerId},
+    value::{Epoch, ShardId, Sharding},
 };
 
 use super::worker::{LONG, Worker, found, name, opened, park, progress, shard, some, state};
@@ -30,13 +32,13 @@ fn assert_fenced(error: &Error, worker: &Worker, actual: Epoch) {
 async fn claim_if_free(store: &dyn Store, view: &ViewName, worker: &str) -> Option<Claim> {
     let worker = id(worker);
     let claim =
-        store.claim_shard(view, Layout::WHOLE, ShardId::FIRST, &worker, Claiming::IfFree, LONG);
+        store.claim_shard(view, Sharding::SINGLE, ShardId::FIRST, &worker, ClaimMode::IfFree, LONG);
     claim.await.unwrap()
 }
 
 pub(super) async fn r1_of_16_tasks_that_claim_a_free_shard_one_gets_it(fixture: Fixture) {
     let handles = [fixture.store(), fixture.reopen().await];
-    let view = opened(&*handles[0], "free", Layout::WHOLE).await;
+    let view = opened(&*handles[0], "free", Sharding::SINGLE).await;
     let claims = race((0..16).map(|n| {
         let (store, view) = (handles[n % 2].clone(), view.clone());
         async move { claim_if_free(&*store, &view, &n.to_string()).await }
@@ -44,13 +46,13 @@ pub(super) async fn r1_of_16_tasks_that_claim_a_free_shard_one_gets_it(fixture: 
     .await;
     let got: Vec<_> = (0..16).zip(&claims).filter(|(_, claim)| claim.is_some()).collect();
     assert_eq!(got.len(), 1, "{got:?}");
-    let roll = handles[1].sign_in(&view, &id("another"), LONG).await.unwrap();
+    let roll = handles[1].heartbeat(&view, &id("another"), LONG).await.unwrap();
     assert_eq!(roll.holders, [Some(id(&got[0].0.to_string()))]);
 }
 
 pub(super) async fn r1_16_claims_by_force_have_16_epochs_and_the_last_commits(fixture: Fixture) {
     let handles = [fixture.store(), fixture.reopen().await];
-    let view = opened(&*handles[0], "forced", Layout::WHOLE).await;
+    let view = opened(&*handles[0], "forced", Sharding::SINGLE).await;
     let mut workers = race((0..16).map(|n: usize| {
         let (store, view) = (handles[n % 2].clone(), view.clone());
         async move { Worker::taking(&store, &view, ShardId::FIRST, &n.to_string()).await }
@@ -84,7 +86,7 @@ pub(super) async fn r1_whoever_is_fenced_changes_nothing_wherever_it_stands(fixt
     }
     let (at, rows) = found(&*store, &next.view, &["a", "b"]).await;
     assert_eq!((at, rows), (vec![5], vec![some("1"), None]));
-    assert_eq!(store.parked(&next.view, None, 9).await.unwrap(), []);
+    assert_eq!(store.parked_keys(&next.view, None, 9).await.unwrap(), []);
     next.write(6, &[]).await;
 }
 
@@ -126,10 +128,10 @@ pub(super) async fn r1_a_lease_that_has_run_out_gives_the_shard_free(fixture: Fi
     let mut late = Worker::on(&store, "late").await;
     let claim = store.claim_shard(
         &late.view,
-        Layout::WHOLE,
+        Sharding::SINGLE,
         ShardId::FIRST,
         &late.id,
-        Claiming::IfFree,
+        ClaimMode::IfFree,
         SHORT,
     );
     late.claim = claim.await.unwrap().unwrap();
@@ -145,15 +147,15 @@ pub(super) async fn r1_a_lease_that_has_run_out_does_not_keep_its_holder_from_co
     let mut worker = Worker::on(&store, "late").await;
     let claim = store.claim_shard(
         &worker.view,
-        Layout::WHOLE,
+        Sharding::SINGLE,
         ShardId::FIRST,
         &worker.id,
-        Claiming::IfFree,
+        ClaimMode::IfFree,
         SHORT,
     );
     worker.claim = claim.await.unwrap().unwrap();
     soon("the end of the lease", async {
-        while store.sign_in(&worker.view, &id("other"), LONG).await.unwrap().holders != [None] {}
+        while store.heartbeat(&worker.view, &id("other"), LONG).await.unwrap().holders != [None] {}
     })
     .await;
     worker.write(1, &[]).await;
@@ -161,47 +163,47 @@ pub(super) async fn r1_a_lease_that_has_run_out_does_not_keep_its_holder_from_co
 
 pub(super) async fn r1_a_lease_without_end_is_held(fixture: Fixture) {
     let store = fixture.store();
-    let view = opened(&*store, "endless", Layout::WHOLE).await;
+    let view = opened(&*store, "endless", Sharding::SINGLE).await;
     let worker = id("first");
     let claim = store.claim_shard(
         &view,
-        Layout::WHOLE,
+        Sharding::SINGLE,
         ShardId::FIRST,
         &worker,
-        Claiming::IfFree,
+        ClaimMode::IfFree,
         Duration::MAX,
     );
     assert!(claim.await.unwrap().is_some());
     assert_eq!(claim_if_free(&*store, &view, "other").await, None);
-    let roll = store.sign_in(&view, &worker, Duration::MAX).await.unwrap();
-    assert_eq!(roll, Roll { workers: vec![worker.clone()], holders: vec![Some(worker)] });
+    let roll = store.heartbeat(&view, &worker, Duration::MAX).await.unwrap();
+    assert_eq!(roll, Members { workers: vec![worker.clone()], holders: vec![Some(worker)] });
 }
 
 pub(super) async fn r1_a_sign_of_life_keeps_what_a_worker_holds(fixture: Fixture) {
     let store = fixture.store();
-    let view = opened(&*store, "kept", Layout::keys(2)).await;
+    let view = opened(&*store, "kept", Sharding::by_key(2)).await;
     let first = id("first");
     for number in 0..2 {
         let claim = store.claim_shard(
             &view,
-            Layout::keys(2),
+            Sharding::by_key(2),
             shard(number),
             &first,
-            Claiming::IfFree,
+            ClaimMode::IfFree,
             SHORT,
         );
         assert!(claim.await.unwrap().is_some());
     }
-    let roll = store.sign_in(&view, &first, LONG).await.unwrap();
+    let roll = store.heartbeat(&view, &first, LONG).await.unwrap();
     assert_eq!(roll.holders, [Some(first.clone()), Some(first.clone())]);
     let other = id("other");
     for number in 0..2 {
         let claim = store.claim_shard(
             &view,
-            Layout::keys(2),
+            Sharding::by_key(2),
             shard(number),
             &other,
-            Claiming::IfFree,
+            ClaimMode::IfFree,
             LONG,
         );
         assert_eq!(claim.await.unwrap(), None);
@@ -235,9 +237,9 @@ pub(super) async fn r1_a_release_under_another_epoch_changes_nothing(fixture: Fi
 
 pub(super) async fn r1_the_roll_tells_who_is_alive_and_who_holds_what(fixture: Fixture) {
     let handles = [fixture.store(), fixture.reopen().await];
-    let view = opened(&*handles[0], "roll", Layout::keys(4)).await;
-    let other = opened(&*handles[0], "other", Layout::WHOLE).await;
-    handles[0].sign_in(&other, &id("elsewhere"), LONG).await.unwrap();
+    let view = opened(&*handles[0], "roll", Sharding::by_key(4)).await;
+    let other = opened(&*handles[0], "other", Sharding::SINGLE).await;
+    handles[0].heartbeat(&other, &id("elsewhere"), LONG).await.unwrap();
     for (number, worker) in [(0, "b"), (2, "a'"), (3, "ü")] {
         Worker::taking(&handles[0], &view, shard(number), worker).await;
     }
@@ -246,29 +248,35 @@ pub(super) async fn r1_the_roll_tells_who_is_alive_and_who_holds_what(fixture: F
     for (n, worker) in ["b", "ü", "a'", "c"].into_iter().enumerate() {
         alive.push(id(worker));
         alive.sort();
-        let roll = handles[n % 2].sign_in(&view, &id(worker), LONG).await.unwrap();
-        assert_eq!(roll, Roll { workers: alive.clone(), holders: holders.to_vec() });
+        let roll = handles[n % 2].heartbeat(&view, &id(worker), LONG).await.unwrap();
+        assert_eq!(roll, Members { workers: alive.clone(), holders: holders.to_vec() });
     }
 }
 
 pub(super) async fn r1_a_worker_without_a_sign_of_life_is_off_the_roll(fixture: Fixture) {
     let store = fixture.store();
-    let view = opened(&*store, "silent", Layout::WHOLE).await;
+    let view = opened(&*store, "silent", Sharding::SINGLE).await;
     let silent = id("silent");
-    let claim =
-        store.claim_shard(&view, Layout::WHOLE, ShardId::FIRST, &silent, Claiming::IfFree, SHORT);
+    let claim = store.claim_shard(
+        &view,
+        Sharding::SINGLE,
+        ShardId::FIRST,
+        &silent,
+        ClaimMode::IfFree,
+        SHORT,
+    );
     assert!(claim.await.unwrap().is_some());
-    store.sign_in(&view, &silent, SHORT).await.unwrap();
-    let alone = Roll { workers: vec![id("other")], holders: vec![None] };
+    store.heartbeat(&view, &silent, SHORT).await.unwrap();
+    let alone = Members { workers: vec![id("other")], holders: vec![None] };
     soon("the end of a silent worker", async {
-        while store.sign_in(&view, &id("other"), LONG).await.unwrap() != alone {}
+        while store.heartbeat(&view, &id("other"), LONG).await.unwrap() != alone {}
     })
     .await;
     // It was only slow: what nobody has claimed meanwhile is its own again.
-    let roll = store.sign_in(&view, &silent, LONG).await.unwrap();
+    let roll = store.heartbeat(&view, &silent, LONG).await.unwrap();
     assert_eq!(
         roll,
-        Roll { workers: vec![id("other"), silent.clone()], holders: vec![Some(silent)] }
+        Members { workers: vec![id("other"), silent.clone()], holders: vec![Some(silent)] }
     );
 }
 
@@ -276,20 +284,20 @@ pub(super) async fn r1_signing_out_gives_back_what_a_worker_holds_and_nothing_el
     fixture: Fixture,
 ) {
     let store = fixture.store();
-    let view = opened(&*store, "out", Layout::keys(3)).await;
+    let view = opened(&*store, "out", Sharding::by_key(3)).await;
     let mut gone = Worker::taking(&store, &view, shard(0), "gone").await;
     Worker::taking(&store, &view, shard(1), "gone").await;
     let mut stays = Worker::taking(&store, &view, shard(2), "stays").await;
     for worker in [&gone, &stays] {
-        store.sign_in(&view, &worker.id, LONG).await.unwrap();
+        store.heartbeat(&view, &worker.id, LONG).await.unwrap();
     }
-    store.sign_out(&view, &gone.id).await.unwrap();
-    store.sign_out(&name("never"), &gone.id).await.unwrap();
-    let roll = store.sign_in(&view, &stays.id, LONG).await.unwrap();
+    store.leave(&view, &gone.id).await.unwrap();
+    store.leave(&name("never"), &gone.id).await.unwrap();
+    let roll = store.heartbeat(&view, &stays.id, LONG).await.unwrap();
     let stayed = stays.id.clone();
     assert_eq!(
         roll,
-        Roll { workers: vec![stayed.clone()], holders: vec![None, None, Some(stayed)] }
+        Members { workers: vec![stayed.clone()], holders: vec![None, None, Some(stayed)] }
     );
     let error = gone.send(gone.to(1, &[])).await.unwrap_err();
     assert!(matches!(error.conflict(), Some(Conflict::Fenced { .. })), "{error}");
@@ -298,20 +306,23 @@ pub(super) async fn r1_signing_out_gives_back_what_a_worker_holds_and_nothing_el
 
 pub(super) async fn r1_a_shard_that_is_not_there_cannot_be_claimed(fixture: Fixture) {
     let store = fixture.store();
-    let view = opened(&*store, "few", Layout::keys(2)).await;
+    let view = opened(&*store, "few", Sharding::by_key(2)).await;
     let first = id("first");
-    for claiming in [Claiming::IfFree, Claiming::Always] {
-        let claim = store.claim_shard(&view, Layout::keys(2), shard(2), &first, claiming, LONG);
+    for claiming in [ClaimMode::IfFree, ClaimMode::Always] {
+        let claim = store.claim_shard(&view, Sharding::by_key(2), shard(2), &first, claiming, LONG);
         assert!(claim.await.unwrap_err().is_invalid());
     }
-    assert_eq!(store.read_view(&view, &[]).await.unwrap().state, state(Layout::keys(2), &[0, 0]));
+    assert_eq!(
+        store.read_view(&view, &[]).await.unwrap().state,
+        state(Sharding::by_key(2), &[0, 0])
+    );
 }
 
 /// Workers that take the only shard from one another, each counting on from the row that it finds: if
 /// two could commit under one claim, the count would not be that of the commits.
 pub(super) async fn r1_workers_that_rob_one_another_count_each_commit_once(fixture: Fixture) {
     let handles = [fixture.store(), fixture.reopen().await];
-    let view = opened(&*handles[0], "robbed", Layout::WHOLE).await;
+    let view = opened(&*handles[0], "robbed", Sharding::SINGLE).await;
     let counts = race((0..4).map(|n: usize| {
         let (store, view) = (handles[n % 2].clone(), view.clone());
         async move { rob_and_count(store, view, n).await }

@@ -2,7 +2,9 @@
 
 use highwater_core::{
     Code, Position,
-    port::{Column, ColumnKind, Layout, ShardId, ViewCommit, ViewSpec},
+    domain::{Column, ColumnKind, ViewSpec},
+    port::ViewCommit,
+    value::{ShardId, Sharding},
 };
 
 use super::worker::{LONG, Worker, found, is_missing, name, park, some, spec, state};
@@ -19,20 +21,20 @@ pub(super) async fn r1_r4_a_view_is_renamed_with_all_that_belongs_to_it(fixture:
     let parked = vec![park("b", 4, "broken", 2)];
     let commit = ViewCommit { parked, ..worker.to(5, &[("a", Some("1"))]) };
     worker.send(commit).await.unwrap();
-    store.sign_in(&worker.view, &worker.id, LONG).await.unwrap();
-    let before = store.parked(&worker.view, None, 9).await.unwrap();
+    store.heartbeat(&worker.view, &worker.id, LONG).await.unwrap();
+    let before = store.parked_keys(&worker.view, None, 9).await.unwrap();
     let new = renamed("new", &["older", "old"]);
     let other = fixture.reopen().await;
     for store in [&store, &other, &store] {
-        let opened = store.open_view(&new, Layout::keys(4)).await.unwrap();
-        assert_eq!(opened, state(Layout::WHOLE, &[5]));
+        let opened = store.open_view(&new, Sharding::by_key(4)).await.unwrap();
+        assert_eq!(opened, state(Sharding::SINGLE, &[5]));
         assert_eq!(found(&**store, &new.name, &["a"]).await, (vec![5], vec![some("1")]));
-        assert_eq!(store.parked(&new.name, None, 9).await.unwrap(), before);
-        let queued = store.queued(&new.name, "b", Position::START, 9).await.unwrap();
+        assert_eq!(store.parked_keys(&new.name, None, 9).await.unwrap(), before);
+        let queued = store.queued_events(&new.name, "b", Position::START, 9).await.unwrap();
         assert_eq!(queued, [Position::new(4)]);
     }
     assert!(is_missing(store.read_view(&worker.view, &[]).await));
-    let roll = store.sign_in(&new.name, &worker.id, LONG).await.unwrap();
+    let roll = store.heartbeat(&new.name, &worker.id, LONG).await.unwrap();
     assert_eq!(roll.holders, [Some(worker.id.clone())]);
     worker.view = new.name;
     worker.write(6, &[("a", Some("2"))]).await;
@@ -43,9 +45,9 @@ pub(super) async fn r1_a_view_renamed_by_eight_at_once_is_renamed(fixture: Fixtu
     Worker::on(&handles[0], "old").await.write(5, &[("a", Some("1"))]).await;
     let openers = (0..8).map(|n| {
         let store = handles[n % 2].clone();
-        async move { store.open_view(&renamed("new", &["old"]), Layout::WHOLE).await.unwrap() }
+        async move { store.open_view(&renamed("new", &["old"]), Sharding::SINGLE).await.unwrap() }
     });
-    assert!(race(openers).await.into_iter().all(|found| found == state(Layout::WHOLE, &[5])));
+    assert!(race(openers).await.into_iter().all(|found| found == state(Sharding::SINGLE, &[5])));
     assert_eq!(found(&*handles[1], &name("new"), &["a"]).await, (vec![5], vec![some("1")]));
 }
 
@@ -54,7 +56,7 @@ pub(super) async fn r1_a_former_name_does_not_replace_a_view_that_is_there(fixtu
     let (mut new, mut old) = (Worker::on(&store, "new").await, Worker::on(&store, "old").await);
     new.write(5, &[("a", Some("new"))]).await;
     old.write(3, &[("a", Some("old"))]).await;
-    store.open_view(&renamed("new", &["old"]), Layout::WHOLE).await.unwrap();
+    store.open_view(&renamed("new", &["old"]), Sharding::SINGLE).await.unwrap();
     assert_eq!(found(&*store, &new.view, &["a"]).await, (vec![5], vec![some("new")]));
     assert_eq!(found(&*store, &old.view, &["a"]).await, (vec![3], vec![some("old")]));
 }
@@ -62,7 +64,7 @@ pub(super) async fn r1_a_former_name_does_not_replace_a_view_that_is_there(fixtu
 pub(super) async fn r1_a_name_that_became_free_can_be_taken(fixture: Fixture) {
     let store = fixture.store();
     Worker::on(&store, "old").await.write(5, &[("a", Some("1"))]).await;
-    store.open_view(&renamed("new", &["old"]), Layout::WHOLE).await.unwrap();
+    store.open_view(&renamed("new", &["old"]), Sharding::SINGLE).await.unwrap();
     Worker::on(&store, "old").await.write(2, &[("a", Some("2"))]).await;
     assert_eq!(found(&*store, &name("new"), &["a"]).await, (vec![5], vec![some("1")]));
     assert_eq!(found(&*store, &name("old"), &["a"]).await, (vec![2], vec![some("2")]));
@@ -92,8 +94,8 @@ pub(super) async fn r1_columns_and_indexes_can_be_added_to_a_view_with_rows(fixt
         ViewSpec { indexes: vec![&["owner"], &["open", "cents"], &["select"]], ..columns.clone() };
     for spec in [&columns, &indexed, &indexed, &columns, &spec("grown")] {
         for store in [&store, &fixture.reopen().await] {
-            let opened = store.open_view(spec, Layout::WHOLE).await.unwrap();
-            assert_eq!(opened, state(Layout::WHOLE, &[1]));
+            let opened = store.open_view(spec, Sharding::SINGLE).await.unwrap();
+            assert_eq!(opened, state(Sharding::SINGLE, &[1]));
         }
     }
     assert_eq!(
@@ -106,14 +108,14 @@ pub(super) async fn r1_columns_and_indexes_can_be_added_to_a_view_with_rows(fixt
 pub(super) async fn r1_a_column_that_is_there_as_another_kind_is_refused(fixture: Fixture) {
     let store = fixture.store();
     let cents = with_columns("kinds", &[("cents", ColumnKind::Integer)]);
-    store.open_view(&cents, Layout::WHOLE).await.unwrap();
+    store.open_view(&cents, Sharding::SINGLE).await.unwrap();
     let mut worker = Worker::taking(&store, &cents.name, ShardId::FIRST, "first").await;
     let other = with_columns("kinds", &[("owner", ColumnKind::Text), ("cents", ColumnKind::Text)]);
-    let error = store.open_view(&other, Layout::WHOLE).await.unwrap_err();
+    let error = store.open_view(&other, Sharding::SINGLE).await.unwrap_err();
     assert_eq!(error.code(), Code::BAD_REQUEST);
     let message = error.to_string();
     assert!(message.contains("cents") && message.contains("kinds"), "{message}");
-    store.open_view(&cents, Layout::WHOLE).await.unwrap();
+    store.open_view(&cents, Sharding::SINGLE).await.unwrap();
     worker.write(1, &[("a", Some("1"))]).await;
 }
 
@@ -122,9 +124,9 @@ pub(super) async fn r1_a_view_that_contradicts_itself_is_refused(fixture: Fixtur
     let text = ColumnKind::Text;
     for columns in [&[("value", text)][..], &[("a", text), ("a", text)], &[("A", text)]] {
         let spec = with_columns("malformed", columns);
-        assert!(store.open_view(&spec, Layout::WHOLE).await.unwrap_err().is_invalid());
+        assert!(store.open_view(&spec, Sharding::SINGLE).await.unwrap_err().is_invalid());
     }
     let unknown = ViewSpec { indexes: vec![&["a"]], ..spec("malformed") };
-    assert!(store.open_view(&unknown, Layout::WHOLE).await.unwrap_err().is_invalid());
+    assert!(store.open_view(&unknown, Sharding::SINGLE).await.unwrap_err().is_invalid());
     assert!(is_missing(store.read_view(&unknown.name, &[]).await));
 }

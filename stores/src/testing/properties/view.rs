@@ -3,8 +3,10 @@
 use bytes::Bytes;
 use highwater_core::{
     Code, Position,
+    domain::ViewSpec,
     error::Conflict,
-    port::{Claiming, Layout, Progress, ShardId, ViewCommit, ViewSpec, WorkerId},
+    port::{ClaimMode, Progress, ViewCommit, WorkerId},
+    value::{ShardId, Sharding},
 };
 
 use super::{
@@ -15,14 +17,14 @@ use crate::testing::{Fixture, race::race};
 
 pub(super) async fn r1_a_fresh_view_is_at_the_start(fixture: Fixture) {
     let store = &*fixture.store();
-    let fresh = store.open_view(&spec("fresh"), Layout::WHOLE).await.unwrap();
-    assert_eq!(fresh, state(Layout::WHOLE, &[0]));
+    let fresh = store.open_view(&spec("fresh"), Sharding::SINGLE).await.unwrap();
+    assert_eq!(fresh, state(Sharding::SINGLE, &[0]));
     assert_eq!(found(store, &name("fresh"), &["a"]).await, (vec![0], vec![None]));
 }
 
 pub(super) async fn r1_a_fresh_view_has_every_shard_of_its_layout(fixture: Fixture) {
     let store = &*fixture.store();
-    for (view, layout) in [("by_key", Layout::keys(3)), ("by_stream", Layout::streams(3))] {
+    for (view, layout) in [("by_key", Sharding::by_key(3)), ("by_stream", Sharding::by_stream(3))] {
         let fresh = store.open_view(&spec(view), layout).await.unwrap();
         assert_eq!(fresh, state(layout, &[0, 0, 0]));
     }
@@ -30,8 +32,8 @@ pub(super) async fn r1_a_fresh_view_has_every_shard_of_its_layout(fixture: Fixtu
 
 pub(super) async fn r1_a_new_view_begins_where_its_spec_says(fixture: Fixture) {
     let store = fixture.store();
-    let layout = Layout::keys(3);
-    let after = |position| ViewSpec { begins_after: Position::new(position), ..spec("begun") };
+    let layout = Sharding::by_key(3);
+    let after = |position| ViewSpec { start_after: Position::new(position), ..spec("begun") };
     for begins_after in [7, 9, 0] {
         let found = store.open_view(&after(begins_after), layout).await.unwrap();
         assert_eq!(found.shards, vec![beginning(7); 3], "opened with {begins_after}");
@@ -53,9 +55,9 @@ pub(super) async fn r1_opening_a_view_again_changes_nothing(fixture: Fixture) {
     let mut worker = Worker::on(&store, "again").await;
     worker.write(7, &[("a", Some("1"))]).await;
     for store in [store, fixture.reopen().await] {
-        for layout in [Layout::WHOLE, Layout::keys(4)] {
+        for layout in [Sharding::SINGLE, Sharding::by_key(4)] {
             let again = store.open_view(&spec("again"), layout).await.unwrap();
-            assert_eq!(again, state(Layout::WHOLE, &[7]), "the view keeps its own layout");
+            assert_eq!(again, state(Sharding::SINGLE, &[7]), "the view keeps its own layout");
         }
         assert_eq!(found(&*store, &worker.view, &["a"]).await, (vec![7], vec![some("1")]));
     }
@@ -66,9 +68,9 @@ pub(super) async fn r1_one_view_opened_by_eight_at_once_is_opened(fixture: Fixtu
     let handles = [fixture.store(), fixture.reopen().await];
     let openers = (0..8).map(|n| {
         let store = handles[n % 2].clone();
-        async move { store.open_view(&spec("raced"), Layout::keys(2)).await.unwrap() }
+        async move { store.open_view(&spec("raced"), Sharding::by_key(2)).await.unwrap() }
     });
-    let fresh = state(Layout::keys(2), &[0, 0]);
+    let fresh = state(Sharding::by_key(2), &[0, 0]);
     assert!(race(openers).await.into_iter().all(|found| found == fresh));
 }
 
@@ -80,14 +82,14 @@ pub(super) async fn r1_a_view_that_was_never_opened_is_refused(fixture: Fixture)
     }
     let claim = store.claim_shard(
         &never,
-        Layout::WHOLE,
+        Sharding::SINGLE,
         ShardId::FIRST,
         &worker.id,
-        Claiming::Always,
+        ClaimMode::Always,
         LONG,
     );
     assert!(is_missing(claim.await));
-    assert!(is_missing(store.sign_in(&never, &worker.id, LONG).await));
+    assert!(is_missing(store.heartbeat(&never, &worker.id, LONG).await));
     worker.view = never;
     for changes in [&[][..], &[("a", Some("1"))]] {
         assert!(is_missing(worker.send(worker.to(1, changes)).await));
@@ -102,20 +104,20 @@ pub(super) async fn r1_a_commit_moves_rows_and_progress_together(fixture: Fixtur
     let moved = (vec![9], vec![some("1"), some("3")]);
     assert_eq!(found(&*store, &worker.view, &["a", "b"]).await, moved);
     let read = store.read_view(&worker.view, &[]).await.unwrap();
-    assert_eq!((read.rows, read.state), (Vec::new(), state(Layout::WHOLE, &[9])));
+    assert_eq!((read.rows, read.state), (Vec::new(), state(Sharding::SINGLE, &[9])));
 }
 
 pub(super) async fn r1_a_commit_without_rows_moves_the_progress(fixture: Fixture) {
     let store = fixture.store();
     let mut worker = Worker::on(&store, "empty").await;
     worker.write(5, &[]).await;
-    let moved = store.open_view(&spec("empty"), Layout::WHOLE).await.unwrap();
-    assert_eq!(moved, state(Layout::WHOLE, &[5]));
+    let moved = store.open_view(&spec("empty"), Sharding::SINGLE).await.unwrap();
+    assert_eq!(moved, state(Sharding::SINGLE, &[5]));
 }
 
 pub(super) async fn r1_a_commit_moves_its_own_shard_alone(fixture: Fixture) {
     let store = fixture.store();
-    let layout = Layout::keys(3);
+    let layout = Sharding::by_key(3);
     let view = opened(&*store, "own_shard", layout).await;
     let mut worker = Worker::taking(&store, &view, ShardId::new(1), "one").await;
     worker.write(4, &[("a", Some("1"))]).await;
@@ -131,7 +133,7 @@ pub(super) async fn r1_the_cursor_comes_with_the_claim_alone(fixture: Fixture) {
     let to = Progress { cursor: Bytes::from_static(b"\0\xff{}"), ..progress(5) };
     worker.send(ViewCommit { to: to.clone(), ..worker.to(5, &[]) }).await.unwrap();
     let read = store.read_view(&worker.view, &[]).await.unwrap();
-    assert_eq!(read.state, state(Layout::WHOLE, &[5]));
+    assert_eq!(read.state, state(Sharding::SINGLE, &[5]));
     let next = Worker::taking(&store, &worker.view, ShardId::FIRST, "next").await;
     assert_eq!(next.claim.progress, to);
 }
@@ -149,7 +151,10 @@ pub(super) async fn r1_a_commit_from_elsewhere_changes_nothing(fixture: Fixture)
     }
     let (at, rows) = found(&*store, &worker.view, &["a", "b"]).await;
     assert_eq!((at, rows), (vec![5], vec![some("1"), None]));
-    assert_eq!(store.read_view(&worker.view, &[]).await.unwrap().state, state(Layout::WHOLE, &[5]));
+    assert_eq!(
+        store.read_view(&worker.view, &[]).await.unwrap().state,
+        state(Sharding::SINGLE, &[5])
+    );
 }
 
 pub(super) async fn r1_of_eight_racing_commits_one_wins(fixture: Fixture) {
@@ -260,13 +265,13 @@ pub(super) async fn r1_two_views_stay_apart(fixture: Fixture) {
 pub(super) async fn r1_a_view_without_rows_has_progress_alone(fixture: Fixture) {
     let store = fixture.store();
     let spec = ViewSpec::without_rows(name("rowless"));
-    store.open_view(&spec, Layout::WHOLE).await.unwrap();
+    store.open_view(&spec, Sharding::SINGLE).await.unwrap();
     let mut worker = Worker::taking(&store, &spec.name, ShardId::FIRST, "first").await;
     worker.write(3, &[]).await;
     assert!(worker.send(worker.to(4, &[("a", Some("1"))])).await.unwrap_err().is_invalid());
     assert!(store.read_view(&spec.name, &["a".to_owned()]).await.unwrap_err().is_invalid());
-    let again = store.open_view(&spec, Layout::WHOLE).await.unwrap();
-    assert_eq!(again, state(Layout::WHOLE, &[3]));
+    let again = store.open_view(&spec, Sharding::SINGLE).await.unwrap();
+    assert_eq!(again, state(Sharding::SINGLE, &[3]));
 }
 
 /// Each commit writes its position into every row: a reader must see one position everywhere.
@@ -300,8 +305,8 @@ pub(super) async fn r1_a_read_shows_rows_and_progress_of_one_moment(fixture: Fix
 pub(super) async fn r1_a_worker_signs_for_nothing_that_is_not_there(fixture: Fixture) {
     let store = fixture.store();
     let worker = WorkerId::new("early").unwrap();
-    assert!(store.sign_in(&name("late"), &worker, LONG).await.is_err());
-    let view = opened(&*store, "late", Layout::WHOLE).await;
-    let roll = store.sign_in(&view, &WorkerId::new("later").unwrap(), LONG).await.unwrap();
+    assert!(store.heartbeat(&name("late"), &worker, LONG).await.is_err());
+    let view = opened(&*store, "late", Sharding::SINGLE).await;
+    let roll = store.heartbeat(&view, &WorkerId::new("later").unwrap(), LONG).await.unwrap();
     assert_eq!(roll.workers, [WorkerId::new("later").unwrap()]);
 }

@@ -5,10 +5,9 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use highwater_core::{
     Code, Position, Result,
-    port::{
-        Claim, Claiming, Layout, ParkChange, Progress, ShardId, StoredRow, ViewCommit, ViewName,
-        ViewSpec, ViewState, WorkerId,
-    },
+    domain::{ViewName, ViewSpec},
+    port::{Claim, ClaimMode, ParkChange, Progress, StoredRow, ViewCommit, ViewState, WorkerId},
+    value::{ShardId, Sharding},
 };
 use jiff::Timestamp;
 
@@ -41,10 +40,10 @@ pub(super) fn progress(position: u64) -> Progress {
 }
 
 /// The state in which the shards are at these positions; 0 is a fresh one.
-pub(super) fn state(layout: Layout, positions: &[u64]) -> ViewState {
+pub(super) fn state(layout: Sharding, positions: &[u64]) -> ViewState {
     let at =
         |position: &u64| if *position == 0 { Progress::default() } else { progress(*position) };
-    ViewState { layout, shards: positions.iter().map(at).collect() }
+    ViewState { sharding: layout, shards: positions.iter().map(at).collect() }
 }
 
 /// A row in JSON.
@@ -70,7 +69,7 @@ pub(super) fn drain(key: &str, through: u64) -> ParkChange {
     ParkChange::Drain { key: key.to_owned(), through: Position::new(through) }
 }
 
-pub(super) async fn opened(store: &dyn Store, view: &str, layout: Layout) -> ViewName {
+pub(super) async fn opened(store: &dyn Store, view: &str, layout: Sharding) -> ViewName {
     store.open_view(&spec(view), layout).await.unwrap();
     name(view)
 }
@@ -104,7 +103,7 @@ pub(super) struct Worker {
 impl Worker {
     /// On a fresh view that is not divided.
     pub(super) async fn on(store: &Arc<dyn Store>, view: &str) -> Self {
-        let view = opened(&**store, view, Layout::WHOLE).await;
+        let view = opened(&**store, view, Sharding::SINGLE).await;
         Self::taking(store, &view, ShardId::FIRST, "first").await
     }
 
@@ -116,8 +115,8 @@ impl Worker {
         id: &str,
     ) -> Self {
         let id = WorkerId::new(id).unwrap();
-        let layout = store.read_view(view, &[]).await.unwrap().state.layout;
-        let claim = store.claim_shard(view, layout, shard, &id, Claiming::Always, LONG).await;
+        let layout = store.read_view(view, &[]).await.unwrap().state.sharding;
+        let claim = store.claim_shard(view, layout, shard, &id, ClaimMode::Always, LONG).await;
         let claim = claim.unwrap().unwrap();
         Self { store: Arc::clone(store), view: view.clone(), id, claim }
     }

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use highwater_core::{
-    Category, Code, Envelope, Error, Position, Query, QueryItem, Span, StreamId, Tag, Tags,
+    Category, Code, Envelope, Error, Position, Query, QueryItem, ReadFrom, StreamId, Tag, Tags,
     Version,
     error::{Actual, Conflict},
-    port::{
-        Append, AppendFuture, Appended, Condition, EventStore as _, Expected, LogPage, NewEvent,
-    },
+    port::{Append, AppendFuture, Appended, Condition, EventStore as _, LogPage, NewEvent},
+    value::Expected,
 };
 use jiff::Timestamp;
 use proptest::{prelude::*, test_runner::TestCaseError};
@@ -112,7 +111,7 @@ impl World {
     }
 
     async fn actual(&self, stream: &StreamId) -> Actual {
-        let last = Span::Before(Version::END);
+        let last = ReadFrom::Before(Version::END);
         let page = self.model.read_stream(stream, last, 1).await.unwrap();
         page.events.last().map_or_else(Actual::default, |event| Actual {
             version: event.version,
@@ -141,7 +140,7 @@ impl World {
     }
 
     pub(super) async fn compare_logs(&self) -> Result<(), TestCaseError> {
-        let after = Span::After(self.to_store(Position::START));
+        let after = ReadFrom::After(self.to_store(Position::START));
         let log = read::log_by(&*self.store, &Query::all(), after, 7).await;
         let modelled = read::log(&self.model, &Query::all()).await;
         prop_assert_eq!(timeless(log, self.base), timeless(modelled, 0));
@@ -158,7 +157,7 @@ impl World {
     pub(super) async fn look(&self, look: &Look) -> Result<(), TestCaseError> {
         let head = self.model.head().await.unwrap().get();
         let from = Position::new(look.from.index(head as usize + 2) as u64);
-        let span = if look.backward { Span::Before } else { Span::After };
+        let span = if look.backward { ReadFrom::Before } else { ReadFrom::After };
         let query = self.query(look.kind);
         let page =
             self.store.read_log(&query, span(self.to_store(from)), look.limit).await.unwrap();

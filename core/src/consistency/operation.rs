@@ -9,7 +9,7 @@ use super::{Fallback, Level, ReadPolicy, Tier};
 ///
 /// ```
 /// use std::time::Duration;
-/// use highwater_core::read::{Level, Operation, Tier};
+/// use highwater_core::consistency::{Level, Operation, Tier};
 ///
 /// /// What a page shows. Users see their own changes in it.
 /// const SHOW_BALANCE: Operation = Operation::standard("account.show");

@@ -81,7 +81,7 @@ pub struct ViewSpec {
     /// Secondary indexes over those.
     pub indexes: Vec<Index>,
     /// Where it begins if it is new: with the events after this position.
-    pub begins_after: Position,
+    pub start_after: Position,
 }
 
 impl ViewSpec {
@@ -89,8 +89,8 @@ impl ViewSpec {
     #[must_use]
     pub fn rows(name: ViewName) -> Self {
         let (formerly, columns, indexes) = (Vec::new(), Vec::new(), Vec::new());
-        let begins_after = Position::START;
-        Self { name, formerly, rows: true, columns, indexes, begins_after }
+        let start_after = Position::START;
+        Self { name, formerly, rows: true, columns, indexes, start_after }
     }
 
     /// Something that has progress but no rows of its own.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::{
     Result,
-    port::{EventStore, LogPage, Query, Span},
+    domain::Query,
+    port::{EventStore, LogPage, ReadFrom},
     value::Position,
 };
 
@@ -50,13 +51,13 @@ impl Follower {
     pub async fn next_page(&mut self) -> Result<LogPage> {
         loop {
             let page =
-                self.log.read_log(&self.query, Span::After(self.position), self.page).await?;
+                self.log.read_log(&self.query, ReadFrom::After(self.position), self.page).await?;
             self.position = page.through;
             if !page.events.is_empty() {
                 return Ok(page);
             }
             if !page.more {
-                self.log.appended(self.position).await?;
+                self.log.wait_for_append(self.position).await?;
             }
         }
     }

@@ -6,8 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     Result,
-    domain::Event,
-    port::{Column, Envelope, Index, Query, QueryItem, ViewName, ViewSpec},
+    domain::{Column, Envelope, Event, Index, Query, QueryItem, ViewName, ViewSpec},
     value::Category,
 };
 
@@ -28,7 +27,7 @@ pub trait View: Default + Clone + Serialize + DeserializeOwned + Send + Sync + '
     /// Names that it had before: what is there under one of them is renamed.
     const FORMERLY: &'static [&'static str] = &[];
     /// What its key is.
-    const KEYED: Keyed = Keyed::Freely;
+    const KEYED_BY: KeyedBy = KeyedBy::Key;
     /// Columns beside the row, for queries in plain SQL.
     const COLUMNS: &'static [Column] = &[];
     /// Secondary indexes over them.
@@ -42,16 +41,16 @@ pub trait View: Default + Clone + Serialize + DeserializeOwned + Send + Sync + '
     /// # Errors
     /// Whatever the view can't cope with; the event's effect on this key is then a matter of the
     /// worker's policy (R4).
-    fn fold(&mut self, event: &Self::Event, at: &At<'_>) -> Folding;
+    fn fold(&mut self, event: &Self::Event, at: &EventContext<'_>) -> FoldResult;
 
     /// Which events it is folded from.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) if the category of [`Keyed::ByStream`] is malformed.
+    /// [`Error::Invalid`](crate::Error::Invalid) if the category of [`KeyedBy::Stream`] is malformed.
     fn query() -> Result<Query> {
-        let query = match Self::KEYED {
-            Keyed::Freely => Query::all(),
-            Keyed::ByStream(category) => Query::from(QueryItem {
+        let query = match Self::KEYED_BY {
+            KeyedBy::Key => Query::all(),
+            KeyedBy::Stream(category) => Query::from(QueryItem {
                 categories: vec![Category::new(category)?],
                 ..QueryItem::default()
             }),
@@ -78,14 +77,14 @@ pub trait View: Default + Clone + Serialize + DeserializeOwned + Send + Sync + '
 
 /// What the key of a view is, and with it how its work may be divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keyed {
+pub enum KeyedBy {
     /// Whatever [`View::keys`] says. Events of one key may come from many streams, so they are taken in
     /// the order of the log.
-    Freely,
+    Key,
     /// The key of the stream, of streams of this category alone: a row has the events of one stream.
     /// Then the work can be divided by stream, as a topic is. An event that gives another key is an
     /// error: the claim is checked, not believed.
-    ByStream(&'static str),
+    Stream(&'static str),
 }
 
 /// Collects the keys of the rows that an event changes, each once.
@@ -158,14 +157,14 @@ impl<K: IntoKeys, const N: usize> IntoKeys for [K; N] {
 
 /// Where an event is folded: the key of the row, and all that is known of the event.
 #[derive(Debug, Clone, Copy)]
-pub struct At<'a> {
+pub struct EventContext<'a> {
     /// The key of the row.
     pub key: &'a str,
     /// The event as it is stored.
     pub envelope: &'a Envelope,
 }
 
-impl Deref for At<'_> {
+impl Deref for EventContext<'_> {
     type Target = Envelope;
 
     fn deref(&self) -> &Envelope {
@@ -175,7 +174,7 @@ impl Deref for At<'_> {
 
 /// What becomes of a row after an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fold {
+pub enum RowChange {
     /// It is kept as it is now.
     Keep,
     /// It is deleted. A later event of the key begins with the default row again.
@@ -183,7 +182,7 @@ pub enum Fold {
 }
 
 /// What a fold gives.
-pub type Folding = std::result::Result<Fold, FoldError>;
+pub type FoldResult = std::result::Result<RowChange, FoldError>;
 
 /// Why a view can't cope with an event.
 #[derive(Debug, thiserror::Error)]
@@ -203,41 +202,41 @@ impl FoldError {
     label = "its `fold` returns this",
     note = "return nothing, a `Fold`, or a `Result` of one of those"
 )]
-pub trait IntoFolding {
+pub trait IntoFoldResult {
     /// As the runtime wants it.
     ///
     /// # Errors
     /// That of the fold.
-    fn into_folding(self) -> Folding;
+    fn into_fold_result(self) -> FoldResult;
 }
 
-impl IntoFolding for () {
-    fn into_folding(self) -> Folding {
-        Ok(Fold::Keep)
+impl IntoFoldResult for () {
+    fn into_fold_result(self) -> FoldResult {
+        Ok(RowChange::Keep)
     }
 }
 
-impl IntoFolding for Fold {
-    fn into_folding(self) -> Folding {
+impl IntoFoldResult for RowChange {
+    fn into_fold_result(self) -> FoldResult {
         Ok(self)
     }
 }
 
-impl<T, E> IntoFolding for std::result::Result<T, E>
+impl<T, E> IntoFoldResult for std::result::Result<T, E>
 where
-    T: IntoFolding,
+    T: IntoFoldResult,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    fn into_folding(self) -> Folding {
-        self.map_err(FoldError::new)?.into_folding()
+    fn into_fold_result(self) -> FoldResult {
+        self.map_err(FoldError::new)?.into_fold_result()
     }
 }
 
-impl fmt::Display for Keyed {
+impl fmt::Display for KeyedBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Freely => f.write_str("freely"),
-            Self::ByStream(category) => write!(f, "by stream of {category}"),
+            Self::Key => f.write_str("freely"),
+            Self::Stream(category) => write!(f, "by stream of {category}"),
         }
     }
 }

@@ -4,8 +4,7 @@ use std::{fmt, time::Duration};
 
 use jiff::Timestamp;
 
-use super::Freshness;
-use crate::value::{Position, Token};
+use super::{Freshness, Position, Token};
 
 /// How far a view should be, and isn't yet (R3). Nothing is lost: what it waits for is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +13,7 @@ pub struct Pending {
     /// The view.
     pub view: String,
     /// Where it was to be.
-    pub wanted: Wanted,
+    pub target: Target,
     /// Where it is, of the keys that were asked for.
     pub reached: Freshness,
     /// How long the read waited.
@@ -26,7 +25,7 @@ pub struct Pending {
 /// Where a view was to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Wanted {
+pub enum Target {
     /// It was to have seen what this stands for.
     Token(Token),
     /// It was to lack nothing that was recorded longer ago than this.
@@ -38,9 +37,9 @@ pub enum Wanted {
 impl Pending {
     /// A view that is not where it was to be.
     #[must_use]
-    pub fn new(view: impl Into<String>, wanted: Wanted, reached: Freshness) -> Self {
+    pub fn new(view: impl Into<String>, target: Target, reached: Freshness) -> Self {
         let (view, waited) = (view.into(), Duration::ZERO);
-        Self { view, wanted, reached, waited, estimate: None }
+        Self { view, target, reached, waited, estimate: None }
     }
 
     /// After a wait that began when the view was at `before`, as of its time of reading.
@@ -60,9 +59,9 @@ impl Pending {
     /// How many events of the log it still has to get through; 0 if that isn't known.
     #[must_use]
     pub fn missing(&self) -> u64 {
-        let wanted = match &self.wanted {
-            Wanted::Token(token) => token.clocks().map(|(_, position)| position).max(),
-            Wanted::Bounded(_) | Wanted::Head => self.reached.head,
+        let wanted = match &self.target {
+            Target::Token(token) => token.clocks().map(|(_, position)| position).max(),
+            Target::Bounded(_) | Target::Head => self.reached.head,
         };
         wanted.unwrap_or(Position::START).since(self.reached.position)
     }
@@ -70,36 +69,18 @@ impl Pending {
 
 impl fmt::Display for Pending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { view, wanted, reached, waited, estimate } = self;
+        let Self { view, target: wanted, reached, waited, estimate } = self;
         write!(f, "view {view} is at {reached}, and ")?;
         match wanted {
-            Wanted::Token(token) => write!(f, "did not reach {token}")?,
-            Wanted::Bounded(bound) => write!(f, "was not within {bound:?} of now")?,
-            Wanted::Head => f.write_str("did not have all there was")?,
+            Target::Token(token) => write!(f, "did not reach {token}")?,
+            Target::Bounded(bound) => write!(f, "was not within {bound:?} of now")?,
+            Target::Head => f.write_str("did not have all there was")?,
         }
         write!(f, " within {waited:?}")?;
         match estimate {
             Some(estimate) => write!(f, "; at this rate it takes {estimate:?} more"),
             None => Ok(()),
         }
-    }
-}
-
-/// Whether a view has seen what a receipt or a token stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use]
-pub enum Outcome {
-    /// It has, and is as fresh as this.
-    Applied(Freshness),
-    /// It has not, within the budget: *pending reconciliation*.
-    Pending(Pending),
-}
-
-impl Outcome {
-    /// Whether it has.
-    #[must_use]
-    pub const fn is_applied(&self) -> bool {
-        matches!(self, Self::Applied(_))
     }
 }
 
@@ -114,7 +95,7 @@ mod tests {
             let (position, head) = (Position::new(position), Some(Position::new(100)));
             Freshness::new(position, at(0), at(milli), head)
         };
-        let wanted = Wanted::Token(Token::at(Position::new(60)));
+        let wanted = Target::Token(Token::at(Position::new(60)));
         let pending = Pending::new("balances", wanted, seen(20, 3_000));
         let moved = pending.clone().since(&seen(10, 2_000), at(3_500));
         assert_eq!((moved.missing(), moved.waited), (40, Duration::from_millis(1_500)));

@@ -1,10 +1,9 @@
 //! Which events are asked for, and the pages that answer.
 
-use super::Envelope;
 use crate::{
     Result,
     domain::{Event, check_type_name},
-    value::{Category, Position, StreamId, Tag, Tags, Version},
+    value::{Category, StreamId, Tag, Tags},
 };
 
 /// Which events: those that match at least one of the items; every event if there are none.
@@ -104,35 +103,4 @@ impl From<QueryItem> for Query {
     fn from(item: QueryItem) -> Self {
         Self { items: vec![item] }
     }
-}
-
-/// From where and in which direction to read, the bound itself not included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Span<T> {
-    /// Forward, from just after here.
-    After(T),
-    /// Backward, from just before here.
-    Before(T),
-}
-
-/// Some events of a stream, in the direction asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StreamPage {
-    /// The events, at most as many as the limit.
-    pub events: Vec<Envelope>,
-    /// Where the next page begins; `None` if there are no more events.
-    pub next: Option<Span<Version>>,
-}
-
-/// Some events of the log, in the direction asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogPage {
-    /// The events, at most as many as the limit.
-    pub events: Vec<Envelope>,
-    /// Reading forward: up to here every matching event has been delivered, and here the next page
-    /// begins. At the head of the log it is the head, also if the last events didn't match.
-    /// Reading backward: the position of the last event, or [`Position::START`] at the end.
-    pub through: Position,
-    /// Whether more may follow at once; if not, the reader has what there was.
-    pub more: bool,
 }

@@ -32,12 +32,12 @@ pub struct Override {
 /// a file:
 ///
 /// ```
-/// use highwater_core::read::{Arm, Level, Operation, Rule};
+/// use highwater_core::consistency::{Variant, Level, Operation, Rule};
 ///
 /// const SHOW: Operation = Operation::standard("account.show");
 /// let text = r#"{ "policy": { "budget": "50ms" }, "rollout": { "percent": 20, "policy": { "level": "strong" } } }"#;
 /// let rule: Rule = serde_json::from_str(text).unwrap();
-/// let strong = (0..1_000).filter(|key| rule.of(&SHOW, &key.to_string()).arm == Arm::Rollout).count();
+/// let strong = (0..1_000).filter(|key| rule.of(&SHOW, &key.to_string()).variant == Variant::Rollout).count();
 /// assert!((150..250).contains(&strong), "about a fifth of the keys, always the same");
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -63,25 +63,25 @@ pub struct Rollout {
 
 /// How one key of an operation is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ruled {
+pub struct EffectivePolicy {
     /// How fresh, how long, what then.
     pub policy: ReadPolicy,
     /// How much it matters.
     pub tier: Tier,
     /// Whether the key is among those of a rollout.
-    pub arm: Arm,
+    pub variant: Variant,
 }
 
 /// Which part of a rule holds for a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Arm {
+pub enum Variant {
     /// That for all keys.
     Base,
     /// That for some.
     Rollout,
 }
 
-impl Arm {
+impl Variant {
     /// Its name, as metrics have it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -108,17 +108,19 @@ impl Rule {
 
     /// How this key of the operation is read.
     #[must_use]
-    pub fn of(&self, operation: &Operation, key: &str) -> Ruled {
+    pub fn of(&self, operation: &Operation, key: &str) -> EffectivePolicy {
         let base = self.base(operation);
         match &self.rollout {
-            Some(rollout) if rollout.has(operation, key) => rollout.policy.over(base, Arm::Rollout),
+            Some(rollout) if rollout.has(operation, key) => {
+                rollout.policy.over(base, Variant::Rollout)
+            }
             _ => base,
         }
     }
 
-    fn base(&self, operation: &Operation) -> Ruled {
+    fn base(&self, operation: &Operation) -> EffectivePolicy {
         let (policy, tier) = (operation.policy(), operation.tier());
-        self.policy.over(Ruled { policy, tier, arm: Arm::Base }, Arm::Base)
+        self.policy.over(EffectivePolicy { policy, tier, variant: Variant::Base }, Variant::Base)
     }
 
     /// Whether the operation may be read like that.
@@ -135,7 +137,7 @@ impl Rule {
             let message = format!("the rollout of {name} has {percent} percent: use 0 to 100");
             return Err(Invalid::configuration(message).into());
         }
-        rollout.policy.over(base, Arm::Rollout).check(operation)
+        rollout.policy.over(base, Variant::Rollout).check(operation)
     }
 }
 
@@ -168,7 +170,7 @@ impl Override {
         self
     }
 
-    fn over(&self, base: Ruled, arm: Arm) -> Ruled {
+    fn over(&self, base: EffectivePolicy, variant: Variant) -> EffectivePolicy {
         let tier = self.tier.unwrap_or(base.tier);
         let rest = self.tier.map_or(base.policy, Tier::policy);
         let policy = ReadPolicy {
@@ -176,7 +178,7 @@ impl Override {
             budget: self.budget.unwrap_or(rest.budget),
             fallback: self.fallback.unwrap_or(rest.fallback),
         };
-        Ruled { policy, tier, arm }
+        EffectivePolicy { policy, tier, variant }
     }
 }
 
@@ -192,7 +194,7 @@ impl Rollout {
     }
 }
 
-impl Ruled {
+impl EffectivePolicy {
     fn check(self, operation: &Operation) -> Result<()> {
         if self.tier.allows(self.policy) {
             return Ok(());
@@ -219,7 +221,7 @@ mod tests {
 
     fn share(rule: &Rule) -> Vec<String> {
         let keys = (0..10_000).map(|key| format!("key-{key}"));
-        keys.filter(|key| rule.of(&SHOW, key).arm == Arm::Rollout).collect()
+        keys.filter(|key| rule.of(&SHOW, key).variant == Variant::Rollout).collect()
     }
 
     fn rolled_out(percent: f64) -> Rule {
@@ -230,7 +232,10 @@ mod tests {
     fn m14_what_is_not_overridden_stays_as_the_operation_has_it() {
         let ruled = rule(r#"{ "policy": { "level": "eventual" } }"#).of(&SHOW, "alice");
         let expected = ReadPolicy { level: Level::Eventual, ..SHOW.policy() };
-        assert_eq!((ruled.policy, ruled.tier, ruled.arm), (expected, Tier::Standard, Arm::Base));
+        assert_eq!(
+            (ruled.policy, ruled.tier, ruled.variant),
+            (expected, Tier::Standard, Variant::Base)
+        );
         assert_eq!(Rule::default().of(&SHOW, "alice").policy, SHOW.policy());
     }
 
@@ -256,7 +261,7 @@ mod tests {
                         "rollout": { "percent": 100, "policy": { "level": "strong" } } }"#;
         let ruled = rule(text).of(&SHOW, "alice");
         assert_eq!(ruled.policy.budget, Duration::from_millis(50));
-        assert_eq!((ruled.policy.level, ruled.arm), (Level::Strong, Arm::Rollout));
+        assert_eq!((ruled.policy.level, ruled.variant), (Level::Strong, Variant::Rollout));
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub enum Fallback {
 /// which can be read from a file:
 ///
 /// ```
-/// # use highwater_core::read::{Fallback, Level, ReadPolicy};
+/// # use highwater_core::consistency::{Fallback, Level, ReadPolicy};
 /// # use std::time::Duration;
 /// let text = r#"{ "level": { "bounded": "2s" }, "budget": "50ms", "fallback": "serve_stale" }"#;
 /// let policy: ReadPolicy = serde_json::from_str(text).unwrap();

@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::{
     Result,
-    domain::{Aggregate, Invariant},
+    domain::{Aggregate, Envelope, Invariant, Query},
     error::Rejection,
-    execute::{UnknownEvents, apply},
-    port::{Envelope, EventStore, Query, Span},
+    follow::{UnknownEvents, apply},
+    port::{EventStore, ReadFrom},
     value::{Category, CommandId, Position, StreamId, Version},
 };
 
@@ -35,7 +35,7 @@ pub(crate) async fn audit<A: Aggregate>(
     let mut audit = Audit::new(invariants, unknown);
     let mut after = Position::START;
     loop {
-        let page = log.read_log(&query, Span::After(after), PAGE).await?;
+        let page = log.read_log(&query, ReadFrom::After(after), PAGE).await?;
         for event in &page.events {
             audit.see(event)?;
         }

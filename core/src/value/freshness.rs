@@ -1,11 +1,10 @@
 //! How fresh an answer is (R2).
 
-use std::{fmt, ops::Deref, time::Duration};
+use std::{fmt, time::Duration};
 
 use jiff::Timestamp;
 
-use super::Level;
-use crate::value::{LogId, Position, Token};
+use super::{LogId, Position, Token};
 
 /// How fresh an answer is (R2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +28,7 @@ pub struct Freshness {
 /// In which way an answer is fresh (R2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Status {
+pub enum FreshnessStatus {
     /// It knew every event there was.
     Current,
     /// There are events that it doesn't know yet, or may be; the view is on its way.
@@ -55,14 +54,14 @@ impl Freshness {
 
     /// The same of a key that is parked since then, if it is.
     #[must_use]
-    pub fn parked(mut self, since: Option<Position>) -> Self {
+    pub fn with_parked(mut self, since: Option<Position>) -> Self {
         self.parked_since = since;
         self
     }
 
     /// The same with the log that its positions are of.
     #[must_use]
-    pub const fn of(mut self, log: LogId) -> Self {
+    pub const fn with_log(mut self, log: LogId) -> Self {
         self.log = Some(log);
         self
     }
@@ -90,18 +89,18 @@ impl Freshness {
 
     /// In which way it is fresh.
     #[must_use]
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> FreshnessStatus {
         match (self.parked_since, self.lag()) {
-            (Some(since), _) => Status::Degraded(since),
-            (None, Some(0)) => Status::Current,
-            (None, _) => Status::Converging,
+            (Some(since), _) => FreshnessStatus::Degraded(since),
+            (None, Some(0)) => FreshnessStatus::Current,
+            (None, _) => FreshnessStatus::Converging,
         }
     }
 
     /// Whether it knew every event there was.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        self.status() == Status::Current
+        self.status() == FreshnessStatus::Current
     }
 }
 
@@ -109,111 +108,15 @@ impl fmt::Display for Freshness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "position {} ({})", self.position, self.as_of)?;
         match (self.status(), self.lag()) {
-            (Status::Current, _) => f.write_str(", current"),
-            (Status::Converging, Some(lag)) => write!(f, ", converging: {lag} events behind"),
-            (Status::Converging, None) => write!(f, ", converging: {:?} old", self.age()),
-            (Status::Degraded(since), _) => {
+            (FreshnessStatus::Current, _) => f.write_str(", current"),
+            (FreshnessStatus::Converging, Some(lag)) => {
+                write!(f, ", converging: {lag} events behind")
+            }
+            (FreshnessStatus::Converging, None) => write!(f, ", converging: {:?} old", self.age()),
+            (FreshnessStatus::Degraded(since), _) => {
                 write!(f, ", degraded since {since}: the key is parked")
             }
         }
-    }
-}
-
-/// What an answer stands on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Basis {
-    /// The view, which was as far as the read asked for.
-    View,
-    /// The view, and the events that it lacked, folded over it from the log. As good as the view.
-    Folded,
-    /// The view, which was *not* as far as the read asked for: its fallback is to be served all the same, or
-    /// its key is parked. The caller's own may be folded over it, if that was asked for.
-    Stale,
-    /// The view, and events of the caller's own folded over it. What others did in between is missing.
-    Optimistic,
-}
-
-impl Basis {
-    /// Its name, as metrics have it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::View => "view",
-            Self::Folded => "folded",
-            Self::Stale => "stale",
-            Self::Optimistic => "optimistic",
-        }
-    }
-}
-
-/// A value that says how fresh it is. It dereferences to the value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reading<T> {
-    value: T,
-    freshness: Freshness,
-    basis: Basis,
-    level: Level,
-}
-
-impl<T> Reading<T> {
-    /// A value as of then, of which nothing was demanded.
-    pub const fn new(value: T, freshness: Freshness) -> Self {
-        Self { value, freshness, basis: Basis::View, level: Level::Eventual }
-    }
-
-    /// The same on another basis than the view alone.
-    #[must_use]
-    pub fn on(mut self, basis: Basis) -> Self {
-        self.basis = basis;
-        self
-    }
-
-    /// The same, asked for at another level.
-    #[must_use]
-    pub fn at(mut self, level: Level) -> Self {
-        self.level = level;
-        self
-    }
-
-    /// How fresh it was asked to be: of a named operation what its policy said at that moment. What it
-    /// [stands on](Self::basis) says whether it is.
-    pub const fn level(&self) -> Level {
-        self.level
-    }
-
-    /// How fresh it is.
-    pub const fn freshness(&self) -> Freshness {
-        self.freshness
-    }
-
-    /// What it stands on.
-    pub const fn basis(&self) -> Basis {
-        self.basis
-    }
-
-    /// Whether it is less than what the read asked for.
-    pub fn is_stale(&self) -> bool {
-        self.basis == Basis::Stale
-    }
-
-    /// The value alone.
-    pub fn into_value(self) -> T {
-        self.value
-    }
-
-    /// Another value that is as fresh.
-    pub fn map<U>(self, map: impl FnOnce(T) -> U) -> Reading<U> {
-        let Self { value, freshness, basis, level } = self;
-        Reading { value: map(value), freshness, basis, level }
-    }
-}
-
-impl<T> Deref for Reading<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.value
     }
 }
 
@@ -230,7 +133,7 @@ mod tests {
     fn r2_an_answer_that_lacks_nothing_is_as_of_its_read_however_quiet_the_log_is() {
         let current = freshness(7, Some(7));
         assert_eq!((current.lag(), current.age()), (Some(0), Duration::ZERO));
-        assert_eq!((current.as_of, current.status()), (current.read_at, Status::Current));
+        assert_eq!((current.as_of, current.status()), (current.read_at, FreshnessStatus::Current));
         // A view can be beyond a head that was asked for before.
         assert!(freshness(8, Some(7)).is_current());
     }
@@ -239,27 +142,30 @@ mod tests {
     fn r2_an_answer_that_lacks_events_says_how_many_and_how_old_it_is() {
         let behind = freshness(7, Some(9));
         assert_eq!((behind.lag(), behind.age()), (Some(2), Duration::from_secs(60)));
-        assert_eq!(behind.status(), Status::Converging);
+        assert_eq!(behind.status(), FreshnessStatus::Converging);
     }
 
     #[test]
     fn r2_without_the_head_the_lag_is_unknown_and_nothing_is_called_current() {
         let unknown = freshness(7, None);
         assert_eq!((unknown.lag(), unknown.age()), (None, Duration::from_secs(60)));
-        assert_eq!(unknown.status(), Status::Converging);
+        assert_eq!(unknown.status(), FreshnessStatus::Converging);
     }
 
     #[test]
     fn r3_an_answer_has_a_token_of_what_it_has_seen() {
         let log = LogId::new(7);
         assert_eq!(freshness(7, Some(9)).token(), Token::at(Position::new(7)));
-        assert_eq!(freshness(7, Some(9)).of(log).token(), Token::of(log, Position::new(7)));
+        assert_eq!(freshness(7, Some(9)).with_log(log).token(), Token::of(log, Position::new(7)));
     }
 
     #[test]
     fn r2_a_parked_key_is_degraded_wherever_the_view_is() {
         let since = Position::new(3);
-        let parked = freshness(7, Some(7)).parked(Some(since));
-        assert_eq!((parked.status(), parked.is_current()), (Status::Degraded(since), false));
+        let parked = freshness(7, Some(7)).with_parked(Some(since));
+        assert_eq!(
+            (parked.status(), parked.is_current()),
+            (FreshnessStatus::Degraded(since), false)
+        );
     }
 }

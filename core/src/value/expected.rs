@@ -1,0 +1,48 @@
+//! The state that an append expects a stream to be in (W1).
+
+use std::fmt;
+
+use super::{EventId, Version};
+
+/// Where a stream must be for an append to go through (W1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// Anywhere.
+    Any,
+    /// It has no events.
+    NoStream,
+    /// It has events.
+    StreamExists,
+    /// It has exactly this version.
+    Version(Version),
+    /// It has exactly this version and its last event is this one. What the version alone can't
+    /// tell, the event's id does: that the stream *is* the one decided on, also when the decision
+    /// was made on events that were still being appended.
+    Head(Version, EventId),
+}
+
+impl Expected {
+    /// Whether a stream at `version` whose last event is `head` is as expected.
+    #[must_use]
+    pub fn is_met_by(&self, version: Version, head: Option<EventId>) -> bool {
+        match *self {
+            Self::Any => true,
+            Self::NoStream => version == Version::NONE,
+            Self::StreamExists => version > Version::NONE,
+            Self::Version(expected) => version == expected,
+            Self::Head(expected, event) => version == expected && head == Some(event),
+        }
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("any version"),
+            Self::NoStream => f.write_str("no events"),
+            Self::StreamExists => f.write_str("some version"),
+            Self::Version(version) => write!(f, "version {version}"),
+            Self::Head(version, event) => write!(f, "version {version} with event {event}"),
+        }
+    }
+}
