@@ -99,6 +99,8 @@ codes! {
     BAD_TOPIC = "HW612";
     /// A token is not of this log.
     FOREIGN_TOKEN = "HW613";
+    /// Application code panicked.
+    PANICKED = "HW701";
 }
 
 impl Code {
@@ -129,4 +131,6 @@ pub enum NextStep {
     RetrySameId,
     /// An operator's or developer's: stored data must be looked at.
     AskOperator,
+    /// A developer's: the program has a bug, and the same input meets it again.
+    FixProgram,
 }

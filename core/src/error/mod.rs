@@ -4,6 +4,7 @@ mod code;
 mod conflict;
 mod corrupt;
 mod invalid;
+mod panicked;
 mod rejection;
 mod unavailable;
 
@@ -13,6 +14,7 @@ pub use code::{Code, NextStep};
 pub use conflict::{Actual, Conflict};
 pub use corrupt::Corrupt;
 pub use invalid::Invalid;
+pub use panicked::Panicked;
 pub use rejection::Rejection;
 pub use unavailable::Unavailable;
 
@@ -30,7 +32,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// | [`Unavailable`](Error::Unavailable) | nothing was changed | try the same again |
 /// | [`UnknownOutcome`](Error::UnknownOutcome) | it may or may not have been stored | send it again with the same command id |
 /// | [`Invalid`](Error::Invalid) | the request or the configuration is wrong | correct it |
-/// | [`Corrupt`](Error::Corrupt) | what is stored can't be understood | a person must look |
+/// | [`Corrupt`](Error::Corrupt) | what is stored can't be understood | an operator or a developer must look |
+/// | [`Panicked`](Error::Panicked) | application code panicked | a developer must fix the bug |
 ///
 /// The code of [`Error::code`] names a page under `docs/errors/`.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -59,6 +62,9 @@ pub enum Error {
     /// Something in the store can't be decoded or contradicts itself.
     #[error(transparent)]
     Corrupt(Box<Corrupt>),
+    /// Application code panicked: a bug.
+    #[error(transparent)]
+    Panicked(Box<Panicked>),
 }
 
 impl Error {
@@ -72,6 +78,7 @@ impl Error {
             Self::UnknownOutcome { .. } => Code::UNKNOWN_OUTCOME,
             Self::Invalid(invalid) => invalid.code(),
             Self::Corrupt(corrupt) => corrupt.code(),
+            Self::Panicked(panicked) => panicked.code(),
         }
     }
 
@@ -84,6 +91,7 @@ impl Error {
             Self::Unavailable(_) => NextStep::Retry,
             Self::UnknownOutcome { .. } => NextStep::RetrySameId,
             Self::Corrupt(_) => NextStep::AskOperator,
+            Self::Panicked(_) => NextStep::FixProgram,
         }
     }
 
@@ -135,6 +143,12 @@ impl Error {
         matches!(self, Self::Corrupt(_))
     }
 
+    /// Returns true if application code panicked.
+    #[must_use]
+    pub fn is_panicked(&self) -> bool {
+        matches!(self, Self::Panicked(_))
+    }
+
     /// Whether the same call, with the same command id, can succeed without anybody changing it.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
@@ -157,7 +171,8 @@ boxed!(
     Conflict => Conflict,
     Unavailable => Unavailable,
     Invalid => Invalid,
-    Corrupt => Corrupt
+    Corrupt => Corrupt,
+    Panicked => Panicked
 );
 
 /// The error underneath, shared so that an [`Error`] can be given to everyone who waits for it.

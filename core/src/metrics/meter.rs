@@ -83,5 +83,6 @@ fn outcome(answer: &Result<Receipt>) -> &'static str {
         Err(Error::UnknownOutcome { .. }) => "unknown",
         Err(Error::Invalid(_)) => "invalid",
         Err(Error::Corrupt(_)) => "corrupt",
+        Err(Error::Panicked(_)) => "panicked",
     }
 }
