@@ -19,7 +19,7 @@ use highwater::{
         domain::ViewName,
         value::{ShardId, Sharding},
     },
-    port::{ClaimMode, NewEvent, Progress, ViewCommit, WorkerId},
+    port::{ClaimMode, NewEvent, Progress, ShardClaim, ViewCommit, WorkerId},
     prelude::*,
     projections::ProjectionState,
     stores::{self, testing::build},
@@ -135,8 +135,14 @@ async fn a_view_row_that_cannot_be_decoded_is_named_and_is_not_taken_for_absent(
         let views = bank.views();
         views.open_view(&Balance::spec().unwrap(), Sharding::SINGLE).await.unwrap();
         let (shard, lease) = (ShardId::FIRST, Duration::ZERO);
-        let claim =
-            views.claim_shard(&view, Sharding::SINGLE, shard, &worker, ClaimMode::IfFree, lease);
+        let claim = views.claim_shard(ShardClaim {
+            view: view.clone(),
+            sharding: Sharding::SINGLE,
+            shard,
+            worker: worker.clone(),
+            mode: ClaimMode::IfFree,
+            lease,
+        });
         let claim = claim.await.unwrap().unwrap();
         let mut commit = ViewCommit::new(view, &claim, Progress::default());
         commit.rows = vec![("alice".to_owned(), Some(br#"{"cents":"no number"}"#[..].into()))];

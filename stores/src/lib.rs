@@ -16,7 +16,6 @@
 //! | `opened` | the views that a process has opened |
 //! | `parameters` | what stands behind the `?` of a URL |
 //! | `rows` | what rows and keys of views may be |
-//! | `sql_view_store` | how the port of views is answered by a store's modules |
 //! | `unbroken` | work that goes on although its caller goes away |
 //! | `whole` | batches that are accepted as a whole or not at all |
 //! | `work` | how an application's own work in a transaction fails |
@@ -44,7 +43,6 @@ mod parameters;
 pub mod postgres;
 mod rows;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-mod sql_view_store;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod system;

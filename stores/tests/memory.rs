@@ -15,8 +15,8 @@ use highwater_core::{
     Code, Error, Position, Query, Result,
     domain::{TransactionHook, ViewName, ViewSpec},
     port::{
-        Append, Appended, Claim, ClaimMode, Clock, EventStore, Progress, ViewCommit, ViewStore,
-        WorkerId,
+        Append, Appended, Claim, ClaimMode, Clock, EventStore, LeaseStore as _, Progress,
+        ShardClaim, ViewCommit, ViewStore, WorkerId,
     },
     testing::ManualClock,
     value::{Expected, ShardId, Sharding},
@@ -162,7 +162,16 @@ fn balances() -> ViewSpec {
 
 async fn claim(store: &impl ViewStore, worker: &str, claiming: ClaimMode) -> Result<Option<Claim>> {
     let (view, worker) = (balances().name, WorkerId::new(worker).unwrap());
-    store.claim_shard(&view, Sharding::SINGLE, ShardId::FIRST, &worker, claiming, LEASE).await
+    store
+        .claim_shard(ShardClaim {
+            view: view.clone(),
+            sharding: Sharding::SINGLE,
+            shard: ShardId::FIRST,
+            worker: worker.clone(),
+            mode: claiming,
+            lease: LEASE,
+        })
+        .await
 }
 
 /// A commit of the next position, which is also the row.

@@ -201,7 +201,7 @@ fn o2_a_shard_that_is_lost_to_another_worker_is_counted() {
             domain::ViewName,
             value::{ShardId, Sharding},
         },
-        port::{ClaimMode, WorkerId},
+        port::{ClaimMode, ShardClaim, WorkerId},
     };
 
     on_every_store(async |bank, meter| {
@@ -212,7 +212,18 @@ fn o2_a_shard_that_is_lost_to_another_worker_is_counted() {
         let (layout, lease) = (Sharding::by_stream(1), std::time::Duration::from_millis(200));
         let claiming = ClaimMode::Always;
         let (views, shard) = (bank.views(), ShardId::FIRST);
-        views.claim_shard(&view, layout, shard, &thief, claiming, lease).await.unwrap().unwrap();
+        views
+            .claim_shard(ShardClaim {
+                view: view.clone(),
+                sharding: layout,
+                shard,
+                worker: thief.clone(),
+                mode: claiming,
+                lease,
+            })
+            .await
+            .unwrap()
+            .unwrap();
         bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap();
         let fenced = "highwater_projection_fenced_total{projection=balances}";
         meter.until_it(fenced, |count| count >= 1.0).await;

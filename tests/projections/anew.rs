@@ -11,8 +11,8 @@ use highwater::{
         value::{ShardBy, ShardId, Sharding},
     },
     port::{
-        Assignment, ClaimMode, Feed, FeedSource, Membership, Progress, Subscription, ViewCommit,
-        WorkerId,
+        Assignment, ClaimMode, Feed, FeedSource, Membership, Progress, ShardClaim, Subscription,
+        ViewCommit, WorkerId,
     },
     prelude::*,
     projections::{DirectSource, ProjectionOptions, ProjectionState},
@@ -67,7 +67,16 @@ async fn put(bank: &Highwater, view: &ViewName, layout: Sharding, at: &[&Envelop
     let (views, worker) = (bank.views(), WorkerId::new("earlier").unwrap());
     for (shard, event) in layout.all().zip(at) {
         let (always, lease) = (ClaimMode::Always, Duration::from_secs(60));
-        let claim = views.claim_shard(view, layout, shard, &worker, always, lease).await;
+        let claim = views
+            .claim_shard(ShardClaim {
+                view: view.clone(),
+                sharding: layout,
+                shard,
+                worker: worker.clone(),
+                mode: always,
+                lease,
+            })
+            .await;
         let (position, as_of) = (event.position, event.recorded_at);
         let to = Progress { position, as_of, ..Progress::default() };
         let commit = ViewCommit::new(view.clone(), &claim.unwrap().unwrap(), to);

@@ -7,7 +7,7 @@ use highwater::{
     Code, Error, FreshnessStatus, Highwater, ParkedKeys, Position, Token, View as _, Worker,
     core::value::{ShardId, Sharding},
     error::Corrupt,
-    port::{ClaimMode, ViewCommit, WorkerId},
+    port::{ClaimMode, ShardClaim, ViewCommit, WorkerId},
     prelude::*,
     projections::{OnFailure, ProjectionOptions, ProjectionState, WorkerHandle},
 };
@@ -29,8 +29,16 @@ async fn write_by_hand(bank: &Highwater, key: &str, row: Option<&'static str>) {
     let (worker, lease) = (WorkerId::new("by hand").unwrap(), Duration::from_secs(60));
     let (first, always) = (ShardId::FIRST, ClaimMode::Always);
     views.open_view(&spec, Sharding::SINGLE).await.unwrap();
-    let claim =
-        views.claim_shard(&spec.name, Sharding::SINGLE, first, &worker, always, lease).await;
+    let claim = views
+        .claim_shard(ShardClaim {
+            view: spec.name.clone(),
+            sharding: Sharding::SINGLE,
+            shard: first,
+            worker: worker.clone(),
+            mode: always,
+            lease,
+        })
+        .await;
     let claim = claim.unwrap().unwrap();
     let stay = claim.progress.clone();
     let rows = vec![(key.to_owned(), row.map(|row| Bytes::from_static(row.as_bytes())))];

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use highwater::{
     Highwater, Open as _, View,
     core::value::Sharding,
-    port::{ClaimMode, Progress, ViewCommit, WorkerId},
+    port::{ClaimMode, Progress, ShardClaim, ViewCommit, WorkerId},
 };
 
 use crate::{
@@ -47,7 +47,14 @@ impl Planted {
         let state = views.open_view(&spec, Sharding::SINGLE).await.unwrap();
         let (shard, lease) = (state.sharding.all().next().unwrap(), Duration::MAX / 4);
         let claim = views
-            .claim_shard(&spec.name, state.sharding, shard, &worker, ClaimMode::Always, lease)
+            .claim_shard(ShardClaim {
+                view: spec.name.clone(),
+                sharding: state.sharding,
+                shard,
+                worker: worker.clone(),
+                mode: ClaimMode::Always,
+                lease,
+            })
             .await;
         let claim = claim.unwrap().unwrap();
         let mut commit = ViewCommit::new(spec.name, &claim, Progress::default());

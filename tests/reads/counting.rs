@@ -17,9 +17,9 @@ use highwater::{
     },
     error::{Source, Unavailable},
     port::{
-        Append, AppendFuture, Claim, ClaimMode, EventStore, KeyRange, LogPage, Members, ParkedKey,
-        RecordedCommand, Snapshot, SnapshotStore, Store, StoredRange, StoredView, StreamPage,
-        ViewCommit, ViewState, ViewStore, WorkerId,
+        Append, AppendFuture, Claim, EventStore, KeyRange, LeaseStore, LogPage, Members, ParkedKey,
+        ParkedStore, RecordedCommand, ShardClaim, Snapshot, SnapshotStore, Store, StoredRange,
+        StoredView, StreamPage, ViewCommit, ViewState, ViewStore, WorkerId,
     },
     stores,
 };
@@ -109,6 +109,7 @@ pub(crate) async fn counted(bank: &Bank) -> (Arc<Counting<Arc<dyn Store>>>, Arc<
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl EventStore for Counting<Arc<dyn Store>> {
     fn log_id(&self) -> LogId {
         self.inner.log_id()
@@ -156,6 +157,7 @@ impl EventStore for Counting<Arc<dyn Store>> {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl SnapshotStore for Counting<Arc<dyn Store>> {
     async fn load_snapshot(&self, stream: &StreamId) -> Result<Option<Snapshot>> {
         self.inner.load_snapshot(stream).await
@@ -167,6 +169,7 @@ impl SnapshotStore for Counting<Arc<dyn Store>> {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl ViewStore for Counting<Arc<dyn Store>> {
     async fn open_view(&self, spec: &ViewSpec, layout: Sharding) -> Result<ViewState> {
         self.inner.open_view(spec, layout).await
@@ -193,16 +196,17 @@ impl ViewStore for Counting<Arc<dyn Store>> {
         self.inner.commit_view(commit).await
     }
 
-    async fn claim_shard(
-        &self,
-        view: &ViewName,
-        layout: Sharding,
-        shard: ShardId,
-        worker: &WorkerId,
-        claiming: ClaimMode,
-        lease: Duration,
-    ) -> Result<Option<Claim>> {
-        self.inner.claim_shard(view, layout, shard, worker, claiming, lease).await
+    async fn wait_for_view_change(&self, view: &ViewName, seen: &ViewState) -> Result<()> {
+        let _waiting = Waiting::on(&self.counts);
+        self.inner.wait_for_view_change(view, seen).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl LeaseStore for Counting<Arc<dyn Store>> {
+    async fn claim_shard(&self, claim: ShardClaim) -> Result<Option<Claim>> {
+        self.inner.claim_shard(claim).await
     }
 
     async fn heartbeat(
@@ -225,7 +229,11 @@ impl ViewStore for Counting<Arc<dyn Store>> {
     async fn reshard(&self, view: &ViewName, claims: &[Claim], layout: Sharding) -> Result<()> {
         self.inner.reshard(view, claims, layout).await
     }
+}
 
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl ParkedStore for Counting<Arc<dyn Store>> {
     async fn parked_keys(
         &self,
         view: &ViewName,
@@ -247,10 +255,5 @@ impl ViewStore for Counting<Arc<dyn Store>> {
 
     async fn retry_parked(&self, view: &ViewName, key: &str) -> Result<bool> {
         self.inner.retry_parked(view, key).await
-    }
-
-    async fn wait_for_view_change(&self, view: &ViewName, seen: &ViewState) -> Result<()> {
-        let _waiting = Waiting::on(&self.counts);
-        self.inner.wait_for_view_change(view, seen).await
     }
 }

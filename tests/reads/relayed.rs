@@ -9,7 +9,7 @@ use highwater::{
         domain::ViewName,
         value::{ShardId, Sharding},
     },
-    port::{Claim, ClaimMode, Progress, ViewCommit, WorkerId},
+    port::{Claim, ClaimMode, Progress, ShardClaim, ViewCommit, WorkerId},
 };
 
 /// Has all shards of a view, and moves each as it is told.
@@ -26,7 +26,14 @@ impl<V: View> Relayed<V> {
         let (worker, mut claims) = (WorkerId::new("relayed").unwrap(), Vec::new());
         for shard in layout.all() {
             let lease = Duration::from_secs(3_600);
-            let claim = views.claim_shard(&view, layout, shard, &worker, ClaimMode::Always, lease);
+            let claim = views.claim_shard(ShardClaim {
+                view: view.clone(),
+                sharding: layout,
+                shard,
+                worker: worker.clone(),
+                mode: ClaimMode::Always,
+                lease,
+            });
             claims.push(claim.await.unwrap().unwrap());
         }
         Self { bank: bank.clone(), claims, view: PhantomData }

@@ -28,6 +28,7 @@ impl<S> Lagging<S> {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl<S: FeedSource> FeedSource for Lagging<S> {
     async fn sharding(&self, by: ShardBy, shards: u32) -> Result<Sharding> {
         self.source.sharding(by, shards).await
@@ -52,6 +53,7 @@ struct Late<T> {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl Membership for Late<Box<dyn Membership>> {
     async fn next_assignment(&mut self) -> Result<Assignment> {
         self.inner.next_assignment().await
@@ -73,6 +75,7 @@ impl Membership for Late<Box<dyn Membership>> {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl Feed for Late<Box<dyn Feed>> {
     /// Late before it reads: what is read must not be lost when nobody waits for it any more.
     async fn next(&mut self, limit: usize) -> Result<FeedPage> {

@@ -4,8 +4,10 @@ mod append;
 mod clock;
 mod event_store;
 mod feed;
+mod lease_store;
 mod page;
 mod parked;
+mod parked_store;
 mod progress;
 mod snapshot;
 mod view_store;
@@ -14,8 +16,10 @@ pub use append::{Append, Appended, Condition, Limits, NewEvent, StreamAppend, St
 pub use clock::{Clock, Ids};
 pub use event_store::{AppendFuture, EventStore, RecordedCommand};
 pub use feed::{Assignment, Feed, FeedPage, FeedSource, Membership, Subscription};
+pub use lease_store::{LeaseStore, ShardClaim};
 pub use page::{LogPage, ReadFrom, StreamPage};
 pub use parked::{ParkChange, ParkedKey};
+pub use parked_store::ParkedStore;
 pub use progress::{Claim, ClaimMode, Members, Progress, WORKER_ID_LIMIT, WorkerId};
 pub use snapshot::{Snapshot, SnapshotStore};
 pub use view_store::{

@@ -35,7 +35,7 @@ use std::{
 use highwater_core::{
     Result,
     domain::ViewName,
-    port::{Claim, ClaimMode, Clock, EventStore, ViewStore, WorkerId},
+    port::{Claim, ClaimMode, Clock, EventStore, ShardClaim, ViewStore, WorkerId},
     value::Epoch,
 };
 
@@ -84,7 +84,14 @@ impl ShardContext {
     async fn claim(&self, claiming: ClaimMode) -> Result<Option<Claim>> {
         let (shard, worker) = (self.share.shard, &self.world.worker);
         let (view, layout) = (&self.view, self.share.layout);
-        let claim = self.views.claim_shard(view, layout, shard, worker, claiming, self.lease);
+        let claim = self.views.claim_shard(ShardClaim {
+            view: view.clone(),
+            sharding: layout,
+            shard,
+            worker: worker.clone(),
+            mode: claiming,
+            lease: self.lease,
+        });
         let claim = claim.await?;
         if let Some(claim) = &claim {
             self.epoch.store(claim.epoch.get(), Ordering::Relaxed);

@@ -25,9 +25,14 @@ pub(super) struct FaultySource {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl FeedSource for FaultySource {
     async fn sharding(&self, by: ShardBy, shards: u32) -> Result<Sharding> {
         self.source.sharding(by, shards).await
+    }
+
+    fn lease(&self) -> Duration {
+        self.source.lease()
     }
 
     async fn join(&self, feeding: Subscription) -> Result<Box<dyn Membership>> {
@@ -46,6 +51,7 @@ struct FaultyMembership {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl Membership for FaultyMembership {
     async fn next_assignment(&mut self) -> Result<Assignment> {
         if let Some(change) = self.pending.pop_front() {
@@ -124,6 +130,7 @@ struct FaultyFeed {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl Feed for FaultyFeed {
     async fn next(&mut self, limit: usize) -> Result<FeedPage> {
         let mut page = match self.held_back.take() {
@@ -165,5 +172,23 @@ impl FaultyFeed {
         let events: Vec<Envelope> = self.delivered.iter().take(count).cloned().collect();
         let through = events.last()?.position;
         Some(FeedPage { events, through, as_of: None, cursor: self.cursor.clone(), more: true })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use highwater_core::Highwater;
+    use highwater_stores::{MemoryStore, SystemClock, SystemIds};
+
+    use super::*;
+    use crate::DirectSource;
+
+    #[test]
+    fn a_faulty_source_keeps_the_lease_of_its_source() {
+        let store = Arc::new(MemoryStore::default());
+        let highwater = Highwater::with_store(&store, SystemClock, SystemIds).build();
+        let lease = Duration::from_secs(7);
+        let source = DirectSource::new(&highwater).lease(lease);
+        assert_eq!(Faults::none(0).on_source(Arc::new(source)).lease(), lease);
     }
 }

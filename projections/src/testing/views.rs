@@ -8,8 +8,8 @@ use highwater_core::{
     domain::{ViewName, ViewSpec},
     error::{Source, Unavailable},
     port::{
-        Claim, ClaimMode, KeyRange, Members, ParkedKey, StoredRange, StoredView, ViewCommit,
-        ViewState, ViewStore, WorkerId,
+        Claim, KeyRange, LeaseStore, Members, ParkedKey, ParkedStore, ShardClaim, StoredRange,
+        StoredView, ViewCommit, ViewState, ViewStore, WorkerId,
     },
     value::{Epoch, ShardId, Sharding},
 };
@@ -26,6 +26,7 @@ fn crash(when: &'static str) -> Unavailable {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl ViewStore for FaultyViews {
     async fn commit_view(&self, commit: ViewCommit) -> Result<()> {
         if self.faults.happens(self.faults.before_commit) {
@@ -55,16 +56,16 @@ impl ViewStore for FaultyViews {
         self.views.read_range(view, range, limit).await
     }
 
-    async fn claim_shard(
-        &self,
-        view: &ViewName,
-        layout: Sharding,
-        shard: ShardId,
-        worker: &WorkerId,
-        claiming: ClaimMode,
-        lease: Duration,
-    ) -> Result<Option<Claim>> {
-        self.views.claim_shard(view, layout, shard, worker, claiming, lease).await
+    async fn wait_for_view_change(&self, view: &ViewName, seen: &ViewState) -> Result<()> {
+        self.views.wait_for_view_change(view, seen).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl LeaseStore for FaultyViews {
+    async fn claim_shard(&self, claim: ShardClaim) -> Result<Option<Claim>> {
+        self.views.claim_shard(claim).await
     }
 
     async fn heartbeat(
@@ -87,7 +88,11 @@ impl ViewStore for FaultyViews {
     async fn reshard(&self, view: &ViewName, claims: &[Claim], layout: Sharding) -> Result<()> {
         self.views.reshard(view, claims, layout).await
     }
+}
 
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl ParkedStore for FaultyViews {
     async fn parked_keys(
         &self,
         view: &ViewName,
@@ -109,9 +114,5 @@ impl ViewStore for FaultyViews {
 
     async fn retry_parked(&self, view: &ViewName, key: &str) -> Result<bool> {
         self.views.retry_parked(view, key).await
-    }
-
-    async fn wait_for_view_change(&self, view: &ViewName, seen: &ViewState) -> Result<()> {
-        self.views.wait_for_view_change(view, seen).await
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use highwater_core::{
     Envelope, Position,
-    port::{ViewStore as _, WorkerId},
+    port::{LeaseStore as _, WorkerId},
     value::{ShardId, Sharding},
 };
 

@@ -6,8 +6,8 @@ use futures_util::StreamExt as _;
 use highwater_core::{
     Envelope, Position, Result,
     port::{
-        Assignment, Claim, ClaimMode, Feed, FeedPage, Membership, Progress, Subscription,
-        ViewCommit, ViewStore as _,
+        Assignment, Claim, ClaimMode, Feed, FeedPage, LeaseStore as _, Membership, Progress,
+        ShardClaim, Subscription, ViewCommit, ViewStore as _,
     },
     value::ShardId,
 };
@@ -55,7 +55,14 @@ impl Member {
         let (view, worker) = (&self.feeding.view, &self.feeding.worker);
         let claimed = self
             .store
-            .claim_shard(view, self.feeding.sharding, shard, worker, claiming, TOO_LONG)
+            .claim_shard(ShardClaim {
+                view: view.clone(),
+                sharding: self.feeding.sharding,
+                shard,
+                worker: worker.clone(),
+                mode: claiming,
+                lease: TOO_LONG,
+            })
             .await
             .unwrap();
         let Some(claim) = claimed else { return self.membership.released(shard).await.unwrap() };

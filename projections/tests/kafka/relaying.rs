@@ -6,7 +6,7 @@ use bytes::Bytes;
 use highwater_core::{
     Code, Position,
     domain::ViewName,
-    port::{ClaimMode, NewEvent, Progress, ViewStore as _, WorkerId},
+    port::{ClaimMode, LeaseStore as _, NewEvent, Progress, ShardClaim, ViewStore as _, WorkerId},
     value::{ShardId, Sharding},
 };
 use highwater_projections::kafka::RelayStatus;
@@ -88,7 +88,14 @@ async fn a_relay_that_is_displaced_moves_no_checkpoint_and_waits() {
     let lease = Duration::from_secs(2);
     let claim = world
         .store
-        .claim_shard(&view, Sharding::SINGLE, ShardId::FIRST, &thief, ClaimMode::Always, lease)
+        .claim_shard(ShardClaim {
+            view: view.clone(),
+            sharding: Sharding::SINGLE,
+            shard: ShardId::FIRST,
+            worker: thief.clone(),
+            mode: ClaimMode::Always,
+            lease,
+        })
         .await;
     let at = claim.unwrap().unwrap().progress.position;
     // It may not know yet: what it publishes now is a zombie's.

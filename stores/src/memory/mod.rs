@@ -11,31 +11,27 @@ mod read;
 mod shard;
 mod snapshot;
 mod view;
+mod view_store;
 
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use highwater_core::{
     CommandId, LogId, Position, Query, ReadFrom, Result, StreamId, Version,
-    domain::{ViewName, ViewSpec},
     port::{
-        Append, AppendFuture, Claim, ClaimMode, Clock, EventStore, Ids, KeyRange, Limits, LogPage,
-        Members, ParkedKey, RecordedCommand, Snapshot, SnapshotStore, StoredRange, StoredView,
-        StreamPage, ViewCommit, ViewState, ViewStore, WorkerId,
+        Append, AppendFuture, Clock, EventStore, Ids, Limits, LogPage, RecordedCommand, Snapshot,
+        SnapshotStore, StreamPage,
     },
-    value::{Epoch, ShardId, Sharding},
 };
 use tokio::sync::watch;
 
 use self::{append::Log, idempotency::Commands, snapshot::Snapshots, view::Views};
 use crate::{
     metrics::Meter,
-    rows::{check_key, check_range},
     system::{SystemClock, SystemIds},
 };
 
@@ -153,102 +149,5 @@ impl SnapshotStore for MemoryStore {
     async fn save_snapshot(&self, snapshot: Snapshot) -> Result<()> {
         self.state().snapshots.save(snapshot);
         Ok(())
-    }
-}
-
-#[async_trait]
-impl ViewStore for MemoryStore {
-    async fn open_view(&self, spec: &ViewSpec, layout: Sharding) -> Result<ViewState> {
-        self.state().views.open(spec, layout)
-    }
-
-    async fn read_view(&self, view: &ViewName, keys: &[String]) -> Result<StoredView> {
-        keys.iter().try_for_each(|key| check_key(key))?;
-        let state = self.state();
-        Ok(StoredView { head: Some(state.log.head()), ..state.views.read(view, keys)? })
-    }
-
-    async fn read_range(
-        &self,
-        view: &ViewName,
-        range: &KeyRange,
-        limit: usize,
-    ) -> Result<StoredRange> {
-        check_range(range)?;
-        let state = self.state();
-        Ok(StoredRange { head: Some(state.log.head()), ..state.views.range(view, range, limit)? })
-    }
-
-    async fn commit_view(&self, commit: ViewCommit) -> Result<()> {
-        let now = self.shared.clock.now();
-        self.state().views.commit(commit, now)
-    }
-
-    async fn claim_shard(
-        &self,
-        view: &ViewName,
-        layout: Sharding,
-        shard: ShardId,
-        worker: &WorkerId,
-        claiming: ClaimMode,
-        lease: Duration,
-    ) -> Result<Option<Claim>> {
-        let lease = (self.shared.clock.now(), lease);
-        self.state().views.get_mut(view)?.claim((view, layout), shard, worker, claiming, lease)
-    }
-
-    async fn heartbeat(
-        &self,
-        view: &ViewName,
-        worker: &WorkerId,
-        lease: Duration,
-    ) -> Result<Members> {
-        let now = self.shared.clock.now();
-        Ok(self.state().views.get_mut(view)?.heartbeat(worker, now, lease))
-    }
-
-    async fn release_shard(&self, view: &ViewName, shard: ShardId, epoch: Epoch) -> Result<()> {
-        self.state().views.known_mut(view, |view| view.release(shard, epoch));
-        Ok(())
-    }
-
-    async fn leave(&self, view: &ViewName, worker: &WorkerId) -> Result<()> {
-        self.state().views.known_mut(view, |view| view.leave(worker));
-        Ok(())
-    }
-
-    async fn reshard(&self, view: &ViewName, claims: &[Claim], layout: Sharding) -> Result<()> {
-        self.state().views.get_mut(view)?.divide(view, claims, layout)
-    }
-
-    async fn parked_keys(
-        &self,
-        view: &ViewName,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<ParkedKey>> {
-        after.map_or(Ok(()), check_key)?;
-        Ok(self.state().views.known(view, |view| view.parked.page(after, limit)))
-    }
-
-    async fn queued_events(
-        &self,
-        view: &ViewName,
-        key: &str,
-        after: Position,
-        limit: usize,
-    ) -> Result<Vec<Position>> {
-        check_key(key)?;
-        Ok(self.state().views.known(view, |view| view.parked.queued(key, after, limit)))
-    }
-
-    async fn retry_parked(&self, view: &ViewName, key: &str) -> Result<bool> {
-        check_key(key)?;
-        Ok(self.state().views.known_mut(view, |view| view.retry(key)))
-    }
-
-    async fn wait_for_view_change(&self, view: &ViewName, seen: &ViewState) -> Result<()> {
-        let Some(changed) = self.change_of(view, seen)? else { return Ok(()) };
-        follow::changed(changed).await
     }
 }

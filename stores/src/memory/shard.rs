@@ -5,7 +5,7 @@ use std::time::Duration;
 use highwater_core::{
     Result,
     domain::ViewName,
-    port::{Claim, ClaimMode, Members, Progress, ViewCommit, WorkerId},
+    port::{Claim, ClaimMode, Members, Progress, ShardClaim, ViewCommit, WorkerId},
     value::{Epoch, ShardId, Sharding},
 };
 use jiff::Timestamp;
@@ -64,22 +64,16 @@ impl View {
         self.shards.iter().map(held).collect()
     }
 
-    pub(super) fn claim(
-        &mut self,
-        (name, layout): (&ViewName, Sharding),
-        number: ShardId,
-        worker: &WorkerId,
-        claiming: ClaimMode,
-        (now, lease): (Timestamp, Duration),
-    ) -> Result<Option<Claim>> {
-        has_shard(name, layout, self.layout, number)?;
+    pub(super) fn claim(&mut self, claim: ShardClaim, now: Timestamp) -> Result<Option<Claim>> {
+        let ShardClaim { view, sharding, shard: number, worker, mode, lease } = claim;
+        has_shard(&view, sharding, self.sharding, number)?;
         let shard = self.shards.get_mut(number.get() as usize);
-        let shard = shard.ok_or_else(|| no_such_shard(name, number))?;
-        let is_elsewhere = shard.holder(now).is_some_and(|holder| holder != worker);
-        if claiming == ClaimMode::IfFree && is_elsewhere {
+        let shard = shard.ok_or_else(|| no_such_shard(&view, number))?;
+        let is_taken = shard.holder(now).is_some_and(|holder| *holder != worker);
+        if mode == ClaimMode::IfFree && is_taken {
             return Ok(None);
         }
-        shard.give_to(Some(Lease { owner: worker.clone(), until: end_of(lease, now) }));
+        shard.give_to(Some(Lease { owner: worker, until: end_of(lease, now) }));
         let (epoch, progress) = (shard.epoch, shard.progress.clone());
         Ok(Some(Claim { shard: number, epoch, progress }))
     }
@@ -121,15 +115,15 @@ impl View {
             .for_each(|shard| shard.give_to(None));
     }
 
-    pub(super) fn divide(
+    pub(super) fn reshard(
         &mut self,
         name: &ViewName,
         claims: &[Claim],
-        layout: Sharding,
+        sharding: Sharding,
     ) -> Result<()> {
         let at = division(name, claims, &self.held())?;
-        self.shards = layout.all().map(|_| Shard::beginning(at)).collect();
-        self.layout = layout;
+        self.shards = sharding.all().map(|_| Shard::beginning(at)).collect();
+        self.sharding = sharding;
         self.changed.send_replace(());
         Ok(())
     }

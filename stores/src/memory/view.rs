@@ -25,7 +25,7 @@ pub(super) struct Views {
 }
 
 pub(super) struct View {
-    pub(super) layout: Sharding,
+    pub(super) sharding: Sharding,
     pub(super) shards: Vec<Shard>,
     /// Until when each worker is alive.
     pub(super) workers: BTreeMap<WorkerId, Timestamp>,
@@ -38,12 +38,12 @@ pub(super) struct View {
 }
 
 impl View {
-    fn new(spec: &ViewSpec, layout: Sharding) -> Self {
+    fn new(spec: &ViewSpec, sharding: Sharding) -> Self {
         let (epoch, as_of) = (Epoch::default(), Timestamp::UNIX_EPOCH);
         let at = Held { epoch, position: spec.start_after, as_of };
         Self {
-            layout,
-            shards: layout.all().map(|_| Shard::beginning(at)).collect(),
+            sharding,
+            shards: sharding.all().map(|_| Shard::beginning(at)).collect(),
             workers: BTreeMap::new(),
             parked: Parked::default(),
             rows: None,
@@ -54,7 +54,7 @@ impl View {
 
     pub(super) fn state(&self) -> ViewState {
         let shards = self.shards.iter().map(Shard::without_cursor).collect();
-        ViewState { sharding: self.layout, shards }
+        ViewState { sharding: self.sharding, shards }
     }
 
     fn add_columns(&mut self, spec: &ViewSpec) -> Result<()> {
@@ -128,11 +128,11 @@ impl Views {
         self.open.get_mut(name).map(to).unwrap_or_default()
     }
 
-    pub(super) fn open(&mut self, spec: &ViewSpec, layout: Sharding) -> Result<ViewState> {
+    pub(super) fn open(&mut self, spec: &ViewSpec, sharding: Sharding) -> Result<ViewState> {
         spec.validate()?;
         if !self.open.contains_key(&spec.name) {
             let former = spec.formerly.iter().find_map(|name| self.open.remove(name));
-            let view = former.unwrap_or_else(|| View::new(spec, layout));
+            let view = former.unwrap_or_else(|| View::new(spec, sharding));
             self.open.insert(spec.name.clone(), view);
         }
         let view = self.get_mut(&spec.name)?;

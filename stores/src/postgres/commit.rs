@@ -1,5 +1,7 @@
 //! Commits to a view: rows, parked keys, the application's own work and the progress in one (R1).
 
+use std::sync::Arc;
+
 use highwater_core::{Result, domain::ViewName, port::ViewCommit};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Postgres, Transaction};
 
@@ -20,21 +22,21 @@ use crate::{
 const DOING: &str = "writing a view";
 
 /// One statement and so one round trip, unless there is more to write than rows.
-pub(super) async fn commit(inner: &Inner, commit: ViewCommit) -> Result<()> {
+pub(super) async fn commit(inner: Arc<Inner>, commit: ViewCommit) -> Result<()> {
     goes_on(&commit)?;
     check_keys(&commit)?;
     let work = commit.hook.as_deref().map(PostgresHook::of).transpose()?;
     let is_moved = match work {
         None if commit.parked.is_empty() => {
             let mut lane = inner.lanes.take().await.map_err(classify(DOING))?;
-            let is_moved = advance(inner, &mut lane, &commit).await?;
+            let is_moved = advance(&inner, &mut lane, &commit).await?;
             lane.settle();
             is_moved
         }
-        work => commit_more(inner, &commit, work).await?,
+        work => commit_more(&inner, &commit, work).await?,
     };
     if !is_moved {
-        return Err(refusal(&commit, &shard::held(inner, &commit.view).await?));
+        return Err(refusal(&commit, &shard::held(&inner, &commit.view).await?));
     }
     inner.following.changed(Hint::moved(&commit.view, commit.shard, &commit.to));
     Ok(())

@@ -36,6 +36,7 @@ mod snapshot;
 mod table;
 mod tell;
 mod view;
+mod view_store;
 
 use std::{io, sync::Arc};
 
@@ -56,7 +57,7 @@ pub use options::PostgresOptions;
 
 use crate::{
     group_commit::GroupCommit, lanes::Lanes, metrics::Meter, opened::Opened,
-    sql_view_store::sql_view_store, unbroken::to_the_end,
+    unbroken::uncancellable,
 };
 use follow::Following;
 use gather::Gathering;
@@ -177,7 +178,7 @@ impl EventStore for PostgresStore {
     ) -> Result<LogPage> {
         query.validate()?;
         let (inner, query) = (Arc::clone(&self.inner), query.clone());
-        to_the_end(async move { read::log(&inner, &query, span, limit).await }).await
+        uncancellable(async move { read::log(&inner, &query, span, limit).await }).await
     }
 
     async fn head(&self) -> Result<Position> {
@@ -207,5 +208,3 @@ impl SnapshotStore for PostgresStore {
         snapshot::save(&self.inner, snapshot).await
     }
 }
-
-sql_view_store!(PostgresStore);

@@ -1,11 +1,11 @@
 //! Who may commit, and who is alive: by the clock of the database (R1).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use highwater_core::{
     Position, Result,
     domain::ViewName,
-    port::{Claim, ClaimMode, Members, Progress, WorkerId},
+    port::{Claim, ClaimMode, Members, Progress, ShardClaim, WorkerId},
     value::{Epoch, ShardId, Sharding},
 };
 use sqlx::{AssertSqlSafe, PgConnection, Row, postgres::PgRow};
@@ -25,17 +25,10 @@ use crate::{
 /// the view waits for it, or it for them: it is never a shard of the layout before. A shard for
 /// which a commit is under way is not free: whoever waited for that, the machine that sent it gone, would
 /// give no sign of life, and lose what is its own.
-pub(super) async fn claim(
-    inner: &Inner,
-    view: &ViewName,
-    layout: Sharding,
-    shard: ShardId,
-    worker: &WorkerId,
-    claiming: ClaimMode,
-    lease: Duration,
-) -> Result<Option<Claim>> {
+pub(super) async fn claim(inner: Arc<Inner>, claim: ShardClaim) -> Result<Option<Claim>> {
+    let ShardClaim { view, sharding, shard, worker, mode, lease } = claim;
     let schema = inner.schema.as_str();
-    let waiting = match claiming {
+    let waiting = match mode {
         ClaimMode::IfFree => "skip locked",
         ClaimMode::Always => "",
     };
@@ -60,17 +53,17 @@ pub(super) async fn claim(
         .bind(view.as_str())
         .bind(shard.get().cast_signed())
         .bind(worker.as_str())
-        .bind(claiming == ClaimMode::Always)
+        .bind(mode == ClaimMode::Always)
         .bind(micros(lease))
-        .bind(layout.to_string());
+        .bind(sharding.to_string());
     let row = inner
         .lanes
         .fetch_optional(query)
         .await
         .map_err(classify("claiming a shard"))?
-        .ok_or_else(|| missing(view))?;
+        .ok_or_else(|| missing(&view))?;
     let (actual, claim) = decode(shard, &row).map_err(classify("claiming a shard"))?;
-    has_shard(view, layout, actual.parse()?, shard)?;
+    has_shard(&view, sharding, actual.parse()?, shard)?;
     Ok(claim)
 }
 
@@ -95,9 +88,9 @@ fn decode(shard: ShardId, row: &PgRow) -> Result<(&str, Option<Claim>), sqlx::Er
 
 /// One round trip. What the statement itself writes it does not see: the one who asks is told apart.
 pub(super) async fn heartbeat(
-    inner: &Inner,
-    view: &ViewName,
-    worker: &WorkerId,
+    inner: Arc<Inner>,
+    view: ViewName,
+    worker: WorkerId,
     lease: Duration,
 ) -> Result<Members> {
     let schema = inner.schema.as_str();
@@ -129,7 +122,7 @@ pub(super) async fn heartbeat(
         .bind(micros(lease));
     let row = inner.lanes.fetch_one(query).await.map_err(classify("signing in"))?;
     let roll = roll(&row).map_err(classify("signing in"))?;
-    if roll.workers.is_empty() { Err(missing(view)) } else { Ok(roll) }
+    if roll.workers.is_empty() { Err(missing(&view)) } else { Ok(roll) }
 }
 
 fn roll(row: &PgRow) -> Result<Members, sqlx::Error> {
@@ -145,8 +138,8 @@ fn roll(row: &PgRow) -> Result<Members, sqlx::Error> {
 }
 
 pub(super) async fn release(
-    inner: &Inner,
-    view: &ViewName,
+    inner: Arc<Inner>,
+    view: ViewName,
     shard: ShardId,
     epoch: Epoch,
 ) -> Result<()> {
@@ -163,7 +156,7 @@ pub(super) async fn release(
     released.map(drop).map_err(classify("releasing a shard"))
 }
 
-pub(super) async fn leave(inner: &Inner, view: &ViewName, worker: &WorkerId) -> Result<()> {
+pub(super) async fn leave(inner: Arc<Inner>, view: ViewName, worker: WorkerId) -> Result<()> {
     let schema = inner.schema.as_str();
     let sql = format!(
         "with gone as (delete from {schema}.workers where view = $1 and worker = $2) \
@@ -204,11 +197,11 @@ async fn shards(
     rows.and_then(|rows| rows.iter().map(held).collect()).map_err(classify("reading a view"))
 }
 
-pub(super) async fn divide(
-    inner: &Inner,
-    view: &ViewName,
-    claims: &[Claim],
-    layout: Sharding,
+pub(super) async fn reshard(
+    inner: Arc<Inner>,
+    view: ViewName,
+    claims: Vec<Claim>,
+    sharding: Sharding,
 ) -> Result<()> {
     let doing = "dividing a view anew";
     let schema = inner.schema.as_str();
@@ -219,28 +212,28 @@ pub(super) async fn divide(
     let lock = format!("select from {schema}.views where view = '{view}' for update");
     let locked = sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut *transaction).await;
     locked.map_err(classify(doing))?;
-    let held = shards(&mut transaction, &inner.schema, view, "for update").await?;
-    let at = division(view, claims, &held)?;
+    let held = shards(&mut transaction, &inner.schema, &view, "for update").await?;
+    let at = division(&view, &claims, &held)?;
     let sql = format!(
         "delete from {schema}.shards where view = '{view}';
-         update {schema}.views set layout = '{layout}' where view = '{view}';"
+         update {schema}.views set layout = '{sharding}' where view = '{view}';"
     );
     let deleted = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await;
     deleted.map_err(classify(doing))?;
     let sql = format!(
         "insert into {schema}.shards (view, shard, epoch, position, as_of, cursor, layout) \
-         select $1, shard, $2, $3, $4, '', '{layout}' from generate_series(0, $5 - 1) shard"
+         select $1, shard, $2, $3, $4, '', '{sharding}' from generate_series(0, $5 - 1) shard"
     );
     sqlx::query(AssertSqlSafe(sql))
         .bind(view.as_str())
         .bind(signed(at.epoch.get()))
         .bind(signed(at.position.get()))
         .bind(Time(at.as_of))
-        .bind(layout.shards.cast_signed())
+        .bind(sharding.shards.cast_signed())
         .execute(&mut *transaction)
         .await
         .map_err(classify(doing))?;
     transaction.commit().await.map_err(classify(doing))?;
-    inner.following.changed(Hint::Other(view.clone()));
+    inner.following.changed(Hint::Other(view));
     Ok(())
 }

@@ -21,16 +21,20 @@ use crate::claims::missing;
 
 const READING: &str = "reading a view";
 
-pub(super) async fn open(inner: &Inner, spec: &ViewSpec, layout: Sharding) -> Result<ViewState> {
+pub(super) async fn open(
+    inner: Arc<Inner>,
+    spec: ViewSpec,
+    sharding: Sharding,
+) -> Result<ViewState> {
     spec.validate()?;
-    if inner.opened.has(spec)
-        && let Some(state) = as_opened(inner, spec).await?
+    if inner.opened.has(&spec)
+        && let Some(state) = as_opened(&inner, &spec).await?
     {
         return Ok(state);
     }
-    table::open(inner, spec, layout).await?;
-    inner.opened.note(spec);
-    state(inner, &spec.name).await
+    table::open(&inner, &spec, sharding).await?;
+    inner.opened.note(&spec);
+    state(&inner, &spec.name).await
 }
 
 /// The layout and how far the shards are of the view $1.

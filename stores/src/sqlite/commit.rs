@@ -1,5 +1,7 @@
 //! Commits to a view: rows, parked keys, the application's own work and the progress in one (R1).
 
+use std::sync::Arc;
+
 use highwater_core::{Result, port::ViewCommit};
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
@@ -21,7 +23,7 @@ const DOING: &str = "writing a view";
 
 /// The application's own work comes first, as in an append: if it ends the transaction, nothing but
 /// its own writes has been stored.
-pub(super) async fn commit(inner: &Inner, commit: ViewCommit) -> Result<()> {
+pub(super) async fn commit(inner: Arc<Inner>, commit: ViewCommit) -> Result<()> {
     goes_on(&commit)?;
     check(&commit)?;
     let work = commit.hook.as_deref().map(SqliteHook::of).transpose()?;

@@ -33,6 +33,7 @@ mod shard;
 mod snapshot;
 mod table;
 mod view;
+mod view_store;
 mod writing;
 
 use std::sync::Arc;
@@ -54,7 +55,7 @@ pub use options::SqliteOptions;
 
 use crate::{
     group_commit::GroupCommit, lanes::Lanes, metrics::Meter, opened::Opened,
-    sql_view_store::sql_view_store, unbroken::to_the_end,
+    unbroken::uncancellable,
 };
 use follow::Following;
 use options::Prefix;
@@ -161,7 +162,7 @@ impl EventStore for SqliteStore {
         limit: usize,
     ) -> Result<StreamPage> {
         let (inner, stream) = (Arc::clone(&self.inner), stream.clone());
-        to_the_end(async move { read::stream(&inner, &stream, span, limit).await }).await
+        uncancellable(async move { read::stream(&inner, &stream, span, limit).await }).await
     }
 
     async fn read_log(
@@ -172,12 +173,12 @@ impl EventStore for SqliteStore {
     ) -> Result<LogPage> {
         query.validate()?;
         let (inner, query) = (Arc::clone(&self.inner), query.clone());
-        to_the_end(async move { read::log(&inner, &query, span, limit).await }).await
+        uncancellable(async move { read::log(&inner, &query, span, limit).await }).await
     }
 
     async fn head(&self) -> Result<Position> {
         let inner = Arc::clone(&self.inner);
-        to_the_end(async move { read::head(&inner).await }).await
+        uncancellable(async move { read::head(&inner).await }).await
     }
 
     async fn wait_for_append(&self, position: Position) -> Result<()> {
@@ -190,7 +191,7 @@ impl EventStore for SqliteStore {
 
     async fn find_command(&self, id: CommandId) -> Result<Option<RecordedCommand>> {
         let inner = Arc::clone(&self.inner);
-        to_the_end(async move {
+        uncancellable(async move {
             let lane = inner.readers.take().await;
             let mut lane = lane.map_err(error::classify("looking up a command"))?;
             let command = idempotency::command(&mut lane, &inner.prefix, id).await?;
@@ -205,13 +206,11 @@ impl EventStore for SqliteStore {
 impl SnapshotStore for SqliteStore {
     async fn load_snapshot(&self, stream: &StreamId) -> Result<Option<Snapshot>> {
         let (inner, stream) = (Arc::clone(&self.inner), stream.clone());
-        to_the_end(async move { snapshot::load(&inner, &stream).await }).await
+        uncancellable(async move { snapshot::load(&inner, &stream).await }).await
     }
 
     async fn save_snapshot(&self, snapshot: Snapshot) -> Result<()> {
         let inner = Arc::clone(&self.inner);
-        to_the_end(async move { snapshot::save(&inner, snapshot).await }).await
+        uncancellable(async move { snapshot::save(&inner, snapshot).await }).await
     }
 }
-
-sql_view_store!(SqliteStore);

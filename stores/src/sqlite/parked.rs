@@ -1,5 +1,7 @@
 //! Parked keys, and the events that wait behind them (R4).
 
+use std::sync::Arc;
+
 use highwater_core::{
     Position, Result,
     domain::ViewName,
@@ -137,9 +139,9 @@ impl Parking<'_> {
 }
 
 pub(super) async fn page(
-    inner: &Inner,
-    view: &ViewName,
-    after: Option<&str>,
+    inner: Arc<Inner>,
+    view: ViewName,
+    after: Option<String>,
     limit: usize,
 ) -> Result<Vec<ParkedKey>> {
     let prefix = &inner.prefix;
@@ -168,9 +170,9 @@ fn decode(row: &SqliteRow) -> Result<ParkedKey, sqlx::Error> {
 }
 
 pub(super) async fn queued(
-    inner: &Inner,
-    view: &ViewName,
-    key: &str,
+    inner: Arc<Inner>,
+    view: ViewName,
+    key: String,
     after: Position,
     limit: usize,
 ) -> Result<Vec<Position>> {
@@ -189,7 +191,7 @@ pub(super) async fn queued(
     rows.iter().map(position).collect::<Result<_, _>>().map_err(classify(PARKED))
 }
 
-pub(super) async fn retry(inner: &Inner, view: &ViewName, key: &str) -> Result<bool> {
+pub(super) async fn retry(inner: Arc<Inner>, view: ViewName, key: String) -> Result<bool> {
     let sql =
         format!("update {}parked_keys set retry = true where view = ? and key = ?", inner.prefix);
     let mut connection = inner.writing().await?;
@@ -197,7 +199,7 @@ pub(super) async fn retry(inner: &Inner, view: &ViewName, key: &str) -> Result<b
     let asked = asked.execute(&mut **connection).await.map_err(classify(PARKED))?;
     let is_parked = asked.rows_affected() == 1;
     if is_parked {
-        inner.following.changed(&Hint::Other(view.clone()));
+        inner.following.changed(&Hint::Other(view));
     }
     Ok(is_parked)
 }

@@ -1,12 +1,12 @@
 //! Who may commit, and who is alive: by the clock of the store, since all who share the file share a
 //! machine (R1).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use highwater_core::{
     Position, Result,
     domain::ViewName,
-    port::{Claim, ClaimMode, Members, Progress, WorkerId},
+    port::{Claim, ClaimMode, Members, Progress, ShardClaim, WorkerId},
     value::{Epoch, ShardId, Sharding},
 };
 use jiff::Timestamp;
@@ -24,15 +24,8 @@ use crate::{
 };
 
 /// One statement that compares and sets.
-pub(super) async fn claim(
-    inner: &Inner,
-    view: &ViewName,
-    layout: Sharding,
-    shard: ShardId,
-    worker: &WorkerId,
-    claiming: ClaimMode,
-    lease: Duration,
-) -> Result<Option<Claim>> {
+pub(super) async fn claim(inner: Arc<Inner>, claim: ShardClaim) -> Result<Option<Claim>> {
+    let ShardClaim { view, sharding, shard, worker, mode, lease } = claim;
     let (prefix, now) = (&inner.prefix, inner.clock.now());
     let sql = format!(
         "update {prefix}shards set epoch = epoch + 1, owner = ?3, lease_until = ?4 \
@@ -47,9 +40,9 @@ pub(super) async fn claim(
         .bind(shard.get())
         .bind(worker.as_str())
         .bind(end_of(lease, now).as_microsecond())
-        .bind(claiming == ClaimMode::Always)
+        .bind(mode == ClaimMode::Always)
         .bind(now.as_microsecond())
-        .bind(layout.to_string())
+        .bind(sharding.to_string())
         // Not `fetch_optional`, which would not run the statement to its end.
         .fetch_all(&mut **connection)
         .await
@@ -57,8 +50,8 @@ pub(super) async fn claim(
     if let Some(row) = claimed.first() {
         return decode(shard, row).map(Some).map_err(classify("claiming a shard"));
     }
-    let actual = super::view::state(inner, view).await?.sharding;
-    has_shard(view, layout, actual, shard).map(|()| None)
+    let actual = super::view::state(&inner, &view).await?.sharding;
+    has_shard(&view, sharding, actual, shard).map(|()| None)
 }
 
 fn decode(shard: ShardId, row: &SqliteRow) -> Result<Claim, sqlx::Error> {
@@ -71,21 +64,21 @@ fn decode(shard: ShardId, row: &SqliteRow) -> Result<Claim, sqlx::Error> {
 }
 
 pub(super) async fn heartbeat(
-    inner: &Inner,
-    view: &ViewName,
-    worker: &WorkerId,
+    inner: Arc<Inner>,
+    view: ViewName,
+    worker: WorkerId,
     lease: Duration,
 ) -> Result<Members> {
     let now = inner.clock.now();
     let mut connection = inner.writing().await?;
     let transaction = connection.begin_writing().await;
     let mut transaction = transaction.map_err(classify("signing in"))?;
-    let roll = Signing { connection: &mut transaction, prefix: &inner.prefix, view, now }
-        .sign_in(worker, end_of(lease, now))
+    let roll = Signing { connection: &mut transaction, prefix: &inner.prefix, view: &view, now }
+        .sign_in(&worker, end_of(lease, now))
         .await
         .map_err(classify("signing in"))?;
     if roll.holders.is_empty() {
-        return Err(missing(view));
+        return Err(missing(&view));
     }
     transaction.commit().await.map_err(classify("signing in"))?;
     Ok(roll)
@@ -154,8 +147,8 @@ fn worker(name: String) -> Result<WorkerId, sqlx::Error> {
 }
 
 pub(super) async fn release(
-    inner: &Inner,
-    view: &ViewName,
+    inner: Arc<Inner>,
+    view: ViewName,
     shard: ShardId,
     epoch: Epoch,
 ) -> Result<()> {
@@ -174,7 +167,7 @@ pub(super) async fn release(
     released.map(drop).map_err(classify("releasing a shard"))
 }
 
-pub(super) async fn leave(inner: &Inner, view: &ViewName, worker: &WorkerId) -> Result<()> {
+pub(super) async fn leave(inner: Arc<Inner>, view: ViewName, worker: WorkerId) -> Result<()> {
     let (prefix, doing) = (&inner.prefix, "signing out");
     let mut connection = inner.writing().await?;
     let mut transaction = connection.begin_writing().await.map_err(classify(doing))?;
@@ -214,26 +207,26 @@ pub(super) async fn held(
     rows.and_then(|rows| rows.iter().map(held).collect()).map_err(classify("reading a view"))
 }
 
-pub(super) async fn divide(
-    inner: &Inner,
-    view: &ViewName,
-    claims: &[Claim],
-    layout: Sharding,
+pub(super) async fn reshard(
+    inner: Arc<Inner>,
+    view: ViewName,
+    claims: Vec<Claim>,
+    sharding: Sharding,
 ) -> Result<()> {
     let (prefix, doing) = (&inner.prefix, "dividing a view anew");
     let mut connection = inner.writing().await?;
     let mut transaction = connection.begin_writing().await.map_err(classify(doing))?;
-    let at = division(view, claims, &held(&mut transaction, prefix, view).await?)?;
+    let at = division(&view, &claims, &held(&mut transaction, prefix, &view).await?)?;
     let begin = format!(
         "delete from {prefix}shards where view = '{view}'; \
-         update {prefix}views set layout = '{layout}' where view = '{view}'; \
+         update {prefix}views set layout = '{sharding}' where view = '{view}'; \
          {}",
-        beginning(prefix, view, layout, at)
+        beginning(prefix, &view, sharding, at)
     );
     let divided = sqlx::raw_sql(AssertSqlSafe(begin)).execute(&mut *transaction).await;
     divided.map_err(classify(doing))?;
     transaction.commit().await.map_err(classify(doing))?;
-    inner.following.changed(&Hint::Other(view.clone()));
+    inner.following.changed(&Hint::Other(view));
     Ok(())
 }
 

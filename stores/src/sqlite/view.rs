@@ -1,5 +1,7 @@
 //! Views: a table each, whose rows are read with the progress of one moment (R1).
 
+use std::sync::Arc;
+
 use highwater_core::{
     Code, Error, Position, Result,
     domain::{ViewName, ViewSpec},
@@ -19,16 +21,20 @@ use crate::claims::missing;
 
 const DOING: &str = "reading a view";
 
-pub(super) async fn open(inner: &Inner, spec: &ViewSpec, layout: Sharding) -> Result<ViewState> {
+pub(super) async fn open(
+    inner: Arc<Inner>,
+    spec: ViewSpec,
+    sharding: Sharding,
+) -> Result<ViewState> {
     spec.validate()?;
-    if inner.opened.has(spec)
-        && let Some(state) = as_opened(inner, spec).await?
+    if inner.opened.has(&spec)
+        && let Some(state) = as_opened(&inner, &spec).await?
     {
         return Ok(state);
     }
-    table::open(inner, spec, layout).await?;
-    inner.opened.note(spec);
-    state(inner, &spec.name).await
+    table::open(&inner, &spec, sharding).await?;
+    inner.opened.note(&spec);
+    state(&inner, &spec.name).await
 }
 
 /// Where the shards of the view ?1 are, as a JSON array.

@@ -177,6 +177,7 @@ impl<S: fmt::Debug> fmt::Debug for Faulty<S> {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl<S: EventStore> EventStore for Faulty<S> {
     fn log_id(&self) -> LogId {
         self.inner.log_id()
@@ -235,6 +236,7 @@ impl<S: EventStore> EventStore for Faulty<S> {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl<S: SnapshotStore> SnapshotStore for Faulty<S> {
     async fn load_snapshot(&self, stream: &StreamId) -> Result<Option<Snapshot>> {
         self.pass("loading a snapshot").await?;

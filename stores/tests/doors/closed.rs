@@ -6,8 +6,8 @@ use highwater_core::{
     Code, NextStep, Position, Query, ReadFrom, Result, SchemaVersion, Version,
     domain::{ViewName, ViewSpec},
     port::{
-        Claim, ClaimMode, EventStore as _, Progress, Snapshot, Store, ViewCommit, ViewState,
-        WorkerId,
+        Claim, ClaimMode, EventStore as _, Progress, ShardClaim, Snapshot, Store, ViewCommit,
+        ViewState, WorkerId,
     },
     value::{Epoch, ShardId, Sharding},
 };
@@ -45,7 +45,16 @@ async fn refuses_views(store: &dyn Store, view: &ViewName) {
     refused(store.read_view(view, &["a".into()]).await);
     refused(store.commit_view(commit).await);
     refused(
-        store.claim_shard(view, Sharding::SINGLE, first, &worker, ClaimMode::Always, lease).await,
+        store
+            .claim_shard(ShardClaim {
+                view: view.clone(),
+                sharding: Sharding::SINGLE,
+                shard: first,
+                worker: worker.clone(),
+                mode: ClaimMode::Always,
+                lease,
+            })
+            .await,
     );
     refused(store.heartbeat(view, &worker, lease).await);
     refused(store.release_shard(view, first, claim.epoch).await);

@@ -43,7 +43,7 @@ use std::sync::Arc;
 use highwater_core::{
     Position, Result,
     domain::{ViewName, ViewSpec},
-    port::{Append, ClaimMode, Progress, Store, ViewCommit, WorkerId},
+    port::{Append, ClaimMode, Progress, ShardClaim, Store, ViewCommit, WorkerId},
     value::{ShardId, Sharding},
 };
 use highwater_stores::{SqliteOptions, SqliteStore, SystemClock, testing::build};
@@ -71,14 +71,14 @@ async fn commit(store: &dyn Store, view: &str) -> ViewCommit {
     let spec = ViewSpec::rows(ViewName::new(view).unwrap());
     store.open_view(&spec, Sharding::SINGLE).await.unwrap();
     let (worker, lease) = (WorkerId::new("worker").unwrap(), std::time::Duration::from_secs(3_600));
-    let claim = store.claim_shard(
-        &spec.name,
-        Sharding::SINGLE,
-        ShardId::FIRST,
-        &worker,
-        ClaimMode::Always,
+    let claim = store.claim_shard(ShardClaim {
+        view: spec.name.clone(),
+        sharding: Sharding::SINGLE,
+        shard: ShardId::FIRST,
+        worker: worker.clone(),
+        mode: ClaimMode::Always,
         lease,
-    );
+    });
     let claim = claim.await.unwrap().unwrap();
     let position = Position::new(claim.progress.position.get() + 1);
     let to = Progress { position, ..Progress::default() };

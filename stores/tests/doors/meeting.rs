@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use highwater_core::{
     Code, NextStep, Position,
     domain::{ViewName, ViewSpec},
-    port::{ClaimMode, Progress, Store, ViewCommit, WorkerId},
+    port::{ClaimMode, Progress, ShardClaim, Store, ViewCommit, WorkerId},
     value::{ShardId, Sharding},
 };
 
@@ -32,7 +32,14 @@ async fn write(store: &dyn Store, done: &AtomicU64) {
     let (worker, lease) = (WorkerId::new("worker").unwrap(), Duration::from_secs(3_600));
     let claiming = ClaimMode::Always;
     let claim = store
-        .claim_shard(&view(), Sharding::SINGLE, ShardId::FIRST, &worker, claiming, lease)
+        .claim_shard(ShardClaim {
+            view: view(),
+            sharding: Sharding::SINGLE,
+            shard: ShardId::FIRST,
+            worker: worker.clone(),
+            mode: claiming,
+            lease,
+        })
         .await;
     let mut claim = claim.unwrap().unwrap();
     for number in 1..=COMMITS {

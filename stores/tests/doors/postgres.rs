@@ -8,7 +8,10 @@ use std::{
 use highwater_core::{
     Code, NextStep, Position, Query, ReadFrom, SchemaVersion, Version,
     domain::ViewSpec,
-    port::{EventStore as _, Snapshot, SnapshotStore as _, ViewStore as _},
+    port::{
+        EventStore as _, LeaseStore as _, ParkedStore as _, Snapshot, SnapshotStore as _,
+        ViewStore as _,
+    },
     value::{Epoch, ShardId, Sharding},
 };
 use highwater_stores::{PostgresOptions, PostgresStore, testing::build};

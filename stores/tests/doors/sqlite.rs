@@ -9,7 +9,10 @@ use std::{
 use highwater_core::{
     Code, Error, NextStep, Query, ReadFrom, SchemaVersion, Version,
     domain::ViewSpec,
-    port::{Append, EventStore as _, Snapshot, SnapshotStore as _, ViewStore as _},
+    port::{
+        Append, EventStore as _, LeaseStore as _, ParkedStore as _, Snapshot, SnapshotStore as _,
+        ViewStore as _,
+    },
     value::{Epoch, Expected, ShardId, Sharding},
 };
 use highwater_stores::{SqliteHook, SqliteStore, testing::build};

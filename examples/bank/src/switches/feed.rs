@@ -30,6 +30,7 @@ impl<S> Braked<S> {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl<S: FeedSource> FeedSource for Braked<S> {
     async fn sharding(&self, by: ShardBy, shards: u32) -> Result<Sharding> {
         self.source.sharding(by, shards).await
@@ -51,6 +52,7 @@ struct BrakedMembership {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl Membership for BrakedMembership {
     async fn next_assignment(&mut self) -> Result<Assignment> {
         self.membership.next_assignment().await
@@ -81,6 +83,7 @@ struct BrakedFeed {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl Feed for BrakedFeed {
     /// Safe to cancel, as every feed must be: a page that waits is kept.
     async fn next(&mut self, limit: usize) -> Result<FeedPage> {

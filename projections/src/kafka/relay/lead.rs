@@ -8,7 +8,7 @@ use futures_util::future::{Either, select, try_join};
 use highwater_core::{
     Error, Result,
     domain::{ViewName, ViewSpec},
-    port::{Claim, ClaimMode},
+    port::{Claim, ClaimMode, ShardClaim},
     value::{ShardId, Sharding},
 };
 use tokio::sync::{mpsc, watch};
@@ -81,7 +81,14 @@ impl Relay {
         loop {
             let (shard, claiming) = (ShardId::FIRST, ClaimMode::IfFree);
             let (layout, worker, lease) = (Sharding::SINGLE, &self.worker, self.lease);
-            let claimed = self.views.claim_shard(view, layout, shard, worker, claiming, lease);
+            let claimed = self.views.claim_shard(ShardClaim {
+                view: view.clone(),
+                sharding: layout,
+                shard,
+                worker: worker.clone(),
+                mode: claiming,
+                lease,
+            });
             if let Some(claim) = claimed.await? {
                 return Ok(claim);
             }

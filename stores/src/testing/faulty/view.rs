@@ -7,8 +7,8 @@ use highwater_core::{
     Position, Result,
     domain::{ViewName, ViewSpec},
     port::{
-        Claim, ClaimMode, KeyRange, Members, ParkedKey, StoredRange, StoredView, ViewCommit,
-        ViewState, ViewStore, WorkerId,
+        Claim, KeyRange, LeaseStore, Members, ParkedKey, ParkedStore, ShardClaim, StoredRange,
+        StoredView, ViewCommit, ViewState, ViewStore, WorkerId,
     },
     value::{Epoch, ShardId, Sharding},
 };
@@ -16,6 +16,7 @@ use highwater_core::{
 use super::Faulty;
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl<S: ViewStore> ViewStore for Faulty<S> {
     async fn open_view(&self, spec: &ViewSpec, layout: Sharding) -> Result<ViewState> {
         self.change("opening a view", self.inner.open_view(spec, layout)).await
@@ -40,16 +41,17 @@ impl<S: ViewStore> ViewStore for Faulty<S> {
         self.change("committing a view", self.inner.commit_view(commit)).await
     }
 
-    async fn claim_shard(
-        &self,
-        view: &ViewName,
-        layout: Sharding,
-        shard: ShardId,
-        worker: &WorkerId,
-        claiming: ClaimMode,
-        lease: Duration,
-    ) -> Result<Option<Claim>> {
-        let claim = self.inner.claim_shard(view, layout, shard, worker, claiming, lease);
+    async fn wait_for_view_change(&self, view: &ViewName, seen: &ViewState) -> Result<()> {
+        self.pass("waiting for a view").await?;
+        self.inner.wait_for_view_change(view, seen).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: LeaseStore> LeaseStore for Faulty<S> {
+    async fn claim_shard(&self, claim: ShardClaim) -> Result<Option<Claim>> {
+        let claim = self.inner.claim_shard(claim);
         self.change("claiming a shard", claim).await
     }
 
@@ -73,7 +75,11 @@ impl<S: ViewStore> ViewStore for Faulty<S> {
     async fn reshard(&self, view: &ViewName, claims: &[Claim], layout: Sharding) -> Result<()> {
         self.change("dividing a view anew", self.inner.reshard(view, claims, layout)).await
     }
+}
 
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: ParkedStore> ParkedStore for Faulty<S> {
     async fn parked_keys(
         &self,
         view: &ViewName,
@@ -97,10 +103,5 @@ impl<S: ViewStore> ViewStore for Faulty<S> {
 
     async fn retry_parked(&self, view: &ViewName, key: &str) -> Result<bool> {
         self.change("asking for another try", self.inner.retry_parked(view, key)).await
-    }
-
-    async fn wait_for_view_change(&self, view: &ViewName, seen: &ViewState) -> Result<()> {
-        self.pass("waiting for a view").await?;
-        self.inner.wait_for_view_change(view, seen).await
     }
 }

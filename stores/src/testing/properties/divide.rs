@@ -7,7 +7,7 @@ use highwater_core::{
     Position,
     domain::ViewName,
     error::Conflict,
-    port::{Claim, ClaimMode, Progress, ViewCommit, WorkerId},
+    port::{Claim, ClaimMode, Progress, ShardClaim, ViewCommit, WorkerId},
     value::{ShardId, Sharding},
 };
 
@@ -146,7 +146,16 @@ pub(super) async fn r1_a_worker_that_knows_the_old_layout_claims_nothing(fixture
         for (shard, claiming) in
             old.all().flat_map(|shard| [(shard, ClaimMode::IfFree), (shard, ClaimMode::Always)])
         {
-            let claim = store.claim_shard(&view, old, shard, &late, claiming, LONG).await;
+            let claim = store
+                .claim_shard(ShardClaim {
+                    view: view.clone(),
+                    sharding: old,
+                    shard,
+                    worker: late.clone(),
+                    mode: claiming,
+                    lease: LONG,
+                })
+                .await;
             let (view, expected) = (view.to_string(), old);
             let conflict = Conflict::Sharding { view, expected, actual: layout };
             assert_eq!(claim.unwrap_err().conflict(), Some(&conflict));
@@ -173,8 +182,14 @@ pub(super) async fn r1_a_claim_and_a_division_that_race_do_not_both_go_through(f
                 }
                 let (layout, shard) = (Sharding::by_key(2), ShardId::new(n as u32 % 2));
                 let worker = WorkerId::new(n.to_string()).unwrap();
-                let claim =
-                    store.claim_shard(&view, layout, shard, &worker, ClaimMode::Always, LONG);
+                let claim = store.claim_shard(ShardClaim {
+                    view: view.clone(),
+                    sharding: layout,
+                    shard,
+                    worker: worker.clone(),
+                    mode: ClaimMode::Always,
+                    lease: LONG,
+                });
                 claim.await.map(|claim| assert!(claim.is_some()))
             }
         }))

@@ -6,7 +6,7 @@ use highwater_core::{
     Error, Position,
     domain::ViewName,
     error::Conflict,
-    port::{Claim, ClaimMode, Members, ViewCommit, WorkerId},
+    port::{Claim, ClaimMode, Members, ShardClaim, ViewCommit, WorkerId},
     value::{Epoch, ShardId, Sharding},
 };
 
@@ -31,8 +31,14 @@ fn assert_fenced(error: &Error, worker: &Worker, actual: Epoch) {
 
 async fn claim_if_free(store: &dyn Store, view: &ViewName, worker: &str) -> Option<Claim> {
     let worker = id(worker);
-    let claim =
-        store.claim_shard(view, Sharding::SINGLE, ShardId::FIRST, &worker, ClaimMode::IfFree, LONG);
+    let claim = store.claim_shard(ShardClaim {
+        view: view.clone(),
+        sharding: Sharding::SINGLE,
+        shard: ShardId::FIRST,
+        worker: worker.clone(),
+        mode: ClaimMode::IfFree,
+        lease: LONG,
+    });
     claim.await.unwrap()
 }
 
@@ -126,14 +132,14 @@ async fn claim_in_the_end(store: &dyn Store, view: &ViewName, worker: &str) -> C
 pub(super) async fn r1_a_lease_that_has_run_out_gives_the_shard_free(fixture: Fixture) {
     let store = fixture.store();
     let mut late = Worker::on(&store, "late").await;
-    let claim = store.claim_shard(
-        &late.view,
-        Sharding::SINGLE,
-        ShardId::FIRST,
-        &late.id,
-        ClaimMode::IfFree,
-        SHORT,
-    );
+    let claim = store.claim_shard(ShardClaim {
+        view: late.view.clone(),
+        sharding: Sharding::SINGLE,
+        shard: ShardId::FIRST,
+        worker: late.id.clone(),
+        mode: ClaimMode::IfFree,
+        lease: SHORT,
+    });
     late.claim = claim.await.unwrap().unwrap();
     let claim = claim_in_the_end(&*store, &late.view, "other").await;
     let error = late.send(late.to(1, &[])).await.unwrap_err();
@@ -145,14 +151,14 @@ pub(super) async fn r1_a_lease_that_has_run_out_does_not_keep_its_holder_from_co
 ) {
     let store = fixture.store();
     let mut worker = Worker::on(&store, "late").await;
-    let claim = store.claim_shard(
-        &worker.view,
-        Sharding::SINGLE,
-        ShardId::FIRST,
-        &worker.id,
-        ClaimMode::IfFree,
-        SHORT,
-    );
+    let claim = store.claim_shard(ShardClaim {
+        view: worker.view.clone(),
+        sharding: Sharding::SINGLE,
+        shard: ShardId::FIRST,
+        worker: worker.id.clone(),
+        mode: ClaimMode::IfFree,
+        lease: SHORT,
+    });
     worker.claim = claim.await.unwrap().unwrap();
     soon("the end of the lease", async {
         while store.heartbeat(&worker.view, &id("other"), LONG).await.unwrap().holders != [None] {}
@@ -165,14 +171,14 @@ pub(super) async fn r1_a_lease_without_end_is_held(fixture: Fixture) {
     let store = fixture.store();
     let view = opened(&*store, "endless", Sharding::SINGLE).await;
     let worker = id("first");
-    let claim = store.claim_shard(
-        &view,
-        Sharding::SINGLE,
-        ShardId::FIRST,
-        &worker,
-        ClaimMode::IfFree,
-        Duration::MAX,
-    );
+    let claim = store.claim_shard(ShardClaim {
+        view: view.clone(),
+        sharding: Sharding::SINGLE,
+        shard: ShardId::FIRST,
+        worker: worker.clone(),
+        mode: ClaimMode::IfFree,
+        lease: Duration::MAX,
+    });
     assert!(claim.await.unwrap().is_some());
     assert_eq!(claim_if_free(&*store, &view, "other").await, None);
     let roll = store.heartbeat(&view, &worker, Duration::MAX).await.unwrap();
@@ -184,28 +190,28 @@ pub(super) async fn r1_a_sign_of_life_keeps_what_a_worker_holds(fixture: Fixture
     let view = opened(&*store, "kept", Sharding::by_key(2)).await;
     let first = id("first");
     for number in 0..2 {
-        let claim = store.claim_shard(
-            &view,
-            Sharding::by_key(2),
-            shard(number),
-            &first,
-            ClaimMode::IfFree,
-            SHORT,
-        );
+        let claim = store.claim_shard(ShardClaim {
+            view: view.clone(),
+            sharding: Sharding::by_key(2),
+            shard: shard(number),
+            worker: first.clone(),
+            mode: ClaimMode::IfFree,
+            lease: SHORT,
+        });
         assert!(claim.await.unwrap().is_some());
     }
     let roll = store.heartbeat(&view, &first, LONG).await.unwrap();
     assert_eq!(roll.holders, [Some(first.clone()), Some(first.clone())]);
     let other = id("other");
     for number in 0..2 {
-        let claim = store.claim_shard(
-            &view,
-            Sharding::by_key(2),
-            shard(number),
-            &other,
-            ClaimMode::IfFree,
-            LONG,
-        );
+        let claim = store.claim_shard(ShardClaim {
+            view: view.clone(),
+            sharding: Sharding::by_key(2),
+            shard: shard(number),
+            worker: other.clone(),
+            mode: ClaimMode::IfFree,
+            lease: LONG,
+        });
         assert_eq!(claim.await.unwrap(), None);
     }
 }
@@ -257,14 +263,14 @@ pub(super) async fn r1_a_worker_without_a_sign_of_life_is_off_the_roll(fixture: 
     let store = fixture.store();
     let view = opened(&*store, "silent", Sharding::SINGLE).await;
     let silent = id("silent");
-    let claim = store.claim_shard(
-        &view,
-        Sharding::SINGLE,
-        ShardId::FIRST,
-        &silent,
-        ClaimMode::IfFree,
-        SHORT,
-    );
+    let claim = store.claim_shard(ShardClaim {
+        view: view.clone(),
+        sharding: Sharding::SINGLE,
+        shard: ShardId::FIRST,
+        worker: silent.clone(),
+        mode: ClaimMode::IfFree,
+        lease: SHORT,
+    });
     assert!(claim.await.unwrap().is_some());
     store.heartbeat(&view, &silent, SHORT).await.unwrap();
     let alone = Members { workers: vec![id("other")], holders: vec![None] };
@@ -309,7 +315,14 @@ pub(super) async fn r1_a_shard_that_is_not_there_cannot_be_claimed(fixture: Fixt
     let view = opened(&*store, "few", Sharding::by_key(2)).await;
     let first = id("first");
     for claiming in [ClaimMode::IfFree, ClaimMode::Always] {
-        let claim = store.claim_shard(&view, Sharding::by_key(2), shard(2), &first, claiming, LONG);
+        let claim = store.claim_shard(ShardClaim {
+            view: view.clone(),
+            sharding: Sharding::by_key(2),
+            shard: shard(2),
+            worker: first.clone(),
+            mode: claiming,
+            lease: LONG,
+        });
         assert!(claim.await.unwrap_err().is_invalid());
     }
     assert_eq!(

@@ -5,7 +5,7 @@ use highwater_core::{
     Code, Position,
     domain::ViewSpec,
     error::Conflict,
-    port::{ClaimMode, Progress, ViewCommit, WorkerId},
+    port::{ClaimMode, Progress, ShardClaim, ViewCommit, WorkerId},
     value::{ShardId, Sharding},
 };
 
@@ -80,14 +80,14 @@ pub(super) async fn r1_a_view_that_was_never_opened_is_refused(fixture: Fixture)
     for keys in [&[][..], &["a".to_owned()]] {
         assert!(is_missing(store.read_view(&never, keys).await));
     }
-    let claim = store.claim_shard(
-        &never,
-        Sharding::SINGLE,
-        ShardId::FIRST,
-        &worker.id,
-        ClaimMode::Always,
-        LONG,
-    );
+    let claim = store.claim_shard(ShardClaim {
+        view: never.clone(),
+        sharding: Sharding::SINGLE,
+        shard: ShardId::FIRST,
+        worker: worker.id.clone(),
+        mode: ClaimMode::Always,
+        lease: LONG,
+    });
     assert!(is_missing(claim.await));
     assert!(is_missing(store.heartbeat(&never, &worker.id, LONG).await));
     worker.view = never;

@@ -6,7 +6,10 @@ use bytes::Bytes;
 use highwater_core::{
     Code, Position, Result,
     domain::{ViewName, ViewSpec},
-    port::{Claim, ClaimMode, ParkChange, Progress, StoredRow, ViewCommit, ViewState, WorkerId},
+    port::{
+        Claim, ClaimMode, ParkChange, Progress, ShardClaim, StoredRow, ViewCommit, ViewState,
+        WorkerId,
+    },
     value::{ShardId, Sharding},
 };
 use jiff::Timestamp;
@@ -116,7 +119,16 @@ impl Worker {
     ) -> Self {
         let id = WorkerId::new(id).unwrap();
         let layout = store.read_view(view, &[]).await.unwrap().state.sharding;
-        let claim = store.claim_shard(view, layout, shard, &id, ClaimMode::Always, LONG).await;
+        let claim = store
+            .claim_shard(ShardClaim {
+                view: view.clone(),
+                sharding: layout,
+                shard,
+                worker: id.clone(),
+                mode: ClaimMode::Always,
+                lease: LONG,
+            })
+            .await;
         let claim = claim.unwrap().unwrap();
         Self { store: Arc::clone(store), view: view.clone(), id, claim }
     }

@@ -1,0 +1,127 @@
+//! The ports of views.
+//!
+//! Keys that no store could hold are refused first. Every call runs to its end although its caller goes
+//! away, but for reads of rows: they are many, they leave nothing half done, and the connection of a
+//! cancelled read is checked before it is used again.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use highwater_core::{
+    Position, Result,
+    domain::{ViewName, ViewSpec},
+    error::Unavailable,
+    port::{
+        Claim, KeyRange, LeaseStore, Members, ParkedKey, ParkedStore, ShardClaim, StoredRange,
+        StoredView, ViewCommit, ViewState, ViewStore, WorkerId,
+    },
+    value::{Epoch, ShardId, Sharding},
+};
+
+use super::{Inner, PostgresStore, commit, parked, range, shard, view};
+use crate::{
+    claims::is_same,
+    rows::{check_key, check_range},
+    unbroken::uncancellable,
+};
+
+impl PostgresStore {
+    fn inner(&self) -> Arc<Inner> {
+        Arc::clone(&self.inner)
+    }
+}
+
+#[async_trait]
+impl ViewStore for PostgresStore {
+    async fn open_view(&self, spec: &ViewSpec, sharding: Sharding) -> Result<ViewState> {
+        uncancellable(view::open(self.inner(), spec.clone(), sharding)).await
+    }
+
+    async fn read_view(&self, view: &ViewName, keys: &[String]) -> Result<StoredView> {
+        keys.iter().try_for_each(|key| check_key(key))?;
+        view::read(&self.inner, view, keys).await
+    }
+
+    async fn read_range(
+        &self,
+        view: &ViewName,
+        range: &KeyRange,
+        limit: usize,
+    ) -> Result<StoredRange> {
+        check_range(range)?;
+        range::read(&self.inner, view, range, limit).await
+    }
+
+    async fn commit_view(&self, commit: ViewCommit) -> Result<()> {
+        uncancellable(commit::commit(self.inner(), commit)).await
+    }
+
+    async fn wait_for_view_change(&self, view: &ViewName, seen: &ViewState) -> Result<()> {
+        if self.inner.is_closed() {
+            return Err(Unavailable::Closed.into());
+        }
+        let (inner, name) = (self.inner(), view.clone());
+        let state = uncancellable(async move { view::state(&inner, &name).await });
+        let is_unchanged = async { Ok(is_same(&state.await?, seen)) };
+        self.inner.following.wait_for_view(view, seen, is_unchanged).await
+    }
+}
+
+#[async_trait]
+impl LeaseStore for PostgresStore {
+    async fn claim_shard(&self, claim: ShardClaim) -> Result<Option<Claim>> {
+        uncancellable(shard::claim(self.inner(), claim)).await
+    }
+
+    async fn heartbeat(
+        &self,
+        view: &ViewName,
+        worker: &WorkerId,
+        lease: Duration,
+    ) -> Result<Members> {
+        uncancellable(shard::heartbeat(self.inner(), view.clone(), worker.clone(), lease)).await
+    }
+
+    async fn release_shard(&self, view: &ViewName, shard: ShardId, epoch: Epoch) -> Result<()> {
+        uncancellable(shard::release(self.inner(), view.clone(), shard, epoch)).await
+    }
+
+    async fn leave(&self, view: &ViewName, worker: &WorkerId) -> Result<()> {
+        uncancellable(shard::leave(self.inner(), view.clone(), worker.clone())).await
+    }
+
+    async fn reshard(&self, view: &ViewName, claims: &[Claim], sharding: Sharding) -> Result<()> {
+        uncancellable(shard::reshard(self.inner(), view.clone(), claims.to_vec(), sharding)).await
+    }
+}
+
+#[async_trait]
+impl ParkedStore for PostgresStore {
+    async fn parked_keys(
+        &self,
+        view: &ViewName,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<ParkedKey>> {
+        after.map_or(Ok(()), check_key)?;
+        let after = after.map(str::to_owned);
+        uncancellable(parked::page(self.inner(), view.clone(), after, limit)).await
+    }
+
+    async fn queued_events(
+        &self,
+        view: &ViewName,
+        key: &str,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<Position>> {
+        check_key(key)?;
+        uncancellable(parked::queued(self.inner(), view.clone(), key.to_owned(), after, limit))
+            .await
+    }
+
+    async fn retry_parked(&self, view: &ViewName, key: &str) -> Result<bool> {
+        check_key(key)?;
+        uncancellable(parked::retry(self.inner(), view.clone(), key.to_owned())).await
+    }
+}
