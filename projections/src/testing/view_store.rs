@@ -14,11 +14,11 @@ use highwater_core::{
     value::{Epoch, ShardId, Sharding},
 };
 
-use super::Faults;
+use super::WorkerFaults;
 
-pub(super) struct FaultyViews {
+pub(super) struct FaultyViewStore {
     pub(super) views: Arc<dyn ViewStore>,
-    pub(super) faults: Faults,
+    pub(super) faults: WorkerFaults,
 }
 
 fn crash(when: &'static str) -> Unavailable {
@@ -26,20 +26,21 @@ fn crash(when: &'static str) -> Unavailable {
 }
 
 #[async_trait]
-impl ViewStore for FaultyViews {
+#[deny(clippy::missing_trait_methods)]
+impl ViewStore for FaultyViewStore {
     async fn commit_view(&self, commit: ViewCommit) -> Result<()> {
-        if self.faults.happens(self.faults.before_commit) {
+        if self.faults.should_inject(self.faults.before_commit) {
             return Err(crash("a crash before the commit, on purpose").into());
         }
         self.views.commit_view(commit).await?;
-        if self.faults.happens(self.faults.after_commit) {
+        if self.faults.should_inject(self.faults.after_commit) {
             return Err(crash("a crash after the commit, on purpose").into());
         }
         Ok(())
     }
 
-    async fn open_view(&self, spec: &ViewSpec, layout: Sharding) -> Result<ViewState> {
-        self.views.open_view(spec, layout).await
+    async fn open_view(&self, spec: &ViewSpec, sharding: Sharding) -> Result<ViewState> {
+        self.views.open_view(spec, sharding).await
     }
 
     async fn read_view(&self, view: &ViewName, keys: &[String]) -> Result<StoredView> {
@@ -58,13 +59,13 @@ impl ViewStore for FaultyViews {
     async fn claim_shard(
         &self,
         view: &ViewName,
-        layout: Sharding,
+        sharding: Sharding,
         shard: ShardId,
         worker: &WorkerId,
-        claiming: ClaimMode,
+        mode: ClaimMode,
         lease: Duration,
     ) -> Result<Option<Claim>> {
-        self.views.claim_shard(view, layout, shard, worker, claiming, lease).await
+        self.views.claim_shard(view, sharding, shard, worker, mode, lease).await
     }
 
     async fn heartbeat(
@@ -84,8 +85,8 @@ impl ViewStore for FaultyViews {
         self.views.leave(view, worker).await
     }
 
-    async fn reshard(&self, view: &ViewName, claims: &[Claim], layout: Sharding) -> Result<()> {
-        self.views.reshard(view, claims, layout).await
+    async fn reshard(&self, view: &ViewName, claims: &[Claim], sharding: Sharding) -> Result<()> {
+        self.views.reshard(view, claims, sharding).await
     }
 
     async fn parked_keys(
