@@ -1,44 +1,48 @@
-//! The read side of Highwater.
+//! The read side of Highwater: it feeds read models from the log, and reads them.
 //!
 //! | Folder or file | What is in it |
 //! |---|---|
-//! | `read` | reads that say how fresh they are, and wait if they must be fresher (R2, R3) |
-//! | `runtime` | workers: events, their effect and the progress, in one transaction (R1, R4) |
-//! | `job` | what a worker runs: views, projections, sinks, handlers |
-//! | `direct` | the feed from the store itself, and shards shared by leases |
-//! | `http` | freshness, tokens and errors as HTTP says them (feature `axum`) |
+//! | [`projection`] | what a worker runs: views, projections, sinks, handlers |
+//! | [`worker`] | workers: effect and progress in one transaction (R1), poison events (R4) |
+//! | [`direct`] | the feed from the store itself, and shards shared by leases |
 //! | `kafka` | the relay, and the feed from Kafka (feature `kafka`) |
-//! | [`metrics`] | what is measured of the read side (O2) |
+//! | `read` | reads that say how fresh they are, and wait if they must be fresher (R2, R3) |
 //! | [`policy`] | policies of named operations, changed at run time (M6, M14, O4) |
-//! | `parked` | parked keys, listed and tried again (R4) |
+//! | `http` | freshness, tokens and errors in HTTP (feature `axum`) |
 //! | `service` | workers and relays as services (feature `service`, O5) |
-//! | `trace` | one trace from the command to the read model (O1) |
-//! | `testing` | failure testing for projections, in public (feature `testing`) |
+//! | [`metrics`] | the metrics of the read side (O2) |
+//! | `testing` | fault injection for projections (feature `testing`) |
+//! | `parked` | parked keys: list and retry (R4) |
+//! | `heartbeat`, `options`, `trace` | leases; options of a projection; one trace from command to read model (O1) |
+//!
+//! `worker` runs what is in `projection`, never the other way; `options`, `heartbeat`, `trace` and `metrics` lie below both.
 
-mod direct;
+pub mod direct;
+mod heartbeat;
 #[cfg(feature = "axum")]
 pub mod http;
-mod job;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod metrics;
+mod options;
 mod parked;
 pub mod policy;
+pub mod projection;
 mod read;
-mod runtime;
 #[cfg(feature = "service")]
 pub mod service;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod trace;
+pub mod worker;
 
 pub use direct::{DirectSource, Leases, LogFeed};
-pub use job::{Handler, Projection, ReceivedEvent, Sink};
 pub use parked::ParkedKeys;
+pub use projection::{Handler, Projection, ReceivedEvent, Sink};
 pub use read::{
     AppliedRequest, ManyRows, ReadRequest, ReadScope, RowPage, RowRange, RowSet, SingleRow,
     ViewReader, Views,
 };
-pub use runtime::{
+pub use worker::{
     Backoff, OnFailure, ProjectionOptions, ProjectionState, ProjectionStatus, Worker, WorkerHandle,
 };

@@ -1,8 +1,8 @@
-//! Parked keys, for whoever looks after them (R4).
+//! Parked keys, for operators: list and retry (R4).
 
 use highwater_core::{Highwater, Position, Result, domain::ViewName, port::ParkedKey};
 
-/// The parked keys of a view or a projection: listed, and tried again.
+/// The parked keys of a view or a projection.
 #[derive(Debug, Clone)]
 pub struct ParkedKeys {
     highwater: Highwater,
@@ -10,7 +10,7 @@ pub struct ParkedKeys {
 }
 
 impl ParkedKeys {
-    /// Those of the view of this name.
+    /// The parked keys of the view of this name.
     ///
     /// # Errors
     /// [`Invalid`](highwater_core::Error::Invalid) if the name is malformed.
@@ -18,40 +18,43 @@ impl ParkedKeys {
         Ok(Self { highwater: highwater.clone(), view: ViewName::new(view)? })
     }
 
-    /// The parked keys in their order, after a key, at most `limit`.
+    /// Returns at most `limit` parked keys after a key, in their order.
     ///
     /// # Errors
     /// [`Unavailable`](highwater_core::Error::Unavailable), with code
     /// [`VIEW_MISSING`](highwater_core::Code::VIEW_MISSING) if there is no such view.
     pub async fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<ParkedKey>> {
         let parked = self.highwater.views().parked_keys(&self.view, after, limit).await?;
-        self.of_a_view(parked, Vec::is_empty).await
+        self.check_view_if(parked.is_empty()).await?;
+        Ok(parked)
     }
 
-    /// The positions of the events that wait behind a key, after a position, at most `limit`.
+    /// Returns the positions of at most `limit` queued events of a key, after a position.
     ///
     /// # Errors
     /// As [`list`](Self::list).
     pub async fn queued(&self, key: &str, after: Position, limit: usize) -> Result<Vec<Position>> {
         let queued = self.highwater.views().queued_events(&self.view, key, after, limit).await?;
-        self.of_a_view(queued, Vec::is_empty).await
+        self.check_view_if(queued.is_empty()).await?;
+        Ok(queued)
     }
 
-    /// Asks the worker that has the key to apply what waits, in order. If one fails again, the key is
-    /// parked since then. `false` if the key isn't parked.
+    /// Requests the worker that owns the key to apply its queued events in order. If one fails again, the
+    /// key stays parked, since that event. Returns `false` if the key isn't parked.
     ///
     /// # Errors
     /// As [`list`](Self::list).
     pub async fn retry(&self, key: &str) -> Result<bool> {
         let is_parked = self.highwater.views().retry_parked(&self.view, key).await?;
-        self.of_a_view(is_parked, |is_parked| !is_parked).await
+        self.check_view_if(!is_parked).await?;
+        Ok(is_parked)
     }
 
-    /// Nothing is an answer only if there is such a view.
-    async fn of_a_view<T>(&self, found: T, is_nothing: impl FnOnce(&T) -> bool) -> Result<T> {
-        if is_nothing(&found) {
+    /// Checks that the view exists if the answer is empty: a missing view has no parked keys either.
+    async fn check_view_if(&self, is_empty: bool) -> Result<()> {
+        if is_empty {
             self.highwater.views().read_view(&self.view, &[]).await?;
         }
-        Ok(found)
+        Ok(())
     }
 }

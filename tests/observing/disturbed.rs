@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use highwater::{
     ConflictPolicy, Retry,
     prelude::*,
-    projections::testing::Faults,
+    projections::testing::WorkerFaults,
     stores::{self, MemoryStore},
 };
 
@@ -80,7 +80,7 @@ fn o2_a_worker_that_cannot_commit_tells_how_far_behind_it_is_in_events_and_in_ti
         let bank = bank.open().await;
         let began = Instant::now();
         viewed(&bank).await;
-        let mut faults = Faults::none(7);
+        let mut faults = WorkerFaults::none(7);
         faults.before_commit = 1.0;
         let worker = Worker::new(&bank).view::<Balance>().with_faults(&faults);
         let worker = worker.start().await.unwrap();

@@ -4,7 +4,7 @@ use highwater::{
     Code, Level, Operation,
     policy::{Override, PolicyChange, PolicyRollback, Rule},
     prelude::*,
-    projections::{OnFailure, ProjectionOptions, testing::Faults},
+    projections::{OnFailure, ProjectionOptions, testing::WorkerFaults},
 };
 
 use crate::{
@@ -177,7 +177,7 @@ fn o2_r4_parked_keys_skipped_effects_and_stops_are_counted() {
 fn o2_events_that_come_again_and_tries_again_are_counted() {
     on_every_store(async |bank, meter| {
         let bank = bank.open().await;
-        let mut faults = Faults::none(7);
+        let mut faults = WorkerFaults::none(7);
         (faults.repeats, faults.after_commit) = (0.5, 0.3);
         let worker = Worker::new(&bank).view::<Balance>().with_faults(&faults);
         let worker = worker.start().await.unwrap();

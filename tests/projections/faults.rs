@@ -6,7 +6,7 @@ use highwater::{
     Worker,
     projections::{
         Backoff, ProjectionOptions,
-        testing::{Faults, Rehearsal},
+        testing::{ProjectionTest, WorkerFaults},
     },
 };
 use std::time::Duration;
@@ -34,7 +34,7 @@ async fn r1_views_are_the_fold_of_the_log_under_every_fault() {
                 .view_with::<ByAccount>(options)
                 .view_with::<ByCustomer>(options)
                 .view_with::<ByPartner>(options)
-                .with_faults(&Faults::all(seed))
+                .with_faults(&WorkerFaults::all(seed))
                 .start()
         };
         let workers = [worker().await.unwrap(), worker().await.unwrap()];
@@ -49,16 +49,17 @@ async fn r1_views_are_the_fold_of_the_log_under_every_fault() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r1_a_rehearsal_gives_the_row_of_what_was_given() {
+async fn r1_a_projection_test_gives_the_row_of_the_given_events() {
     for store in banks() {
         let bank = store.open().await;
-        let rehearsal = Rehearsal::<Balance>::start(&bank, Faults::all(seed())).await.unwrap();
-        assert!(rehearsal.row("alice").await.unwrap().is_none());
+        let test =
+            ProjectionTest::<Balance>::start(&bank, WorkerFaults::all(seed())).await.unwrap();
+        assert!(test.row("alice").await.unwrap().is_none());
         for cents in 1..=30 {
-            rehearsal.given("account-alice", [AccountEvent::Deposited { cents }]).await.unwrap();
-            let alice = rehearsal.row("alice").await.unwrap().into_value().unwrap();
+            test.given("account-alice", [AccountEvent::Deposited { cents }]).await.unwrap();
+            let alice = test.row("alice").await.unwrap().into_value().unwrap();
             assert_eq!((alice.cents, alice.events as i64), ((1..=cents).sum::<i64>(), cents));
         }
-        rehearsal.stop().await.unwrap();
+        test.stop().await.unwrap();
     }
 }

@@ -14,7 +14,7 @@ use highwater::{
     core::domain::ViewName,
     port::WorkerId,
     prelude::*,
-    projections::{DirectSource, ProjectionOptions, testing::Faults},
+    projections::{DirectSource, ProjectionOptions, testing::WorkerFaults},
     service::{Config, Shutdown},
 };
 
@@ -86,7 +86,7 @@ async fn o5_a_projection_that_tries_again_is_not_ready_and_says_why() {
     for bank in banks() {
         let bank = bank.open().await;
         bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap();
-        let mut faults = Faults::none(1);
+        let mut faults = WorkerFaults::none(1);
         faults.before_commit = 1.0;
         let worker = Worker::new(&bank).view::<Balance>().with_faults(&faults);
         let served = Served::start(|_| {}, |service| service.worker(worker));

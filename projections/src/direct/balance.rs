@@ -1,4 +1,4 @@
-//! Who should hold how many shards.
+//! The assignments that balance the shards of a view among its workers.
 
 use highwater_core::{
     port::{Assignment, ClaimMode, Members, WorkerId},
@@ -6,44 +6,50 @@ use highwater_core::{
 };
 use std::collections::BTreeSet;
 
-/// What a worker should do, given who is alive and who holds what. Everybody who sees the same roll
-/// wants the same numbers: shares differ by one at the most, the first in order have one more.
-pub(super) fn changes(roll: &Members, me: &WorkerId, held: &BTreeSet<ShardId>) -> Vec<Assignment> {
+/// Returns the assignments of worker `me`, given the members and the holders. All workers that see the same
+/// members compute the same shares: they differ by one at the most, the first workers have one more.
+pub(super) fn assignments(
+    members: &Members,
+    me: &WorkerId,
+    held: &BTreeSet<ShardId>,
+) -> Vec<Assignment> {
     let lost: BTreeSet<ShardId> =
-        held.iter().copied().filter(|shard| holder(roll, *shard) != Some(me)).collect();
+        held.iter().copied().filter(|shard| holder(members, *shard) != Some(me)).collect();
     let kept: Vec<ShardId> = held.difference(&lost).copied().collect();
-    let share = share(roll, me);
+    let share = share(members, me);
     let surplus = kept.iter().skip(share).copied();
-    let given_up = lost.iter().copied().chain(surplus).map(Assignment::Revoked);
-    // What is held without being known of (a claim whose answer was lost) is taken even if it is too
-    // much: nobody else can have it before it is given up. What is lost is claimed anew later.
-    let (strays, free): (Vec<ShardId>, Vec<ShardId>) = free(roll, me)
+    let revoked = lost.iter().copied().chain(surplus).map(Assignment::Revoked);
+    // A shard that `me` holds without knowing (the answer to its claim was lost) is taken even beyond the
+    // share: no other worker can claim it before it is released. Lost shards are claimed again later.
+    let (strays, free): (Vec<ShardId>, Vec<ShardId>) = free(members, me)
         .filter(|shard| !held.contains(shard))
-        .partition(|shard| holder(roll, *shard) == Some(me));
+        .partition(|shard| holder(members, *shard) == Some(me));
     let room = share.saturating_sub(kept.len() + strays.len());
     let taken = strays.into_iter().chain(free.into_iter().take(room));
-    given_up.chain(taken.map(|shard| Assignment::Assigned(shard, ClaimMode::IfFree))).collect()
+    revoked.chain(taken.map(|shard| Assignment::Assigned(shard, ClaimMode::IfFree))).collect()
 }
 
-fn holder(roll: &Members, shard: ShardId) -> Option<&WorkerId> {
-    roll.holders.get(shard.get() as usize).and_then(Option::as_ref)
+fn holder(members: &Members, shard: ShardId) -> Option<&WorkerId> {
+    members.holders.get(shard.get() as usize).and_then(Option::as_ref)
 }
 
-fn share(roll: &Members, me: &WorkerId) -> usize {
-    let (shards, workers) = (roll.holders.len(), roll.workers.len().max(1));
-    let place = roll.workers.iter().position(|worker| worker == me).unwrap_or(workers);
-    shards / workers + usize::from(place < shards % workers)
+fn share(members: &Members, me: &WorkerId) -> usize {
+    let shards = members.holders.len();
+    let workers = members.workers.len().max(1);
+    let index = members.workers.iter().position(|worker| worker == me).unwrap_or(workers);
+    shards / workers + usize::from(index < shards % workers)
 }
 
-/// What nobody else holds, beginning at another place for each worker, so that they seldom want the
-/// same.
-fn free<'a>(roll: &'a Members, me: &'a WorkerId) -> impl Iterator<Item = ShardId> + 'a {
-    let (shards, workers) = (roll.holders.len(), roll.workers.len().max(1));
-    let place = roll.workers.iter().position(|worker| worker == me).unwrap_or(0);
-    let first = place * shards / workers;
+/// Returns the shards that no other worker holds, starting at another one for each worker, so that they
+/// seldom claim the same.
+fn free<'a>(members: &'a Members, me: &'a WorkerId) -> impl Iterator<Item = ShardId> + 'a {
+    let shards = members.holders.len();
+    let workers = members.workers.len().max(1);
+    let index = members.workers.iter().position(|worker| worker == me).unwrap_or(0);
+    let first = index * shards / workers;
     (0..shards)
         .map(move |number| ShardId::new(((first + number) % shards) as u32))
-        .filter(move |shard| holder(roll, *shard).is_none_or(|holder| holder == me))
+        .filter(move |shard| holder(members, *shard).is_none_or(|holder| holder == me))
 }
 
 #[cfg(test)]
@@ -54,19 +60,19 @@ mod tests {
         WorkerId::new(format!("w{number}")).unwrap()
     }
 
-    /// Lets everybody act on one roll after the other until nobody wants a change.
-    fn settle(workers: &[WorkerId], holders: &mut Vec<Option<WorkerId>>) {
+    /// Applies the assignments of one worker after the other until none has any.
+    fn balance(workers: &[WorkerId], holders: &mut Vec<Option<WorkerId>>) {
         for _ in 0..100 {
-            let mut quiet = true;
+            let mut is_balanced = true;
             for me in workers {
-                let roll = Members { workers: workers.to_vec(), holders: holders.clone() };
+                let members = Members { workers: workers.to_vec(), holders: holders.clone() };
                 let held = (0..holders.len() as u32)
                     .map(ShardId::new)
-                    .filter(|shard| holder(&roll, *shard) == Some(me))
+                    .filter(|shard| holder(&members, *shard) == Some(me))
                     .collect();
-                for change in changes(&roll, me, &held) {
-                    quiet = false;
-                    match change {
+                for assignment in assignments(&members, me, &held) {
+                    is_balanced = false;
+                    match assignment {
                         Assignment::Assigned(shard, _) => {
                             let place = &mut holders[shard.get() as usize];
                             if place.is_none() {
@@ -77,11 +83,11 @@ mod tests {
                     }
                 }
             }
-            if quiet {
+            if is_balanced {
                 return;
             }
         }
-        panic!("it does not settle: {holders:?}");
+        panic!("the shards do not balance: {holders:?}");
     }
 
     fn held_by(worker: &WorkerId, holders: &[Option<WorkerId>]) -> usize {
@@ -89,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn workers_that_come_and_go_share_evenly_and_leave_no_shard_alone() {
+    fn workers_that_come_and_go_share_evenly_and_leave_no_shard_unassigned() {
         let mut holders = vec![None; 12];
         for count in [1, 3, 5, 2, 12, 14, 1] {
             let workers: Vec<_> = (0..count).map(worker).collect();
@@ -98,7 +104,7 @@ mod tests {
                     *holder = None;
                 }
             }
-            settle(&workers, &mut holders);
+            balance(&workers, &mut holders);
             assert!(holders.iter().all(Option::is_some), "{count}: {holders:?}");
             let counts = workers.iter().map(|worker| held_by(worker, &holders));
             let (least, most) = (counts.clone().min().unwrap(), counts.max().unwrap());
@@ -107,19 +113,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_without_being_known_of_is_taken_even_beyond_the_share() {
+    fn a_shard_that_is_held_unknowingly_is_taken_even_beyond_the_share() {
         let me = worker(0);
         let holders = vec![Some(me.clone()), Some(me.clone()), None];
-        let roll = Members { workers: vec![me.clone(), worker(1), worker(2)], holders };
+        let members = Members { workers: vec![me.clone(), worker(1), worker(2)], holders };
         let stray = Assignment::Assigned(ShardId::new(1), ClaimMode::IfFree);
-        assert_eq!(changes(&roll, &me, &[ShardId::FIRST].into()), [stray]);
+        assert_eq!(assignments(&members, &me, &[ShardId::FIRST].into()), [stray]);
     }
 
     #[test]
-    fn what_has_been_lost_is_given_up() {
+    fn a_lost_shard_is_revoked() {
         let (me, other) = (worker(0), worker(1));
-        let roll = Members { workers: vec![me.clone(), other.clone()], holders: vec![Some(other)] };
+        let members =
+            Members { workers: vec![me.clone(), other.clone()], holders: vec![Some(other)] };
         let held = [ShardId::FIRST].into();
-        assert_eq!(changes(&roll, &me, &held), [Assignment::Revoked(ShardId::FIRST)]);
+        assert_eq!(assignments(&members, &me, &held), [Assignment::Revoked(ShardId::FIRST)]);
     }
 }

@@ -12,61 +12,61 @@ use highwater_core::{
 };
 use jiff::Timestamp;
 
-/// How long a page without events waits for some to go with, before it moves the position alone.
-const LINGER: Duration = Duration::from_millis(5);
+/// The time that a page without events waits for events, before it moves the position alone.
+const COALESCE_DELAY: Duration = Duration::from_millis(5);
 
-/// How long a feed that has nothing new stays silent, if the view can't see for itself that it is current.
-const SILENCE: Duration = Duration::from_secs(1);
+/// The interval at which an idle feed reports, if the view can't see for itself that it is current.
+const IDLE_REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Follows the log. With a layout by streams it keeps to the streams of its shard.
+/// Follows the log. If the work is sharded by stream, it returns the events of its shard's streams alone.
 pub struct LogFeed {
     log: Arc<dyn EventStore>,
     query: Query,
-    layout: Sharding,
+    sharding: Sharding,
     shard: ShardId,
     position: Position,
+    /// Set if pages without events are coalesced.
     clock: Option<Arc<dyn Clock>>,
-    silence: Option<Duration>,
+    idle_report_interval: Option<Duration>,
 }
 
 impl LogFeed {
-    /// Feeds what a shard is to have of the log after a position.
+    /// Creates the feed of a shard after a position.
     #[must_use]
     pub fn new(
         log: &Arc<dyn EventStore>,
-        feeding: &Subscription,
+        subscription: &Subscription,
         shard: ShardId,
         after: Position,
     ) -> Self {
-        let (query, layout) = (feeding.query.clone(), feeding.sharding);
         Self {
             log: Arc::clone(log),
-            query,
-            layout,
+            query: subscription.query.clone(),
+            sharding: subscription.sharding,
             shard,
             position: after,
             clock: None,
-            silence: None,
+            idle_report_interval: None,
         }
     }
 
-    /// Lets pages without events wait a little for some, so that appends that the view has nothing to
-    /// do with don't cost a commit each.
+    /// Lets a page without events wait a little for events, so that appends that don't concern the view
+    /// don't cost a commit each.
     #[must_use]
-    pub fn lingering(mut self, clock: &Arc<dyn Clock>) -> Self {
+    pub fn coalesce_empty_pages(mut self, clock: &Arc<dyn Clock>) -> Self {
         self.clock = Some(Arc::clone(clock));
         self
     }
 
-    /// Says about once a second as of when it is known that there is nothing new. A view that is kept
-    /// elsewhere than the log has nothing else by which to tell a quiet log from a feed that has stopped.
+    /// Reports about once a second as of when there is known to be nothing new. A view in another store
+    /// than the log can't distinguish an idle log from a feed that has stopped otherwise.
     #[must_use]
-    pub fn saying_when_idle(mut self) -> Self {
-        self.silence = Some(SILENCE);
+    pub fn report_when_idle(mut self) -> Self {
+        self.idle_report_interval = Some(IDLE_REPORT_INTERVAL);
         self
     }
 
-    /// What there is now, at most `limit` events; `None` if there is nothing new. Does not wait.
+    /// Returns the next page, at most `limit` events; `None` if there is nothing new. Does not wait.
     ///
     /// # Errors
     /// As [`EventStore::read_log`].
@@ -75,30 +75,30 @@ impl LogFeed {
         if page.through == self.position {
             return Ok(None);
         }
-        let page = self.own(page);
+        let page = self.page_of_shard(page);
         self.position = page.through;
         Ok(Some(page))
     }
 
-    fn own(&self, mut page: LogPage) -> FeedPage {
+    fn page_of_shard(&self, mut page: LogPage) -> FeedPage {
         keep_appends_whole(&mut page);
         let as_of = page.events.last().map(|event| event.recorded_at);
         let mut events = page.events;
         events.retain(|event| {
-            self.layout.shard_of_stream(&event.stream).is_none_or(|shard| shard == self.shard)
+            self.sharding.shard_of_stream(&event.stream).is_none_or(|shard| shard == self.shard)
         });
         FeedPage { events, through: page.through, as_of, cursor: Bytes::new(), more: page.more }
     }
 }
 
-/// A page that is full may end within an append. What it has of that one comes with the next page, so
-/// that whoever reads an undivided view sees an append whole or not at all; unless it fills a page.
+/// Removes the last append from a full page, which may end within it. It comes with the next page, so that a
+/// reader of a view with one shard sees an append as a whole or not at all; unless it fills a page.
 fn keep_appends_whole(page: &mut LogPage) {
     let Some(last) = page.events.last().filter(|_| page.more).map(|event| event.command) else {
         return;
     };
     let earlier = page.events.iter().rposition(|event| event.command != last);
-    if let Some(earlier) = earlier.and_then(|place| page.events.get(place)) {
+    if let Some(earlier) = earlier.and_then(|index| page.events.get(index)) {
         page.through = earlier.position;
         page.events.retain(|event| event.command != last);
     }
@@ -106,19 +106,24 @@ fn keep_appends_whole(page: &mut LogPage) {
 
 #[async_trait]
 impl Feed for LogFeed {
-    /// The position moves with what is returned alone, so that nothing is lost when this is dropped.
+    /// The position advances with what is returned alone, so that no event is lost when this is cancelled.
     async fn next(&mut self, limit: usize) -> Result<FeedPage> {
-        let (log, clock) = (Arc::clone(&self.log), self.clock.clone());
-        let (mut through, mut linger, mut is_due) = (self.position, None, false);
-        let mut silence =
-            clock.as_ref().zip(self.silence).map(|(clock, silence)| clock.sleep(silence));
+        let log = Arc::clone(&self.log);
+        let clock = self.clock.clone();
+        let mut through = self.position;
+        let mut coalescing = None;
+        let mut idle = clock
+            .as_ref()
+            .zip(self.idle_report_interval)
+            .map(|(clock, interval)| clock.sleep(interval));
+        let mut is_idle = false;
         loop {
-            let asked_at = self.asked_at();
+            let read_at = self.read_at();
             let page = log.read_log(&self.query, ReadFrom::After(through), limit).await?;
             if page.through > through {
-                let mut page = self.own(page);
+                let mut page = self.page_of_shard(page);
                 if !page.more {
-                    page.as_of = asked_at.or(page.as_of);
+                    page.as_of = read_at.or(page.as_of);
                 }
                 through = page.through;
                 if !page.events.is_empty() || clock.is_none() {
@@ -129,20 +134,20 @@ impl Feed for LogFeed {
                     continue;
                 }
             }
-            if is_due {
-                return Ok(self.pass(through, asked_at));
+            if is_idle {
+                return Ok(self.advance(through, read_at));
             }
-            if through > self.position && linger.is_none() {
-                linger = clock.as_ref().map(|clock| clock.sleep(LINGER));
+            if through > self.position && coalescing.is_none() {
+                coalescing = clock.as_ref().map(|clock| clock.sleep(COALESCE_DELAY));
             }
             let appended = log.wait_for_append(through);
-            let is_lingering = linger.is_some();
-            match linger.as_mut().or(silence.as_mut()) {
+            let is_coalescing = coalescing.is_some();
+            match coalescing.as_mut().or(idle.as_mut()) {
                 None => appended.await?,
-                // Asked first: in a busy log there is always an append.
+                // The timer is polled first: in a busy log there is always an append.
                 Some(timer) => match select(timer, appended).await {
-                    Either::Left(_) if is_lingering => return Ok(self.pass(through, asked_at)),
-                    Either::Left(_) => is_due = true,
+                    Either::Left(_) if is_coalescing => return Ok(self.advance(through, read_at)),
+                    Either::Left(_) => is_idle = true,
                     Either::Right((appended, _)) => appended?,
                 },
             }
@@ -151,19 +156,19 @@ impl Feed for LogFeed {
 }
 
 impl LogFeed {
-    /// Before the log is asked: what is in it then is in the answer. Only who speaks when idle needs it.
-    fn asked_at(&self) -> Option<Timestamp> {
-        self.clock.as_ref().filter(|_| self.silence.is_some()).map(|clock| clock.now())
+    /// Returns the time before the log is read: every event in it by then is in the answer. `None` unless
+    /// the feed reports when idle.
+    fn read_at(&self) -> Option<Timestamp> {
+        self.clock.as_ref().filter(|_| self.idle_report_interval.is_some()).map(|clock| clock.now())
     }
 
-    fn pass(&mut self, through: Position, as_of: Option<Timestamp>) -> FeedPage {
+    fn advance(&mut self, through: Position, as_of: Option<Timestamp>) -> FeedPage {
         self.position = through;
         FeedPage { as_of, ..Self::empty_page(through) }
     }
 
-    /// A page that moves the position alone.
+    /// Creates a page that moves the position alone.
     pub(crate) fn empty_page(through: Position) -> FeedPage {
-        let (events, cursor) = (Vec::new(), Bytes::new());
-        FeedPage { events, through, as_of: None, cursor, more: false }
+        FeedPage { events: Vec::new(), through, as_of: None, cursor: Bytes::new(), more: false }
     }
 }

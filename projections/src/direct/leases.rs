@@ -1,4 +1,4 @@
-//! Which worker works on which shard, agreed on through the view store.
+//! The shards of a worker, assigned by leases in the view store.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -8,81 +8,69 @@ use std::{
 
 use highwater_core::{
     Result,
-    domain::ViewName,
     port::{Assignment, Clock, Subscription, ViewStore, WorkerId},
     value::ShardId,
 };
-use jiff::Timestamp;
 
-use super::balance::changes;
+use super::balance::assignments;
+use crate::heartbeat::Heartbeat;
 
-/// A worker's part in the work on a view, by leases. It gives a sign of life every fifth of the lease,
-/// while it is asked for changes.
+/// A worker's share of the shards of a view, by leases. It sends a heartbeat every fifth of the lease, while
+/// its [`next_assignment`](Self::next_assignment) is polled.
 pub struct Leases {
-    views: Arc<dyn ViewStore>,
-    clock: Arc<dyn Clock>,
-    view: ViewName,
+    heartbeat: Heartbeat,
     worker: WorkerId,
-    lease: Duration,
     held: BTreeSet<ShardId>,
     pending: VecDeque<Assignment>,
-    /// When the next sign of life is due: asking often doesn't put it off.
-    due: Timestamp,
 }
 
 impl Leases {
-    /// Takes part as the worker that is named, with leases of this length.
+    /// Creates the share of the subscription's worker, with leases of this length.
     #[must_use]
     pub fn new(
         views: &Arc<dyn ViewStore>,
         clock: &Arc<dyn Clock>,
-        feeding: &Subscription,
+        subscription: &Subscription,
         lease: Duration,
     ) -> Self {
+        let Subscription { view, worker, .. } = subscription;
         Self {
-            views: Arc::clone(views),
-            clock: Arc::clone(clock),
-            view: feeding.view.clone(),
-            worker: feeding.worker.clone(),
-            lease,
+            heartbeat: Heartbeat::new(views, clock, view, worker, lease),
+            worker: worker.clone(),
             held: BTreeSet::new(),
             pending: VecDeque::new(),
-            due: Timestamp::UNIX_EPOCH,
         }
     }
 
-    /// The next change; waits for one. Safe to cancel.
+    /// Waits for the next assignment. Safe to cancel.
     ///
     /// # Errors
     /// As [`ViewStore::heartbeat`].
-    pub async fn change(&mut self) -> Result<Assignment> {
+    pub async fn next_assignment(&mut self) -> Result<Assignment> {
         loop {
-            let wait = self.due.duration_since(self.clock.now()).try_into().unwrap_or_default();
-            if wait > Duration::ZERO {
-                if let Some(change) = self.pending.pop_front() {
-                    if let Assignment::Assigned(shard, _) = change {
-                        self.held.insert(shard);
-                    }
-                    return Ok(change);
+            if !self.heartbeat.is_due()
+                && let Some(assignment) = self.pending.pop_front()
+            {
+                if let Assignment::Assigned(shard, _) = assignment {
+                    self.held.insert(shard);
                 }
-                self.clock.sleep(wait).await;
+                return Ok(assignment);
             }
-            let roll = self.views.heartbeat(&self.view, &self.worker, self.lease).await?;
-            self.due = self.clock.now() + self.lease / 5;
-            self.pending = changes(&roll, &self.worker, &self.held).into();
+            let members = self.heartbeat.next().await?;
+            self.pending = assignments(&members, &self.worker, &self.held).into();
         }
     }
 
-    /// Hears that the work on a shard has ended.
-    pub fn ended(&mut self, shard: ShardId) {
+    /// Notes that the work on a shard has ended.
+    pub fn released(&mut self, shard: ShardId) {
         self.held.remove(&shard);
     }
 
-    /// Gives back all that is held.
+    /// Gives back all shards that are held.
     ///
     /// # Errors
     /// As [`ViewStore::leave`].
     pub async fn leave(self) -> Result<()> {
-        self.views.leave(&self.view, &self.worker).await
+        self.heartbeat.leave().await
     }
 }

@@ -3,8 +3,8 @@
 //! | File | What is in it |
 //! |---|---|
 //! | `feed` | the events of one shard, from the log |
-//! | `leases` | which worker works on which shard, agreed on through the view store |
-//! | `balance` | who should hold how many: pure |
+//! | `leases` | the shards of a worker, assigned by leases in the view store |
+//! | `balance` | the assignments that balance the shards: pure |
 
 mod balance;
 mod feed;
@@ -25,22 +25,22 @@ use highwater_core::{
 pub use feed::LogFeed;
 pub use leases::Leases;
 
-/// Feeds from the log of a store. Workers share the shards among themselves by leases in the view
-/// store; when one dies, others take over after [`lease`](DirectSource::lease).
+/// Feeds from the log of a store. Workers share the shards by leases in the view store; when one dies,
+/// others take over after [`lease`](DirectSource::lease).
 #[derive(Clone)]
 pub struct DirectSource {
     log: Arc<dyn EventStore>,
     views: Arc<dyn ViewStore>,
     clock: Arc<dyn Clock>,
     lease: Duration,
-    views_are_elsewhere: bool,
+    has_separate_views: bool,
 }
 
-/// How long a worker may give no sign of life unless it is said otherwise.
+/// The default lease.
 pub(crate) const LEASE: Duration = Duration::from_secs(5);
 
 impl DirectSource {
-    /// Feeds from this log for views in its view store.
+    /// Creates a source that feeds from this log, for views in its view store.
     #[must_use]
     pub fn new(highwater: &Highwater) -> Self {
         Self {
@@ -48,12 +48,12 @@ impl DirectSource {
             views: Arc::clone(highwater.views()),
             clock: Arc::clone(highwater.clock()),
             lease: LEASE,
-            views_are_elsewhere: !highwater.has_views_with_the_log(),
+            has_separate_views: !highwater.has_views_with_the_log(),
         }
     }
 
-    /// How long a worker may give no sign of life before others take what it holds; 5 seconds unless
-    /// set. It gives one every fifth of that.
+    /// Sets the time without a heartbeat after which other workers take a worker's shards; 5 seconds
+    /// unless set. A worker sends a heartbeat every fifth of it.
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
@@ -74,36 +74,33 @@ impl FeedSource for DirectSource {
         self.lease
     }
 
-    async fn join(&self, feeding: Subscription) -> Result<Box<dyn Membership>> {
-        let leases = Leases::new(&self.views, &self.clock, &feeding, self.lease);
-        let (log, clock) = (Arc::clone(&self.log), Arc::clone(&self.clock));
-        let views_are_elsewhere = self.views_are_elsewhere;
-        Ok(Box::new(Direct { log, clock, feeding, leases, views_are_elsewhere }))
+    async fn join(&self, subscription: Subscription) -> Result<Box<dyn Membership>> {
+        let leases = Leases::new(&self.views, &self.clock, &subscription, self.lease);
+        Ok(Box::new(DirectMembership { source: self.clone(), subscription, leases }))
     }
 }
 
-struct Direct {
-    log: Arc<dyn EventStore>,
-    clock: Arc<dyn Clock>,
-    feeding: Subscription,
+struct DirectMembership {
+    source: DirectSource,
+    subscription: Subscription,
     leases: Leases,
-    views_are_elsewhere: bool,
 }
 
 #[async_trait]
-impl Membership for Direct {
+impl Membership for DirectMembership {
     async fn next_assignment(&mut self) -> Result<Assignment> {
-        self.leases.change().await
+        self.leases.next_assignment().await
     }
 
     async fn open(&mut self, shard: ShardId, from: &Progress) -> Result<Box<dyn Feed>> {
-        let feed = LogFeed::new(&self.log, &self.feeding, shard, from.position);
-        let feed = feed.lingering(&self.clock);
-        Ok(Box::new(if self.views_are_elsewhere { feed.saying_when_idle() } else { feed }))
+        let DirectSource { log, clock, has_separate_views, .. } = &self.source;
+        let feed = LogFeed::new(log, &self.subscription, shard, from.position);
+        let feed = feed.coalesce_empty_pages(clock);
+        Ok(Box::new(if *has_separate_views { feed.report_when_idle() } else { feed }))
     }
 
     async fn released(&mut self, shard: ShardId) -> Result<()> {
-        self.leases.ended(shard);
+        self.leases.released(shard);
         Ok(())
     }
 

@@ -1,5 +1,5 @@
-//! How far behind the log shards are. A shard knows where it is; where the log ends is looked up now
-//! and then, once for all the shards of a worker.
+//! The lag of shards behind the log. A shard knows its position; the head of the log is read periodically,
+//! once for all shards of a worker.
 
 use std::{
     sync::{
@@ -16,83 +16,87 @@ use highwater_core::{
 };
 use jiff::Timestamp;
 
-/// How often lags are looked at. Whoever collects metrics asks less often.
-const INTERVAL: Duration = Duration::from_secs(2);
+/// The interval at which lags are measured. Collectors of metrics scrape less often.
+const MEASURE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The shards whose lags are looked at.
+/// Measures the lags of shards.
 #[derive(Default)]
-pub(crate) struct Lags(Mutex<Vec<Weak<Standing>>>);
+pub(crate) struct LagMonitor(Mutex<Vec<Weak<ShardLag>>>);
 
-impl Lags {
-    /// Looks at this one from now on, for as long as somebody keeps it.
-    pub(crate) fn watch(&self, standing: &Arc<Standing>) {
+impl LagMonitor {
+    /// Measures this lag from now on, until it is dropped.
+    pub(crate) fn watch(&self, lag: &Arc<ShardLag>) {
         let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        watched.retain(|standing| standing.strong_count() > 0);
-        watched.push(Arc::downgrade(standing));
+        watched.retain(|lag| lag.strong_count() > 0);
+        watched.push(Arc::downgrade(lag));
     }
 
-    /// Looks for ever. A log that can't be reached leaves the lags by events as they were.
-    pub(crate) async fn look(&self, log: &dyn EventStore, clock: &dyn Clock) {
+    /// Measures for ever. If the log can't be reached, the lags stay as they were.
+    pub(crate) async fn run(&self, log: &dyn EventStore, clock: &dyn Clock) {
         loop {
-            self.look_once(log, clock).await;
-            // Not the clock of the port: the moments at which metrics are looked at decide on nothing.
-            tokio::time::sleep(INTERVAL).await;
+            self.measure(log, clock).await;
+            // Not the clock of the port: no decision depends on the times of measurements.
+            tokio::time::sleep(MEASURE_INTERVAL).await;
         }
     }
 
-    async fn look_once(&self, log: &dyn EventStore, clock: &dyn Clock) {
+    async fn measure(&self, log: &dyn EventStore, clock: &dyn Clock) {
         if self.watched().is_empty() {
             return;
         }
         let now = clock.now();
         match log.head().await {
-            Ok(head) => self.watched().iter().for_each(|standing| standing.tell(head, now)),
+            Ok(head) => self.watched().iter().for_each(|lag| lag.measure(head, now)),
             Err(error) => {
-                tracing::debug!(%error, "the end of the log is not known; lags stay as they were");
+                tracing::debug!(%error, "the head of the log could not be read; lags stay as they were");
             }
         }
     }
 
-    fn watched(&self) -> Vec<Arc<Standing>> {
+    fn watched(&self) -> Vec<Arc<ShardLag>> {
         let watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         watched.iter().filter_map(Weak::upgrade).collect()
     }
 }
 
-/// Where something that follows the log is.
-pub(crate) struct Standing {
+/// The lag of a shard, or of a relay, behind the log.
+pub(crate) struct ShardLag {
     position: AtomicU64,
-    /// In milliseconds since the epoch: everything recorded until then has had its effect.
+    /// In milliseconds since the epoch: every event recorded until then has been applied.
     as_of: AtomicI64,
-    is_left: AtomicBool,
+    is_released: AtomicBool,
     events: Gauge,
     seconds: Gauge,
 }
 
-impl Standing {
+impl ShardLag {
     pub(crate) fn new(events: Gauge, seconds: Gauge) -> Self {
-        let (position, as_of, is_left) =
-            (AtomicU64::default(), AtomicI64::default(), AtomicBool::default());
-        Self { position, as_of, is_left, events, seconds }
+        Self {
+            position: AtomicU64::default(),
+            as_of: AtomicI64::default(),
+            is_released: AtomicBool::default(),
+            events,
+            seconds,
+        }
     }
 
-    /// It has come this far.
-    pub(crate) fn is_at(&self, progress: &Progress) {
+    /// Notes the progress of the shard.
+    pub(crate) fn advanced(&self, progress: &Progress) {
         self.as_of.fetch_max(progress.as_of.as_millisecond(), Relaxed);
         self.position.store(progress.position.get(), Relaxed);
     }
 
-    /// Somebody else goes on with it, or nobody.
-    pub(crate) fn is_left(&self) {
-        self.is_left.store(true, Relaxed);
+    /// Notes that this process doesn't work on the shard any more: its lag is 0 here.
+    pub(crate) fn released(&self) {
+        self.is_released.store(true, Relaxed);
         self.events.set(0.0);
         self.seconds.set(0.0);
     }
 
-    /// Tells how far behind it is, now that the log ends here. Whoever has everything is as of now: the
-    /// time of the last event says nothing about the next.
-    pub(crate) fn tell(&self, head: Position, now: Timestamp) {
-        if self.is_left.load(Relaxed) {
+    /// Sets the gauges, given the head of the log. A shard that has every event is as of now: the time of
+    /// the last event says nothing about the next.
+    pub(crate) fn measure(&self, head: Position, now: Timestamp) {
+        if self.is_released.load(Relaxed) {
             return;
         }
         let behind = head.get().saturating_sub(self.position.load(Relaxed));
@@ -114,17 +118,17 @@ mod tests {
     use super::*;
     use crate::metrics::{LAG_EVENTS, LAG_SECONDS};
 
-    fn standing() -> (Standing, Snapshotter) {
+    fn shard_lag() -> (ShardLag, Snapshotter) {
         let recorder = DebuggingRecorder::new();
-        let of = &["balances", "0"];
-        let standing = ::metrics::with_local_recorder(&recorder, || {
-            Standing::new(LAG_EVENTS.level(of), LAG_SECONDS.level(of))
+        let labels = &["balances", "0"];
+        let lag = ::metrics::with_local_recorder(&recorder, || {
+            ShardLag::new(LAG_EVENTS.level(labels), LAG_SECONDS.level(labels))
         });
-        (standing, recorder.snapshotter())
+        (lag, recorder.snapshotter())
     }
 
-    /// A snapshot takes what it tells away.
-    fn told(snapshotter: &Snapshotter) -> (f64, f64) {
+    /// Returns the gauges: lag in events and in seconds. A snapshot resets the recorder.
+    fn measured(snapshotter: &Snapshotter) -> (f64, f64) {
         let metrics = snapshotter.snapshot().into_vec();
         let value = |name: &str| {
             let found = metrics.iter().find(|(key, ..)| key.key().name() == name).unwrap();
@@ -135,8 +139,7 @@ mod tests {
     }
 
     fn at(position: u64, second: i64) -> Progress {
-        let (position, as_of) = (Position::new(position), time(second));
-        Progress { position, as_of, ..Progress::default() }
+        Progress { position: Position::new(position), as_of: time(second), ..Progress::default() }
     }
 
     fn time(second: i64) -> Timestamp {
@@ -144,30 +147,30 @@ mod tests {
     }
 
     #[test]
-    fn o2_lag_is_told_in_events_and_in_time() {
-        let (standing, told_by) = standing();
-        standing.is_at(&at(7, 100));
-        standing.tell(Position::new(10), time(130));
-        assert_eq!(told(&told_by), (3.0, 30.0));
+    fn o2_lag_is_measured_in_events_and_in_time() {
+        let (lag, snapshotter) = shard_lag();
+        lag.advanced(&at(7, 100));
+        lag.measure(Position::new(10), time(130));
+        assert_eq!(measured(&snapshotter), (3.0, 30.0));
     }
 
     #[test]
-    fn o2_an_event_after_a_long_rest_is_not_late_by_the_rest() {
-        let (standing, told_by) = standing();
-        standing.is_at(&at(7, 100));
-        standing.tell(Position::new(7), time(5_000));
-        assert_eq!(told(&told_by), (0.0, 0.0));
-        standing.tell(Position::new(8), time(5_002));
-        assert_eq!(told(&told_by), (1.0, 2.0));
+    fn o2_an_event_after_an_idle_time_is_not_late_by_the_idle_time() {
+        let (lag, snapshotter) = shard_lag();
+        lag.advanced(&at(7, 100));
+        lag.measure(Position::new(7), time(5_000));
+        assert_eq!(measured(&snapshotter), (0.0, 0.0));
+        lag.measure(Position::new(8), time(5_002));
+        assert_eq!(measured(&snapshotter), (1.0, 2.0));
     }
 
     #[test]
-    fn o2_what_is_held_no_longer_has_no_lag_here() {
-        let (standing, told_by) = standing();
-        standing.is_at(&at(7, 100));
-        standing.tell(Position::new(10), time(130));
-        standing.is_left();
-        standing.tell(Position::new(11), time(131));
-        assert_eq!(told(&told_by), (0.0, 0.0));
+    fn o2_a_released_shard_has_no_lag() {
+        let (lag, snapshotter) = shard_lag();
+        lag.advanced(&at(7, 100));
+        lag.measure(Position::new(10), time(130));
+        lag.released();
+        lag.measure(Position::new(11), time(131));
+        assert_eq!(measured(&snapshotter), (0.0, 0.0));
     }
 }

@@ -1,15 +1,15 @@
-//! What is measured of the read side (O2).
+//! The metrics of the read side (O2).
 //!
 //! | File | What is in it |
 //! |---|---|
-//! | `projection` | the handles of a projection, and of a shard that is held |
-//! | `lag` | how far behind the log shards are |
-//! | `state` | which of its states something is in |
-//! | `reads` | reads of named operations |
+//! | `projection` | the handles of a projection, and of the shards that this process holds |
+//! | `lag` | the lag of shards behind the log |
+//! | `state` | the gauges of a state |
+//! | `reads` | the handles of reads of named operations |
 //! | `waits` | the handles of reads that wait |
 //! | `relay` | the handles of a relay, and the states of sources (feature `kafka`) |
 //!
-//! A shard's gauges are 0 in a process that doesn't hold it: take the most over all the processes.
+//! A shard's gauges are 0 in a process that doesn't hold it: take the maximum over all processes.
 
 mod lag;
 mod projection;
@@ -21,199 +21,199 @@ mod waits;
 
 use highwater_core::metrics::Metric;
 
-pub(crate) use lag::Lags;
-pub(crate) use projection::{Held, Meter};
+pub(crate) use lag::LagMonitor;
+pub(crate) use projection::{ProjectionMetrics, ShardMetrics};
 pub(crate) use reads::ReadMeter;
 #[cfg(feature = "kafka")]
 pub(crate) use relay::{Leading, RelayMeter, source_state};
-pub(crate) use state::StateSet;
-pub(crate) use waits::Waits;
+pub(crate) use state::StateGauges;
+pub(crate) use waits::WaitMeter;
 
-/// In which state a projection is.
+/// The state of a projection.
 pub const PROJECTION_STATE: Metric = Metric::gauge(
     "highwater_projection_state",
     &["projection", "state"],
     "1 for the state that a projection is in: preparing, running, retrying, stopped, ended; else 0",
 );
 
-/// Into how many shards the work is divided.
+/// The number of shards of a projection.
 pub const SHARDS: Metric = Metric::gauge(
     "highwater_projection_shards",
     &["projection"],
-    "Into how many shards the work on a projection is divided",
+    "Number of shards of a projection",
 );
 
-/// How many shards this process holds.
+/// The number of shards that this process holds.
 pub const SHARDS_HELD: Metric = Metric::gauge(
     "highwater_projection_shards_held",
     &["projection"],
-    "How many shards of a projection this process works on",
+    "Number of shards of a projection that this process works on",
 );
 
-/// Up to which position of the log a shard is.
+/// The position of a shard in the log.
 pub const POSITION: Metric = Metric::gauge(
     "highwater_projection_position",
     &["projection", "shard"],
-    "Up to which position of the log a shard has everything",
+    "Position in the log up to which a shard has applied every event",
 );
 
-/// How many events of the log a shard has not passed yet.
+/// The lag of a shard in events.
 pub const LAG_EVENTS: Metric = Metric::gauge(
     "highwater_projection_lag_events",
     &["projection", "shard"],
-    "How many events of the log a shard has not passed yet",
+    "Number of events of the log that a shard has not passed yet",
 );
 
-/// For how long a shard has been behind the log.
+/// The lag of a shard in time.
 pub const LAG_SECONDS: Metric = Metric::gauge(
     "highwater_projection_lag_seconds",
     &["projection", "shard"],
-    "How old the oldest event may be that a shard has not passed yet; 0 if there is none",
+    "Maximum age of the oldest event that a shard has not passed yet; 0 if there is none",
 )
 .in_seconds();
 
-/// Events that have had their effect.
+/// Events that were applied.
 pub const EVENTS: Metric = Metric::counter(
     "highwater_projection_events_total",
     &["projection"],
-    "Events that have had their effect, committed with the progress",
+    "Events that were applied and committed with the progress",
 );
 
-/// How many events went in one transaction.
+/// The number of events in one transaction.
 pub const BATCH: Metric = Metric::sizes(
     "highwater_projection_batch_events",
     &["projection"],
-    "How many events had their effect in one transaction",
+    "Number of events that were applied in one transaction",
 );
 
-/// How long commits took.
+/// The duration of commits.
 pub const COMMIT_DURATION: Metric = Metric::seconds(
     "highwater_projection_commit_duration_seconds",
     &["projection"],
-    "How long commits of rows and progress took, also those that failed",
+    "Duration of commits of rows and progress, including those that failed",
 );
 
-/// Tries after something that may pass, or before the policy decides.
+/// Retries after a transient error, or before the policy decides.
 pub const RETRIES: Metric = Metric::counter(
     "highwater_projection_retries_total",
     &["projection"],
-    "Tries again, after something that may pass or with an event that can't be applied",
+    "Retries after a transient error, or of an event that can't be applied",
 );
 
-/// Events that came again and were dropped.
+/// Repeated events that were dropped.
 pub const DUPLICATES: Metric = Metric::counter(
     "highwater_projection_duplicates_total",
     &["projection"],
-    "Events that came again although they had had their effect, and were dropped",
+    "Events that were delivered again after they had been applied, and dropped",
 );
 
-/// Keys that are parked.
+/// The number of parked keys.
 pub const PARKED_KEYS: Metric = Metric::gauge(
     "highwater_projection_parked_keys",
     &["projection", "shard"],
-    "Keys that are parked: their events wait until somebody has them tried again",
+    "Keys that are parked: their events wait until an operator retries them",
 );
 
 /// Times that a key was parked.
 pub const PARKED: Metric = Metric::counter(
     "highwater_projection_parked_total",
     &["projection"],
-    "Times that a key was parked, or failed again when it was tried",
+    "Times that a key was parked, or failed again on a retry",
 );
 
-/// Effects that the policy has given up.
+/// Effects that the policy has skipped.
 pub const SKIPPED: Metric = Metric::counter(
     "highwater_projection_skipped_total",
     &["projection"],
-    "Effects of events that the policy has given up",
+    "Effects of events that the policy has skipped",
 );
 
 /// Shards that were lost to another worker.
 pub const FENCED: Metric = Metric::counter(
     "highwater_projection_fenced_total",
     &["projection"],
-    "Times that another worker had taken a shard over, and this one was kept from committing",
+    "Times that another worker had taken over a shard, and a commit of this one was fenced",
 );
 
-/// How long reads waited for a view.
+/// The duration of waits of reads for a view.
 pub const WAIT_DURATION: Metric = Metric::seconds(
     "highwater_wait_duration_seconds",
     &["level", "outcome"],
-    "How long reads waited for a view to be as far as their level demands, and how that ended",
+    "Duration of waits of reads for a view to reach the level that they require, by outcome",
 );
 
 /// Reads of named operations.
 pub const READS: Metric = Metric::counter(
     "highwater_reads_total",
     &["operation", "variant", "level", "outcome"],
-    "Reads of named operations: by which part of the rule, at which level, and what the answer stood on",
+    "Reads of named operations, by variant of the rule, level, and basis of the answer",
 );
 
-/// How long reads of named operations took.
+/// The duration of reads of named operations.
 pub const READ_DURATION: Metric = Metric::seconds(
     "highwater_read_duration_seconds",
     &["operation", "variant", "level"],
-    "How long reads of named operations took, also those that failed",
+    "Duration of reads of named operations, including those that failed",
 );
 
 /// Changes of policies.
 pub const POLICY_CHANGES: Metric = Metric::counter(
     "highwater_policy_changes_total",
     &["source"],
-    "Changes and rollbacks of policies that this process took up from the record or from its file, first load too",
+    "Changes and rollbacks of policies that this process has loaded from the record or from its file, including the first load",
 );
 
-/// In which state the connection of a projection to Kafka is.
+/// The state of a projection's connection to Kafka.
 pub const SOURCE_STATE: Metric = Metric::gauge(
     "highwater_kafka_source_state",
     &["projection", "state"],
-    "1 for the state that a projection's connection to Kafka is in; else 0",
+    "1 for the state of a projection's connection to Kafka; else 0",
 );
 
-/// In which state a relay is.
+/// The state of a relay.
 pub const RELAY_STATE: Metric = Metric::gauge(
     "highwater_relay_state",
     &["relay", "state"],
     "1 for the state that a relay is in: waiting, leading, failing, record_too_large; else 0",
 );
 
-/// Up to which position everything is published.
+/// The position up to which a relay has published.
 pub const RELAY_POSITION: Metric = Metric::gauge(
     "highwater_relay_position",
     &["relay"],
-    "Up to which position of the log everything is on Kafka, and that is committed",
+    "Position in the log up to which every event is on Kafka, as committed by the relay",
 );
 
-/// How many events of the log a leading relay has not published yet.
+/// The lag of a leading relay in events.
 pub const RELAY_LAG_EVENTS: Metric = Metric::gauge(
     "highwater_relay_lag_events",
     &["relay"],
-    "How many events of the log a leading relay has not passed yet; 0 if it doesn't lead",
+    "Number of events of the log that a leading relay has not passed yet; 0 if it doesn't lead",
 );
 
-/// For how long a leading relay has been behind the log.
+/// The lag of a leading relay in time.
 pub const RELAY_LAG_SECONDS: Metric = Metric::gauge(
     "highwater_relay_lag_seconds",
     &["relay"],
-    "How old the oldest event may be that a leading relay has not passed yet; 0 if there is none",
+    "Maximum age of the oldest event that a leading relay has not passed yet; 0 if there is none",
 )
 .in_seconds();
 
-/// Records that were handed to Kafka's client.
+/// Records that were passed to Kafka's client.
 pub const RELAY_RECORDS: Metric = Metric::counter(
     "highwater_relay_records_total",
     &["relay", "kind"],
-    "Records that a relay has handed to Kafka's client: events and marks",
+    "Records that a relay has passed to Kafka's client: events and marks",
 );
 
 /// Times that a relay failed.
 pub const RELAY_FAILURES: Metric = Metric::counter(
     "highwater_relay_failures_total",
     &["relay"],
-    "Times that a relay could not publish, or could not reach a broker; it tries again",
+    "Times that a relay could not publish, or could not reach a broker; it retries",
 );
 
-/// Every metric of this crate.
+/// All metrics of this crate.
 pub const ALL: &[Metric] = &[
     PROJECTION_STATE,
     SHARDS,
@@ -243,7 +243,7 @@ pub const ALL: &[Metric] = &[
     RELAY_FAILURES,
 ];
 
-/// Changed policies hold in this process from now on.
+/// Counts changed policies that this process has loaded.
 pub(crate) fn policies_changed(source: &'static str) {
     POLICY_CHANGES.count(&[source]).increment(1);
 }

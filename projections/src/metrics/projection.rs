@@ -1,4 +1,4 @@
-//! The handles of a projection, and of a shard that is held.
+//! The handles of a projection, and of the shards that this process holds.
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
@@ -6,119 +6,122 @@ use ::metrics::{Counter, Gauge, Histogram};
 use highwater_core::{port::Progress, value::ShardId};
 
 use super::{
-    BATCH, COMMIT_DURATION, DUPLICATES, EVENTS, FENCED, LAG_EVENTS, LAG_SECONDS, Lags, PARKED,
-    PARKED_KEYS, POSITION, SHARDS, SHARDS_HELD, SKIPPED, lag::Standing,
+    BATCH, COMMIT_DURATION, DUPLICATES, EVENTS, FENCED, LAG_EVENTS, LAG_SECONDS, LagMonitor,
+    PARKED, PARKED_KEYS, POSITION, SHARDS, SHARDS_HELD, SKIPPED, lag::ShardLag,
 };
 
-/// The handles of a projection. Cheap to clone.
+/// The metrics of a projection. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Meter(Arc<Handles>);
+pub(crate) struct ProjectionMetrics(Arc<ProjectionHandles>);
 
-pub(crate) struct Handles {
+pub(crate) struct ProjectionHandles {
     projection: String,
-    lags: Arc<Lags>,
+    lags: Arc<LagMonitor>,
     events: Counter,
     batch: Histogram,
     commits: Histogram,
     shards: Gauge,
     held: Gauge,
-    /// Events that came again.
+    /// Events that were repeated.
     pub(crate) duplicates: Counter,
     /// Times that a key was parked.
     pub(crate) parked: Counter,
-    /// Effects that were given up.
+    /// Effects that were skipped.
     pub(crate) skipped: Counter,
     /// Shards that were lost to another worker.
     pub(crate) fenced: Counter,
 }
 
-impl Deref for Meter {
-    type Target = Handles;
+impl Deref for ProjectionMetrics {
+    type Target = ProjectionHandles;
 
-    fn deref(&self) -> &Handles {
+    fn deref(&self) -> &ProjectionHandles {
         &self.0
     }
 }
 
-impl Meter {
-    /// The handles of the projection of this name, whose shards' lags are looked at together with
-    /// others.
-    pub(crate) fn new(projection: &str, lags: &Arc<Lags>) -> Self {
-        let of = &[projection];
-        Self(Arc::new(Handles {
+impl ProjectionMetrics {
+    /// Creates the metrics of the projection of this name, whose shards' lags are measured by `lags`.
+    pub(crate) fn new(projection: &str, lags: &Arc<LagMonitor>) -> Self {
+        let labels = &[projection];
+        Self(Arc::new(ProjectionHandles {
             projection: projection.to_owned(),
             lags: Arc::clone(lags),
-            events: EVENTS.count(of),
-            batch: BATCH.distribution(of),
-            commits: COMMIT_DURATION.distribution(of),
-            shards: SHARDS.level(of),
-            held: SHARDS_HELD.level(of),
-            duplicates: DUPLICATES.count(of),
-            parked: PARKED.count(of),
-            skipped: SKIPPED.count(of),
-            fenced: FENCED.count(of),
+            events: EVENTS.count(labels),
+            batch: BATCH.distribution(labels),
+            commits: COMMIT_DURATION.distribution(labels),
+            shards: SHARDS.level(labels),
+            held: SHARDS_HELD.level(labels),
+            duplicates: DUPLICATES.count(labels),
+            parked: PARKED.count(labels),
+            skipped: SKIPPED.count(labels),
+            fenced: FENCED.count(labels),
         }))
     }
 
-    /// The work is divided into so many shards.
-    pub(crate) fn divided(&self, shards: u32) {
+    /// Sets the number of shards of the projection.
+    pub(crate) fn sharded(&self, shards: u32) {
         self.shards.set(shards);
     }
 
-    /// A shard is held from now on, until what this gives is dropped.
-    pub(crate) fn hold(&self, shard: ShardId, from: &Progress) -> Held {
-        let of = &[self.projection.as_str(), &shard.to_string()];
-        let standing = Arc::new(Standing::new(LAG_EVENTS.level(of), LAG_SECONDS.level(of)));
-        let (position, parked) = (POSITION.level(of), PARKED_KEYS.level(of));
-        self.lags.watch(&standing);
+    /// Measures a shard that this process holds, until the returned value is dropped.
+    pub(crate) fn hold(&self, shard: ShardId, from: &Progress) -> ShardMetrics {
+        let labels = &[self.projection.as_str(), &shard.to_string()];
+        let lag = Arc::new(ShardLag::new(LAG_EVENTS.level(labels), LAG_SECONDS.level(labels)));
+        self.lags.watch(&lag);
         self.held.increment(1.0);
-        let held = Held { meter: self.clone(), standing, position, parked };
-        held.stands(from);
+        let held = ShardMetrics {
+            projection: self.clone(),
+            lag,
+            position: POSITION.level(labels),
+            parked: PARKED_KEYS.level(labels),
+        };
+        held.advanced(from);
         held
     }
 }
 
-/// A shard that this process holds.
-pub(crate) struct Held {
-    meter: Meter,
-    standing: Arc<Standing>,
+/// The metrics of a shard that this process holds.
+pub(crate) struct ShardMetrics {
+    projection: ProjectionMetrics,
+    lag: Arc<ShardLag>,
     position: Gauge,
     parked: Gauge,
 }
 
-impl Held {
-    /// A commit has been tried.
-    pub(crate) fn tried_to_commit(&self, took: Duration) {
-        self.meter.commits.record(took);
+impl ShardMetrics {
+    /// Records the duration of a commit, failed or not.
+    pub(crate) fn commit_took(&self, took: Duration) {
+        self.projection.commits.record(took);
     }
 
-    /// So many events have had their effect.
+    /// Counts events that were applied in one transaction.
     pub(crate) fn applied(&self, events: usize) {
-        self.meter.events.increment(events as u64);
-        self.meter.batch.record(events as f64);
+        self.projection.events.increment(events as u64);
+        self.projection.batch.record(events as f64);
     }
 
-    /// So many events came again.
+    /// Counts events that were repeated.
     pub(crate) fn repeated(&self, events: usize) {
-        self.meter.duplicates.increment(events as u64);
+        self.projection.duplicates.increment(events as u64);
     }
 
-    /// So far the shard is.
-    pub(crate) fn stands(&self, at: &Progress) {
-        self.position.set(at.position.get() as f64);
-        self.standing.is_at(at);
+    /// Sets the progress of the shard.
+    pub(crate) fn advanced(&self, to: &Progress) {
+        self.position.set(to.position.get() as f64);
+        self.lag.advanced(to);
     }
 
-    /// So many keys are parked.
+    /// Sets the number of parked keys.
     pub(crate) fn parked(&self, keys: usize) {
         self.parked.set(keys as f64);
     }
 }
 
-impl Drop for Held {
+impl Drop for ShardMetrics {
     fn drop(&mut self) {
-        self.meter.held.decrement(1.0);
+        self.projection.held.decrement(1.0);
         self.parked.set(0.0);
-        self.standing.is_left();
+        self.lag.released();
     }
 }

@@ -9,14 +9,14 @@ use highwater_core::{
 };
 
 use super::{
-    Lags, RELAY_FAILURES, RELAY_LAG_EVENTS, RELAY_LAG_SECONDS, RELAY_POSITION, RELAY_RECORDS,
-    RELAY_STATE, SOURCE_STATE, StateSet, lag::Standing,
+    LagMonitor, RELAY_FAILURES, RELAY_LAG_EVENTS, RELAY_LAG_SECONDS, RELAY_POSITION, RELAY_RECORDS,
+    RELAY_STATE, SOURCE_STATE, StateGauges, lag::ShardLag,
 };
 
 /// The handles of a relay.
 pub(crate) struct RelayMeter {
     relay: String,
-    states: StateSet,
+    gauges: StateGauges,
     position: Gauge,
     pub(crate) events: Counter,
     pub(crate) marks: Counter,
@@ -27,7 +27,7 @@ impl RelayMeter {
     pub(crate) fn new(relay: &str) -> Self {
         Self {
             relay: relay.to_owned(),
-            states: StateSet::new(RELAY_STATE, relay),
+            gauges: StateGauges::new(RELAY_STATE, relay),
             position: RELAY_POSITION.level(&[relay]),
             events: RELAY_RECORDS.count(&[relay, "event"]),
             marks: RELAY_RECORDS.count(&[relay, "mark"]),
@@ -35,21 +35,21 @@ impl RelayMeter {
         }
     }
 
-    /// The relay is in this state now.
+    /// Sets the state of the relay.
     pub(crate) fn is(&self, state: &'static str) {
-        self.states.enter(state);
+        self.gauges.enter(state);
     }
 
-    /// The relay leads, from here on.
+    /// Starts to measure a relay that leads, from this progress on.
     pub(crate) fn leads(&self, from: &Progress) -> Leading {
-        let of = &[self.relay.as_str()];
-        let (events, seconds) = (RELAY_LAG_EVENTS.level(of), RELAY_LAG_SECONDS.level(of));
+        let labels = &[self.relay.as_str()];
+        let lag = ShardLag::new(RELAY_LAG_EVENTS.level(labels), RELAY_LAG_SECONDS.level(labels));
         let leading = Leading {
-            standing: Arc::new(Standing::new(events, seconds)),
+            lag: Arc::new(lag),
             position: self.position.clone(),
-            lags: Lags::default(),
+            monitor: LagMonitor::default(),
         };
-        leading.lags.watch(&leading.standing);
+        leading.monitor.watch(&leading.lag);
         leading.has_published(from);
         leading
     }
@@ -61,33 +61,33 @@ impl std::fmt::Debug for RelayMeter {
     }
 }
 
-/// What is measured of a relay for as long as it leads.
+/// The metrics of a relay while it leads.
 pub(crate) struct Leading {
-    standing: Arc<Standing>,
+    lag: Arc<ShardLag>,
     position: Gauge,
-    lags: Lags,
+    monitor: LagMonitor,
 }
 
 impl Leading {
-    /// Everything up to here is on Kafka.
+    /// Notes that every event up to this progress is on Kafka.
     pub(crate) fn has_published(&self, to: &Progress) {
         self.position.set(to.position.get() as f64);
-        self.standing.is_at(to);
+        self.lag.advanced(to);
     }
 
-    /// Looks for ever how far behind the log it is.
+    /// Measures the lag behind the log for ever.
     pub(crate) async fn look(&self, log: &dyn EventStore, clock: &dyn Clock) {
-        self.lags.look(log, clock).await;
+        self.monitor.run(log, clock).await;
     }
 }
 
 impl Drop for Leading {
     fn drop(&mut self) {
-        self.standing.is_left();
+        self.lag.released();
     }
 }
 
-/// The connection of a projection to Kafka has changed its state.
+/// Sets the state of the connection of a projection to Kafka.
 pub(crate) fn source_state(projection: &ViewName, before: &'static str, now: &'static str) {
     if before != now {
         SOURCE_STATE.level(&[projection.as_str(), before]).set(0.0);
@@ -108,16 +108,15 @@ mod tests {
     }
 
     fn at(position: u64, second: i64) -> Progress {
-        let (position, as_of) = (Position::new(position), time(second));
-        Progress { position, as_of, ..Progress::default() }
+        Progress { position: Position::new(position), as_of: time(second), ..Progress::default() }
     }
 
     #[test]
-    fn o2_a_relay_tells_its_lag_in_events_and_in_time_for_as_long_as_it_leads() {
+    fn o2_the_lag_of_a_relay_is_measured_in_events_and_in_time_while_it_leads() {
         let recorder = DebuggingRecorder::new();
         let snapshotter = recorder.snapshotter();
-        // A snapshot takes what it tells away.
-        let told = || {
+        // A snapshot resets the recorder.
+        let measured = || {
             let metrics = snapshotter.snapshot().into_vec();
             [RELAY_LAG_EVENTS.name, RELAY_LAG_SECONDS.name].map(|name| {
                 let found = metrics.iter().find(|(key, ..)| key.key().name() == name).unwrap();
@@ -127,14 +126,14 @@ mod tests {
         };
         let leading =
             ::metrics::with_local_recorder(&recorder, || RelayMeter::new("log").leads(&at(7, 100)));
-        leading.standing.tell(Position::new(10), time(130));
-        assert_eq!(told(), [3.0, 30.0]);
+        leading.lag.measure(Position::new(10), time(130));
+        assert_eq!(measured(), [3.0, 30.0]);
         leading.has_published(&at(10, 130));
-        leading.standing.tell(Position::new(10), time(131));
-        assert_eq!(told(), [0.0, 0.0]);
-        leading.standing.tell(Position::new(12), time(135));
-        assert_eq!(told(), [2.0, 4.0]);
+        leading.lag.measure(Position::new(10), time(131));
+        assert_eq!(measured(), [0.0, 0.0]);
+        leading.lag.measure(Position::new(12), time(135));
+        assert_eq!(measured(), [2.0, 4.0]);
         drop(leading);
-        assert_eq!(told(), [0.0, 0.0]);
+        assert_eq!(measured(), [0.0, 0.0]);
     }
 }

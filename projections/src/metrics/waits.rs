@@ -1,4 +1,4 @@
-//! How long reads wait for a view.
+//! The handles of reads that wait for a view.
 
 use std::time::Duration;
 
@@ -7,15 +7,14 @@ use highwater_core::metrics::HandleCache;
 
 use super::WAIT_DURATION;
 
-/// How long reads of one store waited, by level and outcome.
+/// The wait times of reads of one store, by level and outcome.
 #[derive(Default)]
-pub(crate) struct Waits(HandleCache<[&'static str; 2], Histogram>);
+pub(crate) struct WaitMeter(HandleCache<[&'static str; 2], Histogram>);
 
-impl Waits {
-    /// A read has waited this long for its level, and that ended like this. Not for reads that needed not
-    /// wait.
+impl WaitMeter {
+    /// Records the wait of a read for its level. Not for reads that didn't have to wait.
     pub(crate) fn waited(&self, level: &'static str, outcome: &'static str, took: Duration) {
-        let of = [level, outcome];
-        self.0.with(of, || WAIT_DURATION.distribution(&of), |waits| waits.record(took));
+        let labels = [level, outcome];
+        self.0.with(labels, || WAIT_DURATION.distribution(&labels), |waits| waits.record(took));
     }
 }

@@ -23,7 +23,10 @@ use super::{
     hub::Hubs,
     lookup::Named,
 };
-use crate::{job::decode, metrics::ReadMeter, runtime::is_fitting};
+use crate::{
+    metrics::ReadMeter,
+    projection::{decode, is_key_sharding_known},
+};
 
 /// How long somebody is waited for who looks for all that want the same.
 const LONG_ENOUGH: Duration = Duration::from_secs(10);
@@ -145,7 +148,8 @@ impl Ask {
     /// Whether what the keys lack can be folded over their rows: only if it is known up to where each has
     /// its events.
     fn is_foldable(&self, seen: &Seen) -> bool {
-        matches!(self.over, Over::Keys(_)) && is_fitting(seen.state.sharding, self.desk.keyed)
+        matches!(self.over, Over::Keys(_))
+            && is_key_sharding_known(seen.state.sharding, self.desk.keyed)
     }
 
     /// It names this log, or none, and no partition that this log doesn't have: nothing here could ever be
@@ -346,7 +350,7 @@ impl Ask {
 
     /// Up to where the row of a key has its events.
     pub(super) fn position_of(&self, seen: &Seen, key: &str) -> Position {
-        crate::runtime::progress_of(&seen.state, self.desk.keyed, key).position
+        crate::projection::progress_of(&seen.state, self.desk.keyed, key).position
     }
 
     fn decoded<V: View>(&self, mut seen: Seen, basis: Basis) -> Result<Answer<V>> {

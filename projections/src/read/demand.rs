@@ -9,7 +9,7 @@ use highwater_core::{
     value::Freshness,
 };
 
-use crate::runtime::progress_of;
+use crate::projection::progress_of;
 
 /// What is asked for. The freshness of an answer is the least of what it is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -10,7 +10,7 @@ use highwater_core::{
 };
 
 use super::desk::Desk;
-use crate::job::fold_one;
+use crate::projection::fold_one;
 
 /// How many events are read at once.
 const PAGE: usize = 1_000;

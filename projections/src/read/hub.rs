@@ -19,7 +19,7 @@ use super::{
     demand::{Demand, Over},
     desk::{Desk, PATIENCE, Seen},
 };
-use crate::metrics::Waits;
+use crate::metrics::WaitMeter;
 
 /// Of so few keys the rows are read with every look, so that whoever can be answered is answered by it.
 const FEW: usize = 16;
@@ -29,7 +29,7 @@ const CHUNK: usize = 500;
 /// The hubs of an open store.
 #[derive(Default)]
 pub(super) struct Hubs {
-    pub(super) waits: Waits,
+    pub(super) waits: WaitMeter,
     views: Mutex<HashMap<ViewName, Arc<Hub>>>,
 }
 

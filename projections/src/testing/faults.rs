@@ -1,4 +1,4 @@
-//! Which faults there are, how often, and from which seed.
+//! The faults, their frequencies and their seed.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -7,27 +7,29 @@ use std::{
 
 use highwater_core::port::{FeedSource, ViewStore};
 
-use super::{feeds::FaultySource, views::FaultyViews};
+use super::{feeds::FaultyFeedSource, view_store::FaultyViewStore};
+use crate::worker::Worker;
 
-/// Faults for a worker, each as often as it says: from 0, never, to 1, always. One that is always
-/// there lets nothing through.
+/// Faults for a worker, each with its frequency: from 0, never, to 1, always. With a frequency of 1 the
+/// worker makes no progress.
 ///
-/// From the same seed come the same decisions; what they meet depends on the runtime's timing.
+/// The same seed gives the same decisions; the operations that they affect depend on the timing of the
+/// runtime.
 #[derive(Debug, Clone)]
-pub struct Faults {
-    /// A commit that is not made: the process crashed before it.
+pub struct WorkerFaults {
+    /// The frequency of commits that are not made: the process crashed before the commit.
     pub before_commit: f64,
-    /// A commit that is made, and whose answer is lost: the process crashed after it.
+    /// The frequency of commits that are made and whose answer is lost: the process crashed afterwards.
     pub after_commit: f64,
-    /// A page that begins with events that have been delivered before.
+    /// The frequency of pages that begin with events that have been delivered before.
     pub repeats: f64,
-    /// A shard is taken away and given again, as often as this goes by; never if it is `None`.
+    /// The interval at which a shard is revoked and assigned again; never if it is `None`.
     pub rebalance: Option<Duration>,
     random: Arc<Mutex<fastrand::Rng>>,
 }
 
-impl Faults {
-    /// No faults, until they are asked for.
+impl WorkerFaults {
+    /// Creates a plan without faults.
     #[must_use]
     pub fn none(seed: u64) -> Self {
         Self {
@@ -39,8 +41,8 @@ impl Faults {
         }
     }
 
-    /// All of them: a commit in ten each fails before and after, every third page repeats something,
-    /// and every 20 ms a shard is taken away.
+    /// Creates a plan with all faults: one commit in ten fails before and one after, every third page
+    /// repeats events, and every 20 ms a shard is revoked.
     #[must_use]
     pub fn all(seed: u64) -> Self {
         Self {
@@ -52,23 +54,31 @@ impl Faults {
         }
     }
 
-    /// These views, with the faults.
+    /// Injects the faults into a view store.
     #[must_use]
     pub fn on_views(&self, views: Arc<dyn ViewStore>) -> Arc<dyn ViewStore> {
-        Arc::new(FaultyViews { views, faults: self.clone() })
+        Arc::new(FaultyViewStore { views, faults: self.clone() })
     }
 
-    /// This source, with the faults.
+    /// Injects the faults into a feed source.
     #[must_use]
     pub fn on_source(&self, source: Arc<dyn FeedSource>) -> Arc<dyn FeedSource> {
-        Arc::new(FaultySource { source, faults: self.clone() })
+        Arc::new(FaultyFeedSource { source, faults: self.clone() })
     }
 
-    pub(super) fn happens(&self, how_often: f64) -> bool {
-        how_often > 0.0 && self.random(fastrand::Rng::f64) < how_often
+    pub(super) fn should_inject(&self, frequency: f64) -> bool {
+        frequency > 0.0 && self.random(fastrand::Rng::f64) < frequency
     }
 
     pub(super) fn random<T>(&self, draw: impl FnOnce(&mut fastrand::Rng) -> T) -> T {
         draw(&mut self.random.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Worker {
+    /// Injects faults into its source and its view store.
+    #[must_use]
+    pub fn with_faults(self, faults: &WorkerFaults) -> Self {
+        self.decorate(|source| faults.on_source(source), |views| faults.on_views(views))
     }
 }

@@ -1,4 +1,4 @@
-//! Events that come again, and shards that are taken away.
+//! Repeated events, and revoked shards.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -14,19 +14,19 @@ use highwater_core::{
     value::{ShardBy, ShardId, Sharding},
 };
 
-use super::Faults;
+use super::WorkerFaults;
 
-/// How many events a page may repeat at the most.
-const REPEATED: usize = 50;
+/// The maximum number of events that a page repeats.
+const MAX_REPEATED: usize = 50;
 
-pub(super) struct FaultySource {
+pub(super) struct FaultyFeedSource {
     pub(super) source: Arc<dyn FeedSource>,
-    pub(super) faults: Faults,
+    pub(super) faults: WorkerFaults,
 }
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl FeedSource for FaultySource {
+impl FeedSource for FaultyFeedSource {
     async fn sharding(&self, by: ShardBy, shards: u32) -> Result<Sharding> {
         self.source.sharding(by, shards).await
     }
@@ -35,18 +35,23 @@ impl FeedSource for FaultySource {
         self.source.lease()
     }
 
-    async fn join(&self, feeding: Subscription) -> Result<Box<dyn Membership>> {
-        let (membership, faults) = (self.source.join(feeding).await?, self.faults.clone());
-        let (held, taken_away, pending) = Default::default();
-        Ok(Box::new(FaultyMembership { membership, faults, held, taken_away, pending }))
+    async fn join(&self, subscription: Subscription) -> Result<Box<dyn Membership>> {
+        Ok(Box::new(FaultyMembership {
+            membership: self.source.join(subscription).await?,
+            faults: self.faults.clone(),
+            held: BTreeMap::new(),
+            revoked: BTreeSet::new(),
+            pending: VecDeque::new(),
+        }))
     }
 }
 
 struct FaultyMembership {
     membership: Box<dyn Membership>,
-    faults: Faults,
+    faults: WorkerFaults,
     held: BTreeMap<ShardId, ClaimMode>,
-    taken_away: BTreeSet<ShardId>,
+    /// Shards that a fault revoked, to be assigned again.
+    revoked: BTreeSet<ShardId>,
     pending: VecDeque<Assignment>,
 }
 
@@ -54,30 +59,34 @@ struct FaultyMembership {
 #[deny(clippy::missing_trait_methods)]
 impl Membership for FaultyMembership {
     async fn next_assignment(&mut self) -> Result<Assignment> {
-        if let Some(change) = self.pending.pop_front() {
-            return Ok(self.noted(change));
+        if let Some(assignment) = self.pending.pop_front() {
+            return Ok(self.note(assignment));
         }
         let every = self.faults.rebalance.unwrap_or(Duration::MAX);
         tokio::select! {
-            change = self.membership.next_assignment() => {
-                let change = change?;
-                Ok(self.noted(change))
+            assignment = self.membership.next_assignment() => {
+                let assignment = assignment?;
+                Ok(self.note(assignment))
             }
-            () = tokio::time::sleep(every), if self.faults.rebalance.is_some() => self.take_away().await,
+            () = tokio::time::sleep(every), if self.faults.rebalance.is_some() => self.revoke().await,
         }
     }
 
     async fn open(&mut self, shard: ShardId, from: &Progress) -> Result<Box<dyn Feed>> {
-        let (feed, faults) = (self.membership.open(shard, from).await?, self.faults.clone());
-        let (delivered, cursor, held_back) = (VecDeque::new(), from.cursor.clone(), None);
-        Ok(Box::new(FaultyFeed { feed, faults, delivered, cursor, held_back }))
+        Ok(Box::new(FaultyFeed {
+            feed: self.membership.open(shard, from).await?,
+            faults: self.faults.clone(),
+            delivered: VecDeque::new(),
+            cursor: from.cursor.clone(),
+            held_back: None,
+        }))
     }
 
     async fn released(&mut self, shard: ShardId) -> Result<()> {
-        if let (true, Some(claiming)) =
-            (self.taken_away.remove(&shard), self.held.get(&shard).copied())
+        if self.revoked.remove(&shard)
+            && let Some(mode) = self.held.get(&shard)
         {
-            self.pending.push_back(Assignment::Assigned(shard, claiming));
+            self.pending.push_back(Assignment::Assigned(shard, *mode));
             return Ok(());
         }
         self.held.remove(&shard);
@@ -90,30 +99,31 @@ impl Membership for FaultyMembership {
 }
 
 impl FaultyMembership {
-    fn noted(&mut self, change: Assignment) -> Assignment {
-        match change {
-            Assignment::Assigned(shard, claiming) => {
-                self.held.insert(shard, claiming);
+    fn note(&mut self, assignment: Assignment) -> Assignment {
+        match assignment {
+            Assignment::Assigned(shard, mode) => {
+                self.held.insert(shard, mode);
             }
             Assignment::Revoked(shard) => {
-                self.taken_away.remove(&shard);
+                self.revoked.remove(&shard);
                 self.held.remove(&shard);
             }
         }
-        change
+        assignment
     }
 
-    async fn take_away(&mut self) -> Result<Assignment> {
+    /// Revokes a random shard.
+    async fn revoke(&mut self) -> Result<Assignment> {
         let count = self.held.len().max(1);
-        let place = self.faults.random(|random| random.usize(..count));
-        match self.held.keys().nth(place).copied() {
+        let index = self.faults.random(|random| random.usize(..count));
+        match self.held.keys().nth(index).copied() {
             Some(shard) => {
-                self.taken_away.insert(shard);
+                self.revoked.insert(shard);
                 Ok(Assignment::Revoked(shard))
             }
             None => {
-                let change = self.membership.next_assignment().await?;
-                Ok(self.noted(change))
+                let assignment = self.membership.next_assignment().await?;
+                Ok(self.note(assignment))
             }
         }
     }
@@ -121,11 +131,11 @@ impl FaultyMembership {
 
 struct FaultyFeed {
     feed: Box<dyn Feed>,
-    faults: Faults,
+    faults: WorkerFaults,
     delivered: VecDeque<Envelope>,
-    /// Where the last page that was delivered went on.
+    /// The cursor of the last page that was delivered.
     cursor: Bytes,
-    /// A page that comes after one that only repeats.
+    /// The page that follows one of repeated events alone.
     held_back: Option<FeedPage>,
 }
 
@@ -137,7 +147,7 @@ impl Feed for FaultyFeed {
             Some(page) => page,
             None => {
                 let page = self.feed.next(limit).await?;
-                if let Some(repeated) = self.repeated() {
+                if let Some(repeated) = self.repeated_page() {
                     self.held_back = Some(page);
                     return Ok(repeated);
                 }
@@ -145,14 +155,14 @@ impl Feed for FaultyFeed {
             }
         };
         let fresh = page.events.clone();
-        if !self.delivered.is_empty() && self.faults.happens(self.faults.repeats) {
+        if !self.delivered.is_empty() && self.faults.should_inject(self.faults.repeats) {
             let first = self.faults.random(|random| random.usize(..self.delivered.len()));
             let again = self.delivered.iter().skip(first).cloned();
             page.events = again.chain(page.events).collect();
         }
         self.cursor = page.cursor.clone();
         self.delivered.extend(fresh);
-        let surplus = self.delivered.len().saturating_sub(REPEATED);
+        let surplus = self.delivered.len().saturating_sub(MAX_REPEATED);
         self.delivered.drain(..surplus);
         Ok(page)
     }
@@ -163,9 +173,9 @@ impl Feed for FaultyFeed {
 }
 
 impl FaultyFeed {
-    /// Perhaps a page that only repeats, and ends before where the last one ended.
-    fn repeated(&self) -> Option<FeedPage> {
-        if self.delivered.len() < 2 || !self.faults.happens(self.faults.repeats / 2.0) {
+    /// Creates a page of repeated events alone, which ends before the last page did, if a fault is due.
+    fn repeated_page(&self) -> Option<FeedPage> {
+        if self.delivered.len() < 2 || !self.faults.should_inject(self.faults.repeats / 2.0) {
             return None;
         }
         let count = self.faults.random(|random| random.usize(1..self.delivered.len()));

@@ -1,17 +1,17 @@
-//! Failure testing for projections, in public: run what you have written under crashes, repeats and
-//! rebalances, and look at what comes out (R1).
+//! Fault injection for projections: runs the views of an application under crashes, repeated events and
+//! rebalances, and shows the resulting rows (R1).
 //!
 //! | File | What is in it |
 //! |---|---|
-//! | `faults` | which faults there are, how often, and from which seed |
-//! | `views` | commits that fail, and commits whose answer is lost |
-//! | `feeds` | events that come again, and shards that are taken away |
-//! | `rehearsal` | given these events, until the view is like that |
+//! | `faults` | the faults, their frequencies and their seed |
+//! | `view_store` | commits that fail, and commits whose answer is lost |
+//! | `feeds` | repeated events, and revoked shards |
+//! | `projection_test` | a view that runs over given events, with faults |
 
 mod faults;
 mod feeds;
-mod rehearsal;
-mod views;
+mod projection_test;
+mod view_store;
 
-pub use faults::Faults;
-pub use rehearsal::Rehearsal;
+pub use faults::WorkerFaults;
+pub use projection_test::ProjectionTest;

@@ -38,7 +38,7 @@ pub(super) struct KeyedMembership {
 #[async_trait]
 impl Membership for KeyedMembership {
     async fn next_assignment(&mut self) -> Result<Assignment> {
-        self.leases.change().await
+        self.leases.next_assignment().await
     }
 
     async fn open(&mut self, shard: ShardId, from: &Progress) -> Result<Box<dyn Feed>> {
@@ -74,7 +74,7 @@ impl Membership for KeyedMembership {
     }
 
     async fn released(&mut self, shard: ShardId) -> Result<()> {
-        self.leases.ended(shard);
+        self.leases.released(shard);
         Ok(())
     }
 

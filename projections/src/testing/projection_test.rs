@@ -1,4 +1,4 @@
-//! Given these events, until the view is like that.
+//! A view that runs over given events, with faults.
 
 use std::{
     marker::PhantomData,
@@ -15,63 +15,66 @@ use highwater_core::{
     value::Expected,
 };
 
-use super::Faults;
-use crate::{Backoff, ProjectionOptions, Views as _, Worker, WorkerHandle};
+use super::WorkerFaults;
+use crate::{
+    Views as _,
+    worker::{Backoff, ProjectionOptions, Worker, WorkerHandle},
+};
 
-/// Runs a view over given events, with faults, until it is as it should be.
+/// Runs a view over given events, with faults, and reads the resulting rows.
 ///
 /// ```
-/// # use highwater_core::{Event, Highwater, Result, read::View};
-/// use highwater_projections::testing::{Faults, Rehearsal};
+/// # use highwater_core::{Event, Highwater, Result, domain::View};
+/// use highwater_projections::testing::{ProjectionTest, WorkerFaults};
 ///
 /// # async fn example<Balances: View, AccountEvent: Event>(
 /// #     bank: &Highwater, opened: AccountEvent, closed: AccountEvent) -> Result<()> {
-/// let rehearsal = Rehearsal::<Balances>::start(bank, Faults::all(7)).await?;
-/// rehearsal.given("account-alice", [opened]).await?;
-/// assert!(rehearsal.row("alice").await?.is_some());
-/// rehearsal.given("account-alice", [closed]).await?;
-/// assert!(rehearsal.row("alice").await?.is_none());
-/// rehearsal.stop().await
+/// let test = ProjectionTest::<Balances>::start(bank, WorkerFaults::all(7)).await?;
+/// test.given("account-alice", [opened]).await?;
+/// assert!(test.row("alice").await?.is_some());
+/// test.given("account-alice", [closed]).await?;
+/// assert!(test.row("alice").await?.is_none());
+/// test.stop().await
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Rehearsal<V> {
+pub struct ProjectionTest<V> {
     highwater: Highwater,
     worker: WorkerHandle,
     given: Mutex<Token>,
     view: PhantomData<fn() -> V>,
 }
 
-/// How long the view may take to see what was given.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The maximum time that a read waits for the given events.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-impl<V: View> Rehearsal<V> {
-    /// Starts a worker of the view on this store, divided into three shards and in small batches, so
-    /// that the faults have something to meet.
+impl<V: View> ProjectionTest<V> {
+    /// Starts a worker of the view on this store, with three shards and small batches, so that the faults
+    /// have an effect.
     ///
     /// # Errors
     /// As [`Worker::start`].
-    pub async fn start(highwater: &Highwater, faults: Faults) -> Result<Self> {
-        let (least, longest) = (Duration::from_millis(1), Duration::from_millis(20));
-        let backoff = Backoff { least, longest, ..Backoff::default() };
+    pub async fn start(highwater: &Highwater, faults: WorkerFaults) -> Result<Self> {
+        let least = Duration::from_millis(1);
+        let backoff = Backoff { least, longest: 20 * least, ..Backoff::default() };
         let options =
             ProjectionOptions { backoff, ..ProjectionOptions::default().shards(3).batch(7) };
         Self::start_with(highwater, faults, options).await
     }
 
-    /// The same, run like this.
+    /// As [`start`](Self::start), with options.
     ///
     /// # Errors
     /// As [`Worker::start`].
     pub async fn start_with(
         highwater: &Highwater,
-        faults: Faults,
+        faults: WorkerFaults,
         options: ProjectionOptions,
     ) -> Result<Self> {
         let worker = Worker::new(highwater).view_with::<V>(options).with_faults(&faults);
-        let (highwater, worker) = (highwater.clone(), worker.start().await?);
-        let (given, view) = (Mutex::default(), PhantomData);
-        Ok(Self { highwater, worker, given, view })
+        let worker = worker.start().await?;
+        let highwater = highwater.clone();
+        Ok(Self { highwater, worker, given: Mutex::default(), view: PhantomData })
     }
 
     /// Appends events to a stream.
@@ -87,13 +90,15 @@ impl<V: View> Rehearsal<V> {
         let ids = self.highwater.ids();
         let mut stored = Vec::new();
         for event in events {
-            let (event_type, tags, mut payload) = (event.event_type(), event.tags(), Vec::new());
+            let event_type = event.event_type();
+            let mut payload = Vec::new();
             event.encode(&mut payload).map_err(|error| {
                 let message = format!("the event {} can't be encoded: {error}", event_type.name);
                 Invalid::request(message)
             })?;
-            let payload = payload.into();
-            stored.push(NewEvent { id: ids.event_id(), event_type, tags, payload });
+            let id = ids.event_id();
+            let tags = event.tags();
+            stored.push(NewEvent { id, event_type, tags, payload: payload.into() });
         }
         let append = Append::new(ids.command_id(), Fingerprinter::default().finish());
         let append = append.stream(StreamId::parse(stream)?, Expected::Any, stored);
@@ -103,21 +108,21 @@ impl<V: View> Rehearsal<V> {
         Ok(())
     }
 
-    /// The row of a key, once the view has seen all that was given.
+    /// Waits until the view has all given events, and returns the row of a key.
     ///
     /// # Errors
-    /// What made the view stop, if anything did; [`Unavailable`](highwater_core::Error::Unavailable)
-    /// if it takes longer than half a minute.
+    /// The error that stopped the view; [`Unavailable`](highwater_core::Error::Unavailable) if it takes
+    /// longer than half a minute.
     pub async fn row(&self, key: &str) -> Result<Reading<Option<V>>> {
         let given = self.given.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let lookup = self.highwater.view::<V>().get(key).after(given).within(PATIENCE);
+        let lookup = self.highwater.view::<V>().get(key).after(given).within(READ_TIMEOUT);
         lookup.find().await
     }
 
     /// Ends the worker.
     ///
     /// # Errors
-    /// What made the view stop, if anything did.
+    /// The error that stopped the view.
     pub async fn stop(self) -> Result<()> {
         self.worker.stop().await
     }

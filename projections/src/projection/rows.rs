@@ -1,4 +1,4 @@
-//! Rows in memory between batches.
+//! The row cache of a keyed view: rows in memory between batches.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -11,36 +11,36 @@ use highwater_core::{
 };
 use quick_cache::unsync::Cache;
 
-use crate::runtime::ShardContext;
+use super::ShardContext;
 
-/// Rows of one shard as its last commit left them. Nobody else may write them while the shard is
-/// owned, and what is here is dropped with the ownership, so they are never stale.
-pub(crate) struct Rows<V> {
+/// The rows of one shard as of its last commit. No other writer may change them while the shard is owned,
+/// and the cache is dropped with the ownership, so they are never stale.
+pub(crate) struct RowCache<V> {
     views: Arc<dyn ViewStore>,
     view: ViewName,
     cache: Cache<String, Option<V>>,
 }
 
-/// The rows that a batch is about, each `None` while there is none, in the order of their keys.
-pub(crate) struct Touched<V> {
+/// The rows that a batch changes, in the order of their keys; `None` is a row that doesn't exist.
+pub(crate) struct TouchedRows<V> {
     pub(crate) keys: Vec<String>,
     pub(crate) rows: Vec<Option<V>>,
-    places: HashMap<String, usize>,
+    index: HashMap<String, usize>,
 }
 
-impl<V> Default for Touched<V> {
+impl<V> Default for TouchedRows<V> {
     fn default() -> Self {
-        Self { keys: Vec::new(), rows: Vec::new(), places: HashMap::new() }
+        Self { keys: Vec::new(), rows: Vec::new(), index: HashMap::new() }
     }
 }
 
-impl<V> Touched<V> {
-    /// The place of a key, which it gets if it has none.
-    pub(crate) fn place(&mut self, key: String) -> usize {
-        match self.places.get(&key) {
-            Some(place) => *place,
+impl<V> TouchedRows<V> {
+    /// Returns the index of a key; adds the key if it is new.
+    pub(crate) fn index_of(&mut self, key: String) -> usize {
+        match self.index.get(&key) {
+            Some(index) => *index,
             None => {
-                self.places.insert(key.clone(), self.keys.len());
+                self.index.insert(key.clone(), self.keys.len());
                 self.keys.push(key);
                 self.keys.len() - 1
             }
@@ -48,14 +48,17 @@ impl<V> Touched<V> {
     }
 }
 
-impl<V: View> Rows<V> {
+impl<V: View> RowCache<V> {
     pub(crate) fn new(context: &ShardContext) -> Self {
-        let (views, view) = (Arc::clone(&context.views), context.view.clone());
-        Self { views, view, cache: Cache::new(context.options.cached_rows) }
+        Self {
+            views: Arc::clone(&context.views),
+            view: context.view.clone(),
+            cache: Cache::new(context.options.cached_rows),
+        }
     }
 
-    /// Finds the rows: from memory, the missing ones by one query.
-    pub(crate) async fn find(&self, touched: &mut Touched<V>) -> Result<()> {
+    /// Loads the rows: from the cache, the missing ones by one query.
+    pub(crate) async fn load(&self, touched: &mut TouchedRows<V>) -> Result<()> {
         let is_missing = |key: &&String| self.cache.get(key.as_str()).is_none();
         let missing: Vec<String> = touched.keys.iter().filter(is_missing).cloned().collect();
         let mut loaded = match missing.is_empty() {
@@ -76,7 +79,7 @@ impl<V: View> Rows<V> {
         Ok(())
     }
 
-    pub(crate) fn encoded(&self, touched: &Touched<V>) -> Result<Vec<(String, Option<Bytes>)>> {
+    pub(crate) fn encode(&self, touched: &TouchedRows<V>) -> Result<Vec<(String, Option<Bytes>)>> {
         let encode = |(key, row): (&String, &Option<V>)| {
             let row = row.as_ref().map(|row| encode(&self.view, key, row)).transpose()?;
             Ok((key.clone(), row))
@@ -84,8 +87,8 @@ impl<V: View> Rows<V> {
         touched.keys.iter().zip(&touched.rows).map(encode).collect()
     }
 
-    /// Keeps rows that have been committed.
-    pub(crate) fn keep(&mut self, touched: Touched<V>) {
+    /// Caches rows that have been committed.
+    pub(crate) fn insert(&mut self, touched: TouchedRows<V>) {
         for (key, row) in touched.keys.into_iter().zip(touched.rows) {
             self.cache.insert(key, row);
         }
@@ -95,8 +98,8 @@ impl<V: View> Rows<V> {
 /// Decodes a stored row.
 pub(crate) fn decode<V: View>(view: &ViewName, key: &str, row: &Bytes) -> Result<V> {
     serde_json::from_slice(row).map_err(|error| {
-        let (view, key) = (view.to_string(), key.to_owned());
-        Corrupt::Row { view, key, source: Source::new(error) }.into()
+        let view = view.to_string();
+        Corrupt::Row { view, key: key.to_owned(), source: Source::new(error) }.into()
     })
 }
 

@@ -14,11 +14,11 @@ use highwater_core::{
     value::{Epoch, ShardId, Sharding},
 };
 
-use super::Faults;
+use super::WorkerFaults;
 
-pub(super) struct FaultyViews {
+pub(super) struct FaultyViewStore {
     pub(super) views: Arc<dyn ViewStore>,
-    pub(super) faults: Faults,
+    pub(super) faults: WorkerFaults,
 }
 
 fn crash(when: &'static str) -> Unavailable {
@@ -27,20 +27,20 @@ fn crash(when: &'static str) -> Unavailable {
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl ViewStore for FaultyViews {
+impl ViewStore for FaultyViewStore {
     async fn commit_view(&self, commit: ViewCommit) -> Result<()> {
-        if self.faults.happens(self.faults.before_commit) {
+        if self.faults.should_inject(self.faults.before_commit) {
             return Err(crash("a crash before the commit, on purpose").into());
         }
         self.views.commit_view(commit).await?;
-        if self.faults.happens(self.faults.after_commit) {
+        if self.faults.should_inject(self.faults.after_commit) {
             return Err(crash("a crash after the commit, on purpose").into());
         }
         Ok(())
     }
 
-    async fn open_view(&self, spec: &ViewSpec, layout: Sharding) -> Result<ViewState> {
-        self.views.open_view(spec, layout).await
+    async fn open_view(&self, spec: &ViewSpec, sharding: Sharding) -> Result<ViewState> {
+        self.views.open_view(spec, sharding).await
     }
 
     async fn read_view(&self, view: &ViewName, keys: &[String]) -> Result<StoredView> {
@@ -63,7 +63,7 @@ impl ViewStore for FaultyViews {
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl LeaseStore for FaultyViews {
+impl LeaseStore for FaultyViewStore {
     async fn claim_shard(&self, claim: ShardClaim) -> Result<Option<Claim>> {
         self.views.claim_shard(claim).await
     }
@@ -85,14 +85,14 @@ impl LeaseStore for FaultyViews {
         self.views.leave(view, worker).await
     }
 
-    async fn reshard(&self, view: &ViewName, claims: &[Claim], layout: Sharding) -> Result<()> {
-        self.views.reshard(view, claims, layout).await
+    async fn reshard(&self, view: &ViewName, claims: &[Claim], sharding: Sharding) -> Result<()> {
+        self.views.reshard(view, claims, sharding).await
     }
 }
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl ParkedStore for FaultyViews {
+impl ParkedStore for FaultyViewStore {
     async fn parked_keys(
         &self,
         view: &ViewName,

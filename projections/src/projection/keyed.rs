@@ -17,12 +17,11 @@ use highwater_core::{
 };
 
 use super::{
-    Apply, Changes, Job,
-    rows::{Rows, Touched},
+    Apply, Job, ShardChanges, ShardContext, ShardParking, ShardScope,
+    rows::{RowCache, TouchedRows},
 };
-use crate::runtime::{Parking, ShardContext, Share};
 
-/// A keyed view, as a worker runs it.
+/// Runs a keyed view as a job.
 pub(crate) struct KeyedView<V> {
     view: PhantomData<fn() -> V>,
 }
@@ -46,7 +45,7 @@ impl<V: View> Job for KeyedView<V> {
         V::KEYED_BY
     }
 
-    fn division(&self, shards: u32) -> (ShardBy, u32) {
+    fn sharding(&self, shards: u32) -> (ShardBy, u32) {
         match V::KEYED_BY {
             KeyedBy::Key => (ShardBy::Key, shards),
             KeyedBy::Stream(_) => (ShardBy::Stream, shards),
@@ -55,50 +54,54 @@ impl<V: View> Job for KeyedView<V> {
 
     fn shard(&self, context: &ShardContext) -> Box<dyn Apply> {
         Box::new(KeyedShard::<V> {
-            rows: Rows::new(context),
+            rows: RowCache::new(context),
             view: context.view.clone(),
-            share: context.share,
+            scope: context.scope,
             keys: Keys::default(),
-            staged: Touched::default(),
+            staged: TouchedRows::default(),
         })
     }
 }
 
 struct KeyedShard<V> {
     view: ViewName,
-    share: Share,
-    rows: Rows<V>,
+    scope: ShardScope,
+    rows: RowCache<V>,
     keys: Keys,
-    /// What was given last, until it is committed.
-    staged: Touched<V>,
+    /// The last changes, until they are committed.
+    staged: TouchedRows<V>,
 }
 
-/// What a batch does: which event changes which row, in order.
-struct Batch<V: View> {
-    touched: Touched<V>,
-    /// Decoded events, each with the place of its envelope.
+/// A decoded batch: the rows that each event changes, in order.
+struct KeyedBatch<V: View> {
+    touched: TouchedRows<V>,
+    /// Decoded events, each with the index of its envelope.
     events: Vec<(V::Event, usize)>,
-    /// For each change the place of its event and that of its row.
+    /// For each change the index of its event and that of its row.
     effects: Vec<(usize, usize)>,
 }
 
 #[async_trait]
 impl<V: View> Apply for KeyedShard<V> {
-    async fn apply(&mut self, events: &[Envelope], parking: &mut Parking) -> Result<Changes> {
-        let batch = self.batch(events, &mut |key, position| parking.holds(key, position))?;
+    async fn apply(
+        &mut self,
+        events: &[Envelope],
+        parking: &mut ShardParking,
+    ) -> Result<ShardChanges> {
+        let batch = self.decode(events, &mut |key, position| parking.holds(key, position))?;
         self.fold(batch, events).await
     }
 
-    async fn drain(&mut self, key: &str, events: &[Envelope]) -> Result<Changes> {
-        let batch = self.batch(events, &mut |other, _| other != key)?;
+    async fn drain(&mut self, key: &str, events: &[Envelope]) -> Result<ShardChanges> {
+        let batch = self.decode(events, &mut |other, _| other != key)?;
         self.fold(batch, events).await
     }
 
-    fn committed(&mut self) {
-        self.rows.keep(std::mem::take(&mut self.staged));
+    fn on_committed(&mut self) {
+        self.rows.insert(std::mem::take(&mut self.staged));
     }
 
-    /// By stream the key is known although the event can't be decoded.
+    /// If the view is keyed by stream, the key is known even if the event can't be decoded.
     fn keys(&self, event: &Envelope) -> Vec<String> {
         if let KeyedBy::Stream(_) = V::KEYED_BY {
             return vec![event.stream.key().to_owned()];
@@ -106,7 +109,7 @@ impl<V: View> Apply for KeyedShard<V> {
         let mut keys = Keys::default();
         let decoded = event.decode_into::<V::Event>(&mut |fact| V::keys(&fact, event, &mut keys));
         match decoded {
-            Ok(()) => keys.drain().filter(|key| self.share.owns_key(key)).collect(),
+            Ok(()) => keys.drain().filter(|key| self.scope.owns_key(key)).collect(),
             Err(_) => Vec::new(),
         }
     }
@@ -117,52 +120,53 @@ impl<V: View> Apply for KeyedShard<V> {
 }
 
 impl<V: View> KeyedShard<V> {
-    /// Decodes events, and finds the rows that they change and that are not held back.
-    fn batch(
+    /// Decodes events and finds the rows that they change and that are not held back.
+    fn decode(
         &mut self,
         envelopes: &[Envelope],
         holds: &mut dyn FnMut(&str, Position) -> bool,
-    ) -> Result<Batch<V>> {
-        let (touched, capacity) = (Touched::default(), envelopes.len());
-        let (events, effects) = (Vec::with_capacity(capacity), Vec::with_capacity(capacity));
-        let mut batch = Batch { touched, events, effects };
-        for (place, envelope) in envelopes.iter().enumerate() {
+    ) -> Result<KeyedBatch<V>> {
+        let mut batch = KeyedBatch {
+            touched: TouchedRows::default(),
+            events: Vec::with_capacity(envelopes.len()),
+            effects: Vec::with_capacity(envelopes.len()),
+        };
+        for (index, envelope) in envelopes.iter().enumerate() {
             match V::KEYED_BY {
                 KeyedBy::Stream(category) => {
                     if !holds(envelope.stream.key(), envelope.position) {
-                        self.decode(&mut batch, envelope, place, Some(category), &mut |_, _| {
-                            false
-                        })?;
+                        let hold_none = &mut |_: &str, _| false;
+                        self.decode_one(&mut batch, envelope, index, Some(category), hold_none)?;
                     }
                 }
-                KeyedBy::Key => self.decode(&mut batch, envelope, place, None, holds)?,
+                KeyedBy::Key => self.decode_one(&mut batch, envelope, index, None, holds)?,
             }
         }
         Ok(batch)
     }
 
-    fn decode(
+    fn decode_one(
         &mut self,
-        batch: &mut Batch<V>,
+        batch: &mut KeyedBatch<V>,
         envelope: &Envelope,
-        place: usize,
+        index: usize,
         by_stream_of: Option<&str>,
         holds: &mut dyn FnMut(&str, Position) -> bool,
     ) -> Result<()> {
-        let (keys, share) = (&mut self.keys, self.share);
+        let Self { keys, scope, .. } = self;
         let mut wrong = None;
         envelope.decode_into::<V::Event>(&mut |event| {
             V::keys(&event, envelope, keys);
-            let number = batch.events.len();
+            let event_index = batch.events.len();
             for key in keys.drain() {
                 if by_stream_of.is_some_and(|category| !is_of_stream(&key, envelope, category)) {
                     wrong = Some(key);
-                } else if share.owns_key(&key) && !holds(&key, envelope.position) {
-                    let row = batch.touched.place(key);
-                    batch.effects.push((number, row));
+                } else if scope.owns_key(&key) && !holds(&key, envelope.position) {
+                    let row = batch.touched.index_of(key);
+                    batch.effects.push((event_index, row));
                 }
             }
-            batch.events.push((event, place));
+            batch.events.push((event, index));
         })?;
         wrong.map_or(Ok(()), |key| Err(self.not_by_stream(&key, envelope).into()))
     }
@@ -170,7 +174,7 @@ impl<V: View> KeyedShard<V> {
     fn not_by_stream(&self, key: &str, envelope: &Envelope) -> Invalid {
         Invalid::request(format!(
             "view {} is declared {}, but event {} of stream {} gives the key {key:?}: leave \
-             `by_stream` out, and the work is divided by key",
+             `by_stream` out, and the work is sharded by key",
             self.view,
             V::KEYED_BY,
             envelope.position,
@@ -178,27 +182,29 @@ impl<V: View> KeyedShard<V> {
         ))
     }
 
-    async fn fold(&mut self, mut batch: Batch<V>, envelopes: &[Envelope]) -> Result<Changes> {
+    async fn fold(
+        &mut self,
+        mut batch: KeyedBatch<V>,
+        envelopes: &[Envelope],
+    ) -> Result<ShardChanges> {
         let touched = &mut batch.touched;
-        self.rows.find(touched).await?;
+        self.rows.load(touched).await?;
         for (event, row) in &batch.effects {
-            let Some((event, place)) = batch.events.get(*event) else { continue };
-            let (Some(envelope), Some(key)) = (envelopes.get(*place), touched.keys.get(*row))
-            else {
-                continue;
-            };
+            let Some((event, index)) = batch.events.get(*event) else { continue };
+            let Some(envelope) = envelopes.get(*index) else { continue };
+            let Some(key) = touched.keys.get(*row) else { continue };
             let Some(row) = touched.rows.get_mut(*row) else { continue };
             fold_one(row, event, &EventContext { key, envelope })
                 .map_err(|error| self.not_applied(key, envelope.position, error))?;
         }
-        let rows = self.rows.encoded(touched)?;
+        let rows = self.rows.encode(touched)?;
         self.staged = batch.touched;
-        Ok(Changes { applied: true, rows, attachment: None })
+        Ok(ShardChanges { notify: true, rows, hook: None })
     }
 
     fn not_applied(&self, key: &str, position: Position, error: FoldError) -> Corrupt {
-        let (view, key, source) = (self.view.to_string(), key.to_owned(), Source::new(error));
-        Corrupt::NotApplied { view, key, position, source }
+        let view = self.view.to_string();
+        Corrupt::NotApplied { view, key: key.to_owned(), position, source: Source::new(error) }
     }
 }
 
@@ -206,7 +212,7 @@ fn is_of_stream(key: &str, envelope: &Envelope, category: &str) -> bool {
     envelope.stream.key() == key && envelope.stream.category() == category
 }
 
-/// A fold that panics is one that fails: the worker serves other keys and other views.
+/// Folds one event over a row. A fold that panics fails: the worker serves other keys and other views.
 pub(crate) fn fold_one<V: View>(
     row: &mut Option<V>,
     event: &V::Event,

@@ -1,4 +1,5 @@
-//! What projections, sinks and handlers have in common: effects of the user's own, in order by stream.
+//! The common part of projections, sinks and handlers: effects that the application writes itself, in order
+//! by stream.
 
 use std::{ops::Deref, sync::Arc};
 
@@ -9,15 +10,14 @@ use highwater_core::{
     value::ShardBy,
 };
 
-use super::{Apply, Changes, Job};
-use crate::runtime::{Parking, ShardContext};
+use super::{Apply, Job, ShardChanges, ShardContext, ShardParking};
 
-/// An event that has been received, decoded, with all that is known of it.
+/// A received event: decoded, with its envelope.
 #[derive(Debug, Clone)]
 pub struct ReceivedEvent<E> {
     /// The event.
     pub event: E,
-    /// As it is stored.
+    /// The envelope, as it is stored.
     pub envelope: Envelope,
 }
 
@@ -29,20 +29,20 @@ impl<E> Deref for ReceivedEvent<E> {
     }
 }
 
-/// An effect of the user's own.
+/// An effect that the application implements.
 #[async_trait]
 pub(crate) trait Effect: Send + Sync + 'static {
     type Event: Event;
     const NAME: &'static str;
     const FORMERLY: &'static [&'static str];
     const BY_STREAM: bool;
-    const BEGINS_AT_THE_HEAD: bool = false;
+    const STARTS_AT_HEAD: bool = false;
     const ONE_AT_A_TIME: bool = false;
 
-    async fn effect(&self, events: Vec<ReceivedEvent<Self::Event>>) -> Result<Changes>;
+    async fn apply(&self, events: Vec<ReceivedEvent<Self::Event>>) -> Result<ShardChanges>;
 }
 
-/// An effect, as a worker runs it.
+/// Runs an effect as a job.
 pub(crate) struct EffectJob<F>(Arc<F>);
 
 impl<F> EffectJob<F> {
@@ -65,16 +65,16 @@ impl<F: Effect> Job for EffectJob<F> {
         KeyedBy::Key
     }
 
-    fn division(&self, shards: u32) -> (ShardBy, u32) {
+    fn sharding(&self, shards: u32) -> (ShardBy, u32) {
         if F::BY_STREAM { (ShardBy::Stream, shards) } else { (ShardBy::Key, 1) }
     }
 
-    fn begins_at_the_head(&self) -> bool {
-        F::BEGINS_AT_THE_HEAD
+    fn starts_at_head(&self) -> bool {
+        F::STARTS_AT_HEAD
     }
 
-    fn batch(&self, wished: usize) -> usize {
-        if F::ONE_AT_A_TIME { 1 } else { wished }
+    fn batch_size(&self, requested: usize) -> usize {
+        if F::ONE_AT_A_TIME { 1 } else { requested }
     }
 
     fn shard(&self, _: &ShardContext) -> Box<dyn Apply> {
@@ -86,15 +86,20 @@ struct EffectShard<F>(Arc<F>);
 
 #[async_trait]
 impl<F: Effect> Apply for EffectShard<F> {
-    async fn apply(&mut self, events: &[Envelope], parking: &mut Parking) -> Result<Changes> {
-        self.effect(events, |event| parking.holds(event.stream.as_str(), event.position)).await
+    async fn apply(
+        &mut self,
+        events: &[Envelope],
+        parking: &mut ShardParking,
+    ) -> Result<ShardChanges> {
+        self.apply_unless(events, |event| parking.holds(event.stream.as_str(), event.position))
+            .await
     }
 
-    async fn drain(&mut self, _: &str, events: &[Envelope]) -> Result<Changes> {
-        self.effect(events, |_| false).await
+    async fn drain(&mut self, _: &str, events: &[Envelope]) -> Result<ShardChanges> {
+        self.apply_unless(events, |_| false).await
     }
 
-    fn committed(&mut self) {}
+    fn on_committed(&mut self) {}
 
     fn keys(&self, event: &Envelope) -> Vec<String> {
         vec![event.stream.as_str().to_owned()]
@@ -106,11 +111,11 @@ impl<F: Effect> Apply for EffectShard<F> {
 }
 
 impl<F: Effect> EffectShard<F> {
-    async fn effect(
+    async fn apply_unless(
         &self,
         envelopes: &[Envelope],
         mut is_held: impl FnMut(&Envelope) -> bool,
-    ) -> Result<Changes> {
+    ) -> Result<ShardChanges> {
         let mut events = Vec::with_capacity(envelopes.len());
         for envelope in envelopes {
             if is_held(envelope) {
@@ -120,6 +125,6 @@ impl<F: Effect> EffectShard<F> {
                 events.push(ReceivedEvent { event, envelope: envelope.clone() });
             })?;
         }
-        if events.is_empty() { Ok(Changes::default()) } else { self.0.effect(events).await }
+        if events.is_empty() { Ok(ShardChanges::default()) } else { self.0.apply(events).await }
     }
 }

@@ -1,0 +1,86 @@
+//! Heartbeats: a worker keeps its leases on a view.
+
+use std::{sync::Arc, time::Duration};
+
+use highwater_core::{
+    Result,
+    domain::ViewName,
+    port::{Clock, Members, ViewStore, WorkerId},
+};
+use jiff::Timestamp;
+
+/// The heartbeats of one worker for one view, one every fifth of the lease. Without them other workers take
+/// its shards when the lease has expired.
+#[derive(Clone)]
+pub(crate) struct Heartbeat {
+    views: Arc<dyn ViewStore>,
+    clock: Arc<dyn Clock>,
+    view: ViewName,
+    worker: WorkerId,
+    lease: Duration,
+    /// The time of the next heartbeat. Calling often doesn't postpone it.
+    due: Timestamp,
+}
+
+impl Heartbeat {
+    /// Creates the heartbeats; the first one is due at once.
+    pub(crate) fn new(
+        views: &Arc<dyn ViewStore>,
+        clock: &Arc<dyn Clock>,
+        view: &ViewName,
+        worker: &WorkerId,
+        lease: Duration,
+    ) -> Self {
+        Self {
+            views: Arc::clone(views),
+            clock: Arc::clone(clock),
+            view: view.clone(),
+            worker: worker.clone(),
+            lease,
+            due: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    pub(crate) fn is_due(&self) -> bool {
+        self.wait().is_zero()
+    }
+
+    /// Waits until a heartbeat is due, sends it, and returns the members of the view. The next one is due a
+    /// fifth of the lease later, even if this one failed. Safe to cancel.
+    ///
+    /// # Errors
+    /// As [`ViewStore::heartbeat`].
+    pub(crate) async fn next(&mut self) -> Result<Members> {
+        let wait = self.wait();
+        if !wait.is_zero() {
+            self.clock.sleep(wait).await;
+        }
+        let members = self.views.heartbeat(&self.view, &self.worker, self.lease).await;
+        self.due = self.clock.now() + self.lease / 5;
+        members
+    }
+
+    /// Sends heartbeats while `work` runs. An error of either ends both.
+    pub(crate) async fn during<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                members = self.next() => drop(members?),
+                done = &mut work => return done,
+            }
+        }
+    }
+
+    /// Gives back all shards that the worker holds.
+    ///
+    /// # Errors
+    /// As [`ViewStore::leave`].
+    pub(crate) async fn leave(self) -> Result<()> {
+        self.views.leave(&self.view, &self.worker).await
+    }
+
+    fn wait(&self) -> Duration {
+        self.due.duration_since(self.clock.now()).try_into().unwrap_or_default()
+    }
+}

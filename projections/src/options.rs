@@ -1,0 +1,111 @@
+//! The options of a projection, and the policy for events that can't be applied (R4).
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+
+/// The policy for an event that can't be applied, after it has been retried. Transient errors (a store or
+/// a broker that can't be reached) are retried for ever, under every policy.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnFailure {
+    /// The projection stops and reports the error. No event is skipped.
+    #[default]
+    Stop,
+    /// The key is parked: its events wait in order, those of other keys are applied, and reads of the key
+    /// say so. A key whose row can't be decoded is parked, too. With more parked keys in one shard than
+    /// `at_most` the projection stops. It also stops for an event whose key is unknown because the event
+    /// can't be decoded.
+    Park {
+        /// The maximum number of parked keys of a shard.
+        at_most: usize,
+    },
+    /// The event has no effect on the key. It is logged and skipped for good. A row that can't be decoded
+    /// stops the projection: no event is at fault there.
+    Skip,
+}
+
+/// The waits between retries. They double and are jittered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff {
+    /// The number of retries of an event that can't be applied before the policy decides. A pure fold is
+    /// not retried, nor is application code that panicked: both would fail again.
+    pub tries: u32,
+    /// The first wait.
+    pub least: Duration,
+    /// The longest wait.
+    pub longest: Duration,
+}
+
+impl Default for Backoff {
+    /// 3 retries; from 50 ms to 5 s.
+    fn default() -> Self {
+        Self { tries: 3, least: Duration::from_millis(50), longest: Duration::from_secs(5) }
+    }
+}
+
+impl Backoff {
+    /// Returns the waits, without end.
+    pub(crate) fn waits(&self) -> impl Iterator<Item = Duration> + Send + use<> {
+        let longest = self.longest;
+        ExponentialBuilder::default()
+            .with_min_delay(self.least)
+            .with_max_delay(longest)
+            .without_max_times()
+            .with_jitter()
+            .build()
+            .chain(std::iter::repeat(longest))
+    }
+}
+
+/// The options of a projection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProjectionOptions {
+    /// The number of shards that the work is divided into, so that several tasks and workers can share
+    /// it. A view keyed by stream takes as many as its topic has partitions, if it is fed by one.
+    pub shards: u32,
+    /// The maximum number of events in one transaction. Fewer events are applied at once, without
+    /// waiting for more.
+    pub batch: usize,
+    /// The number of rows of a shard that are cached in memory between batches.
+    pub cached_rows: usize,
+    /// The policy for an event that can't be applied.
+    pub on_failure: OnFailure,
+    /// The waits between retries.
+    pub backoff: Backoff,
+}
+
+impl Default for ProjectionOptions {
+    /// One shard, 5,000 events, 100,000 rows, stop.
+    fn default() -> Self {
+        Self {
+            shards: 1,
+            batch: 5_000,
+            cached_rows: 100_000,
+            on_failure: OnFailure::default(),
+            backoff: Backoff::default(),
+        }
+    }
+}
+
+impl ProjectionOptions {
+    /// Sets the number of shards.
+    #[must_use]
+    pub fn shards(mut self, shards: u32) -> Self {
+        self.shards = shards;
+        self
+    }
+
+    /// Sets the maximum number of events in one transaction; at least 1.
+    #[must_use]
+    pub fn batch(mut self, events: usize) -> Self {
+        self.batch = events.max(1);
+        self
+    }
+
+    /// Sets the policy for an event that can't be applied.
+    #[must_use]
+    pub fn on_failure(mut self, policy: OnFailure) -> Self {
+        self.on_failure = policy;
+        self
+    }
+}

@@ -1,0 +1,117 @@
+//! Views, projections, sinks and handlers: what a [`Worker`](crate::worker::Worker) runs. Nothing here
+//! knows the worker.
+//!
+//! | File | What is in it |
+//! |---|---|
+//! | `keyed` | keyed views: decode, fold by key, write each row once |
+//! | `rows` | the row cache of a keyed view |
+//! | `effect` | the common part of projections, sinks and handlers |
+//! | `transactional` | projections: writes to tables of the application, in the transaction of the progress |
+//! | `sink` | stores that can't share the transaction |
+//! | `handler` | side effects |
+//! | `parking` | the parked keys of a shard (R4) |
+//! | `shard_scope` | which keys belong to a shard |
+//!
+//! The seam to the worker are two traits: [`Job`] says which events are needed and how the work can be
+//! sharded, [`Apply`] applies events on one shard.
+
+mod effect;
+mod handler;
+mod keyed;
+mod parking;
+mod rows;
+mod shard_scope;
+mod sink;
+mod transactional;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use highwater_core::{
+    Envelope, Query, Result,
+    domain::{KeyedBy, TransactionHook, ViewName, ViewSpec},
+    port::ViewStore,
+    value::ShardBy,
+};
+
+pub use effect::ReceivedEvent;
+pub(crate) use effect::{Effect, EffectJob};
+pub use handler::Handler;
+pub(crate) use handler::HandlerEffect;
+pub(crate) use keyed::{KeyedView, fold_one};
+pub(crate) use parking::ShardParking;
+pub(crate) use rows::decode;
+pub(crate) use shard_scope::{ShardScope, is_key_sharding_known, progress_of};
+pub use sink::Sink;
+pub(crate) use sink::SinkEffect;
+pub use transactional::Projection;
+pub(crate) use transactional::TransactionalEffect;
+
+use crate::{metrics::ProjectionMetrics, options::ProjectionOptions};
+
+/// A view, projection, sink or handler that a worker can run.
+pub(crate) trait Job: Send + Sync + 'static {
+    fn spec(&self) -> Result<ViewSpec>;
+    /// The events that it needs.
+    fn query(&self) -> Result<Query>;
+    /// The kind of its keys, on which depends how the work can be sharded.
+    fn keyed(&self) -> KeyedBy;
+    /// The sharding of the work if `shards` are requested.
+    fn sharding(&self, shards: u32) -> (ShardBy, u32);
+    /// The maximum number of events in one transaction if `requested` is configured.
+    fn batch_size(&self, requested: usize) -> usize {
+        requested
+    }
+    /// True if it starts with the events after its first start instead of the whole log.
+    fn starts_at_head(&self) -> bool {
+        false
+    }
+    /// Creates the state that applies events on one shard.
+    fn shard(&self, context: &ShardContext) -> Box<dyn Apply>;
+}
+
+/// The environment of one shard of a projection.
+#[derive(Clone)]
+pub(crate) struct ShardContext {
+    pub(crate) view: ViewName,
+    pub(crate) views: Arc<dyn ViewStore>,
+    pub(crate) scope: ShardScope,
+    pub(crate) options: ProjectionOptions,
+    pub(crate) metrics: ProjectionMetrics,
+}
+
+/// Applies events on one shard.
+#[async_trait]
+pub(crate) trait Apply: Send {
+    /// Applies events, except those that are held back by parked keys.
+    ///
+    /// An error that names a key ([`Corrupt::NotApplied`](highwater_core::error::Corrupt)) is about the
+    /// effect on that key alone.
+    async fn apply(
+        &mut self,
+        events: &[Envelope],
+        parking: &mut ShardParking,
+    ) -> Result<ShardChanges>;
+
+    /// Applies events that are queued behind a parked key, on this key alone.
+    async fn drain(&mut self, key: &str, events: &[Envelope]) -> Result<ShardChanges>;
+
+    /// Notes that the last changes have been committed.
+    fn on_committed(&mut self);
+
+    /// Returns the keys of an event, as far as they can be known.
+    fn keys(&self, event: &Envelope) -> Vec<String>;
+
+    /// True if a retry gives the same result.
+    fn is_pure(&self) -> bool;
+}
+
+/// The changes that are committed together with the progress.
+#[derive(Default)]
+pub(crate) struct ShardChanges {
+    /// True if [`Apply`] is notified when they have been committed.
+    pub(crate) notify: bool,
+    pub(crate) rows: Vec<(String, Option<Bytes>)>,
+    pub(crate) hook: Option<Arc<dyn TransactionHook>>,
+}

@@ -1,0 +1,44 @@
+//! The keys that belong to a shard.
+
+use highwater_core::{
+    domain::KeyedBy,
+    port::{Progress, ViewState},
+    value::{ShardBy, ShardId, Sharding},
+};
+
+/// The scope of a shard: the keys of a view that belong to it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ShardScope {
+    pub(crate) sharding: Sharding,
+    pub(crate) shard: ShardId,
+    pub(crate) keyed: KeyedBy,
+}
+
+impl ShardScope {
+    pub(crate) fn owns_key(&self, key: &str) -> bool {
+        shard_of(self.sharding, self.keyed, key) == self.shard
+    }
+}
+
+/// Returns the progress of a key's row. If the view is sharded in a way that doesn't fit this program's
+/// declaration of it, the shard of the key is unknown here: the progress of the whole view is returned.
+pub(crate) fn progress_of(state: &ViewState, keyed: KeyedBy, key: &str) -> Progress {
+    let is_known = is_key_sharding_known(state.sharding, keyed);
+    let shard = shard_of(state.sharding, keyed, key).get() as usize;
+    state.shards.get(shard).filter(|_| is_known).cloned().unwrap_or_else(|| state.least())
+}
+
+/// Returns true if the shard of a key can be computed.
+pub(crate) fn is_key_sharding_known(sharding: Sharding, keyed: KeyedBy) -> bool {
+    sharding.by == ShardBy::Key || matches!(keyed, KeyedBy::Stream(_))
+}
+
+/// Returns the shard on whose progress the row of a key depends.
+pub(crate) fn shard_of(sharding: Sharding, keyed: KeyedBy, key: &str) -> ShardId {
+    match (sharding.by, keyed) {
+        (ShardBy::Stream, KeyedBy::Stream(category)) if sharding.shards > 1 => {
+            sharding.shard_of(&format!("{category}-{key}"))
+        }
+        _ => sharding.shard_of(key),
+    }
+}

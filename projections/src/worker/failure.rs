@@ -1,0 +1,62 @@
+//! Classes of errors, by what a worker does about them.
+
+use highwater_core::{
+    Code, Error,
+    domain::ViewName,
+    error::{Conflict, Corrupt, Unavailable},
+};
+
+/// Returns true if a retry may succeed. The view itself was opened when the worker was started: if it is
+/// gone it has been renamed by a newer program, or removed, and a retry would create it again under its
+/// former name. Another view, which an effect reads, may not have been created yet.
+pub(super) fn is_transient(error: &Error, view: &ViewName) -> bool {
+    let missing = match error {
+        Error::Unavailable(unavailable) => match &**unavailable {
+            Unavailable::ViewMissing { view } => Some(view.as_str()),
+            _ => None,
+        },
+        _ => None,
+    };
+    error.is_retryable() && missing != Some(view.as_str())
+}
+
+/// Returns true if another worker owns the shard now.
+pub(super) fn is_fenced(error: &Error) -> bool {
+    matches!(error.conflict(), Some(Conflict::Fenced { .. }))
+}
+
+/// Returns true if the claim is no longer valid: another worker owns the shard, or the view is resharded.
+pub(super) fn is_about_ownership(error: &Error) -> bool {
+    matches!(error.conflict(), Some(Conflict::Fenced { .. } | Conflict::Sharding { .. }))
+}
+
+/// Returns true if an event, or the row that it changes, may be at fault. Other errors, of the store or of
+/// the policy, end the work under every policy: otherwise every event would be parked or skipped for them.
+pub(super) fn is_about_event(error: &Error) -> bool {
+    match error {
+        Error::Rejected(_) => true,
+        Error::Invalid(invalid) => {
+            matches!(invalid.code(), Code::BAD_REQUEST | Code::TOO_LARGE | Code::MALFORMED)
+        }
+        Error::Corrupt(corrupt) => matches!(
+            **corrupt,
+            Corrupt::NotApplied { .. }
+                | Corrupt::Payload { .. }
+                | Corrupt::Row { .. }
+                | Corrupt::UnknownEvent { .. }
+                | Corrupt::NewerEvent { .. }
+        ),
+        _ => false,
+    }
+}
+
+/// Returns the key that the error is about, if it is about one key alone.
+pub(super) fn key_of(error: &Error) -> Option<&str> {
+    match error {
+        Error::Corrupt(corrupt) => match &**corrupt {
+            Corrupt::NotApplied { key, .. } | Corrupt::Row { key, .. } => Some(key),
+            _ => None,
+        },
+        _ => None,
+    }
+}

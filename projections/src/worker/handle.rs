@@ -1,0 +1,58 @@
+//! The handle of a started worker: statuses and shutdown.
+
+use highwater_core::{Result, error::Invalid};
+use tokio::{sync::watch, task::JoinSet};
+
+use super::ProjectionStatus;
+
+/// A started worker. Dropping it ends the work at any point: a commit under way is done or not.
+#[must_use = "dropping the handle ends the work; `stop` ends it in order"]
+pub struct WorkerHandle {
+    shutdown: watch::Sender<bool>,
+    tasks: JoinSet<Result<()>>,
+    statuses: Vec<ProjectionStatus>,
+}
+
+impl WorkerHandle {
+    pub(super) fn new(shutdown: watch::Sender<bool>, statuses: Vec<ProjectionStatus>) -> Self {
+        Self { shutdown, tasks: JoinSet::new(), statuses }
+    }
+
+    pub(super) fn spawn(&mut self, task: impl Future<Output = Result<()>> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    /// Returns the status of each projection, in the order in which they were added.
+    #[must_use]
+    pub fn statuses(&self) -> &[ProjectionStatus] {
+        &self.statuses
+    }
+
+    /// Returns the status of the projection of this name.
+    #[must_use]
+    pub fn status(&self, view: &str) -> Option<&ProjectionStatus> {
+        self.statuses.iter().find(|status| status.view().as_str() == view)
+    }
+
+    /// Ends the work in order: shards are released, so that other workers can take over at once.
+    ///
+    /// # Errors
+    /// The error of the first projection that has stopped.
+    pub async fn stop(mut self) -> Result<()> {
+        self.shutdown.send_replace(true);
+        let mut outcome = Ok(());
+        while let Some(joined) = self.tasks.join_next().await {
+            let ended = joined.unwrap_or_else(|error| {
+                Err(Invalid::request(format!("a projection panicked: {error}")).into())
+            });
+            outcome = outcome.and(ended);
+        }
+        outcome
+    }
+}
+
+impl std::fmt::Debug for WorkerHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WorkerHandle").field("statuses", &self.statuses).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,101 @@
+//! Poison events: events that can't be applied are found, retried, and decided on by the policy (R4).
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+use highwater_core::{Envelope, Error, Result, port::Progress};
+
+use super::{
+    failure::{is_about_event, key_of},
+    owned_shard::OwnedShard,
+};
+
+/// Applies events on a shard, and deals with those that can't be applied.
+pub(super) struct EventApplier<'a>(pub(super) &'a mut OwnedShard);
+
+impl EventApplier<'_> {
+    /// Applies events. If that fails, halves them until the event at fault is found: the others are
+    /// applied in their order.
+    pub(super) fn apply_bisecting<'a>(
+        &'a mut self,
+        events: &'a [Envelope],
+        to: Progress,
+    ) -> BoxFuture<'a, Result<()>> {
+        async move {
+            match self.0.apply_once(events, to.clone()).await {
+                Err(error) if is_about_event(&error) => match events {
+                    [] => Err(error),
+                    [event] => self.handle_poison(event, to, error).await,
+                    _ => {
+                        let (first, rest) = events.split_at(events.len() / 2);
+                        let between = self.progress_after(first, &to);
+                        self.apply_bisecting(first, between).await?;
+                        self.apply_bisecting(rest, to).await
+                    }
+                },
+                outcome => outcome,
+            }
+        }
+        .boxed()
+    }
+
+    /// Returns the progress after some events of a page. It has the cursor before the page: a feed that
+    /// continues there repeats events, which are recognised by their positions.
+    fn progress_after(&self, events: &[Envelope], to: &Progress) -> Progress {
+        let Some(last) = events.last() else { return to.clone() };
+        let cursor = self.0.claim.progress.cursor.clone();
+        Progress { position: last.position, as_of: last.recorded_at, cursor }
+    }
+
+    /// Retries one event that can't be applied, then follows the policy until the event is dealt with for
+    /// every key.
+    async fn handle_poison(&mut self, event: &Envelope, to: Progress, error: Error) -> Result<()> {
+        let mut remaining = self.retry(event, &to, error).await?;
+        while let Some(error) = remaining {
+            self.decide(event, &error)?;
+            remaining = match self.0.apply_once(std::slice::from_ref(event), to.clone()).await {
+                Ok(()) => None,
+                Err(next) if is_about_event(&next) && !is_same(&next, &error) => Some(next),
+                Err(next) => return Err(next),
+            };
+        }
+        Ok(())
+    }
+
+    /// Returns the error that is left after the configured retries; `None` if one has succeeded.
+    async fn retry(
+        &mut self,
+        event: &Envelope,
+        to: &Progress,
+        mut error: Error,
+    ) -> Result<Option<Error>> {
+        let backoff = self.0.context.options.backoff;
+        let retries = if self.0.apply.is_pure() { 0 } else { backoff.tries as usize };
+        for wait in backoff.waits().take(retries) {
+            self.0.context.reporter.retrying(&error);
+            self.0.context.sleep(wait).await;
+            match self.0.apply_once(std::slice::from_ref(event), to.clone()).await {
+                Ok(()) => return Ok(None),
+                Err(next) if is_about_event(&next) => error = next,
+                Err(next) => return Err(next),
+            }
+        }
+        Ok(Some(error))
+    }
+
+    /// Parks or skips the key that the error is about, or every key of the event.
+    fn decide(&mut self, event: &Envelope, error: &Error) -> Result<()> {
+        self.0.parking.unstage();
+        if let Some(key) = key_of(error) {
+            return self.0.parking.decide(key, event.position, error);
+        }
+        let keys = self.0.apply.keys(event);
+        if keys.is_empty() {
+            return self.0.parking.decide_without_key(event.position, error);
+        }
+        keys.iter().try_for_each(|key| self.0.parking.decide(key, event.position, error))
+    }
+}
+
+/// Returns true if the policy has already dealt with this error, so that deciding again would never end.
+fn is_same(error: &Error, other: &Error) -> bool {
+    error.code() == other.code() && key_of(error) == key_of(other)
+}

@@ -1,0 +1,196 @@
+//! The feed loop of one shard: page by page, with retries of transient errors.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::{BoxFuture, Either, select};
+use highwater_core::{
+    Envelope, Error, Result,
+    port::{ClaimMode, Feed, FeedPage, Progress},
+};
+use jiff::Timestamp;
+use tracing::Instrument as _;
+
+use super::{
+    context::ClaimContext,
+    drain_parked::ParkedDrain,
+    failure::{is_about_ownership, is_transient},
+    owned_shard::OwnedShard,
+    poison::EventApplier,
+};
+use crate::projection::Job;
+
+/// The interval at which a shard with parked keys looks for requested retries.
+const PARKED_POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The waits between retries.
+type RetryWaits = Box<dyn Iterator<Item = Duration> + Send>;
+
+/// The work on one shard. It ends with an error: another worker owns the shard, or an operator must act.
+/// Transient errors are retried for ever.
+pub(super) struct ShardTask {
+    pub(super) shard: OwnedShard,
+    /// The time to look for requested retries of parked keys.
+    next_parked_poll: Timestamp,
+}
+
+impl ShardTask {
+    /// Claims the shard; `None` if another worker has it.
+    pub(super) async fn claim(
+        job: &Arc<dyn Job>,
+        context: ClaimContext,
+        mode: ClaimMode,
+    ) -> Result<Option<Self>> {
+        let next_parked_poll = context.worker.clock.now();
+        let shard = OwnedShard::claim(job, context, mode).await?;
+        Ok(shard.map(|shard| Self { shard, next_parked_poll }))
+    }
+
+    /// Works until an error. Safe to cancel at any point: a commit under way is done or not.
+    pub(super) async fn run(mut self, mut feed: Box<dyn Feed>) -> Result<()> {
+        let limit = self.shard.batch_size(self.shard.context.options.batch);
+        let mut page = self.next_page(&mut *feed, limit).await?;
+        loop {
+            self.shard.context.reporter.running();
+            let next = if page.more {
+                Some(self.process_while_reading(&page, feed.next(limit)).await?)
+            } else {
+                self.process_page(&page).await?;
+                None
+            };
+            feed.committed(&self.shard.claim.progress);
+            page = match next {
+                Some(Ok(page)) => page,
+                Some(Err(error)) => {
+                    self.recover(error, &mut self.waits()).await?;
+                    self.next_page(&mut *feed, limit).await?
+                }
+                None => self.next_page(&mut *feed, limit).await?,
+            };
+        }
+    }
+
+    /// Returns the next page; retries transient errors.
+    async fn next_page(&mut self, feed: &mut dyn Feed, limit: usize) -> Result<FeedPage> {
+        let mut waits = self.waits();
+        loop {
+            match self.await_page(feed.next(limit)).await? {
+                Ok(page) => return Ok(page),
+                Err(error) => self.recover(error, &mut waits).await?,
+            }
+        }
+    }
+
+    /// Processes a page while the next one is read. An error is returned without waiting for the read:
+    /// there may be nothing to read for long.
+    async fn process_while_reading(
+        &mut self,
+        page: &FeedPage,
+        mut next: BoxFuture<'_, Result<FeedPage>>,
+    ) -> Result<Result<FeedPage>> {
+        let processed = {
+            let process = std::pin::pin!(async {
+                // Lets the read send its request before this work occupies the thread.
+                tokio::task::yield_now().await;
+                self.process_page(page).await
+            });
+            match select(&mut next, process).await {
+                Either::Left((next, process)) => return process.await.map(|()| next),
+                Either::Right((processed, _)) => processed,
+            }
+        };
+        processed?;
+        self.await_page(next).await
+    }
+
+    /// Waits for a page. Retries parked keys before and meanwhile.
+    async fn await_page(
+        &mut self,
+        mut next: BoxFuture<'_, Result<FeedPage>>,
+    ) -> Result<Result<FeedPage>> {
+        loop {
+            if self.shard.parking.is_empty() {
+                return Ok(next.await);
+            }
+            let clock = &self.shard.context.worker.clock;
+            let wait = self.next_parked_poll.duration_since(clock.now());
+            let wait: Duration = wait.try_into().unwrap_or_default();
+            if !wait.is_zero()
+                && let Either::Left((next, _)) = select(&mut next, clock.sleep(wait)).await
+            {
+                return Ok(next);
+            }
+            self.next_parked_poll = clock.now() + PARKED_POLL_INTERVAL;
+            if let Err(error) = ParkedDrain(&mut self.shard).drain_parked().await {
+                self.recover(error, &mut self.waits()).await?;
+            }
+        }
+    }
+
+    /// Applies the events of a page and commits the progress.
+    pub(super) async fn process_page(&mut self, page: &FeedPage) -> Result<()> {
+        let view = &self.shard.context.view;
+        let shard = self.shard.claim.shard;
+        let events = page.events.len();
+        let through = page.through;
+        let span = tracing::info_span!("page", %view, %shard, events, %through);
+        self.apply_page(page).instrument(span).await
+    }
+
+    /// After a transient error it is unknown what has been committed: the shard is claimed again, which
+    /// returns the committed progress.
+    async fn apply_page(&mut self, page: &FeedPage) -> Result<()> {
+        let committed = &self.shard.claim.progress;
+        let to = Progress {
+            // A feed that repeats events may end a page before the committed position.
+            position: page.through.max(committed.position),
+            as_of: page.as_of.unwrap_or(committed.as_of),
+            cursor: page.cursor.clone(),
+        };
+        let mut waits = self.waits();
+        self.shard.metrics.repeated(page.events.len() - self.new_events(page).len());
+        loop {
+            let events = self.new_events(page);
+            match EventApplier(&mut self.shard).apply_bisecting(events, to.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(error) => self.recover(error, &mut waits).await?,
+            }
+            if self.shard.claim.progress.position >= to.position {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Returns the events of a page after the committed position.
+    fn new_events<'a>(&self, page: &'a FeedPage) -> &'a [Envelope] {
+        let committed = self.shard.claim.progress.position;
+        let first = page.events.partition_point(|event| event.position <= committed);
+        page.events.get(first..).unwrap_or_default()
+    }
+
+    fn waits(&self) -> RetryWaits {
+        Box::new(self.shard.context.options.backoff.waits())
+    }
+
+    /// Waits and claims the shard again, until that succeeds. Any error that is not transient ends the
+    /// work.
+    async fn recover(&mut self, mut error: Error, waits: &mut RetryWaits) -> Result<()> {
+        loop {
+            wait_to_retry(&self.shard.context, error, waits).await?;
+            match self.shard.claim_again().await {
+                Ok(()) => return Ok(()),
+                Err(next) => error = next,
+            }
+        }
+    }
+}
+
+/// Reports a transient error and waits; returns any other error.
+async fn wait_to_retry(context: &ClaimContext, error: Error, waits: &mut RetryWaits) -> Result<()> {
+    if !is_transient(&error, &context.view) || is_about_ownership(&error) {
+        return Err(error);
+    }
+    tracing::warn!(view = %context.view, shard = %context.scope.shard, %error, "trying again");
+    context.reporter.retrying(&error);
+    context.sleep(waits.next().unwrap_or(context.options.backoff.longest)).await;
+    Ok(())
+}

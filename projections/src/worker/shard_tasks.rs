@@ -1,0 +1,83 @@
+//! The tokio tasks of the shards that a projection works on.
+
+use std::collections::HashMap;
+
+use highwater_core::{
+    Result,
+    error::{Invalid, Source},
+    value::ShardId,
+};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+
+use super::context::ClaimContext;
+
+/// The shards that are worked on, one task each.
+#[derive(Default)]
+pub(super) struct ShardTasks {
+    tasks: JoinSet<Result<()>>,
+    by_shard: HashMap<ShardId, AbortHandle>,
+    by_task: HashMap<Id, ClaimContext>,
+}
+
+impl ShardTasks {
+    pub(super) fn spawn(
+        &mut self,
+        context: ClaimContext,
+        work: impl Future<Output = Result<()>> + Send + 'static,
+    ) {
+        let shard = context.scope.shard;
+        let handle = self.tasks.spawn(work);
+        self.by_task.insert(handle.id(), context);
+        if let Some(earlier) = self.by_shard.insert(shard, handle) {
+            earlier.abort();
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_shard.is_empty()
+    }
+
+    pub(super) fn contains(&self, shard: ShardId) -> bool {
+        self.by_shard.contains_key(&shard)
+    }
+
+    /// Aborts the work on a shard; [`next_ended`](Self::next_ended) returns the shard afterwards.
+    pub(super) fn abort(&self, shard: ShardId) {
+        if let Some(handle) = self.by_shard.get(&shard) {
+            handle.abort();
+        }
+    }
+
+    /// Waits for the next shard whose work has ended. Safe to cancel.
+    pub(super) async fn next_ended(&mut self) -> (ClaimContext, Result<()>) {
+        loop {
+            let Some(joined) = self.tasks.join_next_with_id().await else {
+                std::future::pending::<()>().await;
+                continue;
+            };
+            let (task, outcome) = match joined {
+                Ok((task, outcome)) => (task, outcome),
+                Err(error) => (error.id(), outcome_of_aborted(error)),
+            };
+            let Some(context) = self.by_task.remove(&task) else { continue };
+            let shard = context.scope.shard;
+            if self.by_shard.get(&shard).is_some_and(|handle| handle.id() == task) {
+                self.by_shard.remove(&shard);
+                return (context, outcome);
+            }
+        }
+    }
+
+    /// Aborts all work and waits until it has ended.
+    pub(super) async fn shutdown(&mut self) {
+        self.tasks.shutdown().await;
+    }
+}
+
+fn outcome_of_aborted(error: JoinError) -> Result<()> {
+    if error.is_cancelled() {
+        return Ok(());
+    }
+    let message = format!("a projection panicked: {error}");
+    Err(Invalid::request(message).caused_by(Source::new(error)).into())
+}

@@ -1,0 +1,134 @@
+//! The state of a projection in this worker.
+
+use std::fmt;
+
+use highwater_core::{Error, domain::ViewName};
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+/// The state of a projection in this worker.
+#[derive(Debug, Clone)]
+pub enum ProjectionState {
+    /// Waits for other workers to release their shards, or reshards its view.
+    Preparing,
+    /// Works, or waits for events.
+    Running,
+    /// Retries a transient error, for ever.
+    Retrying {
+        /// The last error.
+        error: Error,
+        /// The time of the first error in a row.
+        since: Timestamp,
+    },
+    /// Stopped with an error that an operator must look at. Restart it afterwards.
+    Stopped {
+        /// The error.
+        error: Error,
+        /// The time of the error.
+        at: Timestamp,
+    },
+    /// Ended by a shutdown.
+    Ended,
+}
+
+impl ProjectionState {
+    /// Returns true if the projection has stopped with an error.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        matches!(self, Self::Stopped { .. })
+    }
+
+    /// The name of the state in metrics and readiness.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Preparing => "preparing",
+            Self::Running => "running",
+            Self::Retrying { .. } => "retrying",
+            Self::Stopped { .. } => "stopped",
+            Self::Ended => "ended",
+        }
+    }
+
+    /// The error that is retried, or that stopped the projection.
+    #[must_use]
+    pub fn error(&self) -> Option<&Error> {
+        match self {
+            Self::Retrying { error, .. } | Self::Stopped { error, .. } => Some(error),
+            Self::Preparing | Self::Running | Self::Ended => None,
+        }
+    }
+}
+
+impl fmt::Display for ProjectionState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Retrying { error, since } => write!(f, "retrying since {since}: {error}"),
+            Self::Stopped { error, at } => write!(f, "stopped at {at}: {error}"),
+            Self::Preparing | Self::Running | Self::Ended => f.write_str(self.name()),
+        }
+    }
+}
+
+/// A state with the time at which it began.
+#[derive(Clone)]
+pub(super) struct TimedState {
+    pub(super) state: ProjectionState,
+    pub(super) since: Timestamp,
+}
+
+/// The status of a projection in this worker, which it updates. Cheap to clone.
+#[derive(Clone)]
+pub struct ProjectionStatus {
+    view: ViewName,
+    current: watch::Receiver<TimedState>,
+}
+
+impl ProjectionStatus {
+    pub(super) fn new(view: ViewName, current: watch::Receiver<TimedState>) -> Self {
+        Self { view, current }
+    }
+
+    /// The name of the projection.
+    #[must_use]
+    pub fn view(&self) -> &ViewName {
+        &self.view
+    }
+
+    /// Returns the current state.
+    #[must_use]
+    pub fn now(&self) -> ProjectionState {
+        self.current.borrow().state.clone()
+    }
+
+    /// Returns the time at which the current state began.
+    #[must_use]
+    pub fn since(&self) -> Timestamp {
+        self.current.borrow().since
+    }
+
+    /// Waits for a state and returns it. If the worker is gone, returns the last state.
+    pub async fn until(&mut self, mut is: impl FnMut(&ProjectionState) -> bool) -> ProjectionState {
+        let found = self.current.wait_for(|current| is(&current.state)).await;
+        let found = found.map(|current| current.state.clone());
+        found.unwrap_or_else(|_| self.now())
+    }
+}
+
+/// The name and the state: "view balances is running".
+impl fmt::Display for ProjectionStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is {}", self.view, self.now())
+    }
+}
+
+impl fmt::Debug for ProjectionStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let TimedState { state, since } = self.current.borrow().clone();
+        f.debug_struct("ProjectionStatus")
+            .field("view", &self.view.as_str())
+            .field("state", &state)
+            .field("since", &since)
+            .finish()
+    }
+}

@@ -1,0 +1,199 @@
+//! One projection in one worker: joins the other workers of the view, and starts and ends the work on
+//! shards.
+
+use std::{sync::Arc, time::Duration};
+
+use highwater_core::{
+    Error, Result,
+    domain::ViewName,
+    port::{Assignment, ClaimMode, FeedSource, Membership, Subscription},
+    value::{ShardId, Sharding},
+};
+
+use super::{
+    context::{ClaimContext, WorkerContext},
+    failure::{is_fenced, is_transient},
+    reporter::ProjectionReporter,
+    reshard::Resharding,
+    shard::ShardTask,
+    shard_tasks::ShardTasks,
+    shutdown::ShutdownSignal,
+};
+use crate::{
+    metrics::ProjectionMetrics,
+    options::ProjectionOptions,
+    projection::{Job, ShardContext, ShardScope},
+};
+
+/// Runs one projection in this worker.
+pub(super) struct ProjectionTask {
+    pub(super) view: ViewName,
+    pub(super) job: Arc<dyn Job>,
+    pub(super) options: ProjectionOptions,
+    pub(super) context: WorkerContext,
+    pub(super) reporter: ProjectionReporter,
+    pub(super) metrics: ProjectionMetrics,
+}
+
+impl ProjectionTask {
+    /// Runs until shutdown or a permanent error; transient errors are retried for ever.
+    pub(super) async fn run(
+        self,
+        source: Arc<dyn FeedSource>,
+        mut shutdown: ShutdownSignal,
+    ) -> Result<()> {
+        let outcome = self.run_with_retries(&*source, &mut shutdown).await;
+        match &outcome {
+            Ok(()) => self.reporter.ended(),
+            Err(error) => {
+                tracing::error!(view = %self.view, %error, code = %error.code(), "stopped");
+                self.reporter.stopped(error);
+            }
+        }
+        outcome
+    }
+
+    async fn run_with_retries(
+        &self,
+        source: &dyn FeedSource,
+        shutdown: &mut ShutdownSignal,
+    ) -> Result<()> {
+        let backoff = self.options.backoff;
+        let clock = &self.context.clock;
+        let mut waits = backoff.waits();
+        loop {
+            let started = clock.now();
+            let Err(error) = self.run_once(source, shutdown).await else { return Ok(()) };
+            if !is_transient(&error, &self.view) {
+                return Err(error);
+            }
+            // After a while without errors the waits start short again.
+            let ran = clock.now().duration_since(started);
+            if Duration::try_from(ran).is_ok_and(|ran| ran > backoff.longest) {
+                waits = backoff.waits();
+            }
+            tracing::warn!(view = %self.view, %error, "transient error; trying again");
+            self.reporter.retrying(&error);
+            tokio::select! {
+                () = clock.sleep(waits.next().unwrap_or(backoff.longest)) => {}
+                () = shutdown.wait() => return Ok(()),
+            }
+        }
+    }
+
+    /// Joins the workers of the view and works until shutdown or an error.
+    async fn run_once(&self, source: &dyn FeedSource, shutdown: &mut ShutdownSignal) -> Result<()> {
+        let joined = async {
+            let sharding = Resharding(self).ensure_sharding(source).await?;
+            let membership = source.join(self.subscription(sharding)?).await?;
+            Ok::<_, Error>((sharding, membership))
+        };
+        let (sharding, mut membership) = tokio::select! {
+            joined = joined => joined?,
+            () = shutdown.wait() => return Ok(()),
+        };
+        self.reporter.running();
+        self.metrics.sharded(sharding.shards);
+        let mut shards = ShardTasks::default();
+        let outcome = loop {
+            let step = tokio::select! {
+                () = shutdown.wait() => break Ok(()),
+                assignment = membership.next_assignment() => {
+                    self.assign(assignment, sharding, &mut *membership, &mut shards).await
+                }
+                (context, outcome) = shards.next_ended() => {
+                    let released = release(&context, outcome, &mut *membership).await;
+                    // The error of the last shard was reported; another worker has the shard now.
+                    if released.is_ok() && shards.is_empty() {
+                        self.reporter.running();
+                    }
+                    released
+                }
+            };
+            if step.is_err() {
+                break step;
+            }
+        };
+        shards.shutdown().await;
+        let left = membership.leave().await;
+        outcome.and(left)
+    }
+
+    async fn assign(
+        &self,
+        assignment: Result<Assignment>,
+        sharding: Sharding,
+        membership: &mut dyn Membership,
+        shards: &mut ShardTasks,
+    ) -> Result<()> {
+        match assignment? {
+            Assignment::Revoked(shard) if shards.contains(shard) => {
+                shards.abort(shard);
+                Ok(())
+            }
+            Assignment::Revoked(shard) => membership.released(shard).await,
+            Assignment::Assigned(shard, mode) => {
+                self.start_shard(shard, mode, sharding, membership, shards).await
+            }
+        }
+    }
+
+    async fn start_shard(
+        &self,
+        shard: ShardId,
+        mode: ClaimMode,
+        sharding: Sharding,
+        membership: &mut dyn Membership,
+        shards: &mut ShardTasks,
+    ) -> Result<()> {
+        let context = self.claim_context(sharding, shard);
+        let Some(task) = ShardTask::claim(&self.job, context, mode).await? else {
+            return membership.released(shard).await;
+        };
+        let progress = &task.shard.claim.progress;
+        let feed = membership.open(shard, progress).await?;
+        tracing::info!(view = %self.view, %shard, from = %progress.position, "working");
+        shards.spawn(task.shard.context.clone(), task.run(feed));
+        Ok(())
+    }
+
+    pub(super) fn claim_context(&self, sharding: Sharding, shard: ShardId) -> ClaimContext {
+        let shard = ShardContext {
+            view: self.view.clone(),
+            views: Arc::clone(&self.context.views),
+            scope: ShardScope { sharding, shard, keyed: self.job.keyed() },
+            options: self.options,
+            metrics: self.metrics.clone(),
+        };
+        ClaimContext {
+            shard,
+            worker: self.context.clone(),
+            reporter: self.reporter.clone(),
+            epoch: Arc::default(),
+        }
+    }
+
+    pub(super) fn subscription(&self, sharding: Sharding) -> Result<Subscription> {
+        let view = self.view.clone();
+        let worker = self.context.worker.clone();
+        Ok(Subscription { view, query: self.job.query()?, worker, sharding })
+    }
+}
+
+/// Releases a shard whose work has ended: it was revoked, or another worker owns it. Returns any other
+/// error.
+async fn release(
+    context: &ClaimContext,
+    outcome: Result<()>,
+    membership: &mut dyn Membership,
+) -> Result<()> {
+    match outcome {
+        Err(error) if !is_fenced(&error) => return Err(error),
+        Err(_) => {
+            tracing::info!(view = %context.view, shard = %context.scope.shard, "taken over");
+            context.metrics.fenced.increment(1);
+        }
+        Ok(()) => context.release().await?,
+    }
+    membership.released(context.scope.shard).await
+}
