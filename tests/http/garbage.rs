@@ -2,15 +2,13 @@
 
 use axum::http::HeaderValue;
 use highwater::{PartitionId, Position, Token};
+use highwater_test_support::bank::{Balance, banks};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
 };
 
-use crate::{
-    bank::{Balance, banks},
-    server::{get_with, post_with, put, router, work_until},
-};
+use crate::server::{get_with, post_with, put, router, work_until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r3_a_token_that_cannot_be_understood_is_400_for_reads_and_commands() {

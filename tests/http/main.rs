@@ -2,8 +2,6 @@
 #![cfg(feature = "axum")]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
-#[path = "../bank/mod.rs"]
-mod bank;
 mod caching;
 mod commands;
 mod errors;

@@ -8,9 +8,9 @@ use highwater::{
     projections::testing::Faults,
     stores::{self, MemoryStore},
 };
+use highwater_test_support::bank::{Account, Balance, Deposit};
 
 use crate::{
-    bank::{Account, Balance, Deposit},
     measured::on_every_store,
     meter::{Meter, measured},
 };

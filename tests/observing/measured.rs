@@ -6,11 +6,11 @@ use highwater::{
     prelude::*,
     projections::{OnFailure, ProjectionOptions, testing::Faults},
 };
-
-use crate::{
-    bank::{Account, AccountEvent, Balance, Bank, Deposit, Withdraw, banks},
-    meter::{Meter, measured},
+use highwater_test_support::bank::{
+    Account, AccountEvent, Balance, Bank, Deposit, Withdraw, banks,
 };
+
+use crate::meter::{Meter, measured};
 
 pub(crate) fn on_every_store<T: Future<Output = ()>>(test: impl Fn(Bank, Meter) -> T) {
     for bank in banks() {
@@ -226,7 +226,7 @@ fn o2_a_relay_and_a_source_tell_how_they_fare() {
     use highwater::projections::kafka::{Kafka, KafkaSource, Relay, Topics};
 
     let test = "o2_a_relay_and_a_source_tell_how_they_fare";
-    let Some(servers) = crate::bank::skipped::broker(test) else { return };
+    let Some(servers) = highwater_test_support::services::kafka_servers(test) else { return };
     on_every_store(async |bank, meter| {
         let bank = bank.open().await;
         let topics = Topics::one(format!("test-{:016x}", fastrand::u64(..)));

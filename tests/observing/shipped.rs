@@ -3,9 +3,8 @@
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use highwater::metrics::{Kind, all};
+use highwater_test_support::services::promtool;
 use serde_json::Value;
-
-use crate::bank::skipped::promtool;
 
 fn shipped(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/operations").join(name)

@@ -6,13 +6,11 @@ use highwater::{
     http::{answered, request_span},
     prelude::*,
 };
+use highwater_test_support::bank::{Account, Balance, Deposit, banks};
 use tower::ServiceExt as _;
 use tower_http::trace::TraceLayer;
 
-use crate::{
-    bank::{Account, Balance, Deposit, banks},
-    spans::Spans,
-};
+use crate::spans::Spans;
 
 /// A context, and the id of its trace.
 fn context() -> (TraceContext, String) {
@@ -106,7 +104,7 @@ fn o1_the_trace_of_a_command_is_that_of_the_views_commit_through_kafka() {
     use highwater::projections::kafka::{Kafka, KafkaSource, Relay, Topics};
 
     let test = "o1_the_trace_of_a_command_is_that_of_the_views_commit_through_kafka";
-    let Some(servers) = crate::bank::skipped::broker(test) else { return };
+    let Some(servers) = highwater_test_support::services::kafka_servers(test) else { return };
     for bank in banks() {
         let (spans, (trace, id)) = (Spans::default(), context());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

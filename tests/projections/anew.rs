@@ -17,12 +17,11 @@ use highwater::{
     prelude::*,
     projections::{DirectSource, ProjectionOptions, ProjectionState},
 };
-use serde::{Deserialize, Serialize};
-
-use crate::{
+use highwater_test_support::{
     bank::banks,
     ledger::{ByCustomer, LedgerEvent, Trace, compare, expected, step},
 };
+use serde::{Deserialize, Serialize};
 
 /// Divides views and feeds nothing, so that what a division has done can be looked at.
 struct Nobody;

@@ -3,13 +3,13 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use highwater::{Highwater, ParkedKeys, Worker, prelude::*, projections::OnFailure};
-use tokio::task::AbortHandle;
-
-use crate::{
+use highwater_test_support::{
     bank::{Account, Deposit, banks},
     ledger::ByCustomer,
-    parking::{BUSY_BROKEN, Busy, move_money, until_drained, work},
 };
+use tokio::task::AbortHandle;
+
+use crate::parking::{BUSY_BROKEN, Busy, move_money, until_drained, work};
 
 /// Deposits on other accounts without a pause, until it is dropped.
 struct Crowd(Vec<AbortHandle>);

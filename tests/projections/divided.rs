@@ -6,8 +6,7 @@ use highwater::{
     Highwater, Worker,
     projections::{DirectSource, ProjectionOptions, WorkerHandle},
 };
-
-use crate::{
+use highwater_test_support::{
     bank::banks,
     ledger::{ByAccount, ByCustomer, ByPartner, compare_all, step},
 };

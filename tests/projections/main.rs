@@ -3,14 +3,11 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod anew;
-#[path = "../bank/mod.rs"]
-mod bank;
 mod busy;
 mod divided;
 mod effects;
 mod faults;
 mod kafka;
-mod ledger;
 mod parking;
 mod rows;
 mod whole;

@@ -11,12 +11,9 @@ use highwater::{
     prelude::*,
     projections::{OnFailure, ProjectionOptions, ProjectionState, WorkerHandle},
 };
+use highwater_test_support::{bank::banks, ledger::ByCustomer};
 
-use crate::{
-    bank::banks,
-    ledger::ByCustomer,
-    parking::{move_money, until_drained},
-};
+use crate::parking::{move_money, until_drained};
 
 async fn work(bank: &Highwater, policy: OnFailure) -> WorkerHandle {
     let options = ProjectionOptions::default().on_failure(policy);

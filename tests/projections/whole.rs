@@ -1,8 +1,7 @@
 //! What a reader can see of an append over several streams.
 
 use highwater::{Views as _, Worker, prelude::*, projections::ProjectionOptions};
-
-use crate::{
+use highwater_test_support::{
     bank::banks,
     ledger::{Ledger, LedgerEvent, Move},
 };

@@ -22,8 +22,7 @@ use highwater::{
         sqlx::{self, AssertSqlSafe, Connection as _},
     },
 };
-
-use crate::{
+use highwater_test_support::{
     bank::{Bank, banks},
     ledger::{Ledger, LedgerEvent, Move, step},
 };

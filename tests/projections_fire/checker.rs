@@ -7,10 +7,10 @@ use std::{
 };
 
 use highwater::{Highwater, View, core::domain::ViewName, port::ViewStore};
+use highwater_test_support::ledger::{self, ByAccount, ByCustomer, ByPartner};
 
 use crate::{
     finding::{Finding, Journal, Wrong, of_rows},
-    ledger::{self, ByAccount, ByCustomer, ByPartner},
     writer::Keyspace,
 };
 

@@ -1,21 +1,20 @@
-//! A worker in a process of its own, to be killed. It is this test binary again, told by its
-//! environment.
+//! A worker or a relay in another process, to be killed.
 
-use std::{env, fs::File, future::Future, path::Path, process::Command, sync::Arc, time::Duration};
+use std::{path::Path, process::Command, time::Duration};
 
 use highwater::{
-    Highwater, Open as _, Result, Worker,
+    Highwater, Result, Worker,
     projections::{DirectSource, OnFailure, ProjectionOptions, ProjectionState, WorkerHandle},
+};
+use highwater_test_support::{
+    fleet::WorkerProgram,
+    ledger::{ByAccount, ByCustomer, ByPartner},
+    process, worker,
 };
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{
-    ledger::{ByAccount, ByCustomer, ByPartner},
-    poison::Picky,
-};
-
-const ORDERS: &str = "HIGHWATER_FIRE_ORDERS";
+use crate::poison::Picky;
 
 /// How long a worker may be silent before others take over. Short, so that much happens.
 pub(crate) const LEASE: Duration = Duration::from_secs(1);
@@ -53,55 +52,40 @@ impl Orders {
         Self { task, log: url.to_owned(), views: None, kafka: None, shards }
     }
 
-    pub(crate) fn has_kafka(&self) -> bool {
-        self.kafka.is_some()
-    }
-
-    /// The child that carries them out, its diary written to a file.
-    pub(crate) fn command(&self, diary: &Path) -> Command {
-        let diary = File::options().create(true).append(true).open(diary).unwrap();
-        let mut command = Command::new(env::current_exe().unwrap());
-        command
-            .args(["child::works_until_it_is_killed", "--exact", "--nocapture"])
-            .env(ORDERS, serde_json::to_string(self).unwrap())
-            .stdout(diary.try_clone().unwrap())
-            .stderr(diary);
-        command
-    }
-
     /// The log with the views, wherever they are.
     pub(crate) async fn open(&self) -> Result<Highwater> {
-        let log = Highwater::builder(&self.log).await?;
-        let Some(views) = &self.views else { return Ok(log.build()) };
-        let views = Highwater::open(views).await?;
-        Ok(log.views(Arc::clone(views.views())).build())
+        worker::open(&self.log, self.views.as_deref()).await
     }
 }
 
-/// The child itself. Without its environment it is an empty test.
+impl WorkerProgram for Orders {
+    fn command(&self, log: &Path) -> Command {
+        process::child_logging_to(log, "child::works_until_it_is_killed", self)
+    }
+
+    fn uses_kafka(&self) -> bool {
+        self.kafka.is_some()
+    }
+}
+
+/// The child itself.
 #[test]
 fn works_until_it_is_killed() {
-    let Ok(orders) = env::var(ORDERS) else { return };
-    tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_max_level(tracing_subscriber::filter::LevelFilter::INFO)
-        .init();
-    let orders: Orders = serde_json::from_str(&orders).unwrap();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(carry_out(&orders));
+    if let Some(orders) = process::task::<Orders>() {
+        process::run(carry_out(&orders));
+    }
 }
 
 async fn carry_out(orders: &Orders) {
     let mut told = signal(SignalKind::terminate()).unwrap();
     #[cfg(feature = "kafka")]
     if orders.task == Task::Relay {
-        let bank = until_it_can(|| orders.open()).await;
+        let bank = worker::retry(|| orders.open()).await;
         let stop = async move { told.recv().await.unwrap() };
         return crate::kafka::relay(&bank, orders).run(stop).await.unwrap();
     }
     let working = tokio::select! {
-        working = until_it_can(|| begin(orders)) => working,
+        working = worker::retry(|| begin(orders)) => working,
         _ = told.recv() => return,
     };
     let stopped = working.statuses().to_vec().into_iter().map(|mut status| {
@@ -147,18 +131,4 @@ async fn begin(orders: &Orders) -> Result<WorkerHandle> {
             .view_with::<ByPartner>(forgetful),
     };
     worker.start().await
-}
-
-/// Begins again as whoever looks after a service does, while the server can't be reached.
-async fn until_it_can<T, F: Future<Output = Result<T>>>(begin: impl Fn() -> F) -> T {
-    loop {
-        match begin().await {
-            Ok(begun) => return begun,
-            Err(error) if error.is_retryable() => {
-                println!("can't begin yet: {error}");
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
 }

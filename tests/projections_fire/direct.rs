@@ -3,52 +3,54 @@
 use std::time::{Duration, Instant};
 
 use highwater::{Highwater, Open as _, View, core::domain::ViewName};
+use highwater_test_support::{
+    fleet::{FaultPlan, Fleet},
+    ledger::ByCustomer,
+    postgres::PostgresCluster,
+    run::{min_events, seed},
+};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::runtime::Runtime;
 
 use crate::{
     checker,
     child::{LEASE, Orders, Task},
-    cluster::{Cluster, skip},
-    duration, events,
-    fleet::{Fire, Fleet},
-    ledger::ByCustomer,
-    seed,
+    duration,
     writer::{self, Flood, Keyspace},
 };
 
 /// Something happens to one of them every few hundred milliseconds.
-pub(crate) const FIRE: Fire = Fire { rest: 100..500, silence: LEASE };
+pub(crate) const FAULTS: FaultPlan = FaultPlan { interval: 100..500, lease: LEASE };
 
 /// Writes and lets workers burn; `between` is what else happens every few seconds. Then checks.
 fn burn(url: &str, shards: u32, workers: usize, mut between: impl FnMut()) {
     let (seed, time) = (seed(), duration());
-    let keys = Keyspace::for_events((1_000 * time.as_secs()).max(events()) as u32);
+    let keys = Keyspace::for_events((1_000 * time.as_secs()).max(min_events()) as u32);
     let runtime = Runtime::new().unwrap();
     let bank = runtime.block_on(Highwater::open(url)).unwrap();
     let flood = Flood { tasks: 8, batch: 3, rest: Duration::from_millis(5) };
     let writing = writer::start(runtime.handle(), &bank, seed, keys, flood);
-    let mut fleet = Fleet::start(Orders::direct(Task::Ledger, url, shards), workers, FIRE, seed);
+    let mut fleet = Fleet::start(Orders::direct(Task::Ledger, url, shards), workers, FAULTS, seed);
     let until = Instant::now() + time;
-    while Instant::now() < until || writing.written() < events() {
-        fleet.burn(Duration::from_secs(2));
+    while Instant::now() < until || writing.written() < min_events() {
+        fleet.inject_faults_for(Duration::from_secs(2));
         between();
     }
-    fleet.calm();
+    fleet.wait_until_thawed();
     let written = runtime.block_on(writing.stop());
     let calm = Instant::now();
     let findings = runtime.block_on(checker::check(&bank, &keys));
     let caught_up = calm.elapsed();
-    let counts = fleet.end();
+    let counts = fleet.shut_down();
     println!("{written} events; {counts:?}; at the end and checked after {caught_up:?}");
     checker::nothing_is_wrong(&findings);
-    assert!(written > 1_000 && written >= events() && counts.killed > 3, "that shows nothing");
+    assert!(written > 1_000 && written >= min_events() && counts.killed > 3, "that shows nothing");
 }
 
 #[test]
 fn r1_postgres_views_are_the_fold_of_the_log_over_kills_zombies_and_crashes_of_the_server() {
-    let Some(cluster) = Cluster::start() else {
-        return skip("r1_postgres_views_are_the_fold_of_the_log", "HIGHWATER_TEST_PG_BIN");
+    let Some(cluster) = PostgresCluster::start("r1_postgres_views_are_the_fold_of_the_log") else {
+        return;
     };
     burn(&cluster.url(), 5, 3, || {
         cluster.crash();
@@ -66,15 +68,13 @@ fn r1_sqlite_views_are_the_fold_of_the_log_over_kills_and_freezes_of_the_worker(
 /// A machine that disappears in the middle of a commit leaves a lock in the database, until that notices.
 #[test]
 fn r1_postgres_a_commit_that_hangs_holds_up_its_own_shard_alone() {
-    let Some(cluster) = Cluster::start() else {
-        return skip("r1_postgres_a_commit_that_hangs", "HIGHWATER_TEST_PG_BIN");
-    };
+    let Some(cluster) = PostgresCluster::start("r1_postgres_a_commit_that_hangs") else { return };
     let keys = Keyspace::for_events(4_000);
     let runtime = Runtime::new().unwrap();
     let bank = runtime.block_on(Highwater::open(&cluster.url())).unwrap();
     let seed = seed();
     let orders = Orders::direct(Task::Ledger, &cluster.url(), 4);
-    let mut fleet = Fleet::start(orders, 2, FIRE, seed);
+    let mut fleet = Fleet::start(orders, 2, FAULTS, seed);
     let flood = Flood { tasks: 2, batch: 1, rest: Duration::from_millis(5) };
     let writing = writer::start(runtime.handle(), &bank, seed, keys, flood);
     let hanging = runtime.block_on(async {
@@ -92,7 +92,7 @@ fn r1_postgres_a_commit_that_hangs_holds_up_its_own_shard_alone() {
         writing.stop().await;
         checker::nothing_is_wrong(&checker::check(&bank, &keys).await);
     });
-    fleet.end();
+    fleet.shut_down();
 }
 
 const HANGING: &str = "begin; select from highwater.shards \

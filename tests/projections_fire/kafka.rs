@@ -9,16 +9,19 @@ use highwater::{
     Highwater,
     projections::kafka::{Kafka, KafkaSource, Relay, Topics},
 };
+use highwater_test_support::{
+    fleet::{FaultPlan, Fleet},
+    kafka::KafkaCluster,
+    postgres::PostgresCluster,
+    run::{min_events, seed},
+};
 use tokio::runtime::Runtime;
 
 use crate::{
-    broker, checker,
+    checker,
     child::{LEASE, Orders, Task},
-    cluster::{Cluster, skip},
-    duration, events,
-    fleet::{Fire, Fleet},
+    duration,
     kafka_topic::{self, PARTITIONS, TOPIC},
-    seed,
     writer::{self, Flood, Keyspace},
 };
 
@@ -50,54 +53,54 @@ pub(crate) fn source(bank: &Highwater, orders: &Orders) -> KafkaSource {
 /// checks views and topic.
 fn burn(
     orders: Orders,
-    brokers: &mut broker::Cluster,
-    mut between: impl FnMut(&mut broker::Cluster, &Runtime),
+    brokers: &mut KafkaCluster,
+    mut between: impl FnMut(&mut KafkaCluster, &Runtime),
 ) {
     let (seed, time) = (seed(), duration() * 2);
-    let keys = Keyspace::for_events((3_000 * time.as_secs()).max(events()) as u32);
+    let keys = Keyspace::for_events((3_000 * time.as_secs()).max(min_events()) as u32);
     let runtime = Runtime::new().unwrap();
     let bank = runtime.block_on(orders.open()).unwrap();
     let flood = Flood { tasks: 4, batch: 20, rest: Duration::from_millis(20) };
     let writing = writer::start(runtime.handle(), &bank, seed, keys, flood);
     let relaying = Orders { task: Task::Relay, ..orders.clone() };
-    let mut relays = Fleet::start(relaying, 2, Fire { rest: 500..2_000, silence: LEASE }, seed);
-    let mut workers = Fleet::start(orders, 3, Fire { rest: 300..2_500, silence: SESSION }, !seed);
+    let mut relays =
+        Fleet::start(relaying, 2, FaultPlan { interval: 500..2_000, lease: LEASE }, seed);
+    let mut workers =
+        Fleet::start(orders, 3, FaultPlan { interval: 300..2_500, lease: SESSION }, !seed);
     let until = Instant::now() + time;
-    while Instant::now() < until || writing.written() < events() {
-        workers.burn(Duration::from_secs(3));
-        relays.burn(Duration::from_secs(1));
+    while Instant::now() < until || writing.written() < min_events() {
+        workers.inject_faults_for(Duration::from_secs(3));
+        relays.inject_faults_for(Duration::from_secs(1));
         between(brokers, &runtime);
     }
-    workers.calm();
-    relays.calm();
+    workers.wait_until_thawed();
+    relays.wait_until_thawed();
     let written = runtime.block_on(writing.stop());
     let calm = Instant::now();
     let findings = runtime.block_on(checker::check(&bank, &keys));
     let caught_up = calm.elapsed();
-    println!("{written} events; workers {:?}, relays {:?}", workers.end(), relays.end());
+    println!(
+        "{written} events; workers {:?}, relays {:?}",
+        workers.shut_down(),
+        relays.shut_down()
+    );
     println!("at the end and checked after {caught_up:?}");
     checker::nothing_is_wrong(&findings);
     let records = runtime.block_on(kafka_topic::records(brokers));
     println!("{} records of events", records.len());
     let findings = runtime.block_on(kafka_topic::what_is_wrong(&**bank.log(), &records));
     checker::nothing_is_wrong(&findings);
-    assert!(written > 5_000 && written >= events(), "that shows nothing");
+    assert!(written > 5_000 && written >= min_events(), "that shows nothing");
 }
 
 /// A PostgreSQL and a Kafka of the test's own; says loudly if they can't be had.
-fn clusters(test: &str, servers: usize) -> Option<(Cluster, broker::Cluster)> {
-    let Some(cluster) = Cluster::start() else {
-        skip(test, "HIGHWATER_TEST_PG_BIN");
-        return None;
-    };
-    let brokers = Runtime::new().unwrap().block_on(broker::Cluster::start(servers));
-    if brokers.is_none() {
-        skip(test, broker::LIBS);
-    }
-    Some((cluster, brokers?))
+fn clusters(test: &str, servers: usize) -> Option<(PostgresCluster, KafkaCluster)> {
+    let cluster = PostgresCluster::start(test)?;
+    let brokers = Runtime::new().unwrap().block_on(KafkaCluster::start(test, servers))?;
+    Some((cluster, brokers))
 }
 
-fn orders(cluster: &Cluster, brokers: &broker::Cluster) -> Orders {
+fn orders(cluster: &PostgresCluster, brokers: &KafkaCluster) -> Orders {
     let kafka = Some(brokers.servers());
     Orders { kafka, ..Orders::direct(Task::Ledger, &cluster.url(), 3) }
 }
@@ -132,7 +135,7 @@ fn r1_kafka_of_three_servers_one_is_missing_at_any_time() {
 fn r1_kafka_views_elsewhere_are_the_fold_of_the_log_over_crashes_of_both_stores() {
     let test = "r1_kafka_views_elsewhere_are_the_fold_of_the_log";
     let Some((cluster, mut brokers)) = clusters(test, 1) else { return };
-    let elsewhere = Cluster::start().unwrap();
+    let elsewhere = PostgresCluster::start(test).unwrap();
     let orders = Orders { views: Some(elsewhere.url()), ..orders(&cluster, &brokers) };
     let mut turn = 0;
     burn(orders, &mut brokers, |_, _| {

@@ -1,11 +1,9 @@
 //! What is in the topic, read by Kafka's own tools.
 
 use highwater::{Position, Query, ReadFrom, core::value::Sharding, port::EventStore};
+use highwater_test_support::kafka::KafkaCluster;
 
-use crate::{
-    broker::Cluster,
-    finding::{Finding, Record, of_topic},
-};
+use crate::finding::{Finding, Record, of_topic};
 
 pub(crate) const TOPIC: &str = "bank";
 pub(crate) const PARTITIONS: u32 = 12;
@@ -31,7 +29,7 @@ pub(crate) async fn what_is_wrong(log: &dyn EventStore, records: &[Record]) -> V
 }
 
 /// The records of events, not the marks.
-pub(crate) async fn records(cluster: &Cluster) -> Vec<Record> {
+pub(crate) async fn records(cluster: &KafkaCluster) -> Vec<Record> {
     let all = format!(
         "--topic {TOPIC} --from-beginning --timeout-ms 10000 --property print.headers=true \
          --property print.partition=true --property print.offset=true --property print.value=false"
@@ -58,7 +56,7 @@ fn record(line: &str) -> Record {
 }
 
 /// Waits until every replica is in sync.
-pub(crate) async fn in_sync(cluster: &Cluster) {
+pub(crate) async fn in_sync(cluster: &KafkaCluster) {
     let lagging = "--describe --under-replicated-partitions";
     while !cluster.tool(&cluster.servers(), TOPICS, lagging, "").await.is_empty() {}
 }

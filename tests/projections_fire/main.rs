@@ -26,52 +26,21 @@
     reason = "the parent of the processes has no runtime to block"
 )]
 
-#[cfg(feature = "kafka")]
-#[allow(dead_code, reason = "the tests of the feed use another part of it")]
-#[path = "../../projections/tests/kafka/broker.rs"]
-mod broker;
 mod checker;
 mod child;
-#[allow(dead_code, reason = "the tests of the stores use another part of it")]
-#[path = "../../stores/tests/fire/cluster.rs"]
-mod cluster;
 mod direct;
 mod finding;
-#[allow(dead_code, reason = "the tests of reads use another part of it")]
-mod fleet;
 #[cfg(feature = "kafka")]
 mod kafka;
 #[cfg(feature = "kafka")]
 mod kafka_topic;
-#[path = "../projections/ledger.rs"]
-mod ledger;
-#[cfg(feature = "kafka")]
-#[path = "../../projections/tests/kafka/metadata.rs"]
-mod metadata;
 mod planted;
 mod poison;
 mod writer;
 
-use std::{env, time::Duration};
+use std::time::Duration;
 
-fn number(name: &str) -> Option<u64> {
-    env::var(name).ok().map(|text| text.parse().unwrap())
-}
-
-/// How many events are written at least, however long that takes.
-fn events() -> u64 {
-    number("HIGHWATER_FIRE_EVENTS").unwrap_or(0)
-}
-
-/// How long one test goes on.
+/// How long one test runs.
 fn duration() -> Duration {
-    let minutes = number("HIGHWATER_FIRE_MINUTES").map(|minutes| minutes * 60);
-    Duration::from_secs(minutes.or(number("HIGHWATER_FIRE_SECONDS")).unwrap_or(8))
-}
-
-/// What all the choices of a run follow from.
-fn seed() -> u64 {
-    let seed = number("HIGHWATER_SEED").unwrap_or_else(|| fastrand::u64(..));
-    println!("HIGHWATER_SEED={seed}");
-    seed
+    highwater_test_support::run::duration(8)
 }

@@ -7,11 +7,11 @@ use highwater::{
     core::value::Sharding,
     port::{ClaimMode, Progress, ViewCommit, WorkerId},
 };
+use highwater_test_support::ledger::{self, ByCustomer, Ledger, Move, Trace};
 
 use crate::{
     checker,
     finding::{Finding, Record, Wrong, of_topic},
-    ledger::{self, ByCustomer, Ledger, Move, Trace},
 };
 
 /// A log of eight movements, and the view as it must be but for what is done to it.

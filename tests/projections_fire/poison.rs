@@ -13,18 +13,20 @@ use highwater::{
     port::ParkedKey,
     prelude::*,
 };
+use highwater_test_support::{
+    fleet::Fleet,
+    ledger::{Ledger, LedgerEvent, Move, Trace},
+    postgres::PostgresCluster,
+    run::seed,
+};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 
 use crate::{
     checker,
     child::{Orders, Task},
-    cluster::{Cluster, skip},
-    direct::FIRE,
+    direct::FAULTS,
     finding::{Finding, Journal},
-    fleet::Fleet,
-    ledger::{Ledger, LedgerEvent, Move, Trace},
-    seed,
 };
 
 const KEYS: u32 = 10_000;
@@ -156,15 +158,15 @@ async fn drained(bank: &Highwater) {
 
 #[test]
 fn r4_postgres_one_key_of_ten_thousand_waits_in_order_over_kills_and_is_drained_after_the_fix() {
-    let Some(cluster) = Cluster::start() else {
-        return skip("r4_postgres_one_key_of_ten_thousand", "HIGHWATER_TEST_PG_BIN");
+    let Some(cluster) = PostgresCluster::start("r4_postgres_one_key_of_ten_thousand") else {
+        return;
     };
     let (url, seed) = (cluster.url(), seed());
     let mut random = fastrand::Rng::with_seed(seed);
     let runtime = Runtime::new().unwrap();
     let bank = runtime.block_on(Highwater::open(&url)).unwrap();
     let orders = |task| Orders::direct(task, &url, 4);
-    let mut fleet = Fleet::start(orders(Task::Broken), 3, FIRE, seed);
+    let mut fleet = Fleet::start(orders(Task::Broken), 3, FAULTS, seed);
     let writer = bank.clone();
     let writing = runtime.spawn(async move {
         for round in 0..2 {
@@ -172,9 +174,9 @@ fn r4_postgres_one_key_of_ten_thousand_waits_in_order_over_kills_and_is_drained_
         }
     });
     while !writing.is_finished() {
-        fleet.burn(Duration::from_secs(1));
+        fleet.inject_faults_for(Duration::from_secs(1));
     }
-    fleet.calm();
+    fleet.wait_until_thawed();
     runtime.block_on(writing).unwrap();
     runtime.block_on(all_but_one_go_on(&bank));
 
@@ -182,8 +184,8 @@ fn r4_postgres_one_key_of_ten_thousand_waits_in_order_over_kills_and_is_drained_
     fleet.replace(orders(Task::Fixed));
     let parked = ParkedKeys::of(&bank, Picky::NAME).unwrap();
     assert!(runtime.block_on(parked.retry(POISONED)).unwrap());
-    fleet.burn(Duration::from_secs(3));
-    fleet.calm();
+    fleet.inject_faults_for(Duration::from_secs(3));
+    fleet.wait_until_thawed();
     runtime.block_on(drained(&bank));
-    println!("{:?}", fleet.end());
+    println!("{:?}", fleet.shut_down());
 }

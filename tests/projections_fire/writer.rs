@@ -9,9 +9,8 @@ use std::{
 };
 
 use highwater::{CommandId, Highwater, Request};
+use highwater_test_support::ledger::{Close, Ledger, Move};
 use tokio::{runtime::Handle, task::JoinHandle};
-
-use crate::ledger::{Close, Ledger, Move};
 
 /// How many keys there are of each kind.
 #[derive(Debug, Clone, Copy)]

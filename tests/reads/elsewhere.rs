@@ -11,9 +11,9 @@ use highwater::{
     projections::ProjectionOptions,
     stores::{SystemClock, SystemIds},
 };
+use highwater_test_support::bank::{Balance, Bank, banks};
 
 use crate::{
-    bank::{Balance, Bank, banks},
     counting::{Counts, counted},
     views::{deposit, work_until},
 };

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use highwater::{Highwater, Position, Reading, Result, Views as _};
+use highwater_test_support::bank::{Balance, Bank, banks};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 use tokio::task::JoinHandle;
 
 use crate::{
-    bank::{Balance, Bank, banks},
     counting::{self, Counts},
     views::{deposit, work_until},
 };

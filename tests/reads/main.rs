@@ -7,12 +7,9 @@
 )]
 
 mod applied;
-#[path = "../bank/mod.rs"]
-mod bank;
 mod clients;
 mod counting;
 mod elsewhere;
-mod history;
 mod kafka;
 mod levels;
 mod linear;

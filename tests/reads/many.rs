@@ -5,9 +5,9 @@ use std::time::Duration;
 use highwater::{
     Basis, Code, Fallback, FreshnessStatus, Position, Views as _, core::value::Sharding,
 };
+use highwater_test_support::bank::{Balance, banks};
 
 use crate::{
-    bank::{Balance, banks},
     relayed::Relayed,
     views::{Parity, deposit, work, work_until},
 };

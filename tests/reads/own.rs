@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use highwater::{Basis, Code, Fallback, FreshnessStatus, Position, Views as _};
+use highwater_test_support::bank::{Balance, banks};
 
-use crate::{
-    bank::{Balance, banks},
-    views::{Parity, deposit, work_until},
-};
+use crate::views::{Parity, deposit, work_until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r3_an_optimistic_read_has_what_is_ones_own_and_says_what_it_is() {

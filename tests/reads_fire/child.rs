@@ -1,29 +1,23 @@
-//! A relay, a worker or a reader in a process of its own, to be killed. It is this test binary again, told by its
-//! environment.
+//! A relay, a worker or a reader in another process, to be killed.
 
 use std::{
-    env,
-    fs::File,
-    future::Future,
     path::{Path, PathBuf},
     process::Command,
-    sync::Arc,
     time::Duration,
 };
 
 use highwater::{
-    Highwater, Open as _, Result, Worker,
+    Highwater, Result, Worker,
     projections::{
         OnFailure, ProjectionOptions, WorkerHandle,
         kafka::{Kafka, KafkaSource, Relay, Topics},
     },
 };
+use highwater_test_support::{bank::Balance, fleet::WorkerProgram, process, tally::Tally, worker};
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{bank::Balance, clients, lagging::Lagging, tally::Tally};
-
-const ORDERS: &str = "HIGHWATER_FIRE_ORDERS";
+use crate::{clients, lagging::Lagging};
 
 /// How long a holder of a lease may be silent before others take over. Short, so that much happens.
 pub(crate) const LEASE: Duration = Duration::from_secs(1);
@@ -60,31 +54,9 @@ pub(crate) struct Orders {
 }
 
 impl Orders {
-    pub(crate) fn has_kafka(&self) -> bool {
-        !self.kafka.is_empty()
-    }
-
-    /// The child that carries them out, its diary written to a file.
-    pub(crate) fn command(&self, diary: &Path) -> Command {
-        let file = File::options().create(true).append(true).open(diary).unwrap();
-        let number: String = diary.to_string_lossy().chars().filter(char::is_ascii_digit).collect();
-        let seed = self.seed ^ number.bytes().map(u64::from).sum::<u64>();
-        let orders = Self { seed, ..self.clone() };
-        let mut command = Command::new(env::current_exe().unwrap());
-        command
-            .args(["child::works_until_it_is_killed", "--exact", "--nocapture"])
-            .env(ORDERS, serde_json::to_string(&orders).unwrap())
-            .stdout(file.try_clone().unwrap())
-            .stderr(file);
-        command
-    }
-
     /// The log with the views, wherever they are.
     pub(crate) async fn open(&self) -> Result<Highwater> {
-        let log = Highwater::builder(&self.log).await?;
-        let Some(views) = &self.views else { return Ok(log.build()) };
-        let views = Highwater::open(views).await?;
-        Ok(log.views(Arc::clone(views.views())).build())
+        worker::open(&self.log, self.views.as_deref()).await
     }
 
     fn client(&self) -> (Kafka, Topics) {
@@ -97,24 +69,32 @@ impl Orders {
     }
 }
 
-/// The child itself. Without its environment it is an empty test.
+impl WorkerProgram for Orders {
+    /// Each process has a seed of its own, which follows from the number in the name of its log.
+    fn command(&self, log: &Path) -> Command {
+        let number: String = log.to_string_lossy().chars().filter(char::is_ascii_digit).collect();
+        let seed = self.seed ^ number.bytes().map(u64::from).sum::<u64>();
+        let orders = Self { seed, ..self.clone() };
+        process::child_logging_to(log, "child::works_until_it_is_killed", &orders)
+    }
+
+    fn uses_kafka(&self) -> bool {
+        !self.kafka.is_empty()
+    }
+}
+
+/// The child itself.
 #[test]
 fn works_until_it_is_killed() {
-    let Ok(orders) = env::var(ORDERS) else { return };
-    tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_max_level(tracing_subscriber::filter::LevelFilter::INFO)
-        .init();
-    let orders: Orders = serde_json::from_str(&orders).unwrap();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(carry_out(&orders));
+    if let Some(orders) = process::task::<Orders>() {
+        process::run(carry_out(&orders));
+    }
 }
 
 async fn carry_out(orders: &Orders) {
     let mut told = signal(SignalKind::terminate()).unwrap();
     let bank = tokio::select! {
-        bank = until_it_can(|| orders.open()) => bank,
+        bank = worker::retry(|| orders.open()) => bank,
         _ = told.recv() => return,
     };
     let stop = async move { told.recv().await.unwrap() };
@@ -144,25 +124,11 @@ async fn work(bank: &Highwater, orders: &Orders, lag: Duration, stop: impl Futur
     };
     let mut stop = std::pin::pin!(stop);
     let working: WorkerHandle = tokio::select! {
-        working = until_it_can(begin) => working,
+        working = worker::retry(begin) => working,
         () = &mut stop => return,
     };
     stop.await;
     if let Err(error) = working.stop().await {
         assert!(error.is_retryable(), "{error}");
-    }
-}
-
-/// Begins again as whoever looks after a service does, while a server can't be reached.
-async fn until_it_can<T, F: Future<Output = Result<T>>>(begin: impl Fn() -> F) -> T {
-    loop {
-        match begin().await {
-            Ok(begun) => return begun,
-            Err(error) if error.is_retryable() => {
-                println!("can't begin yet: {error}");
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-            Err(error) => panic!("{error}"),
-        }
     }
 }

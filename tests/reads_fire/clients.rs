@@ -8,13 +8,17 @@ use std::{
 
 use futures_util::future::join_all;
 use highwater::{Basis, Code, CommandId, Highwater, Receipt, Token, Views as _};
+use highwater_test_support::{
+    bank::Balance,
+    fleet::WorkerProgram as _,
+    run::seed,
+    tally::{Counting, Tally},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    bank::Balance,
     child::Task,
-    duration, seed,
-    tally::{Counting, Tally},
+    duration,
     world::{PATIENCE, World, deposit, until_seen},
 };
 
@@ -116,11 +120,11 @@ fn r3_kafka_no_answer_of_a_thousand_clients_is_older_than_its_token_over_kills()
     let clients: Vec<_> = clients.collect();
     workers.kill_all();
     while Instant::now() < until {
-        workers.burn(Duration::from_secs(2));
-        relays.burn(Duration::from_millis(500));
+        workers.inject_faults_for(Duration::from_secs(2));
+        relays.inject_faults_for(Duration::from_millis(500));
     }
-    workers.calm();
-    relays.calm();
+    workers.wait_until_thawed();
+    relays.wait_until_thawed();
     let clients = world.runtime.block_on(join_all(clients));
     let clients: Vec<Client> = clients.into_iter().map(Result::unwrap).collect();
     let calm = Instant::now();
@@ -130,7 +134,7 @@ fn r3_kafka_no_answer_of_a_thousand_clients_is_older_than_its_token_over_kills()
     let (reached, late) = (count(|client| client.reached), count(|client| client.late));
     println!("{reached} reads had what was written, {late} were told that it takes longer");
     println!("every token was reached {:?} after the fire", calm.elapsed());
-    println!("workers {:?}, relays {:?}", workers.end(), relays.end());
+    println!("workers {:?}, relays {:?}", workers.shut_down(), relays.shut_down());
     assert!(reached > CLIENTS && late > 0, "that shows nothing");
     end_within_their_budgets(clients.into_iter().flat_map(|client| client.overruns).collect());
 }
@@ -175,9 +179,9 @@ fn r3_kafka_tokens_survive_a_restart_of_everything() {
     let last = world.runtime.block_on(all_write(&mut clients));
     world.runtime.block_on(until_seen(&bank, &last));
     // What is written from now on no view has seen before everything has gone.
-    workers.end_by_a_kill();
+    workers.kill_for_good();
     world.runtime.block_on(all_write(&mut clients));
-    relays.end_by_a_kill();
+    relays.kill_for_good();
     drop(bank);
     let notes: Vec<Note> = clients.drain(..).map(|client| client.note).collect();
     world.restart_broker();
@@ -187,8 +191,8 @@ fn r3_kafka_tokens_survive_a_restart_of_everything() {
     world.runtime.block_on(all_are_pending(&bank, &notes));
     let (relays, workers) = (world.relays(1), world.workers(2, Duration::ZERO));
     reads_in_a_process(&world, &notes);
-    workers.end();
-    relays.end();
+    workers.shut_down();
+    relays.shut_down();
 }
 
 async fn all_write(clients: &mut [Client]) -> Receipt {

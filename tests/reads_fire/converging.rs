@@ -7,21 +7,24 @@ use std::{
 };
 
 use highwater::{CommandId, Highwater, Receipt, Views as _};
+use highwater_test_support::{
+    bank::Balance,
+    fleet::Fleet,
+    run::seed,
+    tally::{Counting, Tally},
+};
 
 use crate::{
-    bank::Balance,
+    child::Orders,
     duration,
-    fleet::Fleet,
-    seed,
-    tally::{Counting, Tally},
     world::{World, deposit, until_seen},
 };
 
 /// What there is to be broken, and what has been written.
 struct Parts {
     world: World,
-    relays: Fleet,
-    workers: Fleet,
+    relays: Fleet<Orders>,
+    workers: Fleet<Orders>,
     written: BTreeMap<String, u64>,
 }
 
@@ -42,12 +45,12 @@ const fn fault(name: &'static str, heals: Act) -> Fault {
 const FAULTS: [Fault; 8] = [
     fault("nothing", |_| ()),
     Fault {
-        breaks: Some(|parts| parts.relays.halt()),
-        ..fault("relay frozen, goes on", |parts| parts.relays.go_on())
+        breaks: Some(|parts| parts.relays.freeze_all()),
+        ..fault("relay frozen, goes on", |parts| parts.relays.thaw_all())
     },
     fault("relay killed, another starts", |parts| parts.relays.kill_all()),
     fault("both workers killed, others start", |parts| parts.workers.kill_all()),
-    fault("one of two workers killed, another starts", |parts| parts.workers.kill_one()),
+    fault("one of two workers killed, another starts", |parts| parts.workers.kill_oldest()),
     Fault {
         breaks: Some(|parts| parts.world.proxy.hold()),
         ..fault("workers cut from the broker, connected again", |parts| {
@@ -122,6 +125,6 @@ fn r3_kafka_views_converge_after_each_fault() {
         let (middle, most) = (times[times.len() / 2], times[times.len() - 1]);
         println!("{name}: {middle:.1?}, {most:.1?} at the most of {}", times.len());
     }
-    parts.workers.end();
-    parts.relays.end();
+    parts.workers.shut_down();
+    parts.relays.shut_down();
 }

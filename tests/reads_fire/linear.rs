@@ -11,13 +11,15 @@ use std::{
 
 use futures_util::future::join_all;
 use highwater::{Basis, CommandId, Highwater, Views as _};
+use highwater_test_support::{
+    bank::Balance,
+    linearizability::{Effect, HistoryClock, Operation, is_linearizable},
+    run::seed,
+    tally::{Counting, Tally},
+};
 
 use crate::{
-    bank::Balance,
     duration,
-    history::{Done, Operation, Ticks, is_linearizable},
-    seed,
-    tally::{Counting, Tally},
     world::{World, deposit},
 };
 
@@ -52,7 +54,7 @@ impl Counts {
 /// One of several at a time, on the keys of a round.
 struct Client {
     bank: Highwater,
-    ticks: Arc<Ticks>,
+    ticks: Arc<HistoryClock>,
     keys: [String; KEYS],
     random: fastrand::Rng,
     command: CommandId,
@@ -79,7 +81,7 @@ impl Client {
         let add = async {
             let receipt = deposit(&self.bank, &self.keys[place], self.command).await;
             let (_, version) = receipt.versions().next().unwrap();
-            Done::Add(Some(version.get()))
+            Effect::Add(Some(version.get()))
         };
         self.histories[place].push(self.ticks.record(add).await);
         self.counts.commands += 1;
@@ -96,7 +98,7 @@ impl Client {
                         Basis::View => counts.from_the_view += 1,
                         _ => counts.folded += 1,
                     }
-                    Some(Done::Read(found.as_ref().map_or(0, Counting::events)))
+                    Some(Effect::Read(found.as_ref().map_or(0, Counting::events)))
                 }
                 Err(error) => {
                     assert!(error.is_unavailable(), "{error}");
@@ -121,7 +123,7 @@ async fn rounds(handles: [Highwater; 2], seed: u64, enough: Arc<AtomicBool>) -> 
 }
 
 async fn work(handles: &[Highwater; 2], seed: u64, round: u64) -> Counts {
-    let ticks = Arc::<Ticks>::default();
+    let ticks = Arc::<HistoryClock>::default();
     let clients = (0..CLIENTS).map(|number| {
         let keys = [0, 1].map(|place| format!("round-{round}-{place}"));
         let id = [seed, round, number];
@@ -162,17 +164,17 @@ fn r3_kafka_strong_reads_and_commands_are_linearizable_over_kills_of_workers_and
     let working = world.runtime.spawn(rounds(handles, world.seed, Arc::clone(&enough)));
     let mut crashes = 0;
     while Instant::now() < until {
-        workers.burn(Duration::from_millis(1_500));
+        workers.inject_faults_for(Duration::from_millis(1_500));
         world.restart_database();
         crashes += 1;
-        relays.burn(Duration::from_millis(500));
+        relays.inject_faults_for(Duration::from_millis(500));
     }
     workers.kill_all();
     enough.store(true, Ordering::Relaxed);
-    workers.calm();
-    relays.calm();
+    workers.wait_until_thawed();
+    relays.wait_until_thawed();
     let counts = world.runtime.block_on(working).unwrap();
     println!("{counts:?}; the database crashed {crashes} times");
-    println!("workers {:?}, relays {:?}", workers.end(), relays.end());
+    println!("workers {:?}, relays {:?}", workers.shut_down(), relays.shut_down());
     assert!(counts.commands > 100 && counts.folded > 0, "that shows nothing");
 }

@@ -12,13 +12,11 @@ use std::{
 use highwater::{
     Basis, Code, CommandId, Highwater, Receipt, Timestamp, Views as _, core::value::Sharding,
 };
+use highwater_test_support::{bank::Balance, fleet::Fleet, run::seed};
 use tokio::task::JoinHandle;
 
 use crate::{
-    bank::Balance,
-    child::PARTITIONS,
-    fleet::Fleet,
-    seed,
+    child::{Orders, PARTITIONS},
     world::{PATIENCE, World, deposit, until_seen},
 };
 
@@ -116,19 +114,19 @@ async fn all_become_stale(bank: &Highwater, since: Timestamp) {
 }
 
 /// What is done to the relay, or to the way to the broker.
-type Act = fn(&World, &mut Option<Fleet>);
+type Act = fn(&World, &mut Option<Fleet<Orders>>);
 
 /// What may go wrong, and how that is put right.
 const TROUBLE: [(&str, Act, Act); 3] = [
     (
         "a relay that is frozen",
-        |_, relay| relay.as_ref().unwrap().halt(),
-        |_, relay| relay.as_ref().unwrap().go_on(),
+        |_, relay| relay.as_ref().unwrap().freeze_all(),
+        |_, relay| relay.as_ref().unwrap().thaw_all(),
     ),
     (
         "a relay that has ended",
         |_, relay| {
-            relay.take().unwrap().end();
+            relay.take().unwrap().shut_down();
         },
         |world, relay| *relay = Some(world.relays(1)),
     ),
@@ -141,7 +139,11 @@ const TROUBLE: [(&str, Act, Act); 3] = [
 
 /// Everything is fresh, then nothing, then everything again. Where the reader knows the head of the log there is traffic
 /// all the while; where it doesn't, the log is quiet when it happens, and the marks alone tell.
-fn is_found_out(world: &World, relay: &mut Option<Fleet>, (what, breaks, heals): (&str, Act, Act)) {
+fn is_found_out(
+    world: &World,
+    relay: &mut Option<Fleet<Orders>>,
+    (what, breaks, heals): (&str, Act, Act),
+) {
     let bank = world.open();
     let mut traffic = Some(Traffic::start(world, &bank));
     world.runtime.block_on(all_are_fresh(&bank));
@@ -172,8 +174,8 @@ fn each_is_found_out(world: &World) {
     for trouble in TROUBLE {
         is_found_out(world, &mut relay, trouble);
     }
-    worker.end();
-    relay.unwrap().end();
+    worker.shut_down();
+    relay.unwrap().shut_down();
 }
 
 #[test]

@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use highwater::{CommandId, Highwater, Receipt, Request, View, Views as _};
+use highwater_test_support::{
+    bank::{Account, Balance, Deposit},
+    fleet::{FaultPlan, Fleet},
+    kafka::KafkaCluster,
+    postgres::PostgresCluster,
+    tally::Tally,
+};
 use tokio::runtime::Runtime;
 
 use crate::{
-    bank::{Account, Balance, Deposit},
-    broker,
     child::{LEASE, Orders, SESSION, Task},
-    cluster::{Cluster, skip},
-    fleet::{Fire, Fleet},
     proxy::Proxy,
-    tally::Tally,
 };
 
 /// How long something may take that is waited for when the fire is out. Who waits so long has failed.
@@ -20,34 +22,28 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) struct World {
     pub(crate) runtime: Runtime,
-    pub(crate) database: Cluster,
-    pub(crate) brokers: broker::Cluster,
+    pub(crate) database: PostgresCluster,
+    pub(crate) brokers: KafkaCluster,
     /// The way of the workers to the broker.
     pub(crate) proxy: Proxy,
     pub(crate) seed: u64,
     /// Where the views are, if elsewhere than the log.
-    elsewhere: Option<(Cluster, String)>,
+    elsewhere: Option<(PostgresCluster, String)>,
 }
 
 impl World {
     /// Says loudly if it can't be had.
     pub(crate) fn start(test: &str, seed: u64) -> Option<Self> {
-        let Some(database) = Cluster::start() else {
-            skip(test, "HIGHWATER_TEST_PG_BIN");
-            return None;
-        };
+        let database = PostgresCluster::start(test)?;
         let runtime = Runtime::new().unwrap();
-        let Some(brokers) = runtime.block_on(broker::Cluster::start(1)) else {
-            skip(test, broker::LIBS);
-            return None;
-        };
-        let proxy = Proxy::start(runtime.handle(), brokers.detour(1));
+        let brokers = runtime.block_on(KafkaCluster::start(test, 1))?;
+        let proxy = Proxy::start(runtime.handle(), brokers.proxied(1));
         Some(Self { runtime, database, brokers, proxy, seed, elsewhere: None })
     }
 
     /// The views in another server.
     pub(crate) fn with_views_elsewhere(self) -> Self {
-        let views = Cluster::start().unwrap();
+        let views = PostgresCluster::start("the store of the views").unwrap();
         let url = views.url();
         Self { elsewhere: Some((views, url)), ..self }
     }
@@ -58,7 +54,7 @@ impl World {
 
     pub(crate) fn orders(&self, task: Task) -> Orders {
         let kafka = match task {
-            Task::Worker { .. } => format!("127.0.0.1:{}", self.brokers.detour(1).0),
+            Task::Worker { .. } => format!("127.0.0.1:{}", self.brokers.proxied(1).0),
             _ => self.brokers.servers(),
         };
         let views = self.elsewhere.as_ref().map(|(_, url)| url.clone());
@@ -78,15 +74,15 @@ impl World {
         });
     }
 
-    pub(crate) fn relays(&self, count: usize) -> Fleet {
-        let fire = Fire { rest: 1_000..3_000, silence: LEASE };
-        Fleet::start(self.orders(Task::Relay), count, fire, self.seed)
+    pub(crate) fn relays(&self, count: usize) -> Fleet<Orders> {
+        let plan = FaultPlan { interval: 1_000..3_000, lease: LEASE };
+        Fleet::start(self.orders(Task::Relay), count, plan, self.seed)
     }
 
     /// Workers whose pages are late by so much at the longest.
-    pub(crate) fn workers(&self, count: usize, lag: Duration) -> Fleet {
-        let fire = Fire { rest: 800..3_000, silence: SESSION };
-        Fleet::start(self.orders(Task::Worker { lag }), count, fire, !self.seed)
+    pub(crate) fn workers(&self, count: usize, lag: Duration) -> Fleet<Orders> {
+        let plan = FaultPlan { interval: 800..3_000, lease: SESSION };
+        Fleet::start(self.orders(Task::Worker { lag }), count, plan, !self.seed)
     }
 
     /// Kills the broker and starts it again.

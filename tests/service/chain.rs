@@ -13,10 +13,13 @@ use std::{
 };
 
 use highwater::{Receipt, prelude::*};
+use highwater_test_support::{
+    bank::{Account, Balance, Bank, banks},
+    services,
+};
 use tokio::task::JoinHandle;
 
 use crate::{
-    bank::{Account, Balance, Bank, banks, skipped},
     child::{Role, Serving, Told},
     ending::{KEYS, deposit},
     logged::objects,
@@ -53,7 +56,7 @@ pub(crate) struct Chain {
 impl Chain {
     /// Starts all, and waits until they are ready; `None` if there is no PostgreSQL or no Kafka, which is said.
     pub(crate) async fn start(test: &str) -> Option<Self> {
-        let servers = skipped::broker(test)?;
+        let servers = services::kafka_servers(test)?;
         let bank = banks().into_iter().find(|bank| matches!(bank, Bank::Postgres(_)))?;
         let Bank::Postgres(store) = &bank else { return None };
         let kafka = Some((servers, format!("test-{:016x}", fastrand::u64(..))));
@@ -144,12 +147,12 @@ async fn o2_promtool_accepts_what_services_under_load_tell_prometheus() {
     for address in addresses {
         let metrics = scraped(address).await;
         assert!(writes && metrics.contains("highwater_"), "{metrics}");
-        let Some(promtool) = skipped::promtool(test) else { return };
+        let Some(promtool) = services::promtool(test) else { return };
         is_accepted(promtool, &metrics);
     }
     let teller = chain.with(Role::Teller).await;
     let metrics = everything_served(&teller).await;
-    let Some(promtool) = skipped::promtool(test) else { return };
+    let Some(promtool) = services::promtool(test) else { return };
     is_accepted(promtool, &metrics);
     drop(teller);
     chain.has_everything_once().await;

@@ -1,8 +1,6 @@
-//! A service in a process of its own, to be told to end. It is this test binary again, told by its
-//! environment.
+//! A service in another process, which the tests shut down.
 
 use std::{
-    env,
     fs::File,
     net::SocketAddr,
     path::PathBuf,
@@ -15,11 +13,11 @@ use highwater::{
     projections::DirectSource,
     service::{Config, Service},
 };
+use highwater_test_support::{bank::Balance, process};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use crate::{
-    bank::Balance,
     policies,
     probe::{PATIENCE, free_address, until},
     stuck::Stuck,
@@ -27,7 +25,6 @@ use crate::{
 };
 
 const PREFIX: &str = "HIGHWATER_TEST_SERVICE";
-const ROLE: &str = "HIGHWATER_TEST_ROLE";
 
 /// What a service does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,14 +64,11 @@ impl Told {
     }
 }
 
-/// The child itself. Without its environment it is an empty test.
+/// The child itself.
 #[test]
 fn serves_until_it_is_told() {
-    if env::var_os(format!("{PREFIX}_STORE")).is_none() {
-        return;
-    }
+    let Some(role) = process::task::<Role>() else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let role = serde_json::from_str(&env::var(ROLE).unwrap()).unwrap();
     runtime.block_on(async {
         let service = Service::new(Config::from_environment(PREFIX).unwrap()).unwrap();
         let bank = Highwater::open(service.config().store.expose()).await.unwrap();
@@ -132,10 +126,8 @@ impl Serving {
         let folder = tempfile::tempdir().unwrap();
         let address = free_address();
         let (printed, log) = (folder.path().join("printed"), folder.path().join("log"));
-        let mut command = Command::new(env::current_exe().unwrap());
+        let mut command = process::child("child::serves_until_it_is_told", &told.role);
         command
-            .args(["child::serves_until_it_is_told", "--exact", "--nocapture"])
-            .env(ROLE, serde_json::to_string(&told.role).unwrap())
             .env(format!("{PREFIX}_STORE"), &told.store)
             .env(format!("{PREFIX}_DRAIN"), told.drain)
             .env(format!("{PREFIX}_HTTP__LISTEN"), address.to_string())

@@ -1,12 +1,13 @@
 //! What a service is told: every wrong key is named, with the place where it stands.
 
-use std::{fs, process::Command, time::Duration};
+use std::{fs, time::Duration};
 
 use highwater::{
     Code,
     projections::OnFailure,
     service::{Config, LogFormat},
 };
+use highwater_test_support::process;
 
 fn load(toml: &str) -> highwater::Result<Config> {
     let folder = tempfile::tempdir().unwrap();
@@ -135,10 +136,10 @@ fn o5_all_spans_from_info_on_are_sent_unless_the_section_says_otherwise() {
 
 const PREFIX: &str = "HIGHWATER_TEST_CONFIGURED";
 
-/// Reads its environment in a process of its own, and prints what it has found.
+/// Reads the configuration from the environment of another process, and prints it.
 #[test]
 fn reads_its_environment() {
-    if std::env::var_os("HIGHWATER_TEST_READS").is_some() {
+    if process::task::<()>().is_some() {
         match Config::from_environment(PREFIX) {
             Ok(config) => println!("FOUND {} {:?}", config.store.expose(), config.options("a")),
             Err(error) => println!("REFUSED {error}"),
@@ -147,9 +148,7 @@ fn reads_its_environment() {
 }
 
 fn found(variables: &[(&str, &str)]) -> String {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["configured::reads_its_environment", "--exact", "--nocapture"]);
-    command.env("HIGHWATER_TEST_READS", "1");
+    let mut command = process::child("configured::reads_its_environment", &());
     for (name, value) in variables {
         command.env(format!("{PREFIX}_{name}"), value);
     }

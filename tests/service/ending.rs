@@ -10,9 +10,9 @@ use std::{
 
 use futures_util::future::join_all;
 use highwater::{Highwater, Receipt, prelude::*};
+use highwater_test_support::bank::{Account, Balance, Bank, Deposit, banks};
 
 use crate::{
-    bank::{Account, Balance, Bank, Deposit, banks},
     child::{Role, Serving, Told},
     probe::until,
 };

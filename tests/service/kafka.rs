@@ -7,15 +7,15 @@ use highwater::{
     prelude::*,
     projections::kafka::{Kafka, KafkaSource, Relay, RelayStatus, Topics},
 };
-use serde_json::Value;
-
-use crate::{
-    bank::{Account, Balance, Deposit, banks, skipped},
-    broker::{self, Cluster},
-    probe::until_said,
-    served::Served,
+use highwater_test_support::{
+    bank::{Account, Balance, Deposit, banks},
+    kafka::KafkaCluster,
+    services,
     tally::Tally,
 };
+use serde_json::Value;
+
+use crate::{probe::until_said, served::Served};
 
 const DELETE: &str = "org.apache.kafka.tools.DeleteRecordsCommand";
 
@@ -68,11 +68,8 @@ impl World {
 }
 
 /// The cluster, and how clients reach it that hear soon that it is gone and back.
-async fn cluster(test: &str) -> Option<(Cluster, Kafka)> {
-    let Some(cluster) = Cluster::start(1).await else {
-        skipped::skip(test, broker::LIBS);
-        return None;
-    };
+async fn cluster(test: &str) -> Option<(KafkaCluster, Kafka)> {
+    let cluster = KafkaCluster::start(test, 1).await?;
     let kafka = Kafka::at(cluster.servers())
         .setting("reconnect.backoff.max.ms", "500")
         .setting("session.timeout.ms", "2000")
@@ -137,7 +134,7 @@ async fn o5_services_whose_broker_is_gone_are_not_ready_until_it_is_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn o5_a_worker_without_a_topic_is_not_ready_until_a_relay_has_made_it() {
     let test = "o5_a_worker_without_a_topic_is_not_ready_until_a_relay_has_made_it";
-    let Some(servers) = skipped::broker(test) else { return };
+    let Some(servers) = services::kafka_servers(test) else { return };
     let kafka = Kafka::at(servers);
     let mut world = World::new().await;
     world.topics = Topics::one(format!("test-{:016x}", fastrand::u64(..)));
@@ -167,7 +164,7 @@ async fn o5_services_that_kafka_does_not_let_in_say_so_and_are_ready_with_what_i
     let relay = world.publishing(&kafka);
     until_said(relay.address, is_ready).await;
     let with = |password: &str| {
-        Kafka::at(cluster.guarded(1))
+        Kafka::at(cluster.sasl_server(1))
             .setting("security.protocol", "SASL_PLAINTEXT")
             .setting("sasl.mechanism", "PLAIN")
             .setting("sasl.username", "alice")
@@ -242,7 +239,7 @@ async fn o5_a_worker_whose_topic_was_truncated_says_so_and_goes_on_from_the_log(
 }
 
 /// Removes everything that is in the topic.
-async fn truncate(cluster: &Cluster) {
+async fn truncate(cluster: &KafkaCluster) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("offsets.json");
     let of = |partition| format!(r#"{{"topic":"bank","partition":{partition},"offset":-1}}"#);

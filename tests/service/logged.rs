@@ -1,10 +1,10 @@
 //! What a service logs, to be read by machines or by people.
 
+use highwater_test_support::bank::banks;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    bank::banks,
     child::{Role, Serving, Told},
     ending::url,
 };

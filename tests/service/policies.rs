@@ -3,8 +3,9 @@
 
 use futures_util::future::join_all;
 use highwater::{Level, Operation, prelude::*};
+use highwater_test_support::bank::Balance;
 
-use crate::{bank::Balance, ending::KEYS};
+use crate::ending::KEYS;
 
 /// What is read without end.
 const SHOW: Operation = Operation::auxiliary("account.show");

@@ -17,11 +17,11 @@ use highwater::{
     projections::{DirectSource, ProjectionOptions, testing::Faults},
     service::{Config, Shutdown},
 };
+use highwater_test_support::bank::{Account, AccountEvent, Balance, Deposit, Withdraw, banks};
 
 use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::{
-    bank::{Account, AccountEvent, Balance, Deposit, Withdraw, banks},
     probe::{free_address, until_said},
     served::{Served, ask},
     stuck::{Mute, Stuck},
@@ -295,7 +295,7 @@ async fn o5_a_relay_and_a_worker_that_it_feeds_are_ready() {
     use highwater::projections::kafka::{Kafka, KafkaSource, Relay, Topics};
 
     let test = "o5_a_relay_and_a_worker_that_it_feeds_are_ready";
-    let Some(servers) = crate::bank::skipped::broker(test) else { return };
+    let Some(servers) = highwater_test_support::services::kafka_servers(test) else { return };
     for bank in banks() {
         let bank = bank.open().await;
         let (kafka, topics) =

@@ -8,8 +8,7 @@ use highwater::{
     policy::{Override, PolicyChange, Rule},
     prelude::*,
 };
-
-use crate::bank::{Account, Balance, Deposit, Withdraw};
+use highwater_test_support::bank::{Account, Balance, Deposit, Withdraw};
 
 /// What is read without end.
 const CHECK: Operation = Operation::standard("account.check");

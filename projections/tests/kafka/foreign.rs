@@ -3,20 +3,17 @@
 use std::{env, process::Stdio};
 
 use highwater_core::Position;
+use highwater_test_support::{kafka::KafkaCluster, services};
 use tokio::process::Command;
 
-use super::{
-    broker::Cluster,
-    skip, skipped,
-    world::{Running, World, in_time},
-};
+use super::world::{Running, World, in_time};
 
 const CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
 
 #[tokio::test]
 async fn the_console_of_kafka_shows_events_as_cloud_events() {
     let test = "the_console_of_kafka_shows_events_as_cloud_events";
-    let Some(cluster) = Cluster::start(1).await else { return skip(test) };
+    let Some(cluster) = KafkaCluster::start(test, 1).await else { return };
     let world = World::at(cluster.servers());
     world.append(1).await;
     let relay = Running::start(world.relay().partitions(1));
@@ -56,7 +53,7 @@ async fn an_sdk_of_cloud_events_accepts_every_record() {
     let imports = "import cloudevents.core.bindings.kafka, confluent_kafka";
     let has_sdk = Command::new(&python).args(["-c", imports]).stderr(Stdio::null()).status().await;
     if !has_sdk.is_ok_and(|status| status.success()) {
-        return skipped::skip(test, "a Python with cloudevents and confluent-kafka");
+        return services::skip(test, "a Python with cloudevents and confluent-kafka");
     }
     let Some(world) = World::new(test) else { return };
     world.append(20).await;

@@ -19,21 +19,16 @@
 //! | `tls` | TLS and SASL over it, and what can be wrong with them |
 //! | `foreign` | what other clients make of the records |
 //! | `outage` | brokers that are killed |
-//! | `broker` | a cluster of the test's own |
-//! | `metadata` | which servers one of them takes for alive |
 //! | `own` | that the cluster does what the other tests rely on |
 #![cfg(feature = "kafka")]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
-#[allow(dead_code, reason = "the tests of reads use another part of it")]
-mod broker;
 mod feeding;
 mod foreign;
 mod gaps;
 mod groups;
 mod instances;
 mod member;
-mod metadata;
 mod outage;
 mod own;
 mod raw;
@@ -41,15 +36,8 @@ mod rebalance;
 mod records;
 mod refused;
 mod relaying;
-#[path = "../../../tests/skipped/mod.rs"]
-mod skipped;
 mod strange;
 mod suite;
 #[cfg(feature = "kafka-tls")]
 mod tls;
 mod world;
-
-/// Says loudly that a test can't run here, or fails where that is forbidden.
-fn skip(test: &str) {
-    skipped::skip(test, broker::LIBS);
-}

@@ -7,17 +7,14 @@ use highwater_core::{
     value::{ShardId, Sharding},
 };
 use highwater_projections::kafka::{KafkaState, RelayStatus};
+use highwater_test_support::kafka::KafkaCluster;
 
-use super::{
-    broker::Cluster,
-    skip,
-    world::{Running, World, in_time, positions},
-};
+use super::world::{Running, World, in_time, positions};
 
 #[tokio::test]
 async fn r1_relay_and_views_go_on_after_the_broker_was_killed() {
     let test = "r1_relay_and_views_go_on_after_the_broker_was_killed";
-    let Some(mut cluster) = Cluster::start(1).await else { return skip(test) };
+    let Some(mut cluster) = KafkaCluster::start(test, 1).await else { return };
     let world = World::at(cluster.servers());
     let relay = Running::start(world.relay());
     world.append(30).await;
@@ -50,7 +47,7 @@ async fn r1_relay_and_views_go_on_after_the_broker_was_killed() {
 #[tokio::test]
 async fn w7_one_broker_of_three_may_be_killed_while_the_log_is_published() {
     let test = "w7_one_broker_of_three_may_be_killed_while_the_log_is_published";
-    let Some(mut cluster) = Cluster::start(3).await else { return skip(test) };
+    let Some(mut cluster) = KafkaCluster::start(test, 3).await else { return };
     let world = World::at(cluster.servers());
     let relay = Running::start(world.relay());
     for round in 1..=6_u64 {

@@ -7,15 +7,14 @@ use highwater_core::{
     port::EventStore as _,
     value::{ShardId, Sharding},
 };
+use highwater_test_support::kafka::KafkaCluster;
 use tokio::{
     sync::{oneshot, watch},
     task::JoinHandle,
 };
 
 use super::{
-    broker::Cluster,
     member::Member,
-    skip,
     world::{Running, World, in_time},
 };
 
@@ -120,7 +119,7 @@ async fn r1_partitions_that_move_while_records_flow_are_never_said_to_lack_any()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r1_after_a_broker_was_killed_no_record_of_a_group_is_said_to_be_missing() {
     let test = "r1_after_a_broker_was_killed_no_record_of_a_group_is_said_to_be_missing";
-    let Some(mut cluster) = Cluster::start(1).await else { return skip(test) };
+    let Some(mut cluster) = KafkaCluster::start(test, 1).await else { return };
     let world = Arc::new(World::at(cluster.servers()));
     let (layout, source) = (Sharding::by_stream(4), world.source());
     let relay = Running::start(world.relay());

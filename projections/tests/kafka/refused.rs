@@ -7,12 +7,11 @@ use highwater_core::{
     value::{ShardBy, Sharding},
 };
 use highwater_projections::kafka::{ForeignRecords, Kafka, KafkaSource, KafkaState, Relay};
+use highwater_test_support::kafka::KafkaCluster;
 use rdkafka::message::{Header, OwnedHeaders};
 
 use super::{
-    broker::Cluster,
     records::Hand,
-    skip,
     world::{Running, World, drain, in_time},
 };
 
@@ -184,11 +183,11 @@ async fn a_setting_that_the_client_refuses_is_named_without_its_value() {
 #[tokio::test]
 async fn a_wrong_password_is_said_to_be_one_and_not_a_missing_broker() {
     let test = "a_wrong_password_is_said_to_be_one_and_not_a_missing_broker";
-    let Some(cluster) = Cluster::start(1).await else { return skip(test) };
+    let Some(cluster) = KafkaCluster::start(test, 1).await else { return };
     let world = World::at(cluster.servers());
     world.append(5).await;
     let kafka = |password: &str| {
-        Kafka::at(cluster.guarded(1))
+        Kafka::at(cluster.sasl_server(1))
             .setting("security.protocol", "SASL_PLAINTEXT")
             .setting("sasl.mechanism", "PLAIN")
             .setting("sasl.username", "alice")

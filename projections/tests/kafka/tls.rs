@@ -14,14 +14,11 @@ use highwater_core::{
     value::{ShardBy, Sharding},
 };
 use highwater_projections::kafka::{Kafka, KafkaSource, KafkaState, Relay};
+use highwater_test_support::kafka::{Extras, KafkaCluster, free_ports};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use super::{
-    broker::{Also, Cluster, free_ports},
-    skip,
-    world::{Running, World, drain, in_time},
-};
+use super::world::{Running, World, drain, in_time};
 
 /// Guards the key of the server; it is in no client's hands.
 const STORE_PASSWORD: &str = "keeps-the-key";
@@ -30,7 +27,7 @@ const WRONG_PASSWORD: &str = "battery-staple";
 
 /// A server that is spoken to by TLS, with a password or without one.
 struct Guarded {
-    cluster: Cluster,
+    cluster: KafkaCluster,
     world: World,
     tls: u16,
     sasl: u16,
@@ -38,12 +35,12 @@ struct Guarded {
 }
 
 impl Guarded {
-    async fn start() -> Option<Self> {
+    async fn start(test: &str) -> Option<Self> {
         let certificates = tempfile::tempdir().unwrap();
         certificate(certificates.path(), "server").await;
         certificate(certificates.path(), "stranger").await;
         let [tls, sasl] = free_ports(2).try_into().unwrap();
-        let also = Also {
+        let extras = Extras {
             listeners: vec![
                 (format!("TLS://127.0.0.1:{tls}"), "SSL"),
                 (format!("TLSSASL://127.0.0.1:{sasl}"), "SASL_SSL"),
@@ -57,7 +54,7 @@ impl Guarded {
                 })
                 .collect(),
         };
-        let cluster = Cluster::with(1, also).await?;
+        let cluster = KafkaCluster::start_with(test, 1, extras).await?;
         let world = World::at(cluster.servers());
         Some(Self { cluster, world, tls, sasl, certificates })
     }
@@ -165,7 +162,7 @@ fn settings(certificates: &Path) -> String {
 #[tokio::test]
 async fn a_relay_and_a_view_work_over_tls_with_and_without_a_password() {
     let test = "a_relay_and_a_view_work_over_tls_with_and_without_a_password";
-    let Some(guarded) = Guarded::start().await else { return skip(test) };
+    let Some(guarded) = Guarded::start(test).await else { return };
     let world = &guarded.world;
     let ways = [
         guarded.trusting(guarded.tls("127.0.0.1"), "server"),
@@ -193,13 +190,13 @@ async fn a_relay_and_a_view_work_over_tls_with_and_without_a_password() {
         }
         relay.stop().await;
     }
-    assert!(guarded.cluster.answers(1).await);
+    assert!(guarded.cluster.is_alive(1).await);
 }
 
 #[tokio::test]
 async fn what_is_wrong_with_tls_is_said_without_a_secret() {
     let test = "what_is_wrong_with_tls_is_said_without_a_secret";
-    let Some(guarded) = Guarded::start().await else { return skip(test) };
+    let Some(guarded) = Guarded::start(test).await else { return };
     let wrong = [
         // Somebody else's certificate is trusted, or none but those of the machine.
         (guarded.trusting(guarded.tls("127.0.0.1"), "stranger"), "ssl.ca.location"),

@@ -38,7 +38,7 @@ pub(crate) struct World {
 impl World {
     /// On the server that the environment names; says loudly if there is none.
     pub(crate) fn new(test: &str) -> Option<Self> {
-        super::skipped::broker(test).map(Self::at)
+        highwater_test_support::services::kafka_servers(test).map(Self::at)
     }
 
     pub(crate) fn at(bootstrap: String) -> Self {

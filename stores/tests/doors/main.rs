@@ -22,9 +22,6 @@
 
 mod cancel;
 mod closed;
-#[path = "../fire/cluster.rs"]
-#[allow(dead_code, clippy::disallowed_methods, reason = "it is made for the tests under fire")]
-mod cluster;
 mod columns;
 mod meeting;
 mod migrate;

@@ -12,12 +12,11 @@ use highwater_core::{
     value::{Epoch, ShardId, Sharding},
 };
 use highwater_stores::{PostgresOptions, PostgresStore, testing::build};
+use highwater_test_support::postgres::PostgresCluster;
 use sqlx::Executor as _;
 
 use super::{
-    append,
-    cluster::{Cluster, skip},
-    commit,
+    append, commit,
     server::{Server, open},
     told::{self, SECRET},
 };
@@ -319,8 +318,10 @@ async fn the_password_is_in_no_debug_output() {
 #[tokio::test(flavor = "multi_thread")]
 async fn w4_w7_a_restart_of_the_server_between_two_appends_is_survived() {
     told::listen();
-    let Some(cluster) = Cluster::start_asking(SECRET) else {
-        return skip("w4_w7_a_restart_of_the_server", "HIGHWATER_TEST_PG_BIN");
+    let Some(cluster) =
+        PostgresCluster::start_with_password("w4_w7_a_restart_of_the_server", SECRET)
+    else {
+        return;
     };
     let store = open(&format!("{}?connect_timeout=1", cluster.url())).await.unwrap();
     for number in 1..=3 {

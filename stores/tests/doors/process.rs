@@ -1,7 +1,7 @@
-//! A process of its own: this test binary again, told by its environment what to do.
+//! Other processes: another user, another holder of a lock, another writer.
 
 use std::{
-    env, fs,
+    fs,
     io::{BufRead as _, BufReader, Write as _},
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::Path,
@@ -9,6 +9,7 @@ use std::{
     sync::Arc,
 };
 
+use highwater_test_support::process::{child, task};
 use sqlx::{Connection as _, Executor as _};
 
 use super::{
@@ -16,11 +17,9 @@ use super::{
     outbox::{Outbox, Then},
 };
 
-const URL: &str = "HIGHWATER_DOORS_CHILD_URL";
-
-fn again(test: &str, url: &str) -> Command {
-    let mut command = Command::new(env::current_exe().unwrap());
-    command.args([test, "--exact", "--nocapture", "--include-ignored"]).env(URL, url);
+/// Returns the command that runs one of the tests below in another process, on this store.
+fn command(test: &str, url: &str) -> Command {
+    let mut command = child(test, &url);
     command.stdout(Stdio::piped()).stderr(Stdio::null());
     command
 }
@@ -29,11 +28,11 @@ fn again(test: &str, url: &str) -> Command {
 /// `None` if this machine can't show it.
 pub(super) fn opened_by_nobody(url: &str) -> Option<String> {
     const NOBODY: u32 = 65_534;
-    let mut command = again("process::says_what_opening_gives", url);
+    let mut opening = command("process::says_what_opening_gives", url);
     if fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0) {
-        command.uid(NOBODY).gid(NOBODY);
+        opening.uid(NOBODY).gid(NOBODY);
     }
-    let output = command.output().ok()?;
+    let output = opening.output().ok()?;
     let text = String::from_utf8(output.stdout).unwrap();
     let said = text.lines().find_map(|line| line.strip_prefix("gave "))?;
     Some(said.to_owned())
@@ -52,7 +51,7 @@ pub(super) fn let_in(folder: &Path, mode: u32) {
 
 #[tokio::test]
 async fn says_what_opening_gives() {
-    let Ok(url) = env::var(URL) else { return };
+    let Some(url) = task::<String>() else { return };
     match open_sqlite(&url).await {
         Ok(_) => println!("\ngave opened"),
         Err(error) => println!("\ngave {} {error}", error.code()),
@@ -64,7 +63,7 @@ pub(super) struct Holder(Child);
 
 /// Starts it, and waits until it has the lock.
 pub(super) fn hold(url: &str) -> Holder {
-    let mut child = again("process::holds_the_lock", url).stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = command("process::holds_the_lock", url).stdin(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(lines.map_while(Result::ok).any(|line| line == "locked"));
     Holder(child)
@@ -79,7 +78,7 @@ impl Drop for Holder {
 
 #[tokio::test]
 async fn holds_the_lock() {
-    let Ok(url) = env::var(URL) else { return };
+    let Some(url) = task::<String>() else { return };
     let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
     connection.execute("begin immediate").await.unwrap();
     println!("\nlocked");
@@ -88,7 +87,7 @@ async fn holds_the_lock() {
 
 /// A process that appends with work of its own, and is killed after so many acknowledgements.
 pub(super) fn appends_until_killed(url: &str, acknowledgements: usize) {
-    let mut child = again("process::appends_with_work", url).spawn().unwrap();
+    let mut child = command("process::appends_with_work", url).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     let acknowledged = lines.filter(|line| line == "ack").take(acknowledgements).count();
     child.kill().unwrap();
@@ -98,7 +97,7 @@ pub(super) fn appends_until_killed(url: &str, acknowledgements: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn appends_with_work() {
-    let Ok(url) = env::var(URL) else { return };
+    let Some(url) = task::<String>() else { return };
     let outbox = Arc::new(Outbox::at(&url).await);
     let writers = (0..4).map(|_| {
         let outbox = Arc::clone(&outbox);
@@ -117,7 +116,7 @@ pub(super) const OPENERS: u64 = 3;
 
 /// Processes that open a database at the same moment; each task then appends an event.
 pub(super) fn open_at_once(url: &str, processes: usize) {
-    let start = || again("process::opens_when_told", url).stdin(Stdio::piped()).spawn().unwrap();
+    let start = || command("process::opens_when_told", url).stdin(Stdio::piped()).spawn().unwrap();
     let mut children: Vec<Child> = (0..processes).map(|_| start()).collect();
     let outputs: Vec<_> = children
         .iter_mut()
@@ -138,7 +137,7 @@ pub(super) fn open_at_once(url: &str, processes: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn opens_when_told() {
-    let Ok(url) = env::var(URL) else { return };
+    let Some(url) = task::<String>() else { return };
     println!("\nready");
     std::io::stdin().read_line(&mut String::new()).unwrap();
     let tasks = (0..OPENERS).map(|_| {

@@ -4,16 +4,14 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use highwater_core::Result;
 use highwater_stores::{PostgresOptions, PostgresStore};
+use highwater_test_support::postgres::PostgresCluster;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection, postgres::PgConnectOptions};
 
-use super::{
-    cluster::{Cluster, skip},
-    told::{self, SECRET},
-};
+use super::told::{self, SECRET};
 
 /// The server, with a user and a schema of one test's own.
 pub(super) struct Server {
-    cluster: Arc<Cluster>,
+    cluster: Arc<PostgresCluster>,
     /// The name of both.
     pub(super) name: String,
 }
@@ -22,10 +20,7 @@ impl Server {
     /// `None` if there can be none here, which is said loudly.
     pub(super) async fn of(test: &str) -> Option<Self> {
         told::listen();
-        let Some(cluster) = shared() else {
-            skip(test, "HIGHWATER_TEST_PG_BIN");
-            return None;
-        };
+        let cluster = shared(test)?;
         let server = Self { cluster, name: format!("test_{:x}", fastrand::u32(..)) };
         let name = &server.name;
         let create = format!("create role {name} login password '{SECRET}'");
@@ -68,13 +63,13 @@ pub(super) async fn open(url: &str) -> Result<PostgresStore> {
 }
 
 /// It is stopped when the last test that uses it is done.
-fn shared() -> Option<Arc<Cluster>> {
-    static SHARED: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
+fn shared(test: &str) -> Option<Arc<PostgresCluster>> {
+    static SHARED: Mutex<Weak<PostgresCluster>> = Mutex::new(Weak::new());
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(cluster) = shared.upgrade() {
         return Some(cluster);
     }
-    let cluster = Arc::new(Cluster::start_asking(SECRET)?);
+    let cluster = Arc::new(PostgresCluster::start_with_password(test, SECRET)?);
     *shared = Arc::downgrade(&cluster);
     Some(cluster)
 }

@@ -1,9 +1,8 @@
-//! A process that writes until it is killed. It is this test binary again, told by its environment.
+//! A process that writes until it is killed.
 
 use std::{
-    env,
     io::{BufRead as _, BufReader, Write as _},
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     sync::Arc,
     thread,
 };
@@ -16,14 +15,14 @@ use highwater_core::{
 use highwater_stores::{
     PostgresOptions, PostgresStore, SqliteOptions, SqliteStore, SystemClock, testing::build,
 };
+use highwater_test_support::process;
 
-const URL: &str = "HIGHWATER_FIRE_CHILD_URL";
-const SCHEMA: &str = "HIGHWATER_FIRE_CHILD_SCHEMA";
-const SEED: &str = "HIGHWATER_FIRE_CHILD_SEED";
+/// The URL of the store, its schema, and the seed of the appends.
+type Task = (String, String, u64);
 
-/// How many tasks of a child write at once.
+/// The number of concurrent writers in a child.
 pub(super) const TASKS: u64 = 8;
-/// How many streams they write to.
+/// The number of streams that they write to.
 const STREAMS: u64 = 5;
 
 /// Opens the store of a URL.
@@ -36,8 +35,8 @@ pub(super) async fn open(url: &str, schema: &str) -> highwater_core::Result<Arc<
     Ok(Arc::new(PostgresStore::connect(options).await?))
 }
 
-/// The n-th append of a task: everything about it follows from the numbers, so that anybody can send
-/// it again. It has one to three events.
+/// Returns the n-th append of a writer, of one to three events. Everything about it follows from the numbers, so that the
+/// parent can send it again.
 pub(super) fn append(seed: u64, task: u64, number: u64) -> Append {
     let command = CommandId::derive([seed, task, number].map(u64::to_be_bytes));
     let stream = stream((seed ^ task.wrapping_mul(31) ^ number) % STREAMS);
@@ -49,19 +48,15 @@ fn stream(number: u64) -> StreamId {
     build::stream_of("fire", &number.to_string())
 }
 
-/// A child and what it has said was acknowledged: task and number.
-pub(super) struct Writing {
+/// A child that writes, and the appends that it reports as acknowledged: task and number.
+pub(super) struct WriterProcess {
     child: Child,
     reader: thread::JoinHandle<Vec<(u64, u64)>>,
 }
 
 /// Starts a child.
-pub(super) fn start(url: &str, schema: &str, seed: u64) -> Writing {
-    let mut child = Command::new(env::current_exe().unwrap())
-        .args(["child::writes_until_it_is_killed", "--exact", "--nocapture"])
-        .env(URL, url)
-        .env(SCHEMA, schema)
-        .env(SEED, seed.to_string())
+pub(super) fn start(url: &str, schema: &str, seed: u64) -> WriterProcess {
+    let mut child = process::child("child::writes_until_it_is_killed", &(url, schema, seed))
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -75,11 +70,11 @@ pub(super) fn start(url: &str, schema: &str, seed: u64) -> Writing {
         };
         lines.map_while(Result::ok).filter_map(parse).collect()
     });
-    Writing { child, reader }
+    WriterProcess { child, reader }
 }
 
-impl Writing {
-    /// Kills the child as `kill -9` does, and gives what was acknowledged.
+impl WriterProcess {
+    /// Kills the child as `kill -9` does, and returns what was acknowledged.
     pub(super) fn kill(mut self) -> Vec<(u64, u64)> {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -87,12 +82,10 @@ impl Writing {
     }
 }
 
-/// The child itself. Without its environment it is an empty test.
+/// The child itself.
 #[test]
 fn writes_until_it_is_killed() {
-    let Ok(url) = env::var(URL) else { return };
-    let schema = env::var(SCHEMA).unwrap();
-    let seed: u64 = env::var(SEED).unwrap().parse().unwrap();
+    let Some((url, schema, seed)) = process::task::<Task>() else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let store = open(&url, &schema).await.unwrap();

@@ -8,11 +8,11 @@ use std::{
 
 use highwater_core::{CommandId, Query, port::Store};
 use highwater_stores::testing::{read, seed};
+use highwater_test_support::postgres::PostgresCluster;
 
 use super::{
     child::{self, TASKS, append},
-    cluster::Cluster,
-    duration, skip,
+    duration,
 };
 
 /// Kills a writing process again and again; `between` is what else happens while it writes.
@@ -80,8 +80,8 @@ fn w4_w7_sqlite_keeps_what_it_acknowledged_over_kills_of_the_process() {
 
 #[test]
 fn w4_w7_postgres_keeps_what_it_acknowledged_over_kills_of_process_and_server() {
-    let Some(cluster) = Cluster::start() else {
-        return skip("w4_w7_postgres_keeps_what_it_acknowledged", "HIGHWATER_TEST_PG_BIN");
+    let Some(cluster) = PostgresCluster::start("w4_w7_postgres_keeps_what_it_acknowledged") else {
+        return;
     };
     kill_again_and_again(&cluster.url(), "fire", || {
         cluster.crash();

@@ -7,10 +7,9 @@ use highwater_core::{
     value::Expected,
 };
 use highwater_stores::{PostgresHook, PostgresOptions, PostgresStore, testing::build};
+use highwater_test_support::postgres::PostgresCluster;
 use sqlx::{Connection as _, Executor as _, PgConnection, types::Uuid};
 use tokio::runtime::Runtime;
-
-use super::{cluster::Cluster, skip};
 
 /// The ways in which an append gets to the server; each has a commit of its own to look after.
 #[derive(Debug, Clone, Copy)]
@@ -64,16 +63,16 @@ const ASYNCHRONOUS: [&str; 5] = [
 /// to disk by themselves. The second is small.
 const APPENDS: usize = 2;
 
-async fn connect(cluster: &Cluster) -> PgConnection {
+async fn connect(cluster: &PostgresCluster) -> PgConnection {
     PgConnection::connect(&cluster.url()).await.unwrap()
 }
 
-async fn open(cluster: &Cluster) -> PostgresStore {
+async fn open(cluster: &PostgresCluster) -> PostgresStore {
     let options = PostgresOptions::new(&cluster.url()).unwrap().schema("fire").unwrap();
     PostgresStore::connect(options).await.unwrap()
 }
 
-async fn prepare(cluster: &Cluster) {
+async fn prepare(cluster: &PostgresCluster) {
     drop(open(cluster).await);
     let mut connection = connect(cluster).await;
     for statement in ASYNCHRONOUS {
@@ -82,7 +81,7 @@ async fn prepare(cluster: &Cluster) {
 }
 
 /// Appends, each time until that is acknowledged, and then commits a row by hand, which nobody flushes.
-async fn append(cluster: &Cluster, way: Way) -> Vec<Uuid> {
+async fn append(cluster: &PostgresCluster, way: Way) -> Vec<Uuid> {
     let (store, mut by_hand) = (open(cluster).await, connect(cluster).await);
     let mut commands = Vec::new();
     for _ in 0..APPENDS {
@@ -100,7 +99,7 @@ async fn append(cluster: &Cluster, way: Way) -> Vec<Uuid> {
 }
 
 /// Appends while another session holds the lock of the order, until it sees somebody wait.
-async fn in_company(cluster: &Cluster, store: &PostgresStore, append: Append) {
+async fn in_company(cluster: &PostgresCluster, store: &PostgresStore, append: Append) {
     let mut other = connect(cluster).await;
     let mut holding = other.begin().await.unwrap();
     let lock = "select pg_advisory_xact_lock('fire.events'::regclass::oid::bigint)";
@@ -116,7 +115,7 @@ async fn in_company(cluster: &Cluster, store: &PostgresStore, append: Append) {
 }
 
 /// How many of these commands have events, and how many have a row by hand.
-async fn kept(cluster: &Cluster, commands: &[Uuid]) -> (i64, i64) {
+async fn kept(cluster: &PostgresCluster, commands: &[Uuid]) -> (i64, i64) {
     let kept = "select \
         (select count(distinct command_id) from fire.events where command_id = any($1)), \
         (select count(*) from by_hand where command = any($1))";
@@ -125,7 +124,7 @@ async fn kept(cluster: &Cluster, commands: &[Uuid]) -> (i64, i64) {
 }
 
 /// Whether a crash after some appends shows something: it has lost what was not flushed.
-fn crash_shows(runtime: &Runtime, cluster: &Cluster, way: Way) -> bool {
+fn crash_shows(runtime: &Runtime, cluster: &PostgresCluster, way: Way) -> bool {
     let commands = runtime.block_on(append(cluster, way));
     cluster.crash();
     cluster.restart();
@@ -136,8 +135,9 @@ fn crash_shows(runtime: &Runtime, cluster: &Cluster, way: Way) -> bool {
 
 #[test]
 fn w7_postgres_keeps_what_it_acknowledged_where_synchronous_commit_is_off() {
-    let Some(cluster) = Cluster::start() else {
-        return skip("w7_postgres_where_synchronous_commit_is_off", "HIGHWATER_TEST_PG_BIN");
+    let Some(cluster) = PostgresCluster::start("w7_postgres_where_synchronous_commit_is_off")
+    else {
+        return;
     };
     let runtime = Runtime::new().unwrap();
     runtime.block_on(prepare(&cluster));

@@ -15,9 +15,10 @@ use highwater_stores::{
     MemoryStore, PostgresHook, PostgresOptions, PostgresStore,
     testing::{build, read, seed},
 };
+use highwater_test_support::postgres::PostgresCluster;
 use sqlx::{Connection, Executor, PgConnection};
 
-use super::{child, cluster::Cluster, duration, skip};
+use super::{child, duration};
 
 /// Follows until told to stop and everything has been delivered, starting anew from its checkpoint
 /// at random.
@@ -62,9 +63,7 @@ async fn committed(store: &dyn Store) -> Vec<EventId> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn w3_postgres_under_fire_of_four_processes_delivers_what_is_committed() {
-    let Some(cluster) = Cluster::start() else {
-        return skip("w3_postgres_under_fire", "HIGHWATER_TEST_PG_BIN");
-    };
+    let Some(cluster) = PostgresCluster::start("w3_postgres_under_fire") else { return };
     let (url, seed) = (cluster.url(), seed());
     let store = child::open(&url, "fire").await.unwrap();
     let stop = Arc::new(AtomicBool::new(false));

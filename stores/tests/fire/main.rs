@@ -3,7 +3,6 @@
 //! | File | What is in it |
 //! |---|---|
 //! | `child` | a process that writes until it is killed, and says what was acknowledged |
-//! | `cluster` | a PostgreSQL of the test's own, to be stopped in the middle |
 //! | `crash` | W4 and W7 over `kill -9` and an immediate stop of the server |
 //! | `flush` | W7 where the server is told not to flush at a commit |
 //! | `follow` | W3 while four processes write, roll back and stall |
@@ -18,19 +17,13 @@
 )]
 
 mod child;
-#[allow(dead_code, reason = "the tests of the doors use another part of it")]
-mod cluster;
 mod crash;
 mod flush;
 mod follow;
 
-use std::{env, time::Duration};
+use std::time::Duration;
 
-use cluster::skip;
-
-/// How long one test goes on.
+/// How long one test runs.
 fn duration() -> Duration {
-    let number = |name| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let minutes = number("HIGHWATER_FIRE_MINUTES").map(|minutes| minutes * 60);
-    Duration::from_secs(minutes.or(number("HIGHWATER_FIRE_SECONDS")).unwrap_or(6))
+    highwater_test_support::run::duration(6)
 }

@@ -1,6 +1,5 @@
-//! A domain whose views show any repeat, any gap and any disorder: their folds count, and do not
-//! commute. What they must be is told by a fold of the log that knows nothing of the runtime.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
+//! A domain whose views reveal every repeated, skipped or reordered event: their folds count, and do not commute. The
+//! expected rows come from a fold of the log that is independent of the runtime.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub enum LedgerEvent {
     /// Money moved on an account, on behalf of a customer who may have several, towards others.
     Moved { customer: String, partners: Vec<String>, cents: i64 },
-    /// The account is done with; the next movement begins it anew.
+    /// The account is closed; the next movement opens it again.
     Closed,
 }
 
@@ -56,8 +55,8 @@ impl Decide<Close> for Ledger {
     }
 }
 
-/// What a row has seen: how many events, which was the last, a digest that depends on all of them and
-/// on their order; and which, so that one that is missing can be named.
+/// The events that a row was folded from: their number, the last one, a digest that depends on all of them and on their
+/// order, and their positions, so that a missing one can be named.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trace {
     pub events: i64,
@@ -81,7 +80,7 @@ impl Trace {
     }
 }
 
-/// One row for each account: the key is that of the stream. Rows are deleted and begun anew.
+/// One row for each account: the key is that of the stream. Rows are deleted and created again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ByAccount(pub Trace);
 
@@ -155,9 +154,9 @@ impl View for ByPartner {
     }
 }
 
-/// What the views must be.
+/// The expected rows of the views.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Expected {
+pub struct ExpectedRows {
     pub by_account: BTreeMap<String, ByAccount>,
     pub by_customer: BTreeMap<String, ByCustomer>,
     pub by_partner: BTreeMap<String, ByPartner>,
@@ -165,8 +164,8 @@ pub struct Expected {
 }
 
 /// Folds the log from its beginning, event by event.
-pub async fn expected(log: &dyn EventStore) -> Expected {
-    let mut expected = Expected::default();
+pub async fn expected(log: &dyn EventStore) -> ExpectedRows {
+    let mut expected = ExpectedRows::default();
     let mut after = highwater::Position::START;
     loop {
         let page = log.read_log(&Query::all(), ReadFrom::After(after), 1_000).await.unwrap();
@@ -183,9 +182,10 @@ pub async fn expected(log: &dyn EventStore) -> Expected {
     }
 }
 
-impl Expected {
+impl ExpectedRows {
     fn see(&mut self, envelope: &Envelope, event: &LedgerEvent) {
-        let (account, position) = (envelope.stream.key().to_owned(), envelope.position.get());
+        let account = envelope.stream.key().to_owned();
+        let position = envelope.position.get();
         let LedgerEvent::Moved { customer, partners, cents } = event else {
             self.by_account.remove(&account);
             return;
@@ -201,7 +201,7 @@ impl Expected {
     }
 }
 
-/// A random movement: which account, and what is done to it.
+/// Executes a random movement on a random account.
 pub async fn step(bank: &Highwater, random: &mut fastrand::Rng) -> highwater::Receipt {
     let account = bank.aggregate::<Ledger>(format!("a{}", random.u32(..40)));
     if random.u32(..20) == 0 {
@@ -212,7 +212,7 @@ pub async fn step(bank: &Highwater, random: &mut fastrand::Rng) -> highwater::Re
     account.execute(Move { customer, partners, cents: random.i64(-50..50) }).await.unwrap()
 }
 
-/// Compares every row of a view with what it must be, once the view has seen everything.
+/// Compares every row of a view with the expected one, once the view has caught up.
 pub async fn compare<V: View + PartialEq + std::fmt::Debug>(
     bank: &Highwater,
     expected: &BTreeMap<String, V>,

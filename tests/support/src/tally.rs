@@ -1,4 +1,4 @@
-//! The balances again, by account too, but divided by key: each shard reads every partition.
+//! A second view of the bank by account, sharded by key: each shard reads every partition.
 
 use highwater::{Keys, View, core::domain::FoldResult, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::bank::{AccountEvent, Balance};
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Tally {
-    pub(crate) events: u64,
+pub struct Tally {
+    pub events: u64,
 }
 
 impl View for Tally {
@@ -24,8 +24,8 @@ impl View for Tally {
     }
 }
 
-/// A view of which each row counts the events of an account.
-pub(crate) trait Counting: View {
+/// A view whose rows count the events of an account.
+pub trait Counting: View {
     fn events(&self) -> u64;
 }
 

@@ -1,10 +1,4 @@
-//! The domain of the tests, and the stores on which they run.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
-#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
-
-#[allow(clippy::duplicate_mod, reason = "a test file may have it by another way, too")]
-#[path = "../skipped/mod.rs"]
-pub mod skipped;
+//! The domain of most tests, and the stores on which they run.
 
 use std::{env, sync::Arc};
 
@@ -14,6 +8,8 @@ use highwater::{
     prelude::*,
     stores::{self, MemoryStore},
 };
+
+use crate::services::{POSTGRES, skip};
 
 #[derive(Event, Debug, Clone, PartialEq)]
 #[event(prefix = "account")]
@@ -96,18 +92,16 @@ impl Balance {
     }
 }
 
-/// A store of its own for one test, which can be opened again as another process would.
+/// A store for one test, which can be opened again as another process would open it.
 #[derive(Clone)]
 pub enum Bank {
     Memory(MemoryStore),
-    #[cfg(feature = "sqlite")]
     Sqlite(Arc<tempfile::TempDir>),
-    #[cfg(feature = "postgres")]
     Postgres(String),
 }
 
 impl Bank {
-    /// A handle of its own: its cache knows nothing of other handles.
+    /// Opens another handle, whose cache is separate from those of other handles.
     pub async fn open(&self) -> Highwater {
         self.builder().await.build()
     }
@@ -116,11 +110,10 @@ impl Bank {
         self.builder().await.on_conflict(ConflictPolicy::Reject).build()
     }
 
-    /// The store itself, as a handle of its own.
+    /// Opens the store itself, separate from other handles.
     pub async fn store(&self) -> Arc<dyn Store> {
         match self {
             Self::Memory(store) => Arc::new(store.clone()),
-            #[cfg(feature = "sqlite")]
             Self::Sqlite(folder) => {
                 let file = folder.path().join("bank.db");
                 let url = format!("sqlite:{}?prefix=bank_", file.display());
@@ -128,7 +121,6 @@ impl Bank {
                 let clock = Arc::new(stores::SystemClock);
                 Arc::new(stores::SqliteStore::open(options, clock).await.unwrap())
             }
-            #[cfg(feature = "postgres")]
             Self::Postgres(url) => {
                 let options = stores::PostgresOptions::new(url).unwrap();
                 Arc::new(stores::PostgresStore::connect(options).await.unwrap())
@@ -139,31 +131,28 @@ impl Bank {
     pub async fn builder(&self) -> highwater::core::execute::Builder {
         match self {
             Self::Memory(store) => stores::on(store.clone()),
-            #[cfg(feature = "sqlite")]
             Self::Sqlite(folder) => {
                 let file = folder.path().join("bank.db");
                 let url = format!("sqlite:{}?prefix=bank_", file.display());
                 Highwater::builder(&url).await.unwrap()
             }
-            #[cfg(feature = "postgres")]
             Self::Postgres(url) => Highwater::builder(url).await.unwrap(),
         }
     }
 }
 
-/// Every kind of store that there is here, each empty. What is missing is said loudly.
+/// Returns an empty store of every kind. Prints a notice if there is no PostgreSQL to test on.
 pub fn banks() -> Vec<Bank> {
-    let mut banks = vec![Bank::Memory(MemoryStore::default())];
-    #[cfg(feature = "sqlite")]
-    banks.push(Bank::Sqlite(Arc::new(tempfile::tempdir().unwrap())));
-    #[cfg(feature = "postgres")]
-    match env::var("HIGHWATER_TEST_POSTGRES") {
+    let sqlite = Bank::Sqlite(Arc::new(tempfile::tempdir().unwrap()));
+    let mut banks = vec![Bank::Memory(MemoryStore::default()), sqlite];
+    match env::var(POSTGRES) {
         Ok(url) => {
-            let (and, schema) = (if url.contains('?') { '&' } else { '?' }, fastrand::u64(..));
+            let separator = if url.contains('?') { '&' } else { '?' };
+            let schema = fastrand::u64(..);
             let parameters = format!("schema=test_{schema:016x}&connections=4");
-            banks.push(Bank::Postgres(format!("{url}{and}{parameters}")));
+            banks.push(Bank::Postgres(format!("{url}{separator}{parameters}")));
         }
-        Err(_) => skipped::skip("a test on PostgreSQL", "HIGHWATER_TEST_POSTGRES"),
+        Err(_) => skip("a test on PostgreSQL", POSTGRES),
     }
     banks
 }

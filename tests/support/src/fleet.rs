@@ -1,10 +1,10 @@
-//! Several workers, killed, frozen and stopped at random, and started again.
+//! Several worker processes, which are killed, frozen and stopped at random, and replaced.
 
 use std::{
     env, fs,
     ops::Range,
     os::unix::process::ExitStatusExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -12,40 +12,48 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::child::Orders;
-
 const SIGSEGV: i32 = 11;
 const SIGTERM: i32 = 15;
 
-/// How long a worker may take to stop in order.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a worker may take to shut down.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What has been done to them, and what they had to say about it.
+/// A program that runs in a process of the fleet.
+pub trait WorkerProgram {
+    /// Returns the command that starts it, and writes its output to this file.
+    fn command(&self, log: &Path) -> Command;
+
+    /// Returns true if it is a client of Kafka.
+    fn uses_kafka(&self) -> bool;
+}
+
+/// The faults that were injected, and the workers' reactions by their logs.
 #[derive(Debug, Default)]
-pub(crate) struct Counts {
-    pub(crate) killed: u32,
-    pub(crate) frozen: u32,
-    pub(crate) stopped: u32,
-    /// How often the client of Kafka has crashed with all of its process.
-    pub(crate) crashed: u32,
-    /// How often a worker was told, or saw, that another has its shard.
-    pub(crate) fenced: usize,
-    /// How often one met something that may pass.
-    pub(crate) retried: usize,
+pub struct Counts {
+    pub killed: u32,
+    pub frozen: u32,
+    pub stopped: u32,
+    /// How often the client of Kafka has crashed its process.
+    pub crashed: u32,
+    /// How often a worker lost its shard to another.
+    pub fenced: usize,
+    /// How often a worker retried after a transient error.
+    pub retried: usize,
 }
 
-/// How they are treated.
+/// How often faults are injected, and how long a worker is frozen.
 #[derive(Debug, Clone)]
-pub(crate) struct Fire {
-    /// How long nothing happens, in milliseconds.
-    pub(crate) rest: Range<u64>,
-    /// For how long one must be silent to be taken for dead.
-    pub(crate) silence: Duration,
+pub struct FaultPlan {
+    /// The time between two faults, in milliseconds.
+    pub interval: Range<u64>,
+    /// The time without a heartbeat after which others take a worker for dead. A frozen worker is frozen for longer.
+    pub lease: Duration,
 }
 
-pub(crate) struct Fleet {
-    orders: Orders,
-    fire: Fire,
+/// The workers. They are killed when this is dropped.
+pub struct Fleet<P> {
+    program: P,
+    plan: FaultPlan,
     folder: TempDir,
     random: fastrand::Rng,
     workers: Vec<Worker>,
@@ -55,17 +63,17 @@ pub(crate) struct Fleet {
 
 struct Worker {
     child: Child,
-    diary: PathBuf,
-    /// Lets it go on when its time has come, whatever else is waited for meanwhile.
+    log: PathBuf,
+    /// The thread that resumes it in time.
     thaw: Option<JoinHandle<()>>,
 }
 
-impl Fleet {
+impl<P: WorkerProgram> Fleet<P> {
     /// Starts so many workers.
-    pub(crate) fn start(orders: Orders, workers: usize, fire: Fire, seed: u64) -> Self {
+    pub fn start(program: P, workers: usize, plan: FaultPlan, seed: u64) -> Self {
         let mut fleet = Self {
-            orders,
-            fire,
+            program,
+            plan,
             folder: tempfile::tempdir().unwrap(),
             random: fastrand::Rng::with_seed(seed),
             workers: Vec::new(),
@@ -76,23 +84,23 @@ impl Fleet {
         fleet
     }
 
-    /// Has something happen to one of them now and then, for this long.
-    pub(crate) fn burn(&mut self, time: Duration) {
+    /// Injects faults into random workers for this long.
+    pub fn inject_faults_for(&mut self, time: Duration) {
         let until = Instant::now() + time;
         while Instant::now() < until {
-            thread::sleep(Duration::from_millis(self.random.u64(self.fire.rest.clone())));
-            self.strike();
+            thread::sleep(Duration::from_millis(self.random.u64(self.plan.interval.clone())));
+            self.inject_fault();
         }
     }
 
-    /// One frozen longer than its lease is a zombie afterwards: it goes on with what is another's.
-    fn strike(&mut self) {
+    /// A worker that was frozen for longer than its lease is a zombie afterwards: it continues work that another has taken over.
+    fn inject_fault(&mut self) {
         let place = self.random.usize(..self.workers.len());
         self.replace_crashed(place);
         match self.random.u32(..10) {
             0..5 => self.kill(place),
             5..8 if !self.workers[place].is_frozen() => {
-                let time = self.fire.silence.mul_f64(1.2 + self.random.f64());
+                let time = self.plan.lease.mul_f64(1.2 + self.random.f64());
                 self.freeze(place, time);
             }
             8 => self.stop(place),
@@ -100,15 +108,15 @@ impl Fleet {
         }
     }
 
-    /// librdkafka writes past an array when some partitions tell of a new leader and others of the same
-    /// topic don't (its issue 5280). That is one kill more, which nothing may be lost by; it is counted.
-    /// Nothing else may end a worker.
+    /// Replaces a worker that librdkafka has crashed: it writes past an array when some partitions of a topic report a new
+    /// leader and others don't (its issue 5280). That is one more kill, which must lose nothing; it is counted. Nothing else
+    /// may end a worker.
     fn replace_crashed(&mut self, place: usize) {
         let has_crashed = |worker: &mut Worker| {
             let ended = worker.child.try_wait().unwrap();
             ended.is_some_and(|ended| ended.signal() == Some(SIGSEGV))
         };
-        if self.orders.has_kafka() && has_crashed(&mut self.workers[place]) {
+        if self.program.uses_kafka() && has_crashed(&mut self.workers[place]) {
             self.workers.remove(place);
             self.counts.crashed += 1;
             self.launch();
@@ -139,83 +147,86 @@ impl Fleet {
 
     fn launch(&mut self) {
         self.started += 1;
-        let diary = self.folder.path().join(format!("worker-{}", self.started));
-        let child = self.orders.command(&diary).spawn().unwrap();
-        self.workers.push(Worker { child, diary, thaw: None });
+        let log = self.folder.path().join(format!("worker-{}", self.started));
+        let child = self.program.command(&log).spawn().unwrap();
+        self.workers.push(Worker { child, log, thaw: None });
     }
 
-    /// The fire is out: returns when nobody is frozen any more.
-    pub(crate) fn calm(&mut self) {
+    /// Waits until no worker is frozen any more.
+    pub fn wait_until_thawed(&mut self) {
         self.workers.iter_mut().for_each(Worker::thaw);
     }
 
-    /// Stops all in order, and starts as many that do this.
-    pub(crate) fn replace(&mut self, orders: Orders) {
-        self.orders = orders;
+    /// Shuts all workers down, and starts as many of another program.
+    pub fn replace(&mut self, program: P) {
+        self.program = program;
         for _ in 0..self.workers.len() {
             self.workers.remove(0).stop();
             self.launch();
         }
     }
 
-    /// Freezes all, until they are told to go on.
-    pub(crate) fn halt(&self) {
+    /// Freezes all workers until [`Fleet::thaw_all`].
+    pub fn freeze_all(&self) {
         for worker in &self.workers {
             worker.signal("-STOP");
-            worker.until_it_stands();
+            worker.wait_until_stopped();
         }
     }
 
-    /// Lets all go on that have been told to halt.
-    pub(crate) fn go_on(&self) {
+    /// Resumes the workers after [`Fleet::freeze_all`].
+    pub fn thaw_all(&self) {
         self.workers.iter().for_each(|worker| worker.signal("-CONT"));
     }
 
-    /// Kills all at once, for good.
-    pub(crate) fn end_by_a_kill(mut self) -> Counts {
+    /// Kills all workers and starts no others.
+    pub fn kill_for_good(mut self) -> Counts {
         for mut worker in self.workers.drain(..) {
             worker.must_be_alive();
             worker.child.kill().unwrap();
             worker.child.wait().unwrap();
             self.counts.killed += 1;
         }
-        self.end()
+        self.shut_down()
     }
 
-    /// Kills the one that has been there for longest, and starts another.
-    pub(crate) fn kill_one(&mut self) {
+    /// Kills the oldest worker, and starts another.
+    pub fn kill_oldest(&mut self) {
         self.kill(0);
     }
 
-    /// Kills all at once, and starts as many.
-    pub(crate) fn kill_all(&mut self) {
+    /// Kills all workers, and starts as many.
+    pub fn kill_all(&mut self) {
         for _ in 0..self.workers.len() {
             self.kill(0);
         }
     }
 
-    /// Stops all in order, and tells what has happened. A worker that has ended by itself is an error.
-    pub(crate) fn end(mut self) -> Counts {
-        self.calm();
+    /// Shuts all workers down, and returns what has happened to them.
+    ///
+    /// # Panics
+    /// If a worker has ended by itself.
+    pub fn shut_down(mut self) -> Counts {
+        self.wait_until_thawed();
         (0..self.workers.len()).rev().for_each(|place| self.replace_crashed(place));
         self.workers.drain(..).for_each(Worker::stop);
         let files = fs::read_dir(self.folder.path()).unwrap();
         for file in files {
-            let diary = fs::read_to_string(file.unwrap().path()).unwrap();
-            self.counts.fenced += diary.matches("taken over").count();
-            self.counts.retried += diary.matches("trying again").count();
-            assert!(!diary.contains("panicked at"), "{diary}");
+            let log = fs::read_to_string(file.unwrap().path()).unwrap();
+            self.counts.fenced += log.matches("taken over").count();
+            self.counts.retried += log.matches("trying again").count();
+            assert!(!log.contains("panicked at"), "{log}");
         }
         std::mem::take(&mut self.counts)
     }
 }
 
-impl Drop for Fleet {
-    /// After a failure the diaries are wanted.
+impl<P> Drop for Fleet<P> {
+    /// Keeps the logs after a failure, or if `HIGHWATER_FIRE_KEEP` is set.
     fn drop(&mut self) {
         if thread::panicking() || env::var_os("HIGHWATER_FIRE_KEEP").is_some() {
             self.folder.disable_cleanup(true);
-            println!("the diaries are in {}", self.folder.path().display());
+            println!("the logs of the workers are in {}", self.folder.path().display());
         }
     }
 }
@@ -225,8 +236,8 @@ impl Worker {
         assert!(send(self.child.id(), signal), "a worker has ended by itself");
     }
 
-    /// A signal is on its way for a moment.
-    fn until_it_stands(&self) {
+    /// Waits until a signal to stop has arrived.
+    fn wait_until_stopped(&self) {
         let state = || {
             let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
             stat.rsplit(") ").next()?.chars().next()
@@ -245,7 +256,7 @@ impl Worker {
         let process = self.child.id();
         self.thaw = Some(thread::spawn(move || {
             thread::sleep(time);
-            // It may have been killed meanwhile.
+            // The process may have been killed meanwhile.
             send(process, "-CONT");
         }));
     }
@@ -258,31 +269,31 @@ impl Worker {
 
     fn must_be_alive(&mut self) {
         let ended = self.child.try_wait().unwrap();
-        assert!(ended.is_none(), "a worker has ended by itself, {ended:?}:\n{}", self.last());
+        assert!(ended.is_none(), "a worker has ended by itself, {ended:?}:\n{}", self.log_tail());
     }
 
     fn stop(mut self) {
         self.must_be_alive();
         self.signal("-TERM");
-        // What is frozen hears of it when it goes on.
+        // A frozen worker receives the signal when it is resumed.
         self.thaw();
         let began = Instant::now();
-        while began.elapsed() < PATIENCE {
+        while began.elapsed() < SHUTDOWN_TIMEOUT {
             if let Some(ended) = self.child.try_wait().unwrap() {
-                // One that has not begun to listen dies of it, as of a kill.
+                // The signal kills a worker that does not listen for it yet.
                 let in_order = ended.success() || ended.signal() == Some(SIGTERM);
-                assert!(in_order, "a worker did not stop in order:\n{}", self.last());
+                assert!(in_order, "a worker did not shut down in order:\n{}", self.log_tail());
                 return;
             }
             thread::sleep(Duration::from_millis(5));
         }
-        panic!("a worker does not stop:\n{}", self.last());
+        panic!("a worker does not shut down:\n{}", self.log_tail());
     }
 
-    /// The end of its diary.
-    fn last(&self) -> String {
-        let diary = fs::read_to_string(&self.diary).unwrap();
-        let lines: Vec<&str> = diary.lines().collect();
+    /// The last lines of its log.
+    fn log_tail(&self) -> String {
+        let log = fs::read_to_string(&self.log).unwrap();
+        let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(40)..].join("\n")
     }
 }

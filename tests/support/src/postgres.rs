@@ -1,8 +1,4 @@
-//! A PostgreSQL of the test's own, which can be stopped in the middle of its work.
-
-#[allow(clippy::duplicate_mod, reason = "a test file may have it by another way, too")]
-#[path = "../../../tests/skipped/mod.rs"]
-mod skipped;
+//! A private PostgreSQL cluster, which can be crashed in the middle of its work.
 
 use std::{
     env, fs,
@@ -13,48 +9,55 @@ use std::{
     time::Duration,
 };
 
+use crate::services::{POSTGRES_PROGRAMS, skip};
+
 /// The programs of a server.
-pub(super) struct Programs {
-    pub(super) folder: PathBuf,
+pub struct PostgresPrograms {
+    pub folder: PathBuf,
     /// A library that is loaded into the server before any other.
-    pub(super) preload: Option<PathBuf>,
+    pub preload: Option<PathBuf>,
 }
 
-impl Programs {
-    fn named() -> Option<Self> {
-        Some(Self { folder: env::var_os("HIGHWATER_TEST_PG_BIN")?.into(), preload: None })
+impl PostgresPrograms {
+    /// Returns the programs that the environment names; skips the test if it names none.
+    fn from_env(test: &str) -> Option<Self> {
+        let folder = env::var_os(POSTGRES_PROGRAMS);
+        if folder.is_none() {
+            skip(test, POSTGRES_PROGRAMS);
+        }
+        Some(Self { folder: folder?.into(), preload: None })
     }
 }
 
-/// A private cluster; it is stopped and removed when this is dropped.
-pub(super) struct Cluster {
-    programs: Programs,
+/// A private cluster. It is stopped and removed when this is dropped.
+pub struct PostgresCluster {
+    programs: PostgresPrograms,
     folder: PathBuf,
     port: u16,
     password: Option<&'static str>,
 }
 
-impl Cluster {
-    /// Makes and starts a cluster that trusts everybody; `None` if the server's programs aren't named.
-    pub(super) fn start() -> Option<Self> {
-        Some(Self::start_with(Programs::named()?, None))
+impl PostgresCluster {
+    /// Creates and starts a cluster without passwords; skips the test if the environment names no programs of a server.
+    pub fn start(test: &str) -> Option<Self> {
+        Some(Self::start_from(PostgresPrograms::from_env(test)?, None))
     }
 
-    /// Makes and starts a cluster that asks everybody for a password; that of its owner is this one.
-    pub(super) fn start_asking(password: &'static str) -> Option<Self> {
-        Some(Self::start_with(Programs::named()?, Some(password)))
+    /// Creates and starts a cluster that asks every user for a password. The owner has this one.
+    pub fn start_with_password(test: &str, password: &'static str) -> Option<Self> {
+        Some(Self::start_from(PostgresPrograms::from_env(test)?, Some(password)))
     }
 
-    /// Makes and starts a cluster of these programs.
-    pub(super) fn start_with(programs: Programs, password: Option<&'static str>) -> Self {
-        let folder = env::temp_dir().join(format!("highwater-fire-{:016x}", fastrand::u64(..)));
+    /// Creates and starts a cluster of these programs. With a password for its owner, it asks every user for one.
+    pub fn start_from(programs: PostgresPrograms, password: Option<&'static str>) -> Self {
+        let folder = env::temp_dir().join(format!("highwater-postgres-{:016x}", fastrand::u64(..)));
         fs::create_dir(&folder).unwrap();
         if is_root() {
             run(Command::new("chown").arg("postgres").arg(&folder));
         }
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let cluster = Self { programs, folder, port, password };
-        let mut initdb = cluster.owned("initdb");
+        let mut initdb = cluster.program("initdb");
         initdb.args(["-U", "postgres", "-D"]).arg(cluster.data());
         if let Some(password) = password {
             let file = cluster.folder.join("password");
@@ -69,28 +72,28 @@ impl Cluster {
     }
 
     /// The URL of its database.
-    pub(super) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         self.url_of("postgres", self.password.unwrap_or_default(), "postgres")
     }
 
     /// The URL of a database for a user.
-    pub(super) fn url_of(&self, user: &str, password: &str, database: &str) -> String {
+    pub fn url_of(&self, user: &str, password: &str, database: &str) -> String {
         format!("postgres://{user}:{password}@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// Stops it as a loss of power does: no checkpoint, no farewell.
-    pub(super) fn crash(&self) {
-        run(self.owned("pg_ctl").args(["-m", "immediate", "-w", "stop", "-D"]).arg(self.data()));
+    /// Stops the server as a loss of power does: without a checkpoint, without a notice to clients.
+    pub fn crash(&self) {
+        run(self.program("pg_ctl").args(["-m", "immediate", "-w", "stop", "-D"]).arg(self.data()));
     }
 
-    /// Starts it again. The system may take a moment to give its port and memory back.
-    pub(super) fn restart(&self) {
+    /// Restarts the server. The system may take a moment to release its port and memory.
+    pub fn restart(&self) {
         let options = format!(
             "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=200",
             self.port
         );
         for _ in 0..10 {
-            let mut start = self.owned("pg_ctl");
+            let mut start = self.program("pg_ctl");
             if let Some(library) = &self.programs.preload {
                 start.env("LD_PRELOAD", library);
             }
@@ -107,8 +110,9 @@ impl Cluster {
         self.folder.join("data")
     }
 
-    /// One of the server's programs; the server refuses to be run by root.
-    fn owned(&self, program: &str) -> Command {
+    /// Returns a command for one of the server's programs, as the user `postgres` if this process is root: the server refuses
+    /// to be run by root.
+    fn program(&self, program: &str) -> Command {
         let program = self.programs.folder.join(program);
         let mut command = if is_root() {
             let mut command = Command::new("runuser");
@@ -122,17 +126,12 @@ impl Cluster {
     }
 }
 
-impl Drop for Cluster {
+impl Drop for PostgresCluster {
     fn drop(&mut self) {
-        let mut stop = self.owned("pg_ctl");
+        let mut stop = self.program("pg_ctl");
         let _ = stop.args(["-m", "immediate", "-w", "stop", "-D"]).arg(self.data()).status();
         let _ = fs::remove_dir_all(&self.folder);
     }
-}
-
-/// Says loudly that a test can't run here, or fails where that is forbidden.
-pub(super) fn skip(test: &str, what: &str) {
-    skipped::skip(test, what);
 }
 
 fn is_root() -> bool {
