@@ -5,7 +5,7 @@
 mod caching;
 mod commands;
 mod errors;
-mod garbage;
+mod malformed_input;
 mod reads;
 mod server;
 mod traces;

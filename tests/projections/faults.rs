@@ -15,7 +15,7 @@ use highwater_test_support::{
 };
 use std::time::Duration;
 
-use crate::divided::seed;
+use crate::sharding::seed;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r1_views_are_the_fold_of_the_log_under_every_fault() {

@@ -19,7 +19,7 @@ use highwater_test_support::{
 };
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use crate::divided::seed;
+use crate::sharding::seed;
 
 /// How many partitions the topic of a test has.
 const PARTITIONS: u32 = 5;

@@ -9,18 +9,18 @@
 mod applied;
 mod clients;
 mod counting;
-mod elsewhere;
 mod kafka;
 mod levels;
 mod linear;
 #[cfg(all(feature = "postgres", feature = "sqlite"))]
-mod lost;
-mod many;
+mod lost_notifications;
+mod many_rows;
 mod marks;
-mod own;
+mod optimistic;
 mod policies;
 mod policy_files;
 mod relayed;
+mod separate_store;
 mod served;
 mod tokens;
 mod views;

@@ -3,17 +3,17 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 #![allow(clippy::disallowed_methods, reason = "these threads look at other processes")]
 
-#[cfg(all(feature = "kafka", feature = "postgres"))]
-mod chain;
-mod child;
-mod configured;
-mod ending;
+mod api;
+mod configuration;
 #[cfg(feature = "kafka")]
 mod kafka;
-mod logged;
+mod log_format;
 mod policies;
 mod probe;
-mod ready;
+mod readiness;
+#[cfg(all(feature = "kafka", feature = "postgres"))]
+mod relay_and_worker;
 mod served;
+mod service_process;
+mod shutdown;
 mod stuck;
-mod teller;

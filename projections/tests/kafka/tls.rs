@@ -18,7 +18,7 @@ use highwater_test_support::kafka::{Extras, KafkaCluster, free_ports};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use super::world::{Running, World, drain, in_time};
+use super::fixture::{RelayTask, TopicFixture, drain, in_time};
 
 /// Guards the key of the server; it is in no client's hands.
 const STORE_PASSWORD: &str = "keeps-the-key";
@@ -28,7 +28,7 @@ const WRONG_PASSWORD: &str = "battery-staple";
 /// A server that is spoken to by TLS, with a password or without one.
 struct Guarded {
     cluster: KafkaCluster,
-    world: World,
+    fixture: TopicFixture,
     tls: u16,
     sasl: u16,
     certificates: TempDir,
@@ -55,8 +55,8 @@ impl Guarded {
                 .collect(),
         };
         let cluster = KafkaCluster::start_with(test, 1, extras).await?;
-        let world = World::at(cluster.servers());
-        Some(Self { cluster, world, tls, sasl, certificates })
+        let fixture = TopicFixture::at(cluster.servers());
+        Some(Self { cluster, fixture, tls, sasl, certificates })
     }
 
     /// Trusts the server whose certificate this is.
@@ -80,11 +80,12 @@ impl Guarded {
 
     /// What source, view and relay say of it, which must be this and hold no secret.
     async fn refused(&self, kafka: Kafka, code: Code) -> Error {
-        let source = KafkaSource::new(&self.world.highwater, kafka.clone(), self.world.topics());
+        let source =
+            KafkaSource::new(&self.fixture.highwater, kafka.clone(), self.fixture.topics());
         let error = told(code, || source.sharding(ShardBy::Stream, 1)).await;
-        told(code, || source.join(self.world.feeding("refused", Sharding::SINGLE))).await;
-        let relay = Relay::new(&self.world.highwater, kafka, self.world.topics());
-        let relay = Running::start(relay);
+        told(code, || source.join(self.fixture.subscription("refused", Sharding::SINGLE))).await;
+        let relay = Relay::new(&self.fixture.highwater, kafka, self.fixture.topics());
+        let relay = RelayTask::start(relay);
         let failing = async {
             while relay.fails().await.code() != code {
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -163,30 +164,30 @@ fn settings(certificates: &Path) -> String {
 async fn a_relay_and_a_view_work_over_tls_with_and_without_a_password() {
     let test = "a_relay_and_a_view_work_over_tls_with_and_without_a_password";
     let Some(guarded) = Guarded::start(test).await else { return };
-    let world = &guarded.world;
+    let fixture = &guarded.fixture;
     let ways = [
         guarded.trusting(guarded.tls("127.0.0.1"), "server"),
         guarded.sasl("PLAIN", PASSWORD),
         guarded.sasl("SCRAM-SHA-512", PASSWORD),
     ];
     for (turn, kafka) in (1..).zip(ways) {
-        world.append(20).await;
-        let relay = Relay::new(&world.highwater, kafka.clone(), world.topics()).partitions(4);
-        let relay = Running::start(relay.named("tls"));
+        fixture.append(20).await;
+        let relay = Relay::new(&fixture.highwater, kafka.clone(), fixture.topics()).partitions(4);
+        let relay = RelayTask::start(relay.named("tls"));
         relay.has_published(Position::new(20 * turn)).await;
-        let source = KafkaSource::new(&world.highwater, kafka.clone(), world.topics());
-        let mut feed = world.whole(&source, &Progress::default()).await;
+        let source = KafkaSource::new(&fixture.highwater, kafka.clone(), fixture.topics());
+        let mut feed = fixture.whole(&source, &Progress::default()).await;
         let drained = drain(&mut *feed, Position::new(20 * turn), 7).await;
-        assert_eq!(drained.events, world.log().await);
+        assert_eq!(drained.events, fixture.log().await);
         assert_eq!(source.filled(), 0);
         // A member of a group, too.
         let layout = Sharding::by_stream(4);
-        let feeding = world.feeding(&format!("grouped_{turn}"), layout);
-        let mut member = world.join(&source, &feeding).await;
+        let feeding = fixture.subscription(&format!("grouped_{turn}"), layout);
+        let mut member = fixture.join(&source, &feeding).await;
         member.until(4).await;
         for shard in layout.all() {
             let events = member.deliver(shard, Position::new(20 * turn)).await;
-            assert_eq!(events, world.of_shard(layout, shard).await);
+            assert_eq!(events, fixture.of_shard(layout, shard).await);
         }
         relay.stop().await;
     }
