@@ -2,8 +2,6 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 #![cfg(feature = "testing")]
 
-mod bank;
-
 use std::{
     sync::{
         Arc,
@@ -12,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use bank::{Account, Balance, Bank, Deposit, Withdraw, banks};
 use highwater::{
     Code, Highwater, NextStep, ParkedKeys, Position, SchemaVersion, StreamId, UnknownEvents,
     core::{
@@ -24,6 +21,7 @@ use highwater::{
     projections::ProjectionState,
     stores::{self, testing::build},
 };
+use highwater_test_support::bank::{Account, Balance, Bank, Deposit, Withdraw, banks};
 
 /// Stores an event of alice's that no program of this version would have stored.
 async fn store_raw(bank: &Highwater, event: NewEvent) {

@@ -1,13 +1,11 @@
 //! Commands from request to receipt, on every store.
 
-mod bank;
-
-use bank::{Account, AccountEvent, Deposit, Withdraw, banks};
 use futures_util::future::join_all;
 use highwater::{
     Code, ConflictPolicy, Invariant, Query, ReadFrom, StreamId, Tag, Version, port::Snapshot,
     prelude::*, stores::MemoryStore,
 };
+use highwater_test_support::bank::{Account, AccountEvent, Deposit, Withdraw, banks};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn w5_a_rejection_names_the_invariant_with_its_values_and_appends_nothing() {

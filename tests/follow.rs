@@ -1,11 +1,9 @@
 //! Following the log by the facade, on every store.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-mod bank;
-
-use bank::{Account, Deposit, Withdraw, banks};
 use futures_util::FutureExt as _;
 use highwater::{Category, Position, QueryItem, prelude::*};
+use highwater_test_support::bank::{Account, Deposit, Withdraw, banks};
 
 async fn five_events(bank: &Highwater) {
     for (name, cents) in [("alice", 1), ("bob", 2), ("alice", 3)] {

@@ -2,8 +2,6 @@
 #![cfg(feature = "otlp")]
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-mod bank;
-
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
@@ -19,7 +17,8 @@ use axum::{
     http::Request as Sending,
     routing::post,
 };
-use bank::{Account, Balance, Bank, Deposit, banks};
+use highwater_test_support::bank::{Account, Balance, Bank, Deposit, banks};
+
 use highwater::{
     Token, TraceContext,
     http::{CommandHeaders, Problem, ReceiptResponse, TOKEN, request_span},
@@ -297,7 +296,8 @@ async fn o1_one_trace_reaches_a_collector_from_the_callers_span_to_the_views_com
         wanted.extend(through_the_direct_feed(&bank, work).await);
     }
     #[cfg(feature = "kafka")]
-    if let Some(servers) = bank::skipped::broker("a trace through Kafka") {
+    if let Some(servers) = highwater_test_support::services::kafka_servers("a trace through Kafka")
+    {
         for bank in banks() {
             let work =
                 async |bank: &Highwater| command_and_read(bank, &["publish", "commit"]).await;
@@ -319,7 +319,9 @@ async fn o1_one_trace_reaches_a_collector_from_the_http_request_to_the_views_com
         journeys.extend(through_the_direct_feed(&bank, work).await);
     }
     #[cfg(feature = "kafka")]
-    if let Some(servers) = bank::skipped::broker("a request through Kafka") {
+    if let Some(servers) =
+        highwater_test_support::services::kafka_servers("a request through Kafka")
+    {
         for bank in banks() {
             let work =
                 async |bank: &Highwater| request_and_read(bank, &["publish", "commit"]).await;

@@ -2,9 +2,6 @@
 #![cfg(all(feature = "postgres", feature = "sqlite"))]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
-mod bank;
-
-use bank::{Account, Bank, Deposit, Withdraw, banks};
 use highwater::{
     Code, Version,
     prelude::*,
@@ -13,6 +10,7 @@ use highwater::{
         sqlx::{self, AssertSqlSafe, Connection as _},
     },
 };
+use highwater_test_support::bank::{Account, Bank, Deposit, Withdraw, banks};
 
 /// A store, and a table of the application's own beside it.
 struct Office {

@@ -1,9 +1,6 @@
 //! Events that other versions of a program have written, on every store.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-mod bank;
-
-use bank::banks;
 use highwater::{
     Code, EventId, SchemaVersion, Tags, UnknownEvents, Version,
     core::{
@@ -13,6 +10,7 @@ use highwater::{
     port::{Append, NewEvent},
     prelude::*,
 };
+use highwater_test_support::bank::banks;
 use serde::Deserialize;
 
 #[derive(Event)]

@@ -1,8 +1,6 @@
 //! R2, R3: what reads cost in statements, as the driver logs them. A program of its own, because the log is one for all.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-mod bank;
-
 use std::{
     future::poll_fn,
     io,
@@ -16,7 +14,8 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bank::{Account, Balance, Bank, Deposit, banks};
+use highwater_test_support::bank::{Account, Balance, Bank, Deposit, banks};
+
 use futures_util::future::join_all;
 use highwater::{
     Fallback, Highwater, Receipt, Timestamp, Views as _, Worker,

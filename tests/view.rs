@@ -1,11 +1,9 @@
 //! The first read model, on every store.
 
-mod bank;
-
 use std::time::Duration;
 
-use bank::{Account, Balance, Deposit, banks};
 use highwater::{Code, Position, Token, prelude::*, projections::ProjectionOptions};
+use highwater_test_support::bank::{Account, Balance, Deposit, banks};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r3_a_read_after_a_receipt_sees_the_command() {

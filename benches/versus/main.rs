@@ -31,22 +31,12 @@
     reason = "a failure ends the run"
 )]
 
-#[cfg(feature = "kafka")]
-#[allow(dead_code, reason = "the tests of the feed kill it")]
-#[path = "../../projections/tests/kafka/broker.rs"]
-mod broker;
 mod child;
-#[allow(dead_code, reason = "the tests crash it, and skip what needs it")]
-#[path = "../../stores/tests/fire/cluster.rs"]
-mod cluster;
 mod delivery;
 mod domain;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod memory;
-#[cfg(feature = "kafka")]
-#[path = "../../projections/tests/kafka/metadata.rs"]
-mod metadata;
 mod observed;
 mod observers;
 mod ours;

@@ -7,13 +7,14 @@ use std::{
 };
 
 #[cfg(feature = "kafka")]
-use crate::broker;
-use crate::cluster::{Cluster, Programs};
+use highwater_test_support::kafka::KafkaCluster;
+use highwater_test_support::postgres::{PostgresCluster, PostgresPrograms};
 
 /// A fresh cluster of these programs; with a flush that costs a millisecond more, if asked for.
-pub(crate) fn postgres(programs: &Path, flush: &str) -> Cluster {
+pub(crate) fn postgres(programs: &Path, flush: &str) -> PostgresCluster {
     let preload = (flush == SLOW).then(slow_flush);
-    Cluster::start_with(Programs { folder: programs.to_owned(), preload }, None)
+    let programs = PostgresPrograms { folder: programs.to_owned(), preload };
+    PostgresCluster::start_from(programs, None)
 }
 
 /// What a flush costs.
@@ -62,8 +63,8 @@ pub(crate) fn kafka_libs() -> Option<PathBuf> {
 
 /// A fresh broker.
 #[cfg(feature = "kafka")]
-pub(crate) async fn kafka(libs: PathBuf) -> broker::Cluster {
-    broker::Cluster::of(libs, 1).await
+pub(crate) async fn kafka(libs: PathBuf) -> KafkaCluster {
+    KafkaCluster::start_from(libs, 1).await
 }
 
 /// The library that makes a flush slow, compiled where the server's user can read it.

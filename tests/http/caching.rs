@@ -1,9 +1,8 @@
 //! R2: validators and caches never hide how fresh an answer is.
 
-use crate::{
-    bank::{Balance, banks},
-    server::{Reply, get_with, put, router, send, work_until},
-};
+use highwater_test_support::bank::{Balance, banks};
+
+use crate::server::{Reply, get_with, put, router, send, work_until};
 
 fn etag(reply: &Reply) -> String {
     reply.header("etag").unwrap().to_owned()

@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use highwater::{CommandId, Position, Version, prelude::*};
+use highwater_test_support::bank::{Account, Deposit, banks};
 use serde_json::json;
 
-use crate::{
-    bank::{Account, Deposit, banks},
-    server::{Headers, Pious, get_with, post_with, put, router, send, work, work_until},
-};
+use crate::server::{Headers, Pious, get_with, post_with, put, router, send, work, work_until};
 
 const DEPOSITS: &str = "/accounts/alice/deposits";
 

@@ -2,12 +2,10 @@
 #![cfg(feature = "axum")]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
-#[path = "../bank/mod.rs"]
-mod bank;
 mod caching;
 mod commands;
 mod errors;
-mod garbage;
+mod malformed_input;
 mod reads;
 mod server;
 mod traces;

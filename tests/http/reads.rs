@@ -1,12 +1,10 @@
 //! R2, R3: what an answer says of itself, and what happens if it can't be had in time.
 
 use highwater::{Code, LogId, PartitionId, Position, Token};
+use highwater_test_support::bank::{Balance, banks};
 use serde_json::json;
 
-use crate::{
-    bank::{Balance, banks},
-    server::{Pious, Reply, get_with, post_with, put, router, send, work_until},
-};
+use crate::server::{Pious, Reply, get_with, post_with, put, router, send, work_until};
 
 fn token_of(reply: &Reply) -> Token {
     reply.header("highwater-token").unwrap().parse().unwrap()

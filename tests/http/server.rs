@@ -15,11 +15,10 @@ use highwater::{
     prelude::*,
     projections::{OnFailure, ProjectionOptions, RowPage, WorkerHandle},
 };
+use highwater_test_support::bank::{Account, AccountEvent, Balance, Deposit, Withdraw};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tower::ServiceExt as _;
-
-use crate::bank::{Account, AccountEvent, Balance, Deposit, Withdraw};
 
 pub(crate) const SHORT: Duration = Duration::from_millis(20);
 

@@ -4,12 +4,10 @@ use highwater::{
     Position, Query, ReadFrom, TraceContext,
     trace::{self, Propagator},
 };
+use highwater_test_support::bank::banks;
 use tracing::Instrument as _;
 
-use crate::{
-    bank::banks,
-    server::{Headers, post_with, router},
-};
+use crate::server::{Headers, post_with, router};
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 

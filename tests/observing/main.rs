@@ -1,13 +1,11 @@
 //! What is measured and traced (O1, O2): on every store, and through Kafka.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
-#[path = "../bank/mod.rs"]
-mod bank;
-mod disturbed;
-mod filed;
-mod measured;
+mod alerts;
+mod faults;
 mod meter;
+mod metrics;
 mod names;
-mod shipped;
+mod policy_file;
 mod spans;
-mod traced;
+mod traces;

@@ -11,8 +11,7 @@ use highwater::{
     core::error::{Source, Unavailable},
     projections::{ProjectionOptions, ProjectionState},
 };
-
-use crate::{
+use highwater_test_support::{
     bank::banks,
     ledger::{ByAccount, Ledger, LedgerEvent, Move},
 };

@@ -9,13 +9,13 @@ use highwater::{
         testing::{ProjectionTest, WorkerFaults},
     },
 };
-use std::time::Duration;
-
-use crate::{
+use highwater_test_support::{
     bank::{AccountEvent, Balance, banks},
-    divided::seed,
     ledger::{ByAccount, ByCustomer, ByPartner, compare_all, step},
 };
+use std::time::Duration;
+
+use crate::sharding::seed;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r1_views_are_the_fold_of_the_log_under_every_fault() {

@@ -12,20 +12,21 @@ use highwater::{
         kafka::{Kafka, KafkaSource, Relay, Topics},
     },
 };
+use highwater_test_support::{
+    bank::banks,
+    ledger::{ByAccount, ByCustomer, ByPartner, compare, compare_all, expected, step},
+    services,
+};
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use crate::{
-    bank::{banks, skipped},
-    divided::seed,
-    ledger::{ByAccount, ByCustomer, ByPartner, compare, compare_all, expected, step},
-};
+use crate::sharding::seed;
 
 /// How many partitions the topic of a test has.
 const PARTITIONS: u32 = 5;
 
 /// A topic of its own on the broker that the environment names; what is missing is said loudly.
 fn topic() -> Option<(Kafka, Topics)> {
-    let servers = skipped::broker("a view that is fed by Kafka")?;
+    let servers = services::kafka_servers("a view that is fed by Kafka")?;
     let topic = Topics::one(format!("test-{:016x}", fastrand::u64(..)));
     Some((Kafka::at(servers), topic))
 }

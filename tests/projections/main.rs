@@ -2,16 +2,13 @@
 //! every store.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
-mod anew;
-#[path = "../bank/mod.rs"]
-mod bank;
-mod busy;
-mod divided;
+mod atomic_appends;
+mod busy_log;
 mod effects;
 mod faults;
 mod kafka;
-mod ledger;
+mod own_writes;
 mod parking;
-mod rows;
-mod whole;
-mod writes;
+mod reshard;
+mod sharding;
+mod undecodable_rows;

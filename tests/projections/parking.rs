@@ -11,12 +11,11 @@ use highwater::{
     prelude::*,
     projections::{OnFailure, ProjectionOptions, ProjectionState, WorkerHandle},
 };
-use serde::{Deserialize, Serialize};
-
-use crate::{
+use highwater_test_support::{
     bank::banks,
     ledger::{Ledger, LedgerEvent, Move, Trace},
 };
+use serde::{Deserialize, Serialize};
 
 /// Can't cope with 666 cents while it is broken. Each test has its own, as it has its own switch.
 macro_rules! picky {

@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use highwater::{AppliedOutcome, FreshnessStatus, Position, Views as _};
+use highwater_test_support::bank::{Balance, banks};
 
-use crate::{
-    bank::{Balance, banks},
-    views::{Parity, deposit, work, work_until},
-};
+use crate::views::{Parity, deposit, work, work_until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r3_a_command_is_applied_or_pending_within_its_budget() {

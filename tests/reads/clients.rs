@@ -7,11 +7,9 @@ use highwater::{
     Code, Highwater, Token, Views as _, Worker,
     projections::{DirectSource, ProjectionOptions},
 };
+use highwater_test_support::bank::{Account, Balance, Deposit, banks};
 
-use crate::{
-    bank::{Account, Balance, Deposit, banks},
-    views::{deposit, work_until},
-};
+use crate::views::{deposit, work_until};
 
 /// How many clients there are; the environment can ask for more.
 fn clients() -> usize {

@@ -23,10 +23,9 @@ use highwater::{
     },
     stores,
 };
+use highwater_test_support::bank::Bank;
 
 use tokio::sync::watch;
-
-use crate::bank::Bank;
 
 /// What has been asked.
 #[derive(Default)]

@@ -10,12 +10,10 @@ use highwater::{
         kafka::{Kafka, KafkaSource, Relay, Topics},
     },
 };
+use highwater_test_support::{bank::banks, services};
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use crate::{
-    bank::{banks, skipped},
-    views::{Parity, deposit},
-};
+use crate::views::{Parity, deposit};
 
 struct Publishing {
     stop: oneshot::Sender<()>,
@@ -39,7 +37,7 @@ impl Publishing {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r4_kafka_a_parked_key_is_degraded_since_its_event_and_others_are_current() {
     let test = "r4_kafka_a_parked_key_is_degraded_since_its_event_and_others_are_current";
-    let Some(servers) = skipped::broker(test) else { return };
+    let Some(servers) = services::kafka_servers(test) else { return };
     for bank in banks() {
         let bank = bank.open().await;
         let (kafka, topics) =

@@ -6,11 +6,9 @@ use highwater::{
     Basis, Code, Error, Fallback, FreshnessStatus, Level, Position, ReadPolicy, Target, Views as _,
     error::{Corrupt, Unavailable},
 };
+use highwater_test_support::bank::{Balance, banks};
 
-use crate::{
-    bank::{Balance, banks},
-    views::{Parity, deposit, work, work_until},
-};
+use crate::views::{Parity, deposit, work, work_until};
 
 const SHORT: Duration = Duration::from_millis(20);
 
@@ -69,8 +67,9 @@ async fn r3_a_strong_read_folds_more_than_a_page_of_events() {
         let first = deposit(&bank, "alice", 2).await;
         work_until::<Balance>(&bank, &first).await;
         work_until::<Parity>(&bank, &first).await;
-        let handle = bank.aggregate::<crate::bank::Account>("alice");
-        let deposits = (0..1_500).map(|_| handle.execute(crate::bank::Deposit { cents: 2 }));
+        let handle = bank.aggregate::<highwater_test_support::bank::Account>("alice");
+        let deposits =
+            (0..1_500).map(|_| handle.execute(highwater_test_support::bank::Deposit { cents: 2 }));
         for receipt in futures_util::future::join_all(deposits).await {
             receipt.unwrap();
         }

@@ -8,18 +8,18 @@ use highwater::{
     Highwater, View, Views as _, Worker,
     projections::{DirectSource, ProjectionOptions},
 };
-
-use crate::{
+use highwater_test_support::{
     bank::{Balance, banks},
-    history::{Done, Operation, Ticks, is_linearizable},
-    views::{Parity, deposit, work_until},
+    linearizability::{Effect, HistoryClock, Operation, is_linearizable},
 };
+
+use crate::views::{Parity, deposit, work_until};
 
 const KEYS: usize = 2;
 
 /// Clients write and read both keys at once.
 async fn history<V: Counted>(bank: &Highwater, how: How) -> Vec<Vec<Operation>> {
-    let ticks = Arc::<Ticks>::default();
+    let ticks = Arc::<HistoryClock>::default();
     let clients = (0..8_u64).map(|number| {
         let (bank, ticks) = (bank.clone(), ticks.clone());
         tokio::spawn(async move {
@@ -84,17 +84,17 @@ impl Counted for Parity {
     }
 }
 
-async fn add<V: Counted>(bank: &Highwater, place: usize, random: &mut fastrand::Rng) -> Done {
+async fn add<V: Counted>(bank: &Highwater, place: usize, random: &mut fastrand::Rng) -> Effect {
     let (account, cents) = V::deposit(place, random);
     deposit(bank, &account, cents).await;
-    Done::Add(None)
+    Effect::Add(None)
 }
 
-async fn read<V: Counted>(bank: &Highwater, key: &str, how: How) -> Done {
+async fn read<V: Counted>(bank: &Highwater, key: &str, how: How) -> Effect {
     let lookup = bank.view::<V>().get(key);
     let lookup = if let How::Strong = how { lookup.strong() } else { lookup };
     let found = lookup.find().await.unwrap().into_value();
-    Done::Read(found.map_or(0, |row| row.count()))
+    Effect::Read(found.map_or(0, |row| row.count()))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

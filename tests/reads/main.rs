@@ -7,23 +7,20 @@
 )]
 
 mod applied;
-#[path = "../bank/mod.rs"]
-mod bank;
 mod clients;
 mod counting;
-mod elsewhere;
-mod history;
 mod kafka;
 mod levels;
 mod linear;
 #[cfg(all(feature = "postgres", feature = "sqlite"))]
-mod lost;
-mod many;
+mod lost_notifications;
+mod many_rows;
 mod marks;
-mod own;
+mod optimistic;
 mod policies;
 mod policy_files;
 mod relayed;
+mod separate_store;
 mod served;
 mod tokens;
 mod views;

@@ -6,12 +6,9 @@ use highwater::{
     Basis, Code, Highwater, Receipt, Views as _,
     core::value::{ShardId, Sharding},
 };
+use highwater_test_support::bank::{Account, Balance, Deposit, banks};
 
-use crate::{
-    bank::{Account, Balance, Deposit, banks},
-    relayed::Relayed,
-    views::deposit,
-};
+use crate::{relayed::Relayed, views::deposit};
 
 const BOUND: Duration = Duration::from_secs(60);
 

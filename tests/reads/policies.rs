@@ -9,12 +9,10 @@ use highwater::{
     policy::{Override, PolicyChange, PolicyRollback, Rule, Variant},
     stores::testing::build,
 };
+use highwater_test_support::bank::{Balance, banks};
 use uuid::Uuid;
 
-use crate::{
-    bank::{Balance, banks},
-    views::{deposit, work_until},
-};
+use crate::views::{deposit, work_until};
 
 const SHOW: Operation = Operation::standard("account.show");
 const OFFER: Operation = Operation::critical("transfer.offer");

@@ -14,10 +14,10 @@ use highwater::{
     port::Clock,
     stores::{SystemClock, SystemIds},
 };
+use highwater_test_support::bank::{Balance, Bank, banks};
 use tokio::sync::watch;
 
 use crate::{
-    bank::{Balance, Bank, banks},
     counting::{self, Counts},
     views::{deposit, work_until},
 };

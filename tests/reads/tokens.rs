@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use highwater::{Code, LogId, PartitionId, Position, Token, Views as _};
+use highwater_test_support::bank::{Balance, banks};
 
-use crate::{
-    bank::{Balance, banks},
-    views::{deposit, work_until},
-};
+use crate::views::{deposit, work_until};
 
 const LONG: Duration = Duration::from_secs(3_600);
 

@@ -6,9 +6,8 @@ use highwater::{
     prelude::*,
     projections::{OnFailure, ProjectionOptions, WorkerHandle},
 };
+use highwater_test_support::bank::{Account, AccountEvent, Deposit};
 use serde::{Deserialize, Serialize};
-
-use crate::bank::{Account, AccountEvent, Deposit};
 
 /// By amount, so that events of one key come from many streams, and one event can have no key. It can't
 /// cope with 666 cents.

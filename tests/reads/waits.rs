@@ -4,9 +4,9 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use futures_util::future::join_all;
 use highwater::{Code, Fallback, Views as _};
+use highwater_test_support::bank::{Balance, banks};
 
 use crate::{
-    bank::{Balance, banks},
     counting::{self, Counts},
     views::{Parity, deposit, work, work_until},
 };

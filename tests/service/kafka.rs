@@ -7,25 +7,25 @@ use highwater::{
     prelude::*,
     projections::kafka::{Kafka, KafkaSource, Relay, RelayStatus, Topics},
 };
-use serde_json::Value;
-
-use crate::{
-    bank::{Account, Balance, Deposit, banks, skipped},
-    broker::{self, Cluster},
-    probe::until_said,
-    served::Served,
+use highwater_test_support::{
+    bank::{Account, Balance, Deposit, banks},
+    kafka::KafkaCluster,
+    services,
     tally::Tally,
 };
+use serde_json::Value;
+
+use crate::{probe::until_said, served::Served};
 
 const DELETE: &str = "org.apache.kafka.tools.DeleteRecordsCommand";
 
 /// A relay and workers of one topic.
-struct World {
+struct KafkaServices {
     bank: Highwater,
     topics: Topics,
 }
 
-impl World {
+impl KafkaServices {
     /// On the store that is most like what runs somewhere.
     async fn new() -> Self {
         let bank = banks().pop().unwrap().open().await;
@@ -68,11 +68,8 @@ impl World {
 }
 
 /// The cluster, and how clients reach it that hear soon that it is gone and back.
-async fn cluster(test: &str) -> Option<(Cluster, Kafka)> {
-    let Some(cluster) = Cluster::start(1).await else {
-        skipped::skip(test, broker::LIBS);
-        return None;
-    };
+async fn cluster(test: &str) -> Option<(KafkaCluster, Kafka)> {
+    let cluster = KafkaCluster::start(test, 1).await?;
     let kafka = Kafka::at(cluster.servers())
         .setting("reconnect.backoff.max.ms", "500")
         .setting("session.timeout.ms", "2000")
@@ -93,10 +90,10 @@ fn is_ready(status: u16, _: &Value) -> bool {
 async fn o5_services_whose_broker_is_gone_are_not_ready_until_it_is_back() {
     let test = "o5_services_whose_broker_is_gone_are_not_ready_until_it_is_back";
     let Some((mut cluster, kafka)) = cluster(test).await else { return };
-    let world = World::new().await;
-    let relay = world.publishing(&kafka);
+    let services = KafkaServices::new().await;
+    let relay = services.publishing(&kafka);
     until_said(relay.address, is_ready).await;
-    let workers = [world.working::<Balance>(&kafka), world.working::<Tally>(&kafka)];
+    let workers = [services.working::<Balance>(&kafka), services.working::<Tally>(&kafka)];
     for worker in &workers {
         until_said(worker.address, |status, report| {
             is_ready(status, report) && report["projections"][0]["kafka"] == "consuming"
@@ -104,7 +101,7 @@ async fn o5_services_whose_broker_is_gone_are_not_ready_until_it_is_back() {
         .await;
     }
     // There are two partitions, and one shard by key: these have nothing to do, and are ready to.
-    let spare = world.spares(&kafka);
+    let spare = services.spares(&kafka);
     for worker in &spare {
         until_said(worker.address, is_ready).await;
     }
@@ -113,11 +110,11 @@ async fn o5_services_whose_broker_is_gone_are_not_ready_until_it_is_back() {
         let report = until_said(worker.address, is_fed_badly("broker_gone")).await;
         assert_eq!(report["ready"], false);
     }
-    let last = world.deposit().await;
+    let last = services.deposit().await;
     let report = until_said(relay.address, |status, _| status == 503).await;
     assert_eq!(report["relays"][0]["error"]["code"], "HW305");
     // Those that start now stay up as well.
-    let late = world.spares(&kafka);
+    let late = services.spares(&kafka);
     for worker in &late {
         let says_why = |status, report: &Value| {
             status == 503 && report["projections"][0]["error"]["code"] == "HW305"
@@ -128,7 +125,7 @@ async fn o5_services_whose_broker_is_gone_are_not_ready_until_it_is_back() {
     for served in workers.iter().chain([&relay]).chain(&spare).chain(&late) {
         until_said(served.address, is_ready).await;
     }
-    assert_eq!(world.events_after(&last).await, 1);
+    assert_eq!(services.events_after(&last).await, 1);
     for served in workers.into_iter().chain([relay]).chain(spare).chain(late) {
         served.stop().await.unwrap();
     }
@@ -137,11 +134,11 @@ async fn o5_services_whose_broker_is_gone_are_not_ready_until_it_is_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn o5_a_worker_without_a_topic_is_not_ready_until_a_relay_has_made_it() {
     let test = "o5_a_worker_without_a_topic_is_not_ready_until_a_relay_has_made_it";
-    let Some(servers) = skipped::broker(test) else { return };
+    let Some(servers) = services::kafka_servers(test) else { return };
     let kafka = Kafka::at(servers);
-    let mut world = World::new().await;
-    world.topics = Topics::one(format!("test-{:016x}", fastrand::u64(..)));
-    let workers = [world.working::<Balance>(&kafka), world.working::<Tally>(&kafka)];
+    let mut services = KafkaServices::new().await;
+    services.topics = Topics::one(format!("test-{:016x}", fastrand::u64(..)));
+    let workers = [services.working::<Balance>(&kafka), services.working::<Tally>(&kafka)];
     for worker in &workers {
         let waits = |status, report: &Value| {
             status == 503 && report["projections"][0]["error"]["code"] == "HW307"
@@ -149,7 +146,7 @@ async fn o5_a_worker_without_a_topic_is_not_ready_until_a_relay_has_made_it() {
         until_said(worker.address, waits).await;
     }
     until_said(workers[1].address, is_fed_badly("topic_missing")).await;
-    let relay = world.publishing(&kafka);
+    let relay = services.publishing(&kafka);
     for served in workers.iter().chain([&relay]) {
         until_said(served.address, is_ready).await;
     }
@@ -163,17 +160,17 @@ async fn o5_a_worker_without_a_topic_is_not_ready_until_a_relay_has_made_it() {
 async fn o5_services_that_kafka_does_not_let_in_say_so_and_are_ready_with_what_is_right() {
     let test = "o5_services_that_kafka_does_not_let_in_say_so";
     let Some((cluster, kafka)) = cluster(test).await else { return };
-    let world = World::new().await;
-    let relay = world.publishing(&kafka);
+    let services = KafkaServices::new().await;
+    let relay = services.publishing(&kafka);
     until_said(relay.address, is_ready).await;
     let with = |password: &str| {
-        Kafka::at(cluster.guarded(1))
+        Kafka::at(cluster.sasl_server(1))
             .setting("security.protocol", "SASL_PLAINTEXT")
             .setting("sasl.mechanism", "PLAIN")
             .setting("sasl.username", "alice")
             .setting("sasl.password", password)
     };
-    let refused = world.working::<Tally>(&with("guessed"));
+    let refused = services.working::<Tally>(&with("guessed"));
     let report = until_said(refused.address, is_fed_badly("wrong_credentials")).await;
     assert_eq!(report["ready"], false);
     let stopped = |_, report: &Value| report["projections"][0]["state"] == "stopped";
@@ -182,16 +179,16 @@ async fn o5_services_that_kafka_does_not_let_in_say_so_and_are_ready_with_what_i
     assert!(!report.to_string().contains("guessed"), "{report}");
     assert_eq!(refused.stop().await.unwrap_err().code().as_str(), "HW605");
     // How a view that is divided by stream is divided is for the broker to say, so its service can't even start.
-    let error = world.working::<Balance>(&with("guessed")).ended().await.unwrap_err();
+    let error = services.working::<Balance>(&with("guessed")).ended().await.unwrap_err();
     assert_eq!(error.code().as_str(), "HW605", "{error}");
-    let refused = world.relay(&with("guessed")).named("refused");
+    let refused = services.relay(&with("guessed")).named("refused");
     let refused = Served::start(|_| {}, |service| service.relay(refused));
     let report = until_said(refused.address, |_, report| !report["relays"][0]["error"].is_null());
     assert_eq!(report.await["relays"][0]["error"]["code"], "HW605");
     refused.stop().await.unwrap();
 
     let workers =
-        [world.working::<Balance>(&with("secret")), world.working::<Tally>(&with("secret"))];
+        [services.working::<Balance>(&with("secret")), services.working::<Tally>(&with("secret"))];
     for worker in workers {
         until_said(worker.address, is_ready).await;
         worker.stop().await.unwrap();
@@ -204,19 +201,19 @@ async fn o5_services_that_kafka_does_not_let_in_say_so_and_are_ready_with_what_i
 async fn o5_a_worker_whose_topic_was_truncated_says_so_and_goes_on_from_the_log() {
     let test = "o5_a_worker_whose_topic_was_truncated_says_so_and_goes_on_from_the_log";
     let Some((cluster, kafka)) = cluster(test).await else { return };
-    let world = World::new().await;
-    let relay = world.relay(&kafka);
+    let services = KafkaServices::new().await;
+    let relay = services.relay(&kafka);
     let mut relayed = relay.status();
     let relay = Served::start(|_| {}, |service| service.relay(relay));
     for _ in 0..20 {
-        world.deposit().await;
+        services.deposit().await;
     }
-    let last = world.deposit().await;
-    let worker = world.working::<Balance>(&kafka);
+    let last = services.deposit().await;
+    let worker = services.working::<Balance>(&kafka);
     until_said(worker.address, is_ready).await;
-    assert_eq!(world.events_after(&last).await, 21);
+    assert_eq!(services.events_after(&last).await, 21);
     worker.stop().await.unwrap();
-    let last = world.deposit().await;
+    let last = services.deposit().await;
     let has_last = |status: &RelayStatus| matches!(status, RelayStatus::Leading { published } if *published >= last.position());
     relayed.wait_for(has_last).await.unwrap();
     relay.stop().await.unwrap();
@@ -224,15 +221,15 @@ async fn o5_a_worker_whose_topic_was_truncated_says_so_and_goes_on_from_the_log(
 
     // It writes a mark to each partition at once, and then nothing until there is an event.
     let rare = Duration::from_secs(600);
-    let marking = world.relay(&kafka).idle_interval(rare);
+    let marking = services.relay(&kafka).idle_interval(rare);
     let marking = Served::start(|_| {}, |service| service.relay(marking));
     until_said(marking.address, is_ready).await;
-    let worker = world.working::<Balance>(&kafka);
+    let worker = services.working::<Balance>(&kafka);
     let report =
         until_said(worker.address, |_, report| report["projections"][0]["kafka"] == "truncated");
     assert_eq!(report.await["ready"], true);
-    assert_eq!(world.events_after(&last).await, 22);
-    world.deposit().await;
+    assert_eq!(services.events_after(&last).await, 22);
+    services.deposit().await;
     until_said(worker.address, |status, report| {
         is_ready(status, report) && report["projections"][0]["kafka"] == "consuming"
     })
@@ -242,7 +239,7 @@ async fn o5_a_worker_whose_topic_was_truncated_says_so_and_goes_on_from_the_log(
 }
 
 /// Removes everything that is in the topic.
-async fn truncate(cluster: &Cluster) {
+async fn truncate(cluster: &KafkaCluster) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("offsets.json");
     let of = |partition| format!(r#"{{"topic":"bank","partition":{partition},"offset":-1}}"#);

@@ -3,30 +3,17 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 #![allow(clippy::disallowed_methods, reason = "these threads look at other processes")]
 
-#[path = "../bank/mod.rs"]
-mod bank;
-#[cfg(feature = "kafka")]
-#[allow(dead_code, reason = "the tests of the feed use another part of it")]
-#[path = "../../projections/tests/kafka/broker.rs"]
-mod broker;
-#[cfg(all(feature = "kafka", feature = "postgres"))]
-mod chain;
-mod child;
-mod configured;
-mod ending;
+mod api;
+mod configuration;
 #[cfg(feature = "kafka")]
 mod kafka;
-mod logged;
-#[cfg(feature = "kafka")]
-#[path = "../../projections/tests/kafka/metadata.rs"]
-mod metadata;
+mod log_format;
 mod policies;
 mod probe;
-mod ready;
+mod readiness;
+#[cfg(all(feature = "kafka", feature = "postgres"))]
+mod relay_and_worker;
 mod served;
+mod service_process;
+mod shutdown;
 mod stuck;
-#[cfg(feature = "kafka")]
-#[allow(dead_code, reason = "the tests of reads use another part of it")]
-#[path = "../reads_fire/tally.rs"]
-mod tally;
-mod teller;

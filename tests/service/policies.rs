@@ -3,8 +3,9 @@
 
 use futures_util::future::join_all;
 use highwater::{Level, Operation, prelude::*};
+use highwater_test_support::bank::Balance;
 
-use crate::{bank::Balance, ending::KEYS};
+use crate::shutdown::KEYS;
 
 /// What is read without end.
 const SHOW: Operation = Operation::auxiliary("account.show");
@@ -40,9 +41,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        chain::Chain,
-        child::{Role, Serving},
         probe::{PATIENCE, get},
+        relay_and_worker::Chain,
+        service_process::{Role, Serving},
     };
 
     /// Waits until something is so of a service that goes on all the while.

@@ -6,23 +6,23 @@ use highwater_core::{Position, domain::ViewName, port::Progress, value::Sharding
 use highwater_projections::kafka::KafkaState;
 
 use super::{
+    fixture::{RelayTask, TopicFixture, drain, in_time, positions},
     records::Hand,
-    world::{Running, World, drain, in_time, positions},
 };
 
 #[tokio::test]
 async fn w3_a_lost_record_is_read_from_the_log() {
-    let Some(world) = World::new("w3_a_lost_record_is_read_from_the_log") else { return };
-    world.append(30).await;
-    let (hand, log) = (Hand::of(&world), world.log().await);
+    let Some(fixture) = TopicFixture::new("w3_a_lost_record_is_read_from_the_log") else { return };
+    fixture.append(30).await;
+    let (hand, log) = (Hand::of(&fixture), fixture.log().await);
     hand.create(1, &[]).await;
     for index in [0, 1, 2, 9, 10, 29] {
         hand.forge(0, &log[index], Position::new(index as u64)).await;
     }
     for layout in [Sharding::SINGLE, Sharding::by_stream(1)] {
         let view = if layout == Sharding::SINGLE { "keyed" } else { "streamed" };
-        let source = world.source();
-        let mut member = world.join(&source, &world.feeding(view, layout)).await;
+        let source = fixture.source();
+        let mut member = fixture.join(&source, &fixture.subscription(view, layout)).await;
         member.until(1).await;
         let events = member.deliver(highwater_core::value::ShardId::FIRST, Position::new(30)).await;
         assert_eq!(events, log, "{layout}");
@@ -34,27 +34,27 @@ async fn w3_a_lost_record_is_read_from_the_log() {
 #[tokio::test]
 async fn w3_a_topic_that_has_forgotten_everything_is_filled_from_the_log() {
     let test = "w3_a_topic_that_has_forgotten_everything_is_filled_from_the_log";
-    let Some(world) = World::new(test) else { return };
-    world.append(120).await;
-    let relay = Running::start(world.relay());
+    let Some(fixture) = TopicFixture::new(test) else { return };
+    fixture.append(120).await;
+    let relay = RelayTask::start(fixture.relay());
     relay.has_published(Position::new(120)).await;
-    Hand::of(&world).truncate(4).await;
+    Hand::of(&fixture).truncate(4).await;
     let layout = Sharding::by_stream(4);
-    let source = world.source();
-    let feeding = world.feeding("truncated", layout);
+    let source = fixture.source();
+    let feeding = fixture.subscription("truncated", layout);
     let state = source.state(&ViewName::new("truncated").unwrap());
-    let mut member = world.join(&source, &feeding).await;
+    let mut member = fixture.join(&source, &feeding).await;
     member.until(4).await;
     for shard in layout.all() {
         let events = member.deliver(shard, Position::new(120)).await;
-        assert_eq!(events, world.of_shard(layout, shard).await);
+        assert_eq!(events, fixture.of_shard(layout, shard).await);
         let KafkaState::Truncated { to, .. } = state.borrow().clone() else { panic!("{state:?}") };
-        assert_eq!(to, world.of_shard(layout, shard).await.last().unwrap().position);
+        assert_eq!(to, fixture.of_shard(layout, shard).await.last().unwrap().position);
     }
     // And it is handed over to the topic again.
-    world.append(40).await;
+    fixture.append(40).await;
     for shard in layout.all() {
-        let mut expected = world.of_shard(layout, shard).await;
+        let mut expected = fixture.of_shard(layout, shard).await;
         expected.retain(|event| event.position > Position::new(120));
         assert_eq!(member.deliver(shard, Position::new(160)).await, expected);
     }
@@ -65,18 +65,18 @@ async fn w3_a_topic_that_has_forgotten_everything_is_filled_from_the_log() {
 #[tokio::test]
 async fn r1_a_cursor_into_what_has_been_forgotten_loses_nothing() {
     let test = "r1_a_cursor_into_what_has_been_forgotten_loses_nothing";
-    let Some(world) = World::new(test) else { return };
-    world.append(60).await;
-    world.publish().await;
-    let mut feed = world.whole(&world.source(), &Progress::default()).await;
+    let Some(fixture) = TopicFixture::new(test) else { return };
+    fixture.append(60).await;
+    fixture.publish().await;
+    let mut feed = fixture.whole(&fixture.source(), &Progress::default()).await;
     let first = drain(&mut *feed, Position::new(30), 30).await;
     drop(feed);
-    let relay = Running::start(world.relay());
-    world.append(60).await;
+    let relay = RelayTask::start(fixture.relay());
+    fixture.append(60).await;
     relay.has_published(Position::new(120)).await;
-    Hand::of(&world).truncate(4).await;
-    world.append(10).await;
-    let mut feed = world.whole(&world.source(), &first.progress).await;
+    Hand::of(&fixture).truncate(4).await;
+    fixture.append(10).await;
+    let mut feed = fixture.whole(&fixture.source(), &first.progress).await;
     let rest = drain(&mut *feed, Position::new(130), 1000).await;
     let seen = [positions(&first.events), positions(&rest.events)].concat();
     assert_eq!(seen, (1..=130).collect::<Vec<_>>());
@@ -86,16 +86,16 @@ async fn r1_a_cursor_into_what_has_been_forgotten_loses_nothing() {
 #[tokio::test]
 async fn r1_a_topic_that_is_deleted_under_relay_and_views_is_made_anew_and_nothing_is_lost() {
     let test = "r1_a_topic_that_is_deleted_under_relay_and_views_is_made_anew_and_nothing_is_lost";
-    let Some(world) = World::new(test) else { return };
-    world.append(50).await;
-    let relay = Running::start(world.relay());
+    let Some(fixture) = TopicFixture::new(test) else { return };
+    fixture.append(50).await;
+    let relay = RelayTask::start(fixture.relay());
     relay.has_published(Position::new(50)).await;
-    let mut feed = world.whole(&world.source(), &Progress::default()).await;
+    let mut feed = fixture.whole(&fixture.source(), &Progress::default()).await;
     let mut seen = drain(&mut *feed, Position::new(50), 1000).await.events;
-    Hand::of(&world).delete().await;
-    world.append(50).await;
+    Hand::of(&fixture).delete().await;
+    fixture.append(50).await;
     relay.has_published(Position::new(100)).await;
-    world.append(1).await;
+    fixture.append(1).await;
     let mut through = Position::new(50);
     while through < Position::new(101) {
         match in_time(feed.next(1000)).await {
@@ -112,22 +112,23 @@ async fn r1_a_topic_that_is_deleted_under_relay_and_views_is_made_anew_and_nothi
 
 #[tokio::test]
 async fn r1_a_cursor_of_a_topic_that_was_deleted_loses_nothing() {
-    let Some(world) = World::new("r1_a_cursor_of_a_topic_that_was_deleted_loses_nothing") else {
+    let Some(fixture) = TopicFixture::new("r1_a_cursor_of_a_topic_that_was_deleted_loses_nothing")
+    else {
         return;
     };
-    world.append(80).await;
-    world.publish().await;
-    let mut feed = world.whole(&world.source(), &Progress::default()).await;
+    fixture.append(80).await;
+    fixture.publish().await;
+    let mut feed = fixture.whole(&fixture.source(), &Progress::default()).await;
     let first = drain(&mut *feed, Position::new(40), 40).await;
     drop(feed);
-    Hand::of(&world).delete().await;
-    world.append(5).await;
+    Hand::of(&fixture).delete().await;
+    fixture.append(5).await;
     // With few marks the new topic is shorter than the old one was.
-    let relay = Running::start(world.relay().idle_interval(Duration::from_secs(600)));
+    let relay = RelayTask::start(fixture.relay().idle_interval(Duration::from_secs(600)));
     relay.has_published(Position::new(85)).await;
-    let source = world.source();
+    let source = fixture.source();
     let state = source.state(&ViewName::new("whole").unwrap());
-    let mut feed = world.whole(&source, &first.progress).await;
+    let mut feed = fixture.whole(&source, &first.progress).await;
     let rest = drain(&mut *feed, Position::new(80), 40).await;
     assert_eq!(positions(&rest.events), (41..=80).collect::<Vec<_>>());
     assert_eq!(state.borrow().name(), "made_anew");
@@ -139,19 +140,19 @@ async fn r1_a_cursor_of_a_topic_that_was_deleted_loses_nothing() {
 #[tokio::test]
 async fn r1_a_topic_made_anew_that_outgrew_the_old_one_is_told_from_it() {
     let test = "r1_a_topic_made_anew_that_outgrew_the_old_one_is_told_from_it";
-    let Some(world) = World::new(test) else { return };
-    world.append(80).await;
-    world.publish().await;
-    let mut feed = world.whole(&world.source(), &Progress::default()).await;
+    let Some(fixture) = TopicFixture::new(test) else { return };
+    fixture.append(80).await;
+    fixture.publish().await;
+    let mut feed = fixture.whole(&fixture.source(), &Progress::default()).await;
     let first = drain(&mut *feed, Position::new(40), 40).await;
     drop(feed);
-    Hand::of(&world).delete().await;
-    world.append(400).await;
-    let relay = Running::start(world.relay());
+    Hand::of(&fixture).delete().await;
+    fixture.append(400).await;
+    let relay = RelayTask::start(fixture.relay());
     relay.has_published(Position::new(480)).await;
-    let source = world.source();
+    let source = fixture.source();
     let state = source.state(&ViewName::new("whole").unwrap());
-    let mut feed = world.whole(&source, &first.progress).await;
+    let mut feed = fixture.whole(&source, &first.progress).await;
     let rest = drain(&mut *feed, Position::new(80), 40).await;
     assert_eq!(positions(&rest.events), (41..=80).collect::<Vec<_>>());
     assert_eq!(state.borrow().name(), "made_anew");

@@ -14,8 +14,8 @@ use rdkafka::{
 };
 
 use super::{
+    fixture::{RelayTask, TopicFixture, in_time},
     member::{Member, settle},
-    world::{Running, World, in_time},
 };
 
 type Seen = BTreeMap<ShardId, Vec<Envelope>>;
@@ -37,57 +37,62 @@ async fn deliver_all(members: &mut [Member], to: u64, seen: &mut Seen) {
     }
 }
 
-async fn is_the_log(world: &World, layout: Sharding, seen: &Seen) {
+async fn is_the_log(fixture: &TopicFixture, layout: Sharding, seen: &Seen) {
     for shard in layout.all() {
-        assert_eq!(seen[&shard], world.of_shard(layout, shard).await, "shard {shard}");
+        assert_eq!(seen[&shard], fixture.of_shard(layout, shard).await, "shard {shard}");
     }
 }
 
 #[tokio::test]
 async fn r1_workers_that_come_and_go_deliver_each_event_once() {
-    let Some(world) = World::new("r1_workers_that_come_and_go_deliver_each_event_once") else {
+    let Some(fixture) = TopicFixture::new("r1_workers_that_come_and_go_deliver_each_event_once")
+    else {
         return;
     };
-    let (layout, source) = (Sharding::by_stream(4), world.source());
-    let relay = Running::start(world.relay());
-    world.append(50).await;
+    let (layout, source) = (Sharding::by_stream(4), fixture.source());
+    let relay = RelayTask::start(fixture.relay());
+    fixture.append(50).await;
     relay.has_published(Position::new(50)).await;
     let mut seen = Seen::new();
-    let mut members = vec![world.join(&source, &world.feeding("shared", layout)).await];
+    let mut members = vec![fixture.join(&source, &fixture.subscription("shared", layout)).await];
     settle(&mut members, &[4]).await;
     deliver_all(&mut members, 50, &mut seen).await;
-    members.push(world.join(&source, &world.feeding("shared", layout)).await);
+    members.push(fixture.join(&source, &fixture.subscription("shared", layout)).await);
     settle(&mut members, &[2, 2]).await;
-    world.append(50).await;
+    fixture.append(50).await;
     deliver_all(&mut members, 100, &mut seen).await;
     let first = members.remove(0);
     drop(first.shards);
     in_time(first.membership.leave()).await.unwrap();
     settle(&mut members, &[4]).await;
-    world.append(50).await;
+    fixture.append(50).await;
     deliver_all(&mut members, 150, &mut seen).await;
-    is_the_log(&world, layout, &seen).await;
+    is_the_log(&fixture, layout, &seen).await;
     relay.stop().await;
 }
 
 #[tokio::test]
 async fn r1_a_worker_that_has_been_displaced_commits_nothing() {
-    let Some(world) = World::new("r1_a_worker_that_has_been_displaced_commits_nothing") else {
+    let Some(fixture) = TopicFixture::new("r1_a_worker_that_has_been_displaced_commits_nothing")
+    else {
         return;
     };
-    world.append(40).await;
-    world.publish().await;
+    fixture.append(40).await;
+    fixture.publish().await;
     let layout = Sharding::by_stream(4);
-    let feeding = world.feeding("displaced", layout);
-    let mut zombie = world.join(&world.source(), &feeding).await;
+    let feeding = fixture.subscription("displaced", layout);
+    let mut zombie = fixture.join(&fixture.source(), &feeding).await;
     zombie.until(4).await;
     // It is not polled any more, as if it were stopped; somebody else has its shards now.
-    let mut other = world
-        .join(&world.source().group_prefix("another."), &world.feeding("displaced", layout))
+    let mut other = fixture
+        .join(
+            &fixture.source().group_prefix("another."),
+            &fixture.subscription("displaced", layout),
+        )
         .await;
     other.until(4).await;
     for shard in layout.all() {
-        let expected = world.of_shard(layout, shard).await;
+        let expected = fixture.of_shard(layout, shard).await;
         if !expected.is_empty() {
             let error = zombie.page(shard, 1000).await.unwrap_err();
             assert_eq!(error.code(), highwater_core::Code::FENCED, "{error}");
@@ -99,10 +104,10 @@ async fn r1_a_worker_that_has_been_displaced_commits_nothing() {
 #[tokio::test]
 async fn a_shard_whose_work_has_ended_is_offered_again_while_its_partition_is_assigned() {
     let test = "a_shard_whose_work_has_ended_is_offered_again_while_its_partition_is_assigned";
-    let Some(world) = World::new(test) else { return };
-    world.append(40).await;
-    world.publish().await;
-    let mut member = world.alone("again", Sharding::by_stream(4)).await;
+    let Some(fixture) = TopicFixture::new(test) else { return };
+    fixture.append(40).await;
+    fixture.publish().await;
+    let mut member = fixture.alone("again", Sharding::by_stream(4)).await;
     member.until(4).await;
     let shard = ShardId::new(2);
     let before = member.page(shard, 2).await.unwrap();
@@ -110,21 +115,21 @@ async fn a_shard_whose_work_has_ended_is_offered_again_while_its_partition_is_as
     member.membership.released(shard).await.unwrap();
     member.until(4).await;
     let after = member.deliver(shard, Position::new(40)).await;
-    let expected = world.of_shard(Sharding::by_stream(4), shard).await;
+    let expected = fixture.of_shard(Sharding::by_stream(4), shard).await;
     assert_eq!([before, after].concat(), expected);
 }
 
 #[tokio::test]
 async fn a_member_of_a_group_shows_that_it_is_alive_and_gives_all_back_when_it_leaves() {
     let test = "a_member_of_a_group_shows_that_it_is_alive_and_gives_all_back_when_it_leaves";
-    let Some(world) = World::new(test) else { return };
-    world.append(10).await;
-    world.publish().await;
-    let feeding = world.feeding("alive", Sharding::by_stream(4));
-    let mut member = world.join(&world.source(), &feeding).await;
+    let Some(fixture) = TopicFixture::new(test) else { return };
+    fixture.append(10).await;
+    fixture.publish().await;
+    let feeding = fixture.subscription("alive", Sharding::by_stream(4));
+    let mut member = fixture.join(&fixture.source(), &feeding).await;
     member.until(4).await;
     let onlooker = WorkerId::new("~onlooker").unwrap();
-    let look = || world.store.heartbeat(&feeding.view, &onlooker, Duration::ZERO);
+    let look = || fixture.store.heartbeat(&feeding.view, &onlooker, Duration::ZERO);
     // Whoever works takes part all the time.
     let seen = async {
         while !look().await.unwrap().workers.contains(&feeding.worker) {
@@ -146,24 +151,24 @@ async fn a_member_of_a_group_shows_that_it_is_alive_and_gives_all_back_when_it_l
 #[tokio::test]
 async fn a_group_tells_kafka_up_to_which_record_its_view_has_come() {
     let test = "a_group_tells_kafka_up_to_which_record_its_view_has_come";
-    let Some(world) = World::new(test) else { return };
-    world.append(100).await;
-    world.publish().await;
+    let Some(fixture) = TopicFixture::new(test) else { return };
+    fixture.append(100).await;
+    fixture.publish().await;
     let layout = Sharding::by_stream(4);
-    let mut member = world.alone("told", layout).await;
+    let mut member = fixture.alone("told", layout).await;
     member.until(4).await;
     let mut partitions = TopicPartitionList::new();
     let mut ends = Vec::new();
     for shard in layout.all() {
         let partition = shard.get() as i32;
-        partitions.add_partition(&world.topic, partition);
+        partitions.add_partition(&fixture.topic, partition);
         // The first page is told at once, what follows every few seconds.
         let events = member.page(shard, 1000).await.unwrap();
         assert!(!events.is_empty());
         ends.push(events.len() as i64);
     }
     let mut tool = ClientConfig::new();
-    tool.set("bootstrap.servers", &world.bootstrap).set("group.id", "highwater.told");
+    tool.set("bootstrap.servers", &fixture.bootstrap).set("group.id", "highwater.told");
     let tool: BaseConsumer = tool.create().unwrap();
     let told = async {
         loop {
@@ -183,15 +188,16 @@ async fn a_group_tells_kafka_up_to_which_record_its_view_has_come() {
 
 #[tokio::test]
 async fn a_member_that_is_dropped_leaves_its_shards_to_others() {
-    let Some(world) = World::new("a_member_that_is_dropped_leaves_its_shards_to_others") else {
+    let Some(fixture) = TopicFixture::new("a_member_that_is_dropped_leaves_its_shards_to_others")
+    else {
         return;
     };
-    world.append(10).await;
-    world.publish().await;
+    fixture.append(10).await;
+    fixture.publish().await;
     let layout = Sharding::by_stream(4);
-    let mut first = world.alone("dropped", layout).await;
+    let mut first = fixture.alone("dropped", layout).await;
     first.until(4).await;
-    let mut second = world.alone("dropped", layout).await;
+    let mut second = fixture.alone("dropped", layout).await;
     drop(first);
     second.until(4).await;
 }

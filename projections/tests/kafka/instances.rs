@@ -4,8 +4,8 @@ use highwater_core::{Code, Position, domain::ViewName, value::Sharding};
 use highwater_projections::kafka::KafkaState;
 
 use super::{
+    fixture::{TopicFixture, in_time},
     member::settle,
-    world::{World, in_time},
 };
 
 const LAYOUT: Sharding = Sharding::by_stream(4);
@@ -13,11 +13,11 @@ const LAYOUT: Sharding = Sharding::by_stream(4);
 #[tokio::test]
 async fn a_member_that_comes_back_under_its_name_has_its_partitions_and_disturbs_nobody() {
     let test = "a_member_that_comes_back_under_its_name_has_its_partitions_and_disturbs_nobody";
-    let Some(world) = World::new(test) else { return };
-    world.append(40).await;
-    world.publish().await;
+    let Some(fixture) = TopicFixture::new(test) else { return };
+    fixture.append(40).await;
+    fixture.publish().await;
     let join = async |name| {
-        world.join(&world.source().instance(name), &world.feeding("named", LAYOUT)).await
+        fixture.join(&fixture.source().instance(name), &fixture.subscription("named", LAYOUT)).await
     };
     let mut members = vec![join("one").await, join("two").await];
     settle(&mut members, &[2, 2]).await;
@@ -36,22 +36,22 @@ async fn a_member_that_comes_back_under_its_name_has_its_partitions_and_disturbs
     assert_eq!(back.shards.keys().copied().collect::<Vec<_>>(), before);
     for shard in before {
         let events = back.deliver(shard, Position::new(40)).await;
-        assert_eq!(events, world.of_shard(LAYOUT, shard).await);
+        assert_eq!(events, fixture.of_shard(LAYOUT, shard).await);
     }
 }
 
 #[tokio::test]
 async fn of_two_members_with_one_name_the_first_stops_and_is_told_why() {
     let test = "of_two_members_with_one_name_the_first_stops_and_is_told_why";
-    let Some(world) = World::new(test) else { return };
-    world.append(10).await;
-    world.publish().await;
-    let source = world.source().instance("one");
+    let Some(fixture) = TopicFixture::new(test) else { return };
+    fixture.append(10).await;
+    fixture.publish().await;
+    let source = fixture.source().instance("one");
     let state = source.state(&ViewName::new("twice").unwrap());
-    let mut first = world.join(&source, &world.feeding("twice", LAYOUT)).await;
+    let mut first = fixture.join(&source, &fixture.subscription("twice", LAYOUT)).await;
     first.until(4).await;
-    let another = world.source().instance("one");
-    let mut second = world.join(&another, &world.feeding("twice", LAYOUT)).await;
+    let another = fixture.source().instance("one");
+    let mut second = fixture.join(&another, &fixture.subscription("twice", LAYOUT)).await;
     let told = async {
         loop {
             if let Err(error) = first.membership.next_assignment().await {

@@ -3,53 +3,41 @@
 //!
 //! | File | What is in it |
 //! |---|---|
-//! | `world` | a log, a relay, feeds, and a topic of the test's own |
+//! | `fixture` | a log, a relay, feeds, and a topic of the test's own |
 //! | `member` | a worker as the runtime is one |
 //! | `records` | records and topics by a foreign hand |
-//! | `raw` | a record byte by byte, as no client would write it |
+//! | `raw_record` | a record byte by byte, as no client would write it |
 //! | `suite` | what every feed does, the direct one too: all, once, in order (R1, W3) |
-//! | `feeding` | what a topic delivers beside that |
+//! | `feed` | what a topic delivers beside that |
 //! | `gaps` | what a topic lacks is read from the log |
-//! | `relaying` | leaders, zombies, checkpoints, and what can't be published |
+//! | `relay` | leaders, zombies, checkpoints, and what can't be published |
 //! | `groups` | workers that come, go and are displaced |
 //! | `instances` | members with a name of their own |
 //! | `rebalance` | partitions that move while records flow |
-//! | `refused` | what is wrong and can't be mended by trying again |
-//! | `strange` | records that are not ours, or not any more |
+//! | `errors` | what is wrong and can't be mended by trying again |
+//! | `unknown_records` | records that are not ours, or not any more |
 //! | `tls` | TLS and SASL over it, and what can be wrong with them |
-//! | `foreign` | what other clients make of the records |
+//! | `other_clients` | what other clients make of the records |
 //! | `outage` | brokers that are killed |
-//! | `broker` | a cluster of the test's own |
-//! | `metadata` | which servers one of them takes for alive |
-//! | `own` | that the cluster does what the other tests rely on |
+//! | `cluster` | that the cluster does what the other tests rely on |
 #![cfg(feature = "kafka")]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
-#[allow(dead_code, reason = "the tests of reads use another part of it")]
-mod broker;
-mod feeding;
-mod foreign;
+mod cluster;
+mod errors;
+mod feed;
+mod fixture;
 mod gaps;
 mod groups;
 mod instances;
 mod member;
-mod metadata;
+mod other_clients;
 mod outage;
-mod own;
-mod raw;
+mod raw_record;
 mod rebalance;
 mod records;
-mod refused;
-mod relaying;
-#[path = "../../../tests/skipped/mod.rs"]
-mod skipped;
-mod strange;
+mod relay;
 mod suite;
 #[cfg(feature = "kafka-tls")]
 mod tls;
-mod world;
-
-/// Says loudly that a test can't run here, or fails where that is forbidden.
-fn skip(test: &str) {
-    skipped::skip(test, broker::LIBS);
-}
+mod unknown_records;

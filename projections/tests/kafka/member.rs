@@ -13,7 +13,7 @@ use highwater_core::{
 };
 use highwater_stores::MemoryStore;
 
-use super::world::{TOO_LONG, in_time};
+use super::fixture::{TOO_LONG, in_time};
 
 /// A worker as the runtime is one: it claims, opens, delivers and commits.
 pub(crate) struct Member {

@@ -7,29 +7,27 @@ use highwater_core::{
     value::{ShardId, Sharding},
 };
 use highwater_projections::kafka::{KafkaState, RelayStatus};
+use highwater_test_support::kafka::KafkaCluster;
 
-use super::{
-    broker::Cluster,
-    skip,
-    world::{Running, World, in_time, positions},
-};
+use super::fixture::{RelayTask, TopicFixture, in_time, positions};
 
 #[tokio::test]
 async fn r1_relay_and_views_go_on_after_the_broker_was_killed() {
     let test = "r1_relay_and_views_go_on_after_the_broker_was_killed";
-    let Some(mut cluster) = Cluster::start(1).await else { return skip(test) };
-    let world = World::at(cluster.servers());
-    let relay = Running::start(world.relay());
-    world.append(30).await;
+    let Some(mut cluster) = KafkaCluster::start(test, 1).await else { return };
+    let fixture = TopicFixture::at(cluster.servers());
+    let relay = RelayTask::start(fixture.relay());
+    fixture.append(30).await;
     relay.has_published(Position::new(30)).await;
-    let source = world.source();
-    let mut member = world.join(&source, &world.feeding("survivor", Sharding::SINGLE)).await;
+    let source = fixture.source();
+    let mut member =
+        fixture.join(&source, &fixture.subscription("survivor", Sharding::SINGLE)).await;
     member.until(1).await;
     let mut seen = member.deliver(ShardId::FIRST, Position::new(30)).await;
     let mut state = source.state(&ViewName::new("survivor").unwrap());
 
     cluster.kill(1);
-    world.append(30).await;
+    fixture.append(30).await;
     relay.is(|status| matches!(status, RelayStatus::Failing { .. })).await;
     let error = loop {
         if let Err(error) = member.page(ShardId::FIRST, 100).await {
@@ -50,11 +48,11 @@ async fn r1_relay_and_views_go_on_after_the_broker_was_killed() {
 #[tokio::test]
 async fn w7_one_broker_of_three_may_be_killed_while_the_log_is_published() {
     let test = "w7_one_broker_of_three_may_be_killed_while_the_log_is_published";
-    let Some(mut cluster) = Cluster::start(3).await else { return skip(test) };
-    let world = World::at(cluster.servers());
-    let relay = Running::start(world.relay());
+    let Some(mut cluster) = KafkaCluster::start(test, 3).await else { return };
+    let fixture = TopicFixture::at(cluster.servers());
+    let relay = RelayTask::start(fixture.relay());
     for round in 1..=6_u64 {
-        world.append(500).await;
+        fixture.append(500).await;
         if round == 2 {
             cluster.kill(2);
         }
@@ -63,7 +61,7 @@ async fn w7_one_broker_of_three_may_be_killed_while_the_log_is_published() {
             cluster.restart(2).await;
         }
     }
-    let mut feed = world.whole(&world.source(), &Progress::default()).await;
+    let mut feed = fixture.whole(&fixture.source(), &Progress::default()).await;
     let mut events = Vec::new();
     let mut through = Position::START;
     while through < Position::new(3000) {
@@ -75,6 +73,6 @@ async fn w7_one_broker_of_three_may_be_killed_while_the_log_is_published() {
             Err(error) => assert!(error.is_unavailable(), "{error}"),
         }
     }
-    assert_eq!(events, world.log().await);
+    assert_eq!(events, fixture.log().await);
     relay.stop().await;
 }

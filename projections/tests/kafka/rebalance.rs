@@ -7,16 +7,15 @@ use highwater_core::{
     port::EventStore as _,
     value::{ShardId, Sharding},
 };
+use highwater_test_support::kafka::KafkaCluster;
 use tokio::{
     sync::{oneshot, watch},
     task::JoinHandle,
 };
 
 use super::{
-    broker::Cluster,
+    fixture::{RelayTask, TopicFixture, in_time},
     member::Member,
-    skip,
-    world::{Running, World, in_time},
 };
 
 /// What has been delivered of each shard.
@@ -65,13 +64,13 @@ impl AtWork {
 struct Flow(JoinHandle<()>);
 
 impl Flow {
-    fn start(world: &Arc<World>) -> Self {
-        let world = Arc::clone(world);
+    fn start(fixture: &Arc<TopicFixture>) -> Self {
+        let fixture = Arc::clone(fixture);
         let mut beat = tokio::time::interval(Duration::from_millis(2));
         Self(tokio::spawn(async move {
             loop {
                 beat.tick().await;
-                world.append(1).await;
+                fixture.append(1).await;
             }
         }))
     }
@@ -82,26 +81,26 @@ impl Flow {
     }
 }
 
-async fn everything_is_seen(world: &World, layout: Sharding, seen: &watch::Sender<Seen>) {
-    let head = world.store.head().await.unwrap().get() as usize;
+async fn everything_is_seen(fixture: &TopicFixture, layout: Sharding, seen: &watch::Sender<Seen>) {
+    let head = fixture.store.head().await.unwrap().get() as usize;
     let count = |seen: &Seen| seen.values().map(Vec::len).sum::<usize>();
     in_time(seen.subscribe().wait_for(|seen| count(seen) >= head)).await.unwrap();
     for shard in layout.all() {
-        assert_eq!(seen.borrow()[&shard], world.of_shard(layout, shard).await, "shard {shard}");
+        assert_eq!(seen.borrow()[&shard], fixture.of_shard(layout, shard).await, "shard {shard}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r1_partitions_that_move_while_records_flow_are_never_said_to_lack_any() {
     let test = "r1_partitions_that_move_while_records_flow_are_never_said_to_lack_any";
-    let Some(world) = World::new(test).map(Arc::new) else { return };
-    let (layout, source) = (Sharding::by_stream(4), world.source());
-    let relay = Running::start(world.relay());
-    world.append(20).await;
+    let Some(fixture) = TopicFixture::new(test).map(Arc::new) else { return };
+    let (layout, source) = (Sharding::by_stream(4), fixture.source());
+    let relay = RelayTask::start(fixture.relay());
+    fixture.append(20).await;
     relay.has_published(Position::new(20)).await;
-    let flow = Flow::start(&world);
+    let flow = Flow::start(&fixture);
     let seen = watch::Sender::new(Seen::new());
-    let join = async || world.join(&source, &world.feeding("moving", layout)).await;
+    let join = async || fixture.join(&source, &fixture.subscription("moving", layout)).await;
     let mut first = AtWork::start(join().await, &seen);
     for _ in 0..6 {
         first.holds(4).await;
@@ -111,7 +110,7 @@ async fn r1_partitions_that_move_while_records_flow_are_never_said_to_lack_any()
     }
     first.holds(4).await;
     flow.stop().await;
-    everything_is_seen(&world, layout, &seen).await;
+    everything_is_seen(&fixture, layout, &seen).await;
     assert_eq!(source.filled(), 0, "the topic has every record");
     first.leave().await;
     relay.stop().await;
@@ -120,15 +119,15 @@ async fn r1_partitions_that_move_while_records_flow_are_never_said_to_lack_any()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r1_after_a_broker_was_killed_no_record_of_a_group_is_said_to_be_missing() {
     let test = "r1_after_a_broker_was_killed_no_record_of_a_group_is_said_to_be_missing";
-    let Some(mut cluster) = Cluster::start(1).await else { return skip(test) };
-    let world = Arc::new(World::at(cluster.servers()));
-    let (layout, source) = (Sharding::by_stream(4), world.source());
-    let relay = Running::start(world.relay());
-    world.append(20).await;
+    let Some(mut cluster) = KafkaCluster::start(test, 1).await else { return };
+    let fixture = Arc::new(TopicFixture::at(cluster.servers()));
+    let (layout, source) = (Sharding::by_stream(4), fixture.source());
+    let relay = RelayTask::start(fixture.relay());
+    fixture.append(20).await;
     relay.has_published(Position::new(20)).await;
-    let flow = Flow::start(&world);
+    let flow = Flow::start(&fixture);
     let seen = watch::Sender::new(Seen::new());
-    let join = async || world.join(&source, &world.feeding("killed", layout)).await;
+    let join = async || fixture.join(&source, &fixture.subscription("killed", layout)).await;
     let mut both = [AtWork::start(join().await, &seen), AtWork::start(join().await, &seen)];
     for _ in 0..3 {
         for one in &mut both {
@@ -136,10 +135,10 @@ async fn r1_after_a_broker_was_killed_no_record_of_a_group_is_said_to_be_missing
         }
         cluster.kill(1);
         cluster.restart(1).await;
-        relay.has_published(world.store.head().await.unwrap()).await;
+        relay.has_published(fixture.store.head().await.unwrap()).await;
     }
     flow.stop().await;
-    everything_is_seen(&world, layout, &seen).await;
+    everything_is_seen(&fixture, layout, &seen).await;
     assert_eq!(source.filled(), 0, "the topic has every record");
     for one in both {
         one.leave().await;

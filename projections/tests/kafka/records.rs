@@ -14,7 +14,7 @@ use rdkafka::{
     producer::{FutureProducer, FutureRecord},
 };
 
-use super::world::World;
+use super::fixture::TopicFixture;
 
 /// A hand that knows nothing of Highwater.
 pub(crate) struct Hand {
@@ -24,11 +24,11 @@ pub(crate) struct Hand {
 }
 
 impl Hand {
-    pub(crate) fn of(world: &World) -> Self {
+    pub(crate) fn of(fixture: &TopicFixture) -> Self {
         let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", &world.bootstrap);
+        config.set("bootstrap.servers", &fixture.bootstrap);
         let (admin, producer) = (config.create().unwrap(), config.create().unwrap());
-        Self { admin, producer, topic: world.topic.clone() }
+        Self { admin, producer, topic: fixture.topic.clone() }
     }
 
     fn options() -> AdminOptions {

@@ -8,7 +8,7 @@ use highwater_core::{
 };
 use highwater_projections::DirectSource;
 
-use super::world::{Running, World, drain, positions};
+use super::fixture::{RelayTask, TopicFixture, drain, positions};
 
 /// Each of these for a source that follows the log itself, and for one fed by a relay that runs.
 macro_rules! on_every_feed {
@@ -18,8 +18,8 @@ macro_rules! on_every_feed {
 
             $(#[tokio::test]
             async fn $test() {
-                let world = World::at(String::new());
-                super::$test(&world, &DirectSource::new(&world.highwater)).await;
+                let fixture = TopicFixture::at(String::new());
+                super::$test(&fixture, &DirectSource::new(&fixture.highwater)).await;
             })*
         }
 
@@ -28,10 +28,10 @@ macro_rules! on_every_feed {
 
             $(#[tokio::test]
             async fn $test() {
-                let Some(world) = World::new(stringify!($test)) else { return };
-                let relay = Running::start(world.relay());
+                let Some(fixture) = TopicFixture::new(stringify!($test)) else { return };
+                let relay = RelayTask::start(fixture.relay());
                 relay.has_published(Position::START).await;
-                super::$test(&world, &world.source()).await;
+                super::$test(&fixture, &fixture.source()).await;
                 relay.stop().await;
             })*
         }
@@ -48,34 +48,34 @@ on_every_feed! {
 }
 
 async fn r1_every_shard_delivers_its_events_once_in_order_and_to_the_byte(
-    world: &World,
+    fixture: &TopicFixture,
     source: &dyn FeedSource,
 ) {
-    world.append(300).await;
+    fixture.append(300).await;
     let layout = source.sharding(ShardBy::Stream, 4).await.unwrap();
     assert_eq!(layout, Sharding::by_stream(4));
-    let mut member = world.join(source, &world.feeding("streams", layout)).await;
+    let mut member = fixture.join(source, &fixture.subscription("streams", layout)).await;
     member.until(4).await;
     for shard in layout.all() {
         let events = member.deliver(shard, Position::new(300)).await;
-        assert_eq!(events, world.of_shard(layout, shard).await);
+        assert_eq!(events, fixture.of_shard(layout, shard).await);
     }
     // And what comes while it listens.
-    world.append(100).await;
+    fixture.append(100).await;
     for shard in layout.all() {
         let events = member.deliver(shard, Position::new(400)).await;
-        let mut expected = world.of_shard(layout, shard).await;
+        let mut expected = fixture.of_shard(layout, shard).await;
         expected.retain(|event| event.position > Position::new(300));
         assert_eq!(events, expected);
     }
 }
 
-async fn r1_a_feed_goes_on_from_its_cursor(world: &World, source: &dyn FeedSource) {
-    world.append(200).await;
+async fn r1_a_feed_goes_on_from_its_cursor(fixture: &TopicFixture, source: &dyn FeedSource) {
+    fixture.append(200).await;
     let mut seen = Vec::new();
     let mut progress = Progress::default();
     while progress.position < Position::new(200) {
-        let mut feed = world.whole(source, &progress).await;
+        let mut feed = fixture.whole(source, &progress).await;
         let page = feed.next(33).await.unwrap();
         seen.extend(positions(&page.events));
         let (position, as_of) = (page.through, page.as_of.unwrap_or(progress.as_of));
@@ -85,23 +85,23 @@ async fn r1_a_feed_goes_on_from_its_cursor(world: &World, source: &dyn FeedSourc
 }
 
 async fn r1_a_feed_without_a_cursor_recognises_what_has_been_delivered(
-    world: &World,
+    fixture: &TopicFixture,
     source: &dyn FeedSource,
 ) {
-    world.append(100).await;
+    fixture.append(100).await;
     let from = Progress { position: Position::new(60), ..Progress::default() };
-    let mut feed = world.whole(source, &from).await;
+    let mut feed = fixture.whole(source, &from).await;
     let drained = drain(&mut *feed, Position::new(100), 1000).await;
     assert_eq!(positions(&drained.events), (61..=100).collect::<Vec<_>>());
 }
 
 /// Whoever waits for a page may give up at any point, and what had been read by then comes later.
-async fn r1_a_wait_that_is_given_up_loses_nothing(world: &World, source: &dyn FeedSource) {
-    let mut feed = world.whole(source, &Progress::default()).await;
+async fn r1_a_wait_that_is_given_up_loses_nothing(fixture: &TopicFixture, source: &dyn FeedSource) {
+    let mut feed = fixture.whole(source, &Progress::default()).await;
     let (mut seen, mut through) = (Vec::new(), Position::START);
     for round in 0..400 {
         if round % 4 == 0 {
-            world.append(2).await;
+            fixture.append(2).await;
         }
         if let Some(page) = feed.next(3).now_or_never() {
             let page = page.unwrap();
@@ -111,29 +111,29 @@ async fn r1_a_wait_that_is_given_up_loses_nothing(world: &World, source: &dyn Fe
         tokio::task::yield_now().await;
     }
     while through < Position::new(200) {
-        let page = super::world::in_time(feed.next(50)).await.unwrap();
+        let page = super::fixture::in_time(feed.next(50)).await.unwrap();
         through = page.through;
         seen.extend(positions(&page.events));
     }
     assert_eq!(seen, (1..=200).collect::<Vec<_>>());
 }
 
-async fn w3_an_undivided_feed_is_the_log(world: &World, source: &dyn FeedSource) {
-    world.append(500).await;
-    let mut feed = world.whole(source, &Progress::default()).await;
+async fn w3_an_undivided_feed_is_the_log(fixture: &TopicFixture, source: &dyn FeedSource) {
+    fixture.append(500).await;
+    let mut feed = fixture.whole(source, &Progress::default()).await;
     let drained = drain(&mut *feed, Position::new(500), 64).await;
-    assert_eq!(drained.events, world.log().await);
+    assert_eq!(drained.events, fixture.log().await);
     assert_eq!(drained.progress.position, Position::new(500));
 }
 
 async fn a_view_gets_the_events_of_its_query_and_the_position_moves_over_all(
-    world: &World,
+    fixture: &TopicFixture,
     source: &dyn FeedSource,
 ) {
-    world.append(100).await;
-    let mut feeding = world.feeding("odd", Sharding::SINGLE);
+    fixture.append(100).await;
+    let mut feeding = fixture.subscription("odd", Sharding::SINGLE);
     feeding.query = Query::types(["suite.odd"]);
-    let mut member = world.join(source, &feeding).await;
+    let mut member = fixture.join(source, &feeding).await;
     let progress = Progress::default();
     let mut feed = member.membership.open(ShardId::FIRST, &progress).await.unwrap();
     let drained = drain(&mut *feed, Position::new(100), 1000).await;

@@ -14,14 +14,11 @@ use highwater_core::{
     value::{ShardBy, Sharding},
 };
 use highwater_projections::kafka::{Kafka, KafkaSource, KafkaState, Relay};
+use highwater_test_support::kafka::{Extras, KafkaCluster, free_ports};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use super::{
-    broker::{Also, Cluster, free_ports},
-    skip,
-    world::{Running, World, drain, in_time},
-};
+use super::fixture::{RelayTask, TopicFixture, drain, in_time};
 
 /// Guards the key of the server; it is in no client's hands.
 const STORE_PASSWORD: &str = "keeps-the-key";
@@ -30,20 +27,20 @@ const WRONG_PASSWORD: &str = "battery-staple";
 
 /// A server that is spoken to by TLS, with a password or without one.
 struct Guarded {
-    cluster: Cluster,
-    world: World,
+    cluster: KafkaCluster,
+    fixture: TopicFixture,
     tls: u16,
     sasl: u16,
     certificates: TempDir,
 }
 
 impl Guarded {
-    async fn start() -> Option<Self> {
+    async fn start(test: &str) -> Option<Self> {
         let certificates = tempfile::tempdir().unwrap();
         certificate(certificates.path(), "server").await;
         certificate(certificates.path(), "stranger").await;
         let [tls, sasl] = free_ports(2).try_into().unwrap();
-        let also = Also {
+        let extras = Extras {
             listeners: vec![
                 (format!("TLS://127.0.0.1:{tls}"), "SSL"),
                 (format!("TLSSASL://127.0.0.1:{sasl}"), "SASL_SSL"),
@@ -57,9 +54,9 @@ impl Guarded {
                 })
                 .collect(),
         };
-        let cluster = Cluster::with(1, also).await?;
-        let world = World::at(cluster.servers());
-        Some(Self { cluster, world, tls, sasl, certificates })
+        let cluster = KafkaCluster::start_with(test, 1, extras).await?;
+        let fixture = TopicFixture::at(cluster.servers());
+        Some(Self { cluster, fixture, tls, sasl, certificates })
     }
 
     /// Trusts the server whose certificate this is.
@@ -83,11 +80,12 @@ impl Guarded {
 
     /// What source, view and relay say of it, which must be this and hold no secret.
     async fn refused(&self, kafka: Kafka, code: Code) -> Error {
-        let source = KafkaSource::new(&self.world.highwater, kafka.clone(), self.world.topics());
+        let source =
+            KafkaSource::new(&self.fixture.highwater, kafka.clone(), self.fixture.topics());
         let error = told(code, || source.sharding(ShardBy::Stream, 1)).await;
-        told(code, || source.join(self.world.feeding("refused", Sharding::SINGLE))).await;
-        let relay = Relay::new(&self.world.highwater, kafka, self.world.topics());
-        let relay = Running::start(relay);
+        told(code, || source.join(self.fixture.subscription("refused", Sharding::SINGLE))).await;
+        let relay = Relay::new(&self.fixture.highwater, kafka, self.fixture.topics());
+        let relay = RelayTask::start(relay);
         let failing = async {
             while relay.fails().await.code() != code {
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -165,41 +163,41 @@ fn settings(certificates: &Path) -> String {
 #[tokio::test]
 async fn a_relay_and_a_view_work_over_tls_with_and_without_a_password() {
     let test = "a_relay_and_a_view_work_over_tls_with_and_without_a_password";
-    let Some(guarded) = Guarded::start().await else { return skip(test) };
-    let world = &guarded.world;
+    let Some(guarded) = Guarded::start(test).await else { return };
+    let fixture = &guarded.fixture;
     let ways = [
         guarded.trusting(guarded.tls("127.0.0.1"), "server"),
         guarded.sasl("PLAIN", PASSWORD),
         guarded.sasl("SCRAM-SHA-512", PASSWORD),
     ];
     for (turn, kafka) in (1..).zip(ways) {
-        world.append(20).await;
-        let relay = Relay::new(&world.highwater, kafka.clone(), world.topics()).partitions(4);
-        let relay = Running::start(relay.named("tls"));
+        fixture.append(20).await;
+        let relay = Relay::new(&fixture.highwater, kafka.clone(), fixture.topics()).partitions(4);
+        let relay = RelayTask::start(relay.named("tls"));
         relay.has_published(Position::new(20 * turn)).await;
-        let source = KafkaSource::new(&world.highwater, kafka.clone(), world.topics());
-        let mut feed = world.whole(&source, &Progress::default()).await;
+        let source = KafkaSource::new(&fixture.highwater, kafka.clone(), fixture.topics());
+        let mut feed = fixture.whole(&source, &Progress::default()).await;
         let drained = drain(&mut *feed, Position::new(20 * turn), 7).await;
-        assert_eq!(drained.events, world.log().await);
+        assert_eq!(drained.events, fixture.log().await);
         assert_eq!(source.filled(), 0);
         // A member of a group, too.
         let layout = Sharding::by_stream(4);
-        let feeding = world.feeding(&format!("grouped_{turn}"), layout);
-        let mut member = world.join(&source, &feeding).await;
+        let feeding = fixture.subscription(&format!("grouped_{turn}"), layout);
+        let mut member = fixture.join(&source, &feeding).await;
         member.until(4).await;
         for shard in layout.all() {
             let events = member.deliver(shard, Position::new(20 * turn)).await;
-            assert_eq!(events, world.of_shard(layout, shard).await);
+            assert_eq!(events, fixture.of_shard(layout, shard).await);
         }
         relay.stop().await;
     }
-    assert!(guarded.cluster.answers(1).await);
+    assert!(guarded.cluster.is_alive(1).await);
 }
 
 #[tokio::test]
 async fn what_is_wrong_with_tls_is_said_without_a_secret() {
     let test = "what_is_wrong_with_tls_is_said_without_a_secret";
-    let Some(guarded) = Guarded::start().await else { return skip(test) };
+    let Some(guarded) = Guarded::start(test).await else { return };
     let wrong = [
         // Somebody else's certificate is trusted, or none but those of the machine.
         (guarded.trusting(guarded.tls("127.0.0.1"), "stranger"), "ssl.ca.location"),

@@ -1,0 +1,219 @@
+//! What is wrong and can't be mended by trying again.
+
+use highwater_core::{
+    Code, Position,
+    domain::ViewName,
+    port::{FeedSource as _, Progress},
+    value::{ShardBy, Sharding},
+};
+use highwater_projections::kafka::{ForeignRecords, Kafka, KafkaSource, KafkaState, Relay};
+use highwater_test_support::kafka::KafkaCluster;
+use rdkafka::message::{Header, OwnedHeaders};
+
+use super::{
+    fixture::{RelayTask, TopicFixture, drain, in_time},
+    records::Hand,
+};
+
+#[tokio::test]
+async fn a_foreign_record_stops_a_view_before_it_and_is_named() {
+    let Some(fixture) = TopicFixture::new("a_foreign_record_stops_a_view_before_it_and_is_named")
+    else {
+        return;
+    };
+    let hand = Hand::of(&fixture);
+    hand.create(1, &[]).await;
+    fixture.append(3).await;
+    fixture.publish().await;
+    let source = fixture.source();
+    let mut feed = fixture.whole(&source, &Progress::default()).await;
+    let events = drain(&mut *feed, Position::new(3), 10).await.events;
+    assert_eq!(events.len(), 3);
+    hand.write(0, Some("account-1"), b"{}", OwnedHeaders::new()).await;
+    let error = loop {
+        if let Err(error) = in_time(feed.next(10)).await {
+            break error;
+        }
+    };
+    assert_eq!(error.code(), Code::FOREIGN_RECORD, "{error}");
+    let said = error.to_string();
+    assert!(said.contains(&format!("of {}/0 ", fixture.topic)), "{said}");
+    let state = source.state(&ViewName::new("whole").unwrap()).borrow().clone();
+    assert!(
+        matches!(&state, KafkaState::ForeignRecord { error } if error.is_corrupt()),
+        "{state:?}"
+    );
+    assert!(state.what_to_do().unwrap().contains("who writes to the topic"));
+    // It says so as long as it is asked.
+    assert!(in_time(feed.next(10)).await.unwrap_err().is_corrupt());
+}
+
+#[tokio::test]
+async fn foreign_records_are_passed_over_and_counted_if_that_is_wished() {
+    let test = "foreign_records_are_passed_over_and_counted_if_that_is_wished";
+    let Some(fixture) = TopicFixture::new(test) else { return };
+    let hand = Hand::of(&fixture);
+    hand.create(1, &[]).await;
+    let wrong = [
+        OwnedHeaders::new(),
+        OwnedHeaders::new().insert(Header { key: "ce_specversion", value: Some("1.0") }),
+        OwnedHeaders::new().insert(Header { key: "ce_position", value: None::<&str> }),
+    ];
+    for headers in wrong {
+        hand.write(0, None, b"noise", headers).await;
+    }
+    fixture.append(3).await;
+    fixture.publish().await;
+    let source = fixture.source().foreign(ForeignRecords::Ignore);
+    let mut feed = fixture.whole(&source, &Progress::default()).await;
+    let events = drain(&mut *feed, Position::new(3), 10).await.events;
+    assert_eq!((events.len(), source.ignored()), (3, 3));
+}
+
+#[tokio::test]
+async fn an_event_in_a_partition_that_is_not_its_own_is_refused() {
+    let Some(fixture) = TopicFixture::new("an_event_in_a_partition_that_is_not_its_own_is_refused")
+    else {
+        return;
+    };
+    let hand = Hand::of(&fixture);
+    hand.create(4, &[]).await;
+    fixture.append(1).await;
+    let event = fixture.log().await.remove(0);
+    let own = Sharding::by_stream(4).shard_of_stream(&event.stream).unwrap().get() as i32;
+    hand.forge((own + 1) % 4, &event, Position::START).await;
+    let mut feed = fixture.whole(&fixture.source(), &Progress::default()).await;
+    let error = in_time(feed.next(10)).await.unwrap_err();
+    assert_eq!(error.code(), Code::FOREIGN_RECORD, "{error}");
+    assert!(error.to_string().contains(&format!("belongs in partition {own} of 4")), "{error}");
+}
+
+#[tokio::test]
+async fn a_topic_of_another_log_is_found_out() {
+    let Some(fixture) = TopicFixture::new("a_topic_of_another_log_is_found_out") else { return };
+    fixture.append(30).await;
+    fixture.publish().await;
+    let mut younger = TopicFixture::at(fixture.bootstrap.clone());
+    younger.topic.clone_from(&fixture.topic);
+    younger.append(5).await;
+    Hand::of(&fixture).truncate(4).await;
+    let relay = RelayTask::start(fixture.relay());
+    let mut feed = younger.whole(&younger.source(), &Progress::default()).await;
+    let error = loop {
+        if let Err(error) = in_time(feed.next(10)).await {
+            break error;
+        }
+    };
+    assert_eq!(error.code(), Code::CORRUPT_LOG, "{error}");
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_missing_topic_is_named_with_what_to_do() {
+    let Some(fixture) = TopicFixture::new("a_missing_topic_is_named_with_what_to_do") else {
+        return;
+    };
+    let source = fixture.source();
+    let state = |view| source.state(&ViewName::new(view).unwrap());
+    let (streams, keyed) = (state("streams"), state("keyed"));
+    let error = source.sharding(ShardBy::Stream, 1).await.unwrap_err();
+    assert!(error.is_unavailable() && error.code() == Code::TOPIC_MISSING, "{error}");
+    assert!(error.to_string().contains(&fixture.topic), "{error}");
+    assert!(error.to_string().contains("start the relay, which makes it"), "{error}");
+    assert!(matches!(*streams.borrow(), KafkaState::TopicMissing));
+    let joined = source.join(fixture.subscription("keyed", Sharding::SINGLE)).await;
+    assert_eq!(joined.err().unwrap().code(), Code::TOPIC_MISSING);
+    assert!(matches!(*keyed.borrow(), KafkaState::TopicMissing));
+}
+
+#[tokio::test]
+async fn a_topic_that_got_more_partitions_is_refused_by_relay_and_view() {
+    let test = "a_topic_that_got_more_partitions_is_refused_by_relay_and_view";
+    let Some(fixture) = TopicFixture::new(test) else { return };
+    fixture.append(10).await;
+    fixture.publish().await;
+    Hand::of(&fixture).add_partitions(6).await;
+    let relay = RelayTask::start(fixture.relay());
+    let error = relay.fails().await;
+    assert_eq!(error.code(), Code::BAD_TOPIC, "{error}");
+    assert!(error.to_string().contains("6 partitions, and had 4"), "{error}");
+    relay.stop().await;
+    let joined =
+        fixture.source().join(fixture.subscription("streams", Sharding::by_stream(4))).await;
+    assert_eq!(joined.err().unwrap().code(), Code::BAD_TOPIC);
+}
+
+#[tokio::test]
+async fn a_compacted_topic_is_refused() {
+    let Some(fixture) = TopicFixture::new("a_compacted_topic_is_refused") else { return };
+    Hand::of(&fixture).create(4, &[("cleanup.policy", "compact")]).await;
+    let relay = RelayTask::start(fixture.relay());
+    let error = relay.fails().await;
+    assert_eq!(error.code(), Code::BAD_TOPIC, "{error}");
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn no_broker_at_all_is_unavailable_and_tried_again() {
+    let fixture = TopicFixture::at("127.0.0.1:1".into());
+    let error = fixture.source().sharding(ShardBy::Stream, 1).await.unwrap_err();
+    assert!(error.is_unavailable() && error.code() == Code::BROKER_UNREACHABLE, "{error}");
+    let relay = RelayTask::start(fixture.relay());
+    assert!(relay.fails().await.is_unavailable());
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_order_depends_on_cannot_be_set() {
+    let fixture = TopicFixture::at("127.0.0.1:1".into());
+    let kafka = || Kafka::at("127.0.0.1:1").setting("acks", "1");
+    let relay = Relay::new(&fixture.highwater, kafka(), fixture.topics());
+    assert_eq!(relay.run(async {}).await.unwrap_err().code(), Code::BAD_CONFIGURATION);
+    let source = KafkaSource::new(&fixture.highwater, kafka(), fixture.topics());
+    let error = source.sharding(ShardBy::Stream, 1).await.unwrap_err();
+    assert_eq!(error.code(), Code::BAD_CONFIGURATION);
+}
+
+#[tokio::test]
+async fn a_setting_that_the_client_refuses_is_named_without_its_value() {
+    let fixture = TopicFixture::at("127.0.0.1:1".into());
+    let kafka = Kafka::at("127.0.0.1:1").setting("sasl.passwort", "hunter2");
+    let source = KafkaSource::new(&fixture.highwater, kafka, fixture.topics());
+    let error = source.sharding(ShardBy::Stream, 1).await.unwrap_err();
+    assert_eq!(error.code(), Code::BAD_CONFIGURATION, "{error}");
+    let said = format!("{error} {error:?}");
+    assert!(said.contains("sasl.passwort") && !said.contains("hunter2"), "{said}");
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_said_to_be_one_and_not_a_missing_broker() {
+    let test = "a_wrong_password_is_said_to_be_one_and_not_a_missing_broker";
+    let Some(cluster) = KafkaCluster::start(test, 1).await else { return };
+    let fixture = TopicFixture::at(cluster.servers());
+    fixture.append(5).await;
+    let kafka = |password: &str| {
+        Kafka::at(cluster.sasl_server(1))
+            .setting("security.protocol", "SASL_PLAINTEXT")
+            .setting("sasl.mechanism", "PLAIN")
+            .setting("sasl.username", "alice")
+            .setting("sasl.password", password)
+    };
+    let wrong = KafkaSource::new(&fixture.highwater, kafka("hunter2"), fixture.topics());
+    let error = wrong.sharding(ShardBy::Stream, 1).await.unwrap_err();
+    assert_eq!(error.code(), Code::BAD_CREDENTIALS, "{error}");
+    let joined = wrong.join(fixture.subscription("wrong", Sharding::SINGLE)).await;
+    assert_eq!(joined.err().unwrap().code(), Code::BAD_CREDENTIALS);
+    let state = wrong.state(&ViewName::new("wrong").unwrap());
+    assert!(matches!(*state.borrow(), KafkaState::WrongCredentials { .. }));
+    assert!(!format!("{error} {error:?} {wrong:?}").contains("hunter2"));
+    let relay =
+        RelayTask::start(Relay::new(&fixture.highwater, kafka("hunter2"), fixture.topics()));
+    assert_eq!(relay.fails().await.code(), Code::BAD_CREDENTIALS);
+    relay.stop().await;
+    let relay = RelayTask::start(Relay::new(&fixture.highwater, kafka("secret"), fixture.topics()));
+    relay.has_published(Position::new(5)).await;
+    relay.stop().await;
+    let right = KafkaSource::new(&fixture.highwater, kafka("secret"), fixture.topics());
+    let mut feed = fixture.whole(&right, &Progress::default()).await;
+    assert_eq!(drain(&mut *feed, Position::new(5), 10).await.events, fixture.log().await);
+}

@@ -1,0 +1,233 @@
+//! A log, a relay, feeds, and a topic of the test's own.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use highwater_core::{
+    Envelope, Highwater, Position, Query, ReadFrom, SchemaVersion, StreamId, Tag, Tags,
+    domain::{EventType, Fingerprint, ViewName, ViewSpec},
+    port::{
+        Append, EventStore as _, Feed, FeedSource, Ids as _, NewEvent, Progress, Subscription,
+        ViewStore as _, WorkerId,
+    },
+    value::{Expected, ShardId, Sharding},
+};
+use highwater_projections::kafka::{Kafka, KafkaSource, Relay, RelayStatus, Topics};
+use highwater_stores::{MemoryStore, SystemClock, SystemIds};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
+
+use super::member::Member;
+
+const LEASE: Duration = Duration::from_millis(500);
+
+/// Long enough for a slow machine; a test that waits so long has failed.
+pub(crate) const TOO_LONG: Duration = Duration::from_secs(60);
+
+/// A log in memory, and a name for a topic that nobody else has.
+#[derive(Clone)]
+pub(crate) struct TopicFixture {
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) highwater: Highwater,
+    pub(crate) bootstrap: String,
+    pub(crate) topic: String,
+}
+
+impl TopicFixture {
+    /// On the server that the environment names; says loudly if there is none.
+    pub(crate) fn new(test: &str) -> Option<Self> {
+        highwater_test_support::services::kafka_servers(test).map(Self::at)
+    }
+
+    pub(crate) fn at(bootstrap: String) -> Self {
+        let store = Arc::new(MemoryStore::default());
+        let highwater = Highwater::with_store(&store, SystemClock, SystemIds).build();
+        let topic = format!("test-{:016x}", fastrand::u64(..));
+        Self { store, highwater, bootstrap, topic }
+    }
+
+    pub(crate) fn kafka(&self) -> Kafka {
+        Kafka::at(&self.bootstrap)
+            .setting("topic.metadata.refresh.interval.ms", "500")
+            .setting("reconnect.backoff.max.ms", "500")
+    }
+
+    pub(crate) fn topics(&self) -> Topics {
+        Topics::one(&self.topic)
+    }
+
+    /// Appends events, one at a time, to streams in turn.
+    pub(crate) async fn append(&self, count: usize) {
+        let from = self.store.head().await.unwrap().get() as usize;
+        for number in from..from + count {
+            let event = NewEvent {
+                tags: [Tag::new("number", number % 5)].into(),
+                payload: Bytes::from(format!("{{\"number\":{number}}}")),
+                ..event(["suite.even", "suite.odd"][number % 2])
+            };
+            let category = ["account", "order"][usize::from(number % 7 == 0)];
+            self.append_one(&format!("{category}-{}", number % 23), event).await;
+        }
+    }
+
+    pub(crate) async fn append_one(&self, stream: &str, event: NewEvent) {
+        let stream = StreamId::parse(stream).unwrap();
+        let append = Append::new(SystemIds.command_id(), Fingerprint::from_bits(7)).stream(
+            stream,
+            Expected::Any,
+            vec![event],
+        );
+        self.store.append(append).await.unwrap();
+    }
+
+    /// The whole log.
+    pub(crate) async fn log(&self) -> Vec<Envelope> {
+        let all = ReadFrom::After(Position::START);
+        self.store.read_log(&Query::all(), all, usize::MAX).await.unwrap().events
+    }
+
+    /// What a shard is to have of the log.
+    pub(crate) async fn of_shard(&self, layout: Sharding, shard: ShardId) -> Vec<Envelope> {
+        let mut events = self.log().await;
+        events.retain(|event| layout.shard_of_stream(&event.stream).is_none_or(|own| own == shard));
+        events
+    }
+
+    /// A relay into the topic, which it makes with four partitions.
+    pub(crate) fn relay(&self) -> Relay {
+        Relay::new(&self.highwater, self.kafka(), self.topics())
+            .named("test")
+            .partitions(4)
+            .lease(LEASE)
+            .idle_interval(Duration::from_millis(100))
+    }
+
+    /// Publishes the whole log.
+    pub(crate) async fn publish(&self) {
+        let relay = RelayTask::start(self.relay());
+        relay.has_published(self.store.head().await.unwrap()).await;
+        relay.stop().await;
+    }
+
+    /// A source whose members hear soon of what a group decides.
+    pub(crate) fn source(&self) -> KafkaSource {
+        let kafka = self.kafka().setting("heartbeat.interval.ms", "100");
+        KafkaSource::new(&self.highwater, kafka, self.topics()).lease(LEASE)
+    }
+
+    pub(crate) fn subscription(&self, view: &str, layout: Sharding) -> Subscription {
+        let view = ViewName::new(view).unwrap();
+        let worker = WorkerId::unique(&SystemIds);
+        Subscription { view, query: Query::all(), worker, sharding: layout }
+    }
+
+    /// Joins the work on a view.
+    pub(crate) async fn join(&self, source: &dyn FeedSource, feeding: &Subscription) -> Member {
+        let spec = ViewSpec::without_rows(feeding.view.clone());
+        self.store.open_view(&spec, feeding.sharding).await.unwrap();
+        let membership = source.join(feeding.clone()).await.unwrap();
+        Member::new(membership, Arc::clone(&self.store), feeding.clone())
+    }
+
+    /// The only worker on a view with this layout.
+    pub(crate) async fn alone(&self, view: &str, layout: Sharding) -> Member {
+        self.join(&self.source(), &self.subscription(view, layout)).await
+    }
+
+    /// One feed of everything, from a progress on.
+    pub(crate) async fn whole(&self, source: &dyn FeedSource, from: &Progress) -> Box<dyn Feed> {
+        let feeding = self.subscription("whole", Sharding::SINGLE);
+        let mut member = self.join(source, &feeding).await;
+        member.membership.open(ShardId::FIRST, from).await.unwrap()
+    }
+}
+
+/// Everything that a feed delivers up to a position.
+pub(crate) async fn drain(feed: &mut dyn Feed, to: Position, limit: usize) -> Drained {
+    let mut drained = Drained::default();
+    while drained.progress.position < to {
+        let page = in_time(feed.next(limit)).await.unwrap();
+        assert!(page.events.len() <= limit);
+        assert!(page.through >= drained.progress.position);
+        drained.pages += 1;
+        drained.events.extend(page.events);
+        drained.progress.position = page.through;
+        drained.progress.as_of = page.as_of.unwrap_or(drained.progress.as_of);
+        drained.progress.cursor = page.cursor;
+    }
+    drained
+}
+
+#[derive(Default)]
+pub(crate) struct Drained {
+    pub(crate) events: Vec<Envelope>,
+    pub(crate) progress: Progress,
+    pub(crate) pages: usize,
+}
+
+/// A relay in a task.
+pub(crate) struct RelayTask {
+    pub(crate) status: watch::Receiver<RelayStatus>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<highwater_core::Result<()>>,
+}
+
+impl RelayTask {
+    pub(crate) fn start(relay: Relay) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let status = relay.status();
+        let task = tokio::spawn(relay.run(async { drop(stopped.await) }));
+        Self { status, stop, task }
+    }
+
+    /// Ends it in order.
+    pub(crate) async fn stop(self) {
+        self.stop.send(()).unwrap();
+        in_time(self.task).await.unwrap().unwrap();
+    }
+
+    /// Ends it as a crash does.
+    pub(crate) async fn crash(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
+
+    pub(crate) async fn has_published(&self, position: Position) {
+        self.is(
+            |status| matches!(status, RelayStatus::Leading { published } if *published >= position),
+        )
+        .await;
+    }
+
+    pub(crate) async fn is(&self, what: impl FnMut(&RelayStatus) -> bool) {
+        let mut status = self.status.clone();
+        in_time(status.wait_for(what)).await.unwrap();
+    }
+
+    /// Waits until it fails, and tells why.
+    pub(crate) async fn fails(&self) -> highwater_core::Error {
+        self.is(|status| status.error().is_some()).await;
+        self.status.borrow().error().unwrap().clone()
+    }
+}
+
+pub(crate) async fn in_time<T>(waiting: impl Future<Output = T>) -> T {
+    tokio::time::timeout(TOO_LONG, waiting).await.unwrap()
+}
+
+/// The positions of events.
+pub(crate) fn positions(events: &[Envelope]) -> Vec<u64> {
+    events.iter().map(|event| event.position.get()).collect()
+}
+
+/// An event of this type.
+pub(crate) fn event(name: &'static str) -> NewEvent {
+    NewEvent {
+        id: SystemIds.event_id(),
+        event_type: EventType { name, version: SchemaVersion::FIRST },
+        tags: Tags::none(),
+        payload: Bytes::from_static(b"{}"),
+    }
+}

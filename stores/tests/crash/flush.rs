@@ -1,0 +1,151 @@
+//! W7: an append is flushed before it is acknowledged, whatever the server is told about commits.
+
+use std::sync::Arc;
+
+use highwater_core::{
+    port::{Append, EventStore as _},
+    value::Expected,
+};
+use highwater_stores::{PostgresHook, PostgresOptions, PostgresStore, testing::build};
+use highwater_test_support::postgres::PostgresCluster;
+use sqlx::{Connection as _, Executor as _, PgConnection, types::Uuid};
+use tokio::runtime::Runtime;
+
+/// The ways in which an append gets to the server; each has a commit of its own to look after.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    /// One event, in a statement of its own.
+    Alone,
+    /// A batch that is accepted as a whole, while nobody else appends.
+    Whole,
+    /// The same while another process appends: visible first, and flushed in a second transaction.
+    InCompany,
+    /// A batch that is judged append by append.
+    Judged,
+    /// With work of the application's own, which turns the flush off once more.
+    WithWork,
+}
+
+impl Way {
+    const ALL: [Self; 5] =
+        [Self::Alone, Self::Whole, Self::InCompany, Self::Judged, Self::WithWork];
+
+    fn append(self) -> Append {
+        let stream = build::stream(&build::command().to_string());
+        let (expected, events) = match self {
+            Self::Alone => (Expected::NoStream, 1),
+            Self::Whole | Self::InCompany => (Expected::NoStream, 2),
+            Self::Judged | Self::WithWork => (Expected::Any, 1),
+        };
+        let mut append = build::append_to(&stream, expected, build::events(events));
+        if let Self::WithWork = self {
+            append.hook = Some(Arc::new(PostgresHook::new(|connection, _| {
+                Box::pin(async move {
+                    connection.execute("set local synchronous_commit = off").await?;
+                    Ok(())
+                })
+            })));
+        }
+        append
+    }
+}
+
+/// Turns the flush off on every level, and keeps the server from flushing soon by itself.
+const ASYNCHRONOUS: [&str; 5] = [
+    "create table by_hand (command uuid)",
+    "alter system set wal_writer_delay = '10s'",
+    "alter system set synchronous_commit = off",
+    "alter database postgres set synchronous_commit = off",
+    "alter role postgres set synchronous_commit = off",
+];
+
+/// The first append after a start writes whole pages to the server's log, and full pages of the log go
+/// to disk by themselves. The second is small.
+const APPENDS: usize = 2;
+
+async fn connect(cluster: &PostgresCluster) -> PgConnection {
+    PgConnection::connect(&cluster.url()).await.unwrap()
+}
+
+async fn open(cluster: &PostgresCluster) -> PostgresStore {
+    let options = PostgresOptions::new(&cluster.url()).unwrap().schema("fire").unwrap();
+    PostgresStore::connect(options).await.unwrap()
+}
+
+async fn prepare(cluster: &PostgresCluster) {
+    drop(open(cluster).await);
+    let mut connection = connect(cluster).await;
+    for statement in ASYNCHRONOUS {
+        connection.execute(statement).await.unwrap();
+    }
+}
+
+/// Appends, each time until that is acknowledged, and then commits a row by hand, which nobody flushes.
+async fn append(cluster: &PostgresCluster, way: Way) -> Vec<Uuid> {
+    let (store, mut by_hand) = (open(cluster).await, connect(cluster).await);
+    let mut commands = Vec::new();
+    for _ in 0..APPENDS {
+        let append = way.append();
+        commands.push(*append.command.as_uuid());
+        if let Way::InCompany = way {
+            in_company(cluster, &store, append).await;
+        } else {
+            store.append(append).await.unwrap();
+        }
+    }
+    let insert = sqlx::query("insert into by_hand select unnest($1)").bind(&commands);
+    insert.execute(&mut by_hand).await.unwrap();
+    commands
+}
+
+/// Appends while another session holds the lock of the order, until it sees somebody wait.
+async fn in_company(cluster: &PostgresCluster, store: &PostgresStore, append: Append) {
+    let mut other = connect(cluster).await;
+    let mut holding = other.begin().await.unwrap();
+    let lock = "select pg_advisory_xact_lock('fire.events'::regclass::oid::bigint)";
+    holding.execute(lock).await.unwrap();
+    let release = async {
+        let waits = "select exists (select from pg_locks \
+            where locktype = 'advisory' and not granted)";
+        while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&mut *holding).await.unwrap() {}
+        holding.rollback().await.unwrap();
+    };
+    let (appended, ()) = tokio::join!(store.append(append), release);
+    appended.unwrap();
+}
+
+/// How many of these commands have events, and how many have a row by hand.
+async fn kept(cluster: &PostgresCluster, commands: &[Uuid]) -> (i64, i64) {
+    let kept = "select \
+        (select count(distinct command_id) from fire.events where command_id = any($1)), \
+        (select count(*) from by_hand where command = any($1))";
+    let query = sqlx::query_as(kept).bind(commands);
+    query.fetch_one(&mut connect(cluster).await).await.unwrap()
+}
+
+/// Whether a crash after some appends shows something: it has lost what was not flushed.
+fn crash_shows(runtime: &Runtime, cluster: &PostgresCluster, way: Way) -> bool {
+    let commands = runtime.block_on(append(cluster, way));
+    cluster.crash();
+    cluster.restart();
+    let (appended, by_hand) = runtime.block_on(kept(cluster, &commands));
+    assert_eq!(appended, APPENDS as i64, "{way:?}: every acknowledged append is there");
+    by_hand == 0
+}
+
+#[test]
+fn w7_postgres_keeps_what_it_acknowledged_where_synchronous_commit_is_off() {
+    let Some(cluster) = PostgresCluster::start("w7_postgres_where_synchronous_commit_is_off")
+    else {
+        return;
+    };
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(prepare(&cluster));
+    cluster.crash();
+    cluster.restart();
+    for way in Way::ALL {
+        // Once in ten seconds the server flushes by itself.
+        let shown = (0..5).filter(|_| crash_shows(&runtime, &cluster, way)).take(2).count();
+        assert_eq!(shown, 2, "{way:?}: crashes have lost nothing, and show nothing");
+    }
+}

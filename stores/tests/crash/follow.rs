@@ -1,0 +1,157 @@
+//! W3: what is delivered equals what was committed, in order, nothing twice, whatever writers do.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use highwater_core::{
+    EventId, Position, Query, ReadFrom, follow::Follower, port::Store, value::Expected,
+};
+use highwater_stores::{
+    MemoryStore, PostgresHook, PostgresOptions, PostgresStore,
+    testing::{build, read, seed},
+};
+use highwater_test_support::postgres::PostgresCluster;
+use sqlx::{Connection, Executor, PgConnection};
+
+use super::{duration, writer_process};
+
+/// Follows until told to stop and everything has been delivered, starting anew from its checkpoint
+/// at random.
+async fn follow(store: Arc<dyn Store>, stop: Arc<AtomicBool>, seed: u64) -> Vec<EventId> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut delivered = Vec::new();
+    let mut follower = Follower::new(Arc::clone(&store) as _, Query::all(), Position::START);
+    loop {
+        let next = tokio::time::timeout(Duration::from_millis(200), follower.next_page()).await;
+        match next {
+            Ok(page) => {
+                for event in page.unwrap().events {
+                    let expected = delivered.len() as u64 + 1;
+                    assert_eq!(event.position.get(), expected, "in order, no gap, nothing twice");
+                    delivered.push(event.id);
+                }
+            }
+            Err(_) if stop.load(Ordering::Acquire) => return delivered,
+            Err(_) => {}
+        }
+        if random.u8(..) < 40 {
+            let checkpoint = follower.position();
+            let size = random.usize(1..300);
+            follower =
+                Follower::new(Arc::clone(&store) as _, Query::all(), checkpoint).page_size(size);
+        }
+    }
+}
+
+/// Reads everything that is committed, by pages, after the fire.
+async fn committed(store: &dyn Store) -> Vec<EventId> {
+    let (mut events, mut after) = (Vec::new(), Position::START);
+    loop {
+        let page = store.read_log(&Query::all(), ReadFrom::After(after), 1000).await.unwrap();
+        events.extend(page.events.iter().map(|event| event.id));
+        after = page.through;
+        if !page.more {
+            return events;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn w3_postgres_under_fire_of_four_processes_delivers_what_is_committed() {
+    let Some(cluster) = PostgresCluster::start("w3_postgres_under_fire") else { return };
+    let (url, seed) = (cluster.url(), seed());
+    let store = writer_process::open(&url, "fire").await.unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let following = tokio::spawn(follow(Arc::clone(&store), Arc::clone(&stop), seed));
+
+    // An unrelated transaction with a snapshot and an id of its own stays open throughout.
+    let mut idle = PgConnection::connect(&url).await.unwrap();
+    for statement in [
+        "create table unrelated (n int)",
+        "begin isolation level repeatable read",
+        "insert into unrelated values (1)",
+    ] {
+        idle.execute(statement).await.unwrap();
+    }
+
+    let children: Vec<_> = (1..=4).map(|n| writer_process::start(&url, "fire", seed ^ n)).collect();
+    let troubled = tokio::spawn(trouble(url.clone(), Arc::clone(&stop), seed));
+    tokio::time::sleep(duration()).await;
+    let acknowledged: usize = children.into_iter().map(|child| child.kill().len()).sum();
+    stop.store(true, Ordering::Release);
+    troubled.await.unwrap();
+    idle.execute("rollback").await.unwrap();
+
+    let delivered = following.await.unwrap();
+    assert_eq!(delivered, committed(&*store).await);
+    assert!(acknowledged > 100 && delivered.len() >= acknowledged);
+}
+
+/// Appends that stall in the middle of their transaction, and appends that roll back there.
+async fn trouble(url: String, stop: Arc<AtomicBool>, seed: u64) {
+    let options = PostgresOptions::new(&url).unwrap().schema("fire").unwrap();
+    let store = PostgresStore::connect(options).await.unwrap();
+    let mut random = fastrand::Rng::with_seed(seed);
+    while !stop.load(Ordering::Acquire) {
+        let (stall, fail) = (Duration::from_millis(random.u64(0..80)), random.bool());
+        let work = PostgresHook::new(move |connection, _| {
+            Box::pin(async move {
+                let touched = connection.execute("create temp table if not exists t (n int)").await;
+                touched.map_err(highwater_core::error::Source::new).unwrap();
+                tokio::time::sleep(stall).await;
+                let refused = highwater_core::Rejection::new("rolled_back", "on purpose");
+                if fail { Err(refused.into()) } else { Ok(()) }
+            })
+        });
+        let mut append = build::append_to(&build::stream("t"), Expected::Any, build::events(2));
+        append.hook = Some(Arc::new(work));
+        let outcome = highwater_core::port::EventStore::append(&store, append).await;
+        assert_eq!(outcome.is_err(), fail, "{outcome:?}");
+    }
+}
+
+/// The same in one process, with tasks for processes.
+async fn in_one_process(store: Arc<dyn Store>) {
+    let seed = seed();
+    let stop = Arc::new(AtomicBool::new(false));
+    let following = tokio::spawn(follow(Arc::clone(&store), Arc::clone(&stop), seed));
+    let writers = (0..8).map(|task| {
+        let (store, stop) = (Arc::clone(&store), Arc::clone(&stop));
+        tokio::spawn(async move {
+            for number in 0.. {
+                if stop.load(Ordering::Acquire) {
+                    return;
+                }
+                store.append(writer_process::append(seed, task, number)).await.unwrap();
+                let stale = build::append_to(&build::stream("x"), Expected::StreamExists, vec![]);
+                assert!(store.append(stale).await.unwrap_err().is_conflict());
+                // The memory store never makes its caller wait; others want to run too.
+                tokio::task::yield_now().await;
+            }
+        })
+    });
+    let writers: Vec<_> = writers.collect();
+    tokio::time::sleep(duration() / 3).await;
+    stop.store(true, Ordering::Release);
+    futures_util::future::join_all(writers).await.into_iter().for_each(|writer| writer.unwrap());
+    let delivered = following.await.unwrap();
+    assert_eq!(delivered, committed(&*store).await);
+    assert_eq!(delivered.len(), read::log(&*store, &Query::all()).await.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn w3_sqlite_under_fire_delivers_what_is_committed() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("log.db").display());
+    in_one_process(writer_process::open(&url, "").await.unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn w3_memory_under_fire_delivers_what_is_committed() {
+    in_one_process(Arc::new(MemoryStore::default())).await;
+}

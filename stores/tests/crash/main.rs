@@ -1,0 +1,29 @@
+//! Real processes, real kills: what the stores keep when everything around them breaks.
+//!
+//! | File | What is in it |
+//! |---|---|
+//! | `writer_process` | a process that writes until it is killed, and says what was acknowledged |
+//! | `kills` | W4 and W7 over `kill -9` and an immediate stop of the server |
+//! | `flush` | W7 where the server is told not to flush at a commit |
+//! | `follow` | W3 while four processes write, roll back and stall |
+//!
+//! `HIGHWATER_FIRE_SECONDS` and `HIGHWATER_FIRE_MINUTES` make them longer; `HIGHWATER_SEED` repeats a
+//! run's choices.
+#![cfg(all(feature = "postgres", feature = "sqlite", feature = "testing"))]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the parent of the processes has no runtime to block"
+)]
+
+mod flush;
+mod follow;
+mod kills;
+mod writer_process;
+
+use std::time::Duration;
+
+/// How long one test runs.
+fn duration() -> Duration {
+    highwater_test_support::run::duration(6)
+}

@@ -1,0 +1,232 @@
+//! An application's own work in the append's transaction: with the events, or not at all.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use highwater_core::{Code, NextStep, Query, ReadFrom, Version, port::Append, value::Expected};
+use highwater_stores::{
+    PostgresHook, SqliteHook,
+    testing::{build, read},
+};
+use tokio::sync::Notify;
+
+use super::{
+    append, error_messages,
+    outbox::{Outbox, Then, outboxes},
+    processes,
+};
+
+#[tokio::test]
+async fn w2_what_the_work_writes_is_committed_with_the_events() {
+    for outbox in outboxes("w2_what_the_work_writes").await {
+        let append = outbox.append(&[], Then::Well);
+        let command = append.command.to_string();
+        outbox.store.append(append).await.unwrap();
+        assert_eq!(outbox.commands().await, [command]);
+        assert_eq!(outbox.rows_and_events().await, (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn w2_a_conflict_takes_the_work_back() {
+    for outbox in outboxes("w2_a_conflict_takes_the_work_back").await {
+        outbox.store.append(append()).await.unwrap();
+        let stale = build::append_to(&build::stream("a"), Expected::NoStream, build::events(1));
+        let attachment = Some(outbox.work(&[], Then::Well));
+        let error = outbox.store.append(Append { hook: attachment, ..stale }).await.unwrap_err();
+        assert_eq!(error.code(), Code::STALE_VERSION);
+        assert_eq!(outbox.rows_and_events().await, (0, 1));
+        outbox.store.append(outbox.append(&[], Then::Well)).await.unwrap();
+        assert_eq!(outbox.rows_and_events().await, (1, 2));
+    }
+}
+
+#[tokio::test]
+async fn w2_work_that_fails_takes_the_events_back_and_gives_its_own_error() {
+    for outbox in outboxes("w2_work_that_fails").await {
+        let error = outbox.store.append(outbox.append(&[], Then::Fail)).await.unwrap_err();
+        let words = ["the work does not want to"];
+        error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
+        let statement = outbox.append(&["insert into outbox values (null)"], Then::Well);
+        let error = outbox.store.append(statement).await.unwrap_err();
+        let words = ["the application's own work failed", "outbox"];
+        error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
+        assert_eq!(outbox.rows_and_events().await, (0, 0));
+        outbox.store.append(outbox.append(&[], Then::Well)).await.unwrap();
+        assert_eq!(outbox.rows_and_events().await, (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn w4_a_repeated_command_leaves_nothing_of_the_work() {
+    for outbox in outboxes("w4_a_repeated_command").await {
+        let append = outbox.append(&[], Then::Well);
+        let first = outbox.store.append(append.clone()).await.unwrap();
+        let again = outbox.store.append(append).await.unwrap();
+        assert_eq!((first.position, again.repeated), (again.position, true));
+        assert_eq!(outbox.rows_and_events().await, (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn work_that_panics_fails_alone() {
+    for outbox in outboxes("work_that_panics").await {
+        let panicking = outbox.store.append(outbox.append(&[], Then::Panic));
+        let others: Vec<_> = (0..20).map(|_| outbox.store.append(append())).collect();
+        let error = panicking.await.unwrap_err();
+        error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["panicked"]);
+        for other in others {
+            other.await.unwrap();
+        }
+        assert_eq!(outbox.rows_and_events().await, (0, 20));
+    }
+}
+
+#[tokio::test]
+async fn work_for_another_store_is_refused() {
+    for outbox in outboxes("work_for_another_store").await {
+        let attachment: Arc<dyn highwater_core::domain::TransactionHook> = if outbox.is_postgres() {
+            Arc::new(SqliteHook::new(|_, _| Box::pin(async { Ok(()) })))
+        } else {
+            Arc::new(PostgresHook::new(|_, _| Box::pin(async { Ok(()) })))
+        };
+        let foreign = Append { hook: Some(attachment), ..append() };
+        let error = outbox.store.append(foreign).await.unwrap_err();
+        error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["is no work for"]);
+        assert_eq!(outbox.rows_and_events().await, (0, 0));
+    }
+}
+
+#[tokio::test]
+async fn work_that_takes_long_does_not_block_readers() {
+    for outbox in outboxes("work_that_takes_long").await {
+        outbox.store.append(append()).await.unwrap();
+        let (there, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let slow = outbox.append(&[], Then::Wait(Arc::clone(&there), Arc::clone(&go)));
+        let slow = outbox.store.append(slow);
+        let next = outbox.store.append(append());
+        there.notified().await;
+        let stream = build::stream("a");
+        let page = outbox.store.read_stream(&stream, ReadFrom::After(Version::NONE), 9);
+        let page = tokio::time::timeout(Duration::from_secs(5), page).await.unwrap().unwrap();
+        assert_eq!(page.events.len(), 1);
+        go.notify_one();
+        assert_eq!(slow.await.unwrap().position.get(), 2);
+        assert_eq!(next.await.unwrap().position.get(), 3);
+    }
+}
+
+#[tokio::test]
+async fn w2_work_that_ends_the_transaction_is_refused_before_an_event_is_stored() {
+    for ending in [&["commit"][..], &["rollback"], &["commit", "begin"], &["rollback", "begin"]] {
+        for outbox in outboxes("w2_work_that_ends_the_transaction").await {
+            let rows = usize::from(ending[0] == "commit");
+            let error = outbox.store.append(outbox.append(ending, Then::Well)).await.unwrap_err();
+            let words = ["ended the transaction"];
+            error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
+            assert_eq!(outbox.rows_and_events().await, (rows, 0), "{ending:?}");
+            // What comes after it is in a transaction of its own again.
+            let stale = build::append_to(&build::stream("a"), Expected::Any, build::events(3));
+            let attachment = Some(outbox.work(&[], Then::Fail));
+            outbox.store.append(Append { hook: attachment, ..stale }).await.unwrap_err();
+            outbox.store.append(outbox.append(&[], Then::Well)).await.unwrap();
+            assert_eq!(outbox.rows_and_events().await, (rows + 1, 1), "{ending:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn work_that_ends_the_transaction_and_fails_or_panics_leaves_the_store_usable() {
+    for then in [Then::Fail, Then::Panic] {
+        for outbox in outboxes("work_that_ends_the_transaction_and_fails").await {
+            let failing = outbox.append(&["rollback"], then.clone());
+            outbox.store.append(failing).await.unwrap_err();
+            outbox.store.append(outbox.append(&[], Then::Well)).await.unwrap();
+            outbox.store.append(append()).await.unwrap();
+            assert_eq!(outbox.rows_and_events().await, (1, 2));
+        }
+    }
+}
+
+#[tokio::test]
+async fn savepoints_are_the_works_own_affair() {
+    for outbox in outboxes("savepoints_are_the_works_own_affair").await {
+        let statements = [
+            "savepoint mine",
+            "insert into outbox values ('undone')",
+            "rollback to savepoint mine",
+        ];
+        outbox.store.append(outbox.append(&statements, Then::Well)).await.unwrap();
+        assert_eq!(outbox.rows_and_events().await, (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn work_that_passes_over_an_error_of_its_own_is_told_so_on_postgres() {
+    let Some(outbox) = Outbox::on_postgres("work_that_passes_over_an_error").await else { return };
+    let careless = PostgresHook::new(|connection, _| {
+        Box::pin(async move {
+            let _ = sqlx::raw_sql("select 1 / 0").execute(connection).await;
+            Ok(())
+        })
+    });
+    let careless = Append { hook: Some(Arc::new(careless)), ..append() };
+    let error = outbox.store.append(careless).await.unwrap_err();
+    error_messages::told(
+        &error,
+        Code::BAD_REQUEST,
+        NextStep::FixRequest,
+        &["passed over an error"],
+    );
+    outbox.store.append(append()).await.unwrap();
+    assert_eq!(outbox.rows_and_events().await, (0, 1));
+}
+
+#[tokio::test]
+async fn work_that_loses_the_connection_leaves_nothing_on_postgres() {
+    let Some(outbox) = Outbox::on_postgres("work_that_loses_the_connection").await else { return };
+    let losing = outbox.append(&["select pg_terminate_backend(pg_backend_pid())"], Then::Well);
+    let error = outbox.store.append(losing).await.unwrap_err();
+    assert!(error.is_unavailable(), "{error}");
+    outbox.store.append(outbox.append(&[], Then::Well)).await.unwrap();
+    assert_eq!(outbox.rows_and_events().await, (1, 1));
+}
+
+/// A row that takes the connection away when it is to be committed.
+const DEADLY: &str = "
+    create or replace function outbox_dies() returns trigger language plpgsql as $$
+    begin perform pg_terminate_backend(pg_backend_pid()); return null; end $$;
+    create constraint trigger dies after insert on outbox deferrable initially deferred
+    for each row execute function outbox_dies()";
+
+#[tokio::test]
+async fn w2_w4_a_commit_of_unknown_outcome_can_be_sent_again_with_its_work_on_postgres() {
+    let Some(outbox) = Outbox::on_postgres("w2_w4_a_commit_of_unknown_outcome").await else {
+        return;
+    };
+    outbox.execute(DEADLY).await;
+    let append = outbox.append(&[], Then::Well);
+    let error = outbox.store.append(append.clone()).await.unwrap_err();
+    let words = [append.command.to_string()];
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    error_messages::told(&error, Code::UNKNOWN_OUTCOME, NextStep::RetrySameId, &words);
+    assert_eq!(outbox.rows_and_events().await, (0, 0));
+    outbox.execute("drop trigger dies on outbox").await;
+    assert!(!outbox.store.append(append.clone()).await.unwrap().repeated);
+    assert!(outbox.store.append(append).await.unwrap().repeated);
+    assert_eq!(outbox.rows_and_events().await, (1, 1));
+}
+
+/// A process that appends with work is killed again and again: there is a row for each command that
+/// is stored, and for no other.
+#[tokio::test]
+async fn w2_w7_rows_and_events_stay_together_over_kills_of_the_process() {
+    for outbox in outboxes("w2_w7_rows_and_events_stay_together").await {
+        for _ in 0..4 {
+            processes::appends_until_killed(outbox.url(), 40);
+        }
+        let log = read::log(&*outbox.store, &Query::all()).await;
+        let stored: BTreeSet<String> = log.iter().map(|event| event.command.to_string()).collect();
+        assert!(stored.len() >= 160, "{}", stored.len());
+        assert_eq!(outbox.commands().await, Vec::from_iter(stored));
+    }
+}

@@ -1,0 +1,182 @@
+//! Callers that go away in the middle of reads: the connections that they leave behind must give the
+//! next caller its own answer, and must hold nothing.
+
+use std::{
+    future::poll_fn,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
+
+use highwater_core::{
+    CommandId, Position, Query, ReadFrom, SchemaVersion, StreamId, Version,
+    domain::ViewName,
+    port::{Append, Snapshot, Store, ViewCommit},
+};
+use highwater_stores::testing::{build, seed};
+use sqlx::AssertSqlSafe;
+
+use super::{error_messages, open_sqlite, server::Server};
+
+/// How many streams there are, each with a number of events of its own.
+const STREAMS: u64 = 6;
+const READERS: u64 = 12;
+const READS: u64 = 250;
+
+fn stream(number: u64) -> StreamId {
+    build::stream_of("cancelled", &number.to_string())
+}
+
+fn command(number: u64) -> CommandId {
+    CommandId::derive(["cancelled", &number.to_string()])
+}
+
+/// Payloads that take some reading.
+async fn fill(store: &dyn Store) -> ViewName {
+    let commit = super::commit(store, "cancelled").await;
+    for number in 0..STREAMS {
+        let events = (0..=number).map(|_| build::with_payload(vec![b'x'; 30_000])).collect();
+        let append =
+            build::append_to(&stream(number), highwater_core::value::Expected::Any, events);
+        store.append(Append { command: command(number), ..append }).await.unwrap();
+        let snapshot = Snapshot {
+            stream: stream(number),
+            version: Version::new(number + 1),
+            head: build::event_id(),
+            schema: SchemaVersion::FIRST,
+            state: number.to_string().into(),
+        };
+        store.save_snapshot(snapshot).await.unwrap();
+    }
+    let row = |number: u64| (number.to_string(), Some(number.to_string().into()));
+    let rows = (0..STREAMS).map(row).collect();
+    let view = commit.view.clone();
+    store.commit_view(ViewCommit { rows, ..commit }).await.unwrap();
+    view
+}
+
+/// Reads something of this number in one of several ways, and checks that the answer is its own.
+async fn read(store: &dyn Store, view: &ViewName, way: u64, number: u64) {
+    let events = (number + 1) as usize;
+    match way {
+        0 => {
+            let page = store.read_stream(&stream(number), ReadFrom::After(Version::NONE), 99).await;
+            let page = page.unwrap();
+            assert_eq!(page.events.len(), events);
+            assert!(page.events.iter().all(|event| event.stream == stream(number)));
+        }
+        1 => {
+            let known = store.find_command(command(number)).await.unwrap().unwrap();
+            assert_eq!(known.appended.streams[0].stream, stream(number));
+        }
+        2 => {
+            let snapshot = store.load_snapshot(&stream(number)).await.unwrap().unwrap();
+            assert_eq!(snapshot.state, number.to_string());
+        }
+        3 => {
+            let stored = store.read_view(view, &[number.to_string()]).await.unwrap();
+            assert_eq!(stored.rows[0].value.as_deref(), Some(number.to_string().as_bytes()));
+        }
+        4 => {
+            let page =
+                store.read_log(&Query::all(), ReadFrom::After(Position::new(number)), events).await;
+            let page = page.unwrap();
+            assert_eq!(page.events[0].position.get(), number + 1);
+            assert_eq!(page.events.len(), events);
+        }
+        _ => assert!(store.head().await.unwrap().get() >= STREAMS * (STREAMS + 1) / 2),
+    }
+}
+
+/// Goes away after a number of steps or a time, whichever chance says, if it isn't done before. Steps
+/// go away whatever the speed of the machine; time hits what happens between two steps.
+async fn is_given_up(reading: impl Future<Output = ()>, random: &mut fastrand::Rng) -> bool {
+    if random.bool() {
+        let patience = Duration::from_micros(random.u64(0..8_000));
+        return tokio::time::timeout(patience, reading).await.is_err();
+    }
+    let (mut reading, mut steps) = (pin!(reading), random.u8(1..12));
+    poll_fn(|context| match reading.as_mut().poll(context) {
+        Poll::Ready(()) => Poll::Ready(false),
+        Poll::Pending => {
+            steps -= 1;
+            if steps == 0 { Poll::Ready(true) } else { Poll::Pending }
+        }
+    })
+    .await
+}
+
+/// Many readers, of which many go away at a random moment, while somebody writes.
+async fn storm(store: &Arc<dyn Store>) {
+    let view = fill(&**store).await;
+    let (seed, gone) = (seed(), Arc::new(AtomicUsize::new(0)));
+    let readers = (0..READERS).map(|reader| {
+        let (store, view, gone) = (Arc::clone(store), view.clone(), Arc::clone(&gone));
+        let mut random = fastrand::Rng::with_seed(seed.wrapping_add(reader));
+        tokio::spawn(async move {
+            for _ in 0..READS {
+                let reading = read(&*store, &view, random.u64(0..6), random.u64(0..STREAMS));
+                if is_given_up(reading, &mut random).await {
+                    gone.fetch_add(1, Ordering::Relaxed);
+                }
+                if random.u8(..) < 32 {
+                    let other = build::stream_of("beside", &reader.to_string());
+                    drop(store.append(build::append_one(&other, build::event())));
+                }
+            }
+        })
+    });
+    for reader in futures_util::future::join_all(readers).await {
+        reader.unwrap();
+    }
+    let (all, gone) = ((READERS * READS) as usize, gone.load(Ordering::Relaxed));
+    assert!(gone > all / 50 && gone < all * 19 / 20, "{gone} of {all} went away");
+    for number in 0..STREAMS {
+        for way in 0..6 {
+            read(&**store, &view, way, number).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r_readers_that_go_away_leave_others_their_own_answers_on_sqlite() {
+    error_messages::listen();
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("log.db").display());
+    let sqlite = open_sqlite(&url).await.unwrap();
+    let store: Arc<dyn Store> = Arc::new(sqlite.clone());
+    storm(&store).await;
+    // A reader that kept its snapshot would keep the log from being written back.
+    store.head().await.unwrap();
+    let mut other = <sqlx::SqliteConnection as sqlx::Connection>::connect(&url).await.unwrap();
+    let (busy, log, written): (i64, i64, i64) =
+        sqlx::query_as("pragma wal_checkpoint(restart)").fetch_one(&mut other).await.unwrap();
+    assert_eq!((busy, log), (0, written));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r_readers_that_go_away_leave_others_their_own_answers_on_postgres() {
+    let Some(server) = Server::of("r_readers_that_go_away").await else { return };
+    let store: Arc<dyn Store> = Arc::new(server.open().await.unwrap());
+    storm(&store).await;
+    let sessions = format!(
+        "select coalesce(state, ''), count(*) from pg_stat_activity where usename = '{}' group by 1",
+        server.name
+    );
+    // A session that was left alone with a query comes to its end.
+    let sessions: Vec<(String, i64)> = loop {
+        let sessions = sqlx::query_as(AssertSqlSafe(sessions.as_str()));
+        let sessions: Vec<(String, i64)> =
+            sessions.fetch_all(&mut server.owner().await).await.unwrap();
+        if sessions.iter().all(|(state, _)| state != "active") {
+            break sessions;
+        }
+    };
+    let [(state, number)] = sessions.as_slice() else { panic!("{sessions:?}") };
+    assert_eq!(state, "idle");
+    assert!(*number <= 4 + 1 + 1, "readers, listener, writer: {number}");
+}

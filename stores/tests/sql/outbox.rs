@@ -1,0 +1,236 @@
+//! A store with a table of the application's own beside it, on SQLite and on PostgreSQL alike.
+
+use std::{any::Any, sync::Arc};
+
+use highwater_core::{
+    CommandId, Result,
+    domain::TransactionHook,
+    error::Invalid,
+    port::{Append, Store},
+};
+use highwater_stores::{PostgresHook, SqliteHook};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, SqliteConnection};
+use tokio::sync::Notify;
+
+use super::{append, error_messages, open_any, server::Server};
+
+/// A store and its outbox.
+pub(super) struct Outbox {
+    pub(super) store: Arc<dyn Store>,
+    url: String,
+    /// The schema, on PostgreSQL.
+    schema: Option<String>,
+    /// Kept until the test is over.
+    _place: Option<Box<dyn Any + Send + Sync>>,
+}
+
+/// What work does when its statements are done.
+#[derive(Clone)]
+pub(super) enum Then {
+    Well,
+    Fail,
+    Panic,
+    /// Says that it is there, and waits.
+    Wait(Arc<Notify>, Arc<Notify>),
+}
+
+impl Then {
+    async fn end(self) -> Result<()> {
+        match self {
+            Self::Well => Ok(()),
+            Self::Fail => Err(Invalid::request("the work does not want to").into()),
+            Self::Panic => panic!("the work panics, as it is meant to"),
+            Self::Wait(there, go) => {
+                there.notify_one();
+                go.notified().await;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// One on each SQL store. What is missing is said loudly.
+pub(super) async fn outboxes(test: &str) -> Vec<Outbox> {
+    let mut outboxes = vec![Outbox::on_sqlite().await];
+    outboxes.extend(Outbox::on_postgres(test).await);
+    outboxes
+}
+
+impl Outbox {
+    pub(super) async fn on_sqlite() -> Self {
+        error_messages::listen();
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("log.db").display());
+        Self::at(&url).await.fresh(folder).await
+    }
+
+    pub(super) async fn on_postgres(test: &str) -> Option<Self> {
+        let server = Server::of(test).await?;
+        Some(Self::at(&server.url()).await.fresh(server).await)
+    }
+
+    /// The store of a URL, whose outbox is there.
+    pub(super) async fn at(url: &str) -> Self {
+        let store = open_any(url).await.unwrap();
+        let schema =
+            url.split_once("schema=").map(|(_, rest)| rest.split('&').next().unwrap().to_owned());
+        Self { store, url: url.to_owned(), schema, _place: None }
+    }
+
+    async fn fresh(mut self, place: impl Any + Send + Sync) -> Self {
+        self._place = Some(Box::new(place));
+        self.execute("create table outbox (command text not null)").await;
+        self
+    }
+
+    pub(super) fn is_postgres(&self) -> bool {
+        self.schema.is_some()
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where the tables are, for a statement that says ` outbox` or ` view_…`.
+    fn fill(&self, sql: &str) -> String {
+        match &self.schema {
+            None => sql.replace(" view_", " highwater_view_"),
+            Some(schema) => sql
+                .replace("outbox", &format!("{schema}.outbox"))
+                .replace(" view_", &format!(" {schema}.view_")),
+        }
+    }
+
+    /// Executes statements from outside, as the user of the store.
+    pub(super) async fn execute(&self, sql: &str) {
+        let sql = sqlx::raw_sql(AssertSqlSafe(self.fill(sql)));
+        match self.is_postgres() {
+            true => sql.execute(&mut self.postgres().await).await.map(drop),
+            false => sql.execute(&mut self.sqlite().await).await.map(drop),
+        }
+        .unwrap();
+    }
+
+    /// The commands in the outbox, in order.
+    pub(super) async fn commands(&self) -> Vec<String> {
+        self.texts("select command from outbox order by command").await
+    }
+
+    /// What a query for a text gives. `outbox` and `view_` stand for tables wherever they are.
+    pub(super) async fn texts(&self, sql: &str) -> Vec<String> {
+        let sql = AssertSqlSafe(self.fill(sql));
+        match self.is_postgres() {
+            true => sqlx::query_scalar(sql).fetch_all(&mut self.postgres().await).await,
+            false => sqlx::query_scalar(sql).fetch_all(&mut self.sqlite().await).await,
+        }
+        .unwrap()
+    }
+
+    /// How the database would answer a query, where it would rather use an index than not.
+    pub(super) async fn plan(&self, query: &str) -> String {
+        let query = self.fill(query);
+        if self.is_postgres() {
+            let mut connection = self.postgres().await;
+            sqlx::raw_sql("set enable_seqscan = off").execute(&mut connection).await.unwrap();
+            let plan = sqlx::query_scalar(AssertSqlSafe(format!("explain {query}")));
+            let plan: Vec<String> = plan.fetch_all(&mut connection).await.unwrap();
+            return plan.join("\n");
+        }
+        let plan = sqlx::query(AssertSqlSafe(format!("explain query plan {query}")));
+        let plan = plan.fetch_all(&mut self.sqlite().await).await.unwrap();
+        let detail = |row: &sqlx::sqlite::SqliteRow| row.get::<String, _>("detail");
+        plan.iter().map(detail).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The indexes of a view's table beside its key's.
+    pub(super) async fn indexes(&self, table: &str) -> Vec<String> {
+        match &self.schema {
+            Some(schema) => {
+                let sql = "select indexname::text from pg_indexes where schemaname = '@s' \
+                           and tablename = '@t' and indexname not like '%pkey%'";
+                self.texts(&sql.replace("@s", schema).replace("@t", table)).await
+            }
+            None => {
+                let sql = "select name from pragma_index_list('highwater_@t') where origin = 'c'";
+                self.texts(&sql.replace("@t", table)).await
+            }
+        }
+    }
+
+    async fn sqlite(&self) -> SqliteConnection {
+        SqliteConnection::connect(&self.url).await.unwrap()
+    }
+
+    async fn postgres(&self) -> PgConnection {
+        let (url, _) = self.url.split_once('?').unwrap();
+        PgConnection::connect(url).await.unwrap()
+    }
+
+    /// How many rows and how many events there are.
+    pub(super) async fn rows_and_events(&self) -> (usize, u64) {
+        (self.commands().await.len(), self.store.head().await.unwrap().get())
+    }
+
+    /// An append of one event, with work that writes its command into the outbox, executes these
+    /// statements, and ends like this.
+    pub(super) fn append(&self, statements: &[&str], then: Then) -> Append {
+        Append { hook: Some(self.work(statements, then)), ..append() }
+    }
+
+    pub(super) fn work(&self, statements: &[&str], then: Then) -> Arc<dyn TransactionHook> {
+        let insert = self.fill("insert into outbox values (");
+        let statements: Vec<String> = statements.iter().map(|sql| self.fill(sql)).collect();
+        let all = move |command: CommandId| {
+            let insert = format!("{insert}'{command}')");
+            std::iter::once(insert).chain(statements.clone()).map(AssertSqlSafe)
+        };
+        if self.is_postgres() {
+            Arc::new(PostgresHook::new(move |connection, append| {
+                let (all, then) = (all(append.command), then.clone());
+                Box::pin(async move {
+                    for sql in all {
+                        sqlx::raw_sql(sql).execute(&mut *connection).await?;
+                    }
+                    Ok(then.end().await?)
+                })
+            }))
+        } else {
+            Arc::new(SqliteHook::new(move |connection, append| {
+                let (all, then) = (all(append.command), then.clone());
+                Box::pin(async move {
+                    for sql in all {
+                        sqlx::raw_sql(sql).execute(&mut *connection).await?;
+                    }
+                    Ok(then.end().await?)
+                })
+            }))
+        }
+    }
+
+    /// Work for the commit of a view that executes these statements and ends like this.
+    pub(super) fn writing(&self, statements: &[&str], then: Then) -> Arc<dyn TransactionHook> {
+        let statements: Vec<String> = statements.iter().map(|sql| self.fill(sql)).collect();
+        let all = move || statements.clone().into_iter().map(AssertSqlSafe);
+        if self.is_postgres() {
+            Arc::new(PostgresHook::writing(move |connection| {
+                let (all, then) = (all(), then.clone());
+                Box::pin(async move {
+                    for sql in all {
+                        sqlx::raw_sql(sql).execute(&mut *connection).await?;
+                    }
+                    Ok(then.end().await?)
+                })
+            }))
+        } else {
+            Arc::new(SqliteHook::writing(move |connection| {
+                let (all, then) = (all(), then.clone());
+                Box::pin(async move {
+                    for sql in all {
+                        sqlx::raw_sql(sql).execute(&mut *connection).await?;
+                    }
+                    Ok(then.end().await?)
+                })
+            }))
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! A PostgreSQL that asks for passwords. The tests that run at the same time share it.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use highwater_core::Result;
+use highwater_stores::{PostgresOptions, PostgresStore};
+use highwater_test_support::postgres::PostgresCluster;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection, postgres::PgConnectOptions};
+
+use super::error_messages::{self, SECRET};
+
+/// The server, with a user and a schema of one test's own.
+pub(super) struct Server {
+    cluster: Arc<PostgresCluster>,
+    /// The name of both.
+    pub(super) name: String,
+}
+
+impl Server {
+    /// `None` if there can be none here, which is said loudly.
+    pub(super) async fn of(test: &str) -> Option<Self> {
+        error_messages::listen();
+        let cluster = shared(test)?;
+        let server = Self { cluster, name: format!("test_{:x}", fastrand::u32(..)) };
+        let name = &server.name;
+        let create = format!("create role {name} login password '{SECRET}'");
+        server.execute(&format!("{create}; grant create on database postgres to {name}")).await;
+        Some(server)
+    }
+
+    /// The URL for the user.
+    pub(super) fn url(&self) -> String {
+        self.url_of(&self.name, SECRET, "postgres")
+    }
+
+    pub(super) fn url_of(&self, user: &str, password: &str, database: &str) -> String {
+        let url = self.cluster.url_of(user, password, database);
+        format!("{url}?schema={}&connections=4", self.name)
+    }
+
+    pub(super) async fn open(&self) -> Result<PostgresStore> {
+        open(&self.url()).await
+    }
+
+    /// The server's owner.
+    pub(super) async fn owner(&self) -> PgConnection {
+        let options: PgConnectOptions = self.cluster.url().parse().unwrap();
+        // The tests' own statements, not the store's, have passwords in them.
+        options.disable_statement_logging().connect().await.unwrap()
+    }
+
+    /// Executes statements as the server's owner; `@` stands for the name. One at a time, because they
+    /// change what the server knows of itself.
+    pub(super) async fn execute(&self, sql: &str) {
+        let sql = sql.replace('@', &self.name);
+        let sql = AssertSqlSafe(format!("begin; select pg_advisory_xact_lock(1); {sql}; commit"));
+        sqlx::raw_sql(sql).execute(&mut self.owner().await).await.unwrap();
+    }
+}
+
+pub(super) async fn open(url: &str) -> Result<PostgresStore> {
+    PostgresStore::connect(PostgresOptions::new(url)?).await
+}
+
+/// It is stopped when the last test that uses it is done.
+fn shared(test: &str) -> Option<Arc<PostgresCluster>> {
+    static SHARED: Mutex<Weak<PostgresCluster>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(cluster) = shared.upgrade() {
+        return Some(cluster);
+    }
+    let cluster = Arc::new(PostgresCluster::start_with_password(test, SECRET)?);
+    *shared = Arc::downgrade(&cluster);
+    Some(cluster)
+}

@@ -1,0 +1,144 @@
+//! Databases of the versions before views had shards: their rows and progress are still there.
+
+use highwater_core::{
+    Code, Position,
+    domain::{ViewName, ViewSpec},
+    port::{Store, ViewState, ViewStore as _},
+    value::{ShardId, Sharding},
+};
+use jiff::Timestamp;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqliteConnection};
+
+use super::{commit, error_messages, open_sqlite, server::Server};
+
+/// The schema as it was, up to each version; `@` stands for what comes before the names of tables.
+const ON_POSTGRES: [&str; 5] = [
+    include_str!("../../src/postgres/sql/001_tables.sql"),
+    include_str!("../../src/postgres/sql/002_append.sql"),
+    include_str!("../../src/postgres/sql/003_append_all.sql"),
+    include_str!("../../src/postgres/sql/004_views.sql"),
+    include_str!("../../src/postgres/sql/005_identity.sql"),
+];
+const ON_SQLITE: &str = include_str!("../../src/sqlite/sql/001_tables.sql");
+
+/// Rows were bytes then.
+fn views(prefix: &str, bytes: &str, time: &str) -> String {
+    format!(
+        "create table {prefix}view_balances (key text primary key, value {bytes} not null);
+         create table {prefix}view_empty (key text primary key, value {bytes} not null);
+         insert into {prefix}view_balances values
+             ('a', cast('{{\"owner\": \"ü\", \"cents\":1}}' as {bytes})),
+             ('it''s', cast('[]' as {bytes}));
+         insert into {prefix}checkpoints values
+             ('balances', 7, {time}), ('empty', 0, {time}), ('dropped', 3, {time})"
+    )
+}
+
+async fn has_kept(store: &dyn Store) {
+    let view = ViewName::new("balances").unwrap();
+    let keys = ["it's", "b", "a"].map(str::to_owned);
+    let read = store.read_view(&view, &keys).await.unwrap();
+    let rows: Vec<_> = read.rows.iter().map(|row| row.value.as_deref()).collect();
+    let a = "{\"owner\": \"ü\", \"cents\":1}";
+    assert_eq!(rows, [Some(&b"[]"[..]), None, Some(a.as_bytes())]);
+    let ViewState { sharding: layout, shards } = read.state;
+    assert_eq!((layout, shards.len()), (Sharding::SINGLE, 1));
+    assert_eq!(shards[0].position, Position::new(7));
+    assert_eq!(shards[0].as_of, Timestamp::from_second(1_700_000_000).unwrap());
+    // Work goes on from there, with rows like those that were there before.
+    let commit = commit(store, "balances").await;
+    assert_eq!((commit.shard, commit.from), (ShardId::FIRST, Position::new(7)));
+    store.commit_view(commit).await.unwrap();
+    let read = store.read_view(&view, &keys[2..]).await.unwrap();
+    assert_eq!(read.rows[0].value.as_deref(), Some(&b"1"[..]));
+    // A table that somebody has dropped is made again.
+    for view in ["empty", "dropped"] {
+        let spec = ViewSpec::rows(ViewName::new(view).unwrap());
+        store.open_view(&spec, Sharding::SINGLE).await.unwrap();
+        assert_eq!(store.read_view(&spec.name, &keys).await.unwrap().rows[0].value, None);
+    }
+}
+
+#[tokio::test]
+async fn r1_views_of_version_3_keep_rows_and_progress_on_postgres() {
+    let Some(server) = Server::of("r1_views_of_version_3").await else { return };
+    let name = &server.name;
+    let views = views(&format!("{name}."), "bytea", "to_timestamp(1700000000)");
+    make(&server, 3, &views).await;
+    let stores = futures_util::future::join_all((0..4).map(|_| server.open())).await;
+    for store in &stores {
+        assert!(store.is_ok(), "{store:?}");
+    }
+    has_kept(stores[0].as_ref().unwrap()).await;
+}
+
+/// A database of this version, with this in it.
+async fn make(server: &Server, version: usize, filled: &str) {
+    let name = &server.name;
+    let fill = |sql: &&str| {
+        sql.replace("@schema@", name).replace("@channel@", &format!("{name}_appended"))
+    };
+    let migrations: Vec<String> = ON_POSTGRES[..version].iter().map(fill).collect();
+    let migrations = migrations.join(";");
+    let old = format!(
+        "create schema {name} authorization {name}; set role {name};
+         create table {name}.migrations (
+             version integer primary key, applied_at timestamptz not null default now());
+         {migrations};
+         insert into {name}.migrations select generate_series(1, {version}); {filled}"
+    );
+    server.owner().await.execute(AssertSqlSafe(old)).await.unwrap();
+}
+
+/// Of one view somebody has removed less than there is.
+#[tokio::test]
+async fn r1_views_of_version_5_keep_rows_layout_and_progress_on_postgres() {
+    let Some(server) = Server::of("r1_views_of_version_5").await else { return };
+    let name = &server.name;
+    let filled = format!(
+        "create table {name}.view_balances (key text primary key, value json not null);
+         insert into {name}.view_balances values ('a', '1');
+         insert into {name}.views values ('balances', 'streams/4');
+         insert into {name}.shards (view, shard, epoch, position, as_of, cursor)
+             select view, shard, 3, 7 + shard, to_timestamp(1700000000), ''
+             from unnest(array['balances', 'removed']) view cross join generate_series(3, 0, -1) shard"
+    );
+    make(&server, 5, &filled).await;
+    let store = server.open().await.unwrap();
+    let read = |view: &str, keys: &[&str]| {
+        let (store, view) = (store.clone(), ViewName::new(view).unwrap());
+        let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+        async move { store.read_view(&view, &keys).await }
+    };
+    for keys in [&[][..], &["a"], &["a", "b"]] {
+        let found = read("balances", keys).await.unwrap();
+        assert_eq!(found.state.sharding, Sharding::by_stream(4));
+        let positions = found.state.shards.iter().map(|shard| shard.position.get());
+        assert_eq!(positions.collect::<Vec<_>>(), [7, 8, 9, 10]);
+        assert!(found.rows.first().is_none_or(|row| row.value.as_deref() == Some(b"1")));
+    }
+    let gone = read("removed", &["a"]).await.unwrap_err();
+    assert_eq!(gone.code(), Code::VIEW_MISSING);
+    let spec = ViewSpec::rows(ViewName::new("removed").unwrap());
+    assert_eq!(store.open_view(&spec, Sharding::by_key(2)).await.unwrap().shards.len(), 2);
+    assert_eq!(read("removed", &["a"]).await.unwrap().state.sharding, Sharding::by_key(2));
+}
+
+#[tokio::test]
+async fn r1_views_of_version_1_keep_rows_and_progress_on_sqlite() {
+    error_messages::listen();
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("log.db").display());
+    let mut old = SqliteConnection::connect(&format!("{url}?mode=rwc")).await.unwrap();
+    let migrations = ON_SQLITE.replace("@prefix@", "highwater_");
+    let views = views("highwater_", "blob", "1700000000000000");
+    let sql = format!(
+        "create table highwater_migrations (
+             version integer primary key, applied_at text not null default current_timestamp);
+         {migrations}; insert into highwater_migrations (version) values (1); {views}"
+    );
+    old.execute(AssertSqlSafe(sql)).await.unwrap();
+    old.close().await.unwrap();
+    let stores = futures_util::future::join_all((0..4).map(|_| open_sqlite(&url))).await;
+    has_kept(stores[0].as_ref().unwrap()).await;
+}

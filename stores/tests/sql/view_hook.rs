@@ -1,0 +1,226 @@
+//! An application's own work in the commit of a view: with its rows and progress, or not at all.
+
+use std::{sync::Arc, time::Duration};
+
+use highwater_core::{
+    Code, NextStep, Position,
+    domain::TransactionHook,
+    port::{Append, Progress, ViewCommit},
+};
+use highwater_stores::{PostgresHook, SqliteHook};
+use tokio::sync::Notify;
+
+use super::{
+    append, commit, error_messages,
+    outbox::{Outbox, Then, outboxes},
+};
+
+const INSERT: &str = "insert into outbox values ('written')";
+
+/// A commit with work that inserts a row, executes these statements, and ends like this.
+async fn with_work(outbox: &Outbox, statements: &[&str], then: Then) -> ViewCommit {
+    let statements: Vec<&str> = [INSERT].iter().chain(statements).copied().collect();
+    let attachment = Some(outbox.writing(&statements, then));
+    ViewCommit { hook: attachment, ..commit(&*outbox.store, "balances").await }
+}
+
+/// How many rows the work has written, where the view is, and whether its row is there.
+async fn state(outbox: &Outbox) -> (usize, u64, bool) {
+    let view = commit(&*outbox.store, "balances").await.view;
+    let read = outbox.store.read_view(&view, &["a".into()]).await.unwrap();
+    let position = read.state.shards[0].position.get();
+    (outbox.commands().await.len(), position, read.rows[0].value.is_some())
+}
+
+const NOTHING: (usize, u64, bool) = (0, 0, false);
+const EVERYTHING: (usize, u64, bool) = (1, 1, true);
+
+#[tokio::test]
+async fn r1_what_the_work_writes_is_committed_with_the_progress() {
+    for outbox in outboxes("r1_what_the_work_writes").await {
+        let commit = with_work(&outbox, &[], Then::Well).await;
+        outbox.store.commit_view(commit).await.unwrap();
+        assert_eq!(state(&outbox).await, EVERYTHING);
+    }
+}
+
+#[tokio::test]
+async fn r1_a_conflict_takes_the_work_back() {
+    for outbox in outboxes("r1_a_conflict_takes_the_work_back").await {
+        let fenced = with_work(&outbox, &[], Then::Well).await;
+        let stale = with_work(&outbox, &[], Then::Well).await;
+        let to = Progress { position: Position::new(8), ..Progress::default() };
+        let stale = ViewCommit { from: Position::new(7), to, ..stale };
+        for (commit, code) in [(fenced, Code::FENCED), (stale, Code::STALE_CHECKPOINT)] {
+            let error = outbox.store.commit_view(commit).await.unwrap_err();
+            assert_eq!(error.code(), code);
+        }
+        assert_eq!(state(&outbox).await, NOTHING);
+    }
+}
+
+#[tokio::test]
+async fn r1_work_that_fails_takes_everything_back_and_gives_its_own_error() {
+    for outbox in outboxes("r1_work_that_fails").await {
+        for (statements, then, word) in [
+            (&[][..], Then::Fail, "the work does not want to"),
+            (&[], Then::Panic, "panicked"),
+            (&["insert into outbox values (null)"], Then::Well, "outbox"),
+        ] {
+            let commit = with_work(&outbox, statements, then).await;
+            let error = outbox.store.commit_view(commit).await.unwrap_err();
+            error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &[word]);
+            assert_eq!(state(&outbox).await, NOTHING);
+        }
+        let well = with_work(&outbox, &[], Then::Well).await;
+        outbox.store.commit_view(well).await.unwrap();
+        assert_eq!(state(&outbox).await, EVERYTHING);
+    }
+}
+
+#[tokio::test]
+async fn r1_a_row_that_is_refused_takes_the_work_back() {
+    for outbox in outboxes("r1_a_row_that_is_refused").await {
+        let mut bad = with_work(&outbox, &[], Then::Well).await;
+        bad.rows.push(("b".to_owned(), Some(b"{"[..].into())));
+        assert!(outbox.store.commit_view(bad).await.unwrap_err().is_invalid());
+        assert_eq!(state(&outbox).await, NOTHING);
+    }
+}
+
+#[tokio::test]
+async fn r1_work_that_ends_the_transaction_is_refused_before_the_progress_moves() {
+    for ending in [&["commit"][..], &["rollback"], &["commit", "begin"], &["rollback", "begin"]] {
+        for outbox in outboxes("r1_work_that_ends_the_transaction").await {
+            let rows = usize::from(ending[0] == "commit");
+            let commit = with_work(&outbox, ending, Then::Well).await;
+            let error = outbox.store.commit_view(commit).await.unwrap_err();
+            let words = ["ended the transaction"];
+            error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
+            assert_eq!(state(&outbox).await, (rows, 0, false), "{ending:?}");
+            let well = with_work(&outbox, &[], Then::Well).await;
+            outbox.store.commit_view(well).await.unwrap();
+            assert_eq!(state(&outbox).await, (rows + 1, 1, true), "{ending:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn work_for_another_store_or_for_an_append_is_refused() {
+    for outbox in outboxes("work_for_another_store_or_for_an_append").await {
+        let postgres = PostgresHook::writing(|_| Box::pin(async { Ok(()) }));
+        let sqlite = SqliteHook::writing(|_| Box::pin(async { Ok(()) }));
+        let foreign: Arc<dyn TransactionHook> =
+            if outbox.is_postgres() { Arc::new(sqlite) } else { Arc::new(postgres) };
+        for (attachment, word) in
+            [(foreign, "is no work for"), (outbox.work(&[], Then::Well), "::writing")]
+        {
+            let attachment = Some(attachment);
+            let commit =
+                ViewCommit { hook: attachment, ..commit(&*outbox.store, "balances").await };
+            let error = outbox.store.commit_view(commit).await.unwrap_err();
+            error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &[word]);
+        }
+        assert_eq!(state(&outbox).await, NOTHING);
+    }
+}
+
+#[tokio::test]
+async fn w2_work_that_needs_no_append_goes_with_appends_too() {
+    for outbox in outboxes("w2_work_that_needs_no_append").await {
+        let attachment = Some(outbox.writing(&[INSERT], Then::Well));
+        outbox.store.append(Append { hook: attachment, ..append() }).await.unwrap();
+        let attachment = Some(outbox.writing(&[INSERT], Then::Fail));
+        outbox.store.append(Append { hook: attachment, ..append() }).await.unwrap_err();
+        assert_eq!(outbox.rows_and_events().await, (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn r1_work_that_takes_long_keeps_nobody_from_reading_or_taking_over_on_postgres() {
+    let Some(outbox) = Outbox::on_postgres("r1_work_that_takes_long").await else { return };
+    let (there, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let slow = Then::Wait(Arc::clone(&there), Arc::clone(&go));
+    let slow = with_work(&outbox, &[], slow).await;
+    let store = Arc::clone(&outbox.store);
+    let slow = tokio::spawn(async move { store.commit_view(slow).await });
+    there.notified().await;
+    let taking_over = tokio::time::timeout(Duration::from_secs(20), async {
+        let next = commit(&*outbox.store, "balances").await;
+        outbox.store.commit_view(next).await.unwrap();
+    });
+    taking_over.await.unwrap();
+    go.notify_one();
+    assert_eq!(slow.await.unwrap().unwrap_err().code(), Code::FENCED);
+    assert_eq!(state(&outbox).await, (0, 1, true));
+}
+
+#[tokio::test]
+async fn r1_the_server_ends_a_transaction_whose_machine_is_gone_on_postgres() {
+    let Some(outbox) = Outbox::on_postgres("r1_the_server_ends_a_transaction").await else {
+        return;
+    };
+    let setting =
+        "insert into outbox select current_setting('idle_in_transaction_session_timeout')";
+    let commit = with_work(&outbox, &[setting], Then::Well).await;
+    outbox.store.commit_view(commit).await.unwrap();
+    assert_eq!(outbox.commands().await, ["1min", "written"]);
+}
+
+#[tokio::test]
+async fn r1_work_that_passes_over_an_error_of_its_own_is_told_so_on_postgres() {
+    let Some(outbox) = Outbox::on_postgres("r1_work_that_passes_over_an_error").await else {
+        return;
+    };
+    let careless = PostgresHook::writing(|connection| {
+        Box::pin(async move {
+            let _ = sqlx::raw_sql("select 1 / 0").execute(connection).await;
+            Ok(())
+        })
+    });
+    let attachment: Option<Arc<dyn TransactionHook>> = Some(Arc::new(careless));
+    let careless = ViewCommit { hook: attachment, ..commit(&*outbox.store, "balances").await };
+    let error = outbox.store.commit_view(careless).await.unwrap_err();
+    error_messages::told(
+        &error,
+        Code::BAD_REQUEST,
+        NextStep::FixRequest,
+        &["passed over an error"],
+    );
+    assert_eq!(state(&outbox).await, NOTHING);
+}
+
+#[tokio::test]
+async fn r1_work_that_loses_the_connection_leaves_nothing_on_postgres() {
+    let Some(outbox) = Outbox::on_postgres("r1_work_that_loses_the_connection").await else {
+        return;
+    };
+    let losing = ["select pg_terminate_backend(pg_backend_pid())"];
+    let losing = with_work(&outbox, &losing, Then::Well).await;
+    assert!(outbox.store.commit_view(losing).await.unwrap_err().is_unavailable());
+    assert_eq!(state(&outbox).await, NOTHING);
+    let well = with_work(&outbox, &[], Then::Well).await;
+    outbox.store.commit_view(well).await.unwrap();
+    assert_eq!(state(&outbox).await, EVERYTHING);
+}
+
+/// Twenty looks of its own would take a waiter twenty seconds.
+#[tokio::test]
+async fn r3_another_process_hears_of_a_commit_before_it_looks_for_itself_on_postgres() {
+    let Some(outbox) = Outbox::on_postgres("r3_another_process_hears").await else { return };
+    let other = super::open_any(outbox.url()).await.unwrap();
+    let first = commit(&*outbox.store, "balances").await;
+    let (view, begun) = (first.view.clone(), tokio::time::Instant::now());
+    for position in (0..20).map(Position::new) {
+        let seen = other.read_view(&view, &[]).await.unwrap().state;
+        let waiting = tokio::spawn({
+            let (other, view) = (Arc::clone(&other), view.clone());
+            async move { other.wait_for_view_change(&view, &seen).await }
+        });
+        let mut next = ViewCommit { from: position, ..first.clone() };
+        next.to.position = Position::new(position.get() + 1);
+        outbox.store.commit_view(next).await.unwrap();
+        waiting.await.unwrap().unwrap();
+    }
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}

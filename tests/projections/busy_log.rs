@@ -1,0 +1,75 @@
+//! What has to get on although the log is busy with other things.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use highwater::{Highwater, ParkedKeys, Worker, prelude::*, projections::OnFailure};
+use highwater_test_support::{
+    bank::{Account, Deposit, banks},
+    ledger::ByCustomer,
+};
+use tokio::task::AbortHandle;
+
+use crate::parking::{BUSY_BROKEN, Busy, move_money, until_drained, work};
+
+/// Deposits on other accounts without a pause, until it is dropped.
+struct Crowd(Vec<AbortHandle>);
+
+impl Crowd {
+    fn on(bank: &Highwater) -> Self {
+        let member = |number: usize| {
+            let bank = bank.clone();
+            let task = tokio::spawn(async move {
+                loop {
+                    let account = bank.aggregate::<Account>(format!("crowd{number}"));
+                    account.execute(Deposit { cents: 1 }).await.unwrap();
+                    // In memory nothing else would give way to the other tasks.
+                    tokio::task::yield_now().await;
+                }
+            });
+            task.abort_handle()
+        };
+        Self((0..2).map(member).collect())
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r3_a_view_gets_on_while_the_log_is_busy_with_what_is_not_for_it() {
+    for store in banks() {
+        let bank = store.open().await;
+        let worker = Worker::new(&bank).view::<ByCustomer>().start().await.unwrap();
+        let crowd = Crowd::on(&bank);
+        for _ in 0..5 {
+            let receipt = bank.aggregate::<Account>("own").execute(Deposit { cents: 1 }).await;
+            let lookup = bank.view::<ByCustomer>().get("any").after(receipt.unwrap());
+            assert!(lookup.within(Duration::from_secs(20)).find().await.unwrap().is_none());
+        }
+        drop(crowd);
+        worker.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r4_a_parked_key_is_tried_again_although_other_events_keep_coming() {
+    for store in banks() {
+        BUSY_BROKEN.store(true, Ordering::Relaxed);
+        let bank = store.open().await;
+        let worker = work::<Busy>(&bank, OnFailure::Park { at_most: 1 }).await;
+        move_money(&bank, "bob", &[], 666).await;
+        let parked = ParkedKeys::of(&bank, "picky").unwrap();
+        let crowd = Crowd::on(&bank);
+        while parked.list(None, 1).await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        BUSY_BROKEN.store(false, Ordering::Relaxed);
+        assert!(parked.retry("bob").await.unwrap());
+        until_drained(&parked).await;
+        drop(crowd);
+        worker.stop().await.unwrap();
+    }
+}

@@ -1,0 +1,158 @@
+//! R1, fed by Kafka: views are the fold of the log, whatever happens to workers, relays and servers.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use highwater::{
+    Highwater,
+    projections::kafka::{Kafka, KafkaSource, Relay, Topics},
+};
+use highwater_test_support::{
+    fleet::{FaultPlan, Fleet},
+    kafka::KafkaCluster,
+    postgres::PostgresCluster,
+    run::{min_events, seed},
+};
+use tokio::runtime::Runtime;
+
+use crate::{
+    checker, duration,
+    kafka_topic::{self, PARTITIONS, TOPIC},
+    worker_process::{LEASE, Orders, Task},
+    writer::{self, Flood, Keyspace},
+};
+
+/// How long a member of a group may be silent before others get its partitions.
+const SESSION: Duration = Duration::from_secs(2);
+
+fn client(orders: &Orders) -> Kafka {
+    Kafka::at(orders.kafka.as_deref().unwrap())
+        .setting("session.timeout.ms", SESSION.as_millis().to_string())
+        .setting("heartbeat.interval.ms", "400")
+        .setting("reconnect.backoff.max.ms", "500")
+        .setting("topic.metadata.refresh.interval.ms", "1000")
+}
+
+/// The relay of a child.
+pub(crate) fn relay(bank: &Highwater, orders: &Orders) -> Relay {
+    Relay::new(bank, client(orders), Topics::one(TOPIC))
+        .partitions(PARTITIONS)
+        .lease(LEASE)
+        .idle_interval(Duration::from_millis(200))
+}
+
+/// The source of a child.
+pub(crate) fn source(bank: &Highwater, orders: &Orders) -> KafkaSource {
+    KafkaSource::new(bank, client(orders), Topics::one(TOPIC)).lease(LEASE)
+}
+
+/// Writes and lets workers and relays burn; `between` is what else happens every few seconds. Then
+/// checks views and topic.
+fn burn(
+    orders: Orders,
+    brokers: &mut KafkaCluster,
+    mut between: impl FnMut(&mut KafkaCluster, &Runtime),
+) {
+    let (seed, time) = (seed(), duration() * 2);
+    let keys = Keyspace::for_events((3_000 * time.as_secs()).max(min_events()) as u32);
+    let runtime = Runtime::new().unwrap();
+    let bank = runtime.block_on(orders.open()).unwrap();
+    let flood = Flood { tasks: 4, batch: 20, rest: Duration::from_millis(20) };
+    let writing = writer::start(runtime.handle(), &bank, seed, keys, flood);
+    let relaying = Orders { task: Task::Relay, ..orders.clone() };
+    let mut relays =
+        Fleet::start(relaying, 2, FaultPlan { interval: 500..2_000, lease: LEASE }, seed);
+    let mut workers =
+        Fleet::start(orders, 3, FaultPlan { interval: 300..2_500, lease: SESSION }, !seed);
+    let until = Instant::now() + time;
+    while Instant::now() < until || writing.written() < min_events() {
+        workers.inject_faults_for(Duration::from_secs(3));
+        relays.inject_faults_for(Duration::from_secs(1));
+        between(brokers, &runtime);
+    }
+    workers.wait_until_thawed();
+    relays.wait_until_thawed();
+    let written = runtime.block_on(writing.stop());
+    let calm = Instant::now();
+    let findings = runtime.block_on(checker::check(&bank, &keys));
+    let caught_up = calm.elapsed();
+    println!(
+        "{written} events; workers {:?}, relays {:?}",
+        workers.shut_down(),
+        relays.shut_down()
+    );
+    println!("at the end and checked after {caught_up:?}");
+    checker::nothing_is_wrong(&findings);
+    let records = runtime.block_on(kafka_topic::records(brokers));
+    println!("{} records of events", records.len());
+    let findings = runtime.block_on(kafka_topic::what_is_wrong(&**bank.log(), &records));
+    checker::nothing_is_wrong(&findings);
+    assert!(written > 5_000 && written >= min_events(), "that shows nothing");
+}
+
+/// A PostgreSQL and a Kafka of the test's own; says loudly if they can't be had.
+fn clusters(test: &str, servers: usize) -> Option<(PostgresCluster, KafkaCluster)> {
+    let cluster = PostgresCluster::start(test)?;
+    let brokers = Runtime::new().unwrap().block_on(KafkaCluster::start(test, servers))?;
+    Some((cluster, brokers))
+}
+
+fn orders(cluster: &PostgresCluster, brokers: &KafkaCluster) -> Orders {
+    let kafka = Some(brokers.servers());
+    Orders { kafka, ..Orders::direct(Task::Ledger, &cluster.url(), 3) }
+}
+
+#[test]
+fn r1_kafka_views_are_the_fold_of_the_log_over_kills_of_workers_relays_and_the_server() {
+    let test = "r1_kafka_views_are_the_fold_of_the_log_over_kills";
+    let Some((cluster, mut brokers)) = clusters(test, 1) else { return };
+    burn(orders(&cluster, &brokers), &mut brokers, |brokers, runtime| {
+        brokers.kill(1);
+        runtime.block_on(brokers.restart(1));
+    });
+}
+
+#[test]
+fn r1_kafka_of_three_servers_one_is_missing_at_any_time() {
+    let Some((cluster, mut brokers)) = clusters("r1_kafka_of_three_servers", 3) else { return };
+    let mut missing = None;
+    burn(orders(&cluster, &brokers), &mut brokers, |brokers, runtime| {
+        let next = missing.map_or(1, |missing: usize| missing % 3 + 1);
+        if let Some(missing) = missing.replace(next) {
+            runtime.block_on(brokers.restart(missing));
+            // Two of three must be in sync: the one that is back has to catch up first.
+            runtime.block_on(kafka_topic::in_sync(brokers));
+        }
+        brokers.kill(next);
+    });
+}
+
+/// The views in one database, the log in another, and both go down.
+#[test]
+fn r1_kafka_views_elsewhere_are_the_fold_of_the_log_over_crashes_of_both_stores() {
+    let test = "r1_kafka_views_elsewhere_are_the_fold_of_the_log";
+    let Some((cluster, mut brokers)) = clusters(test, 1) else { return };
+    let elsewhere = PostgresCluster::start(test).unwrap();
+    let orders = Orders { views: Some(elsewhere.url()), ..orders(&cluster, &brokers) };
+    let mut turn = 0;
+    burn(orders, &mut brokers, |_, _| {
+        turn += 1;
+        let cluster = if turn % 2 == 0 { &cluster } else { &elsewhere };
+        cluster.crash();
+        thread::sleep(Duration::from_millis(300));
+        cluster.restart();
+    });
+}
+
+/// The views in a file, the log in a server.
+#[test]
+fn r1_kafka_views_in_sqlite_are_the_fold_of_the_log_in_postgres() {
+    let test = "r1_kafka_views_in_sqlite_are_the_fold_of_the_log_in_postgres";
+    let Some((cluster, mut brokers)) = clusters(test, 1) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let views = format!("sqlite:{}", folder.path().join("views.db").display());
+    let orders = Orders { views: Some(views), ..orders(&cluster, &brokers) };
+    burn(orders, &mut brokers, |_, _| {});
+}

@@ -1,0 +1,62 @@
+//! What is in the topic, read by Kafka's own tools.
+
+use highwater::{Position, Query, ReadFrom, core::value::Sharding, port::EventStore};
+use highwater_test_support::kafka::KafkaCluster;
+
+use crate::findings::{Finding, Record, of_topic};
+
+pub(crate) const TOPIC: &str = "bank";
+pub(crate) const PARTITIONS: u32 = 12;
+
+const CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
+const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
+
+/// What is wrong with the topic, to which the whole log is published, if these are its records.
+pub(crate) async fn what_is_wrong(log: &dyn EventStore, records: &[Record]) -> Vec<Finding> {
+    let (layout, mut after) = (Sharding::by_stream(PARTITIONS), Position::START);
+    let mut right = vec![Vec::new(); PARTITIONS as usize];
+    loop {
+        let page = log.read_log(&Query::all(), ReadFrom::After(after), 1_000).await.unwrap();
+        for event in &page.events {
+            let partition = layout.shard_of(event.stream.as_str()).get();
+            right[partition as usize].push(event.position.get());
+        }
+        after = page.through;
+        if !page.more {
+            return of_topic(TOPIC, &right, records);
+        }
+    }
+}
+
+/// The records of events, not the marks.
+pub(crate) async fn records(cluster: &KafkaCluster) -> Vec<Record> {
+    let all = format!(
+        "--topic {TOPIC} --from-beginning --timeout-ms 10000 --property print.headers=true \
+         --property print.partition=true --property print.offset=true --property print.value=false"
+    );
+    let printed = cluster.tool(&cluster.servers(), CONSUMER, &all, "").await;
+    // The tool prints its own end, too.
+    let records = printed.lines().filter(|line| line.starts_with("Partition:"));
+    records.filter(|line| !line.contains("ce_type:highwater.mark")).map(record).collect()
+}
+
+/// As in `Partition:3 Offset:14 ce_position:15,ce_previous:9,…`.
+fn record(line: &str) -> Record {
+    let number = |name| {
+        let (_, rest) = line.split_once(name).unwrap_or_else(|| panic!("no {name} in {line}"));
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        rest[..end].parse::<u64>().unwrap()
+    };
+    Record {
+        position: number("ce_position:"),
+        previous: number("ce_previous:"),
+        partition: number("Partition:") as u32,
+        offset: number("Offset:") as i64,
+    }
+}
+
+/// Waits until every replica is in sync.
+pub(crate) async fn in_sync(cluster: &KafkaCluster) {
+    let lagging = "--describe --under-replicated-partitions";
+    while !cluster.tool(&cluster.servers(), TOPICS, lagging, "").await.is_empty() {}
+}

@@ -1,0 +1,191 @@
+//! R4 among ten thousand keys, while workers are killed.
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use futures_util::{StreamExt as _, stream};
+use highwater::{
+    CommandId, Highwater, Keys, Open as _, ParkedKeys, Position, Query, ReadFrom, View,
+    core::domain::{FoldError, FoldResult},
+    port::ParkedKey,
+    prelude::*,
+};
+use highwater_test_support::{
+    fleet::Fleet,
+    ledger::{Ledger, LedgerEvent, Move, Trace},
+    postgres::PostgresCluster,
+    run::seed,
+};
+use serde::{Deserialize, Serialize};
+use tokio::runtime::Runtime;
+
+use crate::{
+    checker,
+    direct_feed::FAULTS,
+    findings::{Finding, Journal},
+    worker_process::{Orders, Task},
+};
+
+const KEYS: u32 = 10_000;
+const POISONED: &str = "c4711";
+const POISON: i64 = 666;
+
+/// One row for each customer. It can't cope with the number of the beast until it is fixed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Picky(Trace);
+
+static FIXED: AtomicBool = AtomicBool::new(false);
+
+impl Picky {
+    pub(crate) fn fixed(fixed: bool) {
+        FIXED.store(fixed, Ordering::Relaxed);
+    }
+}
+
+impl View for Picky {
+    type Event = LedgerEvent;
+    const NAME: &'static str = "picky";
+
+    fn keys(event: &LedgerEvent, _: &Envelope, keys: &mut Keys) {
+        if let LedgerEvent::Moved { customer, .. } = event {
+            keys.push(customer.as_str());
+        }
+    }
+
+    fn fold(&mut self, event: &LedgerEvent, at: &EventContext<'_>) -> FoldResult {
+        if let LedgerEvent::Moved { cents, .. } = event {
+            if *cents == POISON && !FIXED.load(Ordering::Relaxed) {
+                return Err(FoldError::new("the number of the beast"));
+            }
+            self.0.see(at.position.get(), *cents);
+        }
+        Ok(RowChange::Keep)
+    }
+}
+
+impl Journal for Picky {
+    fn seen(&self) -> &[u64] {
+        &self.0.seen
+    }
+}
+
+/// What the rows must be, from the log alone, if these events alone count: customer and position. And
+/// where the log ends.
+async fn folded(
+    bank: &Highwater,
+    counts: impl Fn(&str, u64) -> bool,
+) -> (BTreeMap<String, Picky>, u64) {
+    let (mut rows, mut after) = (BTreeMap::<String, Picky>::new(), Position::START);
+    loop {
+        let page = bank.log().read_log(&Query::all(), ReadFrom::After(after), 1_000).await.unwrap();
+        for envelope in &page.events {
+            for event in envelope.decode::<LedgerEvent>().unwrap() {
+                let LedgerEvent::Moved { customer, cents, .. } = event else { continue };
+                if counts(&customer, envelope.position.get()) {
+                    rows.entry(customer).or_default().0.see(envelope.position.get(), cents);
+                }
+            }
+        }
+        after = page.through;
+        if !page.more {
+            return (rows, after.get());
+        }
+    }
+}
+
+/// Each customer moves something, in no order; the poisoned one now and then.
+async fn everybody_moves(bank: &Highwater, random: &mut fastrand::Rng, round: u64) {
+    let mut customers: Vec<String> = (0..KEYS).map(|number| format!("c{number}")).collect();
+    random.shuffle(&mut customers);
+    for place in 0..10 {
+        customers.insert(place * 1_000, POISONED.to_owned());
+    }
+    let moves = customers.into_iter().enumerate().map(|(place, customer)| {
+        let id = CommandId::derive([round, place as u64, random.u64(..)].map(u64::to_be_bytes));
+        let cents = if place == 2_000 { POISON } else { place as i64 % 600 };
+        (id, Move { customer, partners: Vec::new(), cents })
+    });
+    let written = moves.map(|(id, step)| async move {
+        let account = bank.aggregate::<Ledger>(&step.customer);
+        account.execute(Request::new(step).id(id)).await.unwrap();
+    });
+    stream::iter(written).buffer_unordered(16).collect::<()>().await;
+}
+
+async fn the_parked_key(bank: &Highwater) -> ParkedKey {
+    let mut parked = ParkedKeys::of(bank, Picky::NAME).unwrap().list(None, 10).await.unwrap();
+    assert_eq!(parked.len(), 1, "{parked:?}");
+    parked.remove(0)
+}
+
+/// Everybody else has all there is; the key has what came before the poison, and the rest waits.
+async fn all_but_one_go_on(bank: &Highwater) {
+    let (all, head) = folded(bank, |_, _| true).await;
+    let behind = checker::behind(&**bank.views(), Picky::NAME, head, checker::PATIENCE).await;
+    checker::nothing_is_wrong(&behind);
+    let parked = the_parked_key(bank).await;
+    assert_eq!(parked.key, POISONED);
+    let since = parked.since.get();
+    let (right, _) = folded(bank, |key, at| key != POISONED || at < since).await;
+    checker::nothing_is_wrong(&what_is_wrong(bank, &right).await);
+    let queue = ParkedKeys::of(bank, Picky::NAME).unwrap();
+    let waiting = queue.queued(POISONED, Position::START, 1_000).await.unwrap();
+    let waiting: Vec<u64> = waiting.into_iter().map(Position::get).collect();
+    let seen = all[POISONED].seen().iter().copied();
+    let later: Vec<u64> = seen.filter(|at| *at >= since).collect();
+    assert_eq!(waiting, later, "what waits is all that came since, in order");
+    println!("{head} events; since {since} {} of them wait", waiting.len());
+}
+
+async fn what_is_wrong(bank: &Highwater, right: &BTreeMap<String, Picky>) -> Vec<Finding> {
+    checker::view(&**bank.views(), right, [POISONED.to_owned()].into_iter()).await
+}
+
+async fn drained(bank: &Highwater) {
+    let parked = ParkedKeys::of(bank, Picky::NAME).unwrap();
+    let drained = async {
+        while !parked.list(None, 1).await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(checker::PATIENCE, drained).await.expect("the key stays parked");
+    let (all, _) = folded(bank, |_, _| true).await;
+    checker::nothing_is_wrong(&what_is_wrong(bank, &all).await);
+}
+
+#[test]
+fn r4_postgres_one_key_of_ten_thousand_waits_in_order_over_kills_and_is_drained_after_the_fix() {
+    let Some(cluster) = PostgresCluster::start("r4_postgres_one_key_of_ten_thousand") else {
+        return;
+    };
+    let (url, seed) = (cluster.url(), seed());
+    let mut random = fastrand::Rng::with_seed(seed);
+    let runtime = Runtime::new().unwrap();
+    let bank = runtime.block_on(Highwater::open(&url)).unwrap();
+    let orders = |task| Orders::direct(task, &url, 4);
+    let mut fleet = Fleet::start(orders(Task::Broken), 3, FAULTS, seed);
+    let writer = bank.clone();
+    let writing = runtime.spawn(async move {
+        for round in 0..2 {
+            everybody_moves(&writer, &mut random, round).await;
+        }
+    });
+    while !writing.is_finished() {
+        fleet.inject_faults_for(Duration::from_secs(1));
+    }
+    fleet.wait_until_thawed();
+    runtime.block_on(writing).unwrap();
+    runtime.block_on(all_but_one_go_on(&bank));
+
+    // Workers are killed while it is drained, too.
+    fleet.replace(orders(Task::Fixed));
+    let parked = ParkedKeys::of(&bank, Picky::NAME).unwrap();
+    assert!(runtime.block_on(parked.retry(POISONED)).unwrap());
+    fleet.inject_faults_for(Duration::from_secs(3));
+    fleet.wait_until_thawed();
+    runtime.block_on(drained(&bank));
+    println!("{:?}", fleet.shut_down());
+}

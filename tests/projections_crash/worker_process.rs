@@ -1,0 +1,134 @@
+//! A worker or a relay in another process, to be killed.
+
+use std::{path::Path, process::Command, time::Duration};
+
+use highwater::{
+    Highwater, Result, Worker,
+    projections::{DirectSource, OnFailure, ProjectionOptions, ProjectionState, WorkerHandle},
+};
+use highwater_test_support::{
+    fleet::WorkerProgram,
+    ledger::{ByAccount, ByCustomer, ByPartner},
+    process, worker,
+};
+use serde::{Deserialize, Serialize};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::poison::Picky;
+
+/// How long a worker may be silent before others take over. Short, so that much happens.
+pub(crate) const LEASE: Duration = Duration::from_secs(1);
+
+/// What a child does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Task {
+    /// Keeps the three views of the ledger.
+    Ledger,
+    /// Keeps a view that can't cope with some event.
+    Broken,
+    /// Keeps that view after the fix.
+    Fixed,
+    /// Publishes the log.
+    #[cfg(feature = "kafka")]
+    Relay,
+}
+
+/// Everything that a child is told.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Orders {
+    pub(crate) task: Task,
+    /// The URL of the log.
+    pub(crate) log: String,
+    /// The URL of the store of the views, if it is another.
+    pub(crate) views: Option<String>,
+    /// The servers of Kafka, if views are fed from there.
+    pub(crate) kafka: Option<String>,
+    pub(crate) shards: u32,
+}
+
+impl Orders {
+    /// Views beside the log and fed by it.
+    pub(crate) fn direct(task: Task, url: &str, shards: u32) -> Self {
+        Self { task, log: url.to_owned(), views: None, kafka: None, shards }
+    }
+
+    /// The log with the views, wherever they are.
+    pub(crate) async fn open(&self) -> Result<Highwater> {
+        worker::open(&self.log, self.views.as_deref()).await
+    }
+}
+
+impl WorkerProgram for Orders {
+    fn command(&self, log: &Path) -> Command {
+        process::child_logging_to(log, "worker_process::works_until_it_is_killed", self)
+    }
+
+    fn uses_kafka(&self) -> bool {
+        self.kafka.is_some()
+    }
+}
+
+/// The child itself.
+#[test]
+fn works_until_it_is_killed() {
+    if let Some(orders) = process::task::<Orders>() {
+        process::run(carry_out(&orders));
+    }
+}
+
+async fn carry_out(orders: &Orders) {
+    let mut told = signal(SignalKind::terminate()).unwrap();
+    #[cfg(feature = "kafka")]
+    if orders.task == Task::Relay {
+        let bank = worker::retry(|| orders.open()).await;
+        let stop = async move { told.recv().await.unwrap() };
+        return crate::kafka_feed::relay(&bank, orders).run(stop).await.unwrap();
+    }
+    let working = tokio::select! {
+        working = worker::retry(|| begin(orders)) => working,
+        _ = told.recv() => return,
+    };
+    let stopped = working.statuses().to_vec().into_iter().map(|mut status| {
+        Box::pin(async move {
+            if let ProjectionState::Stopped { error, .. } =
+                status.until(ProjectionState::is_stopped).await
+            {
+                panic!("{} has stopped: {error}", status.view());
+            }
+            std::future::pending::<()>().await;
+        })
+    });
+    tokio::select! {
+        _ = futures_util::future::select_all(stopped) => {}
+        _ = told.recv() => {}
+    }
+    if let Err(error) = working.stop().await {
+        assert!(error.is_retryable(), "{error}");
+    }
+}
+
+async fn begin(orders: &Orders) -> Result<WorkerHandle> {
+    let bank = orders.open().await?;
+    let worker = Worker::new(&bank);
+    #[cfg(feature = "kafka")]
+    let worker = match orders.kafka {
+        Some(_) => worker.fed_by(crate::kafka_feed::source(&bank, orders)),
+        None => worker.fed_by(DirectSource::new(&bank).lease(LEASE)),
+    };
+    #[cfg(not(feature = "kafka"))]
+    let worker = worker.fed_by(DirectSource::new(&bank).lease(LEASE));
+    let options = ProjectionOptions::default().shards(orders.shards).batch(200);
+    // A row that a zombie had spoilt would be written anew by whoever has it in memory, and look right.
+    let forgetful = ProjectionOptions { cached_rows: 10, ..options };
+    let worker = match orders.task {
+        Task::Broken | Task::Fixed => {
+            Picky::fixed(orders.task == Task::Fixed);
+            worker.view_with::<Picky>(options.on_failure(OnFailure::Park { at_most: 10 }))
+        }
+        _ => worker
+            .view_with::<ByAccount>(options)
+            .view_with::<ByCustomer>(forgetful)
+            .view_with::<ByPartner>(forgetful),
+    };
+    worker.start().await
+}

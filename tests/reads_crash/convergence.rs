@@ -1,0 +1,131 @@
+//! R2, R3: after each fault the views come to the end of the log again; and how long that takes.
+
+use std::{
+    collections::BTreeMap,
+    thread,
+    time::{Duration, Instant},
+};
+
+use highwater::{CommandId, Highwater, Receipt, Views as _};
+use highwater_test_support::{
+    bank::Balance,
+    fleet::Fleet,
+    run::seed,
+    tally::{Counting, Tally},
+};
+
+use crate::{
+    duration,
+    fixture::{CrashFixture, deposit, until_seen},
+    processes::Orders,
+};
+
+/// What there is to be broken, and what has been written.
+struct Parts {
+    fixture: CrashFixture,
+    relays: Fleet<Orders>,
+    workers: Fleet<Orders>,
+    written: BTreeMap<String, u64>,
+}
+
+type Act = fn(&mut Parts);
+
+/// What may go wrong, and how that is put right. What is broken by being put right (killed, and started again) is
+/// broken by nothing before.
+struct Fault {
+    name: &'static str,
+    breaks: Option<Act>,
+    heals: Act,
+}
+
+const fn fault(name: &'static str, heals: Act) -> Fault {
+    Fault { name, breaks: None, heals }
+}
+
+const FAULTS: [Fault; 8] = [
+    fault("nothing", |_| ()),
+    Fault {
+        breaks: Some(|parts| parts.relays.freeze_all()),
+        ..fault("relay frozen, goes on", |parts| parts.relays.thaw_all())
+    },
+    fault("relay killed, another starts", |parts| parts.relays.kill_all()),
+    fault("both workers killed, others start", |parts| parts.workers.kill_all()),
+    fault("one of two workers killed, another starts", |parts| parts.workers.kill_oldest()),
+    Fault {
+        breaks: Some(|parts| parts.fixture.proxy.hold()),
+        ..fault("workers cut from the broker, connected again", |parts| {
+            parts.fixture.proxy.let_through();
+        })
+    },
+    fault("broker killed, started again", |parts| parts.fixture.restart_broker()),
+    fault("database stopped at once, started again", |parts| parts.fixture.restart_database()),
+];
+
+/// How long what is broken stays so: longer than leases and sessions last.
+const BROKEN: Duration = Duration::from_secs(3);
+
+/// From when it is put right until both views have what was written meanwhile.
+fn converges(parts: &mut Parts, bank: &Highwater, fault: &Fault) -> Duration {
+    if let Some(breaks) = fault.breaks {
+        breaks(parts);
+        let until = Instant::now() + BROKEN;
+        while Instant::now() < until {
+            write(parts, bank);
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+    (fault.heals)(parts);
+    let healed = Instant::now();
+    let last = write(parts, bank);
+    parts.fixture.runtime.block_on(until_seen(bank, &last));
+    let took = healed.elapsed();
+    parts.fixture.runtime.block_on(is_right::<Balance>(bank, &parts.written));
+    parts.fixture.runtime.block_on(is_right::<Tally>(bank, &parts.written));
+    took
+}
+
+fn write(parts: &mut Parts, bank: &Highwater) -> Receipt {
+    let account = format!("account-{}", fastrand::u32(..20));
+    let id = CommandId::derive([fastrand::u64(..).to_be_bytes()]);
+    let receipt = parts.fixture.runtime.block_on(deposit(bank, &account, id));
+    *parts.written.entry(account).or_default() += 1;
+    receipt
+}
+
+/// Each row of a view has what was written, once.
+async fn is_right<V: Counting>(bank: &Highwater, written: &BTreeMap<String, u64>) {
+    let rows = bank.view::<V>().get_many(written.keys().cloned()).await.unwrap();
+    let found: BTreeMap<String, u64> =
+        rows.iter().map(|(key, row)| (key.clone(), row.events())).collect();
+    assert_eq!(&found, written);
+}
+
+#[test]
+fn r3_kafka_views_converge_after_each_fault() {
+    let Some(fixture) = CrashFixture::start("r3_kafka_views_converge_after_each_fault", seed())
+    else {
+        return;
+    };
+    let (relays, workers) = (fixture.relays(1), fixture.workers(2, Duration::ZERO));
+    let bank = fixture.open();
+    fixture.until_it_works(&bank);
+    let until = Instant::now() + duration();
+    let mut parts = Parts { fixture, relays, workers, written: BTreeMap::new() };
+    let mut took = BTreeMap::<&str, Vec<Duration>>::new();
+    loop {
+        for fault in FAULTS {
+            took.entry(fault.name).or_default().push(converges(&mut parts, &bank, &fault));
+        }
+        if Instant::now() >= until {
+            break;
+        }
+    }
+    for Fault { name, .. } in FAULTS {
+        let times = took.get_mut(name).unwrap();
+        times.sort_unstable();
+        let (middle, most) = (times[times.len() / 2], times[times.len() - 1]);
+        println!("{name}: {middle:.1?}, {most:.1?} at the most of {}", times.len());
+    }
+    parts.workers.shut_down();
+    parts.relays.shut_down();
+}

@@ -1,0 +1,126 @@
+//! A PostgreSQL and a Kafka of the test's own, and what runs between them.
+
+use std::time::Duration;
+
+use highwater::{CommandId, Highwater, Receipt, Request, View, Views as _};
+use highwater_test_support::{
+    bank::{Account, Balance, Deposit},
+    fleet::{FaultPlan, Fleet},
+    kafka::KafkaCluster,
+    postgres::PostgresCluster,
+    tally::Tally,
+};
+use tokio::runtime::Runtime;
+
+use crate::{
+    processes::{LEASE, Orders, SESSION, Task},
+    proxy::Proxy,
+};
+
+/// How long something may take that is waited for when the fire is out. Who waits so long has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+pub(crate) struct CrashFixture {
+    pub(crate) runtime: Runtime,
+    pub(crate) database: PostgresCluster,
+    pub(crate) brokers: KafkaCluster,
+    /// The way of the workers to the broker.
+    pub(crate) proxy: Proxy,
+    pub(crate) seed: u64,
+    /// Where the views are, if elsewhere than the log.
+    elsewhere: Option<(PostgresCluster, String)>,
+}
+
+impl CrashFixture {
+    /// Says loudly if it can't be had.
+    pub(crate) fn start(test: &str, seed: u64) -> Option<Self> {
+        let database = PostgresCluster::start(test)?;
+        let runtime = Runtime::new().unwrap();
+        let brokers = runtime.block_on(KafkaCluster::start(test, 1))?;
+        let proxy = Proxy::start(runtime.handle(), brokers.proxied(1));
+        Some(Self { runtime, database, brokers, proxy, seed, elsewhere: None })
+    }
+
+    /// The views in another server.
+    pub(crate) fn with_views_elsewhere(self) -> Self {
+        let views = PostgresCluster::start("the store of the views").unwrap();
+        let url = views.url();
+        Self { elsewhere: Some((views, url)), ..self }
+    }
+
+    pub(crate) fn has_views_elsewhere(&self) -> bool {
+        self.elsewhere.is_some()
+    }
+
+    pub(crate) fn orders(&self, task: Task) -> Orders {
+        let kafka = match task {
+            Task::Worker { .. } => format!("127.0.0.1:{}", self.brokers.proxied(1).0),
+            _ => self.brokers.servers(),
+        };
+        let views = self.elsewhere.as_ref().map(|(_, url)| url.clone());
+        Orders { task, log: self.database.url(), views, kafka, seed: self.seed }
+    }
+
+    /// A handle of its own, as another process has it.
+    pub(crate) fn open(&self) -> Highwater {
+        self.runtime.block_on(self.orders(Task::Relay).open()).unwrap()
+    }
+
+    /// Waits until the views are there, and see what is written.
+    pub(crate) fn until_it_works(&self, bank: &Highwater) {
+        self.runtime.block_on(async {
+            let first = deposit(bank, "first", CommandId::derive([b"first"])).await;
+            until_seen(bank, &first).await;
+        });
+    }
+
+    pub(crate) fn relays(&self, count: usize) -> Fleet<Orders> {
+        let plan = FaultPlan { interval: 1_000..3_000, lease: LEASE };
+        Fleet::start(self.orders(Task::Relay), count, plan, self.seed)
+    }
+
+    /// Workers whose pages are late by so much at the longest.
+    pub(crate) fn workers(&self, count: usize, lag: Duration) -> Fleet<Orders> {
+        let plan = FaultPlan { interval: 800..3_000, lease: SESSION };
+        Fleet::start(self.orders(Task::Worker { lag }), count, plan, !self.seed)
+    }
+
+    /// Kills the broker and starts it again.
+    pub(crate) fn restart_broker(&mut self) {
+        self.brokers.kill(1);
+        self.runtime.block_on(self.brokers.restart(1));
+    }
+
+    /// Stops the database as a loss of power does, and starts it again.
+    pub(crate) fn restart_database(&self) {
+        self.database.crash();
+        self.database.restart();
+    }
+}
+
+/// Deposits a cent, once, however often it must be sent (W4).
+pub(crate) async fn deposit(bank: &Highwater, account: &str, id: CommandId) -> Receipt {
+    loop {
+        let deposit = Request::new(Deposit { cents: 1 }).id(id);
+        match bank.aggregate::<Account>(account).execute(deposit).await {
+            Ok(receipt) => return receipt,
+            Err(error) => assert!(error.is_retryable(), "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Waits until both views are there and have seen this, whatever is in the way meanwhile.
+pub(crate) async fn until_seen(bank: &Highwater, receipt: &Receipt) {
+    let seen = async {
+        sees::<Balance>(bank, receipt).await;
+        sees::<Tally>(bank, receipt).await;
+    };
+    tokio::time::timeout(PATIENCE, seen).await.expect("the views don't converge");
+}
+
+async fn sees<V: View>(bank: &Highwater, receipt: &Receipt) {
+    while bank.view::<V>().range("".., 1).after(receipt).within(PATIENCE).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,180 @@
+//! R3: strong reads and commands are linearizable, while workers, the relay and the database are killed. What clients did
+//! at the same time is recorded, and checked key by key.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use highwater::{Basis, CommandId, Highwater, Views as _};
+use highwater_test_support::{
+    bank::Balance,
+    linearizability::{Effect, HistoryClock, Operation, is_linearizable},
+    run::seed,
+    tally::{Counting, Tally},
+};
+
+use crate::{
+    duration,
+    fixture::{CrashFixture, deposit},
+};
+
+/// How late a page may be: strong reads are to have something to fold.
+const LAG: Duration = Duration::from_millis(600);
+/// So many clients, each with so many steps, on so few keys at a time.
+const CLIENTS: u64 = 8;
+const STEPS: u64 = 30;
+const KEYS: usize = 2;
+
+/// What has been done.
+#[derive(Debug, Default, Clone, Copy)]
+struct Counts {
+    commands: u64,
+    /// Strong reads that were answered by the view, by the view and what was folded over it, and not at all.
+    from_the_view: u64,
+    folded: u64,
+    failed: u64,
+}
+
+impl Counts {
+    fn and(self, other: Self) -> Self {
+        Self {
+            commands: self.commands + other.commands,
+            from_the_view: self.from_the_view + other.from_the_view,
+            folded: self.folded + other.folded,
+            failed: self.failed + other.failed,
+        }
+    }
+}
+
+/// One of several at a time, on the keys of a round.
+struct Client {
+    bank: Highwater,
+    ticks: Arc<HistoryClock>,
+    keys: [String; KEYS],
+    random: fastrand::Rng,
+    command: CommandId,
+    histories: [Vec<Operation>; KEYS],
+    counts: Counts,
+}
+
+impl Client {
+    async fn work(mut self) -> Self {
+        for _ in 0..STEPS {
+            let place = self.random.usize(..KEYS);
+            match self.random.u32(..4) {
+                0 | 1 => self.add(place).await,
+                2 => self.read::<Balance>(place).await,
+                _ => self.read::<Tally>(place).await,
+            }
+        }
+        self
+    }
+
+    /// A command is sent until it is answered, so it is under way for as long.
+    async fn add(&mut self, place: usize) {
+        self.command = CommandId::derive([self.command.as_uuid().as_bytes()]);
+        let add = async {
+            let receipt = deposit(&self.bank, &self.keys[place], self.command).await;
+            let (_, version) = receipt.versions().next().unwrap();
+            Effect::Add(Some(version.get()))
+        };
+        self.histories[place].push(self.ticks.record(add).await);
+        self.counts.commands += 1;
+    }
+
+    /// A read that was not answered has no effect.
+    async fn read<V: Counting>(&mut self, place: usize) {
+        let counts = &mut self.counts;
+        let lookup = self.bank.view::<V>().get(&self.keys[place]).strong().find();
+        let read = async {
+            match lookup.await {
+                Ok(found) => {
+                    match found.basis() {
+                        Basis::View => counts.from_the_view += 1,
+                        _ => counts.folded += 1,
+                    }
+                    Some(Effect::Read(found.as_ref().map_or(0, Counting::events)))
+                }
+                Err(error) => {
+                    assert!(error.is_unavailable(), "{error}");
+                    counts.failed += 1;
+                    None
+                }
+            }
+        };
+        self.histories[place].extend(self.ticks.record_if(read).await);
+    }
+}
+
+/// Rounds with keys of their own, so that histories stay short, until it is enough.
+async fn rounds(handles: [Highwater; 2], seed: u64, enough: Arc<AtomicBool>) -> Counts {
+    let (mut counts, mut round) = (Counts::default(), 0);
+    while !enough.load(Ordering::Relaxed) {
+        counts = counts.and(work(&handles, seed, round).await);
+        round += 1;
+    }
+    println!("{round} rounds");
+    counts
+}
+
+async fn work(handles: &[Highwater; 2], seed: u64, round: u64) -> Counts {
+    let ticks = Arc::<HistoryClock>::default();
+    let clients = (0..CLIENTS).map(|number| {
+        let keys = [0, 1].map(|place| format!("round-{round}-{place}"));
+        let id = [seed, round, number];
+        let client = Client {
+            bank: handles[number as usize % 2].clone(),
+            ticks: Arc::clone(&ticks),
+            keys,
+            random: fastrand::Rng::with_seed(seed ^ (round << 8) ^ number),
+            command: CommandId::derive(id.map(u64::to_be_bytes)),
+            histories: Default::default(),
+            counts: Counts::default(),
+        };
+        tokio::spawn(client.work())
+    });
+    let clients: Vec<_> = clients.collect();
+    let (mut histories, mut counts): ([Vec<Operation>; KEYS], _) = Default::default();
+    for client in join_all(clients).await {
+        let client = client.unwrap();
+        counts = Counts::and(counts, client.counts);
+        for (all, own) in histories.iter_mut().zip(client.histories) {
+            all.extend(own);
+        }
+    }
+    for history in histories {
+        assert!(is_linearizable(&history), "{history:#?}");
+    }
+    counts
+}
+
+#[test]
+fn r3_kafka_strong_reads_and_commands_are_linearizable_over_kills_of_workers_and_the_database() {
+    let test = "r3_kafka_strong_reads_and_commands_are_linearizable_over_kills";
+    let Some(fixture) = CrashFixture::start(test, seed()) else { return };
+    let handles = [fixture.open(), fixture.open()];
+    let (mut relays, mut workers) = (fixture.relays(1), fixture.workers(2, LAG));
+    fixture.until_it_works(&handles[0]);
+    let (until, enough) = (Instant::now() + duration(), Arc::<AtomicBool>::default());
+    let working = fixture.runtime.spawn(rounds(handles, fixture.seed, Arc::clone(&enough)));
+    let mut crashes = 0;
+    while Instant::now() < until {
+        workers.inject_faults_for(Duration::from_millis(1_500));
+        fixture.restart_database();
+        crashes += 1;
+        relays.inject_faults_for(Duration::from_millis(500));
+    }
+    workers.kill_all();
+    enough.store(true, Ordering::Relaxed);
+    workers.wait_until_thawed();
+    relays.wait_until_thawed();
+    let counts = fixture.runtime.block_on(working).unwrap();
+    println!("{counts:?}; the database crashed {crashes} times");
+    println!("workers {:?}, relays {:?}", workers.shut_down(), relays.shut_down());
+    assert!(counts.commands > 100 && counts.folded > 0, "that shows nothing");
+}

@@ -1,0 +1,193 @@
+//! R2, R3: bounded reads are judged by the marks of the relay: any key is fresh while one partition alone has traffic, and
+//! none is when the relay has stopped or the worker hears nothing.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use highwater::{
+    Basis, Code, CommandId, Highwater, Receipt, Timestamp, Views as _, core::value::Sharding,
+};
+use highwater_test_support::{bank::Balance, fleet::Fleet, run::seed};
+use tokio::task::JoinHandle;
+
+use crate::{
+    fixture::{CrashFixture, PATIENCE, deposit, until_seen},
+    processes::{Orders, PARTITIONS},
+};
+
+/// Well above what the feed takes as a rule: the relay marks a quiet log five times in a second, and views say so once.
+const BOUND: Duration = Duration::from_secs(3);
+
+/// An account in each partition.
+fn keys() -> Vec<String> {
+    let of = |partition: u32| {
+        let layout = Sharding::by_stream(PARTITIONS);
+        let mut names = (0..).map(|number| format!("key-{number}"));
+        names.find(|key| layout.shard_of(&format!("account-{key}")).get() == partition).unwrap()
+    };
+    (0..PARTITIONS).map(of).collect()
+}
+
+/// Traffic on one partition alone.
+struct Traffic {
+    enough: Arc<AtomicBool>,
+    task: JoinHandle<Receipt>,
+}
+
+impl Traffic {
+    fn start(fixture: &CrashFixture, bank: &Highwater) -> Self {
+        let (bank, enough) = (bank.clone(), Arc::<AtomicBool>::default());
+        let (told, busy) = (Arc::clone(&enough), keys().remove(0));
+        let mut id = CommandId::derive([fastrand::u64(..).to_be_bytes()]);
+        let task = fixture.runtime.spawn(async move {
+            loop {
+                id = CommandId::derive([id.as_uuid().as_bytes()]);
+                let receipt = deposit(&bank, &busy, id).await;
+                if told.load(Ordering::Relaxed) {
+                    return receipt;
+                }
+                tokio::time::sleep(Duration::from_millis(3)).await;
+            }
+        });
+        Self { enough, task }
+    }
+
+    /// The last that was written.
+    async fn stop(self) -> Receipt {
+        self.enough.store(true, Ordering::Relaxed);
+        self.task.await.unwrap()
+    }
+}
+
+/// A bounded read of each key is satisfied: at once, or as soon as the view has heard.
+async fn all_are_fresh(bank: &Highwater) {
+    for key in keys() {
+        let read = bank.view::<Balance>().get(key).bounded(BOUND).within(PATIENCE);
+        let answer = read.find().await.unwrap();
+        assert_eq!(answer.basis(), Basis::View);
+        assert!(answer.freshness().age() <= BOUND);
+    }
+}
+
+/// They are, although the log goes on and they lack what is new: that is what marks are for.
+async fn all_are_fresh_by_their_marks(bank: &Highwater) {
+    let began = Instant::now();
+    for key in keys() {
+        loop {
+            let read = bank.view::<Balance>().get(&key).bounded(BOUND).within(PATIENCE);
+            let freshness = read.find().await.unwrap().freshness();
+            if freshness.lag().is_none_or(|lag| lag > 0) {
+                break;
+            }
+            assert!(began.elapsed() < PATIENCE, "it always knows everything");
+        }
+    }
+}
+
+/// From some time on no bounded read is satisfied, and it says so. None was that was given later than the bound allows:
+/// what was recorded at `since` is in no answer.
+async fn all_become_stale(bank: &Highwater, since: Timestamp) {
+    for key in keys() {
+        let began = Instant::now();
+        loop {
+            let read = bank.view::<Balance>().get(&key).bounded(BOUND).within(Duration::ZERO);
+            match read.find().await {
+                Ok(answer) => {
+                    let late = answer.freshness().read_at.duration_since(since);
+                    let late = Duration::try_from(late).unwrap_or_default();
+                    assert!(late <= BOUND, "{late:?} after the last mark: {}", answer.freshness());
+                }
+                Err(error) => {
+                    assert_eq!(error.code(), Code::STALE_READ, "{error}");
+                    break;
+                }
+            }
+            assert!(began.elapsed() < PATIENCE, "{key} stays fresh");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// What is done to the relay, or to the way to the broker.
+type Act = fn(&CrashFixture, &mut Option<Fleet<Orders>>);
+
+/// What may go wrong, and how that is put right.
+const TROUBLE: [(&str, Act, Act); 3] = [
+    (
+        "a relay that is frozen",
+        |_, relay| relay.as_ref().unwrap().freeze_all(),
+        |_, relay| relay.as_ref().unwrap().thaw_all(),
+    ),
+    (
+        "a relay that has ended",
+        |_, relay| {
+            relay.take().unwrap().shut_down();
+        },
+        |fixture, relay| *relay = Some(fixture.relays(1)),
+    ),
+    (
+        "a worker that is cut from its broker",
+        |fixture, _| fixture.proxy.hold(),
+        |fixture, _| fixture.proxy.let_through(),
+    ),
+];
+
+/// Everything is fresh, then nothing, then everything again. Where the reader knows the head of the log there is traffic
+/// all the while; where it doesn't, the log is quiet when it happens, and the marks alone tell.
+fn is_found_out(
+    fixture: &CrashFixture,
+    relay: &mut Option<Fleet<Orders>>,
+    (what, breaks, heals): (&str, Act, Act),
+) {
+    let bank = fixture.open();
+    let mut traffic = Some(Traffic::start(fixture, &bank));
+    fixture.runtime.block_on(all_are_fresh(&bank));
+    fixture.runtime.block_on(all_are_fresh_by_their_marks(&bank));
+    if fixture.has_views_elsewhere() {
+        fixture.runtime.block_on(traffic.take().unwrap().stop());
+    }
+    breaks(fixture, relay);
+    let since = bank.clock().now();
+    if traffic.is_some() {
+        fixture.runtime.block_on(deposit(&bank, &keys()[0], CommandId::derive([what])));
+    }
+    fixture.runtime.block_on(all_become_stale(&bank, since));
+    let healed = Instant::now();
+    heals(fixture, relay);
+    fixture.runtime.block_on(all_are_fresh(&bank));
+    println!("{what}: fresh again after {:?}", healed.elapsed());
+    if let Some(traffic) = traffic {
+        let last = fixture.runtime.block_on(traffic.stop());
+        fixture.runtime.block_on(until_seen(&bank, &last));
+    }
+}
+
+fn each_is_found_out(fixture: &CrashFixture) {
+    let bank = fixture.open();
+    let (mut relay, worker) = (Some(fixture.relays(1)), fixture.workers(1, Duration::ZERO));
+    fixture.until_it_works(&bank);
+    for trouble in TROUBLE {
+        is_found_out(fixture, &mut relay, trouble);
+    }
+    worker.shut_down();
+    relay.unwrap().shut_down();
+}
+
+#[test]
+fn r3_kafka_a_bounded_read_finds_out_a_relay_that_has_stopped_and_a_worker_that_is_cut_off() {
+    let test = "r3_kafka_a_bounded_read_finds_out_a_relay_that_has_stopped";
+    let Some(fixture) = CrashFixture::start(test, seed()) else { return };
+    each_is_found_out(&fixture);
+}
+
+#[test]
+fn r3_kafka_a_bounded_read_of_views_elsewhere_finds_it_out_by_the_marks_alone() {
+    let test = "r3_kafka_a_bounded_read_of_views_elsewhere_finds_it_out";
+    let Some(fixture) = CrashFixture::start(test, seed()) else { return };
+    each_is_found_out(&fixture.with_views_elsewhere());
+}

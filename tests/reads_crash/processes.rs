@@ -1,0 +1,134 @@
+//! A relay, a worker or a reader in another process, to be killed.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use highwater::{
+    Highwater, Result, Worker,
+    projections::{
+        OnFailure, ProjectionOptions, WorkerHandle,
+        kafka::{Kafka, KafkaSource, Relay, Topics},
+    },
+};
+use highwater_test_support::{bank::Balance, fleet::WorkerProgram, process, tally::Tally, worker};
+use serde::{Deserialize, Serialize};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{clients, lagging_feed::Lagging};
+
+/// How long a holder of a lease may be silent before others take over. Short, so that much happens.
+pub(crate) const LEASE: Duration = Duration::from_secs(1);
+/// How long a member of a group may be silent before others get its partitions.
+pub(crate) const SESSION: Duration = Duration::from_secs(2);
+/// Into how many partitions the log is published.
+pub(crate) const PARTITIONS: u32 = 4;
+/// How often the relay says that it lives, when nothing happens.
+const IDLE: Duration = Duration::from_millis(200);
+
+/// What a child does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Task {
+    /// Publishes the log.
+    Relay,
+    /// Keeps the balances and the tallies, each page late by so much at the longest.
+    Worker { lag: Duration },
+    /// Reads all that is noted in a file.
+    Reader { notes: PathBuf },
+}
+
+/// Everything that a child is told.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Orders {
+    pub(crate) task: Task,
+    /// The URL of the log.
+    pub(crate) log: String,
+    /// The URL of the store of the views, if it is another.
+    pub(crate) views: Option<String>,
+    /// The servers of Kafka.
+    pub(crate) kafka: String,
+    /// What its choices follow from.
+    pub(crate) seed: u64,
+}
+
+impl Orders {
+    /// The log with the views, wherever they are.
+    pub(crate) async fn open(&self) -> Result<Highwater> {
+        worker::open(&self.log, self.views.as_deref()).await
+    }
+
+    fn client(&self) -> (Kafka, Topics) {
+        let kafka = Kafka::at(&self.kafka)
+            .setting("session.timeout.ms", SESSION.as_millis().to_string())
+            .setting("heartbeat.interval.ms", "400")
+            .setting("reconnect.backoff.max.ms", "500")
+            .setting("topic.metadata.refresh.interval.ms", "1000");
+        (kafka, Topics::one("bank"))
+    }
+}
+
+impl WorkerProgram for Orders {
+    /// Each process has a seed of its own, which follows from the number in the name of its log.
+    fn command(&self, log: &Path) -> Command {
+        let number: String = log.to_string_lossy().chars().filter(char::is_ascii_digit).collect();
+        let seed = self.seed ^ number.bytes().map(u64::from).sum::<u64>();
+        let orders = Self { seed, ..self.clone() };
+        process::child_logging_to(log, "processes::works_until_it_is_killed", &orders)
+    }
+
+    fn uses_kafka(&self) -> bool {
+        !self.kafka.is_empty()
+    }
+}
+
+/// The child itself.
+#[test]
+fn works_until_it_is_killed() {
+    if let Some(orders) = process::task::<Orders>() {
+        process::run(carry_out(&orders));
+    }
+}
+
+async fn carry_out(orders: &Orders) {
+    let mut told = signal(SignalKind::terminate()).unwrap();
+    let bank = tokio::select! {
+        bank = worker::retry(|| orders.open()) => bank,
+        _ = told.recv() => return,
+    };
+    let stop = async move { told.recv().await.unwrap() };
+    match &orders.task {
+        Task::Relay => relay(&bank, orders).run(stop).await.unwrap(),
+        Task::Worker { lag } => work(&bank, orders, *lag, stop).await,
+        Task::Reader { notes } => clients::read_all(&bank, notes).await,
+    }
+}
+
+fn relay(bank: &Highwater, orders: &Orders) -> Relay {
+    let (kafka, topics) = orders.client();
+    let relay = Relay::new(bank, kafka, topics).partitions(PARTITIONS);
+    relay.lease(LEASE).idle_interval(IDLE)
+}
+
+async fn work(bank: &Highwater, orders: &Orders, lag: Duration, stop: impl Future<Output = ()>) {
+    let begin = || {
+        let (kafka, topics) = orders.client();
+        let source = KafkaSource::new(bank, kafka, topics).lease(LEASE);
+        let options = ProjectionOptions::default().shards(2).on_failure(OnFailure::Stop);
+        Worker::new(bank)
+            .fed_by(Lagging::new(source, lag, orders.seed))
+            .view_with::<Balance>(options)
+            .view_with::<Tally>(options)
+            .start()
+    };
+    let mut stop = std::pin::pin!(stop);
+    let working: WorkerHandle = tokio::select! {
+        working = worker::retry(begin) => working,
+        () = &mut stop => return,
+    };
+    stop.await;
+    if let Err(error) = working.stop().await {
+        assert!(error.is_retryable(), "{error}");
+    }
+}

@@ -1,0 +1,73 @@
+//! What a service logs, to be read by machines or by people.
+
+use highwater_test_support::bank::banks;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::{
+    service_process::{Role, Serving, Told},
+    shutdown::url,
+};
+
+const LEVELS: [&str; 5] = ["ERROR", "WARN", "INFO", "DEBUG", "TRACE"];
+
+/// The lines of a log for machines: each is an object that says when, how grave, where and what.
+pub(crate) fn objects(log: &str) -> Vec<Value> {
+    let object = |line: &str| {
+        let object: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        let text = |name: &str| object[name].as_str().unwrap_or_else(|| panic!("{name}: {line}"));
+        text("timestamp").parse::<Timestamp>().unwrap();
+        assert!(LEVELS.contains(&text("level")), "{line}");
+        assert!(!text("target").is_empty(), "{line}");
+        assert!(object["fields"]["message"].is_string(), "{line}");
+        object
+    };
+    log.lines().map(object).collect()
+}
+
+/// Everything that a service has logged from its start to its end.
+fn logged(store: &str, log: &'static str) -> (String, String) {
+    let mut serving = Serving::start(&Told { log, ..Told::to(Role::Worker, store, "20s") });
+    serving.terminate();
+    assert!(serving.wait().success(), "{}", serving.diary());
+    (serving.log(), serving.address.to_string())
+}
+
+#[test]
+fn o5_every_line_of_a_log_for_machines_is_an_object_with_time_level_target_and_fields() {
+    for bank in banks() {
+        let Some(url) = url(&bank) else { continue };
+        let (log, address) = logged(&url, "json");
+        let objects = objects(&log);
+        let of = |message: &str| {
+            let is = |object: &&Value| object["fields"]["message"] == message;
+            objects.iter().find(is).unwrap_or_else(|| panic!("{message}: {log}"))
+        };
+        let answering = of("answering at /live, /ready and /metrics");
+        assert_eq!(
+            (&answering["level"], &answering["fields"]["address"]),
+            (&"INFO".into(), &address.into())
+        );
+        assert!(
+            answering["target"].as_str().unwrap().starts_with("highwater_projections::service")
+        );
+        assert!(objects.iter().any(|object| object["fields"]["message"] == "SIGTERM"), "{log}");
+    }
+}
+
+#[test]
+fn o5_every_line_of_a_log_for_people_begins_with_time_level_and_target() {
+    for bank in banks() {
+        let Some(url) = url(&bank) else { continue };
+        let (log, address) = logged(&url, "text");
+        for line in log.lines() {
+            let mut words = line.split_whitespace();
+            words.next().unwrap().parse::<Timestamp>().unwrap();
+            assert!(LEVELS.contains(&words.next().unwrap()), "{line}");
+            assert!(words.any(|word| word.ends_with(':')), "{line}");
+            assert!(!line.contains('\x1b'), "colours are for terminals: {line}");
+        }
+        let answering = format!(": answering at /live, /ready and /metrics address={address}");
+        assert!(log.lines().any(|line| line.ends_with(&answering)), "{log}");
+    }
+}

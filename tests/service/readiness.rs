@@ -1,0 +1,317 @@
+//! Readiness in each state, and what else a service tells (O2, O5).
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Router, routing::get};
+use highwater::{
+    Code, FoldError, FoldResult, Worker,
+    core::domain::ViewName,
+    port::WorkerId,
+    prelude::*,
+    projections::{DirectSource, ProjectionOptions, testing::WorkerFaults},
+    service::{Config, Shutdown},
+};
+use highwater_test_support::bank::{Account, AccountEvent, Balance, Deposit, Withdraw, banks};
+
+use tokio::{net::TcpListener, sync::oneshot};
+
+use crate::{
+    probe::{free_address, until_said},
+    served::{Served, ask},
+    stuck::{Mute, Stuck},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_a_worker_that_runs_is_ready_and_tells_prometheus_what_it_does() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        let worker = Worker::new(&bank).view::<Balance>();
+        let served = Served::start(|_| {}, |service| service.worker(worker));
+        let report = until_said(served.address, |status, _| status == 200).await;
+        assert_eq!(report["phase"], "running");
+        assert_eq!(report["projections"][0]["name"], "balances");
+        assert_eq!(report["projections"][0]["state"], "running");
+        assert!(report["projections"][0]["since"].is_string());
+
+        let receipt =
+            bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap();
+        bank.view::<Balance>().get("alice").after(&receipt).await.unwrap();
+        let (status, metrics) = ask(served.address, "/metrics").await;
+        assert_eq!(status, 200);
+        for line in [
+            "# HELP highwater_projection_events_total Events that have had their effect",
+            "# TYPE highwater_projection_commit_duration_seconds histogram",
+            "highwater_projection_state{projection=\"balances\",state=\"running\"} 1",
+            "highwater_command_duration_seconds_bucket{command=\"deposit\"",
+        ] {
+            assert!(metrics.contains(line), "{line} is not in\n{metrics}");
+        }
+        assert_eq!(ask(served.address, "/live").await, (200, "live\n".into()));
+        assert_eq!(ask(served.address, "/else").await.0, 404);
+        served.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_a_projection_that_prepares_is_not_ready() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        let divided = |shards| ProjectionOptions::default().shards(shards);
+        let other = Worker::new(&bank).view_with::<Balance>(divided(2)).start().await.unwrap();
+        let mut status = other.statuses()[0].clone();
+        status.until(|state| state.name() == "running").await;
+        // Its first commit: by then it holds a shard.
+        let receipt =
+            bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap();
+        bank.view::<Balance>().get("alice").after(&receipt).await.unwrap();
+        let worker = Worker::new(&bank).view_with::<Balance>(divided(3));
+        let served = Served::start(|_| {}, |service| service.worker(worker));
+        let report = until_said(served.address, |_, report| report["phase"] == "running").await;
+        assert_eq!(report["ready"], false);
+        assert_eq!(report["projections"][0]["state"], "preparing");
+        other.stop().await.unwrap();
+        until_said(served.address, |status, _| status == 200).await;
+        served.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_a_projection_that_tries_again_is_not_ready_and_says_why() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap();
+        let mut faults = WorkerFaults::none(1);
+        faults.before_commit = 1.0;
+        let worker = Worker::new(&bank).view::<Balance>().with_faults(&faults);
+        let served = Served::start(|_| {}, |service| service.worker(worker));
+        let retrying =
+            |_, report: &serde_json::Value| report["projections"][0]["state"] == "retrying";
+        let report = until_said(served.address, retrying).await;
+        assert_eq!(report["ready"], false);
+        assert_eq!(report["projections"][0]["error"]["code"], "HW301");
+        served.stop().await.unwrap();
+    }
+}
+
+const LEASE: Duration = Duration::from_secs(30);
+
+/// Can't cope with a withdrawal.
+#[derive(View, Default, Clone)]
+#[view(event = AccountEvent, name = "picky", by_stream = Account)]
+struct Picky {
+    events: u64,
+}
+
+impl Picky {
+    fn fold(&mut self, event: &AccountEvent, _: &Envelope) -> FoldResult {
+        if let AccountEvent::Withdrawn { .. } = event {
+            return Err(FoldError::new("no withdrawals here"));
+        }
+        self.events += 1;
+        Ok(RowChange::Keep)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_a_projection_that_has_stopped_keeps_the_service_up_which_says_why() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        let worker = Worker::new(&bank).view::<Picky>().view::<Balance>();
+        let served = Served::start(|_| {}, |service| service.worker(worker));
+        until_said(served.address, |status, _| status == 200).await;
+        let alice = bank.aggregate::<Account>("alice");
+        alice.execute(Deposit { cents: 1 }).await.unwrap();
+        let receipt = alice.execute(Withdraw { cents: 1 }).await.unwrap();
+        let report = until_said(served.address, |status, _| status == 503).await;
+        let picky = &report["projections"][0];
+        assert_eq!((&picky["name"], &picky["state"]), (&"picky".into(), &"stopped".into()));
+        assert_eq!(picky["error"]["code"], "HW506");
+        let message = picky["error"]["message"].as_str().unwrap();
+        assert!(message.contains("no withdrawals here"), "{message}");
+        // The other goes on.
+        bank.view::<Balance>().get("alice").after(&receipt).await.unwrap();
+        assert_eq!(ask(served.address, "/live").await.0, 200);
+        let error = served.stop().await.unwrap_err();
+        assert_eq!(error.code().as_str(), "HW506");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_a_service_that_drains_is_not_ready_and_ends_within_its_bound() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        let source = Stuck(DirectSource::new(&bank));
+        let worker = Worker::new(&bank).fed_by(source).view::<Balance>();
+        let drain = |config: &mut Config| config.drain = std::time::Duration::from_secs(2);
+        let served = Served::start(drain, |service| service.worker(worker));
+        let address = served.address;
+        until_said(address, |status, _| status == 200).await;
+        let stopped = tokio::spawn(served.stop());
+        let report = until_said(address, |status, _| status == 503).await;
+        assert_eq!((&report["phase"], &report["ready"]), (&"draining".into(), &false.into()));
+        let error = stopped.await.unwrap().unwrap_err();
+        assert_eq!(error.code().as_str(), "HW306");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_a_part_of_the_programs_own_is_told_to_end_and_has_the_drain_to_do_so() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        let (worker, address) = (Worker::new(&bank).view::<Balance>(), free_address());
+        let has_ended = Arc::new(AtomicBool::default());
+        let listener = TcpListener::bind(address).await.unwrap();
+        let (entered, entering) = oneshot::channel::<()>();
+        let entered = Arc::new(Mutex::new(Some(entered)));
+        let slow = get(move || async move {
+            drop(entered.lock().unwrap().take());
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            "answered"
+        });
+        let router = Router::new().route("/slow", slow);
+        let served = Served::start(
+            |_| {},
+            |service| {
+                let has_ended = Arc::clone(&has_ended);
+                let api = async move |told: Shutdown| {
+                    axum::serve(listener, router).with_graceful_shutdown(told).await?;
+                    has_ended.store(true, Ordering::SeqCst);
+                    Ok::<_, std::io::Error>(())
+                };
+                service.worker(worker).component("the API", api)
+            },
+        );
+        until_said(served.address, |status, _| status == 200).await;
+        let asked = tokio::spawn(ask(address, "/slow"));
+        assert!(entering.await.is_err());
+        served.stop().await.unwrap();
+        // It was not dropped: it has answered, and come to its end.
+        assert!(has_ended.load(Ordering::SeqCst));
+        assert_eq!(asked.await.unwrap(), (200, "answered".into()));
+        assert!(tokio::net::TcpStream::connect(address).await.is_err());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_a_part_of_the_programs_own_that_ends_by_itself_ends_the_service_in_order() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        let worker = Worker::new(&bank).view::<Balance>();
+        let (fail, failing) = oneshot::channel::<()>();
+        let served = Served::start(
+            |_| {},
+            |service| {
+                let part = |_| async move { Err::<(), _>(failing.await.unwrap_err()) };
+                service.worker(worker).component("the API", part)
+            },
+        );
+        until_said(served.address, |status, _| status == 200).await;
+        // Its first commit: by then it holds its shard.
+        let receipt =
+            bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap();
+        bank.view::<Balance>().get("alice").after(&receipt).await.unwrap();
+        drop(fail);
+        let error = served.ended().await.unwrap_err().to_string();
+        assert!(error.contains("the API has failed: channel closed"), "{error}");
+        // The worker has given its shard back: another one has it at once.
+        let name = ViewName::new("balances").unwrap();
+        let roll =
+            bank.views().heartbeat(&name, &WorkerId::unique(&**bank.ids()), LEASE).await.unwrap();
+        assert_eq!(roll.holders, [None]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_a_part_of_the_programs_own_that_never_ends_ends_the_service_with_an_error() {
+    let quickly = |config: &mut Config| config.drain = Duration::from_millis(200);
+    let served = Served::start(quickly, |service| {
+        service.component("the API", |_| std::future::pending::<highwater::Result<()>>())
+    });
+    until_said(served.address, |status, _| status == 200).await;
+    assert_eq!(served.stop().await.unwrap_err().code(), Code::SHUTDOWN_TIMEOUT);
+    // An error of Highwater's stays what it is.
+    let served = Served::start(
+        |_| {},
+        |service| {
+            let closed = highwater::Error::from(highwater::error::Unavailable::Closed);
+            service.component("the API", |_| std::future::ready(Err::<(), _>(closed)))
+        },
+    );
+    assert_eq!(served.ended().await.unwrap_err().code(), Code::CLOSED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_a_service_that_is_told_to_end_while_it_starts_ends_at_once() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        let (first, mute) = (Worker::new(&bank).view::<Picky>(), Worker::new(&bank).fed_by(Mute));
+        let mute = mute.view::<Balance>();
+        let served = Served::start(|_| {}, |service| service.worker(first).worker(mute));
+        let is_starting = |_, report: &serde_json::Value| {
+            report["phase"] == "starting" && report["projections"][0]["state"] == "running"
+        };
+        until_said(served.address, is_starting).await;
+        served.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_what_is_configured_of_an_unknown_projection_is_refused_by_name() {
+    let bank = banks()[0].open().await;
+    let worker = Worker::new(&bank).view::<Balance>();
+    let typo = |config: &mut Config| {
+        config.projections.insert("balance".into(), Default::default());
+    };
+    let served = Served::start(typo, |service| service.worker(worker));
+    let error = served.ended().await.unwrap_err().to_string();
+    assert!(error.contains("projections.balance") && error.contains("balances"), "{error}");
+}
+
+#[cfg(feature = "kafka")]
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_a_relay_that_cannot_publish_is_not_ready_and_says_why() {
+    use highwater::projections::kafka::{Kafka, Relay, Topics};
+
+    let bank = banks()[0].open().await;
+    let relay =
+        Relay::new(&bank, Kafka::at(crate::probe::free_address().to_string()), Topics::one("bank"));
+    let served = Served::start(|_| {}, |service| service.relay(relay));
+    let failing = |_, report: &serde_json::Value| report["relays"][0]["state"] == "failing";
+    let report = until_said(served.address, failing).await;
+    assert_eq!(report["ready"], false);
+    assert_eq!(report["relays"][0]["error"]["code"], "HW305");
+    served.stop().await.unwrap();
+}
+
+#[cfg(feature = "kafka")]
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_a_relay_and_a_worker_that_it_feeds_are_ready() {
+    use highwater::projections::kafka::{Kafka, KafkaSource, Relay, Topics};
+
+    let test = "o5_a_relay_and_a_worker_that_it_feeds_are_ready";
+    let Some(servers) = highwater_test_support::services::kafka_servers(test) else { return };
+    for bank in banks() {
+        let bank = bank.open().await;
+        let (kafka, topics) =
+            (Kafka::at(&servers), Topics::one(format!("test-{:016x}", fastrand::u64(..))));
+        let relay = Relay::new(&bank, kafka.clone(), topics.clone()).partitions(3);
+        let relaying = Served::start(|_| {}, |service| service.relay(relay));
+        let leads = |_, report: &serde_json::Value| report["relays"][0]["state"] == "leading";
+        assert_eq!(until_said(relaying.address, leads).await["ready"], true);
+        let source = KafkaSource::new(&bank, kafka, topics);
+        let worker = Worker::new(&bank).fed_by(source.clone()).view::<Balance>();
+        let working = Served::start(|_| {}, |service| service.worker(worker).source(&source));
+        let consumes = |status, report: &serde_json::Value| {
+            status == 200 && report["projections"][0]["kafka"] == "consuming"
+        };
+        until_said(working.address, consumes).await;
+        working.stop().await.unwrap();
+        relaying.stop().await.unwrap();
+    }
+}

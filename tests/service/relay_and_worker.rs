@@ -1,0 +1,191 @@
+//! The whole chain as services: a relay and two workers in processes of their own, on the real PostgreSQL and the real
+//! Kafka, under load (O2, O5).
+
+use std::{
+    io::Write as _,
+    net::SocketAddr,
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use highwater::{Receipt, prelude::*};
+use highwater_test_support::{
+    bank::{Account, Balance, Bank, banks},
+    services,
+};
+use tokio::task::JoinHandle;
+
+use crate::{
+    log_format::objects,
+    probe::{PATIENCE, get},
+    service_process::{Role, Serving, Told},
+    shutdown::{KEYS, deposit},
+};
+
+/// What an API measures.
+const SERVED: [&str; 12] = [
+    "command_duration_seconds",
+    "rejections_total",
+    "conflicts_total",
+    "state_lookups_total",
+    "appends_total",
+    "appended_events_total",
+    "group_commit_appends",
+    "group_commit_duration_seconds",
+    "wait_duration_seconds",
+    "reads_total",
+    "read_duration_seconds",
+    "policy_changes_total",
+];
+
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// The services, and who gives them work.
+pub(crate) struct Chain {
+    pub(crate) bank: Highwater,
+    told: Vec<Told>,
+    serving: Vec<Serving>,
+    enough: Arc<AtomicBool>,
+    writing: JoinHandle<(Receipt, u64)>,
+}
+
+impl Chain {
+    /// Starts all, and waits until they are ready; `None` if there is no PostgreSQL or no Kafka, which is said.
+    pub(crate) async fn start(test: &str) -> Option<Self> {
+        let servers = services::kafka_servers(test)?;
+        let bank = banks().into_iter().find(|bank| matches!(bank, Bank::Postgres(_)))?;
+        let Bank::Postgres(store) = &bank else { return None };
+        let kafka = Some((servers, format!("test-{:016x}", fastrand::u64(..))));
+        let told = [Role::Relay, Role::Fed, Role::Fed]
+            .map(|role| Told { kafka: kafka.clone(), ..Told::to(role, store, "20s") });
+        let (bank, enough) = (bank.open().await, Arc::<AtomicBool>::default());
+        let writing = tokio::spawn(deposit(bank.clone(), Arc::clone(&enough)));
+        let mut chain = Self { bank, told: told.into(), serving: Vec::new(), enough, writing };
+        for told in chain.told.clone() {
+            chain.serving.push(started(told).await);
+        }
+        Some(chain)
+    }
+
+    /// Starts another service on the same store.
+    pub(crate) async fn with(&self, role: Role) -> Serving {
+        started(Told { role, ..self.told[0].clone() }).await
+    }
+
+    /// Tells some to end at the same time, waits until they have, and starts them again.
+    async fn restart(&mut self, mut places: Vec<usize>) {
+        places.sort_unstable_by_key(|place| std::cmp::Reverse(*place));
+        let mut told = Vec::new();
+        let mut ending = Vec::new();
+        for place in places {
+            told.push(self.told.remove(place));
+            ending.push(self.serving.remove(place));
+        }
+        tokio::task::spawn_blocking(move || all_end(ending)).await.unwrap();
+        for told in told {
+            self.told.push(told.clone());
+            self.serving.push(started(told).await);
+        }
+        assert!(!self.writing.is_finished(), "nobody writes any more");
+    }
+
+    /// No work comes any more. Each key has what was deposited, once: in its view as in its stream.
+    pub(crate) async fn has_everything_once(self) {
+        self.enough.store(true, Ordering::Relaxed);
+        let (receipt, rounds) = self.writing.await.unwrap();
+        for key in KEYS {
+            let balance = self.bank.view::<Balance>().get(key).after(&receipt);
+            let balance = balance.within(Duration::from_secs(120)).await.unwrap();
+            let account = self.bank.aggregate::<Account>(key).load(AsOf::Now).await.unwrap();
+            assert_eq!((balance.events, balance.cents), (rounds, account.balance), "{key}");
+        }
+        println!("{} events", 3 * rounds);
+        tokio::task::spawn_blocking(move || all_end(self.serving)).await.unwrap();
+    }
+}
+
+async fn started(told: Told) -> Serving {
+    tokio::task::spawn_blocking(move || Serving::start(&told)).await.unwrap()
+}
+
+/// Tells all, and waits for all: each within its bound, with 0.
+fn all_end(mut serving: Vec<Serving>) {
+    serving.iter().for_each(Serving::terminate);
+    let began = Instant::now();
+    for serving in &mut serving {
+        let status = serving.wait();
+        assert!(status.success(), "{}", serving.diary());
+        assert!(began.elapsed() < DRAIN);
+        let log = objects(&serving.log());
+        let told = log.iter().any(|object| object["fields"]["message"] == "SIGTERM");
+        assert!(told, "{}", serving.diary());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_r1_kafka_sigterm_under_load_loses_nothing_repeats_nothing_and_a_restart_goes_on() {
+    let test = "o5_r1_kafka_sigterm_under_load_loses_nothing_repeats_nothing";
+    let Some(mut chain) = Chain::start(test).await else { return };
+    // Each alone, the relay first, and then all at once.
+    for _ in 0..3 {
+        chain.restart(vec![0]).await;
+    }
+    chain.restart(vec![0, 1, 2]).await;
+    chain.has_everything_once().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o2_promtool_accepts_what_services_under_load_tell_prometheus() {
+    let test = "o2_promtool_accepts_what_services_under_load_tell_prometheus";
+    let Some(chain) = Chain::start(test).await else { return };
+    let (writes, addresses) =
+        (!chain.writing.is_finished(), chain.serving.iter().map(|serving| serving.address));
+    for address in addresses {
+        let metrics = scraped(address).await;
+        assert!(writes && metrics.contains("highwater_"), "{metrics}");
+        let Some(promtool) = services::promtool(test) else { return };
+        is_accepted(promtool, &metrics);
+    }
+    let teller = chain.with(Role::Teller).await;
+    let metrics = everything_served(&teller).await;
+    let Some(promtool) = services::promtool(test) else { return };
+    is_accepted(promtool, &metrics);
+    drop(teller);
+    chain.has_everything_once().await;
+}
+
+async fn scraped(address: SocketAddr) -> String {
+    let scraped = tokio::task::spawn_blocking(move || get(address, "/metrics"));
+    let (status, metrics) = scraped.await.unwrap().unwrap();
+    assert_eq!(status, 200, "{metrics}");
+    metrics
+}
+
+/// The metrics of a service that takes commands and reads, once all that it may do has been done.
+async fn everything_served(teller: &Serving) -> String {
+    let began = Instant::now();
+    loop {
+        let metrics = scraped(teller.address).await;
+        let is_there = |name: &&str| metrics.contains(&format!("# TYPE highwater_{name} "));
+        let missing: Vec<_> = SERVED.iter().filter(|name| !is_there(name)).collect();
+        if missing.is_empty() {
+            return metrics;
+        }
+        assert!(began.elapsed() < PATIENCE, "{missing:?} are missing: {}", teller.diary());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn is_accepted(mut promtool: std::process::Command, metrics: &str) {
+    promtool.args(["check", "metrics"]);
+    promtool.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut checking = promtool.spawn().unwrap();
+    checking.stdin.take().unwrap().write_all(metrics.as_bytes()).unwrap();
+    let checked = checking.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&checked.stderr);
+    assert!(checked.status.success(), "{said}{}", String::from_utf8_lossy(&checked.stdout));
+}

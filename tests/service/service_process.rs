@@ -1,0 +1,191 @@
+//! A service in another process, which the tests shut down.
+
+use std::{
+    fs::File,
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Child, Command, ExitStatus},
+    time::{Duration, Instant},
+};
+
+use highwater::{
+    Highwater, Open as _, Worker,
+    projections::DirectSource,
+    service::{Config, Service},
+};
+use highwater_test_support::{bank::Balance, process};
+use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
+
+use crate::{
+    api, policies,
+    probe::{PATIENCE, free_address, until},
+    stuck::Stuck,
+};
+
+const PREFIX: &str = "HIGHWATER_TEST_SERVICE";
+
+/// What a service does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Role {
+    /// Keeps the balances, fed by the log.
+    Worker,
+    /// The same, and can't end.
+    Stuck,
+    /// Keeps the balances, fed by Kafka.
+    Fed,
+    /// Publishes the log.
+    Relay,
+    /// Reads without end.
+    Reader,
+    /// Takes commands and reads without end.
+    Teller,
+}
+
+/// What a service is told.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    pub(crate) role: Role,
+    /// The URL of the store.
+    pub(crate) store: String,
+    /// How long it may take to end.
+    pub(crate) drain: &'static str,
+    /// The brokers, and the topic.
+    pub(crate) kafka: Option<(String, String)>,
+    /// How its log looks.
+    pub(crate) log: &'static str,
+}
+
+impl Told {
+    /// Without Kafka, and with a log for machines.
+    pub(crate) fn to(role: Role, store: &str, drain: &'static str) -> Self {
+        Self { role, store: store.to_owned(), drain, kafka: None, log: "json" }
+    }
+}
+
+/// The child itself.
+#[test]
+fn serves_until_shutdown() {
+    let Some(role) = process::task::<Role>() else { return };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let service = Service::new(Config::from_environment(PREFIX).unwrap()).unwrap();
+        let bank = Highwater::open(service.config().store.expose()).await.unwrap();
+        let other = Highwater::open(service.config().store.expose()).await.unwrap();
+        let serving = with(role, service, &bank).run_until_shutdown();
+        // They end with the runtime.
+        match role {
+            Role::Reader => drop(tokio::spawn(policies::read_for_ever(bank))),
+            Role::Teller => drop(tokio::spawn(api::serve_for_ever([bank, other]))),
+            _ => {}
+        }
+        serving.await.unwrap();
+    });
+}
+
+/// The service with what it is to do.
+fn with(role: Role, service: Service, bank: &Highwater) -> Service {
+    let options = service.config().options("balances");
+    match role {
+        Role::Worker => service.worker(Worker::new(bank).view_with::<Balance>(options)),
+        Role::Stuck => {
+            let source = Stuck(DirectSource::new(bank));
+            service.worker(Worker::new(bank).fed_by(source).view_with::<Balance>(options))
+        }
+        #[cfg(feature = "kafka")]
+        Role::Fed => {
+            let (kafka, topics) = service.config().kafka().unwrap();
+            let source = highwater::projections::kafka::KafkaSource::new(bank, kafka, topics);
+            let worker = Worker::new(bank).fed_by(source.clone()).view_with::<Balance>(options);
+            service.source(&source).worker(worker)
+        }
+        #[cfg(feature = "kafka")]
+        Role::Relay => {
+            let relay = service.config().relay(bank).unwrap();
+            service.relay(relay)
+        }
+        #[cfg(not(feature = "kafka"))]
+        Role::Fed | Role::Relay => unreachable!("there is no Kafka"),
+        Role::Reader | Role::Teller => service,
+    }
+}
+
+/// A service that serves, or did.
+pub(crate) struct Serving {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    printed: PathBuf,
+    log: PathBuf,
+    _folder: TempDir,
+}
+
+impl Serving {
+    /// Starts one, and waits until it is ready.
+    pub(crate) fn start(told: &Told) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let address = free_address();
+        let (printed, log) = (folder.path().join("printed"), folder.path().join("log"));
+        let mut command = process::child("service_process::serves_until_shutdown", &told.role);
+        command
+            .env(format!("{PREFIX}_STORE"), &told.store)
+            .env(format!("{PREFIX}_DRAIN"), told.drain)
+            .env(format!("{PREFIX}_HTTP__LISTEN"), address.to_string())
+            .env(format!("{PREFIX}_LOG__FORMAT"), told.log)
+            .stdout(File::create(&printed).unwrap())
+            .stderr(File::create(&log).unwrap());
+        if !matches!(told.role, Role::Relay | Role::Reader | Role::Teller) {
+            command.env(format!("{PREFIX}_PROJECTIONS__BALANCES__BATCH"), "20");
+        }
+        if let Some((servers, topic)) = &told.kafka {
+            command.env(format!("{PREFIX}_KAFKA__SERVERS"), servers);
+            command.env(format!("{PREFIX}_KAFKA__TOPIC"), topic);
+            command.env(format!("{PREFIX}_RELAY__PARTITIONS"), "4");
+        }
+        let child = command.spawn().unwrap();
+        let serving = Self { child, address, printed, log, _folder: folder };
+        until(address, |status, _| status == 200);
+        serving
+    }
+
+    /// Sends SIGTERM.
+    pub(crate) fn terminate(&self) {
+        let process = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &process]).status().unwrap().success());
+    }
+
+    /// Whether it still runs.
+    #[cfg(all(feature = "kafka", feature = "postgres"))]
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("it does not end: {}", self.diary());
+    }
+
+    /// What it has had to say: what it has printed, and its log.
+    pub(crate) fn diary(&self) -> String {
+        let printed = std::fs::read_to_string(&self.printed).unwrap();
+        printed + &self.log()
+    }
+
+    /// Its log.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

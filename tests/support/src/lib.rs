@@ -1,0 +1,43 @@
+//! What the tests and benchmarks of Highwater share.
+//!
+//! | Module | What is in it |
+//! |---|---|
+//! | [`services`] | the servers and tools that the environment names, and the notice of a skipped test |
+//! | [`postgres`], [`kafka`] | private clusters, which a test can crash, pause and restart |
+//! | [`process`] | a test that runs again as another process |
+//! | [`fleet`] | processes that are killed, frozen and stopped at random |
+//! | [`run`] | how long a randomised test runs, and from which seed |
+//! | [`bank`], [`tally`], [`ledger`] | the domains of the tests and their views (feature `domains`) |
+//! | [`worker`] | what worker processes share (feature `domains`) |
+//! | [`linearizability`] | a checker of recorded histories (feature `domains`) |
+//!
+//! Without the feature `domains` the crate needs no other crate of Highwater.
+#![allow(missing_docs, reason = "fields and methods of fixtures are named for what they do")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests fail by panicking"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the parent of the processes has no runtime to block"
+)]
+
+#[cfg(feature = "domains")]
+pub mod bank;
+#[cfg(unix)]
+pub mod fleet;
+pub mod kafka;
+#[cfg(feature = "domains")]
+pub mod ledger;
+#[cfg(feature = "domains")]
+pub mod linearizability;
+pub mod postgres;
+pub mod process;
+pub mod run;
+pub mod services;
+#[cfg(feature = "domains")]
+pub mod tally;
+#[cfg(feature = "domains")]
+pub mod worker;
