@@ -1,14 +1,15 @@
 #![doc = include_str!("../README.md")]
-//! # Where things are
+//! # Modules
 //!
-//! | Crate | What is in it |
+//! | Module | Content |
 //! |---|---|
 //! | [`core`] | the vocabulary, command execution, and every port |
 //! | [`stores`] | memory, SQLite, PostgreSQL |
-//! | `http` | freshness, tokens and errors as HTTP says them (feature `axum`) |
-//! | [`metrics`] | every metric, by name |
+//! | [`projections`] | workers that feed views, projections, sinks and handlers; reads that wait for a token |
 //! | [`policy`] | policies of named operations, changed at run time |
-//! | [`projections`] | the workers that feed views, projections, sinks and handlers; reads that wait for a token |
+//! | [`metrics`] | every metric, by name |
+//! | `http` | freshness, tokens and errors over HTTP (feature `axum`) |
+//! | `service` | workers and relays as services (feature `service`) |
 
 pub use highwater_core as core;
 pub use highwater_projections as projections;
@@ -48,8 +49,8 @@ pub use highwater_stores::Open;
 #[doc(hidden)]
 pub use highwater_core::__private;
 
-/// What a domain module names, and what a program needs to open, command and read. Traits that only
-/// lend their methods have no name here, so that a domain may have an `Open` of its own.
+/// The names that a domain module uses, and those that a program needs to open, command and read. Traits
+/// that only lend their methods are imported without a name, so that a domain may have an `Open` of its own.
 pub mod prelude {
     pub use crate::{
         Aggregate, AsOf, Boundary, Check, Command, CommandId, Context, Decide, Decider, Decision,
@@ -59,7 +60,7 @@ pub mod prelude {
     pub use crate::{Open as _, Views as _};
 }
 
-/// The pages of the book are compiled and run with the doc tests.
+/// Compiles and runs the pages of the book with the doc tests.
 #[cfg(doctest)]
 mod book {
     #[doc = include_str!("../docs/introduction.md")]

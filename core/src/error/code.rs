@@ -37,23 +37,23 @@ codes! {
     STALE_CHECKPOINT = "HW203";
     /// Another worker has taken the shard over.
     FENCED = "HW204";
-    /// The work on a view has been divided anew.
+    /// The view has been resharded.
     STALE_SHARDING = "HW205";
     /// The store can't be reached.
     UNREACHABLE = "HW301";
-    /// The database is locked by somebody else for too long.
+    /// The database is locked by another process for too long.
     LOCKED = "HW302";
     /// The store has been closed.
     CLOSED = "HW303";
     /// The view is not as far as the read asked for.
     STALE_READ = "HW304";
-    /// The Kafka broker can't be reached, or not for now.
+    /// No Kafka broker can be reached for now.
     BROKER_UNREACHABLE = "HW305";
-    /// The service was ended before it had drained.
+    /// The service was stopped before it had drained.
     SHUTDOWN_TIMEOUT = "HW306";
-    /// A topic isn't there yet: a relay makes it.
+    /// A topic isn't there yet: a relay creates it.
     TOPIC_MISSING = "HW307";
-    /// A view isn't there yet: a worker makes it.
+    /// A view isn't there yet: a worker creates it.
     VIEW_MISSING = "HW308";
     /// The connection was lost while committing.
     UNKNOWN_OUTCOME = "HW401";
@@ -67,7 +67,7 @@ codes! {
     CORRUPT_LOG = "HW504";
     /// A record in a topic is not of Highwater's relay.
     FOREIGN_RECORD = "HW505";
-    /// A view or a projection can't cope with an event.
+    /// A view or a projection can't apply an event.
     NOT_APPLIED = "HW506";
     /// More keys are parked than are allowed.
     TOO_MANY_PARKED = "HW507";
@@ -81,7 +81,7 @@ codes! {
     MALFORMED = "HW603";
     /// The URL of the store can't be understood.
     BAD_URL = "HW604";
-    /// The database or Kafka refused who connects.
+    /// The database or Kafka refused the credentials.
     BAD_CREDENTIALS = "HW605";
     /// The file or the schema is not Highwater's.
     FOREIGN_DATABASE = "HW606";

@@ -199,6 +199,6 @@ mod tests {
         let highwater = Highwater::with_store(&store, SystemClock, SystemIds).build();
         let lease = Duration::from_secs(7);
         let source = DirectSource::new(&highwater).lease(lease);
-        assert_eq!(Faults::none(0).on_source(Arc::new(source)).lease(), lease);
+        assert_eq!(WorkerFaults::none(0).on_source(Arc::new(source)).lease(), lease);
     }
 }
