@@ -9,12 +9,15 @@
 //! | `http` | freshness, tokens and errors as HTTP says them (feature `axum`) |
 //! | `kafka` | the relay, and the feed from Kafka (feature `kafka`) |
 //! | [`metrics`] | what is measured of the read side (O2) |
+//! | `config` | configuration from a file and the environment (feature `service`) |
 //! | [`policy`] | policies of named operations, changed at run time (M6, M14, O4) |
 //! | `parked` | parked keys, listed and tried again (R4) |
 //! | `service` | workers and relays as services (feature `service`, O5) |
 //! | `trace` | one trace from the command to the read model (O1) |
 //! | `testing` | failure testing for projections, in public (feature `testing`) |
 
+#[cfg(feature = "service")]
+mod config;
 mod direct;
 #[cfg(feature = "axum")]
 pub mod http;

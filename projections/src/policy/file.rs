@@ -13,8 +13,8 @@ use serde::Deserialize;
 
 use super::{policies::Policies, record::Rules};
 use crate::{
+    config::{parse, read_file},
     metrics,
-    service::{read_file, understand},
 };
 
 /// What a file says (TOML).
@@ -64,7 +64,7 @@ impl Policies {
     /// Has what stands in a file hold from now on. The history of a file is its own; this process tells
     /// what it has taken up of it, from the first time on.
     fn take(&self, loaded: &Loaded) -> Result<()> {
-        let Filed { by, why, operations } = understand(&loaded.path, &loaded.text)?;
+        let Filed { by, why, operations } = parse(&loaded.path, &loaded.text)?;
         self.shelf.filed(operations)?;
         let before = self.known_file().replace(loaded.clone());
         if before.as_ref() == Some(loaded) {
