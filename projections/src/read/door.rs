@@ -21,6 +21,6 @@ impl Views for Highwater {
     }
 
     fn policies(&self) -> Policies {
-        Policies::of(self)
+        Policies::new(self, &self.extension())
     }
 }

@@ -9,7 +9,7 @@ use highwater_core::{
 };
 
 use super::{ask::Ask, demand::Over, desk::Desk, one::SingleRow};
-use crate::policy::Shelf;
+use crate::policy::PolicyCache;
 
 /// A read that has not been made yet: of one row, of several, or of a range. Awaited as it is it gives what
 /// the view has (*eventual*); what it says of itself makes it fresher (R3).
@@ -119,6 +119,6 @@ impl<V: View, W: ReadScope> ReadRequest<V, W> {
     }
 
     pub(super) fn ruled(&self, operation: &Operation) -> EffectivePolicy {
-        self.highwater.extension::<Shelf>().of(operation, self.what.key())
+        self.highwater.extension::<PolicyCache>().effective(operation, self.what.key())
     }
 }
