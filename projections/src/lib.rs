@@ -7,6 +7,7 @@
 //! | [`direct`] | the feed from the store itself, and shards shared by leases |
 //! | `kafka` | the relay, and the feed from Kafka (feature `kafka`) |
 //! | `read` | reads that say how fresh they are, and wait if they must be fresher (R2, R3) |
+//! | `config` | configuration from a file and the environment (feature `service`) |
 //! | [`policy`] | policies of named operations, changed at run time (M6, M14, O4) |
 //! | `http` | freshness, tokens and errors in HTTP (feature `axum`) |
 //! | `service` | workers and relays as services (feature `service`, O5) |
@@ -17,6 +18,8 @@
 //!
 //! `worker` runs what is in `projection`, never the other way; `options`, `heartbeat`, `trace` and `metrics` lie below both.
 
+#[cfg(feature = "service")]
+mod config;
 pub mod direct;
 mod heartbeat;
 #[cfg(feature = "axum")]
@@ -39,10 +42,7 @@ pub mod worker;
 pub use direct::{DirectSource, Leases, LogFeed};
 pub use parked::ParkedKeys;
 pub use projection::{Handler, Projection, ReceivedEvent, Sink};
-pub use read::{
-    AppliedRequest, ManyRows, ReadRequest, ReadScope, RowPage, RowRange, RowSet, SingleRow,
-    ViewReader, Views,
-};
+pub use read::{AppliedRequest, IntoKeyRange, ReadRequest, RowPage, RowSet, ViewReader, Views};
 pub use worker::{
     Backoff, OnFailure, ProjectionOptions, ProjectionState, ProjectionStatus, Worker, WorkerHandle,
 };

@@ -17,6 +17,7 @@ mod lost_notifications;
 mod many_rows;
 mod marks;
 mod optimistic;
+mod panics;
 mod policies;
 mod policy_files;
 mod relayed;

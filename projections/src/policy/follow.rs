@@ -1,24 +1,28 @@
-//! Changes that others make, and edits of the file, taken up.
+//! A task that picks up changes of other processes, and edits of the file.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
-use highwater_core::Error;
+use highwater_core::{Error, Result};
 use tokio::task::JoinHandle;
 
-use super::{policies::Policies, record::RecordedChange};
-use crate::metrics;
+use super::policies::Policies;
 
-/// How often the record and the file are looked at.
-const INTERVAL: Duration = Duration::from_secs(1);
+/// The time between two reads of the record and the file.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Takes up changes for as long as it is kept.
-#[derive(Debug)]
-#[must_use = "nothing is taken up once it is dropped"]
+/// Picks up changes of policies until it is dropped.
+#[must_use = "no change is picked up once it is dropped"]
 pub struct PolicyFollower(JoinHandle<()>);
 
 impl PolicyFollower {
-    pub(super) fn begin(policies: Policies) -> Self {
-        Self(tokio::spawn(policies.keep_up()))
+    pub(super) fn start(policies: Policies) -> Self {
+        Self(tokio::spawn(follow(policies)))
+    }
+}
+
+impl fmt::Debug for PolicyFollower {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PolicyFollower").finish_non_exhaustive()
     }
 }
 
@@ -28,47 +32,31 @@ impl Drop for PolicyFollower {
     }
 }
 
-/// Tells that this change holds in this process from now on.
-pub(super) fn tell(change: &RecordedChange) {
-    let RecordedChange { version, by, why, rules, .. } = change;
-    metrics::policies_changed("record");
-    match rules {
-        Some(rules) => {
-            let rules = serde_json::to_string(rules).unwrap_or_default();
-            tracing::info!(change = version.get(), by, why, rules, "policies have changed");
-        }
-        None => tracing::info!(change = version.get(), by, why, "policies are rolled back"),
+/// Runs until it is aborted. After an error the next poll tries again.
+async fn follow(policies: Policies) {
+    let mut record = ErrorLog::default();
+    #[cfg(feature = "service")]
+    let mut file = ErrorLog::default();
+    loop {
+        // Not the clock of the port: the moments of the polls decide nothing.
+        tokio::time::sleep(POLL_INTERVAL).await;
+        record.report(policies.refresh().await);
+        #[cfg(feature = "service")]
+        file.report(policies.cache.refresh_file().await);
     }
 }
 
-impl Policies {
-    /// For ever. What can't be looked at now is looked at again; that is told once.
-    async fn keep_up(self) {
-        let (mut record, mut file) = (Trouble::default(), Trouble::default());
-        loop {
-            // Not the clock of the port: the moments at which it is looked decide on nothing.
-            tokio::time::sleep(INTERVAL).await;
-            record.see(self.refresh().await.err());
-            file.see(self.reload().await.err());
-        }
-    }
-
-    #[cfg(not(feature = "service"))]
-    async fn reload(&self) -> highwater_core::Result<()> {
-        Ok(())
-    }
-}
-
-/// What is in the way, told when it is another than before.
+/// Logs an error when it differs from the one before.
 #[derive(Default)]
-struct Trouble(Option<String>);
+struct ErrorLog(Option<String>);
 
-impl Trouble {
-    fn see(&mut self, error: Option<Error>) {
-        let now = error.as_ref().map(ToString::to_string);
-        if let Some(error) = error.filter(|_| now != self.0) {
+impl ErrorLog {
+    fn report(&mut self, outcome: Result<()>) {
+        let error = outcome.err();
+        let text = error.as_ref().map(Error::to_string);
+        if let Some(error) = error.filter(|_| text != self.0) {
             tracing::error!(%error, code = %error.code(), "policies stay as they were");
         }
-        self.0 = now;
+        self.0 = text;
     }
 }

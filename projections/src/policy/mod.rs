@@ -1,29 +1,30 @@
 //! Policies of named operations, changed at run time (M6, M14, O4).
 //!
-//! What holds for a read of an operation is, from the weakest to the strongest: what the program was
-//! written with ([`Operation`]), what a file says, what has been changed since and is recorded in the log.
+//! The policy of a read is, from the weakest layer to the strongest: the one that the program was written with
+//! ([`Operation`]), the one in a file, the change that is recorded in the log.
 //!
-//! | File | What is in it |
+//! | File | Contents |
 //! |---|---|
-//! | `policies` | the handle: who changes what, and what holds |
-//! | `shelf` | what holds in this process |
+//! | `policies` | the handle: changes, their history, and the policies that apply |
+//! | `cache` | the policies that apply in this process |
 //! | `record` | changes as events: who, when, what, why |
-//! | `follow` | changes that others make, and edits of the file, taken up |
+//! | `history` | recorded changes, read from the log |
+//! | `follow` | a task that picks up changes of other processes, and edits of the file |
 //! | `file` | a file of policies (feature `service`) |
 
+mod cache;
 #[cfg(feature = "service")]
 mod file;
 mod follow;
+mod history;
 mod policies;
 mod record;
-mod shelf;
 
 pub use highwater_core::consistency::{
     EffectivePolicy, Operation, Override, Rollout, Rule, Tier, Variant,
 };
 
+pub(crate) use cache::PolicyCache;
 pub use follow::PolicyFollower;
 pub use policies::Policies;
 pub use record::{PolicyChange, PolicyRollback, RecordedChange};
-
-pub(crate) use shelf::Shelf;

@@ -1,28 +1,25 @@
-//! The handle: who changes what, and what holds.
+//! The handle: changes of policies, their history, and the policies that apply.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use highwater_core::{
-    Aggregate as _, Code, Decider as _, Highwater, ReadFrom, Receipt, Request, Result, StreamId,
-    Version,
+    Code, Command, Decide, Highwater, Receipt, Request, Result,
     consistency::{EffectivePolicy, Operation, Rule},
     error::Invalid,
 };
 
 use super::{
-    follow::{PolicyFollower, tell},
-    record::{KEY, PolicyChange, PolicyRecord, PolicyRollback, RecordedChange},
-    shelf::{Followed, Shelf},
+    cache::PolicyCache,
+    follow::PolicyFollower,
+    history::last_changes,
+    record::{PolicyChange, PolicyRecord, PolicyRollback, RECORD_KEY, RecordedChange},
 };
 
-/// How many events of the record are read at a time.
-const PAGE: usize = 100;
-
-/// The policies of named operations (M6, M14, O4): what holds in this process, and its changes. Cheap to
-/// clone. `highwater.policies()` gives it.
+/// The policies of named operations (M6, M14, O4): those that apply in this process, and their changes. Cheap to
+/// clone. `highwater.policies()` returns it.
 ///
 /// ```
-/// use highwater_core::{Highwater, Result, read::{Level, Operation, Override, Rule, View}};
+/// use highwater_core::{Highwater, Result, consistency::{Level, Operation, Override, Rule}, domain::View};
 /// use highwater_projections::{Views as _, policy::{PolicyChange, PolicyRollback}};
 ///
 /// const SHOW: Operation = Operation::standard("account.show");
@@ -31,7 +28,7 @@ const PAGE: usize = 100;
 /// # async fn example<Balances: View>(bank: &Highwater) -> Result<()> {
 /// let policies = bank.policies();
 /// policies.register(&[SHOW, OFFER])?;
-/// let _following = policies.follow().await?; // takes up what others change
+/// let _follower = policies.follow().await?; // picks up changes of other processes
 ///
 /// let balance = bank.view::<Balances>().get("alice").by(&SHOW).await?;
 ///
@@ -44,25 +41,25 @@ const PAGE: usize = 100;
 /// ```
 #[derive(Clone)]
 pub struct Policies {
-    pub(super) highwater: Highwater,
-    pub(super) shelf: Arc<Shelf>,
+    highwater: Highwater,
+    pub(super) cache: Arc<PolicyCache>,
 }
 
 impl Policies {
-    pub(crate) fn of(highwater: &Highwater) -> Self {
-        Self { highwater: highwater.clone(), shelf: highwater.extension() }
+    pub(crate) fn new(highwater: &Highwater, cache: &Arc<PolicyCache>) -> Self {
+        Self { highwater: highwater.clone(), cache: Arc::clone(cache) }
     }
 
-    /// Says which operations the program has, so that a file that names another is refused. One that is
+    /// Registers the operations of the program, so that a file that names another is refused. An operation that is
     /// used without that is known from then on.
     ///
     /// # Errors
     /// [`Invalid`](highwater_core::Error::Invalid) if a name is malformed, or two operations have the same.
     pub fn register(&self, operations: &[Operation]) -> Result<()> {
-        self.shelf.register(operations)
+        self.cache.register(operations)
     }
 
-    /// The operation of this name, if it is known.
+    /// Returns the operation of this name, if it is known.
     ///
     /// # Errors
     /// [`Invalid`](highwater_core::Error::Invalid) with code [`NOT_FOUND`](Code::NOT_FOUND) if it isn't.
@@ -73,127 +70,104 @@ impl Policies {
         })
     }
 
-    /// The operations that are known, each with the rule that holds for it in this process now.
+    /// Returns the known operations, each with the rule that applies to it in this process now.
     #[must_use]
     pub fn operations(&self) -> Vec<(Operation, Rule)> {
-        self.shelf.operations()
+        self.cache.operations()
     }
 
-    /// How a key of an operation is read in this process now.
+    /// Returns the policy by which a key of an operation is read in this process now.
     #[must_use]
     pub fn ruled(&self, operation: &Operation, key: &str) -> EffectivePolicy {
-        self.shelf.of(operation, key)
+        self.cache.effective(operation, key)
+    }
+
+    /// Loads policies from a file and remembers it: a [follower](Self::follow) picks up its edits. The load and each
+    /// edit are counted and written to the log of the process; the record of changes has no entry for them.
+    ///
+    /// ```toml
+    /// by = "ann"                          # for the log; both are optional
+    /// why = "customers miss their deposits"
+    ///
+    /// [operations."account.show"]
+    /// policy = { level = { bounded = "2s" }, budget = "50ms", fallback = "serve_stale" }
+    /// rollout = { percent = 10, policy = { level = "strong" } }
+    ///
+    /// [operations."account.list"]
+    /// policy = { tier = "auxiliary" }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Invalid`](highwater_core::Error::Invalid) if it can't be read or parsed, names an operation that isn't
+    /// [registered](Self::register), or one that doesn't allow its policy. Then nothing has changed.
+    #[cfg(feature = "service")]
+    pub fn load(&self, file: impl AsRef<std::path::Path>) -> Result<()> {
+        self.cache.load_file(super::file::PolicyFile::read(file.as_ref())?)
     }
 
     /// Changes policies: at once in this process, within about a second in others that
-    /// [follow](Self::follow). It is recorded in the log, with who, when and why.
+    /// [follow](Self::follow). The change is recorded in the log, with author, time and reason.
     ///
     /// # Errors
-    /// [`Invalid`](highwater_core::Error::Invalid) if it doesn't say who, or an operation can't be read like
-    /// that; [`Unavailable`](highwater_core::Error::Unavailable) if it was not recorded. Then nothing has
-    /// changed.
+    /// [`Invalid`](highwater_core::Error::Invalid) if it has no author, or an operation doesn't allow its policy;
+    /// [`Unavailable`](highwater_core::Error::Unavailable) if it was not recorded. Then nothing has changed.
     pub async fn change(&self, change: impl Into<Request<PolicyChange>>) -> Result<Receipt> {
         let change: Request<PolicyChange> = change.into();
         change.command().check()?;
-        self.begin().await?;
-        let record = self.highwater.aggregate::<PolicyRecord>(KEY);
-        let receipt = record.execute(change).await?;
-        self.take_up().await;
-        Ok(receipt)
+        self.record(change).await
     }
 
-    /// Takes the last change back that has not been taken back yet, as a change of its own.
+    /// Rolls back the last change that has not been rolled back yet, as a change of its own.
     ///
     /// # Errors
     /// [`Rejected`](highwater_core::Error::Rejected) if none is left; otherwise as [`Policies::change`].
     pub async fn roll_back(&self, rollback: impl Into<Request<PolicyRollback>>) -> Result<Receipt> {
         let rollback: Request<PolicyRollback> = rollback.into();
         rollback.command().check()?;
-        self.begin().await?;
-        let record = self.highwater.aggregate::<PolicyRecord>(KEY);
-        let receipt = record.execute(rollback).await?;
-        self.take_up().await;
-        Ok(receipt)
+        self.record(rollback).await
     }
 
-    /// Has what was just recorded hold here. It is recorded, whatever becomes of this: whoever follows
-    /// takes it up a little later.
-    async fn take_up(&self) {
+    /// Records a change and applies it. It is recorded even if it can't be read back; followers pick it up a little
+    /// later then.
+    async fn record<C: Command>(&self, change: Request<C>) -> Result<Receipt>
+    where
+        PolicyRecord: Decide<C>,
+    {
+        self.cache.load_record(&**self.highwater.log()).await?;
+        let record = self.highwater.aggregate::<PolicyRecord>(RECORD_KEY);
+        let receipt = record.execute(change).await?;
         if let Err(error) = self.refresh().await {
             tracing::warn!(%error, code = %error.code(), "a change of policies is recorded, but not read back");
         }
+        Ok(receipt)
     }
 
-    /// The changes that are recorded, the last one first, at most `limit`.
+    /// Reads the recorded changes, the last one first, at most `limit`.
     ///
     /// # Errors
     /// [`Unavailable`](highwater_core::Error::Unavailable), or [`Corrupt`](highwater_core::Error::Corrupt) if
     /// one can't be decoded.
     pub async fn history(&self, limit: usize) -> Result<Vec<RecordedChange>> {
-        let (mut changes, mut span) = (Vec::new(), Some(ReadFrom::Before(Version::END)));
-        while let Some(from) = span.filter(|_| changes.len() < limit) {
-            let page = self.highwater.log().read_stream(&stream()?, from, PAGE).await?;
-            for envelope in &page.events {
-                let events = envelope.decode()?.into_iter();
-                changes.extend(events.map(|event| RecordedChange::of(envelope, event)));
-            }
-            span = page.next;
-        }
-        changes.truncate(limit);
-        Ok(changes)
+        last_changes(&**self.highwater.log(), limit).await
     }
 
-    /// Takes up what others change, now and from now on, for as long as the answer is kept: what is
-    /// recorded, and edits of the [loaded](Self::load) file. Both are looked at every second.
+    /// Picks up recorded changes of other processes and edits of the [loaded](Self::load) file, now and every second,
+    /// until the returned follower is dropped.
     ///
     /// # Errors
-    /// [`Unavailable`](highwater_core::Error::Unavailable) if what is recorded can't be read.
+    /// [`Unavailable`](highwater_core::Error::Unavailable) if the recorded changes can't be read.
     pub async fn follow(&self) -> Result<PolicyFollower> {
-        self.begin().await?;
-        Ok(PolicyFollower::begin(self.clone()))
+        self.cache.load_record(&**self.highwater.log()).await?;
+        Ok(PolicyFollower::start(self.clone()))
     }
 
-    /// Reads what was recorded before, unless that is known: none of it is a change that is worth telling.
-    async fn begin(&self) -> Result<()> {
-        let has_begun = self.shelf.followed.lock().await.has_begun;
-        if has_begun { Ok(()) } else { self.refresh().await }
-    }
-
-    /// Reads on in the record. As far as it could be read it holds, also if it couldn't be to the end.
     pub(super) async fn refresh(&self) -> Result<()> {
-        let mut followed = self.shelf.followed.lock().await;
-        let read = self.read_on(&mut followed).await;
-        self.shelf.recorded(followed.record.now());
-        followed.has_begun |= read.is_ok();
-        read
-    }
-
-    async fn read_on(&self, followed: &mut Followed) -> Result<()> {
-        let Followed { record, version, has_begun } = followed;
-        let mut span = Some(ReadFrom::After(*version));
-        while let Some(from) = span {
-            let page = self.highwater.log().read_stream(&stream()?, from, PAGE).await?;
-            for envelope in &page.events {
-                for event in envelope.decode()? {
-                    record.apply(&event);
-                    if *has_begun {
-                        tell(&RecordedChange::of(envelope, event));
-                    }
-                }
-                *version = envelope.version;
-            }
-            span = page.next;
-        }
-        Ok(())
+        self.cache.refresh_record(&**self.highwater.log()).await
     }
 }
 
-impl std::fmt::Debug for Policies {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Policies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Policies").field("operations", &self.operations()).finish_non_exhaustive()
     }
-}
-
-fn stream() -> Result<StreamId> {
-    StreamId::new(PolicyRecord::CATEGORY, KEY)
 }

@@ -11,18 +11,18 @@ use highwater_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::shelf::is_name;
+use crate::metrics;
 
 /// Rules by the names of operations.
 pub(super) type Rules = BTreeMap<String, Rule>;
 
 /// The key of the one stream that records changes.
-pub(super) const KEY: &str = "reads";
+pub(super) const RECORD_KEY: &str = "reads";
 
-/// How many changes can be rolled back, one after the other.
-const KEPT: usize = 100;
+/// The most changes that can be rolled back, one after the other.
+const MAX_ROLLBACKS: usize = 100;
 
-/// Another rule for some operations, all at once, by somebody and for a reason.
+/// A change of the rules of some operations, all at once, with an author and a reason.
 ///
 /// ```
 /// use highwater_core::consistency::{Level, Operation, Override, Rule};
@@ -41,45 +41,45 @@ pub struct PolicyChange {
 }
 
 impl PolicyChange {
-    /// A change by somebody, for a reason. It says nothing of any operation yet.
+    /// Creates a change with its author and its reason. It has no rules yet.
     pub fn by(who: impl Into<String>, why: impl Into<String>) -> Self {
         Self { by: who.into(), why: why.into(), rules: BTreeMap::new() }
     }
 
-    /// This rule holds for the operation from now on, in place of any other.
+    /// Sets the rule of an operation, in place of an earlier one.
     #[must_use]
     pub fn set(mut self, operation: &Operation, rule: Rule) -> Self {
         self.rules.insert(operation.name(), (*operation, Some(rule)));
         self
     }
 
-    /// No rule is recorded for the operation any more: the file's or the program's own policy holds.
+    /// Removes the recorded rule of an operation: the policy of the file or of the program applies again.
     #[must_use]
     pub fn clear(mut self, operation: &Operation) -> Self {
         self.rules.insert(operation.name(), (*operation, None));
         self
     }
 
-    /// Whether somebody makes it, and the operations may be read like that.
+    /// Checks that it has an author, and that the operations allow their rules.
     pub(super) fn check(&self) -> Result<()> {
-        is_somebody(&self.by)?;
+        check_author(&self.by)?;
         let rules = self.rules.values();
         rules.filter_map(|(operation, rule)| Some(((*rule)?, operation))).try_for_each(
             |(rule, operation)| {
-                is_name(operation.name())?;
+                check_name(operation.name())?;
                 rule.check(operation)
             },
         )
     }
 
-    /// As it is recorded.
-    fn said(&self) -> Changed {
+    /// The change as it is recorded.
+    fn recorded(&self) -> RuleChanges {
         let rules = self.rules.iter().map(|(name, (_, rule))| ((*name).to_owned(), *rule));
-        Changed { by: self.by.clone(), why: self.why.clone(), rules: rules.collect() }
+        RuleChanges { by: self.by.clone(), why: self.why.clone(), rules: rules.collect() }
     }
 }
 
-/// Takes back the last change that has not been taken back yet.
+/// A rollback of the last change that has not been rolled back yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyRollback {
     by: String,
@@ -87,20 +87,30 @@ pub struct PolicyRollback {
 }
 
 impl PolicyRollback {
-    /// A rollback by somebody, for a reason.
+    /// Creates a rollback with its author and its reason.
     pub fn by(who: impl Into<String>, why: impl Into<String>) -> Self {
         Self { by: who.into(), why: why.into() }
     }
 
-    /// Whether somebody makes it.
+    /// Checks that it has an author.
     pub(super) fn check(&self) -> Result<()> {
-        is_somebody(&self.by)
+        check_author(&self.by)
     }
 }
 
-fn is_somebody(who: &str) -> Result<()> {
-    if who.trim().is_empty() {
-        return Err(Invalid::request("a change of policies must say by whom it is made").into());
+fn check_author(author: &str) -> Result<()> {
+    if author.trim().is_empty() {
+        return Err(Invalid::request("a change of policies must name its author").into());
+    }
+    Ok(())
+}
+
+/// Checks the name of an operation.
+pub(super) fn check_name(name: &str) -> Result<()> {
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '.';
+    if name.is_empty() || name.len() > 100 || !name.chars().all(is_allowed) {
+        let right = "use at most 100 lower-case letters, digits, '_' and '.'";
+        return Err(Invalid::malformed("name of an operation", name, right).into());
     }
     Ok(())
 }
@@ -109,41 +119,54 @@ fn is_somebody(who: &str) -> Result<()> {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct RecordedChange {
-    /// Which change it is, from 1 on.
+    /// The number of the change, from 1 on.
     pub version: Version,
-    /// Who.
+    /// The author.
     pub by: String,
-    /// When, by the clock of the store.
+    /// The time, by the clock of the store.
     pub at: Timestamp,
-    /// For what reason.
+    /// The reason.
     pub why: String,
-    /// What was changed, `None` for a rule that was taken away; `None` altogether for a rollback.
+    /// The changed rules, with `None` for a rule that was removed; `None` altogether for a rollback.
     pub rules: Option<BTreeMap<String, Option<Rule>>>,
 }
 
 impl RecordedChange {
-    pub(super) fn of(envelope: &Envelope, event: PolicyEvent) -> Self {
-        let (version, at) = (envelope.version, envelope.recorded_at);
+    pub(super) fn new(envelope: &Envelope, event: PolicyEvent) -> Self {
+        let Envelope { version, recorded_at, .. } = envelope;
         let (by, why, rules) = match event {
-            PolicyEvent::Changed(Changed { by, why, rules }) => (by, why, Some(rules)),
+            PolicyEvent::Changed(RuleChanges { by, why, rules }) => (by, why, Some(rules)),
             PolicyEvent::RolledBack(PolicyRollback { by, why }) => (by, why, None),
         };
-        Self { version, by, at, why, rules }
+        Self { version: *version, by, at: *recorded_at, why, rules }
+    }
+
+    /// Logs and counts that this change applies in this process from now on.
+    pub(super) fn log(&self) {
+        let Self { version, by, why, rules, .. } = self;
+        metrics::policies_changed("record");
+        match rules {
+            Some(rules) => {
+                let rules = serde_json::to_string(rules).unwrap_or_default();
+                tracing::info!(change = version.get(), by, why, rules, "policies have changed");
+            }
+            None => tracing::info!(change = version.get(), by, why, "policies are rolled back"),
+        }
     }
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum PolicyEvent {
-    Changed(Changed),
+    Changed(RuleChanges),
     RolledBack(PolicyRollback),
 }
 
-/// A change, by the names of operations.
+/// The recorded form of a change: rules by the names of operations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Changed {
+pub(super) struct RuleChanges {
     by: String,
     why: String,
-    /// No rule takes away the one that there was.
+    /// `None` removes the rule.
     rules: BTreeMap<String, Option<Rule>>,
 }
 
@@ -181,22 +204,22 @@ impl Event for PolicyEvent {
     }
 }
 
-/// What is recorded, and what was before it.
+/// The recorded rules, and those before each change.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PolicyRecord {
-    /// What there was before the first change that can be rolled back.
+    /// The rules before the first change that can be rolled back.
     floor: Arc<Rules>,
-    /// What there was after each change that can be.
+    /// The rules after each change that can be.
     layers: Vec<Arc<Rules>>,
 }
 
 impl PolicyRecord {
-    pub(super) fn now(&self) -> &Arc<Rules> {
+    pub(super) fn rules(&self) -> &Arc<Rules> {
         self.layers.last().unwrap_or(&self.floor)
     }
 
-    fn after(&self, change: &Changed) -> Rules {
-        let mut rules = Rules::clone(self.now());
+    fn after(&self, change: &RuleChanges) -> Rules {
+        let mut rules = Rules::clone(self.rules());
         for (operation, rule) in &change.rules {
             match rule {
                 Some(rule) => rules.insert(operation.clone(), *rule),
@@ -216,7 +239,7 @@ impl Decider for PolicyRecord {
         match event {
             PolicyEvent::Changed(change) => {
                 self.layers.push(Arc::new(self.after(change)));
-                if self.layers.len() > KEPT {
+                if self.layers.len() > MAX_ROLLBACKS {
                     self.floor = self.layers.remove(0);
                 }
             }
@@ -233,7 +256,7 @@ impl Command for PolicyChange {
     const NAME: &'static str = "highwater.change_policies";
 
     fn encode(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
-        serde_json::to_writer(out, &self.said())
+        serde_json::to_writer(out, &self.recorded())
     }
 }
 
@@ -247,8 +270,8 @@ impl Command for PolicyRollback {
 
 impl Decide<PolicyChange> for PolicyRecord {
     fn decide(&self, change: &PolicyChange, _: &Context) -> Decision<PolicyEvent> {
-        let change = change.said();
-        if self.after(&change) == **self.now() {
+        let change = change.recorded();
+        if self.after(&change) == **self.rules() {
             return Ok(Vec::new());
         }
         Ok(vec![PolicyEvent::Changed(change)])
@@ -278,7 +301,7 @@ mod tests {
     }
 
     fn changed(level: Level) -> PolicyEvent {
-        PolicyEvent::Changed(PolicyChange::by("ann", "a test").set(&SHOW, rule(level)).said())
+        PolicyEvent::Changed(PolicyChange::by("ann", "a test").set(&SHOW, rule(level)).recorded())
     }
 
     fn rolled_back() -> PolicyEvent {
@@ -286,7 +309,7 @@ mod tests {
     }
 
     fn now(record: &PolicyRecord) -> Option<Rule> {
-        record.now().get(SHOW.name()).copied()
+        record.rules().get(SHOW.name()).copied()
     }
 
     #[test]
@@ -308,10 +331,10 @@ mod tests {
     fn o4_of_very_many_changes_the_last_ones_can_be_rolled_back_and_the_rest_stays() {
         let mut record = PolicyRecord::default();
         record.apply(&changed(Level::Strong));
-        for _ in 0..KEPT {
+        for _ in 0..MAX_ROLLBACKS {
             record.apply(&changed(Level::Eventual));
         }
-        for _ in 0..KEPT {
+        for _ in 0..MAX_ROLLBACKS {
             record.apply(&rolled_back());
         }
         assert_eq!(now(&record), Some(rule(Level::Strong)));

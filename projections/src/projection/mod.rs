@@ -39,7 +39,7 @@ pub use effect::ReceivedEvent;
 pub(crate) use effect::{Effect, EffectJob};
 pub use handler::Handler;
 pub(crate) use handler::HandlerEffect;
-pub(crate) use keyed::{KeyedView, fold_one};
+pub(crate) use keyed::KeyedView;
 pub(crate) use parking::ShardParking;
 pub(crate) use rows::decode;
 pub(crate) use shard_scope::{ShardScope, is_key_sharding_known, progress_of};

@@ -12,10 +12,10 @@ use highwater_core::Result;
 use highwater_core::{Highwater, error::Invalid};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::{Secret, sources};
+use super::Secret;
 #[cfg(feature = "kafka")]
 use crate::kafka::{Kafka, Relay, Topics};
-use crate::{OnFailure, ProjectionOptions};
+use crate::{OnFailure, ProjectionOptions, config};
 
 /// What a service is told, from a file (TOML) and the environment, which wins.
 ///
@@ -190,7 +190,7 @@ impl Config {
     /// [`Invalid`](highwater_core::Error::Invalid) if the file can't be read, or names the first key
     /// that is wrong, unknown or missing, and where it stands. Values are not shown.
     pub fn load(file: impl AsRef<Path>, prefix: &str) -> Result<Self> {
-        sources::load(Some(file.as_ref()), prefix)
+        config::load(Some(file.as_ref()), prefix)
     }
 
     /// Reads the variables of the environment that begin with a prefix and an underscore.
@@ -198,7 +198,7 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn from_environment(prefix: &str) -> Result<Self> {
-        sources::load(None, prefix)
+        config::load(None, prefix)
     }
 
     /// A service on the store of this URL, with everything else as it is by default.

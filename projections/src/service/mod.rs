@@ -3,7 +3,6 @@
 //! | File | What is in it |
 //! |---|---|
 //! | `config` | what a service is told, from a file and the environment |
-//! | `sources` | where a value came from, and what is wrong with it |
 //! | `secret` | what is never shown |
 //! | `telemetry` | logs and metrics, for the whole process |
 //! | `otlp` | traces, sent to a collector (feature `otlp`) |
@@ -20,7 +19,6 @@ mod readiness;
 mod run;
 mod secret;
 mod signals;
-mod sources;
 mod telemetry;
 
 use std::{error, fmt, future::IntoFuture};
@@ -39,7 +37,6 @@ pub use config::{Config, HttpConfig, LogConfig, LogFormat, ProjectionConfig};
 pub use config::{KafkaConfig, RelayConfig};
 pub use readiness::{Failure, ProjectionReport, RelayReport, Report};
 pub use secret::Secret;
-pub(crate) use sources::{read_file, understand};
 
 use crate::Worker;
 #[cfg(feature = "kafka")]

@@ -1,4 +1,4 @@
-//! Where a value came from, and what is wrong with it.
+//! Configuration from a TOML file and the environment: read, parsed, and explained if it is wrong.
 
 use std::path::Path;
 
@@ -15,9 +15,11 @@ use highwater_core::{
 };
 use serde::de::DeserializeOwned;
 
-use super::Config;
-
-pub(super) fn load(file: Option<&Path>, prefix: &str) -> Result<Config> {
+/// Reads a file, if one is given, and the variables of the environment with a prefix, which win.
+///
+/// # Errors
+/// [`Invalid`](highwater_core::Error::Invalid); it names the first key that is wrong, and where it stands.
+pub(crate) fn load<T: DeserializeOwned>(file: Option<&Path>, prefix: &str) -> Result<T> {
     let mut figment = Figment::new();
     if let Some(file) = file {
         figment = figment.merge(Text { file, text: &read_file(file)? });
@@ -25,18 +27,18 @@ pub(super) fn load(file: Option<&Path>, prefix: &str) -> Result<Config> {
     extract(&figment.merge(Environment::read(prefix)), file)
 }
 
-/// What the text of a file says. No variable of the environment is looked at.
+/// Parses the text of a file. No variable of the environment is read.
 ///
 /// # Errors
-/// [`Invalid`](highwater_core::Error::Invalid), as for a configuration.
-pub(crate) fn understand<T: DeserializeOwned>(file: &Path, text: &str) -> Result<T> {
+/// As [`load`].
+pub(crate) fn parse<T: DeserializeOwned>(file: &Path, text: &str) -> Result<T> {
     extract(&Figment::from(Text { file, text }), Some(file))
 }
 
-/// The text of a file.
+/// Reads the text of a file.
 ///
 /// # Errors
-/// [`Invalid`](highwater_core::Error::Invalid) if there is none.
+/// [`Invalid`](highwater_core::Error::Invalid) if it can't be read.
 pub(crate) fn read_file(file: &Path) -> Result<String> {
     std::fs::read_to_string(file).map_err(|error| {
         let message = format!("the configuration file {} can't be read", file.display());
