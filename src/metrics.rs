@@ -1,4 +1,4 @@
-//! What is measured (O2), through the facade of the crate `metrics`. A program that wants to know
+//! The metrics of Highwater (O2), through the facade of the crate `metrics`. A program that collects them
 //! installs a recorder before it opens a store; the service (feature `service`) does.
 
 pub use highwater_core::metrics::{Kind, Metric, Unit};
