@@ -1,4 +1,4 @@
-//! How to connect, and the schema of the tables.
+//! The connection settings, and the schema of the tables.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{parameters::Parameters, sql::identifier::check_identifier};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How to connect to PostgreSQL, and the schema of the tables. Passwords are never shown.
+/// The connection settings for PostgreSQL, and the schema of the tables. Passwords are never shown.
 #[derive(Clone)]
 pub struct PostgresOptions {
     pub(super) connect: PgConnectOptions,

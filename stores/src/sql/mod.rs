@@ -1,4 +1,4 @@
-//! What the stores on SQLite and PostgreSQL share.
+//! Code that the stores on SQLite and PostgreSQL share.
 //!
 //! | File | What is in it |
 //! |---|---|

@@ -96,7 +96,7 @@ impl ViewChanges {
 pub(crate) struct ViewWaiter {
     sender: watch::Sender<KnownProgress>,
     changes: watch::Receiver<KnownProgress>,
-    /// What was known at the time of the subscription.
+    /// The known progress at the time of the subscription.
     known: KnownProgress,
     seen: Vec<ShardProgress>,
 }
