@@ -1,4 +1,4 @@
-//! What is measured of stores (O2).
+//! The metrics of stores (O2).
 
 use std::sync::OnceLock;
 
@@ -9,7 +9,7 @@ use highwater_core::{Error, Result, metrics::Metric, port::Appended};
 pub const APPENDS: Metric = Metric::counter(
     "highwater_appends_total",
     &["store", "outcome"],
-    "Appends that a store has answered, by what became of them",
+    "Appends that a store has answered, by outcome",
 );
 
 /// Events that were appended.
@@ -19,30 +19,30 @@ pub const APPENDED_EVENTS: Metric = Metric::counter(
     "Events that a store has appended",
 );
 
-/// How many appends shared a transaction.
+/// The number of appends that shared a transaction.
 pub const GROUP_SIZE: Metric = Metric::sizes(
     "highwater_group_commit_appends",
     &["store"],
-    "How many concurrent appends of the process shared a transaction",
+    "Number of concurrent appends of the process that shared a transaction",
 );
 
-/// How long a transaction of appends took.
+/// The duration of a transaction of appends.
 pub const GROUP_DURATION: Metric = Metric::seconds(
     "highwater_group_commit_duration_seconds",
     &["store"],
-    "How long a transaction of appends took",
+    "Duration of a transaction of appends",
 );
 
 /// Every metric of this crate.
 pub const ALL: &[Metric] = &[APPENDS, APPENDED_EVENTS, GROUP_SIZE, GROUP_DURATION];
 
-/// The handles of a store, made at the first append and kept.
-pub(crate) struct Meter {
+/// The handles of a store, which are created at the first append.
+pub(crate) struct StoreMeter {
     store: &'static str,
-    handles: OnceLock<Handles>,
+    handles: OnceLock<StoreHandles>,
 }
 
-struct Handles {
+struct StoreHandles {
     appended: Counter,
     repeated: Counter,
     conflict: Counter,
@@ -55,12 +55,12 @@ struct Handles {
     durations: ::metrics::Histogram,
 }
 
-impl Meter {
+impl StoreMeter {
     pub(crate) fn new(store: &'static str) -> Self {
         Self { store, handles: OnceLock::new() }
     }
 
-    /// An append of so many events has been answered.
+    /// Counts an append of this number of events that has been answered.
     pub(crate) fn answered(&self, events: usize, answer: &Result<Appended>) {
         let handles = self.handles();
         let counter = match answer {
@@ -76,17 +76,17 @@ impl Meter {
         counter.increment(1);
     }
 
-    /// So many appends have shared a transaction.
+    /// Records a transaction of this number of appends.
     #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(crate) fn committed(&self, appends: usize, took: std::time::Duration) {
         self.handles().sizes.record(appends as f64);
         self.handles().durations.record(took);
     }
 
-    fn handles(&self) -> &Handles {
+    fn handles(&self) -> &StoreHandles {
         let store = self.store;
         let appends = |outcome| APPENDS.count(&[store, outcome]);
-        self.handles.get_or_init(|| Handles {
+        self.handles.get_or_init(|| StoreHandles {
             appended: appends("appended"),
             repeated: appends("repeated"),
             conflict: appends("conflict"),

@@ -1,4 +1,4 @@
-//! The front door: a URL becomes an open store.
+//! Opens a store by its URL.
 
 use std::{future::Future, sync::Arc};
 
@@ -12,37 +12,37 @@ pub trait Open: Sized {
     ///
     /// | URL | Store |
     /// |---|---|
-    /// | `sqlite:bank.db` | a file, made if it isn't there (feature `sqlite`) |
+    /// | `sqlite:bank.db` | a file, created if it does not exist (feature `sqlite`) |
     /// | `postgres://user:password@host/database` | a PostgreSQL database (feature `postgres`) |
-    /// | `memory:` | memory, gone when the last handle is dropped |
+    /// | `memory:` | memory, lost when the last handle is dropped |
     ///
-    /// Behind a `?` stand parameters, joined by `&`, each at most once:
+    /// A `?` is followed by parameters, joined by `&`, each at most once:
     ///
     /// | Parameter | Of | Meaning |
     /// |---|---|---|
-    /// | `schema=bank` | PostgreSQL | the schema of the tables; `highwater` unless given |
-    /// | `connections=8` | PostgreSQL | how many connections reads may use |
-    /// | `connect_timeout=10` | PostgreSQL | how many seconds to wait for a connection |
-    /// | `prefix=bank_` | SQLite | what the names of the tables begin with; `highwater_` unless given |
+    /// | `schema=bank` | PostgreSQL | the schema of the tables; `highwater` by default |
+    /// | `connections=8` | PostgreSQL | the number of connections for reads |
+    /// | `connect_timeout=10` | PostgreSQL | the seconds to wait for a connection |
+    /// | `prefix=bank_` | SQLite | the prefix of the table names; `highwater_` by default |
     /// | `busy_timeout=5s` | SQLite | how long to wait for another process that holds the file's lock |
-    /// | `readers=4` | SQLite | how many connections read |
-    /// | `synchronous=full` | SQLite | when to flush; anything less than `full` gives W7 up |
-    /// | `mode=rw` | SQLite | the file must be there; `rwc`, the default, makes it |
+    /// | `readers=4` | SQLite | the number of connections for reads |
+    /// | `synchronous=full` | SQLite | when to flush; a level below `full` breaks W7 |
+    /// | `mode=rw` | SQLite | the file must exist; `rwc`, the default, creates it |
     /// | `max_payload`, `max_metadata`, `max_events` | all | the limits of an append: bytes, bytes, number |
     ///
-    /// On PostgreSQL there are also those of libpq that the driver knows: `host`, `hostaddr`, `port`,
+    /// PostgreSQL has also the parameters of libpq that the driver knows: `host`, `hostaddr`, `port`,
     /// `dbname`, `user`, `password`, `application_name`, `options`, `sslmode`, `sslrootcert`,
     /// `sslcert`, `sslkey`; and `statement-cache-capacity`. TLS itself is not built in: an `sslmode`
     /// that insists on it is refused.
     ///
     /// # Errors
-    /// [`Invalid`](highwater_core::Error::Invalid) says what is wrong with the URL, a parameter, the
-    /// file, the credentials or the schema, and never shows a password;
+    /// [`Invalid`](highwater_core::Error::Invalid) if the URL, a parameter, the file, the credentials or
+    /// the schema is wrong; the message never shows a password.
     /// [`Unavailable`](highwater_core::Error::Unavailable) if the server can't be reached or the
     /// file is locked.
     fn open(url: &str) -> impl Future<Output = Result<Self>> + Send;
 
-    /// Opens the store that the URL names, for everything else to be set.
+    /// Opens the store that the URL names, and returns a builder for all other settings.
     ///
     /// # Errors
     /// As [`Open::open`].
@@ -64,7 +64,7 @@ impl Open for Highwater {
     }
 }
 
-/// The machine's clock and ids on a store.
+/// Creates a builder on a store, with the clock and the ids of the machine.
 pub fn on(store: impl Store) -> Builder {
     Highwater::with_store(&Arc::new(store), SystemClock, SystemIds)
 }
@@ -74,9 +74,9 @@ fn memory(url: &str) -> Result<Builder> {
     if name != "memory:" {
         return Err(Invalid::new(Code::BAD_URL, "memory has no name: write memory:").into());
     }
-    let mut parameters = Parameters::of(query)?;
+    let mut parameters = Parameters::parse(query)?;
     let limits = parameters.take_limits()?;
-    parameters.known_to_driver(|_| false)?;
+    parameters.into_driver_parameters(|_| false)?;
     Ok(on(MemoryStore::with_limits(Arc::new(SystemClock), limits)))
 }
 
@@ -108,7 +108,7 @@ fn without_feature(feature: &str) -> Invalid {
     Invalid::new(Code::BAD_URL, message)
 }
 
-/// Names the scheme alone: the rest may hold a password.
+/// The error of an unknown scheme. It shows only the scheme: the rest may have a password.
 fn unknown_scheme(url: &str) -> Invalid {
     let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
     let scheme: String = scheme.chars().take(20).collect();

@@ -1,4 +1,4 @@
-//! What rows and keys may be: on every store what the strictest of them takes.
+//! The rules for rows and keys of views: every store accepts what the strictest one accepts.
 
 use std::ops::Bound;
 
@@ -10,37 +10,37 @@ use highwater_core::{
 };
 use serde::de::IgnoredAny;
 
-/// Refuses what PostgreSQL would: a row that is no JSON, a key that it can't hold.
-pub(crate) fn check(commit: &ViewCommit) -> Result<()> {
+/// Refuses what PostgreSQL would refuse: a row that is not JSON, or a key that it can't hold.
+pub(crate) fn check_commit(commit: &ViewCommit) -> Result<()> {
     check_keys(commit)?;
     for (key, row) in &commit.rows {
         if let Some(row) = row {
-            let row = text(&commit.view, key, row)?;
-            let no_json = |error| no_json(&commit.view, key, Source::new(error));
-            serde_json::from_str::<IgnoredAny>(row).map_err(no_json)?;
+            let row = row_text(&commit.view, key, row)?;
+            let not_json = |error| not_json(&commit.view, key, Source::new(error));
+            serde_json::from_str::<IgnoredAny>(row).map_err(not_json)?;
         }
     }
     Ok(())
 }
 
-/// Refuses a commit with a key that no store could have.
+/// Refuses a commit with a key that no store could hold.
 pub(crate) fn check_keys(commit: &ViewCommit) -> Result<()> {
     commit.rows.iter().try_for_each(|(key, _)| check_key(key))?;
     commit.parked.iter().try_for_each(|change| check_key(key_of(change)))
 }
 
-/// A row as text, which JSON is.
-pub(crate) fn text<'a>(view: &ViewName, key: &str, row: &'a [u8]) -> Result<&'a str> {
-    std::str::from_utf8(row).map_err(|error| no_json(view, key, Source::new(error)).into())
+/// Returns a row as text.
+pub(crate) fn row_text<'a>(view: &ViewName, key: &str, row: &'a [u8]) -> Result<&'a str> {
+    std::str::from_utf8(row).map_err(|error| not_json(view, key, Source::new(error)).into())
 }
 
-fn no_json(view: &ViewName, key: &str, why: Source) -> Invalid {
-    let message = format!("the row {key:?} of view {view} is no JSON: {why}");
+fn not_json(view: &ViewName, key: &str, why: Source) -> Invalid {
+    let message = format!("the row {key:?} of view {view} is not JSON: {why}");
     Invalid::request(message).caused_by(why)
 }
 
-/// Refuses a key that no store could have: PostgreSQL's text has no NUL, and its indexes hold no long
-/// ones.
+/// Refuses a key that no store could hold: PostgreSQL's text has no NUL, and its indexes hold no long
+/// keys.
 pub(crate) fn check_key(key: &str) -> Result<()> {
     if key.contains('\0') {
         return Err(Invalid::malformed("key", key, "it may not contain NUL").into());
@@ -51,7 +51,7 @@ pub(crate) fn check_key(key: &str) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a range that begins or ends at a key that no store could have.
+/// Refuses a range that begins or ends at a key that no store could hold.
 pub(crate) fn check_range(range: &KeyRange) -> Result<()> {
     [&range.from, &range.to].into_iter().try_for_each(|bound| match bound {
         Bound::Included(key) | Bound::Excluded(key) => check_key(key),
@@ -59,17 +59,25 @@ pub(crate) fn check_range(range: &KeyRange) -> Result<()> {
     })
 }
 
-/// A bound as SQL has it: the comparison that it stands for, and with what.
+/// A bound of a range as a condition of a statement.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub(crate) fn compared<'a>(
+pub(crate) struct SqlBound<'a> {
+    /// The condition; empty if there is no bound.
+    pub(crate) sql: &'static str,
+    /// The value to bind.
+    pub(crate) key: Option<&'a str>,
+}
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) fn sql_bound<'a>(
     bound: &'a Bound<String>,
     included: &'static str,
     excluded: &'static str,
-) -> Option<(&'static str, &'a str)> {
+) -> SqlBound<'a> {
     match bound {
-        Bound::Included(key) => Some((included, key)),
-        Bound::Excluded(key) => Some((excluded, key)),
-        Bound::Unbounded => None,
+        Bound::Included(key) => SqlBound { sql: included, key: Some(key) },
+        Bound::Excluded(key) => SqlBound { sql: excluded, key: Some(key) },
+        Bound::Unbounded => SqlBound { sql: "", key: None },
     }
 }
 
@@ -81,17 +89,19 @@ fn key_of(change: &ParkChange) -> &str {
     }
 }
 
-/// An event can't wait behind a key that isn't parked: nobody would take it up again.
+/// The error of an event that is queued behind a key that isn't parked: no worker would apply it.
 pub(crate) fn not_parked(view: &ViewName, key: &str) -> Invalid {
-    Invalid::request(format!("no event of view {view} can wait behind {key:?}: it isn't parked"))
+    Invalid::request(format!(
+        "no event of view {view} can be queued behind {key:?}: the key isn't parked"
+    ))
 }
 
-/// A column is there, but not as this program wants it.
-pub(crate) fn other_kind(spec: &ViewSpec, column: &Column, found: &str) -> Invalid {
+/// The error of a column that exists with another kind than in the spec.
+pub(crate) fn column_mismatch(spec: &ViewSpec, column: &Column, found: &str) -> Invalid {
     let (view, name, kind) = (&spec.name, column.name, column.kind);
     let message = format!(
-        "column {name} of view {view} should be {kind:?}, but is there as {found}: call the column \
-         otherwise, or drop the one that is there"
+        "column {name} of view {view} should be {kind:?}, but exists as {found}: give the column \
+         another name, or drop the existing one"
     );
     Invalid::request(message)
 }

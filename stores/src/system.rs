@@ -1,4 +1,4 @@
-//! The clock and the ids of the machine: the one place where the outside is asked for them.
+//! The clock and the ids of the machine: the only place that reads them.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use highwater_core::{
 use jiff::Timestamp;
 use uuid::Uuid;
 
-/// The clock of this machine; waiting is tokio's.
+/// The clock of this machine; `sleep` is tokio's.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
@@ -26,7 +26,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// UUIDv7: random, and in the order in which this process made them.
+/// UUIDv7: random, and in the order in which this process created them.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemIds;
 

@@ -32,8 +32,9 @@ pub trait SnapshotStore: Send + Sync + 'static {
     /// [`Unavailable`](crate::Error::Unavailable), or [`Corrupt`](crate::Error::Corrupt).
     async fn load_snapshot(&self, stream: &StreamId) -> Result<Option<Snapshot>>;
 
-    /// Keeps a snapshot unless one of a newer schema, or a later one of the same schema, is there:
-    /// while two versions of a program run side by side, the newer one's snapshots stay.
+    /// Keeps a snapshot unless one of a newer schema, or one of the same schema at the same or a later
+    /// version, is stored: while two versions of a program run side by side, the snapshots of the newer
+    /// one stay, and of two snapshots of one schema and version the first stays.
     ///
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable).

@@ -1,4 +1,4 @@
-//! Appending: everything is checked, and only then anything changed.
+//! Appending: everything is checked before anything is changed.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -19,7 +19,7 @@ impl MemoryStore {
     pub(super) fn append_now(&self, append: Append) -> Result<Appended> {
         append.validate(&self.shared.limits)?;
         if append.hook.is_some() {
-            let message = "the memory store has no transaction that an attachment could join";
+            let message = "the memory store has no transactions for hooks";
             return Err(Invalid::request(message).into());
         }
         let mut state = self.state();
@@ -35,25 +35,25 @@ impl MemoryStore {
     }
 }
 
-/// The events in commit order, and where those of each stream are.
+/// The events in commit order, and the indexes of the events of each stream.
 #[derive(Default)]
-pub(super) struct Log {
+pub(super) struct MemoryLog {
     /// The event at position p is at index p − 1.
     pub(super) events: Vec<Envelope>,
     /// The event that made version v of a stream is at index `streams[stream][v - 1]`.
     pub(super) streams: HashMap<StreamId, Vec<usize>>,
-    /// Each type name once, shared by its events.
+    /// The type names, each shared by its events.
     type_names: HashSet<Arc<str>>,
 }
 
-/// What the events of one append have in common.
-struct Origin {
+/// The common values of the events of one append.
+struct AppendOrigin {
     command: CommandId,
     recorded_at: Timestamp,
     raw_metadata: Bytes,
 }
 
-impl Log {
+impl MemoryLog {
     pub(super) fn head(&self) -> Position {
         Position::new(self.events.len() as u64)
     }
@@ -94,7 +94,7 @@ impl Log {
 
     fn push(&mut self, append: Append, now: Timestamp) -> Appended {
         let earlier = self.events.last().map_or(now, |event| event.recorded_at);
-        let origin = Origin {
+        let origin = AppendOrigin {
             command: append.command,
             recorded_at: now.max(earlier),
             raw_metadata: append.metadata.unwrap_or_default(),
@@ -108,14 +108,14 @@ impl Log {
         Appended { position: self.head(), streams, repeated: false }
     }
 
-    fn push_stream(&mut self, part: StreamAppend, origin: &Origin) -> StreamHead {
+    fn push_stream(&mut self, part: StreamAppend, origin: &AppendOrigin) -> StreamHead {
         for event in part.events {
             self.push_event(&part.stream, event, origin);
         }
         StreamHead { version: self.actual(&part.stream).version, stream: part.stream }
     }
 
-    fn push_event(&mut self, stream: &StreamId, event: NewEvent, origin: &Origin) {
+    fn push_event(&mut self, stream: &StreamId, event: NewEvent, origin: &AppendOrigin) {
         let type_name = self.type_name(event.event_type.name);
         let index = self.events.len();
         let indexes = self.streams.entry(stream.clone()).or_default();

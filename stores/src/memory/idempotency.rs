@@ -1,4 +1,4 @@
-//! Commands that have been stored, with the answers they got (W4).
+//! Commands that have been stored, with their answers (W4).
 
 use std::collections::HashMap;
 
@@ -10,16 +10,16 @@ use highwater_core::{
 };
 
 #[derive(Default)]
-pub(super) struct Commands {
+pub(super) struct MemoryCommands {
     known: HashMap<CommandId, RecordedCommand>,
 }
 
-impl Commands {
+impl MemoryCommands {
     pub(super) fn get(&self, id: CommandId) -> Option<RecordedCommand> {
         self.known.get(&id).cloned()
     }
 
-    /// The answer that this command got before, if it did.
+    /// Returns the earlier answer of this command, if it has been stored.
     pub(super) fn answer(
         &self,
         id: CommandId,

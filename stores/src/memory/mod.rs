@@ -1,6 +1,6 @@
 //! A store in the memory of this process: for tests, for examples, and as the model of the others.
 //!
-//! It keeps every contract but W7: what it holds is gone with the process.
+//! It keeps every contract but W7: its events are lost when the process ends.
 
 mod append;
 mod follow;
@@ -29,9 +29,11 @@ use highwater_core::{
 };
 use tokio::sync::watch;
 
-use self::{append::Log, idempotency::Commands, snapshot::Snapshots, view::Views};
+use self::{
+    append::MemoryLog, idempotency::MemoryCommands, snapshot::MemorySnapshots, view::MemoryViews,
+};
 use crate::{
-    metrics::Meter,
+    metrics::StoreMeter,
     system::{SystemClock, SystemIds},
 };
 
@@ -40,50 +42,51 @@ use crate::{
 /// Each call does its work at once, under one lock that is never held over an `await`.
 #[derive(Clone)]
 pub struct MemoryStore {
-    shared: Arc<Shared>,
+    shared: Arc<MemoryShared>,
 }
 
-struct Shared {
+struct MemoryShared {
     clock: Arc<dyn Clock>,
     limits: Limits,
     id: LogId,
-    state: Mutex<State>,
+    state: Mutex<MemoryState>,
     head: watch::Sender<Position>,
-    meter: Meter,
+    meter: StoreMeter,
 }
 
 #[derive(Default)]
-struct State {
-    log: Log,
-    commands: Commands,
-    snapshots: Snapshots,
-    views: Views,
+struct MemoryState {
+    log: MemoryLog,
+    commands: MemoryCommands,
+    snapshots: MemorySnapshots,
+    views: MemoryViews,
 }
 
 impl MemoryStore {
-    /// An empty store whose events are dated by `clock`.
+    /// Creates an empty store whose events get the time of `clock`.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self::with_limits(clock, Limits::default())
     }
 
-    /// An empty store that refuses what is larger than `limits`.
+    /// Creates an empty store that refuses appends larger than `limits`.
     #[must_use]
     pub fn with_limits(clock: Arc<dyn Clock>, limits: Limits) -> Self {
         let (head, _) = watch::channel(Position::START);
         let id = LogId::of(SystemIds.command_id().as_uuid().as_bytes());
-        let (state, meter) = (Mutex::default(), Meter::new("memory"));
-        Self { shared: Arc::new(Shared { clock, limits, id, state, head, meter }) }
+        let (state, meter) = (Mutex::default(), StoreMeter::new("memory"));
+        Self { shared: Arc::new(MemoryShared { clock, limits, id, state, head, meter }) }
     }
 
-    /// Nothing panics between two changes that belong together, so a poisoned lock is no harm.
-    fn state(&self) -> MutexGuard<'_, State> {
+    /// Locks the state. No code panics between two changes that belong together, so a poisoned lock is
+    /// harmless.
+    fn state(&self) -> MutexGuard<'_, MemoryState> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Default for MemoryStore {
-    /// With the clock of this machine.
+    /// Creates an empty store with the clock of this machine.
     fn default() -> Self {
         Self::new(Arc::new(SystemClock))
     }

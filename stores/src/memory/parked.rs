@@ -1,4 +1,4 @@
-//! Parked keys, and the events that wait behind them (R4).
+//! Parked keys, and the events that are held back behind them (R4).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,12 +16,12 @@ use crate::rows::not_parked;
 
 /// By key, in order.
 #[derive(Clone, Default)]
-pub(super) struct Parked {
-    keys: BTreeMap<String, Waiting>,
+pub(super) struct ParkedEvents {
+    keys: BTreeMap<String, ParkedEntry>,
 }
 
 #[derive(Clone)]
-struct Waiting {
+struct ParkedEntry {
     since: Position,
     error: String,
     attempts: u32,
@@ -30,12 +30,12 @@ struct Waiting {
     retry: bool,
 }
 
-impl Parked {
+impl ParkedEvents {
     pub(super) fn since(&self, key: &str) -> Option<Position> {
         self.keys.get(key).map(|waiting| waiting.since)
     }
 
-    /// The parked keys of a range.
+    /// Returns the parked keys of a range.
     pub(super) fn within<'a>(
         &'a self,
         range: (Bound<&'a str>, Bound<&'a str>),
@@ -43,16 +43,19 @@ impl Parked {
         self.keys.range::<str, _>(range).map(|(key, _)| key)
     }
 
-    /// What there is after a commit, which is refused before it changes anything.
+    /// Returns the parked keys after a commit, which is refused before it changes anything.
     pub(super) fn after(&self, commit: &ViewCommit, now: Timestamp) -> Result<Self, Invalid> {
         let mut after = self.clone();
         for change in &commit.parked {
             match change {
                 ParkChange::Park { key, since, error, attempts } => {
-                    let waiting =
-                        after.keys.entry(key.clone()).or_insert_with(|| Waiting::new(*since, now));
-                    (waiting.error, waiting.attempts, waiting.retry) =
-                        (error.clone(), *attempts, false);
+                    let waiting = after
+                        .keys
+                        .entry(key.clone())
+                        .or_insert_with(|| ParkedEntry::new(*since, now));
+                    waiting.error = error.clone();
+                    waiting.attempts = *attempts;
+                    waiting.retry = false;
                 }
                 ParkChange::Queue { key, position } => {
                     let waiting =
@@ -77,7 +80,7 @@ impl Parked {
     pub(super) fn page(&self, after: Option<&str>, limit: usize) -> Vec<ParkedKey> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let keys = self.keys.range::<str, _>((from, Bound::Unbounded));
-        keys.take(limit).map(|(key, waiting)| waiting.told(key)).collect()
+        keys.take(limit).map(|(key, waiting)| waiting.to_key(key)).collect()
     }
 
     pub(super) fn queued(&self, key: &str, after: Position, limit: usize) -> Vec<Position> {
@@ -88,21 +91,21 @@ impl Parked {
         later.take(limit).collect()
     }
 
-    /// Whether the key is parked.
+    /// Requests a retry. Returns false if the key isn't parked.
     pub(super) fn retry(&mut self, key: &str) -> bool {
         let waiting = self.keys.get_mut(key);
         waiting.map(|waiting| waiting.retry = true).is_some()
     }
 }
 
-impl Waiting {
-    /// The event for which a key is parked is the first that waits.
+impl ParkedEntry {
+    /// Creates the entry of a key. The event for which it is parked is the first that is held back.
     fn new(since: Position, parked_at: Timestamp) -> Self {
         let events = BTreeSet::from([since]);
         Self { since, error: String::new(), attempts: 0, parked_at, events, retry: false }
     }
 
-    fn told(&self, key: &str) -> ParkedKey {
+    fn to_key(&self, key: &str) -> ParkedKey {
         ParkedKey {
             key: key.to_owned(),
             since: self.since,

@@ -1,4 +1,4 @@
-//! Rows of a view by their keys' order, with the progress of one moment.
+//! Rows of a view in the order of their keys, with the progress of the same snapshot.
 
 use std::{collections::BTreeSet, ops::Bound};
 
@@ -8,10 +8,10 @@ use highwater_core::{
     port::{KeyRange, StoredRange},
 };
 
-use super::view::Views;
-use crate::claims::without_rows;
+use super::view::MemoryViews;
+use crate::fencing::has_no_rows;
 
-impl Views {
+impl MemoryViews {
     pub(super) fn range(
         &self,
         name: &ViewName,
@@ -19,7 +19,7 @@ impl Views {
         limit: usize,
     ) -> Result<StoredRange> {
         let view = self.get(name)?;
-        let rows = view.rows.as_ref().ok_or_else(|| without_rows(name))?;
+        let rows = view.rows.as_ref().ok_or_else(|| has_no_rows(name))?;
         let mut keys: BTreeSet<&String> = BTreeSet::new();
         if !is_empty(range) {
             let within = (of(&range.from), of(&range.to));
@@ -37,7 +37,7 @@ fn of(bound: &Bound<String>) -> Bound<&str> {
     bound.as_ref().map(String::as_str)
 }
 
-/// A map takes no range that ends before it begins.
+/// Returns true if the range ends before it begins. A map would panic on such a range.
 fn is_empty(range: &KeyRange) -> bool {
     match (&range.from, &range.to) {
         (Bound::Excluded(from), Bound::Excluded(to)) => from >= to,

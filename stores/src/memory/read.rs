@@ -5,9 +5,9 @@ use highwater_core::{
     port::{LogPage, StreamPage},
 };
 
-use super::append::Log;
+use super::append::MemoryLog;
 
-impl Log {
+impl MemoryLog {
     pub(super) fn stream_page(
         &self,
         stream: &StreamId,
@@ -35,7 +35,7 @@ impl Log {
             ReadFrom::After(bound) => {
                 let (events, more) = page(self.after(bound).iter(), query, limit);
                 let last = events.last().map_or(bound, |event| event.position);
-                // Whoever is beyond the head must not be sent back to it.
+                // A reader beyond the head must not be sent back to it.
                 let through = if more { last } else { self.head().max(bound) };
                 LogPage { events, through, more }
             }
@@ -56,12 +56,12 @@ impl Log {
     }
 }
 
-/// How many of `len` numbered items have a number up to this one.
+/// Returns how many of `len` numbered items have a number up to this one.
 fn up_to(number: u64, len: usize) -> usize {
     usize::try_from(number).map_or(len, |number| number.min(len))
 }
 
-/// The first events that match, and whether there are others after them.
+/// Returns the first events that match, and true if there are more.
 fn page<'a>(
     events: impl Iterator<Item = &'a Envelope>,
     query: &Query,

@@ -1,4 +1,4 @@
-//! Who may commit, and who is alive.
+//! Leases and epochs of shards, and the workers that are alive (R1).
 
 use std::time::Duration;
 
@@ -10,23 +10,23 @@ use highwater_core::{
 };
 use jiff::Timestamp;
 
-use super::view::View;
-use crate::claims::{Held, division, end_of, has_shard, no_such_shard};
+use super::view::MemoryView;
+use crate::fencing::{ShardState, check_reshard, check_sharding, lease_end, no_such_shard};
 
-pub(super) struct Shard {
+pub(super) struct MemoryShard {
     pub(super) progress: Progress,
     epoch: Epoch,
-    lease: Option<Lease>,
+    lease: Option<MemoryLease>,
 }
 
-struct Lease {
+struct MemoryLease {
     owner: WorkerId,
     until: Timestamp,
 }
 
-impl Shard {
-    pub(super) fn beginning(at: Held) -> Self {
-        let Held { epoch, position, as_of } = at;
+impl MemoryShard {
+    pub(super) fn initial(at: ShardState) -> Self {
+        let ShardState { epoch, position, as_of } = at;
         Self { progress: Progress { position, as_of, ..Progress::default() }, epoch, lease: None }
     }
 
@@ -47,16 +47,16 @@ impl Shard {
         self.lease.as_ref().filter(|lease| lease.until > now).map(|lease| &lease.owner)
     }
 
-    /// Every change of ownership fences whoever had the shard.
-    fn give_to(&mut self, lease: Option<Lease>) {
+    /// Changes the holder, which fences the earlier one.
+    fn give_to(&mut self, lease: Option<MemoryLease>) {
         self.epoch = Epoch::new(self.epoch.get() + 1);
         self.lease = lease;
     }
 }
 
-impl View {
-    pub(super) fn held(&self) -> Vec<Held> {
-        let held = |Shard { epoch, progress, .. }: &Shard| Held {
+impl MemoryView {
+    pub(super) fn held(&self) -> Vec<ShardState> {
+        let held = |MemoryShard { epoch, progress, .. }: &MemoryShard| ShardState {
             epoch: *epoch,
             position: progress.position,
             as_of: progress.as_of,
@@ -66,14 +66,14 @@ impl View {
 
     pub(super) fn claim(&mut self, claim: ShardClaim, now: Timestamp) -> Result<Option<Claim>> {
         let ShardClaim { view, sharding, shard: number, worker, mode, lease } = claim;
-        has_shard(&view, sharding, self.sharding, number)?;
+        check_sharding(&view, sharding, self.sharding, number)?;
         let shard = self.shards.get_mut(number.get() as usize);
         let shard = shard.ok_or_else(|| no_such_shard(&view, number))?;
         let is_taken = shard.holder(now).is_some_and(|holder| *holder != worker);
         if mode == ClaimMode::IfFree && is_taken {
             return Ok(None);
         }
-        shard.give_to(Some(Lease { owner: worker, until: end_of(lease, now) }));
+        shard.give_to(Some(MemoryLease { owner: worker, until: lease_end(lease, now) }));
         let (epoch, progress) = (shard.epoch, shard.progress.clone());
         Ok(Some(Claim { shard: number, epoch, progress }))
     }
@@ -84,7 +84,7 @@ impl View {
         now: Timestamp,
         lease: Duration,
     ) -> Members {
-        let until = end_of(lease, now);
+        let until = lease_end(lease, now);
         self.workers.insert(worker.clone(), until);
         self.workers.retain(|other, until| other == worker || *until > now);
         for lease in self.shards.iter_mut().filter_map(|shard| shard.lease.as_mut()) {
@@ -92,7 +92,7 @@ impl View {
                 lease.until = until;
             }
         }
-        let holder = |shard: &Shard| match shard.is_held_by(worker) {
+        let holder = |shard: &MemoryShard| match shard.is_held_by(worker) {
             true => Some(worker.clone()),
             false => shard.holder(now).cloned(),
         };
@@ -121,8 +121,8 @@ impl View {
         claims: &[Claim],
         sharding: Sharding,
     ) -> Result<()> {
-        let at = division(name, claims, &self.held())?;
-        self.shards = sharding.all().map(|_| Shard::beginning(at)).collect();
+        let at = check_reshard(name, claims, &self.held())?;
+        self.shards = sharding.all().map(|_| MemoryShard::initial(at)).collect();
         self.sharding = sharding;
         self.changed.send_replace(());
         Ok(())

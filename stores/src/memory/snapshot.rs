@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use highwater_core::{StreamId, port::Snapshot};
 
 #[derive(Default)]
-pub(super) struct Snapshots {
+pub(super) struct MemorySnapshots {
     latest: HashMap<StreamId, Snapshot>,
 }
 
-impl Snapshots {
+impl MemorySnapshots {
     pub(super) fn load(&self, stream: &StreamId) -> Option<Snapshot> {
         self.latest.get(stream).cloned()
     }
@@ -18,7 +18,7 @@ impl Snapshots {
         let keep = self
             .latest
             .get(&snapshot.stream)
-            .is_some_and(|kept| (kept.schema, kept.version) > (snapshot.schema, snapshot.version));
+            .is_some_and(|kept| (kept.schema, kept.version) >= (snapshot.schema, snapshot.version));
         if !keep {
             self.latest.insert(snapshot.stream.clone(), snapshot);
         }

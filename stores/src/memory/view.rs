@@ -1,4 +1,4 @@
-//! Views: their rows, and what is committed with them (R1).
+//! Views: their rows, and the progress that is committed with them (R1).
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,39 +13,39 @@ use highwater_core::{
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::{parked::Parked, shard::Shard};
+use super::{parked::ParkedEvents, shard::MemoryShard};
 use crate::{
-    claims::{Held, goes_on, missing, refusal, without_rows},
+    fencing::{ShardState, check_forward, has_no_rows, refusal_of, view_missing},
     rows,
 };
 
 #[derive(Default)]
-pub(super) struct Views {
-    open: HashMap<ViewName, View>,
+pub(super) struct MemoryViews {
+    open: HashMap<ViewName, MemoryView>,
 }
 
-pub(super) struct View {
+pub(super) struct MemoryView {
     pub(super) sharding: Sharding,
-    pub(super) shards: Vec<Shard>,
-    /// Until when each worker is alive.
+    pub(super) shards: Vec<MemoryShard>,
+    /// The time until which each worker is alive.
     pub(super) workers: BTreeMap<WorkerId, Timestamp>,
-    pub(super) parked: Parked,
-    /// None of a projection that writes its own.
+    pub(super) parked: ParkedEvents,
+    /// `None` for a projection with its own tables.
     pub(super) rows: Option<BTreeMap<String, Bytes>>,
     columns: HashMap<&'static str, ColumnKind>,
-    /// Told of each change.
+    /// Notified of each change.
     pub(super) changed: watch::Sender<()>,
 }
 
-impl View {
+impl MemoryView {
     fn new(spec: &ViewSpec, sharding: Sharding) -> Self {
         let (epoch, as_of) = (Epoch::default(), Timestamp::UNIX_EPOCH);
-        let at = Held { epoch, position: spec.start_after, as_of };
+        let at = ShardState { epoch, position: spec.start_after, as_of };
         Self {
             sharding,
-            shards: sharding.all().map(|_| Shard::beginning(at)).collect(),
+            shards: sharding.all().map(|_| MemoryShard::initial(at)).collect(),
             workers: BTreeMap::new(),
-            parked: Parked::default(),
+            parked: ParkedEvents::default(),
             rows: None,
             columns: HashMap::new(),
             changed: watch::Sender::new(()),
@@ -53,7 +53,7 @@ impl View {
     }
 
     pub(super) fn state(&self) -> ViewState {
-        let shards = self.shards.iter().map(Shard::without_cursor).collect();
+        let shards = self.shards.iter().map(MemoryShard::without_cursor).collect();
         ViewState { sharding: self.sharding, shards }
     }
 
@@ -61,7 +61,7 @@ impl View {
         for column in &spec.columns {
             let kind = *self.columns.entry(column.name).or_insert(column.kind);
             if kind != column.kind {
-                return Err(rows::other_kind(spec, column, &format!("{kind:?}")).into());
+                return Err(rows::column_mismatch(spec, column, &format!("{kind:?}")).into());
             }
         }
         Ok(())
@@ -75,13 +75,13 @@ impl View {
     fn commit(&mut self, commit: ViewCommit, now: Timestamp) -> Result<()> {
         let shard = self.shards.get_mut(commit.shard.get() as usize);
         let Some(shard) = shard.filter(|shard| shard.may_commit(&commit)) else {
-            return Err(refusal(&commit, &self.held()));
+            return Err(refusal_of(&commit, &self.held()));
         };
         let parked = self.parked.after(&commit, now)?;
         if let Some(rows) = &mut self.rows {
             write(rows, commit.rows);
         } else if !commit.rows.is_empty() {
-            return Err(without_rows(&commit.view).into());
+            return Err(has_no_rows(&commit.view).into());
         }
         self.parked = parked;
         shard.progress = commit.to;
@@ -89,7 +89,7 @@ impl View {
         Ok(())
     }
 
-    /// Whether the key is parked.
+    /// Requests a retry of a parked key. Returns false if it isn't parked.
     pub(super) fn retry(&mut self, key: &str) -> bool {
         self.changed.send_replace(());
         self.parked.retry(key)
@@ -105,25 +105,25 @@ fn write(rows: &mut BTreeMap<String, Bytes>, changes: Vec<(String, Option<Bytes>
     }
 }
 
-impl Views {
-    pub(super) fn get(&self, name: &ViewName) -> Result<&View> {
-        self.open.get(name).ok_or_else(|| missing(name))
+impl MemoryViews {
+    pub(super) fn get(&self, name: &ViewName) -> Result<&MemoryView> {
+        self.open.get(name).ok_or_else(|| view_missing(name))
     }
 
-    pub(super) fn get_mut(&mut self, name: &ViewName) -> Result<&mut View> {
-        self.open.get_mut(name).ok_or_else(|| missing(name))
+    pub(super) fn get_mut(&mut self, name: &ViewName) -> Result<&mut MemoryView> {
+        self.open.get_mut(name).ok_or_else(|| view_missing(name))
     }
 
-    /// Something of a view, or nothing of one that has never been opened.
-    pub(super) fn known<T: Default>(&self, name: &ViewName, of: impl FnOnce(&View) -> T) -> T {
+    /// Reads a view. Returns the default if it has never been opened.
+    pub(super) fn find<T: Default>(&self, name: &ViewName, of: impl FnOnce(&MemoryView) -> T) -> T {
         self.open.get(name).map(of).unwrap_or_default()
     }
 
-    /// Does something to a view, unless it has never been opened.
-    pub(super) fn known_mut<T: Default>(
+    /// Changes a view. Returns the default if it has never been opened.
+    pub(super) fn find_mut<T: Default>(
         &mut self,
         name: &ViewName,
-        to: impl FnOnce(&mut View) -> T,
+        to: impl FnOnce(&mut MemoryView) -> T,
     ) -> T {
         self.open.get_mut(name).map(to).unwrap_or_default()
     }
@@ -132,7 +132,7 @@ impl Views {
         spec.validate()?;
         if !self.open.contains_key(&spec.name) {
             let former = spec.formerly.iter().find_map(|name| self.open.remove(name));
-            let view = former.unwrap_or_else(|| View::new(spec, sharding));
+            let view = former.unwrap_or_else(|| MemoryView::new(spec, sharding));
             self.open.insert(spec.name.clone(), view);
         }
         let view = self.get_mut(&spec.name)?;
@@ -146,7 +146,7 @@ impl Views {
     pub(super) fn read(&self, name: &ViewName, keys: &[String]) -> Result<StoredView> {
         let view = self.get(name)?;
         if view.rows.is_none() && !keys.is_empty() {
-            return Err(without_rows(name).into());
+            return Err(has_no_rows(name).into());
         }
         let rows = keys.iter().map(|key| view.row(key)).collect();
         Ok(StoredView { rows, state: view.state(), head: None })
@@ -154,11 +154,11 @@ impl Views {
 
     pub(super) fn commit(&mut self, commit: ViewCommit, now: Timestamp) -> Result<()> {
         if commit.hook.is_some() {
-            let message = "the memory store has no transaction that an attachment could join";
+            let message = "the memory store has no transactions for hooks";
             return Err(Invalid::request(message).into());
         }
-        goes_on(&commit)?;
-        rows::check(&commit)?;
+        check_forward(&commit)?;
+        rows::check_commit(&commit)?;
         self.get_mut(&commit.view)?.commit(commit, now)
     }
 }

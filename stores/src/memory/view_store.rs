@@ -68,12 +68,12 @@ impl LeaseStore for MemoryStore {
     }
 
     async fn release_shard(&self, view: &ViewName, shard: ShardId, epoch: Epoch) -> Result<()> {
-        self.state().views.known_mut(view, |view| view.release(shard, epoch));
+        self.state().views.find_mut(view, |view| view.release(shard, epoch));
         Ok(())
     }
 
     async fn leave(&self, view: &ViewName, worker: &WorkerId) -> Result<()> {
-        self.state().views.known_mut(view, |view| view.leave(worker));
+        self.state().views.find_mut(view, |view| view.leave(worker));
         Ok(())
     }
 
@@ -91,7 +91,7 @@ impl ParkedStore for MemoryStore {
         limit: usize,
     ) -> Result<Vec<ParkedKey>> {
         after.map_or(Ok(()), check_key)?;
-        Ok(self.state().views.known(view, |view| view.parked.page(after, limit)))
+        Ok(self.state().views.find(view, |view| view.parked.page(after, limit)))
     }
 
     async fn queued_events(
@@ -102,11 +102,11 @@ impl ParkedStore for MemoryStore {
         limit: usize,
     ) -> Result<Vec<Position>> {
         check_key(key)?;
-        Ok(self.state().views.known(view, |view| view.parked.queued(key, after, limit)))
+        Ok(self.state().views.find(view, |view| view.parked.queued(key, after, limit)))
     }
 
     async fn retry_parked(&self, view: &ViewName, key: &str) -> Result<bool> {
         check_key(key)?;
-        Ok(self.state().views.known_mut(view, |view| view.retry(key)))
+        Ok(self.state().views.find_mut(view, |view| view.retry(key)))
     }
 }

@@ -1,9 +1,9 @@
-//! Waking followers: at once by NOTIFY, and by a poll as the safety net. A process listens from when
-//! somebody first waits: one that only writes is not bothered with what it writes.
+//! Wakes followers: at once by NOTIFY, and by polling as the safety net. A process listens from the first
+//! wait on, so a process that only writes does not receive its own notifications.
 //!
-//! Of views it is told after their commit, in a transaction of its own: whoever notifies holds a lock
-//! of the whole cluster to the end of its transaction, flush and all. That of a notification alone
-//! has nothing to flush.
+//! Changes of views are notified after their commit, in a transaction of its own: NOTIFY holds a lock of
+//! the whole cluster until the end of its transaction, including the flush. A transaction with only a
+//! notification has nothing to flush.
 
 use std::{
     sync::{
@@ -20,63 +20,67 @@ use sqlx::{
 };
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
-use super::{options::Schema, tell::Telling};
-use crate::{
-    hints::{Hint, Hints},
-    lanes::Lanes,
+use super::{notifications::Notifier, options::Schema};
+use crate::sql::{
+    connections::Connections,
+    view_changes::{ViewChange, ViewChanges},
 };
 
-/// How long a follower waits at the most before it looks for itself.
-const POLL: Duration = Duration::from_secs(1);
-/// How long to wait before listening again after the connection was lost.
-const RELISTEN: Duration = Duration::from_millis(250);
+/// The longest wait before a follower reads again.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The wait before listening again after the connection was lost.
+const RECONNECT_DELAY: Duration = Duration::from_millis(250);
 
-pub(super) struct Following {
-    ears: Ears,
-    /// Up to here the log is known to be flushed, so that nothing of it can be lost.
+pub(super) struct PostgresFollower {
+    listener: Listener,
+    /// The log is flushed up to this position, so these events can't be lost.
     durable: AtomicU64,
-    listening: OnceLock<JoinHandle<()>>,
-    telling: Telling,
+    task: OnceLock<JoinHandle<()>>,
+    notifier: Notifier,
 }
 
-/// What listens, and what it has heard.
+/// Listens for notifications, and keeps what it has received.
 #[derive(Clone)]
-struct Ears {
+struct Listener {
     pool: PgPool,
-    channel: Arc<str>,
-    channel_of_views: Arc<str>,
-    /// The last position that somebody is known to have appended.
-    hint: watch::Sender<Position>,
-    hints: Arc<Hints>,
-    /// Whether notifications arrive.
-    open: watch::Sender<bool>,
+    append_channel: Arc<str>,
+    view_channel: Arc<str>,
+    /// The last position that this process knows of.
+    last_append: watch::Sender<Position>,
+    changes: Arc<ViewChanges>,
+    /// True while notifications arrive.
+    is_listening: watch::Sender<bool>,
 }
 
-impl Following {
-    pub(super) fn new(pool: PgPool, lanes: &Arc<Lanes<Postgres>>, schema: &Schema) -> Self {
-        let ears = Ears {
+impl PostgresFollower {
+    pub(super) fn new(
+        pool: PgPool,
+        connections: &Arc<Connections<Postgres>>,
+        schema: &Schema,
+    ) -> Self {
+        let listener = Listener {
             pool,
-            channel: schema.channel().into(),
-            channel_of_views: schema.channel_of_views().into(),
-            hint: watch::Sender::new(Position::START),
-            hints: Arc::new(Hints::default()),
-            open: watch::Sender::new(false),
+            append_channel: schema.append_channel().into(),
+            view_channel: schema.view_channel().into(),
+            last_append: watch::Sender::new(Position::START),
+            changes: Arc::new(ViewChanges::default()),
+            is_listening: watch::Sender::new(false),
         };
-        let telling = Telling::new(lanes, schema);
-        Self { ears, durable: AtomicU64::new(0), listening: OnceLock::new(), telling }
+        let notifier = Notifier::new(connections, schema);
+        Self { listener, durable: AtomicU64::new(0), task: OnceLock::new(), notifier }
     }
 
     pub(super) fn stop(&self) {
-        self.telling.stop();
-        if let Some(task) = self.listening.get() {
+        self.notifier.stop();
+        if let Some(task) = self.task.get() {
             task.abort();
         }
     }
 
-    /// Notes an append that has been acknowledged: it is durable, and all before it.
+    /// Records an append that has been acknowledged: it is durable, and so are all earlier ones.
     pub(super) fn acknowledged(&self, position: Position) {
         self.flushed(position);
-        self.ears.heard(position);
+        self.listener.record_append(position);
     }
 
     pub(super) fn flushed(&self, position: Position) {
@@ -87,17 +91,17 @@ impl Following {
         position.get() <= self.durable.load(Ordering::Acquire)
     }
 
-    /// Notes a change of a view, here and everywhere.
-    pub(super) fn changed(&self, hint: Hint) {
-        self.ears.hints.heard(&hint);
-        self.telling.tell(hint);
+    /// Records a change of a view, and notifies other processes.
+    pub(super) fn changed(&self, change: ViewChange) {
+        self.listener.changes.record(&change);
+        self.notifier.notify(change);
     }
 
-    /// Waits until something may have been appended after `position`.
+    /// Waits until there may be events after `position`.
     pub(super) async fn wait(&self, position: Position) {
-        let mut hint = self.ears.hint.subscribe();
-        let heard = hint.wait_for(|last| *last > position);
-        self.wait_for(async { drop(heard.await) }).await;
+        let mut last_append = self.listener.last_append.subscribe();
+        let appended = last_append.wait_for(|last| *last > position);
+        self.wait_for(async { drop(appended.await) }).await;
     }
 
     /// Waits until a view may have changed since it was seen.
@@ -105,56 +109,56 @@ impl Following {
         &self,
         view: &ViewName,
         seen: &ViewState,
-        is_same: impl Future<Output = Result<bool>>,
+        is_unchanged: impl Future<Output = Result<bool>>,
     ) -> Result<()> {
-        let mut listening = self.ears.hints.listen(view, seen);
-        if !listening.has_missed(is_same).await? {
-            self.wait_for(listening.is_moved()).await;
+        let mut waiter = self.listener.changes.subscribe(view, seen);
+        if !waiter.has_missed(is_unchanged).await? {
+            self.wait_for(waiter.changed()).await;
         }
         Ok(())
     }
 
-    /// Waits for a hint, and not for ever.
-    async fn wait_for(&self, hint: impl Future<Output = ()>) {
-        let mut open = self.ears.open.subscribe();
-        let was_open = *open.borrow_and_update();
-        if !was_open {
-            self.listening.get_or_init(|| tokio::spawn(self.ears.clone().listen()));
+    /// Waits for a notification, but no longer than the poll interval.
+    async fn wait_for(&self, notification: impl Future<Output = ()>) {
+        let mut is_listening = self.listener.is_listening.subscribe();
+        let was_listening = *is_listening.borrow_and_update();
+        if !was_listening {
+            self.task.get_or_init(|| tokio::spawn(self.listener.clone().run()));
         }
-        // Nothing is heard of what others do before somebody listens: then it is time to look.
-        let _ = timeout(POLL, async {
+        // Changes before the process listens are not notified to it: it has to read once then.
+        let _ = timeout(POLL_INTERVAL, async {
             tokio::select! {
-                () = hint => {}
-                _ = open.wait_for(|open| *open), if !was_open => {}
+                () = notification => {}
+                _ = is_listening.wait_for(|listening| *listening), if !was_listening => {}
             }
         })
         .await;
     }
 }
 
-impl Drop for Following {
+impl Drop for PostgresFollower {
     fn drop(&mut self) {
         self.stop();
     }
 }
 
-impl Ears {
-    fn heard(&self, position: Position) {
-        self.hint.send_if_modified(|last| {
-            let later = position > *last;
+impl Listener {
+    fn record_append(&self, position: Position) {
+        self.last_append.send_if_modified(|last| {
+            let is_later = position > *last;
             *last = position.max(*last);
-            later
+            is_later
         });
     }
 
-    /// Passes notifications on as hints. While it doesn't listen, followers poll.
-    async fn listen(self) {
+    /// Listens until the store is closed. While the connection is lost, followers poll.
+    async fn run(self) {
         loop {
-            let error = match self.listener().await {
+            let error = match self.connect().await {
                 Ok(listener) => {
-                    self.open.send_replace(true);
-                    let error = self.listen_with(listener).await;
-                    self.open.send_replace(false);
+                    self.is_listening.send_replace(true);
+                    let error = self.receive_all(listener).await;
+                    self.is_listening.send_replace(false);
                     error
                 }
                 Err(error) => error,
@@ -164,34 +168,34 @@ impl Ears {
                 return;
             }
             tracing::warn!(%error, "listening failed; followers poll meanwhile");
-            tokio::time::sleep(RELISTEN).await;
+            tokio::time::sleep(RECONNECT_DELAY).await;
         }
     }
 
-    async fn listener(&self) -> Result<PgListener, sqlx::Error> {
+    async fn connect(&self) -> Result<PgListener, sqlx::Error> {
         let mut listener = PgListener::connect_with(&self.pool).await?;
-        listener.listen_all([&*self.channel, &*self.channel_of_views]).await?;
+        listener.listen_all([&*self.append_channel, &*self.view_channel]).await?;
         Ok(listener)
     }
 
-    /// Listens until that fails.
-    async fn listen_with(&self, mut listener: PgListener) -> sqlx::Error {
+    /// Receives notifications until that fails.
+    async fn receive_all(&self, mut listener: PgListener) -> sqlx::Error {
         loop {
             match listener.recv().await {
-                Ok(notification) => self.told(&notification),
+                Ok(notification) => self.receive(&notification),
                 Err(error) => return error,
             }
         }
     }
 
-    fn told(&self, notification: &PgNotification) {
+    fn receive(&self, notification: &PgNotification) {
         let payload = notification.payload();
-        if notification.channel() == &*self.channel_of_views {
-            if let Ok(hint) = payload.parse() {
-                self.hints.heard(&hint);
+        if notification.channel() == &*self.view_channel {
+            if let Ok(change) = payload.parse() {
+                self.changes.record(&change);
             }
         } else if let Ok(position) = payload.parse() {
-            self.heard(Position::new(position));
+            self.record_append(Position::new(position));
         }
     }
 }

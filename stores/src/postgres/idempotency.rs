@@ -1,67 +1,71 @@
-//! What is known of a command (W4).
+//! Commands that have been stored (W4).
 
 use highwater_core::{
     CommandId, Position, Result, StreamId, Version,
     domain::Fingerprint,
     port::{Appended, RecordedCommand, StreamHead},
 };
-use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
+use sqlx::{Row, postgres::PgRow};
 
 use super::{
-    Inner,
+    PostgresInner,
     error::classify,
     read::{ensure_seen_is_durable, flush},
     row::unsigned,
 };
 
-pub(super) async fn command(inner: &Inner, id: CommandId) -> Result<Option<RecordedCommand>> {
-    let sql = format!(
-        "select fingerprint, last_position, first_position from {}.commands where command_id = $1",
-        inner.schema.as_str()
+const LOOKING_UP: &str = "looking up a command";
+
+pub(super) async fn find_command(
+    inner: &PostgresInner,
+    id: CommandId,
+) -> Result<Option<RecordedCommand>> {
+    let sql = inner.schema.sql(
+        "select fingerprint, first_position, last_position from @schema@.commands \
+         where command_id = $1",
     );
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(*id.as_uuid());
-    let row = inner.lanes.fetch_optional(query).await;
-    let Some(row) = row.map_err(classify("looking up a command"))? else { return Ok(None) };
-    let (bits, position, first) = fields(&row).map_err(classify("looking up a command"))?;
+    let query = sqlx::query(sql).bind(*id.as_uuid());
+    let row = inner.connections.fetch_optional(query).await;
+    let Some(row) = row.map_err(classify(LOOKING_UP))? else { return Ok(None) };
+    let (fingerprint, first, position) = decode(&row).map_err(classify(LOOKING_UP))?;
     if first > position {
-        // No event of its own tells whether it has been flushed.
+        // The command has no event that would show if it has been flushed.
         flush(inner).await?;
     } else {
         ensure_seen_is_durable(inner, position).await?;
     }
     let repeated = Appended { position, streams: Vec::new(), repeated: true };
-    let appended = first_answer(inner, id, repeated).await?;
-    Ok(Some(RecordedCommand { fingerprint: Fingerprint::from_bits(bits), appended }))
+    let appended = with_streams(inner, id, repeated).await?;
+    Ok(Some(RecordedCommand { fingerprint, appended }))
 }
 
-fn fields(row: &PgRow) -> Result<(u64, Position, Position), sqlx::Error> {
+fn decode(row: &PgRow) -> Result<(Fingerprint, Position, Position), sqlx::Error> {
     let bits: i64 = row.try_get(0)?;
-    let (last, first) = (unsigned(row.try_get(1)?)?, unsigned(row.try_get(2)?)?);
-    Ok((bits.cast_unsigned(), Position::new(last), Position::new(first)))
+    let first = Position::new(unsigned(row.try_get(1)?)?);
+    let last = Position::new(unsigned(row.try_get(2)?)?);
+    Ok((Fingerprint::from_bits(bits.cast_unsigned()), first, last))
 }
 
-/// Fills in the streams that the command's events went to, as they were answered the first time.
-pub(super) async fn first_answer(
-    inner: &Inner,
+/// Adds the streams of the command's events, as in its first answer.
+pub(super) async fn with_streams(
+    inner: &PostgresInner,
     id: CommandId,
     mut repeated: Appended,
 ) -> Result<Appended> {
-    let schema = inner.schema.as_str();
-    let sql = format!(
+    let sql = inner.schema.sql(
         "select e.stream, max(e.version), min(e.position) as first \
-         from {schema}.commands c join {schema}.events e \
+         from @schema@.commands c join @schema@.events e \
          on e.position between c.first_position and c.last_position \
-         where c.command_id = $1 group by e.stream order by first"
+         where c.command_id = $1 group by e.stream order by first",
     );
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(*id.as_uuid());
-    let rows = inner.lanes.fetch_all(query).await.map_err(classify("looking up a command"))?;
-    for row in rows {
-        let (stream, version) = head(&row).map_err(classify("looking up a command"))?;
-        repeated.streams.push(StreamHead { stream: StreamId::parse(stream)?, version });
-    }
+    let query = sqlx::query(sql).bind(*id.as_uuid());
+    let rows = inner.connections.fetch_all(query).await.map_err(classify(LOOKING_UP))?;
+    repeated.streams = rows.iter().map(decode_head).collect::<Result<_>>()?;
     Ok(repeated)
 }
 
-fn head(row: &PgRow) -> Result<(&str, Version), sqlx::Error> {
-    Ok((row.try_get(0)?, Version::new(unsigned(row.try_get(1)?)?)))
+fn decode_head(row: &PgRow) -> Result<StreamHead> {
+    let columns = || Ok((row.try_get(0)?, Version::new(unsigned(row.try_get(1)?)?)));
+    let (stream, version): (&str, _) = columns().map_err(classify(LOOKING_UP))?;
+    Ok(StreamHead { stream: StreamId::parse(stream)?, version })
 }

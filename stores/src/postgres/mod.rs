@@ -2,39 +2,41 @@
 //!
 //! | File | What is in it |
 //! |---|---|
-//! | `append` | one batch, one round trip, many outcomes (W1, W2, W4, W6) |
-//! | `attachment` | an application's own writes in the append's transaction |
-//! | `read` | pages of a stream and of the log, durable before they are handed out (W3) |
-//! | `follow` | waking followers |
-//! | `idempotency` | what is known of a command |
-//! | `tell` | telling other processes of views that have changed |
-//! | `snapshot` | snapshots |
-//! | `gather` | reads of single rows that meet |
-//! | `range` | rows of a view by their keys' order |
-//! | `view`, `table` | views: reading them, and their tables with columns and indexes |
+//! | `append` | a batch in one round trip, each append with its own outcome (W1, W2, W4, W6) |
 //! | `commit` | rows, parked keys and progress in one transaction (R1) |
-//! | `shard` | who may commit to a view, and who is alive |
-//! | `parked` | parked keys and what waits behind them (R4) |
-//! | `migrate` | the schema, versioned |
-//! | `error` | whose move it is |
+//! | `error` | classification of errors |
+//! | `follow` | waking followers |
+//! | `hook` | transaction hooks |
+//! | `idempotency` | commands that have been stored (W4) |
+//! | `migrate` | migrations of the schema |
+//! | `notifications` | notifying other processes of changes of views |
+//! | `parked` | parked keys and the events behind them (R4) |
+//! | `range` | rows of a view in the order of their keys |
+//! | `read` | pages of a stream and of the log, durable before they are returned (W3) |
+//! | `read_batcher` | reads of single rows that share a statement |
+//! | `row` | decoding of rows |
+//! | `shard` | leases and epochs of shards (R1) |
+//! | `snapshot` | snapshots |
+//! | `view`, `table` | views: reading them, and their tables with columns and indexes |
+//! | `view_store` | the ports of views |
 
 mod append;
-mod attachment;
 mod commit;
 mod error;
 mod follow;
-mod gather;
+mod hook;
 mod idempotency;
 mod migrate;
+mod notifications;
 mod options;
 mod parked;
 mod range;
 mod read;
+mod read_batcher;
 mod row;
 mod shard;
 mod snapshot;
 mod table;
-mod tell;
 mod view;
 mod view_store;
 
@@ -52,83 +54,92 @@ use highwater_core::{
 use sqlx::{Connection as _, Postgres, postgres::PgPoolOptions};
 use tokio::time::timeout;
 
-pub use attachment::PostgresHook;
+pub use hook::PostgresHook;
 pub use options::PostgresOptions;
 
 use crate::{
-    group_commit::GroupCommit, lanes::Lanes, metrics::Meter, opened::Opened,
-    unbroken::uncancellable,
+    metrics::StoreMeter,
+    sql::{
+        connections::Connections, group_commit::GroupCommit, spec_cache::SpecCache,
+        uncancellable::uncancellable,
+    },
 };
-use follow::Following;
-use gather::Gathering;
+use follow::PostgresFollower;
 use options::Schema;
+use read_batcher::RowReadBatcher;
 
 /// The event store on PostgreSQL. Cheap to clone: every clone is the same store.
 #[derive(Clone)]
 pub struct PostgresStore {
-    inner: Arc<Inner>,
+    inner: Arc<PostgresInner>,
 }
 
-struct Inner {
+struct PostgresInner {
     id: LogId,
-    lanes: Arc<Lanes<Postgres>>,
+    connections: Arc<Connections<Postgres>>,
     schema: Schema,
     appends: GroupCommit,
-    following: Arc<Following>,
-    gathering: Gathering,
-    opened: Opened,
+    follower: Arc<PostgresFollower>,
+    row_reads: RowReadBatcher,
+    specs: SpecCache,
     options: PostgresOptions,
 }
 
-impl Inner {
+impl PostgresInner {
     fn is_closed(&self) -> bool {
-        self.lanes.is_closed()
+        self.connections.is_closed()
     }
 }
 
 impl PostgresStore {
+    fn inner(&self) -> Arc<PostgresInner> {
+        Arc::clone(&self.inner)
+    }
+
     /// Connects, and brings the schema up to date.
     ///
     /// # Errors
     /// [`Invalid`](highwater_core::Error::Invalid) if the URL, the credentials, the database or its
-    /// schema are not right, and it says which; [`Unavailable`](highwater_core::Error::Unavailable)
+    /// schema are wrong, and the message names it; [`Unavailable`](highwater_core::Error::Unavailable)
     /// if the server can't be reached.
     pub async fn connect(options: PostgresOptions) -> Result<Self> {
         let mut first = options.connection().await?;
         migrate::migrate(&mut first, &options).await?;
-        let id = migrate::identity(&mut first, &options.schema).await?;
+        let id = migrate::log_id(&mut first, &options.schema).await?;
         first.close().await.map_err(error::classify("connecting"))?;
-        let patience = options.connect_timeout;
+        let max_wait = options.connect_timeout;
         let pool = PgPoolOptions::new()
-            // One of them listens for notifications.
+            // One connection listens for notifications.
             .max_connections(options.connections + 1)
             .acquire_timeout(options.connect_timeout)
-            // A dead connection is found when it is used; asking first would be a round trip more.
+            // A dead connection is detected when it is used; a ping would be one more round trip.
             .test_before_acquire(false)
-            // One that is silent when it is given back is given up, or it would be kept for as long as TCP goes on.
+            // A connection that does not answer when it is returned is closed. Otherwise it would stay until
+            // TCP gives up.
             .after_release(move |connection, _| {
                 Box::pin(async move {
-                    let answer = timeout(patience, connection.ping()).await;
+                    let answer = timeout(max_wait, connection.ping()).await;
                     answer.unwrap_or_else(|late| Err(io::Error::from(late).into())).map(|()| true)
                 })
             })
             .connect_lazy_with(options.connect.clone());
         let schema = options.schema.clone();
-        let lanes = Arc::new(Lanes::of(pool.clone(), options.connections));
-        let following = Arc::new(Following::new(pool, &lanes, &schema));
-        let writer = append::PostgresWriter::new(&options, &following);
-        let appends = GroupCommit::start(writer, Meter::new("postgres"));
-        let (gathering, opened) = (Gathering::new(options.connections), Opened::default());
-        let inner = Inner { id, lanes, schema, appends, following, gathering, opened, options };
+        let connections = Arc::new(Connections::new(pool.clone(), options.connections));
+        let follower = Arc::new(PostgresFollower::new(pool, &connections, &schema));
+        let writer = append::PostgresWriter::new(&options, &follower);
+        let appends = GroupCommit::start(writer, StoreMeter::new("postgres"));
+        let row_reads = RowReadBatcher::new(options.connections);
+        let specs = SpecCache::default();
+        let inner =
+            PostgresInner { id, connections, schema, appends, follower, row_reads, specs, options };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Ends the connections. What waits to be appended is appended first; calls after that are
-    /// refused.
+    /// Closes the connections, after all queued appends are done. Later calls are refused.
     pub async fn close(&self) {
         self.inner.appends.close().await;
-        self.inner.following.stop();
-        self.inner.lanes.close().await;
+        self.inner.follower.stop();
+        self.inner.connections.close().await;
     }
 }
 
@@ -150,11 +161,11 @@ impl EventStore for PostgresStore {
         }
         let command = append.command;
         let appended = self.inner.appends.submit(append);
-        let inner = Arc::clone(&self.inner);
+        let inner = self.inner();
         Box::pin(async move {
             match appended.await? {
                 appended if appended.repeated => {
-                    idempotency::first_answer(&inner, command, appended).await
+                    idempotency::with_streams(&inner, command, appended).await
                 }
                 appended => Ok(appended),
             }
@@ -167,7 +178,7 @@ impl EventStore for PostgresStore {
         span: ReadFrom<Version>,
         limit: usize,
     ) -> Result<StreamPage> {
-        read::stream(&self.inner, stream, span, limit).await
+        read::read_stream(&self.inner, stream, span, limit).await
     }
 
     async fn read_log(
@@ -177,8 +188,8 @@ impl EventStore for PostgresStore {
         limit: usize,
     ) -> Result<LogPage> {
         query.validate()?;
-        let (inner, query) = (Arc::clone(&self.inner), query.clone());
-        uncancellable(async move { read::log(&inner, &query, span, limit).await }).await
+        let (inner, query) = (self.inner(), query.clone());
+        uncancellable(async move { read::read_log(&inner, &query, span, limit).await }).await
     }
 
     async fn head(&self) -> Result<Position> {
@@ -189,12 +200,12 @@ impl EventStore for PostgresStore {
         if self.inner.is_closed() {
             return Err(Unavailable::Closed.into());
         }
-        self.inner.following.wait(position).await;
+        self.inner.follower.wait(position).await;
         Ok(())
     }
 
     async fn find_command(&self, id: CommandId) -> Result<Option<RecordedCommand>> {
-        idempotency::command(&self.inner, id).await
+        idempotency::find_command(&self.inner, id).await
     }
 }
 

@@ -1,21 +1,25 @@
-//! How to connect, and where the tables are.
+//! The connection settings, and the schema of the tables.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use highwater_core::{
     Code, Result,
+    domain::ViewName,
     error::{Invalid, Source},
     port::Limits,
 };
-use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, PgConnection, SqlSafeStr, SqlStr,
+    postgres::PgConnectOptions,
+};
 use url::Url;
 
-use super::error::door;
-use crate::parameters::Parameters;
+use super::error::classify_connect;
+use crate::{parameters::Parameters, sql::identifier::check_identifier};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How to connect to PostgreSQL, and in which schema the tables are. Passwords are never shown.
+/// The connection settings for PostgreSQL, and the schema of the tables. Passwords are never shown.
 #[derive(Clone)]
 pub struct PostgresOptions {
     pub(super) connect: PgConnectOptions,
@@ -26,11 +30,11 @@ pub struct PostgresOptions {
 }
 
 impl PostgresOptions {
-    /// Options from a URL such as `postgres://user:password@host:5432/database?schema=bank`. Its
+    /// Parses a URL such as `postgres://user:password@host:5432/database?schema=bank`. The
     /// parameters are those of [`Open::open`](crate::Open::open).
     ///
     /// # Errors
-    /// [`Invalid`](highwater_core::Error::Invalid) if it can't be understood, or has a parameter
+    /// [`Invalid`](highwater_core::Error::Invalid) if it can't be parsed, or has a parameter
     /// that is unknown or malformed.
     pub fn new(url: &str) -> Result<Self> {
         let mut url = match Url::parse(url) {
@@ -38,16 +42,18 @@ impl PostgresOptions {
             Ok(_) => return Err(bad_url().into()),
             Err(error) => return Err(bad_url().caused_by(Source::new(error)).into()),
         };
-        let mut parameters = Parameters::of(url.query().unwrap_or_default())?;
+        let mut parameters = Parameters::parse(url.query().unwrap_or_default())?;
         let schema = parameters.take("schema");
         let schema = Schema::new(schema.as_deref().unwrap_or("highwater"))?;
         let connections = parameters.take_as("connections", "should be a whole number")?;
         let right = "should be a whole number of seconds";
         let connect_timeout = parameters.take_as("connect_timeout", right)?;
         let limits = parameters.take_limits()?;
-        url.query_pairs_mut().clear().extend_pairs(parameters.known_to_driver(is_of_driver)?);
+        url.query_pairs_mut()
+            .clear()
+            .extend_pairs(parameters.into_driver_parameters(is_driver_parameter)?);
         let connect = PgConnectOptions::from_url(&url).map_err(|error| {
-            let message = format!("the URL of the store can't be understood: {error}");
+            let message = format!("the URL of the store can't be parsed: {error}");
             Invalid::configuration(message).caused_by(Source::new(error))
         })?;
         let connect_timeout = connect_timeout.map_or(CONNECT_TIMEOUT, Duration::from_secs);
@@ -55,8 +61,8 @@ impl PostgresOptions {
             .connections(connections.unwrap_or(8)))
     }
 
-    /// The PostgreSQL schema of the tables, so that they live beside an application's own;
-    /// `highwater` unless another is named.
+    /// Sets the PostgreSQL schema of the tables, which keeps them apart from the application's own tables;
+    /// `highwater` by default.
     ///
     /// # Errors
     /// [`Invalid`](highwater_core::Error::Invalid) unless it is made of `a-z`, `0-9` and `_`,
@@ -66,22 +72,22 @@ impl PostgresOptions {
         Ok(self)
     }
 
-    /// How many connections reads may use; appends and notifications have one each beside them.
+    /// Sets the number of connections for reads; appends and notifications have one more each.
     #[must_use]
     pub fn connections(mut self, number: u32) -> Self {
         self.connections = number.max(1);
         self
     }
 
-    /// How long to wait for an answer when connecting, and for one of the connections to be free; 10
-    /// seconds unless set.
+    /// Sets how long to wait for an answer when connecting, and for a free connection; 10 seconds by
+    /// default.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// How large an append may be.
+    /// Sets how large an append may be.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -90,12 +96,12 @@ impl PostgresOptions {
 }
 
 impl PostgresOptions {
-    /// A connection beside the pool, which would try again for long and then hide the reason.
+    /// Opens a connection outside the pool, which would retry for long and then hide the reason.
     pub(super) async fn connection(&self) -> Result<PgConnection> {
         let connecting = PgConnection::connect_with(&self.connect);
         let connected = tokio::time::timeout(self.connect_timeout, connecting).await;
         let too_late = |_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
-        connected.map_err(too_late).flatten().map_err(door(&self.connect))
+        connected.map_err(too_late).flatten().map_err(classify_connect(&self.connect))
     }
 }
 
@@ -115,9 +121,9 @@ fn bad_url() -> Invalid {
     Invalid::new(Code::BAD_URL, message)
 }
 
-/// The parameters that the driver understands: it passes over others with no more than a warning,
-/// which would show their values.
-fn is_of_driver(name: &str) -> bool {
+/// Returns true for a parameter that the driver knows. It ignores others with a warning, which would show
+/// their values.
+fn is_driver_parameter(name: &str) -> bool {
     let known = [
         "application_name",
         "dbname",
@@ -136,18 +142,13 @@ fn is_of_driver(name: &str) -> bool {
     known.contains(&name) || (name.starts_with("options[") && name.ends_with(']'))
 }
 
-/// A schema's name, safe to stand in a statement.
+/// A checked name of a schema.
 #[derive(Debug, Clone)]
 pub(super) struct Schema(Arc<str>);
 
 impl Schema {
     fn new(name: &str) -> Result<Self> {
-        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        let begins_well = name.starts_with(|c: char| c.is_ascii_lowercase());
-        if !begins_well || name.len() > 40 || !name.chars().all(allowed) {
-            let right = "use a-z, 0-9 and '_', beginning with a letter, at most 40";
-            return Err(Invalid::malformed("schema name", name, right).into());
-        }
+        check_identifier("schema name", name)?;
         Ok(Self(name.into()))
     }
 
@@ -155,18 +156,46 @@ impl Schema {
         &self.0
     }
 
-    /// On which followers are woken.
-    pub(super) fn channel(&self) -> String {
+    /// The channel that notifies of appends.
+    pub(super) fn append_channel(&self) -> String {
         format!("{}_appended", self.0)
     }
 
-    /// On which those are woken who wait for a view.
-    pub(super) fn channel_of_views(&self) -> String {
+    /// The channel that notifies of changes of views.
+    pub(super) fn view_channel(&self) -> String {
         format!("{}_viewed", self.0)
     }
 
-    /// A statement with `@schema@` and `@channel@` filled in.
-    pub(super) fn fill(&self, sql: &str) -> String {
-        sql.replace("@schema@", &self.0).replace("@channel@", &self.channel())
+    /// Fills in `@schema@` and `@channel@`. The result is safe: the text is the program's, and the name is
+    /// checked.
+    pub(super) fn sql(&self, statement: &'static str) -> AssertSqlSafe<String> {
+        let sql = statement.replace("@schema@", &self.0);
+        AssertSqlSafe(sql.replace("@channel@", &self.append_channel()))
+    }
+
+    /// As [`Schema::sql`], for a statement that is filled in once.
+    pub(super) fn shared_sql(&self, statement: &'static str) -> SqlStr {
+        let AssertSqlSafe(sql) = self.sql(statement);
+        AssertSqlSafe(Arc::<str>::from(sql)).into_sql_str()
+    }
+
+    /// Fills in `@schema@` and `@view@`, the checked name of a view.
+    pub(super) fn view_sql(
+        &self,
+        statement: &'static str,
+        view: &ViewName,
+    ) -> AssertSqlSafe<String> {
+        let sql = statement.replace("@schema@", &self.0);
+        AssertSqlSafe(sql.replace("@view@", view.as_str()))
+    }
+
+    /// Fills in `@schema@` and one more part of the program's text.
+    pub(super) fn sql_with(
+        &self,
+        statement: &'static str,
+        placeholder: &str,
+        part: &'static str,
+    ) -> AssertSqlSafe<String> {
+        AssertSqlSafe(statement.replace("@schema@", &self.0).replace(placeholder, part))
     }
 }

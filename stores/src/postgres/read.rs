@@ -1,8 +1,8 @@
 //! Pages of a stream and of the log.
 //!
-//! What is handed out is durable: an append may become visible a moment before it has been
-//! flushed, and a page that has such events makes sure of the flush first. So a follower never sees
-//! an event that a crash could take back (W3, W7). It waits for nobody and guesses nothing.
+//! All returned events are durable. An append may become visible a moment before it has been flushed, and
+//! a page with such events ensures the flush first. So a follower never sees an event that is lost in a
+//! crash (W3, W7). A read does not wait for writers, and does not guess.
 
 use std::cmp::Reverse;
 
@@ -13,14 +13,23 @@ use highwater_core::{
 use sqlx::{AssertSqlSafe, Postgres, QueryBuilder, Row, postgres::PgRow};
 
 use super::{
-    Inner,
+    PostgresInner,
     error::classify,
-    row::{COLUMNS, NO_EVENT, Rows, signed, unsigned},
+    row::{COLUMNS, EventDecoder, NO_EVENT, signed, unsigned},
 };
-use crate::alternatives::alternatives;
+use crate::sql::query_plan::alternatives;
 
-pub(super) async fn stream(
-    inner: &Inner,
+/// The head, and true if all that the statement sees has been flushed. Both functions read the log as it is
+/// now, later than the statement's snapshot, so the result holds for the snapshot.
+macro_rules! head_columns {
+    () => {
+        "coalesce((select max(position) from @schema@.events), 0) as head, \
+         pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn() as flushed"
+    };
+}
+
+pub(super) async fn read_stream(
+    inner: &PostgresInner,
     stream: &StreamId,
     span: ReadFrom<Version>,
     limit: usize,
@@ -38,34 +47,35 @@ pub(super) async fn stream(
         .bind(stream.as_str())
         .bind(signed(bound.get()))
         .bind(signed(limit as u64).saturating_add(1));
-    let rows = inner.lanes.fetch_all(query).await.map_err(classify("reading a stream"))?;
-    // One row more than asked for tells whether the stream goes on.
+    let rows = inner.connections.fetch_all(query).await.map_err(classify("reading a stream"))?;
+    // One row more than requested shows if there are more.
     let events = envelopes(&rows[..rows.len().min(limit)], 0)?;
     if let Some(last) = events.iter().map(|event| event.position).max() {
         ensure_seen_is_durable(inner, last).await?;
     }
-    let at = events.last().map_or(bound, |event| event.version);
+    let last = events.last().map_or(bound, |event| event.version);
     let next = match span {
-        ReadFrom::After(_) => ReadFrom::After(at),
-        ReadFrom::Before(_) => ReadFrom::Before(at),
+        ReadFrom::After(_) => ReadFrom::After(last),
+        ReadFrom::Before(_) => ReadFrom::Before(last),
     };
     Ok(StreamPage { next: (rows.len() > limit).then_some(next), events })
 }
 
-pub(super) async fn log(
-    inner: &Inner,
+pub(super) async fn read_log(
+    inner: &PostgresInner,
     query: &Query,
     span: ReadFrom<Position>,
     limit: usize,
 ) -> Result<LogPage> {
-    let mut sql = statement(inner, query, span, limit);
-    let rows = inner.lanes.fetch_all(sql.build()).await.map_err(classify("reading the log"))?;
+    let mut sql = log_statement(inner, query, span, limit);
+    let rows =
+        inner.connections.fetch_all(sql.build()).await.map_err(classify("reading the log"))?;
     let (first, rows) =
         rows.split_first().ok_or_else(|| classify("reading the log")(sqlx::Error::RowNotFound))?;
-    let (head, flushed) = head_of(first)?;
+    let (head, flushed) = decode_head(first)?;
     ensure_durable(inner, head, flushed).await?;
     let mut events = envelopes(rows, 2)?;
-    // They are, as a rule, but only an order over the whole statement would promise it.
+    // They are in order in general, but only an order of the whole statement would guarantee it.
     match span {
         ReadFrom::After(_) => events.sort_by_key(|event| event.position),
         ReadFrom::Before(_) => events.sort_by_key(|event| Reverse(event.position)),
@@ -82,67 +92,58 @@ pub(super) async fn log(
     Ok(LogPage { events, through, more })
 }
 
-pub(super) async fn head(inner: &Inner) -> Result<Position> {
-    let sql = format!("select {}", head_columns(inner));
-    let query = sqlx::query(AssertSqlSafe(sql));
-    let row = inner.lanes.fetch_one(query).await;
+pub(super) async fn head(inner: &PostgresInner) -> Result<Position> {
+    let query = sqlx::query(inner.schema.sql(concat!("select ", head_columns!())));
+    let row = inner.connections.fetch_one(query).await;
     let row = row.map_err(classify("reading the head"))?;
-    let (head, flushed) = head_of(&row)?;
+    let (head, flushed) = decode_head(&row)?;
     ensure_durable(inner, head, flushed).await?;
     Ok(head)
 }
 
-/// The head and whether all that the statement sees has been flushed. Both functions look at the log
-/// as it is now, later than the statement's snapshot: what they say holds of what it sees.
-fn head_columns(inner: &Inner) -> String {
-    format!(
-        "coalesce((select max(position) from {}.events), 0) as head, \
-         pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn() as flushed",
-        inner.schema.as_str()
-    )
-}
-
-/// For reads that don't ask for the head themselves.
-pub(super) async fn ensure_seen_is_durable(inner: &Inner, position: Position) -> Result<()> {
-    if !inner.following.is_durable(position) {
+/// Ensures that an event which was read is durable, for reads that don't select the head.
+pub(super) async fn ensure_seen_is_durable(
+    inner: &PostgresInner,
+    position: Position,
+) -> Result<()> {
+    if !inner.follower.is_durable(position) {
         head(inner).await?;
     }
     Ok(())
 }
 
-async fn ensure_durable(inner: &Inner, head: Position, flushed: bool) -> Result<()> {
-    if !flushed && !inner.following.is_durable(head) {
+async fn ensure_durable(inner: &PostgresInner, head: Position, flushed: bool) -> Result<()> {
+    if !flushed && !inner.follower.is_durable(head) {
         flush(inner).await?;
     }
-    inner.following.flushed(head);
+    inner.follower.flushed(head);
     Ok(())
 }
 
-/// Flushes everything that has been written up to now.
-pub(super) async fn flush(inner: &Inner) -> Result<()> {
-    let sql = format!("call {}.flush()", inner.schema.as_str());
-    let query = sqlx::query(AssertSqlSafe(sql));
-    let flush = inner.lanes.execute(query).await;
+/// Flushes all writes up to now.
+pub(super) async fn flush(inner: &PostgresInner) -> Result<()> {
+    let query = sqlx::query(inner.schema.sql("call @schema@.flush()"));
+    let flush = inner.connections.execute(query).await;
     flush.map(drop).map_err(classify("flushing the log"))
 }
 
-/// One statement, one snapshot: the head in a row of its own, and the page.
-fn statement(
-    inner: &Inner,
+/// Selects the head, in a row of its own, and the page with one statement, so they are of one snapshot.
+fn log_statement(
+    inner: &PostgresInner,
     query: &Query,
     span: ReadFrom<Position>,
     limit: usize,
 ) -> QueryBuilder<Postgres> {
     let schema = inner.schema.as_str();
     let order = direction(span);
-    let head = head_columns(inner);
+    let AssertSqlSafe(head) = inner.schema.sql(concat!("select ", head_columns!()));
     let mut sql = QueryBuilder::new(format!(
-        "select {head}, {NO_EVENT} union all (select null, null, {COLUMNS} from "
+        "{head}, {NO_EVENT} union all (select null, null, {COLUMNS} from "
     ));
-    let place = match alternatives(query).as_slice() {
+    let column = match alternatives(query).as_slice() {
         [item] => {
             push_matching(&mut sql, schema, item, span);
-            place(item)
+            order_column(item)
         }
         items => {
             sql.push("(select position from (");
@@ -156,12 +157,12 @@ fn statement(
             "f.position"
         }
     };
-    sql.push(format!(" order by {place} {order} limit ")).push_bind(signed(limit as u64));
+    sql.push(format!(" order by {column} {order} limit ")).push_bind(signed(limit as u64));
     sql.push(")");
     sql
 }
 
-/// Joins the events of positions. The fence keeps the planner from reading the whole table for it.
+/// Joins the events at positions. `offset 0` keeps the planner from reading the whole table for it.
 fn events_at(schema: &str, position: &str) -> String {
     format!(
         "cross join lateral (select * from {schema}.events x where x.position = {position} \
@@ -169,8 +170,8 @@ fn events_at(schema: &str, position: &str) -> String {
     )
 }
 
-/// By which column the events of an item come in log order from the index that is used for it.
-fn place(item: &QueryItem) -> &'static str {
+/// Returns the column by which the index of an item yields its events in log order.
+fn order_column(item: &QueryItem) -> &'static str {
     if item.tags.is_empty() { "e.position" } else { "t.position" }
 }
 
@@ -178,7 +179,7 @@ fn direction(span: ReadFrom<Position>) -> &'static str {
     if let ReadFrom::After(_) = span { "asc" } else { "desc" }
 }
 
-/// The first positions that match one item.
+/// Selects the first positions that match one item.
 fn push_item(
     sql: &mut QueryBuilder<Postgres>,
     schema: &str,
@@ -189,12 +190,12 @@ fn push_item(
     let order = direction(span);
     sql.push("(select e.position from ");
     push_matching(sql, schema, item, span);
-    sql.push(format!(" order by {} {order} limit ", place(item)))
+    sql.push(format!(" order by {} {order} limit ", order_column(item)))
         .push_bind(signed(limit as u64))
         .push(")");
 }
 
-/// The events that match one item, by the index that suits it.
+/// Selects the events that match one item, with the index that suits it.
 fn push_matching(
     sql: &mut QueryBuilder<Postgres>,
     schema: &str,
@@ -219,7 +220,7 @@ fn push_matching(
     push_one_of(sql, "split_part(e.stream, '-', 1)", categories);
 }
 
-/// One value is compared as such: only then does the index on it give log order.
+/// Compares with a single value as such: only then does its index yield log order.
 fn push_one_of(sql: &mut QueryBuilder<Postgres>, column: &str, mut values: Vec<String>) {
     match (values.pop(), values.is_empty()) {
         (Some(value), true) => sql.push(format!(" and {column} = ")).push_bind(value),
@@ -239,13 +240,13 @@ fn push_span(sql: &mut QueryBuilder<Postgres>, column: &str, span: ReadFrom<Posi
     sql.push(format!(" and {column} {comparison} ")).push_bind(signed(bound.get()));
 }
 
-fn head_of(row: &PgRow) -> Result<(Position, bool)> {
+fn decode_head(row: &PgRow) -> Result<(Position, bool)> {
     let read = |row: &PgRow| Ok((Position::new(unsigned(row.try_get(0)?)?), row.try_get(1)?));
     read(row).map_err(classify("reading the log"))
 }
 
 fn envelopes(rows: &[PgRow], first: usize) -> Result<Vec<highwater_core::Envelope>> {
-    let mut decoder = Rows::default();
+    let mut decoder = EventDecoder::default();
     rows.iter()
         .map(|row| decoder.envelope(row, first))
         .collect::<Result<_, sqlx::Error>>()

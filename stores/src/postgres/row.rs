@@ -1,4 +1,4 @@
-//! From rows to envelopes.
+//! Decodes rows to envelopes.
 
 use std::sync::Arc;
 
@@ -12,22 +12,22 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-/// The columns that [`Rows::envelope`] reads, in their order, beginning with the first.
+/// The columns that [`EventDecoder::envelope`] reads, in their order.
 pub(super) const COLUMNS: &str = "e.position, e.stream, e.version, e.event_id, e.command_id, \
      e.type, e.schema_version, e.recorded_at, e.tags, e.payload, e.metadata";
 
-/// As many columns of these types without a value.
+/// Null values for these columns.
 pub(super) const NO_EVENT: &str = "null::bigint, null::text, null::bigint, null::uuid, \
      null::uuid, null::text, null::integer, null::timestamptz, null::text[], null::bytea, null::bytea";
 
-/// Decodes rows one after another; neighbours often share stream and type, and then share memory.
+/// Decodes rows one after another. Neighbours often have the same stream and type, and then share memory.
 #[derive(Default)]
-pub(super) struct Rows {
+pub(super) struct EventDecoder {
     stream: Option<StreamId>,
     type_name: Option<Arc<str>>,
 }
 
-impl Rows {
+impl EventDecoder {
     pub(super) fn envelope(&mut self, row: &PgRow, first: usize) -> Result<Envelope, sqlx::Error> {
         let tags: Option<Vec<String>> = row.try_get(first + 8)?;
         let payload: Vec<u8> = row.try_get(first + 9)?;
@@ -40,7 +40,7 @@ impl Rows {
             command: CommandId::from_uuid(row.try_get::<Uuid, _>(first + 4)?),
             type_name: self.type_name(row.try_get(first + 5)?),
             schema_version: schema(row.try_get(first + 6)?)?,
-            recorded_at: row.try_get::<Time, _>(first + 7)?.0,
+            recorded_at: row.try_get::<PgTimestamp, _>(first + 7)?.0,
             tags: tags.unwrap_or_default().into_iter().map(Tag::from_stored).collect(),
             payload: payload.into(),
             raw_metadata: metadata.unwrap_or_default().into(),
@@ -81,11 +81,11 @@ pub(super) fn signed(number: u64) -> i64 {
 
 /// A `timestamptz`: microseconds since the year 2000.
 #[derive(Clone, Copy)]
-pub(super) struct Time(pub(super) Timestamp);
+pub(super) struct PgTimestamp(pub(super) Timestamp);
 
 const EPOCH_OF_POSTGRES: i64 = 946_684_800;
 
-impl sqlx::Type<Postgres> for Time {
+impl sqlx::Type<Postgres> for PgTimestamp {
     fn type_info() -> PgTypeInfo {
         PgTypeInfo::with_name("timestamptz")
     }
@@ -95,7 +95,7 @@ impl sqlx::Type<Postgres> for Time {
     }
 }
 
-impl PgHasArrayType for Time {
+impl PgHasArrayType for PgTimestamp {
     fn array_type_info() -> PgTypeInfo {
         PgTypeInfo::with_name("_timestamptz")
     }
@@ -105,7 +105,7 @@ impl PgHasArrayType for Time {
     }
 }
 
-impl sqlx::Decode<'_, Postgres> for Time {
+impl sqlx::Decode<'_, Postgres> for PgTimestamp {
     fn decode(value: PgValueRef<'_>) -> Result<Self, sqlx::error::BoxDynError> {
         let micros = i64::from_be_bytes(value.as_bytes()?.try_into()?);
         let epoch = Timestamp::from_second(EPOCH_OF_POSTGRES)?;
@@ -113,7 +113,7 @@ impl sqlx::Decode<'_, Postgres> for Time {
     }
 }
 
-impl sqlx::Encode<'_, Postgres> for Time {
+impl sqlx::Encode<'_, Postgres> for PgTimestamp {
     fn encode_by_ref(
         &self,
         buffer: &mut sqlx::postgres::PgArgumentBuffer,

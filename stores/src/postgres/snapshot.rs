@@ -1,24 +1,24 @@
 //! Snapshots: the latest of each stream.
 
 use highwater_core::{EventId, Result, StreamId, Version, port::Snapshot};
-use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
+use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
 use super::{
-    Inner,
+    PostgresInner,
     error::classify,
     row::{schema, signed, unsigned},
 };
 
-pub(super) async fn load(inner: &Inner, stream: &StreamId) -> Result<Option<Snapshot>> {
-    let sql = format!(
-        "select version, event_id, schema_version, state from {}.snapshots where stream = $1",
-        inner.schema.as_str()
+const LOADING: &str = "loading a snapshot";
+
+pub(super) async fn load(inner: &PostgresInner, stream: &StreamId) -> Result<Option<Snapshot>> {
+    let sql = inner.schema.sql(
+        "select version, event_id, schema_version, state from @schema@.snapshots where stream = $1",
     );
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(stream.as_str());
-    let row = inner.lanes.fetch_optional(query).await;
-    let row = row.map_err(classify("loading a snapshot"))?;
-    row.map(|row| decode(stream, &row)).transpose().map_err(classify("loading a snapshot"))
+    let query = sqlx::query(sql).bind(stream.as_str());
+    let row = inner.connections.fetch_optional(query).await.map_err(classify(LOADING))?;
+    row.map(|row| decode(stream, &row)).transpose().map_err(classify(LOADING))
 }
 
 fn decode(stream: &StreamId, row: &PgRow) -> Result<Snapshot, sqlx::Error> {
@@ -31,21 +31,20 @@ fn decode(stream: &StreamId, row: &PgRow) -> Result<Snapshot, sqlx::Error> {
     })
 }
 
-pub(super) async fn save(inner: &Inner, snapshot: Snapshot) -> Result<()> {
-    let sql = format!(
-        "insert into {}.snapshots as s (stream, version, event_id, schema_version, state) \
+pub(super) async fn save(inner: &PostgresInner, snapshot: Snapshot) -> Result<()> {
+    let sql = inner.schema.sql(
+        "insert into @schema@.snapshots as s (stream, version, event_id, schema_version, state) \
          values ($1, $2, $3, $4, $5) on conflict (stream) do update \
          set version = excluded.version, event_id = excluded.event_id, \
              schema_version = excluded.schema_version, state = excluded.state \
          where (s.schema_version, s.version) < (excluded.schema_version, excluded.version)",
-        inner.schema.as_str()
     );
-    let query = sqlx::query(AssertSqlSafe(sql))
+    let query = sqlx::query(sql)
         .bind(snapshot.stream.as_str())
         .bind(signed(snapshot.version.get()))
         .bind(*snapshot.head.as_uuid())
         .bind(snapshot.schema.get().cast_signed())
         .bind(&snapshot.state[..]);
-    inner.lanes.execute(query).await.map_err(classify("saving a snapshot"))?;
-    Ok(())
+    let saved = inner.connections.execute(query).await;
+    saved.map(drop).map_err(classify("saving a snapshot"))
 }

@@ -1,4 +1,4 @@
-//! The tables of views: made, renamed, and given the columns and indexes that are asked for.
+//! The tables of views: creates and renames them, and adds the columns and indexes of the spec.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,141 +12,196 @@ use sqlx::{
 };
 
 use super::{
-    Inner,
-    error::{classify, refusing},
+    PostgresInner,
+    error::{classify, classify_view},
     options::Schema,
     row::signed,
 };
 use crate::{
-    index_name::{hashed_index_name, index_name},
-    rows::other_kind,
+    rows::column_mismatch,
+    sql::index_name::{hashed_index_name, index_name},
 };
 
-const DOING: &str = "opening a view";
+const OPENING: &str = "opening a view";
 
-/// In one transaction, and one process after the other: two that create a table at once would fail one
-/// of them, "if not exists" or not.
-pub(super) async fn open(inner: &Inner, spec: &ViewSpec, layout: Sharding) -> Result<()> {
+/// Opens a view in one transaction. Processes take turns: of two that create a table at once one would
+/// fail, even with "if not exists".
+pub(super) async fn open(inner: &PostgresInner, spec: &ViewSpec, sharding: Sharding) -> Result<()> {
     let schema = &inner.schema;
-    let mut lane = inner.lanes.take().await.map_err(classify(DOING))?;
-    let mut transaction = lane.begin().await.map_err(classify(DOING))?;
-    let lock = format!(
-        "select pg_advisory_xact_lock(hashtextextended('highwater views {}', 0))",
-        schema.as_str()
-    );
-    execute(&mut transaction, spec, lock).await?;
-    rename(&mut transaction, schema, spec).await?;
-    make(&mut transaction, schema, spec, layout).await?;
-    if spec.rows && !spec.columns.is_empty() {
-        add_columns(&mut transaction, schema, spec).await?;
-        add_indexes(&mut transaction, schema, spec).await?;
-    }
-    transaction.commit().await.map_err(classify(DOING))
-}
-
-async fn execute(connection: &mut PgConnection, spec: &ViewSpec, sql: String) -> Result<()> {
-    let executed = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await;
-    executed.map(drop).map_err(refusing(DOING, &spec.name))
-}
-
-/// Gives a view that is there under a former name its name, and all that belongs to it.
-async fn rename(connection: &mut PgConnection, schema: &Schema, spec: &ViewSpec) -> Result<()> {
-    if spec.formerly.is_empty() {
-        return Ok(());
-    }
-    let names: Vec<&str> = spec.formerly.iter().chain([&spec.name]).map(ViewName::as_str).collect();
-    let schema = schema.as_str();
-    let sql = format!("select view from {schema}.views where view = any($1)");
-    let there: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql))
-        .bind(names)
-        .fetch_all(&mut *connection)
+    let mut connection = inner.connections.take().await.map_err(classify(OPENING))?;
+    let mut transaction = connection.begin().await.map_err(classify(OPENING))?;
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 0))")
+        .bind(format!("highwater views {}", schema.as_str()))
+        .execute(&mut *transaction)
         .await
-        .map_err(classify(DOING))?;
-    let is_there = |name: &ViewName| there.iter().any(|there| there == name.as_str());
-    let new = &spec.name;
-    let Some(old) = spec.formerly.iter().find(|name| is_there(name) && !is_there(new)) else {
-        return Ok(());
-    };
-    let sql = format!(
-        "alter table if exists {schema}.view_{old} rename to view_{new};
-         update {schema}.views set view = '{new}' where view = '{old}';
-         update {schema}.shards set view = '{new}' where view = '{old}';
-         update {schema}.workers set view = '{new}' where view = '{old}';
-         update {schema}.parked_keys set view = '{new}' where view = '{old}';"
-    );
-    execute(connection, spec, sql).await?;
-    tracing::info!(schema, %old, %new, "renamed a view");
-    Ok(())
-}
-
-/// Rows of a view are written again and again: with room in their page the index need not be touched.
-async fn make(
-    connection: &mut PgConnection,
-    schema: &Schema,
-    spec: &ViewSpec,
-    layout: Sharding,
-) -> Result<()> {
-    let (schema, view, shards) = (schema.as_str(), &spec.name, layout.shards);
-    let position = signed(spec.start_after.get());
-    let table = match spec.rows {
-        false => String::new(),
-        true => format!(
-            "create table if not exists {schema}.view_{view} ( \
-                 key text collate \"C\" primary key, value json not null) with (fillfactor = 50);"
-        ),
-    };
-    let sql = format!(
-        "{table} with made as ( \
-             insert into {schema}.views (view, layout) values ('{view}', '{layout}') \
-             on conflict do nothing returning 1 \
-         ) insert into {schema}.shards (view, shard, epoch, position, as_of, cursor, layout) \
-         select '{view}', shard, 0, {position}, 'epoch', '', '{layout}' \
-         from made cross join generate_series(0, {shards} - 1) shard"
-    );
-    execute(connection, spec, sql).await
-}
-
-async fn add_columns(
-    connection: &mut PgConnection,
-    schema: &Schema,
-    spec: &ViewSpec,
-) -> Result<()> {
-    let sql = "select a.attname::text, format_type(a.atttypid, a.atttypmod), a.attgenerated = 's' \
-               from pg_attribute a join pg_class c on c.oid = a.attrelid \
-               join pg_namespace n on n.oid = c.relnamespace \
-               where n.nspname = $1 and c.relname = $2 and a.attnum > 0 and not a.attisdropped";
-    let there: Vec<(String, String, bool)> =
-        of_table(sql, schema, spec).fetch_all(&mut *connection).await.map_err(classify(DOING))?;
-    let there: HashMap<_, _> =
-        there.into_iter().map(|(name, kind, kept_up)| (name, (kind, kept_up))).collect();
-    let mut missing = Vec::new();
-    for column in &spec.columns {
-        match there.get(column.name) {
-            None => missing.push(format!("add column {}", definition(column))),
-            Some((_, false)) => return Err(other_kind(spec, column, "one kept up by hand").into()),
-            Some((kind, true)) if kind != type_of(column.kind) => {
-                return Err(other_kind(spec, column, kind).into());
-            }
-            Some(_) => {}
-        }
+        .map_err(classify(OPENING))?;
+    let mut table = PostgresTable { connection: &mut transaction, schema, spec };
+    table.rename().await?;
+    table.create().await?;
+    table.insert_view(sharding).await?;
+    if spec.rows && !spec.columns.is_empty() {
+        table.add_columns().await?;
+        table.add_indexes().await?;
     }
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let table = format!("{}.view_{}", schema.as_str(), spec.name);
-    execute(connection, spec, format!("alter table {table} {}", missing.join(", "))).await
+    transaction.commit().await.map_err(classify(OPENING))
 }
 
-/// A statement that takes the schema's name and that of the table.
-fn of_table<'a, T>(
-    sql: &'static str,
+/// The table of a view that is being opened.
+struct PostgresTable<'a> {
+    connection: &'a mut PgConnection,
     schema: &'a Schema,
-    spec: &ViewSpec,
-) -> QueryAs<'a, Postgres, T, PgArguments>
-where
-    T: for<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow>,
-{
-    sqlx::query_as(sql).bind(schema.as_str()).bind(format!("view_{}", spec.name))
+    spec: &'a ViewSpec,
+}
+
+impl PostgresTable<'_> {
+    async fn execute(&mut self, sql: String) -> Result<()> {
+        let executed = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *self.connection).await;
+        executed.map(drop).map_err(classify_view(OPENING, &self.spec.name))
+    }
+
+    fn name(&self) -> String {
+        format!("{}.view_{}", self.schema.as_str(), self.spec.name)
+    }
+
+    /// Renames a view that exists under a former name, with all that belongs to it.
+    async fn rename(&mut self) -> Result<()> {
+        let new = &self.spec.name;
+        let Some(old) = self.former_name().await? else { return Ok(()) };
+        let schema = self.schema.as_str();
+        self.execute(format!("alter table if exists {schema}.view_{old} rename to view_{new}"))
+            .await?;
+        for table in ["views", "shards", "workers", "parked_keys"] {
+            let sql = format!("update {schema}.{table} set view = $1 where view = $2");
+            let renamed = sqlx::query(AssertSqlSafe(sql)).bind(new.as_str()).bind(old.as_str());
+            let renamed = renamed.execute(&mut *self.connection).await;
+            renamed.map_err(classify_view(OPENING, new))?;
+        }
+        tracing::info!(schema, %old, %new, "renamed a view");
+        Ok(())
+    }
+
+    /// Returns the former name under which the view exists.
+    async fn former_name(&mut self) -> Result<Option<ViewName>> {
+        let ViewSpec { name: new, formerly, .. } = self.spec;
+        if formerly.is_empty() {
+            return Ok(None);
+        }
+        let names: Vec<&str> = formerly.iter().chain([new]).map(ViewName::as_str).collect();
+        let sql = self.schema.sql("select view from @schema@.views where view = any($1)");
+        let found = sqlx::query_scalar(sql).bind(names).fetch_all(&mut *self.connection).await;
+        let found: Vec<String> = found.map_err(classify(OPENING))?;
+        let exists = |name: &ViewName| found.iter().any(|found| found == name.as_str());
+        Ok(formerly.iter().find(|old| exists(old) && !exists(new)).cloned())
+    }
+
+    /// Creates the table, unless it exists. Rows of views are updated often: with room in their page the
+    /// index need not be changed.
+    async fn create(&mut self) -> Result<()> {
+        if !self.spec.rows {
+            return Ok(());
+        }
+        let table = self.name();
+        let columns = "key text collate \"C\" primary key, value json not null";
+        let options = "fillfactor = 50";
+        self.execute(format!("create table if not exists {table} ({columns}) with ({options})"))
+            .await
+    }
+
+    /// Inserts a new view with its shards.
+    async fn insert_view(&mut self, sharding: Sharding) -> Result<()> {
+        let sql = self.schema.sql(
+            "with inserted as ( \
+                 insert into @schema@.views (view, layout) values ($1, $2) \
+                 on conflict do nothing returning 1 \
+             ) insert into @schema@.shards (view, shard, epoch, position, as_of, cursor, layout) \
+             select $1, shard, 0, $3, 'epoch', '', $2 \
+             from inserted cross join generate_series(0, $4 - 1) shard",
+        );
+        let inserted = sqlx::query(sql)
+            .bind(self.spec.name.as_str())
+            .bind(sharding.to_string())
+            .bind(signed(self.spec.start_after.get()))
+            .bind(sharding.shards.cast_signed())
+            .execute(&mut *self.connection)
+            .await;
+        inserted.map(drop).map_err(classify_view(OPENING, &self.spec.name))
+    }
+
+    /// A statement on the catalogue that takes the names of the schema and of the table.
+    fn catalogue_query<T>(&self, sql: &'static str) -> QueryAs<'static, Postgres, T, PgArguments>
+    where
+        T: for<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow>,
+    {
+        let schema = self.schema.as_str().to_owned();
+        sqlx::query_as(sql).bind(schema).bind(format!("view_{}", self.spec.name))
+    }
+
+    async fn add_columns(&mut self) -> Result<()> {
+        let sql = "select a.attname::text, format_type(a.atttypid, a.atttypmod), \
+                       a.attgenerated = 's' \
+                   from pg_attribute a join pg_class c on c.oid = a.attrelid \
+                   join pg_namespace n on n.oid = c.relnamespace \
+                   where n.nspname = $1 and c.relname = $2 and a.attnum > 0 \
+                       and not a.attisdropped";
+        let found = self.catalogue_query(sql).fetch_all(&mut *self.connection).await;
+        let found: Vec<(String, String, bool)> = found.map_err(classify(OPENING))?;
+        let found: HashMap<_, _> =
+            found.into_iter().map(|(name, kind, generated)| (name, (kind, generated))).collect();
+        let mut missing = Vec::new();
+        for column in &self.spec.columns {
+            let mismatch = |found| column_mismatch(self.spec, column, found);
+            match found.get(column.name) {
+                None => missing.push(format!("add column {}", definition(column))),
+                Some((kind, true)) if kind == type_of(column.kind) => {}
+                Some((kind, true)) => return Err(mismatch(kind).into()),
+                Some((_, false)) => return Err(mismatch("an ordinary one").into()),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        self.execute(format!("alter table {} {}", self.name(), missing.join(", "))).await
+    }
+
+    /// Adds the missing indexes. An index exists if one has these columns, whatever its name: a view that
+    /// is renamed keeps its indexes.
+    async fn add_indexes(&mut self) -> Result<()> {
+        let sql = "select array_agg(a.attname::text order by k.place) \
+                   from pg_index i join pg_class c on c.oid = i.indrelid \
+                   join pg_namespace n on n.oid = c.relnamespace \
+                   cross join unnest(i.indkey::int2[]) with ordinality k(number, place) \
+                   join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.number \
+                   where n.nspname = $1 and c.relname = $2 and i.indisvalid \
+                       and i.indpred is null and i.indexprs is null and k.place <= i.indnkeyatts \
+                   group by i.indexrelid";
+        let found = self.catalogue_query(sql).fetch_all(&mut *self.connection).await;
+        let found: Vec<(Vec<String>,)> = found.map_err(classify(OPENING))?;
+        let mut found: HashSet<Vec<String>> = found.into_iter().map(|(columns,)| columns).collect();
+        for index in &self.spec.indexes {
+            if found.insert(index.iter().map(|&column| column.to_owned()).collect()) {
+                self.add_index(index).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn add_index(&mut self, index: Index) -> Result<()> {
+        let view = &self.spec.name;
+        let mut name = index_name("", view, index);
+        if self.has_relation(&name).await? {
+            name = hashed_index_name("", view, index);
+        }
+        let columns = index.join("\", \"");
+        self.execute(format!("create index {name} on {} (\"{columns}\")", self.name())).await
+    }
+
+    async fn has_relation(&mut self, name: &str) -> Result<bool> {
+        let sql = "select exists (select from pg_class c \
+                                  join pg_namespace n on n.oid = c.relnamespace \
+                                  where n.nspname = $1 and c.relname = $2)";
+        let query = sqlx::query_scalar(sql).bind(self.schema.as_str()).bind(name);
+        query.fetch_one(&mut *self.connection).await.map_err(classify(OPENING))
+    }
 }
 
 fn definition(column: &Column) -> String {
@@ -161,52 +216,4 @@ fn type_of(kind: ColumnKind) -> &'static str {
         ColumnKind::Real => "double precision",
         ColumnKind::Boolean => "boolean",
     }
-}
-
-/// An index is there if one has these columns, whatever it is called: a view that is renamed keeps
-/// its indexes.
-async fn add_indexes(
-    connection: &mut PgConnection,
-    schema: &Schema,
-    spec: &ViewSpec,
-) -> Result<()> {
-    let sql = "select array_agg(a.attname::text order by k.place) \
-               from pg_index i join pg_class c on c.oid = i.indrelid \
-               join pg_namespace n on n.oid = c.relnamespace \
-               cross join unnest(i.indkey::int2[]) with ordinality k(number, place) \
-               join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.number \
-               where n.nspname = $1 and c.relname = $2 and i.indisvalid \
-                   and i.indpred is null and i.indexprs is null and k.place <= i.indnkeyatts \
-               group by i.indexrelid";
-    let there: Vec<(Vec<String>,)> =
-        of_table(sql, schema, spec).fetch_all(&mut *connection).await.map_err(classify(DOING))?;
-    let mut there: HashSet<Vec<String>> = there.into_iter().map(|(columns,)| columns).collect();
-    for index in &spec.indexes {
-        if there.insert(index.iter().map(|&column| column.to_owned()).collect()) {
-            add_index(connection, schema, spec, index).await?;
-        }
-    }
-    Ok(())
-}
-
-async fn add_index(
-    connection: &mut PgConnection,
-    schema: &Schema,
-    spec: &ViewSpec,
-    index: Index,
-) -> Result<()> {
-    let (view, name) = (&spec.name, index_name("", &spec.name, index));
-    let is_taken: bool = sqlx::query_scalar(
-        "select exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace \
-                        where n.nspname = $1 and c.relname = $2)",
-    )
-    .bind(schema.as_str())
-    .bind(&name)
-    .fetch_one(&mut *connection)
-    .await
-    .map_err(classify(DOING))?;
-    let name = if is_taken { hashed_index_name("", view, index) } else { name };
-    let (schema, columns) = (schema.as_str(), index.join("\", \""));
-    let sql = format!("create index {name} on {schema}.view_{view} (\"{columns}\")");
-    execute(connection, spec, sql).await
 }

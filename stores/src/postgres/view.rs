@@ -1,4 +1,4 @@
-//! Views: a table each, whose rows are read with the progress of one moment (R1).
+//! Views: a table each, whose rows are read with the progress of the same snapshot (R1).
 
 use std::sync::Arc;
 
@@ -8,98 +8,99 @@ use highwater_core::{
     port::{Progress, StoredRow, StoredView, ViewState},
     value::Sharding,
 };
-use sqlx::{AssertSqlSafe, Row, ValueRef, postgres::PgRow};
+use sqlx::{Row, ValueRef, postgres::PgRow};
 
 use super::{
-    Inner,
+    PostgresInner,
     error::{self, classify},
-    gather,
-    row::{Time, unsigned},
+    read_batcher,
+    row::{PgTimestamp, unsigned},
     table,
 };
-use crate::claims::missing;
+use crate::fencing::view_missing;
 
 const READING: &str = "reading a view";
 
 pub(super) async fn open(
-    inner: Arc<Inner>,
+    inner: Arc<PostgresInner>,
     spec: ViewSpec,
     sharding: Sharding,
 ) -> Result<ViewState> {
     spec.validate()?;
-    if inner.opened.has(&spec)
-        && let Some(state) = as_opened(&inner, &spec).await?
+    if inner.specs.contains(&spec)
+        && let Some(state) = cached_state(&inner, &spec).await?
     {
         return Ok(state);
     }
     table::open(&inner, &spec, sharding).await?;
-    inner.opened.note(&spec);
-    state(&inner, &spec.name).await
+    inner.specs.insert(&spec);
+    read_state(&inner, &spec.name).await
 }
 
-/// The layout and how far the shards are of the view $1.
-pub(super) fn views(schema: &str) -> String {
-    format!(
+/// The sharding of view $1, the progress of its shards, and the head of the log as the statement sees it,
+/// null if the log is empty. The head need not be flushed: a reader only compares its progress with it.
+macro_rules! progress_rows {
+    () => {
         "(select layout, \
-             array(select position from {schema}.shards where view = $1 order by shard) as positions, \
-             array(select as_of from {schema}.shards where view = $1 order by shard) as as_ofs \
-         from {schema}.views where view = $1) w"
-    )
+              array(select position from @schema@.shards where view = $1 order by shard) \
+                  as positions, \
+              array(select as_of from @schema@.shards where view = $1 order by shard) as as_ofs, \
+              (select position from @schema@.events order by position desc limit 1) as head \
+          from @schema@.views where view = $1) w"
+    };
 }
 
-/// The head of the log, as far as a statement sees it; null if the log is empty. It need not be flushed yet: as where a reader should
-/// be it is none the worse for that.
-pub(super) fn head(schema: &str) -> String {
-    format!("(select position from {schema}.events order by position desc limit 1)")
+pub(super) use progress_rows;
+
+pub(super) async fn read_state(inner: &PostgresInner, view: &ViewName) -> Result<ViewState> {
+    Ok(read_progress(inner, view).await?.state)
 }
 
-pub(super) async fn state(inner: &Inner, view: &ViewName) -> Result<ViewState> {
-    Ok(without_rows(inner, view).await?.state)
-}
-
-async fn without_rows(inner: &Inner, view: &ViewName) -> Result<StoredView> {
-    let schema = inner.schema.as_str();
-    let sql = format!("select layout, positions, as_ofs, {} from {}", head(schema), views(schema));
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(view.as_str());
-    let row = inner.lanes.fetch_optional(query).await;
-    let row = row.map_err(classify(READING))?.ok_or_else(|| missing(view))?;
+async fn read_progress(inner: &PostgresInner, view: &ViewName) -> Result<StoredView> {
+    let statement = concat!("select layout, positions, as_ofs, head from ", progress_rows!());
+    let query = sqlx::query(inner.schema.sql(statement)).bind(view.as_str());
+    let row = inner.connections.fetch_optional(query).await;
+    let row = row.map_err(classify(READING))?.ok_or_else(|| view_missing(view))?;
     let (state, head) = (decode_state(&row)?, decode_head(&row)?);
     Ok(StoredView { rows: Vec::new(), state, head: Some(head) })
 }
 
-/// The state of a view that this process has opened before, if it is still there with its table.
-async fn as_opened(inner: &Inner, spec: &ViewSpec) -> Result<Option<ViewState>> {
-    let schema = inner.schema.as_str();
-    let sql = format!(
-        "select layout, positions, as_ofs from {} \
-         where not $2 or to_regclass('{schema}.view_{}') is not null",
-        views(schema),
-        spec.name
+/// Returns the state of a view that this process has opened before, if it still exists with its table.
+async fn cached_state(inner: &PostgresInner, spec: &ViewSpec) -> Result<Option<ViewState>> {
+    let statement = concat!(
+        "select layout, positions, as_ofs from ",
+        progress_rows!(),
+        " where not $2 or to_regclass('@schema@.view_@view@') is not null"
     );
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(spec.name.as_str()).bind(spec.rows);
-    let row = inner.lanes.fetch_optional(query).await;
+    let sql = inner.schema.view_sql(statement, &spec.name);
+    let query = sqlx::query(sql).bind(spec.name.as_str()).bind(spec.rows);
+    let row = inner.connections.fetch_optional(query).await;
     row.map_err(classify(READING))?.map(|row| decode_state(&row)).transpose()
 }
 
-/// A single row is read together with others if there are many such reads at once.
+/// Reads rows. A read of a single row is batched with others if there are many at once.
 pub(super) async fn read(
-    inner: &Arc<Inner>,
+    inner: &Arc<PostgresInner>,
     view: &ViewName,
     keys: &[String],
 ) -> Result<StoredView> {
     if let [key] = keys {
-        return gather::read(inner, view, key).await;
+        return read_batcher::read(inner, view, key).await;
     }
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-    rows(inner, view, &keys).await
+    read_rows(inner, view, &keys).await
 }
 
-/// One statement, so rows and progress are of one moment.
-pub(super) async fn rows(inner: &Inner, view: &ViewName, keys: &[&str]) -> Result<StoredView> {
+/// Reads with one statement, so rows and progress are of one snapshot.
+pub(super) async fn read_rows(
+    inner: &PostgresInner,
+    view: &ViewName,
+    keys: &[&str],
+) -> Result<StoredView> {
     let read = match keys {
-        [] => return without_rows(inner, view).await,
-        [key] => one(inner, view, key).await,
-        keys => many(inner, view, keys).await,
+        [] => return read_progress(inner, view).await,
+        [key] => read_one(inner, view, key).await,
+        keys => read_many(inner, view, keys).await,
     };
     match read {
         Ok(read) => read,
@@ -107,22 +108,24 @@ pub(super) async fn rows(inner: &Inner, view: &ViewName, keys: &[&str]) -> Resul
     }
 }
 
-/// There is a row for each shard, in any order, and that of the first has the value: another table, arrays
-/// and sorting would each cost the server a twentieth of what the statement takes, or more. For one key the planner knows all
-/// that there is to know: it plans the statement once for all.
-async fn one(inner: &Inner, view: &ViewName, key: &str) -> Result<Result<StoredView>, sqlx::Error> {
-    let schema = inner.schema.as_str();
-    let sql = format!(
-        "select layout, position, as_of, {}, \
-             case when shard = 0 then (select value from {schema}.view_{view} where key = $2) end, \
-             (select since from {schema}.parked_keys where view = $1 and key = $2), shard \
-         from {schema}.shards where view = $1",
-        head(schema)
-    );
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(view.as_str()).bind(key);
-    let found = inner.lanes.fetch_all(query).await?;
-    let Some(any) = found.first() else { return Ok(Err(missing(view))) };
-    let (mut shards, mut stored) = (Vec::with_capacity(found.len()), StoredRow::default());
+/// Reads a single row. The statement has a row for each shard, in any order, and that of the first shard
+/// has the value: another table, arrays or sorting would each cost the server 5 % of the statement's time
+/// or more. For a single key the planner knows all that it needs, and plans the statement only once.
+async fn read_one(
+    inner: &PostgresInner,
+    view: &ViewName,
+    key: &str,
+) -> Result<Result<StoredView>, sqlx::Error> {
+    let statement = "select layout, position, as_of, \
+             (select position from @schema@.events order by position desc limit 1), \
+             case when shard = 0 then (select value from @schema@.view_@view@ where key = $2) end, \
+             (select since from @schema@.parked_keys where view = $1 and key = $2), shard \
+         from @schema@.shards where view = $1";
+    let query = sqlx::query(inner.schema.view_sql(statement, view)).bind(view.as_str()).bind(key);
+    let found = inner.connections.fetch_all(query).await?;
+    let Some(any) = found.first() else { return Ok(Err(view_missing(view))) };
+    let mut shards = Vec::with_capacity(found.len());
+    let mut stored = StoredRow::default();
     for row in &found {
         let shard: i32 = row.try_get(6)?;
         shards.push((shard, decode_progress(row.try_get(1)?, row.try_get(2)?)?));
@@ -132,64 +135,64 @@ async fn one(inner: &Inner, view: &ViewName, key: &str) -> Result<Result<StoredV
     }
     shards.sort_unstable_by_key(|(shard, _)| *shard);
     let shards = shards.into_iter().map(|(_, progress)| progress).collect();
-    let layout: Result<Sharding> = any.try_get::<&str, _>(0)?.parse();
-    Ok(layout.and_then(|layout| {
-        let (state, head) = (ViewState { sharding: layout, shards }, decode_head(any)?);
+    let sharding: Result<Sharding> = any.try_get::<&str, _>(0)?.parse();
+    Ok(sharding.and_then(|sharding| {
+        let (state, head) = (ViewState { sharding, shards }, decode_head(any)?);
         Ok(StoredView { rows: vec![stored], state, head: Some(head) })
     }))
 }
 
-/// There is a row for each key, found or not, and the first has the progress. How many keys there are is
-/// kept from the planner: it would plan each read anew.
-async fn many(
-    inner: &Inner,
+/// Reads several rows. The statement has a row for each key, and the first one has the progress. The number
+/// of keys is hidden from the planner, which would plan each read again.
+async fn read_many(
+    inner: &PostgresInner,
     view: &ViewName,
     keys: &[&str],
 ) -> Result<Result<StoredView>, sqlx::Error> {
-    let schema = inner.schema.as_str();
-    let sql = format!(
+    let statement = concat!(
         "select w.layout, case when k.place = 1 then w.positions end, \
-             case when k.place = 1 then w.as_ofs end, case when k.place = 1 then {} end, k.place, \
-             (select value from {schema}.view_{view} v where v.key = k.key), \
-             (select since from {schema}.parked_keys p where p.view = $1 and p.key = k.key) \
-         from {} cross join unnest((select $2::text[])) with ordinality k(key, place)",
-        head(schema),
-        views(schema)
+             case when k.place = 1 then w.as_ofs end, case when k.place = 1 then w.head end, k.place, \
+             (select value from @schema@.view_@view@ v where v.key = k.key), \
+             (select since from @schema@.parked_keys p where p.view = $1 and p.key = k.key) \
+         from ",
+        progress_rows!(),
+        " cross join unnest((select $2::text[])) with ordinality k(key, place)"
     );
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(view.as_str()).bind(keys);
-    let rows = inner.lanes.fetch_all(query).await?;
+    let query = sqlx::query(inner.schema.view_sql(statement, view)).bind(view.as_str()).bind(keys);
+    let rows = inner.connections.fetch_all(query).await?;
     Ok(match rows.is_empty() {
-        true => Err(missing(view)),
+        true => Err(view_missing(view)),
         false => decode(&rows, keys.len()),
     })
 }
 
 fn decode(rows: &[PgRow], keys: usize) -> Result<StoredView> {
     let mut found = vec![StoredRow::default(); keys];
-    let mut seen = Err(classify(READING)(sqlx::Error::RowNotFound));
+    let mut progress = Err(classify(READING)(sqlx::Error::RowNotFound));
     for row in rows {
-        let (place, stored) = decode_row(row).map_err(classify(READING))?;
-        if place == 0 {
-            seen = decode_state(row).and_then(|state| Ok((state, decode_head(row)?)));
+        let (index, stored) = decode_row(row).map_err(classify(READING))?;
+        if index == 0 {
+            progress = decode_state(row).and_then(|state| Ok((state, decode_head(row)?)));
         }
-        if let Some(slot) = found.get_mut(place) {
+        if let Some(slot) = found.get_mut(index) {
             *slot = stored;
         }
     }
-    let (state, head) = seen?;
+    let (state, head) = progress?;
     Ok(StoredView { rows: found, state, head: Some(head) })
 }
 
 pub(super) fn decode_state(row: &PgRow) -> Result<ViewState> {
     let read = || Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
-    let (layout, positions, as_ofs): (&str, Vec<i64>, Vec<Time>) =
+    let (sharding, positions, as_ofs): (&str, Vec<i64>, Vec<PgTimestamp>) =
         read().map_err(classify(READING))?;
-    let shards = positions.into_iter().zip(as_ofs).map(|(at, as_of)| decode_progress(at, as_of));
+    let shards = positions.into_iter().zip(as_ofs);
+    let shards = shards.map(|(position, as_of)| decode_progress(position, as_of));
     let shards = shards.collect::<Result<_, _>>().map_err(classify(READING))?;
-    Ok(ViewState { sharding: layout.parse()?, shards })
+    Ok(ViewState { sharding: sharding.parse()?, shards })
 }
 
-fn decode_progress(position: i64, as_of: Time) -> Result<Progress, sqlx::Error> {
+fn decode_progress(position: i64, as_of: PgTimestamp) -> Result<Progress, sqlx::Error> {
     let position = Position::new(unsigned(position)?);
     Ok(Progress { position, as_of: as_of.0, ..Progress::default() })
 }
@@ -200,16 +203,16 @@ pub(super) fn decode_head(row: &PgRow) -> Result<Position> {
     head.map(Position::new).map_err(classify(READING))
 }
 
-/// A row and its place among the keys, from 0.
+/// Decodes a row and its index among the keys.
 fn decode_row(row: &PgRow) -> Result<(usize, StoredRow), sqlx::Error> {
-    let place = unsigned(row.try_get(4)?)?.saturating_sub(1) as usize;
-    Ok((place, decode_stored(row, 5)?))
+    let index = unsigned(row.try_get(4)?)?.saturating_sub(1) as usize;
+    Ok((index, decode_stored(row, 5)?))
 }
 
-/// The value and since when the key is parked, in two columns.
+/// Decodes the value and the position since which the key is parked, in two columns.
 pub(super) fn decode_stored(row: &PgRow, first: usize) -> Result<StoredRow, sqlx::Error> {
     let value = row.try_get_raw(first)?;
-    // On the wire JSON is its own text.
+    // The wire format of JSON is its text.
     let value = match value.is_null() {
         true => None,
         false => Some(value.as_bytes().map_err(sqlx::Error::Decode)?.to_vec().into()),
@@ -219,15 +222,16 @@ pub(super) fn decode_stored(row: &PgRow, first: usize) -> Result<StoredRow, sqlx
     Ok(StoredRow { value, parked_since })
 }
 
-/// What an error means where the table of a view isn't there: perhaps nothing is.
+/// Converts the error of a statement that failed because the table of the view is missing: the view may
+/// never have been opened.
 pub(super) async fn or_missing(
-    inner: &Inner,
+    inner: &PostgresInner,
     view: &ViewName,
     error: sqlx::Error,
     otherwise: impl FnOnce(sqlx::Error) -> Error,
 ) -> Error {
-    if error::is_without_table(&error)
-        && let Err(missing) = state(inner, view).await
+    if error::is_missing_table(&error)
+        && let Err(missing) = read_state(inner, view).await
         && missing.code() == Code::VIEW_MISSING
     {
         return missing;

@@ -4,7 +4,7 @@
 //! away, but for reads of rows: they are many, they leave nothing half done, and the connection of a
 //! cancelled read is checked before it is used again.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use highwater_core::{
@@ -18,18 +18,12 @@ use highwater_core::{
     value::{Epoch, ShardId, Sharding},
 };
 
-use super::{Inner, PostgresStore, commit, parked, range, shard, view};
+use super::{PostgresStore, commit, parked, range, shard, view};
 use crate::{
-    claims::is_same,
+    fencing::is_same_progress,
     rows::{check_key, check_range},
-    unbroken::uncancellable,
+    sql::uncancellable::uncancellable,
 };
-
-impl PostgresStore {
-    fn inner(&self) -> Arc<Inner> {
-        Arc::clone(&self.inner)
-    }
-}
 
 #[async_trait]
 impl ViewStore for PostgresStore {
@@ -61,9 +55,9 @@ impl ViewStore for PostgresStore {
             return Err(Unavailable::Closed.into());
         }
         let (inner, name) = (self.inner(), view.clone());
-        let state = uncancellable(async move { view::state(&inner, &name).await });
-        let is_unchanged = async { Ok(is_same(&state.await?, seen)) };
-        self.inner.following.wait_for_view(view, seen, is_unchanged).await
+        let state = uncancellable(async move { view::read_state(&inner, &name).await });
+        let is_unchanged = async { Ok(is_same_progress(&state.await?, seen)) };
+        self.inner.follower.wait_for_view(view, seen, is_unchanged).await
     }
 }
 

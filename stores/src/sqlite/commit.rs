@@ -1,4 +1,4 @@
-//! Commits to a view: rows, parked keys, the application's own work and the progress in one (R1).
+//! Commits to a view: rows, parked keys, the transaction hook and the progress in one transaction (R1).
 
 use std::sync::Arc;
 
@@ -6,56 +6,55 @@ use highwater_core::{Result, port::ViewCommit};
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::{
-    Inner, SqliteHook,
-    error::{classify, refusing},
+    SqliteHook, SqliteInner,
+    error::{classify, classify_view},
     options::Prefix,
     parked,
-    row::signed,
+    row::{json, signed},
     shard,
 };
 use crate::{
-    claims::{goes_on, refusal},
-    hints::Hint,
-    rows::check,
+    fencing::{check_forward, refusal_of},
+    rows::check_commit,
+    sql::view_changes::ViewChange,
 };
 
-const DOING: &str = "writing a view";
+const WRITING: &str = "writing a view";
 
-/// The application's own work comes first, as in an append: if it ends the transaction, nothing but
-/// its own writes has been stored.
-pub(super) async fn commit(inner: Arc<Inner>, commit: ViewCommit) -> Result<()> {
-    goes_on(&commit)?;
-    check(&commit)?;
-    let work = commit.hook.as_deref().map(SqliteHook::of).transpose()?;
+/// Runs the hook first, as in an append: if it ends the transaction, only its own writes are stored.
+pub(super) async fn commit(inner: Arc<SqliteInner>, commit: ViewCommit) -> Result<()> {
+    check_forward(&commit)?;
+    check_commit(&commit)?;
+    let hook = commit.hook.as_deref().map(SqliteHook::of).transpose()?;
     let (prefix, view) = (&inner.prefix, &commit.view);
-    let mut connection = inner.writing().await?;
-    let mut transaction = connection.begin_writing().await.map_err(classify(DOING))?;
-    if let Some(work) = work {
-        work.run_alone(&mut transaction).await?;
+    let mut connection = inner.writer().await?;
+    let mut transaction = connection.begin().await.map_err(classify(WRITING))?;
+    if let Some(hook) = hook {
+        hook.run(&mut transaction, None).await?;
     }
-    if !advance(&mut transaction, prefix, &commit).await.map_err(classify(DOING))? {
-        let held = shard::held(&mut transaction, prefix, view).await?;
-        return Err(refusal(&commit, &held));
+    if !advance(&mut transaction, prefix, &commit).await.map_err(classify(WRITING))? {
+        let shards = shard::read_shards(&mut transaction, prefix, view).await?;
+        return Err(refusal_of(&commit, &shards));
     }
-    write(&mut transaction, prefix, &commit).await.map_err(refusing(DOING, view))?;
-    delete(&mut transaction, prefix, &commit).await.map_err(refusing(DOING, view))?;
+    write_rows(&mut transaction, prefix, &commit).await.map_err(classify_view(WRITING, view))?;
+    delete_rows(&mut transaction, prefix, &commit).await.map_err(classify_view(WRITING, view))?;
     parked::change(&mut transaction, prefix, &commit, inner.clock.now()).await?;
-    transaction.commit().await.map_err(classify(DOING))?;
-    inner.following.changed(&Hint::moved(view, commit.shard, &commit.to));
+    transaction.commit().await.map_err(classify(WRITING))?;
+    inner.follower.changed(&ViewChange::moved(view, commit.shard, &commit.to));
     Ok(())
 }
 
-/// Whether the shard was where it must be.
+/// Moves the progress of the shard. Returns false if the shard has another epoch or position.
 async fn advance(
     connection: &mut SqliteConnection,
     prefix: &Prefix,
     commit: &ViewCommit,
 ) -> Result<bool, sqlx::Error> {
-    let sql = format!(
-        "update {prefix}shards set position = ?, as_of = ?, cursor = ? \
-         where view = ? and shard = ? and epoch = ? and position = ?"
+    let sql = prefix.sql(
+        "update @prefix@shards set position = ?, as_of = ?, cursor = ? \
+         where view = ? and shard = ? and epoch = ? and position = ?",
     );
-    let moved = sqlx::query(AssertSqlSafe(sql))
+    let moved = sqlx::query(sql)
         .bind(signed(commit.to.position.get()))
         .bind(commit.to.as_of.as_microsecond())
         .bind(&commit.to.cursor[..])
@@ -68,36 +67,37 @@ async fn advance(
     Ok(moved.rows_affected() == 1)
 }
 
-/// How many bytes of values go in one statement, unless a single one has more.
-const CHUNK: usize = 16 << 20;
+/// The most bytes of values in one statement, unless a single value exceeds it.
+const MAX_CHUNK: usize = 16 << 20;
 
-/// Few statements for all rows: each is a visit to the thread of the connection.
-async fn write(
+/// Writes the rows in few statements: each is a message to the thread of the connection.
+async fn write_rows(
     connection: &mut SqliteConnection,
     prefix: &Prefix,
     commit: &ViewCommit,
 ) -> Result<(), sqlx::Error> {
-    let sql = format!(
-        "insert into {prefix}view_{} (key, value) \
+    let AssertSqlSafe(sql) = prefix.view_sql(
+        "insert into @prefix@view_@view@ (key, value) \
          select r.value ->> 0, cast(substr(?2, r.value ->> 1, r.value ->> 2) as text) \
          from jsonb_each(?1) r \
          where true on conflict (key) do update set value = excluded.value",
-        commit.view
+        &commit.view,
     );
-    let (mut rows, mut data): (Vec<(&str, usize, usize)>, Vec<u8>) = Default::default();
+    let mut rows: Vec<(&str, usize, usize)> = Vec::new();
+    let mut data: Vec<u8> = Vec::new();
     for (key, value) in &commit.rows {
         let Some(value) = value else { continue };
-        if data.len() + value.len() > CHUNK {
-            write_some(connection, &sql, &mut rows, &mut data).await?;
+        if data.len() + value.len() > MAX_CHUNK {
+            write_chunk(connection, &sql, &mut rows, &mut data).await?;
         }
-        // Where the value begins in the blob, from 1, and how long it is.
+        // The offset of the value in the blob, from 1, and its length.
         rows.push((key, data.len() + 1, value.len()));
         data.extend_from_slice(value);
     }
-    write_some(connection, &sql, &mut rows, &mut data).await
+    write_chunk(connection, &sql, &mut rows, &mut data).await
 }
 
-async fn write_some(
+async fn write_chunk(
     connection: &mut SqliteConnection,
     sql: &str,
     rows: &mut Vec<(&str, usize, usize)>,
@@ -111,7 +111,7 @@ async fn write_some(
     Ok(())
 }
 
-async fn delete(
+async fn delete_rows(
     connection: &mut SqliteConnection,
     prefix: &Prefix,
     commit: &ViewCommit,
@@ -121,14 +121,10 @@ async fn delete(
     if keys.is_empty() {
         return Ok(());
     }
-    let sql = format!(
-        "delete from {prefix}view_{} where key in (select value from json_each(?))",
-        commit.view
+    let sql = prefix.view_sql(
+        "delete from @prefix@view_@view@ where key in (select value from json_each(?))",
+        &commit.view,
     );
-    sqlx::query(AssertSqlSafe(sql)).bind(json(&keys)?).execute(connection).await?;
+    sqlx::query(sql).bind(json(&keys)?).execute(connection).await?;
     Ok(())
-}
-
-pub(super) fn json(array: &impl serde::Serialize) -> Result<String, sqlx::Error> {
-    serde_json::to_string(array).map_err(|error| sqlx::Error::Encode(error.into()))
 }

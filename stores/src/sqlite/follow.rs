@@ -1,46 +1,47 @@
-//! Waking followers: at once within the process; by a poll for what other processes append.
+//! Wakes followers: at once after a commit of this process, and by polling for commits of others.
 
 use std::time::Duration;
 
 use highwater_core::{Position, Result, domain::ViewName, port::ViewState};
 use tokio::{sync::watch, time::timeout};
 
-use crate::hints::{Hint, Hints};
+use crate::sql::view_changes::{ViewChange, ViewChanges};
 
-/// How long a follower waits at the most before it looks for itself. SQLite tells nobody what
-/// another process has written.
-const POLL: Duration = Duration::from_millis(50);
+/// The longest wait before a follower reads again. SQLite does not notify a process of the writes of
+/// another one.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-pub(super) struct Following {
+pub(super) struct SqliteFollower {
     head: watch::Sender<Position>,
-    hints: Hints,
+    changes: ViewChanges,
 }
 
-impl Default for Following {
+impl Default for SqliteFollower {
     fn default() -> Self {
-        Self { head: watch::Sender::new(Position::START), hints: Hints::default() }
+        Self { head: watch::Sender::new(Position::START), changes: ViewChanges::default() }
     }
 }
 
-impl Following {
-    /// Notes a commit.
+impl SqliteFollower {
+    /// Records a commit of appends.
     pub(super) fn committed(&self, position: Position) {
         self.head.send_if_modified(|head| {
-            let later = position > *head;
+            let is_later = position > *head;
             *head = position.max(*head);
-            later
+            is_later
         });
     }
 
+    /// Waits until there may be events after `position`.
     pub(super) async fn wait(&self, position: Position) {
         let mut head = self.head.subscribe();
-        // An error would mean that the sender is gone, but it is in `self`.
-        let _ = timeout(POLL, head.wait_for(|head| *head > position)).await;
+        // Fails only if the sender is gone, but `self` has it.
+        let _ = timeout(POLL_INTERVAL, head.wait_for(|head| *head > position)).await;
     }
 
-    /// Notes a change of a view.
-    pub(super) fn changed(&self, hint: &Hint) {
-        self.hints.heard(hint);
+    /// Records a change of a view.
+    pub(super) fn changed(&self, change: &ViewChange) {
+        self.changes.record(change);
     }
 
     /// Waits until a view may have changed since it was seen.
@@ -48,11 +49,11 @@ impl Following {
         &self,
         view: &ViewName,
         seen: &ViewState,
-        is_same: impl Future<Output = Result<bool>>,
+        is_unchanged: impl Future<Output = Result<bool>>,
     ) -> Result<()> {
-        let mut listening = self.hints.listen(view, seen);
-        if !listening.has_missed(is_same).await? {
-            let _ = timeout(POLL, listening.is_moved()).await;
+        let mut waiter = self.changes.subscribe(view, seen);
+        if !waiter.has_missed(is_unchanged).await? {
+            let _ = timeout(POLL_INTERVAL, waiter.changed()).await;
         }
         Ok(())
     }

@@ -1,11 +1,11 @@
-//! What is known of a command (W4).
+//! Commands that have been stored (W4).
 
 use highwater_core::{
     CommandId, Position, Result, StreamId, Version,
     domain::Fingerprint,
     port::{Appended, RecordedCommand, StreamHead},
 };
-use sqlx::{AssertSqlSafe, Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
 use super::{
     error::classify,
@@ -13,56 +13,54 @@ use super::{
     row::{signed, unsigned},
 };
 
-pub(super) async fn command(
+const LOOKING_UP: &str = "looking up a command";
+
+pub(super) async fn find_command(
     connection: &mut SqliteConnection,
     prefix: &Prefix,
     id: CommandId,
 ) -> Result<Option<RecordedCommand>> {
-    let sql = format!(
-        "select fingerprint, first_position, last_position from {prefix}commands \
-         where command_id = ?"
+    let sql = prefix.sql(
+        "select fingerprint, first_position, last_position from @prefix@commands \
+         where command_id = ?",
     );
-    let row = sqlx::query(AssertSqlSafe(sql))
-        .bind(*id.as_uuid())
-        .fetch_optional(&mut *connection)
-        .await
-        .map_err(classify("looking up a command"))?;
-    let Some(row) = row else { return Ok(None) };
-    let (fingerprint, first, position) = fields(&row).map_err(classify("looking up a command"))?;
-    let streams = streams(connection, prefix, first, position).await?;
+    let row = sqlx::query(sql).bind(*id.as_uuid()).fetch_optional(&mut *connection).await;
+    let Some(row) = row.map_err(classify(LOOKING_UP))? else { return Ok(None) };
+    let (fingerprint, first, position) = decode(&row).map_err(classify(LOOKING_UP))?;
+    let streams = stream_heads(connection, prefix, first, position).await?;
     let appended = Appended { position, streams, repeated: true };
     Ok(Some(RecordedCommand { fingerprint, appended }))
 }
 
-fn fields(row: &SqliteRow) -> Result<(Fingerprint, Position, Position), sqlx::Error> {
+fn decode(row: &SqliteRow) -> Result<(Fingerprint, Position, Position), sqlx::Error> {
     let bits: i64 = row.try_get(0)?;
-    let (first, last) = (unsigned(row.try_get(1)?)?, unsigned(row.try_get(2)?)?);
-    let fingerprint = Fingerprint::from_bits(bits.cast_unsigned());
-    Ok((fingerprint, Position::new(first), Position::new(last)))
+    let first = Position::new(unsigned(row.try_get(1)?)?);
+    let last = Position::new(unsigned(row.try_get(2)?)?);
+    Ok((Fingerprint::from_bits(bits.cast_unsigned()), first, last))
 }
 
-/// The streams that the command's events went to, as they were answered the first time.
-async fn streams(
+/// Returns the streams of the command's events, as in its first answer.
+async fn stream_heads(
     connection: &mut SqliteConnection,
     prefix: &Prefix,
     first: Position,
     last: Position,
 ) -> Result<Vec<StreamHead>> {
-    let sql = format!(
-        "select stream, max(version) from {prefix}events where position between ? and ? \
-         group by stream order by min(position)"
+    let sql = prefix.sql(
+        "select stream, max(version) from @prefix@events where position between ? and ? \
+         group by stream order by min(position)",
     );
-    let rows = sqlx::query(AssertSqlSafe(sql))
+    let rows = sqlx::query(sql)
         .bind(signed(first.get()))
         .bind(signed(last.get()))
         .fetch_all(connection)
         .await
-        .map_err(classify("looking up a command"))?;
-    let head = |row: &SqliteRow| {
-        let version: i64 = row.try_get(1).map_err(classify("looking up a command"))?;
-        let version = Version::new(unsigned(version).map_err(classify("looking up a command"))?);
-        let stream: &str = row.try_get(0).map_err(classify("looking up a command"))?;
-        Ok(StreamHead { stream: StreamId::parse(stream)?, version })
-    };
-    rows.iter().map(head).collect()
+        .map_err(classify(LOOKING_UP))?;
+    rows.iter().map(decode_head).collect()
+}
+
+fn decode_head(row: &SqliteRow) -> Result<StreamHead> {
+    let columns = || Ok((row.try_get(0)?, Version::new(unsigned(row.try_get(1)?)?)));
+    let (stream, version): (&str, _) = columns().map_err(classify(LOOKING_UP))?;
+    Ok(StreamHead { stream: StreamId::parse(stream)?, version })
 }

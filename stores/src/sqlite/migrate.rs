@@ -1,5 +1,5 @@
-//! The schema, versioned. Safe to run from several processes at once: the first takes the file's
-//! write lock, the others wait for it.
+//! Migrations of the schema. They are safe to run from several processes at once: the first one takes the
+//! file's write lock, and the others wait for it.
 
 use std::path::Path;
 
@@ -7,58 +7,66 @@ use highwater_core::{Code, LogId, Result, error::Invalid};
 use sqlx::{AssertSqlSafe, SqliteConnection, SqlitePool};
 
 use super::{
-    error::{classify, door, migrating},
+    error::{classify, classify_migration, classify_open},
     options::Prefix,
-    writing::Writing,
+    write_connection::WriteConnection,
 };
+use crate::sql::schema_version::check_version;
 
-/// Every migration, in order; the version is the place in this list, from 1.
+/// All migrations, in order. The version of a migration is its index in this list, from 1.
 const MIGRATIONS: &[&str] = &[
     include_str!("sql/001_tables.sql"),
     include_str!("sql/002_views.sql"),
     include_str!("sql/003_identity.sql"),
 ];
 
-/// The version from which on rows of views are text.
+/// The version from which rows of views are text.
 const ROWS_ARE_TEXT: usize = 2;
 
-/// Brings the schema up to date, or refuses it if it is foreign or a newer Highwater has been there.
-pub(super) async fn migrate(writing: &mut Writing, prefix: &Prefix, file: &Path) -> Result<()> {
-    let mut transaction = writing.begin_writing().await.map_err(door(file))?;
-    let done = prepare(&mut transaction, prefix, file).await?;
-    must_be_utf_8(&mut transaction).await?;
-    for (index, migration) in MIGRATIONS.iter().enumerate().skip(done) {
+const MIGRATING: &str = "migrating";
+
+/// Brings the schema up to date. Refuses it if it is foreign or of a newer Highwater.
+pub(super) async fn migrate(
+    writer: &mut WriteConnection,
+    prefix: &Prefix,
+    file: &Path,
+) -> Result<()> {
+    let mut transaction = writer.begin().await.map_err(classify_open(file))?;
+    let version = prepare(&mut transaction, prefix, file).await?;
+    check_encoding(&mut transaction).await?;
+    for (index, migration) in MIGRATIONS.iter().enumerate().skip(version) {
         apply(&mut transaction, prefix, index + 1, migration).await?;
     }
-    // A file that may only be read lets transactions begin that are meant to write; not this one.
-    let write = format!("delete from {prefix}migrations where false");
-    sqlx::query(AssertSqlSafe(write)).execute(&mut *transaction).await.map_err(door(file))?;
-    transaction.commit().await.map_err(classify("migrating"))
+    // In a read-only file a write transaction begins without an error; the first write fails.
+    let write = prefix.sql("delete from @prefix@migrations where false");
+    sqlx::query(write).execute(&mut *transaction).await.map_err(classify_open(file))?;
+    transaction.commit().await.map_err(classify(MIGRATING))
 }
 
-/// Which log it is.
-pub(super) async fn identity(readers: &SqlitePool, prefix: &Prefix, file: &Path) -> Result<LogId> {
-    let sql = format!("select id from {prefix}identity");
-    let id = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(readers).await;
-    let id: Vec<u8> = id.map_err(door(file))?;
+/// Returns the id of the log.
+pub(super) async fn log_id(readers: &SqlitePool, prefix: &Prefix, file: &Path) -> Result<LogId> {
+    let sql = prefix.sql("select id from @prefix@identity");
+    let id = sqlx::query_scalar(sql).fetch_one(readers).await;
+    let id: Vec<u8> = id.map_err(classify_open(file))?;
     Ok(LogId::of(&id))
 }
 
-/// Says which migrations have been done.
+/// Returns the version of the schema, and creates the table of migrations.
 async fn prepare(connection: &mut SqliteConnection, prefix: &Prefix, file: &Path) -> Result<usize> {
-    let (table, events) = (format!("{prefix}migrations"), format!("{prefix}events"));
-    let has_migrations = has(connection, &table, file).await?;
-    match (has_migrations, has(connection, &events, file).await?) {
-        (true, true) => return known(version(connection, &table).await?),
+    let migrations = format!("{prefix}migrations");
+    let events = format!("{prefix}events");
+    let has_migrations = has_table(connection, &migrations, file).await?;
+    match (has_migrations, has_table(connection, &events, file).await?) {
+        (true, true) => return read_version(connection, prefix, &migrations).await,
         (false, false) => {}
-        (true, false) => return Err(foreign(&table, &events)),
-        (false, true) => return Err(foreign(&events, &table)),
+        (true, false) => return Err(foreign(&migrations, &events)),
+        (false, true) => return Err(foreign(&events, &migrations)),
     }
-    let create = format!(
-        "create table {table} (version integer primary key, \
-         applied_at text not null default current_timestamp)"
+    let create = prefix.sql(
+        "create table @prefix@migrations (version integer primary key, \
+         applied_at text not null default current_timestamp)",
     );
-    sqlx::query(AssertSqlSafe(create)).execute(connection).await.map_err(door(file))?;
+    sqlx::query(create).execute(connection).await.map_err(classify_open(file))?;
     Ok(0)
 }
 
@@ -66,28 +74,27 @@ async fn apply(
     connection: &mut SqliteConnection,
     prefix: &Prefix,
     version: usize,
-    migration: &str,
+    migration: &'static str,
 ) -> Result<()> {
     if version == ROWS_ARE_TEXT {
-        rows_as_text(connection, prefix).await?;
+        convert_rows_to_text(connection, prefix).await?;
     }
-    let sql = format!(
-        "{}; insert into {prefix}migrations (version) values ({version});",
-        prefix.fill(migration).trim_end().trim_end_matches(';')
-    );
-    let applied = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await;
-    applied.map_err(migrating("something"))?;
+    let applied = sqlx::raw_sql(prefix.sql(migration)).execute(&mut *connection).await;
+    applied.map_err(classify_migration("something"))?;
+    let record = prefix.sql("insert into @prefix@migrations (version) values (?)");
+    let recorded = sqlx::query(record).bind(version as i64).execute(connection).await;
+    recorded.map_err(classify(MIGRATING))?;
     tracing::info!(%prefix, version, "migrated");
     Ok(())
 }
 
-/// JSON is text for SQLite; a blob would be its own binary form of it.
-async fn rows_as_text(connection: &mut SqliteConnection, prefix: &Prefix) -> Result<()> {
-    let tables = format!(
-        "select name from sqlite_master join {prefix}checkpoints on name = '{prefix}view_' || view"
+/// Converts the rows of views: for SQLite, JSON is text, and a blob would be its own binary format.
+async fn convert_rows_to_text(connection: &mut SqliteConnection, prefix: &Prefix) -> Result<()> {
+    let tables = prefix.sql(
+        "select name from sqlite_master join @prefix@checkpoints on name = '@prefix@view_' || view",
     );
-    let tables = sqlx::query_scalar(AssertSqlSafe(tables)).fetch_all(&mut *connection).await;
-    let tables: Vec<String> = tables.map_err(migrating("something"))?;
+    let tables = sqlx::query_scalar(tables).fetch_all(&mut *connection).await;
+    let tables: Vec<String> = tables.map_err(classify_migration("something"))?;
     for table in tables {
         let sql = format!(
             "create table {prefix}rows (key text primary key, value text not null) without rowid;
@@ -96,50 +103,41 @@ async fn rows_as_text(connection: &mut SqliteConnection, prefix: &Prefix) -> Res
              alter table {prefix}rows rename to {table}"
         );
         let copied = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection).await;
-        copied.map_err(migrating(&table))?;
+        copied.map_err(classify_migration(&table))?;
     }
     Ok(())
 }
 
-async fn has(connection: &mut SqliteConnection, table: &str, file: &Path) -> Result<bool> {
+async fn has_table(connection: &mut SqliteConnection, table: &str, file: &Path) -> Result<bool> {
     sqlx::query_scalar("select exists (select 1 from sqlite_master where name = ?)")
         .bind(table)
         .fetch_one(connection)
         .await
-        .map_err(door(file))
+        .map_err(classify_open(file))
 }
 
-async fn version(connection: &mut SqliteConnection, table: &str) -> Result<usize> {
-    let sql = format!("select coalesce(max(version), 0) from {table}");
-    let version: i64 = sqlx::query_scalar(AssertSqlSafe(sql))
-        .fetch_one(connection)
-        .await
-        .map_err(migrating(table))?;
-    Ok(usize::try_from(version).unwrap_or(usize::MAX))
+async fn read_version(
+    connection: &mut SqliteConnection,
+    prefix: &Prefix,
+    table: &str,
+) -> Result<usize> {
+    let sql = prefix.sql("select coalesce(max(version), 0) from @prefix@migrations");
+    let version = sqlx::query_scalar(sql).fetch_one(connection).await;
+    let version: i64 = version.map_err(classify_migration(table))?;
+    check_version(version, MIGRATIONS.len())
 }
 
-fn foreign(there: &str, missing: &str) -> highwater_core::Error {
+fn foreign(found: &str, missing: &str) -> highwater_core::Error {
     let message = format!(
-        "the file has a table {there} but no {missing}: either it is not Highwater's, or a table \
+        "the file has a table {found} but no {missing}: either it is not Highwater's, or a table \
          has been dropped"
     );
     Invalid::new(Code::FOREIGN_DATABASE, message).into()
 }
 
-fn known(version: usize) -> Result<usize> {
-    if version > MIGRATIONS.len() {
-        let message = format!(
-            "the database is at version {version} of Highwater's schema; this program knows \
-             versions up to {}: use a newer Highwater",
-            MIGRATIONS.len()
-        );
-        return Err(Invalid::new(Code::NEWER_DATABASE, message).into());
-    }
-    Ok(version)
-}
-
-/// Pages of events are put together from bytes and text, which is the same in this encoding only.
-async fn must_be_utf_8(connection: &mut SqliteConnection) -> Result<()> {
+/// Refuses a file in another encoding: pages of events are concatenated from bytes and text, which is only
+/// the same in UTF-8.
+async fn check_encoding(connection: &mut SqliteConnection) -> Result<()> {
     let encoding = sqlx::query_scalar("pragma encoding").fetch_one(connection).await;
     let encoding: String = encoding.map_err(classify("opening the database"))?;
     if encoding == "UTF-8" {

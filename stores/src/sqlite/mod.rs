@@ -1,27 +1,29 @@
-//! The event store on SQLite, embedded: one file, one writer, readers unblocked.
+//! The event store on SQLite, embedded: one file, one writer, readers are never blocked.
 //!
 //! | File | What is in it |
 //! |---|---|
-//! | `append` | a batch in one transaction, many outcomes (W1, W2, W4, W6) |
-//! | `attachment` | an application's own writes in the append's transaction |
-//! | `read` | pages of a stream and of the log (W3) |
-//! | `follow` | waking followers |
-//! | `idempotency` | what is known of a command |
-//! | `snapshot` | snapshots |
-//! | `range` | rows of a view by their keys' order |
-//! | `view`, `table` | views: reading them, and their tables with columns and indexes |
+//! | `append` | a batch in one transaction, each append with its own outcome (W1, W2, W4, W6) |
 //! | `commit` | rows, parked keys and progress in one transaction (R1) |
-//! | `shard` | who may commit to a view, and who is alive |
-//! | `parked` | parked keys and what waits behind them (R4) |
-//! | `writing` | the connection that writes, in a state to begin a transaction |
-//! | `migrate` | the schema, versioned |
-//! | `error` | whose move it is |
+//! | `error` | classification of errors |
+//! | `follow` | waking followers |
+//! | `hook` | transaction hooks |
+//! | `idempotency` | commands that have been stored (W4) |
+//! | `migrate` | migrations of the schema |
+//! | `parked` | parked keys and the events behind them (R4) |
+//! | `range` | rows of a view in the order of their keys |
+//! | `read` | pages of a stream and of the log (W3) |
+//! | `row` | decoding of rows |
+//! | `shard` | leases and epochs of shards (R1) |
+//! | `snapshot` | snapshots |
+//! | `view`, `table` | views: reading them, and their tables with columns and indexes |
+//! | `view_store` | the ports of views |
+//! | `write_connection` | the connection for writes |
 
 mod append;
-mod attachment;
 mod commit;
 mod error;
 mod follow;
+mod hook;
 mod idempotency;
 mod migrate;
 mod options;
@@ -34,7 +36,7 @@ mod snapshot;
 mod table;
 mod view;
 mod view_store;
-mod writing;
+mod write_connection;
 
 use std::sync::Arc;
 
@@ -50,46 +52,49 @@ use highwater_core::{
 use sqlx::{Sqlite, sqlite::SqlitePoolOptions};
 use tokio::sync::{Mutex, MutexGuard};
 
-pub use attachment::SqliteHook;
+pub use hook::SqliteHook;
 pub use options::SqliteOptions;
 
 use crate::{
-    group_commit::GroupCommit, lanes::Lanes, metrics::Meter, opened::Opened,
-    unbroken::uncancellable,
+    metrics::StoreMeter,
+    sql::{
+        connections::Connections, group_commit::GroupCommit, spec_cache::SpecCache,
+        uncancellable::uncancellable,
+    },
 };
-use follow::Following;
+use follow::SqliteFollower;
 use options::Prefix;
-use writing::Writing;
+use write_connection::WriteConnection;
 
-/// The one connection that writes. Whoever writes waits for it in the order of asking, so writers of
-/// one process never meet SQLite's own lock, which is not fair.
-type WriteConnection = Arc<Mutex<Writing>>;
+/// The one connection for writes. Writers wait for it in the order of their requests, so the writers of one
+/// process never wait for SQLite's own lock, which is not fair.
+type SharedWriter = Arc<Mutex<WriteConnection>>;
 
 /// The event store on SQLite. Cheap to clone: every clone is the same store.
 #[derive(Clone)]
 pub struct SqliteStore {
-    inner: Arc<Inner>,
+    inner: Arc<SqliteInner>,
 }
 
-struct Inner {
+struct SqliteInner {
     id: LogId,
-    readers: Lanes<Sqlite>,
-    writer: WriteConnection,
+    readers: Connections<Sqlite>,
+    writer: SharedWriter,
     prefix: Prefix,
     appends: GroupCommit,
-    following: Arc<Following>,
-    opened: Opened,
+    follower: Arc<SqliteFollower>,
+    specs: SpecCache,
     clock: Arc<dyn Clock>,
     options: SqliteOptions,
 }
 
-impl Inner {
+impl SqliteInner {
     fn is_closed(&self) -> bool {
         self.readers.is_closed()
     }
 
-    /// The connection that writes, unless the store has been closed.
-    async fn writing(&self) -> Result<MutexGuard<'_, Writing>> {
+    /// Returns the connection for writes, unless the store has been closed.
+    async fn writer(&self) -> Result<MutexGuard<'_, WriteConnection>> {
         if self.readers.is_closed() {
             return Err(Unavailable::Closed.into());
         }
@@ -98,38 +103,42 @@ impl Inner {
 }
 
 impl SqliteStore {
-    /// Opens the file, makes it if it isn't there, and brings the schema up to date.
+    fn inner(&self) -> Arc<SqliteInner> {
+        Arc::clone(&self.inner)
+    }
+
+    /// Opens the file, creates it if it does not exist, and brings the schema up to date.
     ///
     /// # Errors
-    /// [`Invalid`](highwater_core::Error::Invalid) if the file can't be opened, is no database, or
-    /// is from a newer Highwater; [`Unavailable`](highwater_core::Error::Unavailable) if another
+    /// [`Invalid`](highwater_core::Error::Invalid) if the file can't be opened, is not a database, or
+    /// is of a newer Highwater; [`Unavailable`](highwater_core::Error::Unavailable) if another
     /// process holds its lock for longer than the busy time-out.
     pub async fn open(options: SqliteOptions, clock: Arc<dyn Clock>) -> Result<Self> {
         let file = options.connect.get_filename();
-        let mut writer = Writing::open(&options).await.map_err(error::door(file))?;
+        let mut writer =
+            WriteConnection::open(&options).await.map_err(error::classify_open(file))?;
         migrate::migrate(&mut writer, &options.prefix, file).await?;
-        writer.equip().await.map_err(error::door(file))?;
+        writer.configure().await.map_err(error::classify_open(file))?;
         let readers = SqlitePoolOptions::new()
             .max_connections(options.readers)
             .test_before_acquire(false)
             .connect_with(options.connect.clone().read_only(true))
             .await
-            .map_err(error::door(file))?;
-        let id = migrate::identity(&readers, &options.prefix, file).await?;
-        let readers = Lanes::of(readers, options.readers);
+            .map_err(error::classify_open(file))?;
+        let id = migrate::log_id(&readers, &options.prefix, file).await?;
+        let readers = Connections::new(readers, options.readers);
         let writer = Arc::new(Mutex::new(writer));
-        let following = Arc::new(Following::default());
+        let follower = Arc::new(SqliteFollower::default());
         let prefix = options.prefix.clone();
-        let appends = append::SqliteWriter::new(&writer, &prefix, &following, Arc::clone(&clock));
-        let appends = GroupCommit::start(appends, Meter::new("sqlite"));
-        let opened = Opened::default();
+        let appends = append::SqliteWriter::new(&writer, &prefix, &follower, Arc::clone(&clock));
+        let appends = GroupCommit::start(appends, StoreMeter::new("sqlite"));
+        let specs = SpecCache::default();
         let inner =
-            Inner { id, readers, writer, prefix, appends, following, opened, clock, options };
+            SqliteInner { id, readers, writer, prefix, appends, follower, specs, clock, options };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Ends the connections. What waits to be appended is appended first; calls after that are
-    /// refused.
+    /// Closes the connections, after all queued appends are done. Later calls are refused.
     pub async fn close(&self) {
         self.inner.appends.close().await;
         self.inner.readers.close().await;
@@ -161,8 +170,7 @@ impl EventStore for SqliteStore {
         span: ReadFrom<Version>,
         limit: usize,
     ) -> Result<StreamPage> {
-        let (inner, stream) = (Arc::clone(&self.inner), stream.clone());
-        uncancellable(async move { read::stream(&inner, &stream, span, limit).await }).await
+        uncancellable(read::read_stream(self.inner(), stream.clone(), span, limit)).await
     }
 
     async fn read_log(
@@ -172,45 +180,33 @@ impl EventStore for SqliteStore {
         limit: usize,
     ) -> Result<LogPage> {
         query.validate()?;
-        let (inner, query) = (Arc::clone(&self.inner), query.clone());
-        uncancellable(async move { read::log(&inner, &query, span, limit).await }).await
+        uncancellable(read::read_log(self.inner(), query.clone(), span, limit)).await
     }
 
     async fn head(&self) -> Result<Position> {
-        let inner = Arc::clone(&self.inner);
-        uncancellable(async move { read::head(&inner).await }).await
+        uncancellable(read::head(self.inner())).await
     }
 
     async fn wait_for_append(&self, position: Position) -> Result<()> {
         if self.inner.is_closed() {
             return Err(Unavailable::Closed.into());
         }
-        self.inner.following.wait(position).await;
+        self.inner.follower.wait(position).await;
         Ok(())
     }
 
     async fn find_command(&self, id: CommandId) -> Result<Option<RecordedCommand>> {
-        let inner = Arc::clone(&self.inner);
-        uncancellable(async move {
-            let lane = inner.readers.take().await;
-            let mut lane = lane.map_err(error::classify("looking up a command"))?;
-            let command = idempotency::command(&mut lane, &inner.prefix, id).await?;
-            lane.settle();
-            Ok(command)
-        })
-        .await
+        uncancellable(read::command(self.inner(), id)).await
     }
 }
 
 #[async_trait]
 impl SnapshotStore for SqliteStore {
     async fn load_snapshot(&self, stream: &StreamId) -> Result<Option<Snapshot>> {
-        let (inner, stream) = (Arc::clone(&self.inner), stream.clone());
-        uncancellable(async move { snapshot::load(&inner, &stream).await }).await
+        uncancellable(snapshot::load(self.inner(), stream.clone())).await
     }
 
     async fn save_snapshot(&self, snapshot: Snapshot) -> Result<()> {
-        let inner = Arc::clone(&self.inner);
-        uncancellable(async move { snapshot::save(&inner, snapshot).await }).await
+        uncancellable(snapshot::save(self.inner(), snapshot)).await
     }
 }

@@ -1,17 +1,24 @@
-//! Which file, and how to use it.
+//! The file, and how to use it.
 
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use highwater_core::{
     Code, Result,
+    domain::ViewName,
     error::{Invalid, Source},
     port::Limits,
 };
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{
+    AssertSqlSafe,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+};
 
-use crate::parameters::{Parameters, wrong};
+use crate::{
+    parameters::{Parameters, invalid_parameter},
+    sql::identifier::check_identifier,
+};
 
-/// Which SQLite file, and how to use it.
+/// The SQLite file, and how to use it.
 #[derive(Clone)]
 pub struct SqliteOptions {
     pub(super) connect: SqliteConnectOptions,
@@ -22,17 +29,17 @@ pub struct SqliteOptions {
 }
 
 impl SqliteOptions {
-    /// Options from a URL such as `sqlite:bank.db` or `sqlite:///var/lib/bank.db?prefix=bank_`. Its
+    /// Parses a URL such as `sqlite:bank.db` or `sqlite:///var/lib/bank.db?prefix=bank_`. The
     /// parameters are those of [`Open::open`](crate::Open::open).
     ///
     /// # Errors
-    /// [`Invalid`](highwater_core::Error::Invalid) if it can't be understood, names SQLite's own
+    /// [`Invalid`](highwater_core::Error::Invalid) if the URL can't be parsed, names SQLite's own
     /// memory, which connections don't share, or has a parameter that is unknown or malformed.
     pub fn new(url: &str) -> Result<Self> {
         let (file, query) = url.split_once('?').unwrap_or((url, ""));
-        let mut parameters = Parameters::of(query)?;
+        let mut parameters = Parameters::parse(query)?;
         let options = Self::of_file(file)?.with(&mut parameters)?;
-        parameters.known_to_driver(|_| false)?;
+        parameters.into_driver_parameters(|_| false)?;
         Ok(options)
     }
 
@@ -53,8 +60,8 @@ impl SqliteOptions {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            // Pages of 4 KiB. Appends to many streams change the same pages of the indexes again and
-            // again: the later they are copied into the file, the fewer there are to copy.
+            // In pages of 4 KiB. Appends to many streams change the same pages of the indexes repeatedly:
+            // the later the pages are copied into the file, the fewer there are to copy.
             .pragma("wal_autocheckpoint", "4000");
         let (prefix, limits) = (Prefix::new("highwater_")?, Limits::default());
         Ok(Self { connect, busy_timeout: Duration::ZERO, prefix, readers: 4, limits }
@@ -79,14 +86,16 @@ impl SqliteOptions {
             None | Some("rwc") => {}
             Some("rw") => self.connect = self.connect.create_if_missing(false),
             Some("memory") => return Err(no_shared_memory().into()),
-            Some(_) => return Err(wrong("mode", "should be rw or rwc: a store writes")),
+            Some(_) => {
+                return Err(invalid_parameter("mode", "should be rw or rwc: a store writes"));
+            }
         }
         let limits = parameters.take_limits()?;
         Ok(self.limits(limits))
     }
 
-    /// What the names of the tables begin with, so that they live beside an application's own;
-    /// `highwater_` unless another is named.
+    /// Sets the prefix of the table names, which keeps them apart from the application's own tables;
+    /// `highwater_` by default.
     ///
     /// # Errors
     /// [`Invalid`](highwater_core::Error::Invalid) unless it is made of `a-z`, `0-9` and `_`,
@@ -96,7 +105,7 @@ impl SqliteOptions {
         Ok(self)
     }
 
-    /// How long to wait for another process that holds the file's lock; 5 seconds unless set.
+    /// Sets how long to wait for another process that holds the file's lock; 5 seconds by default.
     #[must_use]
     pub fn busy_timeout(mut self, timeout: Duration) -> Self {
         // SQLite counts milliseconds in 31 bits.
@@ -106,22 +115,22 @@ impl SqliteOptions {
         self
     }
 
-    /// When to flush. [`SqliteSynchronous::Full`], the default, makes an acknowledged append
-    /// durable (W7); anything less doesn't survive a loss of power.
+    /// Sets when to flush. [`SqliteSynchronous::Full`], the default, makes an acknowledged append
+    /// durable (W7); with a lower level it may be lost after a power failure.
     #[must_use]
     pub fn synchronous(mut self, synchronous: SqliteSynchronous) -> Self {
         self.connect = self.connect.synchronous(synchronous);
         self
     }
 
-    /// How many connections read; 4 unless set.
+    /// Sets the number of connections for reads; 4 by default.
     #[must_use]
     pub fn readers(mut self, number: u32) -> Self {
         self.readers = number.max(1);
         self
     }
 
-    /// How large an append may be.
+    /// Sets how large an append may be.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -139,22 +148,17 @@ impl fmt::Debug for SqliteOptions {
 }
 
 fn no_shared_memory() -> Invalid {
-    let message = "SQLite's memory isn't shared by connections: use the URL memory:";
+    let message = "connections don't share SQLite's own memory: use the URL memory:";
     Invalid::new(Code::BAD_URL, message)
 }
 
-/// A prefix of table names, safe to stand in a statement.
+/// A checked prefix of table names.
 #[derive(Debug, Clone)]
 pub(super) struct Prefix(Arc<str>);
 
 impl Prefix {
     fn new(prefix: &str) -> Result<Self> {
-        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        let begins_well = prefix.starts_with(|c: char| c.is_ascii_lowercase());
-        if !begins_well || prefix.len() > 40 || !prefix.chars().all(allowed) {
-            let right = "use a-z, 0-9 and '_', beginning with a letter, at most 40";
-            return Err(Invalid::malformed("table prefix", prefix, right).into());
-        }
+        check_identifier("table prefix", prefix)?;
         Ok(Self(prefix.into()))
     }
 
@@ -162,9 +166,19 @@ impl Prefix {
         &self.0
     }
 
-    /// A statement with `@prefix@` filled in.
-    pub(super) fn fill(&self, sql: &str) -> String {
-        sql.replace("@prefix@", &self.0)
+    /// Fills in `@prefix@`. The result is safe: the text is the program's, and the prefix is checked.
+    pub(super) fn sql(&self, statement: &'static str) -> AssertSqlSafe<String> {
+        AssertSqlSafe(statement.replace("@prefix@", &self.0))
+    }
+
+    /// Fills in `@prefix@` and `@view@`, the checked name of a view.
+    pub(super) fn view_sql(
+        &self,
+        statement: &'static str,
+        view: &ViewName,
+    ) -> AssertSqlSafe<String> {
+        let AssertSqlSafe(sql) = self.sql(statement);
+        AssertSqlSafe(sql.replace("@view@", view.as_str()))
     }
 }
 

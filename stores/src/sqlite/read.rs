@@ -1,55 +1,59 @@
-//! Pages of a stream and of the log. A statement reads one snapshot, and there is one writer, so
-//! what is visible is in order and complete.
+//! Pages of a stream and of the log. A statement reads one snapshot, and there is one writer, so the
+//! visible events are in order and complete.
+
+use std::sync::Arc;
 
 use highwater_core::{
-    Position, Query, QueryItem, ReadFrom, Result, StreamId, Version,
-    port::{LogPage, StreamPage},
+    CommandId, Position, Query, QueryItem, ReadFrom, Result, StreamId, Version,
+    port::{LogPage, RecordedCommand, StreamPage},
 };
-use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
+use sqlx::{QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
 
 use super::{
-    Inner,
+    SqliteInner,
     error::{self, classify},
+    idempotency::find_command,
     options::Prefix,
     row::{PACKED, signed, unpack, unsigned},
 };
-use crate::alternatives::alternatives;
+use crate::sql::query_plan::alternatives;
 
-pub(super) async fn stream(
-    inner: &Inner,
-    stream: &StreamId,
+pub(super) async fn read_stream(
+    inner: Arc<SqliteInner>,
+    stream: StreamId,
     span: ReadFrom<Version>,
     limit: usize,
 ) -> Result<StreamPage> {
     let mut limit = limit;
     let mut events = loop {
-        let row = inner.readers.fetch_one(page(inner, stream, span, limit).build()).await;
-        if !is_too_big(&row, &mut limit) {
+        let row =
+            inner.readers.fetch_one(stream_statement(&inner, &stream, span, limit).build()).await;
+        if !shorten_if_too_big(&row, &mut limit) {
             let row = row.map_err(classify("reading a stream"))?;
             break unpack(&row, 0).map_err(classify("decoding events"))?;
         }
     };
     let bound = match span {
         ReadFrom::After(version) => {
-            // That is their order in the index already, but SQLite doesn't promise to pack it so.
+            // They are in the order of the index already, but SQLite does not guarantee it.
             events.sort_by_key(|event| event.version);
             version
         }
         ReadFrom::Before(version) => version,
     };
-    let goes_on = events.len() > limit;
+    let has_more = events.len() > limit;
     events.truncate(limit);
-    let at = events.last().map_or(bound, |event| event.version);
+    let last = events.last().map_or(bound, |event| event.version);
     let next = match span {
-        ReadFrom::After(_) => ReadFrom::After(at),
-        ReadFrom::Before(_) => ReadFrom::Before(at),
+        ReadFrom::After(_) => ReadFrom::After(last),
+        ReadFrom::Before(_) => ReadFrom::Before(last),
     };
-    Ok(StreamPage { next: goes_on.then_some(next), events })
+    Ok(StreamPage { next: has_more.then_some(next), events })
 }
 
-/// A page of a stream and one event more, which tells whether it goes on.
-fn page(
-    inner: &Inner,
+/// Selects a page of a stream and one event more, which shows if there are more.
+fn stream_statement(
+    inner: &SqliteInner,
     stream: &StreamId,
     span: ReadFrom<Version>,
     limit: usize,
@@ -57,8 +61,8 @@ fn page(
     let (prefix, limit) = (&inner.prefix, signed(limit as u64).saturating_add(1));
     let mut sql = QueryBuilder::new(format!("select {PACKED} from "));
     match span {
-        // Versions have no gaps, so those of the page are known. Rows that come from no subquery are
-        // packed without being copied.
+        // Versions have no gaps, so those of the page are known. Rows that are not from a subquery are
+        // packed without a copy.
         ReadFrom::After(version) => {
             let first = signed(version.get());
             sql.push(format!("{prefix}events e where e.stream = "))
@@ -76,20 +80,20 @@ fn page(
     sql
 }
 
-pub(super) async fn log(
-    inner: &Inner,
-    query: &Query,
+pub(super) async fn read_log(
+    inner: Arc<SqliteInner>,
+    query: Query,
     span: ReadFrom<Position>,
     limit: usize,
 ) -> Result<LogPage> {
     let mut limit = limit;
     let row = loop {
-        let row = inner.readers.fetch_one(statement(inner, query, span, limit).build()).await;
-        if !is_too_big(&row, &mut limit) {
+        let row = inner.readers.fetch_one(log_statement(&inner, &query, span, limit).build()).await;
+        if !shorten_if_too_big(&row, &mut limit) {
             break row.map_err(classify("reading the log"))?;
         }
     };
-    let head = head_of(&row)?;
+    let head = decode_head(&row)?;
     let events = unpack(&row, 1).map_err(classify("decoding events"))?;
     let more = events.len() >= limit;
     let last = events.last().map(|event| event.position);
@@ -103,24 +107,35 @@ pub(super) async fn log(
     Ok(LogPage { events, through, more })
 }
 
-/// A value of SQLite has at most a gigabyte, and so has a page: large events make it a shorter one.
-fn is_too_big(row: &Result<SqliteRow, sqlx::Error>, limit: &mut usize) -> bool {
-    let too_big = *limit > 1 && row.as_ref().is_err_and(error::is_too_big);
-    if too_big {
+pub(super) async fn command(
+    inner: Arc<SqliteInner>,
+    id: CommandId,
+) -> Result<Option<RecordedCommand>> {
+    let connection = inner.readers.take().await;
+    let mut connection = connection.map_err(classify("looking up a command"))?;
+    let command = find_command(&mut connection, &inner.prefix, id).await?;
+    connection.keep();
+    Ok(command)
+}
+
+/// Shortens a page that is too big. A value of SQLite has at most a gigabyte, and so has a page.
+fn shorten_if_too_big(row: &Result<SqliteRow, sqlx::Error>, limit: &mut usize) -> bool {
+    let is_too_big = *limit > 1 && row.as_ref().is_err_and(error::is_too_big);
+    if is_too_big {
         *limit = (*limit / 8).max(1);
     }
-    too_big
+    is_too_big
 }
 
-pub(super) async fn head(inner: &Inner) -> Result<Position> {
-    let sql = format!("select coalesce(max(position), 0) from {}events", inner.prefix);
-    let row = inner.readers.fetch_one(sqlx::query(AssertSqlSafe(sql))).await;
-    head_of(&row.map_err(classify("reading the head"))?)
+pub(super) async fn head(inner: Arc<SqliteInner>) -> Result<Position> {
+    let sql = inner.prefix.sql("select coalesce(max(position), 0) from @prefix@events");
+    let row = inner.readers.fetch_one(sqlx::query(sql)).await;
+    decode_head(&row.map_err(classify("reading the head"))?)
 }
 
-/// One statement, one snapshot: the head and the page.
-fn statement(
-    inner: &Inner,
+/// Selects the head and the page with one statement, so they are of one snapshot.
+fn log_statement(
+    inner: &SqliteInner,
     query: &Query,
     span: ReadFrom<Position>,
     limit: usize,
@@ -153,7 +168,7 @@ fn direction(span: ReadFrom<Position>) -> &'static str {
     if let ReadFrom::After(_) = span { "asc" } else { "desc" }
 }
 
-/// The first positions that match one item.
+/// Selects the first positions that match one item.
 pub(super) fn push_item(
     sql: &mut QueryBuilder<Sqlite>,
     prefix: &Prefix,
@@ -167,7 +182,7 @@ pub(super) fn push_item(
     sql.push_bind(signed(limit as u64));
 }
 
-/// The events that match one item, by the index that suits it.
+/// Selects the events that match one item, with the index that suits it.
 fn push_matching(
     sql: &mut QueryBuilder<Sqlite>,
     prefix: &Prefix,
@@ -223,7 +238,7 @@ fn push_span(sql: &mut QueryBuilder<Sqlite>, column: &str, span: ReadFrom<Positi
     sql.push(format!(" and {column} {comparison} ")).push_bind(signed(bound.get()));
 }
 
-fn head_of(row: &SqliteRow) -> Result<Position> {
+fn decode_head(row: &SqliteRow) -> Result<Position> {
     let head = row.try_get(0).and_then(unsigned).map(Position::new);
     head.map_err(classify("reading the log"))
 }

@@ -1,8 +1,8 @@
-//! From rows to envelopes.
+//! Decodes rows to envelopes.
 //!
-//! The driver hands rows over one by one, each value in an allocation of its own, and that takes
-//! several times as long as reading them. So a page comes as one value: SQLite packs the events into
-//! a blob, and payloads are slices of it, which cost no copy.
+//! The driver returns rows one by one, with an allocation for each value, which takes several times as
+//! long as reading them. So a page is one value: SQLite packs the events into a blob, and payloads are
+//! slices of it, without a copy.
 
 use std::{ops::Range, sync::Arc};
 
@@ -14,10 +14,10 @@ use jiff::Timestamp;
 use sqlx::{Row, sqlite::SqliteRow};
 use uuid::Uuid;
 
-/// What becomes of a subquery's rows `e`: one blob with the record of each event after the other,
-/// null if there are none. A record is four numbers, five lengths in bytes, and what has these
-/// lengths, the two ids of 16 bytes between them. Numbers are decimal and end with a space; what is
-/// null has the length 0.
+/// The expression that packs the rows `e` of a subquery into one blob with a record for each event; null
+/// if there are none. A record has four numbers, five lengths in bytes, and the five values of these
+/// lengths, with the two ids of 16 bytes between them. Numbers are decimal and end with a space; a null
+/// value has the length 0.
 pub(super) const PACKED: &str = "cast(group_concat(\
     format('%d %d %d %d %d %d %d %d %d ', e.position, e.version, e.schema_version, e.recorded_at, \
         octet_length(e.stream), octet_length(e.type), octet_length(e.tags), \
@@ -25,30 +25,30 @@ pub(super) const PACKED: &str = "cast(group_concat(\
     e.stream || e.type || coalesce(e.tags, '') || e.event_id || e.command_id || e.payload || \
     coalesce(e.metadata, ''), '') as blob)";
 
-/// The envelopes of a packed page, in the order in which SQLite has seen them.
+/// Returns the envelopes of a packed page, in the order in which SQLite has packed them.
 pub(super) fn unpack(row: &SqliteRow, column: usize) -> Result<Vec<Envelope>, sqlx::Error> {
-    let page: Option<Vec<u8>> = row.try_get(column)?;
-    let page = Bytes::from(page.unwrap_or_default());
-    let mut records = Records { page: &page, at: 0, stream: None, type_name: None };
-    let mut envelopes = Vec::with_capacity(page.len() / 256 + 1);
-    while records.at < page.len() {
-        let record = records.next().ok_or_else(|| undecodable("a page of events"))?;
-        envelopes.push(records.envelope(&record)?);
+    let blob: Option<Vec<u8>> = row.try_get(column)?;
+    let blob = Bytes::from(blob.unwrap_or_default());
+    let mut page = PackedPage { page: &blob, offset: 0, stream: None, type_name: None };
+    let mut envelopes = Vec::with_capacity(blob.len() / 256 + 1);
+    while page.offset < blob.len() {
+        let event = page.next().ok_or_else(|| undecodable("a page of events"))?;
+        envelopes.push(page.envelope(&event)?);
     }
     Ok(envelopes)
 }
 
-/// A page and how far it has been read. Neighbours often share stream and type, and then share
-/// memory.
-struct Records<'a> {
+/// A packed page and the offset of the next event. Neighbours often have the same stream and type, and
+/// then share memory.
+struct PackedPage<'a> {
     page: &'a Bytes,
-    at: usize,
+    offset: usize,
     stream: Option<StreamId>,
     type_name: Option<Arc<str>>,
 }
 
-/// An event whose parts have been found in the page.
-struct Record<'a> {
+/// The parts of an event in the page.
+struct PackedEvent<'a> {
     numbers: [i64; 4],
     stream: &'a [u8],
     type_name: &'a [u8],
@@ -59,13 +59,13 @@ struct Record<'a> {
     metadata: Range<usize>,
 }
 
-impl<'a> Records<'a> {
-    /// The next event; `None` if the page ends in the middle of it.
-    fn next(&mut self) -> Option<Record<'a>> {
+impl<'a> PackedPage<'a> {
+    /// Returns the next event; `None` if the page ends in the middle of it.
+    fn next(&mut self) -> Option<PackedEvent<'a>> {
         let numbers = [self.number()?, self.number()?, self.number()?, self.number()?];
         let (stream, type_name, tags) = (self.length()?, self.length()?, self.length()?);
         let (payload, metadata) = (self.length()?, self.length()?);
-        Some(Record {
+        Some(PackedEvent {
             numbers,
             stream: self.bytes(stream)?,
             type_name: self.bytes(type_name)?,
@@ -77,7 +77,7 @@ impl<'a> Records<'a> {
         })
     }
 
-    fn envelope(&mut self, record: &Record<'_>) -> Result<Envelope, sqlx::Error> {
+    fn envelope(&mut self, record: &PackedEvent<'_>) -> Result<Envelope, sqlx::Error> {
         let [position, version, schema_version, recorded_at] = record.numbers;
         let tags = record.tags;
         Ok(Envelope {
@@ -99,8 +99,8 @@ impl<'a> Records<'a> {
     }
 
     fn range(&mut self, length: usize) -> Option<Range<usize>> {
-        let end = self.at.checked_add(length).filter(|end| *end <= self.page.len())?;
-        Some(std::mem::replace(&mut self.at, end)..end)
+        let end = self.offset.checked_add(length).filter(|end| *end <= self.page.len())?;
+        Some(std::mem::replace(&mut self.offset, end)..end)
     }
 
     fn bytes(&mut self, length: usize) -> Option<&'a [u8]> {
@@ -113,12 +113,12 @@ impl<'a> Records<'a> {
     }
 
     fn number(&mut self) -> Option<i64> {
-        let rest = self.page.get(self.at..)?;
+        let rest = self.page.get(self.offset..)?;
         let sign = if rest.first() == Some(&b'-') { -1 } else { 1 };
         let mut number: i64 = 0;
         for (offset, byte) in rest.iter().enumerate().skip(usize::from(sign < 0)) {
             if *byte == b' ' {
-                self.at += offset + 1;
+                self.offset += offset + 1;
                 return Some(number);
             }
             let digit = i64::from(byte.checked_sub(b'0').filter(|digit| *digit < 10)?);
@@ -155,7 +155,7 @@ fn id(bytes: &[u8]) -> Result<Uuid, sqlx::Error> {
 }
 
 fn undecodable(what: &str) -> sqlx::Error {
-    sqlx::Error::Decode(format!("{what} is not what was asked for").into())
+    sqlx::Error::Decode(format!("{what} has an unexpected form").into())
 }
 
 fn tags_of(json: &str) -> Result<Tags, sqlx::Error> {
@@ -179,4 +179,8 @@ pub(super) fn schema(number: i64) -> Result<SchemaVersion, sqlx::Error> {
 
 pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+pub(super) fn json(value: &impl serde::Serialize) -> Result<String, sqlx::Error> {
+    serde_json::to_string(value).map_err(|error| sqlx::Error::Encode(error.into()))
 }

@@ -1,24 +1,26 @@
 //! Snapshots: the latest of each stream.
 
+use std::sync::Arc;
+
 use highwater_core::{EventId, Result, StreamId, Version, port::Snapshot};
-use sqlx::{AssertSqlSafe, Row, sqlite::SqliteRow};
+use sqlx::{Row, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::{
-    Inner,
+    SqliteInner,
     error::classify,
     row::{schema, signed, unsigned},
 };
 
-pub(super) async fn load(inner: &Inner, stream: &StreamId) -> Result<Option<Snapshot>> {
-    let sql = format!(
-        "select version, event_id, schema_version, state from {}snapshots where stream = ?",
-        inner.prefix
+const LOADING: &str = "loading a snapshot";
+
+pub(super) async fn load(inner: Arc<SqliteInner>, stream: StreamId) -> Result<Option<Snapshot>> {
+    let sql = inner.prefix.sql(
+        "select version, event_id, schema_version, state from @prefix@snapshots where stream = ?",
     );
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(stream.as_str());
-    let row = inner.readers.fetch_optional(query).await;
-    let row = row.map_err(classify("loading a snapshot"))?;
-    row.map(|row| decode(stream, &row)).transpose().map_err(classify("loading a snapshot"))
+    let query = sqlx::query(sql).bind(stream.as_str());
+    let row = inner.readers.fetch_optional(query).await.map_err(classify(LOADING))?;
+    row.map(|row| decode(&stream, &row)).transpose().map_err(classify(LOADING))
 }
 
 fn decode(stream: &StreamId, row: &SqliteRow) -> Result<Snapshot, sqlx::Error> {
@@ -31,25 +33,22 @@ fn decode(stream: &StreamId, row: &SqliteRow) -> Result<Snapshot, sqlx::Error> {
     })
 }
 
-pub(super) async fn save(inner: &Inner, snapshot: Snapshot) -> Result<()> {
-    let sql = format!(
-        "insert into {0}snapshots (stream, version, event_id, schema_version, state) \
+pub(super) async fn save(inner: Arc<SqliteInner>, snapshot: Snapshot) -> Result<()> {
+    let sql = inner.prefix.sql(
+        "insert into @prefix@snapshots as s (stream, version, event_id, schema_version, state) \
          values (?, ?, ?, ?, ?) on conflict (stream) do update \
          set version = excluded.version, event_id = excluded.event_id, \
              schema_version = excluded.schema_version, state = excluded.state \
-         where ({0}snapshots.schema_version, {0}snapshots.version) \
-             < (excluded.schema_version, excluded.version)",
-        inner.prefix
+         where (s.schema_version, s.version) < (excluded.schema_version, excluded.version)",
     );
-    let mut connection = inner.writing().await?;
-    sqlx::query(AssertSqlSafe(sql))
+    let mut connection = inner.writer().await?;
+    let saved = sqlx::query(sql)
         .bind(snapshot.stream.as_str())
         .bind(signed(snapshot.version.get()))
         .bind(*snapshot.head.as_uuid())
         .bind(i64::from(snapshot.schema.get()))
         .bind(&snapshot.state[..])
         .execute(&mut **connection)
-        .await
-        .map_err(classify("saving a snapshot"))?;
-    Ok(())
+        .await;
+    saved.map(drop).map_err(classify("saving a snapshot"))
 }

@@ -165,6 +165,7 @@ macro_rules! __highwater_properties {
                 s_a_large_snapshot_comes_back
                 s_a_later_snapshot_replaces_an_earlier_one
                 s_an_earlier_snapshot_does_not_replace_a_later_one
+                s_of_two_snapshots_of_one_version_the_first_stays
                 s_a_newer_schema_replaces_a_later_snapshot_of_an_older_one
                 s_snapshots_of_hostile_streams_stay_apart
                 s_of_racing_snapshots_the_latest_stays;

@@ -48,7 +48,7 @@ async fn w2_work_that_fails_takes_the_events_back_and_gives_its_own_error() {
         error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
         let statement = outbox.append(&["insert into outbox values (null)"], Then::Well);
         let error = outbox.store.append(statement).await.unwrap_err();
-        let words = ["the application's own work failed", "outbox"];
+        let words = ["the transaction hook failed", "outbox"];
         error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
         assert_eq!(outbox.rows_and_events().await, (0, 0));
         outbox.store.append(outbox.append(&[], Then::Well)).await.unwrap();
@@ -73,7 +73,7 @@ async fn work_that_panics_fails_alone() {
         let panicking = outbox.store.append(outbox.append(&[], Then::Panic));
         let others: Vec<_> = (0..20).map(|_| outbox.store.append(append())).collect();
         let error = panicking.await.unwrap_err();
-        error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["panicked"]);
+        error_messages::told(&error, Code::PANICKED, NextStep::FixProgram, &["transaction hook panicked"]);
         for other in others {
             other.await.unwrap();
         }
@@ -91,7 +91,7 @@ async fn work_for_another_store_is_refused() {
         };
         let foreign = Append { hook: Some(attachment), ..append() };
         let error = outbox.store.append(foreign).await.unwrap_err();
-        error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["is no work for"]);
+        error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["is not a hook for"]);
         assert_eq!(outbox.rows_and_events().await, (0, 0));
     }
 }
@@ -171,12 +171,7 @@ async fn work_that_passes_over_an_error_of_its_own_is_told_so_on_postgres() {
     });
     let careless = Append { hook: Some(Arc::new(careless)), ..append() };
     let error = outbox.store.append(careless).await.unwrap_err();
-    error_messages::told(
-        &error,
-        Code::BAD_REQUEST,
-        NextStep::FixRequest,
-        &["passed over an error"],
-    );
+    error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["ignored an error"]);
     outbox.store.append(append()).await.unwrap();
     assert_eq!(outbox.rows_and_events().await, (0, 1));
 }

@@ -131,7 +131,7 @@ async fn a_column_kept_up_by_hand_is_refused() {
         outbox.execute("alter table view_balances add column owner text").await;
         let wanted = spec("balances", COLUMNS);
         let error = outbox.store.open_view(&wanted, Sharding::SINGLE).await.unwrap_err();
-        let words = ["owner", "balances", "kept up by hand", "drop the one that is there"];
+        let words = ["owner", "balances", "an ordinary one", "drop the existing one"];
         error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
     }
 }

@@ -64,7 +64,6 @@ async fn r1_work_that_fails_takes_everything_back_and_gives_its_own_error() {
     for outbox in outboxes("r1_work_that_fails").await {
         for (statements, then, word) in [
             (&[][..], Then::Fail, "the work does not want to"),
-            (&[], Then::Panic, "panicked"),
             (&["insert into outbox values (null)"], Then::Well, "outbox"),
         ] {
             let commit = with_work(&outbox, statements, then).await;
@@ -72,6 +71,10 @@ async fn r1_work_that_fails_takes_everything_back_and_gives_its_own_error() {
             error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &[word]);
             assert_eq!(state(&outbox).await, NOTHING);
         }
+        let panicking = with_work(&outbox, &[], Then::Panic).await;
+        let error = outbox.store.commit_view(panicking).await.unwrap_err();
+        error_messages::told(&error, Code::PANICKED, NextStep::FixProgram, &["transaction hook panicked"]);
+        assert_eq!(state(&outbox).await, NOTHING);
         let well = with_work(&outbox, &[], Then::Well).await;
         outbox.store.commit_view(well).await.unwrap();
         assert_eq!(state(&outbox).await, EVERYTHING);
@@ -113,7 +116,7 @@ async fn work_for_another_store_or_for_an_append_is_refused() {
         let foreign: Arc<dyn TransactionHook> =
             if outbox.is_postgres() { Arc::new(sqlite) } else { Arc::new(postgres) };
         for (attachment, word) in
-            [(foreign, "is no work for"), (outbox.work(&[], Then::Well), "::writing")]
+            [(foreign, "is not a hook for"), (outbox.work(&[], Then::Well), "::writing")]
         {
             let attachment = Some(attachment);
             let commit =
@@ -181,12 +184,7 @@ async fn r1_work_that_passes_over_an_error_of_its_own_is_told_so_on_postgres() {
     let attachment: Option<Arc<dyn TransactionHook>> = Some(Arc::new(careless));
     let careless = ViewCommit { hook: attachment, ..commit(&*outbox.store, "balances").await };
     let error = outbox.store.commit_view(careless).await.unwrap_err();
-    error_messages::told(
-        &error,
-        Code::BAD_REQUEST,
-        NextStep::FixRequest,
-        &["passed over an error"],
-    );
+    error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["ignored an error"]);
     assert_eq!(state(&outbox).await, NOTHING);
 }
 

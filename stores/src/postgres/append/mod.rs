@@ -1,15 +1,15 @@
-//! One batch, one round trip, many outcomes.
+//! A batch of appends in one round trip, each with its own outcome.
 //!
 //! | File | What is in it |
 //! |---|---|
-//! | `lone` | an append that has nobody beside it |
-//! | `whole` | a batch that is accepted as a whole, the usual one |
-//! | `columns`, `answer` | a batch that is judged append by append: what is asked and answered |
+//! | `single_event` | an append of one event without contention |
+//! | `fast_path` | a batch that is accepted as a whole, the usual case |
+//! | `checked_batch`, `checked_answer` | a batch that is checked append by append: arguments and results |
 
-mod answer;
-mod columns;
-mod lone;
-mod whole;
+mod checked_answer;
+mod checked_batch;
+mod fast_path;
+mod single_event;
 
 use std::sync::Arc;
 
@@ -19,68 +19,78 @@ use highwater_core::{
     error::{Corrupt, Source},
     port::Appended,
 };
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, SqlStr};
 
 use super::{
     PostgresOptions,
-    attachment::PostgresHook,
     error::{self, classify},
-    follow::Following,
+    follow::PostgresFollower,
+    hook::PostgresHook,
 };
-use crate::{
-    group_commit::{Entry, Verdict, Writer},
-    whole::{appended, is_whole},
+use crate::sql::{
+    fast_path::{appended, is_eligible},
+    group_commit::{BatchEntry, BatchVerdict, BatchWriter},
 };
-use answer::{APPENDED, Answer};
-use columns::Columns;
-use lone::Lone;
-use whole::Whole;
+use checked_answer::{APPENDED, CheckedAnswer};
+use checked_batch::CheckedBatch;
+use fast_path::PostgresFastBatch;
+use single_event::SingleEvent;
 
-/// The writer's own connection: appends never wait for a pool, and no ping goes before them.
+const APPENDING: &str = "appending";
+
+/// Appends with a connection of its own: appends never wait for a pool, and need no ping before them.
 pub(super) struct PostgresWriter {
     options: PostgresOptions,
-    following: Arc<Following>,
+    follower: Arc<PostgresFollower>,
     connection: Option<PgConnection>,
-    lone: Arc<str>,
-    whole: Arc<str>,
-    judge: Arc<str>,
-    habits: Habits,
+    single_event: SqlStr,
+    fast_path: SqlStr,
+    checked_path: SqlStr,
+    history: AppendHistory,
 }
 
-/// What the last batches met, by which the next one is sent in the way that is likely to be the
-/// cheapest. Every way is right.
+/// The experience with the last batches, which selects the path of the next one that is likely to be the
+/// cheapest. Every path is correct.
 #[derive(Default)]
-struct Habits {
-    /// A batch was not accepted as a whole, and no batch since without a failure.
-    conflicts: bool,
-    /// How many batches to go before this process counts as alone again.
-    company: u32,
+struct AppendHistory {
+    /// True if a batch was not accepted as a whole, and every later batch had a failure.
+    had_conflict: bool,
+    /// The number of batches until this process counts as the only writer again.
+    recent_contention: u32,
 }
 
-impl Habits {
-    /// How many batches somebody is remembered.
-    const MEMORY: u32 = 64;
+impl AppendHistory {
+    /// The number of batches for which another writer is remembered.
+    const CONTENTION_BATCHES: u32 = 64;
 
-    fn is_alone(&self) -> bool {
-        self.company == 0
+    fn is_uncontended(&self) -> bool {
+        self.recent_contention == 0
     }
 
-    fn saw_alone(&mut self, alone: bool) {
-        self.company = if alone { self.company.saturating_sub(1) } else { Self::MEMORY };
+    fn record(&mut self, was_uncontended: bool) {
+        self.recent_contention = match was_uncontended {
+            true => self.recent_contention.saturating_sub(1),
+            false => Self::CONTENTION_BATCHES,
+        };
     }
 }
 
 impl PostgresWriter {
-    pub(super) fn new(options: &PostgresOptions, following: &Arc<Following>) -> Self {
-        let judge = "call @schema@.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, \
+    pub(super) fn new(options: &PostgresOptions, follower: &Arc<PostgresFollower>) -> Self {
+        let schema = &options.schema;
+        let checked = "call @schema@.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, \
                     $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, null, null, null, null, null)";
-        let whole = "call @schema@.append_all($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
+        let fast = "call @schema@.append_all($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
                      $13, $14, $15, $16, $17, null)";
-        let (judge, whole) = (options.schema.fill(judge).into(), options.schema.fill(whole).into());
-        let lone = lone::statement(&options.schema).into();
-        let (options, following, habits) =
-            (options.clone(), Arc::clone(following), Habits::default());
-        Self { options, following, connection: None, lone, whole, judge, habits }
+        Self {
+            options: options.clone(),
+            follower: Arc::clone(follower),
+            connection: None,
+            single_event: schema.shared_sql(single_event::STATEMENT),
+            fast_path: schema.shared_sql(fast),
+            checked_path: schema.shared_sql(checked),
+            history: AppendHistory::default(),
+        }
     }
 
     async fn connection(&mut self) -> Result<&mut PgConnection> {
@@ -90,84 +100,101 @@ impl PostgresWriter {
         self.connection.as_mut().ok_or_else(|| Corrupt::Log("no connection".to_owned()).into())
     }
 
-    /// Runs a batch: as a whole if it can be, or else judged one by one.
-    async fn run(&mut self, batch: &[Entry]) -> Result<Vec<Verdict>, Failure> {
-        if let Some(appended) = self.run_whole(batch).await? {
-            return Ok(appended.into_iter().map(Ok).map(Verdict::Final).collect());
+    /// Runs a batch: as a whole if it is accepted so, otherwise append by append.
+    async fn run(&mut self, batch: &[BatchEntry]) -> Result<Vec<BatchVerdict>, PostgresBatchError> {
+        if let Some(appended) = self.run_fast(batch).await? {
+            return Ok(appended.into_iter().map(Ok).map(BatchVerdict::Final).collect());
         }
-        let call = Arc::clone(&self.judge);
-        let connection = self.connection().await.map_err(Failure::NotSent)?;
-        let row = columns::call(connection, &call, &Columns::of(batch), true).await;
-        let answer = row.and_then(|row| Answer::read(&row)).map_err(|error| self.failure(error))?;
-        self.habits.conflicts &= answer.status.iter().any(|status| *status != APPENDED);
+        let call = self.checked_path.clone();
+        let connection = self.connection().await.map_err(PostgresBatchError::NotSent)?;
+        let row = CheckedBatch::new(batch).call(connection, call, true).await;
+        let answer =
+            row.and_then(|row| CheckedAnswer::read(&row)).map_err(|error| self.failure(error))?;
+        self.history.had_conflict &= answer.status.iter().any(|status| *status != APPENDED);
         Ok(self.verdicts(batch, &answer))
     }
 
-    /// What became of each append, or `None` if nothing was stored and they must be judged.
-    async fn run_whole(&mut self, batch: &[Entry]) -> Result<Option<Vec<Appended>>, Failure> {
-        if self.habits.conflicts || !is_whole(batch) {
+    /// Appends the batch as a whole. Returns the outcomes, or `None` if nothing was stored and each append
+    /// must be checked.
+    async fn run_fast(
+        &mut self,
+        batch: &[BatchEntry],
+    ) -> Result<Option<Vec<Appended>>, PostgresBatchError> {
+        if self.history.had_conflict || !is_eligible(batch) {
             return Ok(None);
         }
-        let before = match self.run_lone(batch).await? {
+        let before = match self.run_single_event(batch).await? {
             Some(before) => Some(before),
-            None => self.run_at_once(batch).await?,
+            None => self.run_fast_batch(batch).await?,
         };
-        self.habits.conflicts = before.is_none();
+        self.history.had_conflict = before.is_none();
         let Some(before) = before else { return Ok(None) };
         let appended: Vec<_> = appended(batch, before).collect();
         if let Some(last) = appended.last() {
-            self.following.acknowledged(last.position);
+            self.follower.acknowledged(last.position);
         }
         Ok(Some(appended))
     }
 
-    /// The position before the events of the batch, if it has been accepted.
-    async fn run_at_once(&mut self, batch: &[Entry]) -> Result<Option<Position>, Failure> {
-        let whole = Whole::of(batch);
-        let (call, alone) = (Arc::clone(&self.whole), self.habits.is_alone());
-        let connection = self.connection().await.map_err(Failure::NotSent)?;
-        let outcome = whole.call(connection, &call, alone).await;
+    /// Appends any batch. Returns the position before its events, if it has been accepted.
+    async fn run_fast_batch(
+        &mut self,
+        batch: &[BatchEntry],
+    ) -> Result<Option<Position>, PostgresBatchError> {
+        let fast = PostgresFastBatch::new(batch);
+        let call = self.fast_path.clone();
+        let is_uncontended = self.history.is_uncontended();
+        let connection = self.connection().await.map_err(PostgresBatchError::NotSent)?;
+        let outcome = fast.call(connection, call, is_uncontended).await;
         let outcome = outcome.map_err(|error| self.failure(error))?;
-        self.habits.saw_alone(outcome.was_alone);
+        self.history.record(outcome.was_uncontended);
         Ok(outcome.before)
     }
 
-    /// The same for an append of one event, if nobody else is known to append.
-    async fn run_lone(&mut self, batch: &[Entry]) -> Result<Option<Position>, Failure> {
-        let Some(lone) = Lone::of(batch).filter(|_| self.habits.is_alone()) else {
+    /// The same for an append of one event, if no other process has appended recently.
+    async fn run_single_event(
+        &mut self,
+        batch: &[BatchEntry],
+    ) -> Result<Option<Position>, PostgresBatchError> {
+        let Some(event) = SingleEvent::of(batch).filter(|_| self.history.is_uncontended()) else {
             return Ok(None);
         };
-        let statement = Arc::clone(&self.lone);
-        let connection = self.connection().await.map_err(Failure::NotSent)?;
-        match lone.insert(connection, &statement).await {
+        let statement = self.single_event.clone();
+        let connection = self.connection().await.map_err(PostgresBatchError::NotSent)?;
+        match event.insert(connection, statement).await {
             Ok(stored) => Ok(stored.map(|position| Position::new(position.get() - 1))),
             // The command was stored meanwhile, without an event.
-            Err(error) if error::is_taken(&error) => Ok(None),
+            Err(error) if error::is_duplicate_key(&error) => Ok(None),
             Err(error) => Err(self.failure(error)),
         }
     }
 
-    /// What was wrong with a call, and whether the connection is of further use.
-    fn failure(&mut self, error: sqlx::Error) -> Failure {
+    /// Converts the error of a call, and drops the connection if it is lost.
+    fn failure(&mut self, error: sqlx::Error) -> PostgresBatchError {
         let state = error::state(&error);
-        if error::ends_the_connection(state.as_deref()) {
+        if error::is_connection_lost(state.as_deref()) {
             self.connection = None;
         }
-        Failure::Sent(Source::new(error), state)
+        PostgresBatchError::Sent(Source::new(error), state)
     }
 
-    /// An append with work of the application's own: a transaction of its own, in which the append
-    /// comes last, so that the order's lock is held only from then to the commit.
-    async fn run_with(&mut self, work: &PostgresHook, entry: &Entry) -> Result<Answer> {
+    /// Appends with a hook, in a transaction of its own. The append comes last, so the lock of the order is
+    /// only held from then to the commit.
+    async fn run_with_hook(
+        &mut self,
+        hook: &PostgresHook,
+        entry: &BatchEntry,
+    ) -> Result<CheckedAnswer> {
         let command = entry.append.command;
-        let call = Arc::clone(&self.judge);
+        let call = self.checked_path.clone();
         let connection = self.connection().await?;
-        let outcome: Result<Answer> = async {
-            let mut transaction = connection.begin().await.map_err(classify("appending"))?;
-            work.run(&mut transaction, &entry.append).await?;
-            let columns = Columns::of(std::slice::from_ref(entry));
-            let row = columns::call(&mut transaction, &call, &columns, false).await;
-            let answer = row.and_then(|row| Answer::read(&row)).map_err(classify("appending"))?;
+        let outcome: Result<CheckedAnswer> = async {
+            let mut transaction = connection.begin().await.map_err(classify(APPENDING))?;
+            hook.run(&mut transaction, Some(&entry.append)).await?;
+            let checked = CheckedBatch::new(std::slice::from_ref(entry));
+            let row = checked.call(&mut transaction, call, false).await;
+            let answer =
+                row.and_then(|row| CheckedAnswer::read(&row)).map_err(classify(APPENDING))?;
             if answer.status.first() == Some(&APPENDED) {
                 transaction.commit().await.map_err(|error| Error::UnknownOutcome {
                     command,
@@ -184,65 +211,67 @@ impl PostgresWriter {
         outcome
     }
 
-    async fn commit_attached(&mut self, entry: &Entry) -> Option<Result<Answer>> {
+    async fn commit_with_hook(&mut self, entry: &BatchEntry) -> Option<Result<CheckedAnswer>> {
         match PostgresHook::of(entry.append.hook.as_deref()?) {
-            Ok(work) => Some(self.run_with(work, entry).await),
+            Ok(hook) => Some(self.run_with_hook(hook, entry).await),
             Err(error) => Some(Err(error)),
         }
     }
 
-    fn verdicts(&self, batch: &[Entry], answer: &Answer) -> Vec<Verdict> {
+    fn verdicts(&self, batch: &[BatchEntry], answer: &CheckedAnswer) -> Vec<BatchVerdict> {
         let verdicts = answer.verdicts(batch);
         let positions = batch.iter().zip(&answer.position).zip(&answer.status);
         let appended = positions.filter(|(_, status)| **status == APPENDED);
         if let Some(last) = appended.map(|((_, position), _)| *position).max() {
-            self.following.acknowledged(last);
+            self.follower.acknowledged(last);
         }
         verdicts
     }
 }
 
 #[async_trait]
-impl Writer for PostgresWriter {
-    async fn commit(&mut self, batch: &[Entry]) -> Vec<Verdict> {
+impl BatchWriter for PostgresWriter {
+    async fn commit(&mut self, batch: &[BatchEntry]) -> Vec<BatchVerdict> {
         if let [entry] = batch
-            && let Some(outcome) = self.commit_attached(entry).await
+            && let Some(outcome) = self.commit_with_hook(entry).await
         {
             return match outcome {
                 Ok(answer) => self.verdicts(batch, &answer),
-                Err(error) => vec![Verdict::Final(Err(error))],
+                Err(error) => vec![BatchVerdict::Final(Err(error))],
             };
         }
         match self.run(batch).await {
             Ok(verdicts) => verdicts,
-            Err(Failure::NotSent(error)) => {
-                batch.iter().map(|_| Verdict::Final(Err(error.clone()))).collect()
+            Err(PostgresBatchError::NotSent(error)) => {
+                batch.iter().map(|_| BatchVerdict::Final(Err(error.clone()))).collect()
             }
-            // One bad append must fail alone: nothing was stored, so each is tried by itself.
-            Err(Failure::Sent(_, state))
+            // Nothing was stored. Each append is repeated apart, so that a bad one fails alone.
+            Err(PostgresBatchError::Sent(_, state))
                 if batch.len() > 1 && error::stored_nothing(state.as_deref()) =>
             {
                 let mut verdicts = Vec::with_capacity(batch.len());
                 for entry in batch {
-                    let alone = Entry {
+                    let apart = BatchEntry {
                         append: entry.append.clone(),
                         group: 0,
-                        linked: vec![false; entry.linked.len()],
+                        chained: vec![false; entry.chained.len()],
                     };
-                    verdicts.extend(self.commit(&[alone]).await);
+                    verdicts.extend(self.commit(&[apart]).await);
                 }
                 verdicts
             }
-            Err(Failure::Sent(source, state)) => batch
+            Err(PostgresBatchError::Sent(source, state)) => batch
                 .iter()
-                .map(|entry| error::append(entry.append.command, &source, state.as_deref()))
-                .map(|error| Verdict::Final(Err(error)))
+                .map(|entry| {
+                    error::classify_append(entry.append.command, &source, state.as_deref())
+                })
+                .map(|error| BatchVerdict::Final(Err(error)))
                 .collect(),
         }
     }
 }
 
-enum Failure {
+enum PostgresBatchError {
     NotSent(Error),
     Sent(Source, Option<String>),
 }

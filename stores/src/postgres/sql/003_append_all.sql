@@ -1,14 +1,13 @@
--- Appends a whole batch, or says that somebody has to look closer: `head` is then null and nothing
--- was stored. For batches of appends that say at which version their streams are, which is what
--- commands on aggregates do; a batch that is not accepted whole is judged by `append`, one by one.
+-- Appends a whole batch, or stores nothing and returns a null `head`; then the batch has to be checked by
+-- `append`, append by append. It is for appends that name the version of each of their streams, as
+-- commands on aggregates do.
 --
--- Order and durability are those of `append`, but for one thing: who finds nobody else at the lock
--- keeps it until its one transaction has been flushed, which costs less than two transactions.
--- `alone` says whether to try that, and whether nobody else was there.
+-- Order and durability are those of `append`, with one exception: a writer without contention keeps the
+-- lock until its one transaction has been flushed, which costs less than two transactions. The argument
+-- `alone` requests that, and its result is true if no other writer was there.
 --
--- The arrays with the prefix h_ say where streams must be: each has one element for each stream,
--- except for those whose place follows from earlier appends of the batch. The event is null if any
--- will do.
+-- The arrays with the prefix h_ have the expected heads: one element for each stream, except for those
+-- whose head follows from earlier appends of the batch. The event is null if any is accepted.
 --
 -- Arrays with the prefix a_ have one element for each append, e_ for each event. a_first and a_last
 -- count the events of the batch from 1; an append without events has a_first = a_last + 1.

@@ -1,12 +1,12 @@
-//! A batch in one transaction, many outcomes.
+//! A batch of appends in one transaction, each with its own outcome.
 //!
 //! | File | What is in it |
 //! |---|---|
-//! | `whole` | a batch that is accepted as a whole, the usual one: one statement |
-//! | `judge` | a batch that is judged append by append |
+//! | `fast_path` | a batch that is accepted as a whole, the usual case: one statement |
+//! | `checked` | a batch that is checked append by append |
 
-mod judge;
-mod whole;
+mod checked;
+mod fast_path;
 
 use std::sync::Arc;
 
@@ -16,51 +16,52 @@ use highwater_core::{
     error::Source,
     port::{Appended, Clock},
 };
+use sqlx::SqlStr;
 
-use super::{WriteConnection, error::classify, follow::Following, options::Prefix};
-use crate::{
-    group_commit::{Entry, Verdict, Writer},
-    whole::{appended, is_whole},
+use super::{SharedWriter, error::classify, follow::SqliteFollower, options::Prefix};
+use crate::sql::{
+    fast_path::{appended, is_eligible},
+    group_commit::{BatchEntry, BatchVerdict, BatchWriter},
 };
-use judge::Log;
-use whole::Whole;
+use checked::CheckedLog;
+use fast_path::SqliteFastBatch;
 
-const DOING: &str = "appending";
+const APPENDING: &str = "appending";
 
 pub(super) struct SqliteWriter {
-    connection: WriteConnection,
+    connection: SharedWriter,
     prefix: Prefix,
-    following: Arc<Following>,
+    follower: Arc<SqliteFollower>,
     clock: Arc<dyn Clock>,
-    whole: Arc<str>,
+    fast_path: SqlStr,
 }
 
 #[async_trait]
-impl Writer for SqliteWriter {
-    async fn commit(&mut self, batch: &[Entry]) -> Vec<Verdict> {
+impl BatchWriter for SqliteWriter {
+    async fn commit(&mut self, batch: &[BatchEntry]) -> Vec<BatchVerdict> {
         match self.run(batch).await {
-            Ok(outcomes) => outcomes.into_iter().map(Verdict::Final).collect(),
-            Err(Failure::RolledBack(error)) => {
-                batch.iter().map(|_| Verdict::Final(Err(error.clone()))).collect()
+            Ok(outcomes) => outcomes.into_iter().map(BatchVerdict::Final).collect(),
+            Err(SqliteBatchError::RolledBack(error)) => {
+                batch.iter().map(|_| BatchVerdict::Final(Err(error.clone()))).collect()
             }
-            Err(Failure::Unknown(source)) => batch
+            Err(SqliteBatchError::Unknown(source)) => batch
                 .iter()
                 .map(|entry| (entry.append.command, source.clone()))
                 .map(|(command, source)| Error::UnknownOutcome { command, source })
-                .map(|error| Verdict::Final(Err(error)))
+                .map(|error| BatchVerdict::Final(Err(error)))
                 .collect(),
         }
     }
 }
 
-enum Failure {
+enum SqliteBatchError {
     /// Nothing was stored.
     RolledBack(Error),
     /// The commit itself may have failed.
     Unknown(Source),
 }
 
-impl From<Error> for Failure {
+impl From<Error> for SqliteBatchError {
     fn from(error: Error) -> Self {
         Self::RolledBack(error)
     }
@@ -68,52 +69,58 @@ impl From<Error> for Failure {
 
 impl SqliteWriter {
     pub(super) fn new(
-        connection: &WriteConnection,
+        connection: &SharedWriter,
         prefix: &Prefix,
-        following: &Arc<Following>,
+        follower: &Arc<SqliteFollower>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
             connection: Arc::clone(connection),
             prefix: prefix.clone(),
-            following: Arc::clone(following),
+            follower: Arc::clone(follower),
             clock,
-            whole: whole::statement(prefix).into(),
+            fast_path: fast_path::statement(prefix),
         }
     }
 
-    /// Runs a batch: as a whole if it can be, or else judged one by one.
-    async fn run(&mut self, batch: &[Entry]) -> Result<Vec<Result<Appended>>, Failure> {
+    /// Runs a batch: as a whole if it is accepted so, otherwise append by append.
+    async fn run(
+        &mut self,
+        batch: &[BatchEntry],
+    ) -> Result<Vec<Result<Appended>>, SqliteBatchError> {
         let mut connection = Arc::clone(&self.connection).lock_owned().await;
-        if is_whole(batch) {
-            let whole = Whole::of(batch);
-            let events = whole.events();
-            let outside = connection.outside_transactions().await.map_err(classify(DOING))?;
-            let head = whole.insert(outside, &self.whole, self.clock.now()).await?;
+        if is_eligible(batch) {
+            let fast = SqliteFastBatch::new(batch);
+            let events = fast.events();
+            let outside = connection.outside_transactions().await.map_err(classify(APPENDING))?;
+            let head = fast.insert(outside, self.fast_path.clone(), self.clock.now()).await?;
             if let Some(head) = head {
-                self.following.committed(head);
+                self.follower.committed(head);
                 let before = Position::new(head.get().saturating_sub(events));
                 return Ok(appended(batch, before).map(Ok).collect());
             }
         }
-        let transaction = connection.begin_writing().await;
-        let mut transaction = transaction.map_err(classify(DOING))?;
-        let mut log = Log::read(&mut transaction, &self.prefix, self.clock.now()).await?;
+        let transaction = connection.begin().await;
+        let mut transaction = transaction.map_err(classify(APPENDING))?;
+        let mut log = CheckedLog::read(&mut transaction, &self.prefix, self.clock.now()).await?;
         let mut outcomes = Vec::with_capacity(batch.len());
         for entry in batch {
             let outcome = log.append(&mut transaction, &entry.append).await;
             match outcome {
                 Ok(_) => outcomes.push(outcome),
-                // A verdict on this append alone, before it wrote anything.
+                // Concerns only this append, which has not written anything.
                 Err(Error::Conflict(_) | Error::Invalid(_)) if !log.is_writing => {
                     outcomes.push(outcome);
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        if log.changed {
-            transaction.commit().await.map_err(|error| Failure::Unknown(Source::new(error)))?;
-            self.following.committed(log.head);
+        if log.has_changed {
+            transaction
+                .commit()
+                .await
+                .map_err(|error| SqliteBatchError::Unknown(Source::new(error)))?;
+            self.follower.committed(log.head);
         }
         Ok(outcomes)
     }

@@ -1,13 +1,12 @@
--- Appends a whole batch in one statement, or fails with a constraint and stores nothing: somebody
--- has to look closer then. For batches of appends that say at which version their streams are,
--- which is what commands on aggregates do.
+-- Appends a whole batch in one statement, or fails with a constraint and stores nothing; then the batch has to
+-- be checked append by append. It is for appends that name the version of each of their streams, as commands
+-- on aggregates do.
 --
--- SQLite has no procedures; an insert into this view is one. It is temporary, made by each connection
--- that writes: kept in the file, it would be in the way of an older SQLite that alters a table there.
+-- SQLite has no procedures; an insert into this view is one. It is temporary, and created by each connection
+-- for writes: in the file, it would hinder an older SQLite that alters a table there.
 --
--- `appends`, `heads` and `events` are
--- JSON arrays of arrays, `data` holds what is bytes, and a number in the arrays that stands for
--- bytes says where they begin in it, from 1.
+-- `appends`, `heads` and `events` are JSON arrays of arrays, `data` has all bytes, and a number in the arrays
+-- that stands for bytes is their offset in it, from 1.
 --
 -- appends: command id, fingerprint, first and last event of the batch, counted from 1; without
 --          events the first is the last + 1

@@ -68,6 +68,14 @@ pub(super) async fn s_an_earlier_snapshot_does_not_replace_a_later_one(fixture: 
     assert!(is_kept(store, &later).await);
 }
 
+pub(super) async fn s_of_two_snapshots_of_one_version_the_first_stays(fixture: Fixture) {
+    let store = &*fixture.store();
+    let first = snapshot("s", 5, 1, b"first");
+    save(store, &first).await;
+    save(store, &snapshot("s", 5, 1, b"second")).await;
+    assert!(is_kept(store, &first).await);
+}
+
 pub(super) async fn s_a_newer_schema_replaces_a_later_snapshot_of_an_older_one(fixture: Fixture) {
     let store = &*fixture.store();
     save(store, &snapshot("s", 9, 1, b"old")).await;

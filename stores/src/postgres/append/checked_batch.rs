@@ -1,17 +1,18 @@
-//! A batch as the procedure that judges it takes it.
+//! The arguments of the procedure that checks a batch append by append.
 
 use highwater_core::{
     Category, StreamId, Tag, Version, domain::QueryItem, port::Condition, value::Expected,
 };
-use sqlx::{AssertSqlSafe, PgConnection, postgres::PgRow};
+use sqlx::{PgConnection, SqlStr, postgres::PgRow};
 use uuid::Uuid;
 
 use super::super::row::signed;
-use crate::group_commit::Entry;
+use crate::sql::group_commit::BatchEntry;
 
-/// A batch as the arrays that the procedure takes.
+/// A batch as arrays: `a_` of the appends, `p_` of their streams, `e_` of the events, `c_` of the
+/// conditions.
 #[derive(Default)]
-pub(super) struct Columns<'a> {
+pub(super) struct CheckedBatch<'a> {
     a_id: Vec<Uuid>,
     a_fingerprint: Vec<i64>,
     a_group: Vec<i32>,
@@ -36,24 +37,24 @@ pub(super) struct Columns<'a> {
     c_tags: Vec<Option<String>>,
 }
 
-impl<'a> Columns<'a> {
-    pub(super) fn of(batch: &'a [Entry]) -> Self {
-        let mut columns = Self::default();
+impl<'a> CheckedBatch<'a> {
+    pub(super) fn new(batch: &'a [BatchEntry]) -> Self {
+        let mut arrays = Self::default();
         for entry in batch {
-            columns.push(entry);
+            arrays.push(entry);
         }
-        columns
+        arrays
     }
 
-    fn push(&mut self, entry: &'a Entry) {
+    fn push(&mut self, entry: &'a BatchEntry) {
         let append = &entry.append;
         self.a_id.push(*append.command.as_uuid());
         self.a_fingerprint.push(append.fingerprint.bits().cast_signed());
         self.a_group.push(entry.group as i32);
         self.a_count.push(append.events().count() as i32);
         let number = self.a_id.len() as i32;
-        for (part, linked) in append.streams.iter().zip(&entry.linked) {
-            self.push_expected(number, &part.stream, part.expected, *linked);
+        for (part, chained) in append.streams.iter().zip(&entry.chained) {
+            self.push_expected(number, &part.stream, part.expected, *chained);
             let part_number = self.p_append.len() as i32;
             for event in &part.events {
                 self.e_append.push(number);
@@ -76,7 +77,7 @@ impl<'a> Columns<'a> {
         append: i32,
         stream: &'a StreamId,
         expected: Expected,
-        linked: bool,
+        chained: bool,
     ) {
         let (kind, version, event) = match expected {
             Expected::Any => (0, Version::NONE, None),
@@ -87,7 +88,7 @@ impl<'a> Columns<'a> {
         };
         self.p_append.push(append);
         self.p_stream.push(stream.as_str());
-        self.p_kind.push(if linked { 5 } else { kind });
+        self.p_kind.push(if chained { 5 } else { kind });
         self.p_version.push(signed(version.get()));
         self.p_event.push(event.map_or(Uuid::nil(), |event| *event.as_uuid()));
     }
@@ -103,9 +104,44 @@ impl<'a> Columns<'a> {
             self.c_tags.push(array(item.tags.as_slice().iter().map(Tag::as_str)));
         }
     }
+
+    /// Calls the procedure.
+    pub(super) async fn call(
+        &self,
+        connection: &mut PgConnection,
+        call: SqlStr,
+        durable: bool,
+    ) -> Result<PgRow, sqlx::Error> {
+        sqlx::query(call)
+            .bind(&self.a_id)
+            .bind(&self.a_fingerprint)
+            .bind(&self.a_group)
+            .bind(&self.a_count)
+            .bind(&self.p_append)
+            .bind(&self.p_stream)
+            .bind(&self.p_kind)
+            .bind(&self.p_version)
+            .bind(&self.p_event)
+            .bind(&self.e_append)
+            .bind(&self.e_part)
+            .bind(&self.e_id)
+            .bind(&self.e_type)
+            .bind(&self.e_schema)
+            .bind(&self.e_tags)
+            .bind(&self.e_payload)
+            .bind(&self.e_metadata)
+            .bind(&self.c_append)
+            .bind(&self.c_after)
+            .bind(&self.c_categories)
+            .bind(&self.c_types)
+            .bind(&self.c_tags)
+            .bind(durable)
+            .fetch_one(connection)
+            .await
+    }
 }
 
-/// An array literal, because an array of arrays must be rectangular; null if there are none.
+/// Returns an array literal, because an array of arrays must be rectangular; `None` if there are no items.
 pub(super) fn array<'a>(items: impl Iterator<Item = &'a str>) -> Option<String> {
     let mut literal = String::new();
     for item in items {
@@ -120,38 +156,4 @@ pub(super) fn array<'a>(items: impl Iterator<Item = &'a str>) -> Option<String> 
         literal.push('"');
     }
     if literal.is_empty() { None } else { Some(literal + "}") }
-}
-
-pub(super) async fn call(
-    connection: &mut PgConnection,
-    call: &str,
-    columns: &Columns<'_>,
-    durable: bool,
-) -> Result<PgRow, sqlx::Error> {
-    sqlx::query(AssertSqlSafe(call))
-        .bind(&columns.a_id)
-        .bind(&columns.a_fingerprint)
-        .bind(&columns.a_group)
-        .bind(&columns.a_count)
-        .bind(&columns.p_append)
-        .bind(&columns.p_stream)
-        .bind(&columns.p_kind)
-        .bind(&columns.p_version)
-        .bind(&columns.p_event)
-        .bind(&columns.e_append)
-        .bind(&columns.e_part)
-        .bind(&columns.e_id)
-        .bind(&columns.e_type)
-        .bind(&columns.e_schema)
-        .bind(&columns.e_tags)
-        .bind(&columns.e_payload)
-        .bind(&columns.e_metadata)
-        .bind(&columns.c_append)
-        .bind(&columns.c_after)
-        .bind(&columns.c_categories)
-        .bind(&columns.c_types)
-        .bind(&columns.c_tags)
-        .bind(durable)
-        .fetch_one(connection)
-        .await
 }

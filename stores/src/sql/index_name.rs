@@ -1,27 +1,28 @@
-//! What the indexes of views are called: always the same, and short enough for PostgreSQL.
+//! Names of the indexes of views: stable, and short enough for PostgreSQL.
 
 use highwater_core::domain::{Index, ViewName};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// PostgreSQL cuts off what is longer.
-const LONGEST: usize = 63;
+/// The longest name that PostgreSQL does not truncate.
+const MAX_LENGTH: usize = 63;
 
-/// The name of an index over these columns of a view, if no other has it. Tables of views begin
-/// otherwise, so it is that of no table.
+/// Returns the name of an index over these columns of a view, if no other index has it. The names of
+/// tables begin differently, so no table has it.
 pub(crate) fn index_name(prefix: &str, view: &ViewName, index: Index) -> String {
-    let name = readable(prefix, view, index);
-    if name.len() <= LONGEST { name } else { hashed_index_name(prefix, view, index) }
+    let name = readable_index_name(prefix, view, index);
+    if name.len() <= MAX_LENGTH { name } else { hashed_index_name(prefix, view, index) }
 }
 
-/// The name of that index if the readable one is taken: `a` by `b_c` and `a` by `b` and `c` both want
-/// the same.
+/// Returns the name of that index if the readable one is taken: `a` by `b_c` and `a` by `b` and `c` have
+/// the same readable name.
 pub(crate) fn hashed_index_name(prefix: &str, view: &ViewName, index: Index) -> String {
     let hash = xxh3_64(format!("{prefix} {view} {}", index.join(" ")).as_bytes());
-    let kept: String = readable(prefix, view, index).chars().take(LONGEST - 17).collect();
-    format!("{kept}_{hash:016x}")
+    let start: String =
+        readable_index_name(prefix, view, index).chars().take(MAX_LENGTH - 17).collect();
+    format!("{start}_{hash:016x}")
 }
 
-fn readable(prefix: &str, view: &ViewName, index: Index) -> String {
+fn readable_index_name(prefix: &str, view: &ViewName, index: Index) -> String {
     format!("{prefix}index_{view}_by_{}", index.join("_"))
 }
 
@@ -30,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_readable_where_they_are_short_and_differ_where_they_are_long() {
+    fn short_names_are_readable_and_long_names_differ() {
         let view = ViewName::new("balances").unwrap();
         assert_eq!(index_name("", &view, &["owner", "cents"]), "index_balances_by_owner_cents");
         let long: [Index; 2] = [

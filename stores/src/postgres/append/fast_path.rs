@@ -1,18 +1,18 @@
 //! A batch that is accepted as a whole or not at all.
 
 use highwater_core::{Position, Version, port::StreamAppend, value::Expected};
-use sqlx::{AssertSqlSafe, PgConnection, Row};
+use sqlx::{PgConnection, Row, SqlStr};
 use uuid::Uuid;
 
 use super::{
     super::row::{signed, unsigned},
-    columns::array,
+    checked_batch::array,
 };
-use crate::{group_commit::Entry, whole::version_before};
+use crate::sql::{fast_path::expected_version, group_commit::BatchEntry};
 
-/// The arrays that the procedure takes.
+/// A batch as arrays: `a_` of the appends, `h_` of the expected heads, `e_` of the events.
 #[derive(Default)]
-pub(super) struct Whole<'a> {
+pub(super) struct PostgresFastBatch<'a> {
     a_id: Vec<Uuid>,
     a_fingerprint: Vec<i64>,
     a_first: Vec<i32>,
@@ -31,21 +31,21 @@ pub(super) struct Whole<'a> {
     e_metadata: Vec<Option<&'a [u8]>>,
 }
 
-impl<'a> Whole<'a> {
-    /// A batch that can be accepted as a whole.
-    pub(super) fn of(batch: &'a [Entry]) -> Self {
-        let mut whole = Self::default();
+impl<'a> PostgresFastBatch<'a> {
+    /// Creates the arrays of a batch that can be accepted as a whole.
+    pub(super) fn new(batch: &'a [BatchEntry]) -> Self {
+        let mut arrays = Self::default();
         for entry in batch {
-            whole.push(entry);
+            arrays.push(entry);
         }
-        whole
+        arrays
     }
 
-    fn push(&mut self, entry: &'a Entry) {
+    fn push(&mut self, entry: &'a BatchEntry) {
         let append = &entry.append;
         let first = self.e_id.len() as i32 + 1;
-        for (part, linked) in append.streams.iter().zip(&entry.linked) {
-            let before = version_before(part).unwrap_or_default();
+        for (part, linked) in append.streams.iter().zip(&entry.chained) {
+            let before = expected_version(part).unwrap_or_default();
             if !linked {
                 self.push_head(part, before);
             }
@@ -57,7 +57,7 @@ impl<'a> Whole<'a> {
         self.a_last.push(self.e_id.len() as i32);
     }
 
-    /// Where a stream must be.
+    /// Adds the expected head of a stream.
     fn push_head(&mut self, part: &'a StreamAppend, before: Version) {
         let event = match part.expected {
             Expected::Head(_, event) => Some(*event.as_uuid()),
@@ -68,7 +68,7 @@ impl<'a> Whole<'a> {
         self.h_event.push(event);
     }
 
-    fn push_events(&mut self, entry: &'a Entry, part: &'a StreamAppend, before: Version) {
+    fn push_events(&mut self, entry: &'a BatchEntry, part: &'a StreamAppend, before: Version) {
         for (offset, event) in part.events.iter().enumerate() {
             self.e_stream.push(part.stream.as_str());
             self.e_version.push(signed(before.plus(offset + 1).get()));
@@ -82,14 +82,14 @@ impl<'a> Whole<'a> {
         }
     }
 
-    /// Appends.
+    /// Calls the procedure. Without contention it takes the lock of the order in another way.
     pub(super) async fn call(
         &self,
         connection: &mut PgConnection,
-        call: &str,
-        alone: bool,
-    ) -> Result<Outcome, sqlx::Error> {
-        let row = sqlx::query(AssertSqlSafe(call))
+        call: SqlStr,
+        is_uncontended: bool,
+    ) -> Result<FastOutcome, sqlx::Error> {
+        let row = sqlx::query(call)
             .bind(&self.a_id)
             .bind(&self.a_fingerprint)
             .bind(&self.a_first)
@@ -106,20 +106,20 @@ impl<'a> Whole<'a> {
             .bind(&self.e_tags)
             .bind(&self.e_payload)
             .bind(&self.e_metadata)
-            .bind(alone)
+            .bind(is_uncontended)
             .fetch_one(connection)
             .await?;
         let head: Option<i64> = row.try_get(1)?;
         let before = head.map(|head| unsigned(head).map(Position::new)).transpose()?;
-        Ok(Outcome { before, was_alone: row.try_get(0)? })
+        Ok(FastOutcome { before, was_uncontended: row.try_get(0)? })
     }
 }
 
-/// What the procedure gave.
-pub(super) struct Outcome {
+/// The result of the procedure.
+pub(super) struct FastOutcome {
     /// The position before the first event, or `None` if nothing was stored and each append must be
-    /// judged by itself.
+    /// checked.
     pub(super) before: Option<Position>,
-    /// Whether nobody else was appending.
-    pub(super) was_alone: bool,
+    /// True if no other process was appending.
+    pub(super) was_uncontended: bool,
 }

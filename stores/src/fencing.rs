@@ -1,4 +1,4 @@
-//! Whether a commit or a division may go through: the same on every store (R1).
+//! The rules for commits, claims and resharding of views, the same on every store (R1).
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use highwater_core::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-/// What a shard has.
+/// The epoch and the progress of a shard, as a store has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Held {
+pub(crate) struct ShardState {
     pub(crate) epoch: Epoch,
     pub(crate) position: Position,
     pub(crate) as_of: Timestamp,
 }
 
-/// Refuses a commit that would move its shard back: what came in between would be applied again.
-pub(crate) fn goes_on(commit: &ViewCommit) -> Result<(), Invalid> {
+/// Refuses a commit that would move its shard back: the events in between would be applied again.
+pub(crate) fn check_forward(commit: &ViewCommit) -> Result<(), Invalid> {
     let (view, shard, from, to) = (&commit.view, commit.shard, commit.from, commit.to.position);
     if to < from {
         let message = format!("shard {shard} of view {view} can't move back from {from} to {to}");
@@ -29,26 +29,26 @@ pub(crate) fn goes_on(commit: &ViewCommit) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// Why a commit moved nothing, from what the shards of its view have; a view that has none has never
-/// been opened.
-pub(crate) fn refusal(commit: &ViewCommit, shards: &[Held]) -> Error {
+/// Returns the reason that a commit changed nothing, from the shards of its view. A view without shards has
+/// never been opened.
+pub(crate) fn refusal_of(commit: &ViewCommit, shards: &[ShardState]) -> Error {
     let (view, shard, epoch) = (&commit.view, commit.shard, commit.epoch);
     if shards.is_empty() {
-        return missing(view);
+        return view_missing(view);
     }
-    match held(shards, shard) {
+    match find_shard(shards, shard) {
         Some(held) if held.epoch == epoch => {
             let (expected, actual) = (commit.from, held.position);
             Conflict::Checkpoint { view: view.to_string(), expected, actual }.into()
         }
-        // A shard that isn't there any more belonged to a layout before this one.
-        held => fenced(view, shard, epoch, held.map_or(newest(shards), |held| held.epoch)),
+        // A shard that does not exist any more belonged to an earlier sharding.
+        held => fenced(view, shard, epoch, held.map_or(latest_epoch(shards), |held| held.epoch)),
     }
 }
 
-/// Whether a view is divided as the worker believes that claims a shard of it, and has that shard: under
-/// another layout the shard has another share of the work.
-pub(crate) fn has_shard(
+/// Checks that a view has the sharding that a worker expects, and the shard that it claims: with another
+/// sharding, the shard has another share of the work.
+pub(crate) fn check_sharding(
     view: &ViewName,
     expected: Sharding,
     actual: Sharding,
@@ -63,10 +63,14 @@ pub(crate) fn has_shard(
     Ok(())
 }
 
-/// Whether a view may be divided anew under these claims: the epoch of all its new shards, which is
-/// beyond any of the old ones, and where they begin.
-pub(crate) fn division(view: &ViewName, claims: &[Claim], shards: &[Held]) -> Result<Held> {
-    let first = shards.first().ok_or_else(|| missing(view))?;
+/// Checks that a view may be resharded under these claims. Returns the initial state of its new shards, with
+/// an epoch greater than all earlier ones.
+pub(crate) fn check_reshard(
+    view: &ViewName,
+    claims: &[Claim],
+    shards: &[ShardState],
+) -> Result<ShardState> {
+    let first = shards.first().ok_or_else(|| view_missing(view))?;
     for (shard, held) in (0..).map(ShardId::new).zip(shards) {
         let claim = claims.iter().find(|claim| claim.shard == shard);
         let epoch = claim.map(|claim| claim.epoch).unwrap_or_default();
@@ -78,18 +82,18 @@ pub(crate) fn division(view: &ViewName, claims: &[Claim], shards: &[Held]) -> Re
             return Err(Conflict::Checkpoint { view: view.to_string(), expected, actual }.into());
         }
     }
-    let epoch = newest(shards);
-    match claims.iter().find(|claim| held(shards, claim.shard).is_none()) {
+    let epoch = latest_epoch(shards);
+    match claims.iter().find(|claim| find_shard(shards, claim.shard).is_none()) {
         Some(claim) => Err(fenced(view, claim.shard, claim.epoch, epoch)),
-        None => Ok(Held { epoch: Epoch::new(epoch.get() + 1), ..*first }),
+        None => Ok(ShardState { epoch: Epoch::new(epoch.get() + 1), ..*first }),
     }
 }
 
-fn held(shards: &[Held], shard: ShardId) -> Option<&Held> {
+fn find_shard(shards: &[ShardState], shard: ShardId) -> Option<&ShardState> {
     shards.get(usize::try_from(shard.get()).ok()?)
 }
 
-fn newest(shards: &[Held]) -> Epoch {
+fn latest_epoch(shards: &[ShardState]) -> Epoch {
     shards.iter().map(|held| held.epoch).max().unwrap_or_default()
 }
 
@@ -97,7 +101,7 @@ fn fenced(view: &ViewName, shard: ShardId, epoch: Epoch, actual: Epoch) -> Error
     Conflict::Fenced { view: view.to_string(), shard, epoch, actual }.into()
 }
 
-pub(crate) fn missing(view: &ViewName) -> Error {
+pub(crate) fn view_missing(view: &ViewName) -> Error {
     Unavailable::ViewMissing { view: view.to_string() }.into()
 }
 
@@ -105,18 +109,19 @@ pub(crate) fn no_such_shard(view: &ViewName, shard: ShardId) -> Invalid {
     Invalid::request(format!("view {view} has no shard {shard}"))
 }
 
-pub(crate) fn without_rows(view: &ViewName) -> Invalid {
-    Invalid::request(format!("view {view} has been opened as one without rows"))
+pub(crate) fn has_no_rows(view: &ViewName) -> Invalid {
+    Invalid::request(format!("view {view} was opened without rows"))
 }
 
-/// Whether two looks at a view have seen the same, whatever cursors came with them.
-pub(crate) fn is_same(one: &ViewState, other: &ViewState) -> bool {
-    let told = |shard: &Progress| (shard.position, shard.as_of);
-    one.sharding == other.sharding && one.shards.iter().map(told).eq(other.shards.iter().map(told))
+/// Returns true if two states of a view have the same progress, whatever their cursors are.
+pub(crate) fn is_same_progress(one: &ViewState, other: &ViewState) -> bool {
+    let progress = |shard: &Progress| (shard.position, shard.as_of);
+    one.sharding == other.sharding
+        && one.shards.iter().map(progress).eq(other.shards.iter().map(progress))
 }
 
-/// When a lease ends that begins now.
-pub(crate) fn end_of(lease: Duration, now: Timestamp) -> Timestamp {
+/// Returns the end of a lease that begins now.
+pub(crate) fn lease_end(lease: Duration, now: Timestamp) -> Timestamp {
     let lease = SignedDuration::try_from(lease).unwrap_or(SignedDuration::MAX);
     now.checked_add(lease).unwrap_or(Timestamp::MAX)
 }
@@ -125,9 +130,9 @@ pub(crate) fn end_of(lease: Duration, now: Timestamp) -> Timestamp {
 mod tests {
     use super::*;
 
-    fn held(epoch: u64, position: u64) -> Held {
+    fn held(epoch: u64, position: u64) -> ShardState {
         let as_of = Timestamp::UNIX_EPOCH;
-        Held { epoch: Epoch::new(epoch), position: Position::new(position), as_of }
+        ShardState { epoch: Epoch::new(epoch), position: Position::new(position), as_of }
     }
 
     fn claim(shard: u32, epoch: u64) -> Claim {
@@ -142,13 +147,14 @@ mod tests {
     #[test]
     fn r1_new_shards_have_an_epoch_beyond_any_of_the_old_ones() {
         let claims: Vec<_> = Sharding::by_key(3).all().map(|shard| claim(shard.get(), 4)).collect();
-        let divided = division(&view(), &claims, &[held(4, 9), held(4, 9), held(4, 9)]).unwrap();
+        let divided =
+            check_reshard(&view(), &claims, &[held(4, 9), held(4, 9), held(4, 9)]).unwrap();
         assert_eq!(divided, held(5, 9));
     }
 
     #[test]
     fn r1_a_claim_on_a_shard_that_is_not_there_does_not_divide() {
-        let error = division(&view(), &[claim(0, 4), claim(1, 4)], &[held(4, 9)]).unwrap_err();
+        let error = check_reshard(&view(), &[claim(0, 4), claim(1, 4)], &[held(4, 9)]).unwrap_err();
         let (shard, epoch) = (ShardId::new(1), Epoch::new(4));
         let fenced = Conflict::Fenced { view: "balances".to_owned(), shard, epoch, actual: epoch };
         assert_eq!(error.conflict(), Some(&fenced));

@@ -1,4 +1,4 @@
-//! The views that this process has opened, so that it need not look at their tables again.
+//! The views that this process has opened, so that it need not inspect their tables again.
 
 use std::{
     collections::HashMap,
@@ -8,17 +8,17 @@ use std::{
 use highwater_core::domain::{ViewName, ViewSpec};
 
 #[derive(Default)]
-pub(crate) struct Opened {
+pub(crate) struct SpecCache {
     specs: Mutex<HashMap<ViewName, ViewSpec>>,
 }
 
-impl Opened {
-    /// Whether the view has been opened as exactly this.
-    pub(crate) fn has(&self, spec: &ViewSpec) -> bool {
+impl SpecCache {
+    /// Returns true if the view has been opened with exactly this spec.
+    pub(crate) fn contains(&self, spec: &ViewSpec) -> bool {
         self.specs().get(&spec.name) == Some(spec)
     }
 
-    pub(crate) fn note(&self, spec: &ViewSpec) {
+    pub(crate) fn insert(&self, spec: &ViewSpec) {
         self.specs().insert(spec.name.clone(), spec.clone());
     }
 

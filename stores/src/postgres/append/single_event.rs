@@ -1,26 +1,23 @@
-//! An append of one event that has nobody beside it: one plain statement, the cheapest way there is.
+//! An append of one event without contention: one plain statement, the cheapest path.
 //!
-//! It stores nothing unless the lock of the order is free. What it sees is of a moment before it has
-//! the lock; if somebody has appended in between, the position that it gives is taken, and again it
-//! stores nothing. The append then goes the way of all others.
+//! It stores nothing unless the lock of the order is free. Its snapshot is older than the lock: if another
+//! process has appended in between, the next position is taken, and it stores nothing either. The append
+//! then takes the path of all others.
 
 use highwater_core::{
     Position, Tag,
     port::{Append, NewEvent, StreamAppend},
     value::Expected,
 };
-use sqlx::{AssertSqlSafe, PgConnection, Row};
+use sqlx::{PgConnection, Row, SqlStr};
 use uuid::Uuid;
 
-use super::super::{
-    options::Schema,
-    row::{signed, unsigned},
-};
-use crate::{group_commit::Entry, whole::version_before};
+use super::super::row::{signed, unsigned};
+use crate::sql::{fast_path::expected_version, group_commit::BatchEntry};
 
-/// A command that was stored before, or a stream that is elsewhere, gives no row. Whatever server, role
-/// or an application's work say of it, the commit waits for its flush (W7).
-const STATEMENT: &str = "\
+/// Returns no row if the command was stored before, or if the stream has another head. The commit waits for
+/// its flush, whatever the setting of the server, the role or a hook is (W7).
+pub(super) const STATEMENT: &str = "\
 with lock as materialized (
     select pg_try_advisory_xact_lock('@schema@.events'::regclass::oid::bigint)
         and set_config('synchronous_commit', case current_setting('synchronous_commit')
@@ -49,39 +46,35 @@ with lock as materialized (
 )
 select position, pg_notify('@channel@', position::text) from stored";
 
-pub(super) fn statement(schema: &Schema) -> String {
-    schema.fill(STATEMENT)
-}
-
 /// A batch of one append of one event to one stream.
-pub(super) struct Lone<'a> {
+pub(super) struct SingleEvent<'a> {
     append: &'a Append,
     part: &'a StreamAppend,
     event: &'a NewEvent,
 }
 
-impl<'a> Lone<'a> {
-    /// The batch, if it is one, and can be accepted as a whole.
-    pub(super) fn of(batch: &'a [Entry]) -> Option<Self> {
-        let [Entry { append, .. }] = batch else { return None };
+impl<'a> SingleEvent<'a> {
+    /// Returns the event if the batch has only one.
+    pub(super) fn of(batch: &'a [BatchEntry]) -> Option<Self> {
+        let [BatchEntry { append, .. }] = batch else { return None };
         let [part] = append.streams.as_slice() else { return None };
         let [event] = part.events.as_slice() else { return None };
         Some(Self { append, part, event })
     }
 
-    /// Appends; the position of the event, or `None` if nothing was stored.
+    /// Appends the event. Returns its position, or `None` if nothing was stored.
     pub(super) async fn insert(
         &self,
         connection: &mut PgConnection,
-        statement: &str,
+        statement: SqlStr,
     ) -> Result<Option<Position>, sqlx::Error> {
-        let version = version_before(self.part).unwrap_or_default();
+        let version = expected_version(self.part).unwrap_or_default();
         let tags: Vec<&str> = self.event.tags.as_slice().iter().map(Tag::as_str).collect();
         let head: Option<Uuid> = match self.part.expected {
             Expected::Head(_, event) => Some(*event.as_uuid()),
             _ => None,
         };
-        let row = sqlx::query(AssertSqlSafe(statement))
+        let row = sqlx::query(statement)
             .bind(self.part.stream.as_str())
             .bind(signed(version.get()))
             .bind(head)

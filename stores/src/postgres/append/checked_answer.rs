@@ -1,4 +1,4 @@
-//! What the procedure that judges a batch gave.
+//! The result of the procedure that checks a batch.
 
 use std::collections::HashMap;
 
@@ -11,12 +11,12 @@ use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
 use super::super::row::unsigned;
-use crate::group_commit::{Entry, Verdict};
+use crate::sql::group_commit::{BatchEntry, BatchVerdict};
 
 pub(super) const APPENDED: i16 = 0;
 
-/// What the procedure gave.
-pub(super) struct Answer {
+/// The result of the procedure, as arrays.
+pub(super) struct CheckedAnswer {
     pub(super) status: Vec<i16>,
     pub(super) position: Vec<Position>,
     found: Vec<Option<i64>>,
@@ -24,7 +24,7 @@ pub(super) struct Answer {
     actual_event: Vec<Option<Uuid>>,
 }
 
-impl Answer {
+impl CheckedAnswer {
     pub(super) fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
         let positions: Vec<i64> = row.try_get(1)?;
         let actual: Option<Vec<i64>> = row.try_get(3)?;
@@ -39,7 +39,7 @@ impl Answer {
         })
     }
 
-    pub(super) fn verdicts(&self, batch: &[Entry]) -> Vec<Verdict> {
+    pub(super) fn verdicts(&self, batch: &[BatchEntry]) -> Vec<BatchVerdict> {
         let mut heads = HashMap::new();
         let mut part = 0;
         let mut verdicts = Vec::with_capacity(batch.len());
@@ -50,24 +50,24 @@ impl Answer {
         verdicts
     }
 
-    /// `part` is the place of the append's first stream among all streams of the batch.
+    /// `part` is the index of the append's first stream among all streams of the batch.
     fn verdict(
         &self,
         index: usize,
-        entry: &Entry,
+        entry: &BatchEntry,
         part: usize,
         heads: &mut HashMap<StreamId, Actual>,
-    ) -> Verdict {
+    ) -> BatchVerdict {
         let append = &entry.append;
         let position = self.position.get(index).copied().unwrap_or_default();
-        Verdict::Final(match self.status.get(index) {
+        BatchVerdict::Final(match self.status.get(index) {
             Some(&APPENDED) => Ok(self.appended(append, position, part, heads)),
             Some(1) => Ok(Appended { position, streams: Vec::new(), repeated: true }),
             Some(2) => Err(Invalid::command_id_reused(append.command).into()),
             Some(3) => Err(self.stream_conflict(entry, part, heads)),
             Some(4) => Err(boundary_conflict(append, self.found.get(index).copied().flatten())),
-            Some(5) => return Verdict::Deferred,
-            _ => Err(broken(append.command)),
+            Some(5) => return BatchVerdict::Deferred,
+            _ => Err(corrupt_answer(append.command)),
         })
     }
 
@@ -89,7 +89,7 @@ impl Answer {
         Appended { position, streams, repeated: false }
     }
 
-    /// Where a stream was when the append was judged: after what the batch had appended before.
+    /// Returns the head of a stream when the append was checked: after the earlier appends of the batch.
     fn actual(&self, part: usize, stream: &StreamId, heads: &HashMap<StreamId, Actual>) -> Actual {
         let stored = || {
             let version = self.actual.get(part).copied().unwrap_or_default();
@@ -101,7 +101,7 @@ impl Answer {
 
     fn stream_conflict(
         &self,
-        entry: &Entry,
+        entry: &BatchEntry,
         part: usize,
         heads: &HashMap<StreamId, Actual>,
     ) -> Error {
@@ -112,7 +112,7 @@ impl Answer {
                 return Conflict::Stream { stream, expected, actual }.into();
             }
         }
-        broken(entry.append.command)
+        corrupt_answer(entry.append.command)
     }
 }
 
@@ -122,10 +122,10 @@ fn boundary_conflict(append: &Append, found: Option<i64>) -> Error {
             let found = Position::new(found);
             Conflict::Boundary { after: condition.after, found }.into()
         }
-        _ => broken(append.command),
+        _ => corrupt_answer(append.command),
     }
 }
 
-fn broken(command: CommandId) -> Error {
+fn corrupt_answer(command: CommandId) -> Error {
     Corrupt::Log(format!("the store's answer to command {command} makes no sense")).into()
 }

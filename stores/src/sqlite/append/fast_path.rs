@@ -1,5 +1,7 @@
-//! A batch that is accepted as a whole or not at all, in one statement: one visit to the thread of
-//! the connection, whatever the size of the batch.
+//! A batch that is accepted as a whole or not at all, in one statement: one message to the thread of the
+//! connection, whatever the size of the batch.
+
+use std::sync::Arc;
 
 use highwater_core::{
     Error, Position, Version,
@@ -9,7 +11,7 @@ use highwater_core::{
 };
 use jiff::Timestamp;
 use serde::Serialize;
-use sqlx::{AssertSqlSafe, Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, Row, SqlSafeStr, SqlStr, SqliteConnection, sqlite::SqliteRow};
 
 use super::{
     super::{
@@ -17,63 +19,64 @@ use super::{
         options::Prefix,
         row::unsigned,
     },
-    DOING, Failure,
+    APPENDING, SqliteBatchError,
 };
-use crate::{group_commit::Entry, whole::version_before};
+use crate::sql::{fast_path::expected_version, group_commit::BatchEntry};
 
-/// Bytes are in one blob; what refers to them says where they begin in it, from 1.
-type At = usize;
+/// The offset of a value in the blob that has all bytes of the batch, from 1.
+type BlobOffset = usize;
 
 /// The arrays that the statement takes, as in `sql/append_all.sql`.
 #[derive(Default)]
-pub(super) struct Whole<'a> {
-    appends: Vec<(At, i64, usize, usize)>,
-    heads: Vec<(&'a str, Version, Option<At>)>,
-    events: Vec<Event<'a>>,
+pub(super) struct SqliteFastBatch<'a> {
+    appends: Vec<(BlobOffset, i64, usize, usize)>,
+    heads: Vec<(&'a str, Version, Option<BlobOffset>)>,
+    events: Vec<EventColumns<'a>>,
     tags: Vec<(usize, &'a str)>,
     data: Vec<u8>,
 }
 
-/// Serialised as an array, in this order.
+/// The columns of an event, serialised as an array in this order.
 #[derive(Serialize)]
-struct Event<'a>(
+struct EventColumns<'a>(
     &'a str,
     Version,
-    At,
-    At,
+    BlobOffset,
+    BlobOffset,
     &'a str,
     u32,
     Option<&'a [highwater_core::Tag]>,
-    At,
+    BlobOffset,
     usize,
-    Option<At>,
+    Option<BlobOffset>,
     usize,
 );
 
-pub(super) fn statement(prefix: &Prefix) -> String {
-    format!(
-        "insert into {prefix}append_all (appends, heads, events, tags, data, now) \
-         values (?, ?, ?, ?, ?, ?) returning (select max(position) from {prefix}events)"
-    )
+pub(super) fn statement(prefix: &Prefix) -> SqlStr {
+    let AssertSqlSafe(sql) = prefix.sql(
+        "insert into @prefix@append_all (appends, heads, events, tags, data, now) \
+         values (?, ?, ?, ?, ?, ?) returning (select max(position) from @prefix@events)",
+    );
+    AssertSqlSafe(Arc::<str>::from(sql)).into_sql_str()
 }
 
-impl<'a> Whole<'a> {
-    /// A batch that can be accepted as a whole.
-    pub(super) fn of(batch: &'a [Entry]) -> Self {
-        let mut whole = Self::default();
+impl<'a> SqliteFastBatch<'a> {
+    /// Creates the arrays of a batch that can be accepted as a whole.
+    pub(super) fn new(batch: &'a [BatchEntry]) -> Self {
+        let mut arrays = Self::default();
         for entry in batch {
-            whole.push(entry);
+            arrays.push(entry);
         }
-        whole
+        arrays
     }
 
-    fn push(&mut self, entry: &'a Entry) {
+    fn push(&mut self, entry: &'a BatchEntry) {
         let append = &entry.append;
         let command = self.put(append.command.as_uuid().as_bytes());
         let metadata = append.metadata.as_deref().map(|bytes| (self.put(bytes), bytes.len()));
         let first = self.events.len() + 1;
-        for (part, linked) in append.streams.iter().zip(&entry.linked) {
-            let before = version_before(part).unwrap_or_default();
+        for (part, linked) in append.streams.iter().zip(&entry.chained) {
+            let before = expected_version(part).unwrap_or_default();
             if !linked {
                 self.push_head(part, before);
             }
@@ -86,7 +89,7 @@ impl<'a> Whole<'a> {
         self.appends.push((command, fingerprint, first, self.events.len()));
     }
 
-    /// Where a stream must be.
+    /// Adds the expected head of a stream.
     fn push_head(&mut self, part: &'a StreamAppend, before: Version) {
         let event = match part.expected {
             Expected::Head(_, event) => Some(self.put(event.as_uuid().as_bytes())),
@@ -99,17 +102,17 @@ impl<'a> Whole<'a> {
         &mut self,
         stream: &'a str,
         version: Version,
-        command: At,
+        command: BlobOffset,
         event: &'a NewEvent,
-        metadata: Option<(At, usize)>,
+        metadata: Option<(BlobOffset, usize)>,
     ) {
         let number = self.events.len() + 1;
         self.tags.extend(event.tags.as_slice().iter().map(|tag| (number, tag.as_str())));
         let tags = Some(event.tags.as_slice()).filter(|tags| !tags.is_empty());
         let id = self.put(event.id.as_uuid().as_bytes());
         let payload = self.put(&event.payload);
-        let (at, length) = metadata.unzip();
-        self.events.push(Event(
+        let (metadata, length) = metadata.unzip();
+        self.events.push(EventColumns(
             stream,
             version,
             id,
@@ -119,46 +122,50 @@ impl<'a> Whole<'a> {
             tags,
             payload,
             event.payload.len(),
-            at,
+            metadata,
             length.unwrap_or_default(),
         ));
     }
 
-    fn put(&mut self, bytes: &[u8]) -> At {
-        let at = self.data.len() + 1;
+    fn put(&mut self, bytes: &[u8]) -> BlobOffset {
+        let offset = self.data.len() + 1;
         self.data.extend_from_slice(bytes);
-        at
+        offset
     }
 
-    /// How many events the batch has.
+    /// Returns the number of events of the batch.
     pub(super) fn events(&self) -> u64 {
         self.events.len() as u64
     }
 
-    /// Appends; the head of the log after it, or `None` if nothing was stored and each append must be
-    /// judged by itself.
+    /// Appends the batch. Returns the head of the log after it, or `None` if nothing was stored and each
+    /// append must be checked.
     pub(super) async fn insert(
         self,
         connection: &mut SqliteConnection,
-        statement: &str,
+        statement: SqlStr,
         now: Timestamp,
-    ) -> Result<Option<Position>, Failure> {
-        let rows = sqlx::query(AssertSqlSafe(statement))
+    ) -> Result<Option<Position>, SqliteBatchError> {
+        let rows = sqlx::query(statement)
             .bind(json(&self.appends)?)
             .bind(json(&self.heads)?)
             .bind(json(&self.events)?)
             .bind(json(&self.tags)?)
             .bind(self.data)
             .bind(now.as_microsecond())
-            // Not `fetch_one`: SQLite is much slower with a statement that isn't run to its end.
+            // `fetch_one` is much slower, because it does not run the statement to its end.
             .fetch_all(connection)
             .await;
         match rows {
-            // It has been committed, whatever is wrong with the answer.
-            Ok(rows) => head(&rows).map(Some).map_err(|error| Failure::Unknown(Source::new(error))),
+            // It has been committed, whatever the answer is.
+            Ok(rows) => decode_head(&rows)
+                .map(Some)
+                .map_err(|error| SqliteBatchError::Unknown(Source::new(error))),
             Err(error) if error::is_constraint(&error) || error::is_too_big(&error) => Ok(None),
-            Err(error) if error::may_be_stored(&error) => Err(Failure::Unknown(Source::new(error))),
-            Err(error) => Err(classify(DOING)(error).into()),
+            Err(error) if error::may_be_stored(&error) => {
+                Err(SqliteBatchError::Unknown(Source::new(error)))
+            }
+            Err(error) => Err(classify(APPENDING)(error).into()),
         }
     }
 }
@@ -168,8 +175,8 @@ fn json(array: &impl Serialize) -> Result<String, Error> {
         .map_err(|error| Corrupt::value("an append", Source::new(error)).into())
 }
 
-fn head(rows: &[SqliteRow]) -> Result<Position, sqlx::Error> {
-    // A batch of appends without events, the first of the log, leaves it empty.
+fn decode_head(rows: &[SqliteRow]) -> Result<Position, sqlx::Error> {
+    // The log stays empty if its first batch has no events.
     let head: Option<i64> = rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)?;
     head.map_or(Ok(Position::START), |head| unsigned(head).map(Position::new))
 }

@@ -1,4 +1,4 @@
-//! A batch that is judged append by append, each of which sees what those before it have appended.
+//! A batch that is checked append by append. Each append sees the events of the earlier ones.
 
 use highwater_core::{
     EventId, Position, Result, StreamId, Version,
@@ -6,46 +6,45 @@ use highwater_core::{
     port::{Append, Appended, Condition, NewEvent, ReadFrom, StreamAppend, StreamHead},
 };
 use jiff::Timestamp;
-use sqlx::{AssertSqlSafe, QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::{
     super::{
-        attachment::SqliteHook,
         error::classify,
-        idempotency,
+        hook::SqliteHook,
+        idempotency::find_command,
         options::Prefix,
         read::push_item,
         row::{signed, timestamp, unsigned},
     },
-    DOING,
+    APPENDING,
 };
-use crate::alternatives::alternatives;
+use crate::sql::query_plan::alternatives;
 
-/// The end of the log within the transaction.
-pub(super) struct Log<'a> {
+/// The end of the log, within the transaction.
+pub(super) struct CheckedLog<'a> {
     prefix: &'a Prefix,
     pub(super) head: Position,
     clock: Timestamp,
-    /// Something is to be committed.
-    pub(super) changed: bool,
-    /// An append is half written.
+    /// True if there is something to commit.
+    pub(super) has_changed: bool,
+    /// True if an append is partly written.
     pub(super) is_writing: bool,
 }
 
-impl<'a> Log<'a> {
+impl<'a> CheckedLog<'a> {
     pub(super) async fn read(
         connection: &mut SqliteConnection,
         prefix: &'a Prefix,
         now: Timestamp,
     ) -> Result<Self> {
-        let sql = format!(
-            "select position, recorded_at from {prefix}events order by position desc limit 1"
-        );
-        let row = sqlx::query(AssertSqlSafe(sql)).fetch_optional(connection).await;
-        let last = row.and_then(|row| row.map(|row| position_and_time(&row)).transpose());
-        let (head, clock) = last.map_err(classify(DOING))?.unwrap_or((Position::START, now));
-        Ok(Self { prefix, head, clock: clock.max(now), changed: false, is_writing: false })
+        let sql = prefix
+            .sql("select position, recorded_at from @prefix@events order by position desc limit 1");
+        let row = sqlx::query(sql).fetch_optional(connection).await;
+        let last = row.and_then(|row| row.map(|row| decode_last(&row)).transpose());
+        let (head, clock) = last.map_err(classify(APPENDING))?.unwrap_or((Position::START, now));
+        Ok(Self { prefix, head, clock: clock.max(now), has_changed: false, is_writing: false })
     }
 
     pub(super) async fn append(
@@ -53,9 +52,7 @@ impl<'a> Log<'a> {
         connection: &mut SqliteConnection,
         append: &Append,
     ) -> Result<Appended> {
-        if let Some(recorded) =
-            idempotency::command(connection, self.prefix, append.command).await?
-        {
+        if let Some(recorded) = find_command(connection, self.prefix, append.command).await? {
             if recorded.fingerprint != append.fingerprint {
                 return Err(Invalid::command_id_reused(append.command).into());
             }
@@ -63,13 +60,13 @@ impl<'a> Log<'a> {
         }
         let mut versions = Vec::with_capacity(append.streams.len());
         for part in &append.streams {
-            versions.push(self.check(connection, part).await?);
+            versions.push(self.check_stream(connection, part).await?);
         }
         if let Some(condition) = &append.condition {
             self.check_condition(connection, condition).await?;
         }
         self.is_writing = true;
-        self.run_attachment(connection, append).await?;
+        self.run_hook(connection, append).await?;
         let first = self.head.get() + 1;
         let mut streams = Vec::with_capacity(append.streams.len());
         for (part, mut version) in append.streams.iter().zip(versions) {
@@ -81,27 +78,25 @@ impl<'a> Log<'a> {
                 streams.push(StreamHead { stream: part.stream.clone(), version });
             }
         }
-        self.remember(connection, append, first).await?;
-        (self.changed, self.is_writing) = (true, false);
+        self.record_command(connection, append, first).await?;
+        self.has_changed = true;
+        self.is_writing = false;
         Ok(Appended { position: self.head, streams, repeated: false })
     }
 
-    /// The version of the stream, if it is as expected.
-    async fn check(
+    /// Returns the version of the stream, if it is as expected.
+    async fn check_stream(
         &self,
         connection: &mut SqliteConnection,
         part: &StreamAppend,
     ) -> Result<Version> {
-        let sql = format!(
-            "select version, event_id from {}events where stream = ? order by version desc limit 1",
-            self.prefix
+        let sql = self.prefix.sql(
+            "select version, event_id from @prefix@events where stream = ? \
+             order by version desc limit 1",
         );
-        let row = sqlx::query(AssertSqlSafe(sql))
-            .bind(part.stream.as_str())
-            .fetch_optional(connection)
-            .await;
-        let actual = row.and_then(|row| row.map(|row| actual(&row)).transpose());
-        let actual = actual.map_err(classify(DOING))?.unwrap_or_default();
+        let row = sqlx::query(sql).bind(part.stream.as_str()).fetch_optional(connection).await;
+        let actual = row.and_then(|row| row.map(|row| decode_actual(&row)).transpose());
+        let actual = actual.map_err(classify(APPENDING))?.unwrap_or_default();
         if part.expected.is_met_by(actual.version, actual.head) {
             return Ok(actual.version);
         }
@@ -119,9 +114,9 @@ impl<'a> Log<'a> {
             let mut sql = QueryBuilder::new("");
             push_item(&mut sql, self.prefix, &item, ReadFrom::After(condition.after), 1);
             let row =
-                sql.build().fetch_optional(&mut *connection).await.map_err(classify(DOING))?;
+                sql.build().fetch_optional(&mut *connection).await.map_err(classify(APPENDING))?;
             let Some(row) = row else { continue };
-            let position = row.try_get(0).and_then(unsigned).map_err(classify(DOING))?;
+            let position = row.try_get(0).and_then(unsigned).map_err(classify(APPENDING))?;
             first = Some(first.unwrap_or(Position::END).min(Position::new(position)));
         }
         match first {
@@ -130,14 +125,10 @@ impl<'a> Log<'a> {
         }
     }
 
-    async fn run_attachment(
-        &self,
-        connection: &mut SqliteConnection,
-        append: &Append,
-    ) -> Result<()> {
+    async fn run_hook(&self, connection: &mut SqliteConnection, append: &Append) -> Result<()> {
         match append.hook.as_deref() {
             None => Ok(()),
-            Some(attachment) => SqliteHook::of(attachment)?.run(connection, append).await,
+            Some(hook) => SqliteHook::of(hook)?.run(connection, Some(append)).await,
         }
     }
 
@@ -150,13 +141,12 @@ impl<'a> Log<'a> {
         event: &NewEvent,
     ) -> Result<()> {
         self.head = Position::new(self.head.get() + 1);
-        let sql = format!(
-            "insert into {}events (position, stream, version, event_id, command_id, type, \
+        let sql = self.prefix.sql(
+            "insert into @prefix@events (position, stream, version, event_id, command_id, type, \
              schema_version, recorded_at, tags, payload, metadata) \
              values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            self.prefix
         );
-        sqlx::query(AssertSqlSafe(sql))
+        sqlx::query(sql)
             .bind(signed(self.head.get()))
             .bind(stream.as_str())
             .bind(signed(version.get()))
@@ -170,47 +160,47 @@ impl<'a> Log<'a> {
             .bind(append.metadata.as_deref())
             .execute(&mut *connection)
             .await
-            .map_err(classify(DOING))?;
-        let sql = format!("insert into {}event_tags (tag, position) values (?, ?)", self.prefix);
+            .map_err(classify(APPENDING))?;
         for tag in event.tags.as_slice() {
-            sqlx::query(AssertSqlSafe(sql.as_str()))
+            let sql =
+                self.prefix.sql("insert into @prefix@event_tags (tag, position) values (?, ?)");
+            sqlx::query(sql)
                 .bind(tag.as_str())
                 .bind(signed(self.head.get()))
                 .execute(&mut *connection)
                 .await
-                .map_err(classify(DOING))?;
+                .map_err(classify(APPENDING))?;
         }
         Ok(())
     }
 
-    async fn remember(
+    async fn record_command(
         &self,
         connection: &mut SqliteConnection,
         append: &Append,
         first: u64,
     ) -> Result<()> {
-        let sql = format!(
-            "insert into {}commands (command_id, fingerprint, first_position, last_position) \
+        let sql = self.prefix.sql(
+            "insert into @prefix@commands (command_id, fingerprint, first_position, last_position) \
              values (?, ?, ?, ?)",
-            self.prefix
         );
-        sqlx::query(AssertSqlSafe(sql))
+        sqlx::query(sql)
             .bind(*append.command.as_uuid())
             .bind(append.fingerprint.bits().cast_signed())
             .bind(signed(first))
             .bind(signed(self.head.get()))
             .execute(connection)
             .await
-            .map_err(classify(DOING))?;
+            .map_err(classify(APPENDING))?;
         Ok(())
     }
 }
 
-fn position_and_time(row: &SqliteRow) -> Result<(Position, Timestamp), sqlx::Error> {
+fn decode_last(row: &SqliteRow) -> Result<(Position, Timestamp), sqlx::Error> {
     Ok((Position::new(unsigned(row.try_get(0)?)?), timestamp(row.try_get(1)?)?))
 }
 
-fn actual(row: &SqliteRow) -> Result<Actual, sqlx::Error> {
+fn decode_actual(row: &SqliteRow) -> Result<Actual, sqlx::Error> {
     let version = Version::new(unsigned(row.try_get(0)?)?);
     Ok(Actual { version, head: Some(EventId::from_uuid(row.try_get::<Uuid, _>(1)?)) })
 }
