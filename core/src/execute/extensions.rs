@@ -1,4 +1,4 @@
-//! What other rooms keep with an open store: one of each type, for as long as a handle is there.
+//! Values that other crates keep with an open store: one of each type, as long as a handle exists.
 
 use std::{
     any::{Any, TypeId},
@@ -6,19 +6,21 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+/// Values by their types.
 #[derive(Default)]
 pub(super) struct Extensions {
-    kept: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+    values: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
 impl Extensions {
-    pub(super) fn get<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = kept.get(&TypeId::of::<T>()).cloned();
-        known.and_then(|known| known.downcast().ok()).unwrap_or_else(|| {
-            let made = Arc::new(T::default());
-            kept.insert(TypeId::of::<T>(), Arc::clone(&made) as _);
-            made
+    /// Returns the value of this type, and creates it first if there is none.
+    pub(super) fn get_or_default<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
+        let existing = values.get(&TypeId::of::<T>()).cloned();
+        existing.and_then(|value| value.downcast().ok()).unwrap_or_else(|| {
+            let value = Arc::new(T::default());
+            values.insert(TypeId::of::<T>(), Arc::clone(&value) as _);
+            value
         })
     }
 }
