@@ -3,10 +3,8 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    engine::Engine,
-    member::{Member, On},
-    policy::ConflictPolicy,
-    receipt::Receipt,
+    aggregate_command::AggregateCommand, engine::Engine, participant::Participant,
+    policy::ConflictPolicy, receipt::Receipt, run::run,
 };
 use crate::{
     Error, Result,
@@ -15,25 +13,29 @@ use crate::{
     value::StreamId,
 };
 
-/// One command made of several, each decided by its own aggregate, stored in one append (W2).
+/// A command that is made of several, each decided by its own aggregate, stored in one append (W2).
 ///
-/// If one is rejected or finds a conflict, none takes effect. Commands on the same stream see what
-/// those before them have changed.
+/// If one is rejected or meets a conflict, none takes effect. Commands on the same stream see the
+/// changes of those before them.
+#[must_use = "a command does nothing until it is executed"]
 pub struct Atomic {
     engine: Arc<Engine>,
-    members: Vec<Box<dyn Member>>,
+    participants: Vec<Box<dyn Participant>>,
     policy: ConflictPolicy,
     malformed: Option<Error>,
 }
 
 impl Atomic {
     pub(super) fn new(engine: &Arc<Engine>) -> Self {
-        let (engine, policy) = (Arc::clone(engine), engine.policy);
-        Self { engine, members: Vec::new(), policy, malformed: None }
+        Self {
+            engine: Arc::clone(engine),
+            participants: Vec::new(),
+            policy: engine.policy,
+            malformed: None,
+        }
     }
 
     /// Adds a command on the aggregate with this key.
-    #[must_use]
     pub fn on<A, C>(self, key: impl fmt::Display, command: C) -> Self
     where
         A: Aggregate,
@@ -44,7 +46,6 @@ impl Atomic {
     }
 
     /// Adds a command on the aggregate with this key, decided with these services.
-    #[must_use]
     pub fn on_with<A, C>(
         mut self,
         key: impl fmt::Display,
@@ -57,22 +58,21 @@ impl Atomic {
     {
         match StreamId::new(A::CATEGORY, key) {
             Ok(stream) => {
-                let member = On::<A, C>::new(stream, command, services, None);
-                self.members.push(Box::new(member));
+                let command = AggregateCommand::<A, C>::new(stream, command, services, None);
+                self.participants.push(Box::new(command));
             }
             Err(error) => self.malformed = self.malformed.or(Some(error)),
         }
         self
     }
 
-    /// What to do after a conflict, instead of the default.
-    #[must_use]
+    /// Sets the reaction to a conflict, instead of the default.
     pub fn on_conflict(mut self, policy: ConflictPolicy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// Executes them all, under an id made for them.
+    /// Executes all commands, under a new command id.
     ///
     /// # Errors
     /// As [`AggregateHandle::execute`](super::AggregateHandle::execute); a rejection is that of the
@@ -81,25 +81,25 @@ impl Atomic {
         self.execute_as(Request::new(())).await
     }
 
-    /// Executes them all with the id and the circumstances of this request.
+    /// Executes all commands with the id and the metadata of this request.
     ///
     /// # Errors
     /// As [`Atomic::execute`]; [`Invalid`](crate::Error::Invalid) if there is no command, two
     /// aggregates share a stream, or the request expects a version.
-    pub async fn execute_as(self, request: Request<()>) -> Result<Receipt> {
+    pub async fn execute_as(mut self, request: Request<()>) -> Result<Receipt> {
         if let Some(error) = self.malformed {
             return Err(error);
         }
-        if self.members.is_empty() || request.options.expected.is_some() {
+        if self.participants.is_empty() || request.options.expected.is_some() {
             let message = "an atomic command has one or more members, and expects no one version";
             return Err(Invalid::request(message).into());
         }
-        self.engine.execute(&self.members, request.options, self.policy).await
+        run(&self.engine, &mut self.participants, request.options, self.policy).await
     }
 }
 
 impl fmt::Debug for Atomic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Atomic").field("members", &self.members.len()).finish_non_exhaustive()
+        f.debug_struct("Atomic").field("commands", &self.participants.len()).finish_non_exhaustive()
     }
 }

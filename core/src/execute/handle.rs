@@ -1,13 +1,15 @@
-//! One aggregate, as a caller sees it.
+//! The handle of one aggregate.
 
 use std::{fmt, sync::Arc};
 
 use super::{
+    aggregate_command::AggregateCommand,
     engine::Engine,
-    load::{AsOf, Loaded, load},
-    member::On,
+    load::load,
+    loaded::{AsOf, Loaded},
     policy::{ConflictPolicy, Resolver, SharedResolver},
     receipt::Receipt,
+    run::run,
 };
 use crate::{
     Result,
@@ -17,10 +19,10 @@ use crate::{
 
 /// One aggregate: the stream of its key, and what decisions on it need.
 ///
-/// Cheap to make; the state is loaded when a command is executed, and cached.
+/// Cheap to create; the state is loaded when a command is executed, and cached.
 pub struct AggregateHandle<A: Aggregate> {
     engine: Arc<Engine>,
-    /// A key that makes no stream id is told when it is used.
+    /// A malformed key is reported when the handle is used.
     stream: Result<StreamId>,
     services: Arc<A::Services>,
     policy: ConflictPolicy,
@@ -33,55 +35,59 @@ impl<A: Aggregate> AggregateHandle<A> {
         key: impl fmt::Display,
         services: Arc<A::Services>,
     ) -> Self {
-        let stream = StreamId::new(A::CATEGORY, key);
-        let (engine, policy) = (Arc::clone(engine), engine.policy);
-        Self { engine, stream, services, policy, resolver: None }
+        Self {
+            engine: Arc::clone(engine),
+            stream: StreamId::new(A::CATEGORY, key),
+            services,
+            policy: engine.policy,
+            resolver: None,
+        }
     }
 
-    /// What to do after a conflict, instead of the default.
+    /// Sets the reaction to a conflict, instead of the default.
     #[must_use]
     pub fn on_conflict(mut self, policy: ConflictPolicy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// Whom to ask whether concurrent events are compatible with a command that would otherwise end
-    /// in a conflict.
+    /// Sets the resolver that judges if concurrent events are compatible with a command that would
+    /// otherwise end in a conflict.
     #[must_use]
     pub fn resolving(mut self, resolver: impl Resolver<A>) -> Self {
         self.resolver = Some(Arc::new(resolver));
         self
     }
 
-    /// Decides on a command in the present state, checks every invariant on the state that the new
-    /// events give, and appends them (W1, W4, W5).
+    /// Decides on a command in the current state, checks every invariant on the state that the new
+    /// events lead to, and appends them (W1, W4, W5).
     ///
     /// # Errors
     /// [`Rejected`](crate::Error::Rejected) if the domain says no;
     /// [`Conflict`](crate::Error::Conflict) after the policy's retries;
     /// [`Unavailable`](crate::Error::Unavailable) if nothing was stored;
     /// [`UnknownOutcome`](crate::Error::UnknownOutcome) if that isn't known: send it again with the
-    /// same id; [`Invalid`](crate::Error::Invalid) and [`Corrupt`](crate::Error::Corrupt).
+    /// same id; [`Invalid`](crate::Error::Invalid), [`Corrupt`](crate::Error::Corrupt) and
+    /// [`Panicked`](crate::Error::Panicked).
     pub async fn execute<C>(&self, request: impl Into<Request<C>>) -> Result<Receipt>
     where
         C: DecidedBy<A>,
     {
-        let Request { command, options: cause } = request.into();
+        let Request { command, options } = request.into();
         let services = Arc::clone(&self.services);
-        let member =
-            On::<A, C>::new(self.stream.clone()?, command, services, self.resolver.clone());
-        self.engine.execute(&[Box::new(member)], cause, self.policy).await
+        let resolver = self.resolver.clone();
+        let command =
+            AggregateCommand::<A, C>::new(self.stream.clone()?, command, services, resolver);
+        run(&self.engine, &mut [Box::new(command)], options, self.policy).await
     }
 
-    /// The state from the store: the latest, or as it was then.
+    /// Loads the state from the store: the latest, or an earlier one.
     ///
     /// # Errors
-    /// [`Unavailable`](crate::Error::Unavailable), or [`Corrupt`](crate::Error::Corrupt) if an
-    /// event can't be decoded.
+    /// [`Unavailable`](crate::Error::Unavailable); [`Corrupt`](crate::Error::Corrupt) if an event
+    /// can't be decoded; [`Panicked`](crate::Error::Panicked).
     pub async fn load(&self, as_of: AsOf) -> Result<Loaded<A>> {
-        let (log, snapshots) = (&*self.engine.log, &*self.engine.snapshots);
-        let stream = self.stream.clone()?;
-        load(log, snapshots, &stream, as_of, self.engine.unknown).await
+        load(&self.engine, &self.stream.clone()?, as_of).await
     }
 }
 

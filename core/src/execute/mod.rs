@@ -1,37 +1,48 @@
-//! How a command becomes an append: load, decide, check, append, and again if somebody was faster.
+//! How a command becomes an append: load, decide, check, append, and again after a conflict.
 //!
-//! | File | What is in it |
+//! | File | Contents |
 //! |---|---|
-//! | `highwater` | the front door and its builder |
-//! | `handle` | one aggregate: execute, and its state now or as of then |
+//! | `highwater` | the front door |
+//! | `builder` | its ports and defaults |
+//! | `handle` | one aggregate: executes commands, loads its state as of now or an earlier time |
 //! | `atomic` | several aggregates in one append |
-//! | `over` | decisions over a query |
-//! | `engine` | what executing commands needs |
-//! | `execution` | the loop from first attempt to receipt |
-//! | `attempt` | decide and send, under the locks of the slots |
-//! | `member` | one aggregate's part in a command |
-//! | `slot` | cached states that optimistic concurrency keeps honest |
-//! | `load` | folding a stream, from a snapshot if there is one |
-//! | `policy` | what happens after a conflict |
-//! | `receipt` | what a caller gets |
+//! | `boundary_handle` | decisions over a query |
+//! | `run` | the loop of every command: load, decide, check, append, receipt |
+//! | `participant` | the seam between that loop and what it runs |
+//! | `aggregate_command` | a command on one aggregate |
+//! | `boundary_command` | a decision over a query |
+//! | `decision` | runs application code and encodes the events |
+//! | `state_cache` | cached states, with events that are still being appended |
+//! | `loaded` | a state and its place in its stream |
+//! | `load` | folds a stream, from a snapshot if there is one |
+//! | `snapshot` | when a snapshot is due, and which one is usable |
+//! | `engine` | the ports, caches and defaults of all of these |
+//! | `policy` | the reaction to a conflict |
+//! | `receipt` | the result of a command |
 
+mod aggregate_command;
 mod atomic;
-mod attempt;
+mod boundary_command;
+mod boundary_handle;
+mod builder;
+mod decision;
 mod engine;
-mod execution;
 mod handle;
 mod highwater;
 mod load;
-mod member;
-mod over;
+mod loaded;
+mod participant;
 mod policy;
 mod receipt;
-mod slot;
+mod run;
+mod snapshot;
+mod state_cache;
 
 pub use atomic::Atomic;
+pub use boundary_handle::BoundaryHandle;
+pub use builder::Builder;
 pub use handle::AggregateHandle;
-pub use highwater::{Builder, Highwater};
-pub use load::{AsOf, Loaded};
-pub use over::BoundaryHandle;
+pub use highwater::Highwater;
+pub use loaded::{AsOf, Loaded};
 pub use policy::{ConflictPolicy, Resolver, Retry};
 pub use receipt::Receipt;

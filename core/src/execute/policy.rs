@@ -1,4 +1,4 @@
-//! What happens after a conflict, and with events of unknown types.
+//! The reaction to a conflict.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,12 +6,12 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 
 use crate::domain::Aggregate;
 
-/// What to do when somebody else was faster.
+/// The reaction to a conflict with another writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConflictPolicy {
     /// Decide again on fresh state, a bounded number of times.
     Retry(Retry),
-    /// Give the conflict to the caller.
+    /// Return the conflict to the caller.
     Reject,
 }
 
@@ -21,12 +21,12 @@ impl Default for ConflictPolicy {
     }
 }
 
-/// How often to try again, and how long to wait before.
+/// The number of retries, and the waits before them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
-    /// How many times after the first.
+    /// The number of attempts after the first.
     pub times: usize,
-    /// The least wait; it doubles each time and is jittered. The first retry doesn't wait.
+    /// The shortest wait; it doubles each time and is jittered. The first retry doesn't wait.
     pub least: Duration,
     /// The longest wait.
     pub longest: Duration,
@@ -40,7 +40,7 @@ impl Default for Retry {
 }
 
 impl Retry {
-    /// The waits before each retry.
+    /// The wait before each retry.
     fn waits(self) -> impl Iterator<Item = Duration> + Send + use<> {
         let backoff = ExponentialBuilder::default()
             .with_min_delay(self.least)
@@ -53,6 +53,7 @@ impl Retry {
 }
 
 impl ConflictPolicy {
+    /// The wait before each retry; none if conflicts are returned.
     pub(super) fn waits(self) -> Box<dyn Iterator<Item = Duration> + Send> {
         match self {
             Self::Retry(retry) => Box::new(retry.waits()),
@@ -61,13 +62,14 @@ impl ConflictPolicy {
     }
 }
 
-/// Judges whether a command may still be decided although other events came in between.
+/// Judges if a command may still be decided although other events were appended in between.
 ///
-/// If it says yes, the command is decided again on the fresh state, so invariants hold in any case;
-/// what it spares is the conflict that [`Request::expecting`](crate::Request::expecting) or
+/// If so, the command is decided again on the fresh state, so invariants hold in any case. A resolver
+/// only avoids the conflict that [`Request::expecting`](crate::Request::expecting) or
 /// [`ConflictPolicy::Reject`] would give.
 pub trait Resolver<A: Aggregate>: Send + Sync + 'static {
-    /// Whether `concurrent` events, which the command didn't know of, leave `intended` sensible.
+    /// Returns true if the `intended` events still make sense after the `concurrent` ones, which the
+    /// command did not know.
     fn are_compatible(&self, intended: &[A::Event], concurrent: &[A::Event]) -> bool;
 }
 

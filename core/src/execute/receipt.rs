@@ -1,4 +1,4 @@
-//! What a caller gets for a command.
+//! The result of a command.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,8 +7,8 @@ use crate::{
     value::{CommandId, LogId, PartitionId, Position, StreamId, Token, Version},
 };
 
-/// Proof that a command has been stored. It survives serialisation: hand it on, and later reads can
-/// wait for it.
+/// Proof that a command has been stored. It can be serialised and passed on, and later reads
+/// can wait for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
     command: CommandId,
@@ -22,24 +22,25 @@ impl Receipt {
         Self { command, token: Token::of(log, appended.position), versions: versions.collect() }
     }
 
-    /// For a command that changes nothing and can't be sent again, at the state it was decided on.
+    /// The receipt of a command that changes nothing and can't be sent again, as of the state that it was
+    /// decided on.
     pub(super) fn nothing(log: LogId, command: CommandId, position: Position) -> Self {
         Self { command, token: Token::of(log, position), versions: Vec::new() }
     }
 
-    /// The command's id, given or made.
+    /// The command's id, from the request or generated.
     #[must_use]
     pub const fn command(&self) -> CommandId {
         self.command
     }
 
-    /// What a read must wait for to see this command's effect.
+    /// The token that a read must wait for to see this command's effect.
     #[must_use]
     pub const fn token(&self) -> &Token {
         &self.token
     }
 
-    /// Up to where the log must be read to see this command's effect.
+    /// The position up to which the log must be read to see this command's effect.
     #[must_use]
     pub fn position(&self) -> Position {
         self.token.position(PartitionId::LOG)
@@ -50,7 +51,7 @@ impl Receipt {
         self.versions.iter().map(|(stream, version)| (stream, *version))
     }
 
-    /// Whether the command led to no events.
+    /// Returns true if the command led to no events.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.versions.is_empty()

@@ -1,31 +1,32 @@
-//! Which recorded histories break an invariant.
+//! Finding the streams whose history breaks an invariant.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::{
     Result,
     domain::{Aggregate, Envelope, Invariant, Query},
-    error::Rejection,
-    follow::{UnknownEvents, apply},
+    error::{Panicked, Rejection},
+    follow::{UnknownEvents, apply, fold_events},
     port::{EventStore, ReadFrom},
     value::{Category, CommandId, Position, StreamId, Version},
 };
 
-const PAGE: usize = 4096;
+/// The number of events per read.
+const READ_PAGE_SIZE: usize = 4096;
 
 /// A stream whose history breaks an invariant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Violation {
     /// The stream.
     pub stream: StreamId,
-    /// From which version on: the last event of the first command that left it broken.
+    /// The version from which on it is broken: the last event of the first command that left it so.
     pub version: Version,
-    /// What the invariant says of the state there.
+    /// The rejection of the state there.
     pub rejection: Rejection,
 }
 
-/// Folds every stream of the category and checks the states that commands have left behind. States
-/// within one command don't count: no command ever decided on them.
+/// Folds every stream of the category and checks the states that commands left behind. States within one
+/// command are not checked: no command ever decided on them.
 pub(crate) async fn audit<A: Aggregate>(
     log: &dyn EventStore,
     invariants: &[Invariant<A>],
@@ -35,13 +36,11 @@ pub(crate) async fn audit<A: Aggregate>(
     let mut audit = Audit::new(invariants, unknown);
     let mut after = Position::START;
     loop {
-        let page = log.read_log(&query, ReadFrom::After(after), PAGE).await?;
-        for event in &page.events {
-            audit.see(event)?;
-        }
+        let page = log.read_log(&query, ReadFrom::After(after), READ_PAGE_SIZE).await?;
+        fold_events(&page.events, |event| audit.fold(event))?;
         after = page.through;
         if !page.more {
-            audit.check_touched();
+            audit.check_changed()?;
             return Ok(audit.violations);
         }
     }
@@ -52,7 +51,7 @@ struct Audit<'a, A: Aggregate> {
     unknown: UnknownEvents,
     states: HashMap<StreamId, (A, Version)>,
     command: Option<CommandId>,
-    touched: BTreeSet<StreamId>,
+    changed: BTreeSet<StreamId>,
     reported: HashSet<(StreamId, &'static str)>,
     violations: Vec<Violation>,
 }
@@ -64,35 +63,39 @@ impl<'a, A: Aggregate> Audit<'a, A> {
             unknown,
             states: HashMap::new(),
             command: None,
-            touched: BTreeSet::new(),
+            changed: BTreeSet::new(),
             reported: HashSet::new(),
             violations: Vec::new(),
         }
     }
 
-    /// The events of one append follow each other in the log, so another command id ends it.
-    fn see(&mut self, event: &Envelope) -> Result<()> {
+    /// Folds an event. The events of one append follow each other in the log, so another command id ends
+    /// it.
+    fn fold(&mut self, event: &Envelope) -> Result<()> {
         if self.command != Some(event.command) {
-            self.check_touched();
+            self.check_changed()?;
             self.command = Some(event.command);
         }
         let (state, version) = self.states.entry(event.stream.clone()).or_default();
         apply(state, event, self.unknown)?;
         *version = event.version;
-        self.touched.insert(event.stream.clone());
+        self.changed.insert(event.stream.clone());
         Ok(())
     }
 
-    fn check_touched(&mut self) {
-        for stream in std::mem::take(&mut self.touched) {
+    fn check_changed(&mut self) -> Result<()> {
+        for stream in std::mem::take(&mut self.changed) {
             let Some((state, version)) = self.states.get(&stream) else { continue };
             for invariant in self.invariants {
-                let Err(rejection) = invariant.check(state) else { continue };
+                let place = || format!("invariant {} on stream {stream}", invariant.name);
+                let checked = Panicked::guard(place, || invariant.check(state))?;
+                let Err(rejection) = checked else { continue };
                 if self.reported.insert((stream.clone(), invariant.name)) {
                     let (stream, version) = (stream.clone(), *version);
                     self.violations.push(Violation { stream, version, rejection });
                 }
             }
         }
+        Ok(())
     }
 }

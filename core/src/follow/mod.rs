@@ -17,5 +17,5 @@ pub use apply::UnknownEvents;
 pub use audit::Violation;
 pub use follower::Follower;
 
-pub(crate) use apply::apply;
+pub(crate) use apply::{apply, fold_events};
 pub(crate) use audit::audit;

@@ -73,7 +73,12 @@ async fn work_that_panics_fails_alone() {
         let panicking = outbox.store.append(outbox.append(&[], Then::Panic));
         let others: Vec<_> = (0..20).map(|_| outbox.store.append(append())).collect();
         let error = panicking.await.unwrap_err();
-        error_messages::told(&error, Code::PANICKED, NextStep::FixProgram, &["transaction hook panicked"]);
+        error_messages::told(
+            &error,
+            Code::PANICKED,
+            NextStep::FixProgram,
+            &["transaction hook panicked"],
+        );
         for other in others {
             other.await.unwrap();
         }
@@ -91,7 +96,12 @@ async fn work_for_another_store_is_refused() {
         };
         let foreign = Append { hook: Some(attachment), ..append() };
         let error = outbox.store.append(foreign).await.unwrap_err();
-        error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["is not a hook for"]);
+        error_messages::told(
+            &error,
+            Code::BAD_REQUEST,
+            NextStep::FixRequest,
+            &["is not a hook for"],
+        );
         assert_eq!(outbox.rows_and_events().await, (0, 0));
     }
 }

@@ -73,7 +73,12 @@ async fn r1_work_that_fails_takes_everything_back_and_gives_its_own_error() {
         }
         let panicking = with_work(&outbox, &[], Then::Panic).await;
         let error = outbox.store.commit_view(panicking).await.unwrap_err();
-        error_messages::told(&error, Code::PANICKED, NextStep::FixProgram, &["transaction hook panicked"]);
+        error_messages::told(
+            &error,
+            Code::PANICKED,
+            NextStep::FixProgram,
+            &["transaction hook panicked"],
+        );
         assert_eq!(state(&outbox).await, NOTHING);
         let well = with_work(&outbox, &[], Then::Well).await;
         outbox.store.commit_view(well).await.unwrap();

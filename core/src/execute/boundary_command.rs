@@ -1,0 +1,142 @@
+//! A decision over a query (W6).
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use super::{
+    decision::{decide, fingerprint_of},
+    engine::Engine,
+    loaded::Loaded,
+    participant::{CommandContext, Decided, Expectation, Participant},
+    state_cache::{AnyState, CachedState, StateKey},
+};
+use crate::{
+    Result,
+    domain::{Boundary, DecidedBy, Fingerprinter, Query},
+    error::Conflict,
+    follow::{apply, fold_events},
+    port::{Condition, Ids, ReadFrom, Snapshot},
+    value::{Expected, StreamId, Version},
+};
+
+/// The number of events per read.
+const READ_PAGE_SIZE: usize = 4096;
+
+/// A command on a boundary. Its events are appended only if no further matching event was.
+pub(super) struct BoundaryCommand<B: Boundary, C> {
+    key: StateKey,
+    query: Query,
+    command: C,
+    services: Arc<B::Services>,
+    /// The state of the last attempt, from which the next one reads on.
+    folded: Mutex<Loaded<Arc<B>>>,
+}
+
+impl<B: Boundary, C> BoundaryCommand<B, C> {
+    pub(super) fn new(
+        stream: StreamId,
+        boundary: B,
+        command: C,
+        services: Arc<B::Services>,
+    ) -> Self {
+        let key = StateKey::of::<B>(stream);
+        let query = query_of(&boundary);
+        let folded = Mutex::new(Loaded::initial(Arc::new(boundary)));
+        Self { key, query, command, services, folded }
+    }
+
+    fn folded(&self) -> MutexGuard<'_, Loaded<Arc<B>>> {
+        self.folded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Folds every event that matches a boundary's query.
+pub(super) async fn load<B: Boundary>(engine: &Engine, boundary: B) -> Result<B> {
+    let query = query_of(&boundary);
+    let mut folded = Loaded::initial(Arc::new(boundary));
+    read_on(engine, &query, &mut folded).await?;
+    Ok(Arc::unwrap_or_clone(folded.state))
+}
+
+/// The query of a boundary, for known types only. So an unknown type in a page is one that the query
+/// names and the event enum doesn't know.
+fn query_of<B: Boundary>(boundary: &B) -> Query {
+    boundary.query().narrowed_to::<B::Event>()
+}
+
+/// Folds the matching events after the position of this state.
+async fn read_on<B: Boundary>(
+    engine: &Engine,
+    query: &Query,
+    folded: &mut Loaded<Arc<B>>,
+) -> Result<()> {
+    loop {
+        let from = ReadFrom::After(folded.position);
+        let page = engine.log.read_log(query, from, READ_PAGE_SIZE).await?;
+        if !page.events.is_empty() {
+            let state = Arc::make_mut(&mut folded.state);
+            fold_events(&page.events, |event| apply(state, event, engine.unknown_events))?;
+        }
+        folded.position = page.through;
+        if !page.more {
+            return Ok(());
+        }
+    }
+}
+
+#[async_trait]
+impl<B, C> Participant for BoundaryCommand<B, C>
+where
+    B: Boundary,
+    C: DecidedBy<B>,
+{
+    fn name(&self) -> &'static str {
+        C::NAME
+    }
+
+    fn key(&self) -> &StateKey {
+        &self.key
+    }
+
+    fn is_cached(&self) -> bool {
+        false
+    }
+
+    fn fingerprint(&self, so_far: Fingerprinter) -> Result<Fingerprinter> {
+        fingerprint_of(&self.key.stream, &self.command, so_far)
+    }
+
+    /// Reads on from the state of the last attempt.
+    async fn load(&self, engine: &Engine, _: Option<Loaded<AnyState>>) -> Result<CachedState> {
+        let mut folded = self.folded().clone();
+        read_on(engine, &self.query, &mut folded).await?;
+        *self.folded() = folded.clone();
+        Ok(CachedState::new(folded.map(|state| state as AnyState)))
+    }
+
+    fn decide(
+        &mut self,
+        state: &AnyState,
+        context: &CommandContext,
+        ids: &dyn Ids,
+    ) -> Result<Decided> {
+        let stream = &self.key.stream;
+        let (_, decided) =
+            decide::<B, C>(state, &self.command, &self.services, stream, context, ids)?;
+        Ok(decided)
+    }
+
+    fn expectation(&self, state: &Loaded<AnyState>) -> Expectation {
+        let condition = Condition { query: self.query.clone(), after: state.position };
+        Expectation { stream: Expected::Any, condition: Some(condition) }
+    }
+
+    async fn tolerates(&self, _: &Engine, _: &Conflict) -> Result<bool> {
+        Ok(false)
+    }
+
+    fn due_snapshot(&self, _: &Loaded<AnyState>, _: Version, _: u64) -> Result<Option<Snapshot>> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,88 @@
+//! Running application code for a decision, and encoding what it decided.
+
+use std::{fmt::Display, sync::Arc};
+
+use bytes::Bytes;
+
+use super::{
+    participant::{CommandContext, Decided},
+    state_cache::AnyState,
+};
+use crate::{
+    Error, Result,
+    domain::{Command, DecidedBy, Decider, Event, Fingerprinter, Metadata, decide_and_check},
+    error::{Corrupt, Invalid, Panicked, Source},
+    port::{Ids, NewEvent},
+    value::StreamId,
+};
+
+/// Decides on a command, checks the invariants, and encodes the events. Returns the typed events, too.
+///
+/// # Errors
+/// A rejection, an event that can't be encoded, or [`Panicked`].
+pub(super) fn decide<D, C>(
+    state: &AnyState,
+    command: &C,
+    services: &Arc<D::Services>,
+    stream: &StreamId,
+    context: &CommandContext,
+    ids: &dyn Ids,
+) -> Result<(Vec<D::Event>, Decided)>
+where
+    D: Decider,
+    C: DecidedBy<D>,
+{
+    let state = typed::<D>(state)?;
+    let place = || format!("decision of command {} on {stream}", C::NAME);
+    Panicked::guard(place, || {
+        let context = context.with_services(services);
+        let (events, next) = decide_and_check(state, command, &context)?;
+        let encoded = encode_events(&events, ids)?;
+        Ok((events, Decided { events: encoded, next: Arc::new(next) }))
+    })?
+}
+
+/// Gives a state its type back.
+pub(super) fn typed<D: Decider>(state: &AnyState) -> Result<&D> {
+    let wrong_type = || Corrupt::Log("a cached state has another aggregate's type".to_owned());
+    state.downcast_ref::<D>().ok_or_else(|| wrong_type().into())
+}
+
+/// Adds a stream and a command's name and fields to a fingerprint.
+pub(super) fn fingerprint_of<C: Command>(
+    stream: &StreamId,
+    command: &C,
+    so_far: Fingerprinter,
+) -> Result<Fingerprinter> {
+    let mut fields = Vec::with_capacity(128);
+    command.encode(&mut fields).map_err(|error| unencodable("the command", error))?;
+    Ok(so_far.with(stream.as_str()).with(C::NAME).with(fields))
+}
+
+/// Encodes events and gives them ids.
+fn encode_events<E: Event>(events: &[E], ids: &dyn Ids) -> Result<Vec<NewEvent>> {
+    let encode_one = |event: &E| {
+        let mut payload = Vec::with_capacity(128);
+        event.encode(&mut payload).map_err(|error| unencodable("an event", error))?;
+        Ok(NewEvent {
+            id: ids.event_id(),
+            event_type: event.event_type(),
+            tags: event.tags(),
+            payload: payload.into(),
+        })
+    };
+    events.iter().map(encode_one).collect()
+}
+
+/// Encodes metadata; `None` if it is empty, because then nothing is stored.
+pub(super) fn encode_metadata(metadata: &Metadata) -> Result<Option<Bytes>> {
+    if metadata.is_empty() {
+        return Ok(None);
+    }
+    let bytes = serde_json::to_vec(metadata).map_err(|error| unencodable("metadata", error))?;
+    Ok(Some(bytes.into()))
+}
+
+pub(super) fn unencodable(what: impl Display, error: serde_json::Error) -> Error {
+    Invalid::request(format!("{what} can't be encoded")).caused_by(Source::new(error)).into()
+}
