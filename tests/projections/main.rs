@@ -11,6 +11,7 @@ mod effects;
 mod faults;
 mod kafka;
 mod ledger;
+mod panics;
 mod parking;
 mod rows;
 mod whole;

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use highwater_core::{
     Envelope, Position, Query, ReadFrom, Receipt, Result, StreamId, Version,
-    domain::{EventContext, FoldError, KeyedBy, Keys, View},
-    error::{Corrupt, Source},
+    domain::{EventContext, KeyedBy, Keys, View},
+    error::Corrupt,
     port::EventStore,
 };
 
 use super::desk::Desk;
-use crate::projection::fold_one;
+use crate::projection::{decode_with_keys, fold_one};
 
 /// How many events are read at once.
 const PAGE: usize = 1_000;
@@ -111,26 +111,19 @@ impl<'a, V: View> Lacking<'a, V> {
 
     /// Folds an event over the rows that lack it.
     fn fold(&mut self, envelope: &Envelope) -> Result<()> {
-        let (mut keys, mut folded) = (Keys::default(), Ok(()));
-        envelope.decode_into::<V::Event>(&mut |event| {
-            V::keys(&event, envelope, &mut keys);
+        let mut folded = Ok(());
+        decode_with_keys::<V>(&mut Keys::default(), envelope, &mut |event, keys| {
             for key in keys.drain() {
                 let row = self.rows.get_mut(key.as_str());
                 let Some(row) = row.filter(|row| row.after < envelope.position) else { continue };
                 if folded.is_ok() {
                     row.is_folded = true;
-                    folded =
-                        fold_one(&mut row.value, &event, &EventContext { key: &key, envelope })
-                            .map_err(|error| (key, error));
+                    let at = EventContext { key: &key, envelope };
+                    folded = fold_one(&self.desk.view, &mut row.value, &event, &at);
                 }
             }
         })?;
-        folded.map_err(|(key, error)| self.not_applied(key, envelope.position, error).into())
-    }
-
-    fn not_applied(&self, key: String, position: Position, error: FoldError) -> Corrupt {
-        let (view, source) = (self.desk.view.to_string(), Source::new(error));
-        Corrupt::NotApplied { view, key, position, source }
+        folded
     }
 }
 

@@ -1,9 +1,9 @@
 //! The handle of a started worker: statuses and shutdown.
 
-use highwater_core::{Result, error::Invalid};
+use highwater_core::Result;
 use tokio::{sync::watch, task::JoinSet};
 
-use super::ProjectionStatus;
+use super::{ProjectionStatus, failure::outcome_of_join_error};
 
 /// A started worker. Dropping it ends the work at any point: a commit under way is done or not.
 #[must_use = "dropping the handle ends the work; `stop` ends it in order"]
@@ -42,9 +42,7 @@ impl WorkerHandle {
         self.shutdown.send_replace(true);
         let mut outcome = Ok(());
         while let Some(joined) = self.tasks.join_next().await {
-            let ended = joined.unwrap_or_else(|error| {
-                Err(Invalid::request(format!("a projection panicked: {error}")).into())
-            });
+            let ended = joined.unwrap_or_else(|error| outcome_of_join_error("worker", error));
             outcome = outcome.and(ended);
         }
         outcome
