@@ -13,8 +13,8 @@
 //! | `parking` | the parked keys of a shard (R4) |
 //! | `shard_scope` | which keys belong to a shard |
 //!
-//! The seam to the worker are two traits: [`Job`] says which events are needed and how the work can be
-//! sharded, [`Apply`] applies events on one shard.
+//! The seam to the worker is two private traits: `Job` says which events are needed and how the work can be
+//! sharded, `Apply` applies events on one shard.
 
 mod apply_error;
 mod effect;

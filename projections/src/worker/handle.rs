@@ -54,3 +54,27 @@ impl std::fmt::Debug for WorkerHandle {
         f.debug_struct("WorkerHandle").field("statuses", &self.statuses).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use highwater_stores::{MemoryStore, SystemClock, on};
+
+    use super::*;
+    use crate::worker::{Worker, reporter::ProjectionReporter, shutdown::ShutdownSignal};
+
+    #[test]
+    fn a_worker_and_its_handle_are_debugged_without_locks_and_channels() {
+        let (sender, _) = ShutdownSignal::new();
+        let view = highwater_core::domain::ViewName::new("balances").unwrap();
+        let (_, status) = ProjectionReporter::new(view, &(Arc::new(SystemClock) as Arc<_>));
+        let handle = format!("{:?}", WorkerHandle::new(sender, vec![status]));
+        let worker = format!("{:?}", Worker::new(&on(MemoryStore::default()).build()));
+        assert!(handle.starts_with("WorkerHandle { statuses: [ProjectionStatus {"), "{handle}");
+        assert!(worker.starts_with("Worker { id: WorkerId("), "{worker}");
+        for internal in ["Mutex", "RwLock", "Sender", "Receiver", "JoinSet"] {
+            assert!(!handle.contains(internal) && !worker.contains(internal), "{handle} {worker}");
+        }
+    }
+}
