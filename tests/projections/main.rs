@@ -8,6 +8,7 @@ mod effects;
 mod faults;
 mod kafka;
 mod own_writes;
+mod panics;
 mod parking;
 mod reshard;
 mod sharding;

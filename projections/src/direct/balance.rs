@@ -1,10 +1,11 @@
 //! The assignments that balance the shards of a view among its workers.
 
+use std::collections::BTreeSet;
+
 use highwater_core::{
     port::{Assignment, ClaimMode, Members, WorkerId},
     value::ShardId,
 };
-use std::collections::BTreeSet;
 
 /// Returns the assignments of worker `me`, given the members and the holders. All workers that see the same
 /// members compute the same shares: they differ by one at the most, the first workers have one more.
@@ -107,7 +108,8 @@ mod tests {
             balance(&workers, &mut holders);
             assert!(holders.iter().all(Option::is_some), "{count}: {holders:?}");
             let counts = workers.iter().map(|worker| held_by(worker, &holders));
-            let (least, most) = (counts.clone().min().unwrap(), counts.max().unwrap());
+            let least = counts.clone().min().unwrap();
+            let most = counts.max().unwrap();
             assert!(most - least <= 1, "{count} workers hold from {least} to {most}");
         }
     }
@@ -123,7 +125,8 @@ mod tests {
 
     #[test]
     fn a_lost_shard_is_revoked() {
-        let (me, other) = (worker(0), worker(1));
+        let me = worker(0);
+        let other = worker(1);
         let members =
             Members { workers: vec![me.clone(), other.clone()], holders: vec![Some(other)] };
         let held = [ShardId::FIRST].into();

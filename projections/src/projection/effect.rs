@@ -7,10 +7,11 @@ use async_trait::async_trait;
 use highwater_core::{
     Envelope, Event, Query, Result,
     domain::{KeyedBy, ViewName, ViewSpec},
+    error::Panicked,
     value::ShardBy,
 };
 
-use super::{Apply, Job, ShardChanges, ShardContext, ShardParking};
+use super::{Apply, ApplyError, Job, ShardChanges, ShardContext, ShardParking, apply_error::place};
 
 /// A received event: decoded, with its envelope.
 #[derive(Debug, Clone)]
@@ -33,6 +34,8 @@ impl<E> Deref for ReceivedEvent<E> {
 #[async_trait]
 pub(crate) trait Effect: Send + Sync + 'static {
     type Event: Event;
+    /// The word for it in errors.
+    const KIND: &'static str;
     const NAME: &'static str;
     const FORMERLY: &'static [&'static str];
     const BY_STREAM: bool;
@@ -90,12 +93,12 @@ impl<F: Effect> Apply for EffectShard<F> {
         &mut self,
         events: &[Envelope],
         parking: &mut ShardParking,
-    ) -> Result<ShardChanges> {
+    ) -> Result<ShardChanges, ApplyError> {
         self.apply_unless(events, |event| parking.holds(event.stream.as_str(), event.position))
             .await
     }
 
-    async fn drain(&mut self, _: &str, events: &[Envelope]) -> Result<ShardChanges> {
+    async fn drain(&mut self, _: &str, events: &[Envelope]) -> Result<ShardChanges, ApplyError> {
         self.apply_unless(events, |_| false).await
     }
 
@@ -115,16 +118,39 @@ impl<F: Effect> EffectShard<F> {
         &self,
         envelopes: &[Envelope],
         mut is_held: impl FnMut(&Envelope) -> bool,
-    ) -> Result<ShardChanges> {
+    ) -> Result<ShardChanges, ApplyError> {
         let mut events = Vec::with_capacity(envelopes.len());
         for envelope in envelopes {
             if is_held(envelope) {
                 continue;
             }
-            envelope.decode_into::<F::Event>(&mut |event| {
+            let mut emit = |event| {
                 events.push(ReceivedEvent { event, envelope: envelope.clone() });
-            })?;
+            };
+            let decode = || envelope.decode_into::<F::Event>(&mut emit);
+            Panicked::guard(|| place(&format!("decoding for {}", name::<F>()), envelope), decode)??;
         }
-        if events.is_empty() { Ok(ShardChanges::default()) } else { self.0.apply(events).await }
+        if events.is_empty() {
+            return Ok(ShardChanges::default());
+        }
+        let changes =
+            Panicked::guard_async(|| place_of_batch::<F>(envelopes), self.0.apply(events));
+        Ok(changes.await??)
+    }
+}
+
+/// Returns the kind and the name of an effect.
+fn name<F: Effect>() -> String {
+    format!("{} {}", F::KIND, F::NAME)
+}
+
+/// Returns the place of an effect on a batch. After bisecting a batch is one event.
+fn place_of_batch<F: Effect>(batch: &[Envelope]) -> String {
+    match batch {
+        [event] => place(&name::<F>(), event),
+        [first, .., last] => {
+            format!("{} at events {} to {}", name::<F>(), first.position, last.position)
+        }
+        [] => name::<F>(),
     }
 }

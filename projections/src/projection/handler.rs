@@ -37,6 +37,7 @@ pub(crate) struct HandlerEffect<H>(pub(crate) H);
 #[async_trait]
 impl<H: Handler> Effect for HandlerEffect<H> {
     type Event = H::Event;
+    const KIND: &'static str = "handler";
     const NAME: &'static str = H::NAME;
     const FORMERLY: &'static [&'static str] = H::FORMERLY;
     const BY_STREAM: bool = H::BY_STREAM;

@@ -1,23 +1,18 @@
 //! Keyed views: decode, fold by key in memory, write each row once.
 
-use std::{
-    any::Any,
-    marker::PhantomData,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::marker::PhantomData;
 
 use async_trait::async_trait;
 use highwater_core::{
     Envelope, Position, Query, Result,
-    domain::{
-        EventContext, FoldError, FoldResult, KeyedBy, Keys, RowChange, View, ViewName, ViewSpec,
-    },
-    error::{Corrupt, Invalid, Source},
+    domain::{EventContext, KeyedBy, Keys, RowChange, View, ViewName, ViewSpec},
+    error::{Corrupt, Invalid, Panicked, Source},
     value::ShardBy,
 };
 
 use super::{
-    Apply, Job, ShardChanges, ShardContext, ShardParking, ShardScope,
+    Apply, ApplyError, Job, ShardChanges, ShardContext, ShardParking, ShardScope,
+    apply_error::place,
     rows::{RowCache, TouchedRows},
 };
 
@@ -87,12 +82,12 @@ impl<V: View> Apply for KeyedShard<V> {
         &mut self,
         events: &[Envelope],
         parking: &mut ShardParking,
-    ) -> Result<ShardChanges> {
+    ) -> Result<ShardChanges, ApplyError> {
         let batch = self.decode(events, &mut |key, position| parking.holds(key, position))?;
         self.fold(batch, events).await
     }
 
-    async fn drain(&mut self, key: &str, events: &[Envelope]) -> Result<ShardChanges> {
+    async fn drain(&mut self, key: &str, events: &[Envelope]) -> Result<ShardChanges, ApplyError> {
         let batch = self.decode(events, &mut |other, _| other != key)?;
         self.fold(batch, events).await
     }
@@ -106,12 +101,11 @@ impl<V: View> Apply for KeyedShard<V> {
         if let KeyedBy::Stream(_) = V::KEYED_BY {
             return vec![event.stream.key().to_owned()];
         }
-        let mut keys = Keys::default();
-        let decoded = event.decode_into::<V::Event>(&mut |fact| V::keys(&fact, event, &mut keys));
-        match decoded {
-            Ok(()) => keys.drain().filter(|key| self.scope.owns_key(key)).collect(),
-            Err(_) => Vec::new(),
-        }
+        let mut owned = Vec::new();
+        let decoded = decode_with_keys::<V>(&mut Keys::default(), event, &mut |_, keys| {
+            owned.extend(keys.drain().filter(|key| self.scope.owns_key(key)));
+        });
+        decoded.map_or_else(|_| Vec::new(), |()| owned)
     }
 
     fn is_pure(&self) -> bool {
@@ -155,8 +149,7 @@ impl<V: View> KeyedShard<V> {
     ) -> Result<()> {
         let Self { keys, scope, .. } = self;
         let mut wrong = None;
-        envelope.decode_into::<V::Event>(&mut |event| {
-            V::keys(&event, envelope, keys);
+        decode_with_keys::<V>(keys, envelope, &mut |event, keys| {
             let event_index = batch.events.len();
             for key in keys.drain() {
                 if by_stream_of.is_some_and(|category| !is_of_stream(&key, envelope, category)) {
@@ -186,7 +179,7 @@ impl<V: View> KeyedShard<V> {
         &mut self,
         mut batch: KeyedBatch<V>,
         envelopes: &[Envelope],
-    ) -> Result<ShardChanges> {
+    ) -> Result<ShardChanges, ApplyError> {
         let touched = &mut batch.touched;
         self.rows.load(touched).await?;
         for (event, row) in &batch.effects {
@@ -194,17 +187,12 @@ impl<V: View> KeyedShard<V> {
             let Some(envelope) = envelopes.get(*index) else { continue };
             let Some(key) = touched.keys.get(*row) else { continue };
             let Some(row) = touched.rows.get_mut(*row) else { continue };
-            fold_one(row, event, &EventContext { key, envelope })
-                .map_err(|error| self.not_applied(key, envelope.position, error))?;
+            fold_one(&self.view, row, event, &EventContext { key, envelope })
+                .map_err(|error| ApplyError::of_key(key, error))?;
         }
         let rows = self.rows.encode(touched)?;
         self.staged = batch.touched;
         Ok(ShardChanges { notify: true, rows, hook: None })
-    }
-
-    fn not_applied(&self, key: &str, position: Position, error: FoldError) -> Corrupt {
-        let view = self.view.to_string();
-        Corrupt::NotApplied { view, key: key.to_owned(), position, source: Source::new(error) }
     }
 }
 
@@ -212,22 +200,52 @@ fn is_of_stream(key: &str, envelope: &Envelope, category: &str) -> bool {
     envelope.stream.key() == key && envelope.stream.category() == category
 }
 
-/// Folds one event over a row. A fold that panics fails: the worker serves other keys and other views.
+/// Decodes an event and emits what it means today, with its keys. A panic while decoding, upcasting or
+/// computing keys is an error.
+pub(crate) fn decode_with_keys<V: View>(
+    keys: &mut Keys,
+    envelope: &Envelope,
+    emit: &mut dyn FnMut(V::Event, &mut Keys),
+) -> Result<()> {
+    let place = |code: &str| place(&format!("{code} of view {}", V::NAME), envelope);
+    let mut keyed = Ok(());
+    let decode = || {
+        envelope.decode_into::<V::Event>(&mut |event| {
+            if keyed.is_err() {
+                return;
+            }
+            keyed = Panicked::guard(|| place("key"), || V::keys(&event, envelope, keys));
+            match keyed {
+                Ok(()) => emit(event, keys),
+                Err(_) => *keys = Keys::default(),
+            }
+        })
+    };
+    Panicked::guard(|| place("decoding"), decode)??;
+    Ok(keyed?)
+}
+
+/// Folds one event over a row. A fold that fails or panics is an error of the key: the worker applies the
+/// events of other keys and of other views.
 pub(crate) fn fold_one<V: View>(
+    view: &ViewName,
     row: &mut Option<V>,
     event: &V::Event,
     at: &EventContext<'_>,
-) -> Result<(), FoldError> {
-    let fold = AssertUnwindSafe(|| row.get_or_insert_default().fold(event, at));
-    let folded: FoldResult = catch_unwind(fold).unwrap_or_else(|panic| Err(panicked(&*panic)));
-    if folded? == RowChange::Delete {
-        *row = None;
+) -> Result<()> {
+    let place = || place(&format!("fold of view {view}, key {:?},", at.key), at.envelope);
+    match Panicked::guard(place, || row.get_or_insert_default().fold(event, at))? {
+        Ok(RowChange::Keep) => Ok(()),
+        Ok(RowChange::Delete) => {
+            *row = None;
+            Ok(())
+        }
+        Err(error) => Err(Corrupt::NotApplied {
+            view: view.to_string(),
+            key: at.key.to_owned(),
+            position: at.position,
+            source: Source::new(error),
+        }
+        .into()),
     }
-    Ok(())
-}
-
-fn panicked(panic: &(dyn Any + Send)) -> FoldError {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-    FoldError::new(format!("the fold panicked: {}", text.unwrap_or("without a message")))
 }

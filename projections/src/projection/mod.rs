@@ -9,12 +9,14 @@
 //! | `transactional` | projections: writes to tables of the application, in the transaction of the progress |
 //! | `sink` | stores that can't share the transaction |
 //! | `handler` | side effects |
+//! | `apply_error` | errors of applying events; panics of application code |
 //! | `parking` | the parked keys of a shard (R4) |
 //! | `shard_scope` | which keys belong to a shard |
 //!
-//! The seam to the worker are two traits: [`Job`] says which events are needed and how the work can be
-//! sharded, [`Apply`] applies events on one shard.
+//! The seam to the worker is two private traits: `Job` says which events are needed and how the work can be
+//! sharded, `Apply` applies events on one shard.
 
+mod apply_error;
 mod effect;
 mod handler;
 mod keyed;
@@ -35,6 +37,7 @@ use highwater_core::{
     value::ShardBy,
 };
 
+pub(crate) use apply_error::ApplyError;
 pub use effect::ReceivedEvent;
 pub(crate) use effect::{Effect, EffectJob};
 pub use handler::Handler;
@@ -84,18 +87,16 @@ pub(crate) struct ShardContext {
 /// Applies events on one shard.
 #[async_trait]
 pub(crate) trait Apply: Send {
-    /// Applies events, except those that are held back by parked keys.
-    ///
-    /// An error that names a key ([`Corrupt::NotApplied`](highwater_core::error::Corrupt)) is about the
-    /// effect on that key alone.
+    /// Applies events, except those that are held back by parked keys. A panic of application code is an
+    /// error of its event.
     async fn apply(
         &mut self,
         events: &[Envelope],
         parking: &mut ShardParking,
-    ) -> Result<ShardChanges>;
+    ) -> Result<ShardChanges, ApplyError>;
 
     /// Applies events that are queued behind a parked key, on this key alone.
-    async fn drain(&mut self, key: &str, events: &[Envelope]) -> Result<ShardChanges>;
+    async fn drain(&mut self, key: &str, events: &[Envelope]) -> Result<ShardChanges, ApplyError>;
 
     /// Notes that the last changes have been committed.
     fn on_committed(&mut self);

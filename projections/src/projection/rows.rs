@@ -6,12 +6,12 @@ use bytes::Bytes;
 use highwater_core::{
     Result,
     domain::{View, ViewName},
-    error::{Corrupt, Invalid, Source},
+    error::{Corrupt, Invalid, Panicked, Source},
     port::ViewStore,
 };
 use quick_cache::unsync::Cache;
 
-use super::ShardContext;
+use super::{ApplyError, ShardContext};
 
 /// The rows of one shard as of its last commit. No other writer may change them while the shard is owned,
 /// and the cache is dropped with the ownership, so they are never stale.
@@ -79,10 +79,13 @@ impl<V: View> RowCache<V> {
         Ok(())
     }
 
-    pub(crate) fn encode(&self, touched: &TouchedRows<V>) -> Result<Vec<(String, Option<Bytes>)>> {
+    pub(crate) fn encode(
+        &self,
+        touched: &TouchedRows<V>,
+    ) -> Result<Vec<(String, Option<Bytes>)>, ApplyError> {
         let encode = |(key, row): (&String, &Option<V>)| {
-            let row = row.as_ref().map(|row| encode(&self.view, key, row)).transpose()?;
-            Ok((key.clone(), row))
+            let row = row.as_ref().map(|row| encode(&self.view, key, row)).transpose();
+            Ok((key.clone(), row.map_err(|error| ApplyError::of_key(key, error))?))
         };
         touched.keys.iter().zip(&touched.rows).map(encode).collect()
     }
@@ -95,16 +98,19 @@ impl<V: View> RowCache<V> {
     }
 }
 
-/// Decodes a stored row.
+/// Decodes a stored row. A row whose decoder panics can't be decoded.
 pub(crate) fn decode<V: View>(view: &ViewName, key: &str, row: &Bytes) -> Result<V> {
-    serde_json::from_slice(row).map_err(|error| {
-        let view = view.to_string();
-        Corrupt::Row { view, key: key.to_owned(), source: Source::new(error) }.into()
+    let place = || format!("decoding of row {key:?} of view {view}");
+    let decoded = Panicked::guard(place, || serde_json::from_slice(row));
+    let decoded = decoded.map_err(Source::new).and_then(|row| row.map_err(Source::new));
+    decoded.map_err(|source| {
+        Corrupt::Row { view: view.to_string(), key: key.to_owned(), source }.into()
     })
 }
 
 fn encode<V: View>(view: &ViewName, key: &str, row: &V) -> Result<Bytes> {
-    let bytes = serde_json::to_vec(row).map_err(|error| {
+    let place = || format!("encoding of row {key:?} of view {view}");
+    let bytes = Panicked::guard(place, || serde_json::to_vec(row))?.map_err(|error| {
         let message = format!("the row {key:?} of view {view} can't be encoded");
         Invalid::request(message).caused_by(Source::new(error))
     })?;

@@ -34,6 +34,7 @@ pub(crate) struct SinkEffect<S>(pub(crate) S);
 #[async_trait]
 impl<S: Sink> Effect for SinkEffect<S> {
     type Event = S::Event;
+    const KIND: &'static str = "sink";
     const NAME: &'static str = S::NAME;
     const FORMERLY: &'static [&'static str] = S::FORMERLY;
     const BY_STREAM: bool = S::BY_STREAM;

@@ -31,6 +31,7 @@ pub(crate) struct TransactionalEffect<P>(pub(crate) P);
 #[async_trait]
 impl<P: Projection> Effect for TransactionalEffect<P> {
     type Event = P::Event;
+    const KIND: &'static str = "projection";
     const NAME: &'static str = P::NAME;
     const FORMERLY: &'static [&'static str] = P::FORMERLY;
     const BY_STREAM: bool = P::BY_STREAM;

@@ -84,7 +84,7 @@ impl ParkedDrain<'_> {
         through: Position,
     ) -> Result<()> {
         self.0.parking.unstage();
-        let changes = self.0.apply.drain(key, events).await?;
+        let changes = self.0.apply.drain(key, events).await.map_err(|failed| failed.error)?;
         self.0.parking.stage_drain(key, through);
         self.0.commit(changes, self.0.claim.progress.clone()).await
     }

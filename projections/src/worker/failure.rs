@@ -1,10 +1,11 @@
 //! Classes of errors, by what a worker does about them.
 
 use highwater_core::{
-    Code, Error,
+    Code, Error, Result,
     domain::ViewName,
-    error::{Conflict, Corrupt, Unavailable},
+    error::{Conflict, Corrupt, Panicked, Unavailable},
 };
+use tokio::task::JoinError;
 
 /// Returns true if a retry may succeed. The view itself was opened when the worker was started: if it is
 /// gone it has been renamed by a newer program, or removed, and a retry would create it again under its
@@ -34,7 +35,7 @@ pub(super) fn is_about_ownership(error: &Error) -> bool {
 /// the policy, end the work under every policy: otherwise every event would be parked or skipped for them.
 pub(super) fn is_about_event(error: &Error) -> bool {
     match error {
-        Error::Rejected(_) => true,
+        Error::Rejected(_) | Error::Panicked(_) => true,
         Error::Invalid(invalid) => {
             matches!(invalid.code(), Code::BAD_REQUEST | Code::TOO_LARGE | Code::MALFORMED)
         }
@@ -50,13 +51,11 @@ pub(super) fn is_about_event(error: &Error) -> bool {
     }
 }
 
-/// Returns the key that the error is about, if it is about one key alone.
-pub(super) fn key_of(error: &Error) -> Option<&str> {
-    match error {
-        Error::Corrupt(corrupt) => match &**corrupt {
-            Corrupt::NotApplied { key, .. } | Corrupt::Row { key, .. } => Some(key),
-            _ => None,
-        },
-        _ => None,
+/// Returns the outcome of a task that has not returned one. An aborted task has ended in order; a panic that
+/// no guard has caught is an error.
+pub(super) fn outcome_of_join_error(task: impl Into<String>, error: JoinError) -> Result<()> {
+    match error.try_into_panic() {
+        Ok(payload) => Err(Panicked::new(task, &*payload).into()),
+        Err(_) => Ok(()),
     }
 }

@@ -1,9 +1,9 @@
 //! The handle of a started worker: statuses and shutdown.
 
-use highwater_core::{Result, error::Invalid};
+use highwater_core::Result;
 use tokio::{sync::watch, task::JoinSet};
 
-use super::ProjectionStatus;
+use super::{ProjectionStatus, failure::outcome_of_join_error};
 
 /// A started worker. Dropping it ends the work at any point: a commit under way is done or not.
 #[must_use = "dropping the handle ends the work; `stop` ends it in order"]
@@ -42,9 +42,7 @@ impl WorkerHandle {
         self.shutdown.send_replace(true);
         let mut outcome = Ok(());
         while let Some(joined) = self.tasks.join_next().await {
-            let ended = joined.unwrap_or_else(|error| {
-                Err(Invalid::request(format!("a projection panicked: {error}")).into())
-            });
+            let ended = joined.unwrap_or_else(|error| outcome_of_join_error("worker", error));
             outcome = outcome.and(ended);
         }
         outcome
@@ -54,5 +52,29 @@ impl WorkerHandle {
 impl std::fmt::Debug for WorkerHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("WorkerHandle").field("statuses", &self.statuses).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use highwater_stores::{MemoryStore, SystemClock, on};
+
+    use super::*;
+    use crate::worker::{Worker, reporter::ProjectionReporter, shutdown::ShutdownSignal};
+
+    #[test]
+    fn a_worker_and_its_handle_are_debugged_without_locks_and_channels() {
+        let (sender, _) = ShutdownSignal::new();
+        let view = highwater_core::domain::ViewName::new("balances").unwrap();
+        let (_, status) = ProjectionReporter::new(view, &(Arc::new(SystemClock) as Arc<_>));
+        let handle = format!("{:?}", WorkerHandle::new(sender, vec![status]));
+        let worker = format!("{:?}", Worker::new(&on(MemoryStore::default()).build()));
+        assert!(handle.starts_with("WorkerHandle { statuses: [ProjectionStatus {"), "{handle}");
+        assert!(worker.starts_with("Worker { id: WorkerId("), "{worker}");
+        for internal in ["Mutex", "RwLock", "Sender", "Receiver", "JoinSet"] {
+            assert!(!handle.contains(internal) && !worker.contains(internal), "{handle} {worker}");
+        }
     }
 }

@@ -12,7 +12,7 @@ use tracing::field;
 use super::context::ClaimContext;
 use crate::{
     metrics::ShardMetrics,
-    projection::{Apply, Job, ShardChanges, ShardParking},
+    projection::{Apply, ApplyError, Job, ShardChanges, ShardParking},
     trace::Traces,
 };
 
@@ -59,7 +59,11 @@ impl OwnedShard {
     }
 
     /// Applies events and commits the progress in one transaction.
-    pub(super) async fn apply_once(&mut self, events: &[Envelope], to: Progress) -> Result<()> {
+    pub(super) async fn apply_once(
+        &mut self,
+        events: &[Envelope],
+        to: Progress,
+    ) -> Result<(), ApplyError> {
         self.parking.unstage();
         let _traces = self.traces(events);
         let changes = match self.parking.skips_all(events) {

@@ -1,12 +1,10 @@
 //! Poison events: events that can't be applied are found, retried, and decided on by the policy (R4).
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use highwater_core::{Envelope, Error, Result, port::Progress};
+use highwater_core::{Envelope, Result, port::Progress};
 
-use super::{
-    failure::{is_about_event, key_of},
-    owned_shard::OwnedShard,
-};
+use super::{failure::is_about_event, owned_shard::OwnedShard};
+use crate::projection::ApplyError;
 
 /// Applies events on a shard, and deals with those that can't be applied.
 pub(super) struct EventApplier<'a>(pub(super) &'a mut OwnedShard);
@@ -21,9 +19,10 @@ impl EventApplier<'_> {
     ) -> BoxFuture<'a, Result<()>> {
         async move {
             match self.0.apply_once(events, to.clone()).await {
-                Err(error) if is_about_event(&error) => match events {
-                    [] => Err(error),
-                    [event] => self.handle_poison(event, to, error).await,
+                Ok(()) => Ok(()),
+                Err(failed) if is_about_event(&failed.error) => match events {
+                    [] => Err(failed.error),
+                    [event] => self.handle_poison(event, to, failed).await,
                     _ => {
                         let (first, rest) = events.split_at(events.len() / 2);
                         let between = self.progress_after(first, &to);
@@ -31,7 +30,7 @@ impl EventApplier<'_> {
                         self.apply_bisecting(rest, to).await
                     }
                 },
-                outcome => outcome,
+                Err(failed) => Err(failed.error),
             }
         }
         .boxed()
@@ -47,14 +46,19 @@ impl EventApplier<'_> {
 
     /// Retries one event that can't be applied, then follows the policy until the event is dealt with for
     /// every key.
-    async fn handle_poison(&mut self, event: &Envelope, to: Progress, error: Error) -> Result<()> {
-        let mut remaining = self.retry(event, &to, error).await?;
-        while let Some(error) = remaining {
-            self.decide(event, &error)?;
+    async fn handle_poison(
+        &mut self,
+        event: &Envelope,
+        to: Progress,
+        failed: ApplyError,
+    ) -> Result<()> {
+        let mut remaining = self.retry(event, &to, failed).await?;
+        while let Some(failed) = remaining {
+            self.decide(event, &failed)?;
             remaining = match self.0.apply_once(std::slice::from_ref(event), to.clone()).await {
                 Ok(()) => None,
-                Err(next) if is_about_event(&next) && !is_same(&next, &error) => Some(next),
-                Err(next) => return Err(next),
+                Err(next) if is_about_event(&next.error) && !is_same(&next, &failed) => Some(next),
+                Err(next) => return Err(next.error),
             };
         }
         Ok(())
@@ -65,26 +69,30 @@ impl EventApplier<'_> {
         &mut self,
         event: &Envelope,
         to: &Progress,
-        mut error: Error,
-    ) -> Result<Option<Error>> {
+        mut failed: ApplyError,
+    ) -> Result<Option<ApplyError>> {
         let backoff = self.0.context.options.backoff;
-        let retries = if self.0.apply.is_pure() { 0 } else { backoff.tries as usize };
-        for wait in backoff.waits().take(retries) {
-            self.0.context.reporter.retrying(&error);
+        for wait in backoff.waits().take(backoff.tries as usize) {
+            // Pure code fails again, and a panic is a bug.
+            if self.0.apply.is_pure() || failed.error.is_panicked() {
+                break;
+            }
+            self.0.context.reporter.retrying(&failed.error);
             self.0.context.sleep(wait).await;
             match self.0.apply_once(std::slice::from_ref(event), to.clone()).await {
                 Ok(()) => return Ok(None),
-                Err(next) if is_about_event(&next) => error = next,
-                Err(next) => return Err(next),
+                Err(next) if is_about_event(&next.error) => failed = next,
+                Err(next) => return Err(next.error),
             }
         }
-        Ok(Some(error))
+        Ok(Some(failed))
     }
 
     /// Parks or skips the key that the error is about, or every key of the event.
-    fn decide(&mut self, event: &Envelope, error: &Error) -> Result<()> {
+    fn decide(&mut self, event: &Envelope, failed: &ApplyError) -> Result<()> {
+        let ApplyError { error, key } = failed;
         self.0.parking.unstage();
-        if let Some(key) = key_of(error) {
+        if let Some(key) = key {
             return self.0.parking.decide(key, event.position, error);
         }
         let keys = self.0.apply.keys(event);
@@ -96,6 +104,6 @@ impl EventApplier<'_> {
 }
 
 /// Returns true if the policy has already dealt with this error, so that deciding again would never end.
-fn is_same(error: &Error, other: &Error) -> bool {
-    error.code() == other.code() && key_of(error) == key_of(other)
+fn is_same(failed: &ApplyError, other: &ApplyError) -> bool {
+    failed.error.code() == other.error.code() && failed.key == other.key
 }

@@ -2,14 +2,10 @@
 
 use std::collections::HashMap;
 
-use highwater_core::{
-    Result,
-    error::{Invalid, Source},
-    value::ShardId,
-};
+use highwater_core::{Result, value::ShardId};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
-use super::context::ClaimContext;
+use super::{context::ClaimContext, failure::outcome_of_join_error};
 
 /// The shards that are worked on, one task each.
 #[derive(Default)]
@@ -55,14 +51,18 @@ impl ShardTasks {
                 std::future::pending::<()>().await;
                 continue;
             };
-            let (task, outcome) = match joined {
-                Ok((task, outcome)) => (task, outcome),
-                Err(error) => (error.id(), outcome_of_aborted(error)),
-            };
+            let task = joined.as_ref().map_or_else(JoinError::id, |(task, _)| *task);
             let Some(context) = self.by_task.remove(&task) else { continue };
             let shard = context.scope.shard;
             if self.by_shard.get(&shard).is_some_and(|handle| handle.id() == task) {
                 self.by_shard.remove(&shard);
+                let outcome = match joined {
+                    Ok((_, outcome)) => outcome,
+                    Err(error) => {
+                        let task = format!("shard {shard} of view {}", context.view);
+                        outcome_of_join_error(task, error)
+                    }
+                };
                 return (context, outcome);
             }
         }
@@ -72,12 +72,4 @@ impl ShardTasks {
     pub(super) async fn shutdown(&mut self) {
         self.tasks.shutdown().await;
     }
-}
-
-fn outcome_of_aborted(error: JoinError) -> Result<()> {
-    if error.is_cancelled() {
-        return Ok(());
-    }
-    let message = format!("a projection panicked: {error}");
-    Err(Invalid::request(message).caused_by(Source::new(error)).into())
 }

@@ -115,7 +115,7 @@ impl ProjectionStatus {
     }
 }
 
-/// The name and the state: "view balances is running".
+/// The name and the state: "balances is running".
 impl fmt::Display for ProjectionStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} is {}", self.view, self.now())
@@ -130,5 +130,46 @@ impl fmt::Debug for ProjectionStatus {
             .field("state", &state)
             .field("since", &since)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use highwater_core::error::Invalid;
+
+    use super::*;
+
+    fn status(state: ProjectionState) -> ProjectionStatus {
+        let timed = TimedState { state, since: Timestamp::UNIX_EPOCH };
+        ProjectionStatus::new(ViewName::new("balances").unwrap(), watch::channel(timed).1)
+    }
+
+    fn error() -> Error {
+        Invalid::request("no table".to_owned()).into()
+    }
+
+    #[test]
+    fn a_status_is_a_plain_sentence() {
+        let since = Timestamp::UNIX_EPOCH;
+        let sentence = |state| status(state).to_string();
+        assert_eq!(sentence(ProjectionState::Preparing), "balances is preparing");
+        assert_eq!(sentence(ProjectionState::Running), "balances is running");
+        assert_eq!(sentence(ProjectionState::Ended), "balances is ended");
+        assert_eq!(
+            sentence(ProjectionState::Retrying { error: error(), since }),
+            format!("balances is retrying since 1970-01-01T00:00:00Z: {}", error())
+        );
+        assert_eq!(
+            sentence(ProjectionState::Stopped { error: error(), at: since }),
+            format!("balances is stopped at 1970-01-01T00:00:00Z: {}", error())
+        );
+    }
+
+    #[test]
+    fn a_status_is_debugged_as_its_state_without_channels() {
+        assert_eq!(
+            format!("{:?}", status(ProjectionState::Running)),
+            r#"ProjectionStatus { view: "balances", state: Running, since: 1970-01-01T00:00:00Z }"#
+        );
     }
 }

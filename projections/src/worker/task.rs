@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 use highwater_core::{
     Error, Result,
     domain::ViewName,
+    error::Panicked,
     port::{Assignment, ClaimMode, FeedSource, Membership, Subscription},
     value::{ShardId, Sharding},
 };
@@ -42,7 +43,10 @@ impl ProjectionTask {
         source: Arc<dyn FeedSource>,
         mut shutdown: ShutdownSignal,
     ) -> Result<()> {
-        let outcome = self.run_with_retries(&*source, &mut shutdown).await;
+        let run = self.run_with_retries(&*source, &mut shutdown);
+        let outcome =
+            Panicked::guard_async(|| format!("the task of view {}", self.view), run).await;
+        let outcome = outcome.map_err(Error::from).flatten();
         match &outcome {
             Ok(()) => self.reporter.ended(),
             Err(error) => {
