@@ -20,6 +20,8 @@ mod heartbeat;
 mod record;
 mod relay;
 mod source;
+#[cfg(test)]
+mod tests;
 mod topics;
 
 pub use connection::Kafka;
