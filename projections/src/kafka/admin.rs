@@ -1,4 +1,4 @@
-//! Topics as they are, and as the relay makes them.
+//! Creates and describes topics.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,33 +13,40 @@ use rdkafka::{
 };
 
 use super::{
-    Kafka,
-    trouble::{Listening, failed},
+    connection::Kafka,
+    error::{ErrorContext, client_error},
 };
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many partitions these topics have; a topic that isn't there is not in the answer.
-pub(super) async fn partitions(kafka: &Kafka, topics: &[String]) -> Result<BTreeMap<String, u32>> {
-    let (kafka, topics) = (kafka.clone(), topics.to_vec());
-    let asked = tokio::task::spawn_blocking(move || partitions_now(&kafka, &topics)).await;
-    asked.unwrap_or_else(|error| {
-        let doing = "asking for the partitions of topics";
-        Err(Unavailable::Broker { doing, source: Source::new(error) }.into())
+/// The number of client events that are polled to find why a request failed.
+const POLL_LIMIT: usize = 256;
+
+const COUNTING: &str = "asking for the partitions of topics";
+
+/// Counts the partitions of these topics; a topic that doesn't exist is not in the result.
+pub(super) async fn count_partitions(
+    kafka: &Kafka,
+    topics: &[String],
+) -> Result<BTreeMap<String, u32>> {
+    let kafka = kafka.clone();
+    let topics = topics.to_vec();
+    let counted = tokio::task::spawn_blocking(move || count_blocking(&kafka, &topics)).await;
+    counted.unwrap_or_else(|error| {
+        Err(Unavailable::Broker { doing: COUNTING, source: Source::new(error) }.into())
     })
 }
 
-/// Asked as a consumer: a producer's question would make the broker create the topic its own way.
-fn partitions_now(kafka: &Kafka, topics: &[String]) -> Result<BTreeMap<String, u32>> {
-    let doing = "asking for the partitions of topics";
+/// Asks as a consumer: the request of a producer would make the broker create the topic in its own way.
+fn count_blocking(kafka: &Kafka, topics: &[String]) -> Result<BTreeMap<String, u32>> {
     let config = kafka.client(&[], &[("allow.auto.create.topics", "false")]);
-    let client: BaseConsumer<Listening> =
-        config.create_with_context(Listening::default()).map_err(|error| failed(doing, error))?;
+    let client = config.create_with_context(ErrorContext::default());
+    let client: BaseConsumer<_> = client.map_err(|error| client_error(COUNTING, error))?;
     let mut found = BTreeMap::new();
     for name in topics {
-        let answer = client.fetch_metadata(Some(name), PATIENCE);
-        let answer = answer.map_err(|error| explained(&client, doing, error))?;
-        for topic in answer.topics().iter().filter(|topic| topic.name() == name) {
+        let metadata = client.fetch_metadata(Some(name), REQUEST_TIMEOUT);
+        let metadata = metadata.map_err(|error| explain(&client, COUNTING, error))?;
+        for topic in metadata.topics().iter().filter(|topic| topic.name() == name) {
             match topic.error().map(RDKafkaErrorCode::from) {
                 None => {
                     found.insert(name.clone(), topic.partitions().len() as u32);
@@ -47,52 +54,56 @@ fn partitions_now(kafka: &Kafka, topics: &[String]) -> Result<BTreeMap<String, u
                 Some(
                     RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic,
                 ) => {}
-                Some(error) => return Err(failed(doing, KafkaError::MetadataFetch(error))),
+                Some(error) => {
+                    return Err(client_error(COUNTING, KafkaError::MetadataFetch(error)));
+                }
             }
         }
     }
     Ok(found)
 }
 
-/// A request that found no broker doesn't say why; the client has said so beside it, to whoever polls.
-fn explained(client: &BaseConsumer<Listening>, doing: &'static str, error: KafkaError) -> Error {
-    // An event for the client's own use looks like none at all, so that one can't stop at the first.
-    for _ in 0..256 {
+/// Explains a request that found no broker. The request doesn't say why; the client reports that when
+/// it is polled.
+fn explain(client: &BaseConsumer<ErrorContext>, doing: &'static str, error: KafkaError) -> Error {
+    // The client handles some events itself, and `poll` returns none for them: it doesn't mean the end.
+    for _ in 0..POLL_LIMIT {
         let _ = client.poll(Duration::ZERO);
     }
     client.context().explain(doing, error)
 }
 
-/// How the relay makes a topic that isn't there.
+/// The settings of a topic that the relay creates.
 #[derive(Debug, Clone)]
-pub(super) struct Blueprint {
-    /// How many partitions.
+pub(super) struct TopicConfig {
     pub(super) partitions: u32,
-    /// How many replicas; `None` for what the cluster does by default.
+    /// The number of replicas; `None` for the default of the cluster.
     pub(super) replication: Option<u16>,
-    /// How long records are kept; `None` for what the cluster does by default.
+    /// The retention of records; `None` for the default of the cluster.
     pub(super) retention: Option<Duration>,
 }
 
-/// What a topic of the relay's making may hold in a record: the largest payload and metadata that
+/// The size limit of a record in a topic that the relay creates: the largest payload and metadata that
 /// stores accept by default, with room for the headers.
 pub(super) const RECORD_BYTES: u32 = 10 << 20;
 
-pub(super) struct Admin {
-    client: AdminClient<Listening>,
+pub(super) struct TopicAdmin {
+    client: AdminClient<ErrorContext>,
 }
 
-impl Admin {
+impl TopicAdmin {
     pub(super) fn new(kafka: &Kafka) -> Result<Self> {
-        let client = kafka.client(&[], &[]).create_with_context(Listening::default());
-        Ok(Self { client: client.map_err(|error| failed("connecting", error))? })
+        let client = kafka.client(&[], &[]).create_with_context(ErrorContext::default());
+        Ok(Self { client: client.map_err(|error| client_error("connecting", error))? })
     }
 
-    /// Makes a topic. That somebody else has made it meanwhile is fine: it is checked afterwards.
-    pub(super) async fn create(&self, name: &str, blueprint: &Blueprint) -> Result<()> {
-        let retention = blueprint.retention.map(|time| time.as_millis().to_string());
-        let replication = blueprint.replication.map_or(-1, i32::from);
-        let partitions = i32::try_from(blueprint.partitions).unwrap_or(i32::MAX);
+    /// Creates a topic. Succeeds if another process has created it meanwhile: the caller checks it
+    /// afterwards.
+    pub(super) async fn create(&self, name: &str, config: &TopicConfig) -> Result<()> {
+        let doing = "creating a topic";
+        let retention = config.retention.map(|time| time.as_millis().to_string());
+        let replication = config.replication.map_or(-1, i32::from);
+        let partitions = i32::try_from(config.partitions).unwrap_or(i32::MAX);
         let record_bytes = RECORD_BYTES.to_string();
         let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replication))
             .set("cleanup.policy", "delete")
@@ -101,27 +112,29 @@ impl Admin {
         if let Some(retention) = &retention {
             topic = topic.set("retention.ms", retention);
         }
-        let options = AdminOptions::new().request_timeout(Some(PATIENCE));
-        let options = options.operation_timeout(Some(PATIENCE));
-        let made = self.client.create_topics([&topic], &options).await;
-        let made = made.map_err(|error| failed("making a topic", error))?;
-        match made.into_iter().find_map(std::result::Result::err) {
+        let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
+        let options = options.operation_timeout(Some(REQUEST_TIMEOUT));
+        let created = self.client.create_topics([&topic], &options).await;
+        let created = created.map_err(|error| client_error(doing, error))?;
+        match created.into_iter().find_map(std::result::Result::err) {
             None | Some((_, RDKafkaErrorCode::TopicAlreadyExists)) => Ok(()),
-            Some((_, code)) => Err(failed("making a topic", KafkaError::AdminOp(code))),
+            Some((_, code)) => Err(client_error(doing, KafkaError::AdminOp(code))),
         }
     }
 
-    /// How many bytes a record of a topic may have, if that may be known. A topic that forgets all but
-    /// the last event of a stream is refused.
+    /// Returns the size limit of a record of a topic in bytes, if this client may know it.
+    ///
+    /// # Errors
+    /// `HW612` if the topic is compacted: it keeps only the last event of a stream.
     pub(super) async fn record_limit(&self, topic: &str) -> Result<Option<u32>> {
-        let options = AdminOptions::new().request_timeout(Some(PATIENCE));
-        let asked =
+        let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
+        let described =
             self.client.describe_configs([&ResourceSpecifier::Topic(topic)], &options).await;
-        let described = match asked.map(|mut answers| answers.pop()) {
+        let described = match described.map(|mut answers| answers.pop()) {
             Ok(Some(Ok(described))) => described,
-            // Not everybody who may write to a topic may ask for this.
+            // A user who may write to a topic may not be allowed to describe it.
             Ok(_) => return Ok(None),
-            Err(error) => return Err(failed("asking for the limits of a topic", error)),
+            Err(error) => return Err(client_error("asking for the limits of a topic", error)),
         };
         let value = |name| described.get(name).and_then(|entry| entry.value.as_deref());
         if value("cleanup.policy").is_some_and(|policy| policy.contains("compact")) {

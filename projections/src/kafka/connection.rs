@@ -1,11 +1,11 @@
-//! Where Kafka is, and how it is spoken to.
+//! The bootstrap servers of Kafka, and settings of its client.
 
 use std::{collections::BTreeMap, fmt};
 
 use highwater_core::{Result, error::Invalid};
 use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 
-/// Where Kafka is, and how it is spoken to: the bootstrap servers and any setting of librdkafka.
+/// A connection to Kafka: the bootstrap servers and any setting of librdkafka.
 ///
 /// ```
 /// use highwater_projections::kafka::Kafka;
@@ -18,8 +18,8 @@ pub struct Kafka {
     settings: BTreeMap<String, String>,
 }
 
-/// What relay and source rely on, so that nobody sets it otherwise by mistake.
-const OWN: &[&str] = &[
+/// The settings that relay and source rely on: an application can't set them.
+const RESERVED_SETTINGS: &[&str] = &[
     "acks",
     "allow.auto.create.topics",
     "auto.offset.reset",
@@ -39,12 +39,12 @@ const OWN: &[&str] = &[
 ];
 
 impl Kafka {
-    /// Kafka at these servers: `host:port`, several separated by commas.
+    /// Creates a connection to these servers: `host:port`, several separated by commas.
     pub fn at(bootstrap: impl Into<String>) -> Self {
         Self { bootstrap: bootstrap.into(), settings: BTreeMap::new() }
     }
 
-    /// Sets anything that librdkafka can be told, for example `security.protocol`, `sasl.password` or
+    /// Sets any property of librdkafka, for example `security.protocol`, `sasl.password` or
     /// `compression.type`. Values are never logged.
     #[must_use]
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -52,14 +52,14 @@ impl Kafka {
         self
     }
 
-    /// What was set under this name.
+    /// Returns the value that the application has set under this name.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.settings.get(name).map(String::as_str)
     }
 
-    /// Checks that nothing is set that must be as it is.
+    /// Checks that no reserved setting is set.
     pub(super) fn validate(&self) -> Result<()> {
-        match self.settings.keys().find(|name| OWN.contains(&name.as_str())) {
+        match self.settings.keys().find(|name| RESERVED_SETTINGS.contains(&name.as_str())) {
             None => Ok(()),
             Some(name) => {
                 let message = format!("{name} can't be set: the order of events depends on it");
@@ -68,11 +68,12 @@ impl Kafka {
         }
     }
 
-    /// The configuration of a client: the defaults of its kind, what the user has set, and what must
-    /// be as it is.
+    /// Creates the configuration of a client: the defaults of its kind, the settings of the application,
+    /// and the settings that are fixed, each overriding those before.
     pub(super) fn client(&self, defaults: &[(&str, &str)], fixed: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
-        // Who listens decides what of it is logged; why a connection has failed is said at this level.
+        // The context of the client filters what is logged; it needs this level to see why a connection
+        // has failed.
         config.set_log_level(RDKafkaLogLevel::Info);
         for (name, value) in defaults {
             config.set(*name, *value);
@@ -112,7 +113,7 @@ mod tests {
     #[test]
     fn what_the_order_depends_on_cannot_be_set() {
         assert!(Kafka::at("b").setting("linger.ms", "5").validate().is_ok());
-        for name in OWN {
+        for name in RESERVED_SETTINGS {
             assert!(Kafka::at("b").setting(*name, "1").validate().unwrap_err().is_invalid());
         }
     }

@@ -1,19 +1,20 @@
-//! Cursors: small numbers and names as bytes.
+//! The encoding of cursors: small numbers and names as bytes.
 
+use bytes::Bytes;
 use highwater_core::{
     Result,
     error::{Corrupt, Source},
 };
 
-/// Writes a cursor. Its first byte is its format, so that a later one can be told apart.
-pub(super) struct Writer(Vec<u8>);
+/// Writes a cursor. The first byte is the number of its format, so that later formats can be distinguished.
+pub(super) struct CursorWriter(Vec<u8>);
 
-impl Writer {
+impl CursorWriter {
     pub(super) fn new(format: u8) -> Self {
         Self(vec![format])
     }
 
-    /// A number in LEB128.
+    /// Writes a number in LEB128.
     pub(super) fn number(&mut self, mut number: u64) {
         while number >= 0x80 {
             self.0.push((number & 0x7f) as u8 | 0x80);
@@ -22,21 +23,22 @@ impl Writer {
         self.0.push(number as u8);
     }
 
+    /// Writes a text after its length.
     pub(super) fn text(&mut self, text: &str) {
         self.number(text.len() as u64);
         self.0.extend_from_slice(text.as_bytes());
     }
 
-    pub(super) fn finish(self) -> bytes::Bytes {
+    pub(super) fn finish(self) -> Bytes {
         self.0.into()
     }
 }
 
-/// Reads a cursor; `None` where it isn't one.
-pub(super) struct Reader<'a>(&'a [u8]);
+/// Reads a cursor. Every method returns `None` if the bytes are no cursor.
+pub(super) struct CursorReader<'a>(&'a [u8]);
 
-impl<'a> Reader<'a> {
-    /// Past the format byte; `None` if it is another.
+impl<'a> CursorReader<'a> {
+    /// Reads the format byte; `None` if it names another format.
     pub(super) fn new(format: u8, bytes: &'a [u8]) -> Option<Self> {
         bytes.split_first().filter(|(first, _)| **first == format).map(|(_, rest)| Self(rest))
     }
@@ -70,7 +72,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A cursor that isn't one of ours.
+/// Returns the error for a cursor that this version did not write.
 pub(super) fn malformed<T>(what: String) -> Result<T> {
     Err(Corrupt::value(what, Source::new("it is not of this version of Highwater")).into())
 }

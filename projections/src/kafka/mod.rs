@@ -1,23 +1,28 @@
 //! The log on Kafka: the relay that publishes it, and the source that feeds views from it.
 //!
-//! | Room | What is in it |
+//! | Folder or file | What is in it |
 //! |---|---|
-//! | `connection` | where Kafka is, and any setting of its client |
+//! | `connection` | the bootstrap servers, and settings of the client |
 //! | `topics` | which topic an event goes to |
 //! | `relay` | publishes the log in order, by one leader at a time |
 //! | `source` | feeds views, and fills from the store what a topic lacks |
-//! | `record` | an event as a record, and back |
-//! | `admin`, `trouble`, `cursor` | making topics, what errors mean, where one goes on |
+//! | `record` | encodes an event as a record, and decodes it |
+//! | `admin`, `error` | creates and describes topics, classifies errors of the client |
+//! | `cursor` | the encoding of cursors |
+//! | `heartbeat`, `drop_in_thread` | keeps leases, drops clients without blocking a task |
 
 mod admin;
 mod connection;
 mod cursor;
-mod elsewhere;
+mod drop_in_thread;
+mod error;
+mod heartbeat;
 mod record;
 mod relay;
 mod source;
+#[cfg(test)]
+mod tests;
 mod topics;
-mod trouble;
 
 pub use connection::Kafka;
 pub use relay::{Relay, RelayStatus};

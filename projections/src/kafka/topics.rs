@@ -1,77 +1,77 @@
-//! Which topic an event goes to, and which topics a view is fed from.
+//! Maps events to topics, and views to the topics that feed them.
 
 use std::borrow::Cow;
 
 use highwater_core::{Category, Code, Query, Result, StreamId, error::Invalid};
 
-/// Which topic an event goes to.
+/// The topics that events are published to.
 #[derive(Debug, Clone)]
-pub struct Topics(Choice);
+pub struct Topics(TopicNaming);
 
 #[derive(Debug, Clone)]
-enum Choice {
+enum TopicNaming {
     One(String),
     PerCategory { prefix: String, categories: Vec<Category> },
 }
 
 impl Topics {
-    /// All the events in one topic.
+    /// Publishes all events to one topic.
     pub fn one(name: impl Into<String>) -> Self {
-        Self(Choice::One(name.into()))
+        Self(TopicNaming::One(name.into()))
     }
 
-    /// A topic for each category: its name after this prefix.
+    /// Publishes each category to a separate topic: this prefix, and the name of the category.
     pub fn per_category(prefix: impl Into<String>) -> Self {
-        Self(Choice::PerCategory { prefix: prefix.into(), categories: Vec::new() })
+        Self(TopicNaming::PerCategory { prefix: prefix.into(), categories: Vec::new() })
     }
 
-    /// Names categories: their topics are made before there is an event, and views whose query names
-    /// no category are fed from them. Without effect on [`Topics::one`].
+    /// Names categories: the relay creates their topics before there is an event, and views whose query
+    /// names no category are fed from them. Has no effect on [`Topics::one`].
     #[must_use]
     pub fn categories(mut self, named: impl IntoIterator<Item = Category>) -> Self {
-        if let Choice::PerCategory { categories, .. } = &mut self.0 {
+        if let TopicNaming::PerCategory { categories, .. } = &mut self.0 {
             categories.extend(named);
         }
         self
     }
 
-    /// Checks that they can be names of topics.
+    /// Checks that Kafka accepts the names of the topics.
     pub(super) fn validate(&self) -> Result<()> {
-        let (name, at_most) = match &self.0 {
-            Choice::One(name) => (name, 249),
-            Choice::PerCategory { prefix, .. } => (prefix, 200),
+        let (name, max_length) = match &self.0 {
+            TopicNaming::One(name) => (name, 249),
+            TopicNaming::PerCategory { prefix, .. } => (prefix, 200),
         };
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        let empty = matches!(self.0, Choice::One(_)) && name.is_empty();
-        if empty || name.len() > at_most || !name.chars().all(allowed) {
+        let empty = matches!(self.0, TopicNaming::One(_)) && name.is_empty();
+        if empty || name.len() > max_length || !name.chars().all(allowed) {
             let message =
-                format!("{name:?} is no name of a topic: use a-z, A-Z, 0-9, '.', '_', '-'");
+                format!("{name:?} is not a valid topic name: use a-z, A-Z, 0-9, '.', '_', '-'");
             return Err(Invalid::new(Code::BAD_TOPIC, message).into());
         }
         Ok(())
     }
 
-    /// The topic of a stream.
+    /// Returns the topic of a stream.
     pub(super) fn of(&self, stream: &StreamId) -> Cow<'_, str> {
         match &self.0 {
-            Choice::One(name) => Cow::Borrowed(name),
-            Choice::PerCategory { prefix, .. } => {
+            TopicNaming::One(name) => Cow::Borrowed(name),
+            TopicNaming::PerCategory { prefix, .. } => {
                 Cow::Owned(format!("{prefix}{}", stream.category()))
             }
         }
     }
 
-    /// The topics that are there whatever the events.
+    /// Returns the topics that exist before there are events.
     pub(super) fn named(&self) -> Vec<String> {
         match &self.0 {
-            Choice::One(name) => vec![name.clone()],
-            Choice::PerCategory { prefix, categories } => topics_of(prefix, categories.iter()),
+            TopicNaming::One(name) => vec![name.clone()],
+            TopicNaming::PerCategory { prefix, categories } => topics_of(prefix, categories.iter()),
         }
     }
 
-    /// The topics that hold the events of a query.
+    /// Returns the topics that hold the events of a query.
     pub(super) fn feeding(&self, query: &Query) -> Result<Vec<String>> {
-        let Choice::PerCategory { prefix, .. } = &self.0 else { return Ok(self.named()) };
+        let TopicNaming::PerCategory { prefix, .. } = &self.0 else { return Ok(self.named()) };
         let names_categories = |item: &highwater_core::QueryItem| !item.categories.is_empty();
         let named = match !query.items.is_empty() && query.items.iter().all(names_categories) {
             true => topics_of(prefix, query.items.iter().flat_map(|item| &item.categories)),

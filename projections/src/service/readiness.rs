@@ -172,7 +172,7 @@ impl Parts {
 }
 
 /// The states of a source in which events arrive, from the topic or from the store.
-const FED: &[&str] = &["connecting", "consuming", "filling", "truncated", "made_anew"];
+const FED: &[&str] = &["connecting", "consuming", "filling", "truncated", "topic_recreated"];
 
 #[cfg(feature = "kafka")]
 fn relay(status: &RelayStatus) -> RelayReport {

@@ -131,7 +131,7 @@ async fn r1_a_cursor_of_a_topic_that_was_deleted_loses_nothing() {
     let mut feed = fixture.whole(&source, &first.progress).await;
     let rest = drain(&mut *feed, Position::new(80), 40).await;
     assert_eq!(positions(&rest.events), (41..=80).collect::<Vec<_>>());
-    assert_eq!(state.borrow().name(), "made_anew");
+    assert_eq!(state.borrow().name(), "topic_recreated");
     let rest = drain(&mut *feed, Position::new(85), 1000).await;
     assert_eq!(positions(&rest.events), (81..=85).collect::<Vec<_>>());
     relay.stop().await;
@@ -155,7 +155,7 @@ async fn r1_a_topic_made_anew_that_outgrew_the_old_one_is_told_from_it() {
     let mut feed = fixture.whole(&source, &first.progress).await;
     let rest = drain(&mut *feed, Position::new(80), 40).await;
     assert_eq!(positions(&rest.events), (41..=80).collect::<Vec<_>>());
-    assert_eq!(state.borrow().name(), "made_anew");
+    assert_eq!(state.borrow().name(), "topic_recreated");
     let rest = drain(&mut *feed, Position::new(480), 1000).await;
     assert_eq!(positions(&rest.events), (81..=480).collect::<Vec<_>>());
     relay.stop().await;

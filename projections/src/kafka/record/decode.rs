@@ -1,5 +1,4 @@
-//! From a record back to the event. Nothing is taken on trust: whoever can write to the topic may
-//! have written it.
+//! Decodes records. Every value is checked: any client that may write to the topic may have written it.
 
 use std::{
     collections::HashMap,
@@ -15,47 +14,49 @@ use highwater_core::{
 use jiff::Timestamp;
 use rdkafka::message::Headers;
 
-use super::{MARK, SPEC_VERSION, header};
+use super::format::{MARK_TYPE, SPEC_VERSION, header};
 
-/// What is wrong with a record.
-pub(in crate::kafka) type Wrong = String;
+/// A description of what is wrong with a record.
+pub(in crate::kafka) type RecordFault = String;
 
-/// A record, as far as every record is decoded.
-pub(in crate::kafka) struct Record<'a> {
+/// A record, decoded as far as every reader needs.
+pub(in crate::kafka) struct DecodedRecord<'a> {
     pub(in crate::kafka) position: Position,
     pub(in crate::kafka) previous: Position,
-    /// When the event was recorded, or as of when the mark was made.
+    /// The time at which the event was recorded, or the `as_of` of a mark.
     pub(in crate::kafka) time: Timestamp,
-    /// The event; `None` if it is a mark.
-    pub(in crate::kafka) event: Option<RawEvent<'a>>,
+    /// The event; `None` if the record is a mark.
+    pub(in crate::kafka) event: Option<EncodedEvent<'a>>,
 }
 
-/// An event whose envelope has not been built yet: most views want few types.
-pub(in crate::kafka) struct RawEvent<'a> {
+/// An event whose envelope has not been built yet: most views read only a few types.
+pub(in crate::kafka) struct EncodedEvent<'a> {
     stream: &'a str,
     type_name: &'a str,
     payload: &'a [u8],
-    found: Found<'a>,
+    headers: HeaderValues<'a>,
 }
 
-impl<'a> Record<'a> {
+impl<'a> DecodedRecord<'a> {
     /// Decodes key, headers and value.
     pub(in crate::kafka) fn decode(
         key: Option<&'a [u8]>,
         headers: Option<&'a impl Headers>,
         payload: Option<&'a [u8]>,
-    ) -> Result<Self, Wrong> {
-        let found = Found::among(headers.ok_or("it has no headers")?)?;
-        if found.text(SPEC)? != SPEC_VERSION {
+    ) -> Result<Self, RecordFault> {
+        let headers = HeaderValues::find(headers.ok_or("it has no headers")?)?;
+        if headers.text(SPEC)? != SPEC_VERSION {
             return Err(format!("it is not of CloudEvents {SPEC_VERSION}"));
         }
-        let (position, previous) = (found.position(POSITION)?, found.position(PREVIOUS)?);
-        let (time, type_name) = (found.parsed(TIME)?, found.text(TYPE)?);
+        let position = headers.position(POSITION)?;
+        let previous = headers.position(PREVIOUS)?;
+        let time = headers.parse(TIME)?;
+        let type_name = headers.text(TYPE)?;
         let event = match (key, payload) {
-            (None, _) if type_name == MARK => None,
+            (None, _) if type_name == MARK_TYPE => None,
             (Some(key), Some(payload)) => {
                 let stream = std::str::from_utf8(key).map_err(|_| "its key is no text")?;
-                Some(RawEvent { stream, type_name, payload, found })
+                Some(EncodedEvent { stream, type_name, payload, headers })
             }
             (None, _) => return Err("it has no key".into()),
             (_, None) => return Err("it has no value".into()),
@@ -68,68 +69,71 @@ impl<'a> Record<'a> {
     }
 }
 
-impl RawEvent<'_> {
-    /// The id of its stream, which decides on the partition.
+impl EncodedEvent<'_> {
+    /// Returns the id of the stream, which decides the partition.
     pub(in crate::kafka) fn stream(&self) -> &str {
         self.stream
     }
 
-    /// Whether it matches the query. Tags are decoded only if that depends on them.
-    pub(in crate::kafka) fn matches(&self, query: &Query) -> Result<bool, Wrong> {
+    /// Returns true if the event matches the query. Tags are decoded only if that depends on them.
+    pub(in crate::kafka) fn matches(&self, query: &Query) -> Result<bool, RecordFault> {
         if query.items.is_empty() {
             return Ok(true);
         }
         for item in &query.items {
-            if self.is_of(item) && (item.tags.is_empty() || self.tags()?.contain_all(&item.tags)) {
+            if self.matches_names(item)
+                && (item.tags.is_empty() || self.tags()?.contain_all(&item.tags))
+            {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    fn is_of(&self, item: &QueryItem) -> bool {
+    fn matches_names(&self, item: &QueryItem) -> bool {
         let category = self.stream.split_once('-').map_or("", |(category, _)| category);
         (item.types.is_empty() || item.types.iter().any(|name| name == self.type_name))
             && (item.categories.is_empty()
                 || item.categories.iter().any(|c| c.as_str() == category))
     }
 
-    fn tags(&self) -> Result<Tags, Wrong> {
-        let Some(json) = self.found.values[TAGS] else { return Ok(Tags::none()) };
+    fn tags(&self) -> Result<Tags, RecordFault> {
+        let Some(json) = self.headers.values[TAGS] else { return Ok(Tags::none()) };
         serde_json::from_slice(json)
             .map_err(|error| format!("{} is malformed: {error}", header::TAGS))
     }
 
-    /// The event as it is in the log.
+    /// Builds the envelope of the event, as it is in the log.
     pub(in crate::kafka) fn envelope(
         &self,
         position: Position,
         recorded_at: Timestamp,
-        names: &mut Names,
-    ) -> Result<Envelope, Wrong> {
-        let found = &self.found;
+        names: &mut TypeNames,
+    ) -> Result<Envelope, RecordFault> {
+        let headers = &self.headers;
         Ok(Envelope {
             position,
             stream: StreamId::parse(self.stream).map_err(|error| format!("its key: {error}"))?,
-            version: Version::new(found.parsed(STREAM_VERSION)?),
-            id: found.parsed(ID)?,
-            command: found.parsed(COMMAND)?,
+            version: Version::new(headers.parse(STREAM_VERSION)?),
+            id: headers.parse(ID)?,
+            command: headers.parse(COMMAND)?,
             type_name: names.shared(self.type_name),
-            schema_version: SchemaVersion::new(found.parsed(SCHEMA_VERSION)?),
+            schema_version: SchemaVersion::new(headers.parse(SCHEMA_VERSION)?),
             recorded_at,
             tags: self.tags()?,
             payload: Bytes::copy_from_slice(self.payload),
-            raw_metadata: found.values[METADATA].map(Bytes::copy_from_slice).unwrap_or_default(),
+            raw_metadata: headers.values[METADATA].map(Bytes::copy_from_slice).unwrap_or_default(),
         })
     }
 }
 
-/// Each type name once, shared by its events.
+/// Interns type names: the events of one type share its name.
 #[derive(Default)]
-pub(in crate::kafka) struct Names(HashMap<Box<str>, Arc<str>>);
+pub(in crate::kafka) struct TypeNames(HashMap<Box<str>, Arc<str>>);
 
-impl Names {
-    /// A program has some hundreds of types; who writes others into the topic must not fill the memory.
+impl TypeNames {
+    /// The limit of names in the cache. A program has some hundreds of types; a client that writes others into
+    /// the topic must not fill the memory.
     const LIMIT: usize = 10_000;
 
     fn shared(&mut self, name: &str) -> Arc<str> {
@@ -145,14 +149,14 @@ impl Names {
     }
 }
 
-/// The headers that a relay writes, by their places in [`ALL`]. Others may be there: brokers and
-/// agents add theirs.
+/// The values of the headers that a relay writes, by their indexes in [`ALL`]. Other headers are
+/// ignored: brokers and agents add theirs.
 #[derive(Default)]
-struct Found<'a> {
+struct HeaderValues<'a> {
     values: [Option<&'a [u8]>; ALL.len()],
 }
 
-/// In the order in which they are written, so that each is found at the first look.
+/// The headers in the order in which they are written, so that each is found at the first comparison.
 const ALL: [&str; 14] = [
     header::POSITION,
     header::PREVIOUS,
@@ -182,49 +186,50 @@ const COMMAND: usize = 11;
 const TAGS: usize = 12;
 const METADATA: usize = 13;
 
-impl<'a> Found<'a> {
-    /// The client library panics at a header whose name is not UTF-8. It holds nothing then that
-    /// could be left half done.
-    fn among(headers: &'a impl Headers) -> Result<Self, Wrong> {
+impl<'a> HeaderValues<'a> {
+    /// Finds the headers. The client library panics at a header whose name is not UTF-8; it holds no state
+    /// that could be left inconsistent.
+    fn find(headers: &'a impl Headers) -> Result<Self, RecordFault> {
         catch_unwind(AssertUnwindSafe(|| Self::read(headers)))
             .unwrap_or_else(|_| Err("a header's name is no text".into()))
     }
 
-    fn read(headers: &'a impl Headers) -> Result<Self, Wrong> {
-        let (mut found, mut next) = (Self::default(), 0);
+    fn read(headers: &'a impl Headers) -> Result<Self, RecordFault> {
+        let mut found = Self::default();
+        let mut next = 0;
         for header in headers.iter() {
             let is_next = ALL.get(next).is_some_and(|name| *name == header.key);
-            let place = match is_next {
+            let index = match is_next {
                 true => next,
                 false => match ALL.iter().position(|name| *name == header.key) {
-                    Some(place) => place,
+                    Some(index) => index,
                     None => continue,
                 },
             };
-            if found.values[place].is_some() {
+            if found.values[index].is_some() {
                 return Err(format!("it has two headers {}", header.key));
             }
-            found.values[place] = header.value;
-            next = place + 1;
+            found.values[index] = header.value;
+            next = index + 1;
         }
         Ok(found)
     }
 
-    fn text(&self, place: usize) -> Result<&'a str, Wrong> {
-        let name = ALL[place];
-        let bytes = self.values[place].ok_or_else(|| format!("it has no header {name}"))?;
+    fn text(&self, index: usize) -> Result<&'a str, RecordFault> {
+        let name = ALL[index];
+        let bytes = self.values[index].ok_or_else(|| format!("it has no header {name}"))?;
         std::str::from_utf8(bytes).map_err(|_| format!("{name} is no text"))
     }
 
-    fn parsed<T: FromStr>(&self, place: usize) -> Result<T, Wrong> {
-        self.text(place)?.parse().map_err(|_| format!("{} is malformed", ALL[place]))
+    fn parse<T: FromStr>(&self, index: usize) -> Result<T, RecordFault> {
+        self.text(index)?.parse().map_err(|_| format!("{} is malformed", ALL[index]))
     }
 
-    fn position(&self, place: usize) -> Result<Position, Wrong> {
-        let number: u64 = self.parsed(place)?;
+    fn position(&self, index: usize) -> Result<Position, RecordFault> {
+        let number: u64 = self.parse(index)?;
         match number <= Position::END.get() {
             true => Ok(Position::new(number)),
-            false => Err(format!("{} is beyond every position", ALL[place])),
+            false => Err(format!("{} is beyond every position", ALL[index])),
         }
     }
 }

@@ -1,51 +1,54 @@
-//! From an event to the headers of its record.
+//! Encodes an event as the headers of its record.
 
 use std::fmt::{Display, Write as _};
 
 use bytes::Bytes;
-use highwater_core::{Envelope, Position, Result, error::Corrupt, error::Source};
+use highwater_core::{
+    Envelope, Position, Result,
+    error::{Corrupt, Source},
+};
 use jiff::Timestamp;
 use rdkafka::message::{Header, OwnedHeaders};
 use uuid::{Uuid, fmt::Hyphenated};
 
-use super::{MARK, Mark, SPEC_VERSION, header};
+use super::format::{MARK_TYPE, MarkRecord, SPEC_VERSION, header};
 
-/// Writes headers. It remembers what successive events have in common, and keeps its buffers.
-pub(in crate::kafka) struct Encoder {
+/// Writes headers. It caches what successive events have in common, and reuses its buffers.
+pub(in crate::kafka) struct RecordEncoder {
     source: String,
     text: String,
-    time: Time,
-    context: Context,
+    time: TimeText,
+    metadata: MetadataHeaders,
 }
 
-/// The moment written last: the events of one commit share it.
-struct Time {
-    at: Timestamp,
+/// The time that was written last, as text: the events of one commit share it.
+struct TimeText {
+    time: Timestamp,
     text: String,
 }
 
-/// What other systems want of the metadata decoded last: the events of one command share it.
+/// The headers of the metadata that was decoded last: the events of one command share it.
 #[derive(Default)]
-struct Context {
-    of: Bytes,
+struct MetadataHeaders {
+    raw: Bytes,
     headers: Vec<(&'static str, String)>,
 }
 
-impl Encoder {
-    /// An encoder of events of this source, a URI reference.
+impl RecordEncoder {
+    /// Creates an encoder for events of this source, a URI reference.
     pub(in crate::kafka) fn new(source: String) -> Self {
         let at = Timestamp::UNIX_EPOCH;
-        let time = Time { at, text: at.to_string() };
-        Self { source, text: String::new(), time, context: Context::default() }
+        let time = TimeText { time: at, text: at.to_string() };
+        Self { source, text: String::new(), time, metadata: MetadataHeaders::default() }
     }
 
-    /// The headers of an event that follows `previous` in its partition.
+    /// Returns the headers of an event that follows `previous` in its partition.
     pub(in crate::kafka) fn event(
         &mut self,
         event: &Envelope,
         previous: Position,
     ) -> Result<OwnedHeaders> {
-        self.context.see(event)?;
+        self.metadata.update(event)?;
         let mut headers = self.begin(event.position, previous, &event.type_name, event.recorded_at);
         headers = uuid(headers, header::ID, event.id.as_uuid());
         headers = text(headers, header::SOURCE, &self.source);
@@ -58,18 +61,18 @@ impl Encoder {
         if !event.raw_metadata.is_empty() {
             headers = bytes(headers, header::METADATA, &event.raw_metadata);
         }
-        Ok(self.context.headers.iter().fold(headers, |all, (name, value)| text(all, name, value)))
+        Ok(self.metadata.headers.iter().fold(headers, |all, (name, value)| text(all, name, value)))
     }
 
-    /// The headers of a mark. Its id tells the marks of a source apart, as CloudEvents demands.
-    pub(in crate::kafka) fn mark(&mut self, mark: Mark, partition: i32) -> OwnedHeaders {
-        let headers = self.begin(mark.position, mark.previous, MARK, mark.as_of);
+    /// Returns the headers of a mark. Its id is unique within the source, as CloudEvents demands.
+    pub(in crate::kafka) fn mark(&mut self, mark: MarkRecord, partition: i32) -> OwnedHeaders {
+        let headers = self.begin(mark.position, mark.previous, MARK_TYPE, mark.as_of);
         let id = format_args!("{}/{}/{partition}", mark.position, mark.as_of);
-        let headers = self.written(headers, header::ID, id);
+        let headers = self.display(headers, header::ID, id);
         text(headers, header::SOURCE, &self.source)
     }
 
-    /// What every record has.
+    /// Returns the headers that every record has.
     fn begin(
         &mut self,
         position: Position,
@@ -81,15 +84,15 @@ impl Encoder {
         let headers = self.number(headers, header::POSITION, position);
         let headers = self.number(headers, header::PREVIOUS, previous);
         let headers = text(headers, header::TYPE, type_name);
-        let headers = text(headers, header::TIME, self.time.of(at));
+        let headers = text(headers, header::TIME, self.time.format(at));
         text(headers, header::SPEC_VERSION, SPEC_VERSION)
     }
 
     fn number(&mut self, headers: OwnedHeaders, name: &str, number: impl Display) -> OwnedHeaders {
-        self.written(headers, name, format_args!("{number}"))
+        self.display(headers, name, format_args!("{number}"))
     }
 
-    fn written(
+    fn display(
         &mut self,
         headers: OwnedHeaders,
         name: &str,
@@ -101,8 +104,8 @@ impl Encoder {
         text(headers, name, &self.text)
     }
 
-    /// The key of the record is the stream, byte by byte; the subject is the same for readers of
-    /// CloudEvents, to whom control characters are forbidden.
+    /// Writes the stream as the subject. CloudEvents forbids control characters there; the key of the
+    /// record is the stream byte by byte.
     fn subject(&mut self, headers: OwnedHeaders, stream: &str) -> OwnedHeaders {
         if !stream.chars().any(char::is_control) {
             return text(headers, header::SUBJECT, stream);
@@ -118,7 +121,7 @@ impl Encoder {
         text(headers, header::SUBJECT, &self.text)
     }
 
-    /// Tags may hold any separator, so they are written as JSON.
+    /// Writes the tags as JSON, because they may contain any separator.
     fn tags(&self, headers: OwnedHeaders, event: &Envelope) -> Result<OwnedHeaders> {
         if event.tags.is_empty() {
             return Ok(headers);
@@ -130,20 +133,20 @@ impl Encoder {
     }
 }
 
-impl Time {
-    fn of(&mut self, at: Timestamp) -> &str {
-        if self.at != at {
-            self.at = at;
+impl TimeText {
+    fn format(&mut self, time: Timestamp) -> &str {
+        if self.time != time {
+            self.time = time;
             self.text.clear();
-            let _ = write!(self.text, "{at}");
+            let _ = write!(self.text, "{time}");
         }
         &self.text
     }
 }
 
-impl Context {
-    fn see(&mut self, event: &Envelope) -> Result<()> {
-        if self.of == event.raw_metadata {
+impl MetadataHeaders {
+    fn update(&mut self, event: &Envelope) -> Result<()> {
+        if self.raw == event.raw_metadata {
             return Ok(());
         }
         let metadata = event.metadata()?;
@@ -156,7 +159,7 @@ impl Context {
         add(header::CAUSATION, metadata.causation.map(|id| id.to_string()));
         add(header::TRACE_PARENT, trace.map(|trace| trace.traceparent().to_owned()));
         add(header::TRACE_STATE, trace.and_then(|trace| trace.tracestate().map(str::to_owned)));
-        self.of = event.raw_metadata.clone();
+        self.raw = event.raw_metadata.clone();
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use rdkafka::message::{Header, OwnedHeaders};
 use uuid::Uuid;
 
-use super::*;
+use super::{format::MARK_TYPE, *};
 
 fn event() -> Envelope {
     Envelope {
@@ -29,14 +29,14 @@ fn event() -> Envelope {
 }
 
 fn encoded(event: &Envelope) -> OwnedHeaders {
-    Encoder::new("/highwater/test".into()).event(event, Position::new(5)).unwrap()
+    RecordEncoder::new("/highwater/test".into()).event(event, Position::new(5)).unwrap()
 }
 
 fn decoded(event: &Envelope, headers: &OwnedHeaders) -> Result<Envelope, String> {
     let key = Some(event.stream.as_str().as_bytes());
-    let record = Record::decode(key, Some(headers.as_borrowed()), Some(&event.payload))?;
+    let record = DecodedRecord::decode(key, Some(headers.as_borrowed()), Some(&event.payload))?;
     let Some(raw) = record.event else { return Err("a mark".into()) };
-    raw.envelope(record.position, record.time, &mut Names::default())
+    raw.envelope(record.position, record.time, &mut TypeNames::default())
 }
 
 fn value(headers: &OwnedHeaders, name: &str) -> Option<String> {
@@ -78,7 +78,7 @@ proptest! {
 
     #[test]
     fn one_encoder_keeps_nothing_of_the_event_before(events in prop::collection::vec(envelopes(), 2..6)) {
-        let mut encoder = Encoder::new("/highwater/test".into());
+        let mut encoder = RecordEncoder::new("/highwater/test".into());
         for event in events {
             let headers = encoder.event(&event, Position::START).unwrap();
             prop_assert_eq!(decoded(&event, &headers).unwrap(), event);
@@ -89,7 +89,7 @@ proptest! {
     fn what_a_query_finds_in_a_record_it_finds_in_the_event(event in envelopes(), other in envelopes()) {
         let headers = encoded(&event);
         let key = Some(event.stream.as_str().as_bytes());
-        let record = Record::decode(key, Some(headers.as_borrowed()), Some(&event.payload)).unwrap();
+        let record = DecodedRecord::decode(key, Some(headers.as_borrowed()), Some(&event.payload)).unwrap();
         let raw = record.event.unwrap();
         let tag = event.tags.as_slice().first().cloned();
         let queries = [
@@ -158,37 +158,38 @@ fn a_subject_holds_no_control_characters_and_the_key_holds_them_all() {
 
 #[test]
 fn a_mark_survives_the_round_trip() {
-    let (position, previous) = (Position::new(9), Position::new(9));
-    let mark = Mark { position, previous, as_of: event().recorded_at };
-    let headers = Encoder::new("/highwater/test".into()).mark(mark, 4);
-    let record = Record::decode(None, Some(headers.as_borrowed()), None).unwrap();
+    let position = Position::new(9);
+    let mark = MarkRecord { position, previous: position, as_of: event().recorded_at };
+    let headers = RecordEncoder::new("/highwater/test".into()).mark(mark, 4);
+    let record = DecodedRecord::decode(None, Some(headers.as_borrowed()), None).unwrap();
     assert!(record.event.is_none());
-    assert_eq!((record.position, record.previous, record.time), (position, previous, mark.as_of));
+    assert_eq!((record.position, record.previous, record.time), (position, position, mark.as_of));
 }
 
 #[test]
 fn an_event_whose_type_is_that_of_a_mark_is_an_event() {
-    let event = Envelope { type_name: Arc::from(MARK), ..event() };
+    let event = Envelope { type_name: Arc::from(MARK_TYPE), ..event() };
     assert_eq!(decoded(&event, &encoded(&event)).unwrap(), event);
 }
 
 fn why(key: Option<&[u8]>, headers: &OwnedHeaders, payload: Option<&[u8]>) -> String {
-    match Record::decode(key, Some(headers.as_borrowed()), payload) {
+    match DecodedRecord::decode(key, Some(headers.as_borrowed()), payload) {
         Err(why) => why,
         Ok(record) => match record.event {
             None => "a mark".into(),
             Some(raw) => raw
-                .envelope(record.position, record.time, &mut Names::default())
+                .envelope(record.position, record.time, &mut TypeNames::default())
                 .err()
                 .unwrap_or_else(|| "an event".into()),
         },
     }
 }
 
-/// The headers of an event with one of them replaced, or left out.
+/// Returns the headers of an event with one of them replaced, or left out.
 fn with(name: &str, new: Option<&[u8]>) -> OwnedHeaders {
     use rdkafka::message::Headers as _;
-    let (all, mut headers) = (encoded(&event()), OwnedHeaders::new());
+    let all = encoded(&event());
+    let mut headers = OwnedHeaders::new();
     for header in all.as_borrowed().iter() {
         let value = if header.key == name { new } else { header.value };
         if let Some(value) = value {
@@ -200,7 +201,8 @@ fn with(name: &str, new: Option<&[u8]>) -> OwnedHeaders {
 
 #[test]
 fn what_is_not_of_a_relay_is_refused_with_the_reason() {
-    let (key, payload) = (Some(&b"account-alice"[..]), Some(&b"{}"[..]));
+    let key = Some(&b"account-alice"[..]);
+    let payload = Some(&b"{}"[..]);
     let wrong = [
         ("ce_specversion", Some(&b"0.3"[..]), "it is not of CloudEvents 1.0"),
         ("ce_position", None, "it has no header ce_position"),

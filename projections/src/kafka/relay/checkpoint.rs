@@ -1,4 +1,4 @@
-//! Moves the progress over what is acknowledged, in order.
+//! Commits the progress of what is acknowledged, in order.
 
 use std::{
     pin::pin,
@@ -14,84 +14,86 @@ use highwater_core::{
 };
 use tokio::sync::mpsc;
 
-use super::{Relay, producer::Acknowledged};
+use super::{producer::PendingAcks, settings::RelaySettings, status::RelayReporter};
 use crate::{metrics::Leading, trace::Traces};
 
 /// Records that were sent together.
-pub(super) struct Batch {
-    /// Where the relay is when they are acknowledged.
-    pub(super) to: Progress,
-    pub(super) acknowledged: Arc<Acknowledged>,
-    /// They end when it is.
+pub(super) struct SentBatch {
+    /// The progress of the relay once they are acknowledged.
+    pub(super) progress: Progress,
+    pub(super) acks: Arc<PendingAcks>,
+    /// The spans of the events, which end when the batch is acknowledged.
     pub(super) traces: Traces,
 }
 
-/// How many batches may be under way.
-pub(super) const UNDER_WAY: usize = 64;
+/// The limit of batches that wait for acknowledgement.
+pub(super) const MAX_BATCHES_IN_FLIGHT: usize = 64;
 
-/// A checkpoint that is a little behind costs some repeats after a failure. One for each append would
-/// cost a transaction each.
-const INTERVAL: Duration = Duration::from_millis(100);
+/// The interval of checkpoint commits. One that is a little behind costs some repeats after a
+/// failure; one for each append would cost a transaction each.
+const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The part of a leader that commits.
-pub(super) struct Checkpoint<'a> {
-    pub(super) relay: &'a Relay,
+pub(super) struct CheckpointCommitter<'a> {
+    pub(super) settings: &'a RelaySettings,
     pub(super) view: &'a ViewName,
+    pub(super) reporter: &'a RelayReporter,
     pub(super) claim: Claim,
     pub(super) leading: &'a Leading,
 }
 
-impl Checkpoint<'_> {
-    /// Commits until there are no more batches, or an error.
-    pub(super) async fn run(&mut self, mut batches: mpsc::Receiver<Batch>) -> Result<()> {
-        let (mut under_way, mut acknowledged) = (None, None);
+impl CheckpointCommitter<'_> {
+    /// Commits until the channel of batches is closed, or an error.
+    pub(super) async fn run(&mut self, mut batches: mpsc::Receiver<SentBatch>) -> Result<()> {
+        let mut in_flight = None;
+        let mut acknowledged = None;
         let mut due = Instant::now();
         loop {
-            let next = next(&mut under_way, &mut batches);
+            let next = next_acknowledged(&mut in_flight, &mut batches);
             let wait = due.saturating_duration_since(Instant::now());
             let next = match acknowledged.is_some() {
-                true => match select(pin!(next), self.relay.clock.sleep(wait)).await {
+                true => match select(pin!(next), self.settings.clock.sleep(wait)).await {
                     Either::Left((next, _)) => next,
                     Either::Right(_) => {
                         self.commit(acknowledged.take()).await?;
-                        due = Instant::now() + INTERVAL;
+                        due = Instant::now() + COMMIT_INTERVAL;
                         continue;
                     }
                 },
                 false => next.await,
             };
             match next {
-                Some(to) => acknowledged = Some(to),
+                Some(progress) => acknowledged = Some(progress),
                 None => return self.commit(acknowledged).await,
             }
         }
     }
 
-    async fn commit(&mut self, to: Option<Progress>) -> Result<()> {
-        let Some(to) = to else { return Ok(()) };
-        self.leading.has_published(&to);
-        // Marks alone say that the broker is there, and move nothing.
-        if to.position > self.claim.progress.position {
-            let commit = ViewCommit::new(self.view.clone(), &self.claim, to.clone());
-            self.relay.views.commit_view(commit).await?;
-            self.claim.progress = to;
+    async fn commit(&mut self, progress: Option<Progress>) -> Result<()> {
+        let Some(progress) = progress else { return Ok(()) };
+        self.leading.has_published(&progress);
+        // Marks alone show that the broker is reachable, and don't move the position.
+        if progress.position > self.claim.progress.position {
+            let commit = ViewCommit::new(self.view.clone(), &self.claim, progress.clone());
+            self.settings.views.commit_view(commit).await?;
+            self.claim.progress = progress;
         }
-        self.relay.reporter.leading(self.claim.progress.position);
+        self.reporter.leading(self.claim.progress.position);
         Ok(())
     }
 }
 
-/// The next batch that is acknowledged; `None` if there are no more. Safe to cancel.
-async fn next(
-    under_way: &mut Option<Batch>,
-    batches: &mut mpsc::Receiver<Batch>,
+/// Waits for the next batch to be acknowledged; `None` if the channel is closed. Safe to cancel.
+async fn next_acknowledged(
+    in_flight: &mut Option<SentBatch>,
+    batches: &mut mpsc::Receiver<SentBatch>,
 ) -> Option<Progress> {
-    if under_way.is_none() {
-        *under_way = batches.recv().await;
+    if in_flight.is_none() {
+        *in_flight = batches.recv().await;
     }
-    under_way.as_ref()?.acknowledged.whole().await;
-    under_way.take().map(|Batch { to, traces, .. }| {
+    in_flight.as_ref()?.acks.all_acknowledged().await;
+    in_flight.take().map(|SentBatch { progress, traces, .. }| {
         drop(traces);
-        to
+        progress
     })
 }

@@ -1,8 +1,8 @@
-//! One leader at a time, by a lease in the view store. Who should lead is what the lease says; who may
-//! move the checkpoint is what the epoch says. A relay that doesn't know yet that it has been displaced
+//! One leader at a time, by a lease in the view store. The lease decides which relay should lead; the
+//! epoch decides which may move the checkpoint. A relay that doesn't know yet that it has been displaced
 //! does no harm: it repeats what consumers have.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use futures_util::future::{Either, select, try_join};
 use highwater_core::{
@@ -14,150 +14,199 @@ use highwater_core::{
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    Relay,
-    chains::Chains,
-    checkpoint::{Checkpoint, UNDER_WAY},
+    chains::PartitionChains,
+    checkpoint::{CheckpointCommitter, MAX_BATCHES_IN_FLIGHT},
     producer::Producer,
-    publish::Publisher,
-    stopping,
+    publish::LogPublisher,
+    settings::{RelaySettings, retry_pauses},
+    status::RelayReporter,
+    topics::RelayTopics,
 };
+use crate::kafka::heartbeat::Heartbeat;
 
-/// How long what is under way at a shutdown is waited for.
-const GRACE: Duration = Duration::from_secs(5);
+/// The time that a shutdown waits for what has been sent.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a relay leads no longer.
-pub(super) enum Ending {
-    /// It was told to stop.
+/// The reason why a relay no longer leads.
+enum LeadEnd {
+    /// The relay is shut down.
     Stopped,
-    /// Another leads.
+    /// Another relay leads.
     Displaced,
 }
 
-/// What ended the lead of a relay before its time.
-pub(super) struct Ended {
-    pub(super) error: Error,
-    /// Whether it had published something before.
-    pub(super) has_published: bool,
+/// An error that has ended the lead of a relay.
+struct LeadFailure {
+    error: Error,
+    /// True if the relay has moved the checkpoint before.
+    has_published: bool,
 }
 
-impl From<Error> for Ended {
+impl From<Error> for LeadFailure {
     fn from(error: Error) -> Self {
         Self { error, has_published: false }
     }
 }
 
-impl Relay {
-    /// Waits until this relay leads, and publishes then.
-    pub(super) async fn lead(
-        &self,
-        view: &ViewName,
-        stopped: &mut watch::Receiver<bool>,
-    ) -> Result<Ending, Ended> {
-        let claim = {
-            let claimed = std::pin::pin!(self.claim(view));
-            match select(claimed, std::pin::pin!(stopping(stopped))).await {
-                Either::Left((claim, _)) => claim?,
-                Either::Right(_) => return Ok(Ending::Stopped),
+/// A relay that runs.
+pub(super) struct Leader {
+    pub(super) settings: RelaySettings,
+    /// The view that holds the checkpoint.
+    pub(super) view: ViewName,
+    pub(super) reporter: RelayReporter,
+}
+
+impl Leader {
+    /// Leads whenever the lease is free, until shutdown. Retries after errors.
+    pub(super) async fn run(&self, mut stopped: watch::Receiver<bool>) {
+        let RelaySettings { name, clock, .. } = &self.settings;
+        let mut pauses = retry_pauses();
+        loop {
+            let error = match self.lead(&mut stopped).await {
+                Ok(LeadEnd::Stopped) => return,
+                Ok(LeadEnd::Displaced) => {
+                    tracing::warn!(relay = name, "another relay leads now; waiting");
+                    pauses = retry_pauses();
+                    continue;
+                }
+                Err(failure) => {
+                    if failure.has_published {
+                        pauses = retry_pauses();
+                    }
+                    failure.error
+                }
+            };
+            tracing::error!(relay = name, %error, code = %error.code(), "the relay failed; retrying");
+            self.reporter.failing(&error, clock.now());
+            let pause = clock.sleep(pauses.next().unwrap_or_default());
+            if let Either::Left(_) = select(pin!(shutdown(&mut stopped)), pause).await {
+                return;
             }
-        };
-        tracing::info!(relay = self.name, from = %claim.progress.position, epoch = %claim.epoch, "leading");
-        let (epoch, from) = (claim.epoch, claim.progress.position);
-        let leading = self.meter().leads(&claim.progress);
-        let mut checkpoint = Checkpoint { relay: self, view, claim, leading: &leading };
-        let outcome = self.publish(&mut checkpoint, stopped).await;
-        let has_published = checkpoint.claim.progress.position > from;
-        // If this fails, others wait for the lease to run out.
-        if let Err(error) = self.views.release_shard(view, ShardId::FIRST, epoch).await {
-            tracing::debug!(relay = self.name, %error, "giving up the lead");
-        }
-        match outcome {
-            Err(error) if error.is_conflict() => Ok(Ending::Displaced),
-            outcome => outcome.map_err(|error| Ended { error, has_published }),
         }
     }
 
-    async fn claim(&self, view: &ViewName) -> Result<Claim> {
-        self.views.open_view(&ViewSpec::without_rows(view.clone()), Sharding::SINGLE).await?;
+    /// Waits for the lease, and publishes while this relay holds it.
+    async fn lead(&self, stopped: &mut watch::Receiver<bool>) -> Result<LeadEnd, LeadFailure> {
+        let name = &self.settings.name;
+        let claim = match select(pin!(self.claim()), pin!(shutdown(stopped))).await {
+            Either::Left((claim, _)) => claim?,
+            Either::Right(_) => return Ok(LeadEnd::Stopped),
+        };
+        let epoch = claim.epoch;
+        let from = claim.progress.position;
+        tracing::info!(relay = name, %from, %epoch, "leading");
+        let leading = self.reporter.meter().leads(&claim.progress);
+        let mut committer = CheckpointCommitter {
+            settings: &self.settings,
+            view: &self.view,
+            reporter: &self.reporter,
+            claim,
+            leading: &leading,
+        };
+        let outcome = self.publish(&mut committer, stopped).await;
+        let has_published = committer.claim.progress.position > from;
+        // If this fails, other relays wait for the lease to run out.
+        let released = self.settings.views.release_shard(&self.view, ShardId::FIRST, epoch).await;
+        if let Err(error) = released {
+            tracing::debug!(relay = name, %error, "the lease could not be released");
+        }
+        match outcome {
+            Err(error) if error.is_conflict() => Ok(LeadEnd::Displaced),
+            outcome => outcome.map_err(|error| LeadFailure { error, has_published }),
+        }
+    }
+
+    async fn claim(&self) -> Result<Claim> {
+        let RelaySettings { views, worker, lease, clock, .. } = &self.settings;
+        let sharding = Sharding::SINGLE;
+        let spec = ViewSpec::without_rows(self.view.clone());
+        views.open_view(&spec, sharding).await?;
         loop {
-            let (shard, claiming) = (ShardId::FIRST, ClaimMode::IfFree);
-            let (layout, worker, lease) = (Sharding::SINGLE, &self.worker, self.lease);
-            let claimed = self.views.claim_shard(ShardClaim {
-                view: view.clone(),
-                sharding: layout,
-                shard,
+            let claimed = views.claim_shard(ShardClaim {
+                view: self.view.clone(),
+                sharding,
+                shard: ShardId::FIRST,
                 worker: worker.clone(),
-                mode: claiming,
-                lease,
+                mode: ClaimMode::IfFree,
+                lease: *lease,
             });
             if let Some(claim) = claimed.await? {
                 return Ok(claim);
             }
             self.reporter.waiting();
-            self.clock.sleep(self.lease / 5).await;
+            clock.sleep(*lease / 5).await;
         }
     }
 
     async fn publish(
         &self,
-        checkpoint: &mut Checkpoint<'_>,
+        committer: &mut CheckpointCommitter<'_>,
         stopped: &mut watch::Receiver<bool>,
-    ) -> Result<Ending> {
-        let (view, from) = (checkpoint.view, checkpoint.claim.progress.clone());
-        let leading = checkpoint.leading;
-        let mut chains = Chains::from_cursor(&from.cursor)?;
-        let limit = self.ensure(&mut chains).await?;
-        let producer = Producer::new(&self.kafka, limit)?;
-        let (sender, batches) = mpsc::channel(UNDER_WAY);
-        let publisher = Publisher::new(self, &producer, chains, &from, sender);
+    ) -> Result<LeadEnd> {
+        let settings = &self.settings;
+        let leading = committer.leading;
+        let from = committer.claim.progress.clone();
+        let mut chains = PartitionChains::from_cursor(&from.cursor)?;
+        let limit = RelayTopics(settings).ensure_all(&mut chains).await?;
+        let producer = Producer::new(&settings.kafka, limit)?;
+        let (sender, batches) = mpsc::channel(MAX_BATCHES_IN_FLIGHT);
+        let meter = self.reporter.meter();
+        let publisher = LogPublisher::new(settings, meter, &producer, chains, &from, sender);
         let mut stop = stopped.clone();
-        // Its end drops the sender, and the checkpoint ends when it has seen to what was sent.
+        // Its end drops the sender; the committer ends when all that was sent is acknowledged.
         let publishing = async {
             tokio::select! {
                 outcome = publisher.run() => outcome,
-                () = stopping(&mut stop) => Ok(()),
+                () = shutdown(&mut stop) => Ok(()),
             }
         };
         let outcome = tokio::select! {
-            outcome = try_join(publishing, checkpoint.run(batches)) => outcome.map(|_| Ending::Stopped),
+            outcome = try_join(publishing, committer.run(batches)) => outcome.map(|_| LeadEnd::Stopped),
             error = producer.failure() => Err(error),
-            () = self.displaced(view) => Ok(Ending::Displaced),
-            () = self.out_of_grace(stopped) => Ok(Ending::Stopped),
-            () = self.report(producer.trouble()) => Ok(Ending::Stopped),
-            () = leading.look(&*self.log, &*self.clock) => Ok(Ending::Stopped),
+            () = self.displaced() => Ok(LeadEnd::Displaced),
+            () = self.shutdown_timeout(stopped) => Ok(LeadEnd::Stopped),
+            () = self.report_outages(producer.outages()) => Ok(LeadEnd::Stopped),
+            () = leading.look(&*settings.log, &*settings.clock) => Ok(LeadEnd::Stopped),
         };
-        self.reporter.is_about(producer.too_large());
+        self.reporter.set_oversized(producer.oversized());
         outcome
     }
 
-    /// Gives signs of life, until another leads. That the store can't be asked is no reason to stop:
-    /// if another leads meanwhile, the checkpoint fails.
-    async fn displaced(&self, view: &ViewName) {
+    /// Sends heartbeats until another relay leads. An error of the store doesn't end the lead: if another
+    /// relay leads meanwhile, the commit of the checkpoint fails.
+    async fn displaced(&self) {
+        let RelaySettings { views, clock, worker, lease, name, .. } = &self.settings;
+        let mut heartbeat = Heartbeat::new(views, clock, &self.view, worker, *lease).skip();
         loop {
-            self.clock.sleep(self.lease / 5).await;
-            match self.views.heartbeat(view, &self.worker, self.lease).await {
-                Ok(roll) => match roll.holders.first() {
-                    Some(Some(holder)) if *holder == self.worker => {}
+            match heartbeat.send().await {
+                Ok(members) => match members.holders.first() {
+                    Some(Some(holder)) if holder == worker => {}
                     _ => return,
                 },
-                Err(error) => tracing::warn!(relay = self.name, %error, "a sign of life failed"),
+                Err(error) => tracing::warn!(relay = name, %error, "a heartbeat failed"),
             }
         }
     }
 
-    async fn out_of_grace(&self, stopped: &mut watch::Receiver<bool>) {
-        stopping(stopped).await;
-        self.clock.sleep(GRACE).await;
-        tracing::warn!(relay = self.name, "stopping before everything is acknowledged");
+    async fn shutdown_timeout(&self, stopped: &mut watch::Receiver<bool>) {
+        shutdown(stopped).await;
+        self.settings.clock.sleep(SHUTDOWN_TIMEOUT).await;
+        tracing::warn!(relay = self.settings.name, "stopping before everything is acknowledged");
     }
 
-    /// Lets it be seen that the broker is gone, for as long as this is polled.
-    async fn report(&self, mut trouble: watch::Receiver<Option<Error>>) {
-        while trouble.changed().await.is_ok() {
-            let error = trouble.borrow_and_update().clone();
+    /// Reports that the broker is unreachable, as long as this is polled.
+    async fn report_outages(&self, mut outages: watch::Receiver<Option<Error>>) {
+        while outages.changed().await.is_ok() {
+            let error = outages.borrow_and_update().clone();
             if let Some(error) = error {
-                tracing::warn!(relay = self.name, %error, "publishing; trying again");
-                self.reporter.failing(&error, self.clock.now());
+                tracing::warn!(relay = self.settings.name, %error, "publishing failed; retrying");
+                self.reporter.failing(&error, self.settings.clock.now());
             }
         }
     }
+}
+
+/// Waits for the shutdown, or until the sender is dropped.
+async fn shutdown(stopped: &mut watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stop| *stop).await;
 }

@@ -1,4 +1,4 @@
-//! When which partition is due for a mark. Without I/O.
+//! The schedule of marks. Without I/O.
 
 use std::{
     collections::HashMap,
@@ -7,68 +7,75 @@ use std::{
 
 use highwater_core::Position;
 
-use super::chains::{Chains, Link};
+use super::chains::{ChainEnd, PartitionChains};
 
-/// How often a partition gets a mark: soon after there is something new elsewhere in the log, and now
-/// and then if there isn't. What gets events of its own needs none: each says how far it is.
+/// Decides when a partition gets a mark: after the busy interval if there are new events in other
+/// partitions, after the idle interval if there are none. A partition that gets events needs no marks:
+/// each event says up to where its partition is complete.
 #[derive(Debug)]
-pub(super) struct Marks {
+pub(super) struct MarkSchedule {
     busy: Duration,
     idle: Duration,
-    told: HashMap<String, Vec<Option<Told>>>,
+    recorded: HashMap<String, Vec<Option<LastRecord>>>,
 }
 
-/// What the last record of a partition says.
+/// The last record of a partition.
 #[derive(Debug, Clone, Copy)]
-struct Told {
+struct LastRecord {
+    /// The position up to which the partition is complete.
     through: Position,
     at: Instant,
 }
 
-impl Marks {
+impl MarkSchedule {
     pub(super) fn new(busy: Duration, idle: Duration) -> Self {
-        Self { busy, idle, told: HashMap::new() }
+        Self { busy, idle, recorded: HashMap::new() }
     }
 
-    /// A record of this partition has said that everything up to here is in it.
-    pub(super) fn told(&mut self, topic: &str, partition: i32, through: Position, at: Instant) {
-        if !self.told.contains_key(topic) {
-            self.told.insert(topic.to_owned(), Vec::new());
+    /// Notes a record that says that its partition is complete up to a position.
+    pub(super) fn recorded(&mut self, topic: &str, partition: i32, through: Position, at: Instant) {
+        if !self.recorded.contains_key(topic) {
+            self.recorded.insert(topic.to_owned(), Vec::new());
         }
-        let partitions = self.told.get_mut(topic);
-        let (Some(told), Ok(place)) = (partitions, usize::try_from(partition)) else { return };
-        if told.len() <= place {
-            told.resize(place + 1, None);
+        let partitions = self.recorded.get_mut(topic);
+        let (Some(records), Ok(index)) = (partitions, usize::try_from(partition)) else { return };
+        if records.len() <= index {
+            records.resize(index + 1, None);
         }
-        told[place] = Some(Told { through, at });
+        records[index] = Some(LastRecord { through, at });
     }
 
-    /// The partitions that are due if the log has been published up to here.
+    /// Returns the partitions that are due if the log has been published up to a position.
     pub(super) fn due<'a>(
         &self,
-        chains: &'a Chains,
+        chains: &'a PartitionChains,
         through: Position,
         now: Instant,
-    ) -> Vec<(&'a str, Link)> {
+    ) -> Vec<(&'a str, ChainEnd)> {
         chains
             .ends()
-            .filter(|(topic, link)| self.until(topic, link.partition, through, now).is_zero())
+            .filter(|(topic, end)| self.until(topic, end.partition, through, now).is_zero())
             .collect()
     }
 
-    /// How long until one is due.
-    pub(super) fn until_due(&self, chains: &Chains, through: Position, now: Instant) -> Duration {
-        let each =
-            chains.ends().map(|(topic, link)| self.until(topic, link.partition, through, now));
+    /// Returns the time until a partition is due.
+    pub(super) fn until_due(
+        &self,
+        chains: &PartitionChains,
+        through: Position,
+        now: Instant,
+    ) -> Duration {
+        let each = chains.ends().map(|(topic, end)| self.until(topic, end.partition, through, now));
         each.min().unwrap_or(self.idle)
     }
 
     fn until(&self, topic: &str, partition: i32, through: Position, now: Instant) -> Duration {
-        let place = usize::try_from(partition).ok();
-        let told = self.told.get(topic).zip(place).and_then(|(told, place)| *told.get(place)?);
-        let Some(told) = told else { return Duration::ZERO };
-        let interval = if told.through < through { self.busy } else { self.idle };
-        interval.saturating_sub(now.saturating_duration_since(told.at))
+        let index = usize::try_from(partition).ok();
+        let records = self.recorded.get(topic);
+        let last = records.zip(index).and_then(|(records, index)| *records.get(index)?);
+        let Some(last) = last else { return Duration::ZERO };
+        let interval = if last.through < through { self.busy } else { self.idle };
+        interval.saturating_sub(now.saturating_duration_since(last.at))
     }
 }
 
@@ -79,42 +86,42 @@ mod tests {
     const BUSY: Duration = Duration::from_millis(10);
     const IDLE: Duration = Duration::from_secs(1);
 
-    fn two_partitions() -> (Marks, Chains, Instant) {
-        let mut chains = Chains::default();
-        chains.begin("bank", 2);
-        (Marks::new(BUSY, IDLE), chains, Instant::now())
+    fn two_partitions() -> (MarkSchedule, PartitionChains, Instant) {
+        let mut chains = PartitionChains::default();
+        chains.start("bank", 2);
+        (MarkSchedule::new(BUSY, IDLE), chains, Instant::now())
     }
 
-    fn due(marks: &Marks, chains: &Chains, through: u64, now: Instant) -> Vec<i32> {
+    fn due(marks: &MarkSchedule, chains: &PartitionChains, through: u64, now: Instant) -> Vec<i32> {
         let due = marks.due(chains, Position::new(through), now);
-        due.into_iter().map(|(_, link)| link.partition).collect()
+        due.into_iter().map(|(_, end)| end.partition).collect()
     }
 
     #[test]
-    fn a_partition_that_has_heard_nothing_is_due_at_once() {
+    fn a_partition_without_a_record_is_due_at_once() {
         let (mut marks, chains, now) = two_partitions();
-        marks.told("bank", 1, Position::new(1), now);
+        marks.recorded("bank", 1, Position::new(1), now);
         assert_eq!(due(&marks, &chains, 1, now), [0]);
         assert_eq!(marks.until_due(&chains, Position::new(1), now), Duration::ZERO);
     }
 
     #[test]
-    fn what_has_an_event_of_its_own_is_not_due_while_the_others_are() {
+    fn a_partition_that_got_an_event_is_not_due_while_the_others_are() {
         let (mut marks, chains, now) = two_partitions();
-        marks.told("bank", 0, Position::new(1), now);
-        marks.told("bank", 1, Position::new(1), now);
+        marks.recorded("bank", 0, Position::new(1), now);
+        marks.recorded("bank", 1, Position::new(1), now);
         let later = now + BUSY;
-        marks.told("bank", 1, Position::new(2), later);
+        marks.recorded("bank", 1, Position::new(2), later);
         assert_eq!(due(&marks, &chains, 2, later), [0]);
-        marks.told("bank", 0, Position::new(2), later);
+        marks.recorded("bank", 0, Position::new(2), later);
         assert_eq!(marks.until_due(&chains, Position::new(2), later), IDLE);
     }
 
     #[test]
-    fn a_quiet_log_is_marked_now_and_then_and_news_soon() {
+    fn an_idle_log_gets_marks_at_the_idle_interval_and_new_events_at_the_busy_one() {
         let (mut marks, chains, now) = two_partitions();
         for partition in 0..2 {
-            marks.told("bank", partition, Position::new(7), now);
+            marks.recorded("bank", partition, Position::new(7), now);
         }
         assert_eq!(due(&marks, &chains, 7, now + IDLE - BUSY), [0; 0]);
         assert_eq!(due(&marks, &chains, 7, now + IDLE), [0, 1]);

@@ -1,8 +1,11 @@
 //! Sends records, and counts those that are acknowledged.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    pin::pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use futures_util::future::{Either, select};
@@ -16,18 +19,18 @@ use rdkafka::{
 };
 use tokio::sync::{Notify, watch};
 
-use super::status::TooLarge;
+use super::status::OversizedEvent;
 use crate::kafka::{
-    Kafka,
-    elsewhere::Elsewhere,
+    connection::Kafka,
+    drop_in_thread::DropInThread,
+    error::{client_error, forward_log, is_credentials_error},
     record::header,
-    trouble::{failed, is_about_credentials, log},
 };
 
 const PUBLISHING: &str = "publishing";
 
-/// What the user may set otherwise. Records wait as long as it takes: the relay is told when the
-/// broker is gone, and goes on when it is back.
+/// The settings that an application may override. Records wait without a timeout: the relay reports that
+/// the broker is unreachable, and continues when it is back.
 const DEFAULTS: &[(&str, &str)] = &[
     ("compression.type", "lz4"),
     ("linger.ms", "1"),
@@ -36,164 +39,163 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("topic.metadata.propagation.max.ms", "5000"),
 ];
 
-/// What the order depends on: no record may be passed over.
+/// The settings that the order of events depends on: no record may be skipped.
 const FIXED: &[(&str, &str)] =
     &[("acks", "all"), ("enable.gapless.guarantee", "true"), ("enable.idempotence", "true")];
 
-/// A producer until its first failure.
+/// A producer, to be used until its first failure.
 pub(super) struct Producer {
-    inner: Elsewhere<ThreadedProducer<Delivery>>,
+    inner: DropInThread<ThreadedProducer<DeliveryContext>>,
     limit: Option<u32>,
 }
 
-/// A record that is to be sent.
-pub(super) struct Outgoing<'a> {
+/// A record to send.
+pub(super) struct OutgoingRecord<'a> {
     pub(super) topic: &'a str,
     pub(super) partition: i32,
     pub(super) key: Option<&'a str>,
     pub(super) payload: &'a [u8],
     pub(super) headers: OwnedHeaders,
-    /// In milliseconds since the epoch.
+    /// Milliseconds since the epoch.
     pub(super) timestamp: i64,
 }
 
 impl Producer {
-    /// A producer of records of at most so many bytes, unless the user has set a limit.
+    /// Creates a producer of records of at most `limit` bytes, unless the application has set a limit.
     pub(super) fn new(kafka: &Kafka, limit: Option<u32>) -> Result<Self> {
         let mut config = kafka.client(DEFAULTS, FIXED);
         let limit = limit.filter(|_| kafka.get("message.max.bytes").is_none());
         if let Some(limit) = limit {
             config.set("message.max.bytes", limit.clamp(1_000, 1_000_000_000).to_string());
-            // A batch is not to be larger than what the topic takes, either.
+            // A batch must not be larger than the limit of the topic, either.
             if limit < 1_000_000 && kafka.get("batch.size").is_none() {
                 config.set("batch.size", limit.to_string());
             }
         }
-        let inner = config.create_with_context(Delivery::default());
-        let inner = Elsewhere::new(inner.map_err(|error| failed("connecting", error))?);
+        let inner = config.create_with_context(DeliveryContext::default());
+        let inner = DropInThread::new(inner.map_err(|error| client_error("connecting", error))?);
         Ok(Self { inner, limit })
     }
 
-    /// Hands a record over to the client; waits while its queue is full.
-    pub(super) async fn send(&self, record: Outgoing<'_>, batch: &Arc<Acknowledged>) -> Result<()> {
-        let mut sending = BaseRecord::<str, [u8], _>::with_opaque_to(record.topic, batch.clone())
+    /// Hands a record to the client; waits while its queue is full.
+    pub(super) async fn send(
+        &self,
+        record: OutgoingRecord<'_>,
+        acks: &Arc<PendingAcks>,
+    ) -> Result<()> {
+        let mut sending = BaseRecord::<str, [u8], _>::with_opaque_to(record.topic, acks.clone())
             .partition(record.partition)
             .payload(record.payload)
             .headers(record.headers)
             .timestamp(record.timestamp);
         sending.key = record.key;
-        batch.expect_one();
+        acks.expect_one();
         loop {
             sending = match self.inner.send(sending) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => back,
-                Err((error, _)) => return Err(failed(PUBLISHING, error)),
+                Err((error, _)) => return Err(client_error(PUBLISHING, error)),
             };
-            let room = std::pin::pin!(self.delivery().room.notified());
-            if let Either::Right((error, _)) = select(room, std::pin::pin!(self.failure())).await {
+            let room = pin!(self.delivery().room.notified());
+            if let Either::Right((error, _)) = select(room, pin!(self.failure())).await {
                 return Err(error);
             }
         }
     }
 
-    /// Names the event that was too large.
+    /// Converts the error of an event that is too large to one that names it.
     pub(super) fn explain(&self, error: Error, event: &Envelope) -> Error {
         if error.code() != Code::TOO_LARGE {
             return error;
         }
-        let (position, bytes) = (event.position, event.payload.len());
-        self.delivery().is_too_large(TooLarge { position, bytes, limit: self.limit });
+        let position = event.position;
+        let bytes = event.payload.len();
+        self.delivery().add_oversized(OversizedEvent { position, bytes, limit: self.limit });
         let limit = self.limit.map_or_else(String::new, |limit| format!(" of {limit} bytes"));
         let message = format!(
-            "event {} of stream {} has {} bytes of payload, which is beyond the limit{limit} of a \
-             record; raise max.message.bytes of the topic (and message.max.bytes, if it is set)",
-            position, event.stream, bytes,
+            "event {position} of stream {} has {bytes} bytes of payload, which is beyond the limit{limit} \
+             of a record; raise max.message.bytes of the topic (and message.max.bytes, if it is set)",
+            event.stream,
         );
         Invalid::new(Code::TOO_LARGE, message).into()
     }
 
-    /// Waits for the first failure. Nothing may be sent after it.
+    /// Waits for the first failure. No record may be sent after it.
     pub(super) async fn failure(&self) -> Error {
         let mut failure = self.delivery().failure.subscribe();
         let failed = failure.wait_for(Option::is_some).await;
         match failed.ok().and_then(|error| error.clone()) {
             Some(error) => error,
-            // The sender is this producer's own.
+            // The producer keeps the sender.
             None => std::future::pending().await,
         }
     }
 
-    /// What troubles the client, which it will get over by itself.
-    pub(super) fn trouble(&self) -> watch::Receiver<Option<Error>> {
-        self.delivery().trouble.subscribe()
+    /// Subscribes to the errors that the client recovers from by itself.
+    pub(super) fn outages(&self) -> watch::Receiver<Option<Error>> {
+        self.delivery().outages.subscribe()
     }
 
-    /// The event that was too large, if one was.
-    pub(super) fn too_large(&self) -> Option<TooLarge> {
-        *self.delivery().too_large.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns the largest event that was too large, if one was.
+    pub(super) fn oversized(&self) -> Option<OversizedEvent> {
+        *self.delivery().oversized.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn delivery(&self) -> &Delivery {
+    fn delivery(&self) -> &DeliveryContext {
         use rdkafka::producer::Producer as _;
         self.inner.context()
     }
 }
 
-/// The records of a batch that have not been acknowledged.
-pub(super) struct Acknowledged {
-    missing: AtomicUsize,
-    all: Notify,
+/// Counts the records of a batch that have not been acknowledged.
+pub(super) struct PendingAcks {
+    /// One more than the records, until the batch is complete.
+    pending: AtomicUsize,
+    none_left: Notify,
 }
 
-impl Acknowledged {
-    /// None so far. [`Acknowledged::complete`] says that no more will come.
+impl PendingAcks {
+    /// Creates the count of a batch without records. [`PendingAcks::complete`] ends the batch.
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { missing: AtomicUsize::new(1), all: Notify::new() })
+        Arc::new(Self { pending: AtomicUsize::new(1), none_left: Notify::new() })
     }
 
     fn expect_one(&self) {
-        self.missing.fetch_add(1, Ordering::Relaxed);
+        self.pending.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// No more records will be sent.
+    /// Ends the batch: no more records will be sent.
     pub(super) fn complete(&self) {
-        self.one();
+        self.acknowledge_one();
     }
 
-    fn one(&self) {
-        if self.missing.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.all.notify_one();
+    fn acknowledge_one(&self) {
+        if self.pending.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.none_left.notify_one();
         }
     }
 
-    pub(super) fn is_whole(&self) -> bool {
-        self.missing.load(Ordering::Acquire) == 0
-    }
-
-    /// Waits until all are acknowledged; one task may.
-    pub(super) async fn whole(&self) {
-        while !self.is_whole() {
-            self.all.notified().await;
+    /// Waits until all records are acknowledged. Only one task may wait.
+    pub(super) async fn all_acknowledged(&self) {
+        while self.pending.load(Ordering::Acquire) > 0 {
+            self.none_left.notified().await;
         }
     }
 }
 
-/// Hears what has become of records.
-struct Delivery {
+/// Receives the outcome of each record from the client.
+#[derive(Default)]
+struct DeliveryContext {
+    /// Notified when the queue of the client may have room.
     room: Notify,
+    /// The first permanent failure.
     failure: watch::Sender<Option<Error>>,
-    trouble: watch::Sender<Option<Error>>,
-    too_large: Mutex<Option<TooLarge>>,
+    /// The last error that the client recovers from by itself.
+    outages: watch::Sender<Option<Error>>,
+    oversized: Mutex<Option<OversizedEvent>>,
 }
 
-impl Default for Delivery {
-    fn default() -> Self {
-        let (failure, trouble) = (watch::Sender::new(None), watch::Sender::new(None));
-        Self { room: Notify::new(), failure, trouble, too_large: Mutex::default() }
-    }
-}
-
-impl Delivery {
+impl DeliveryContext {
     fn fail(&self, error: Error) {
         self.failure.send_if_modified(|failure| {
             let is_first = failure.is_none();
@@ -201,59 +203,57 @@ impl Delivery {
             is_first
         });
     }
-}
 
-impl Delivery {
-    /// Records that were sent together are refused together: the largest is the one.
-    fn is_too_large(&self, event: TooLarge) {
-        let mut largest = self.too_large.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Keeps the largest event: records that were sent together are refused together.
+    fn add_oversized(&self, event: OversizedEvent) {
+        let mut largest = self.oversized.lock().unwrap_or_else(PoisonError::into_inner);
         if largest.is_none_or(|largest| largest.bytes < event.bytes) {
             *largest = Some(event);
         }
     }
 }
 
-impl ClientContext for Delivery {
+impl ClientContext for DeliveryContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log(level, facility, message);
+        forward_log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "Kafka's client");
+        tracing::debug!(%error, reason, "Kafka client error");
         match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::Fatal) => self.fail(failed(PUBLISHING, error)),
+            Some(RDKafkaErrorCode::Fatal) => self.fail(client_error(PUBLISHING, error)),
             Some(RDKafkaErrorCode::AllBrokersDown) => {
-                self.trouble.send_replace(Some(failed(PUBLISHING, error)));
+                self.outages.send_replace(Some(client_error(PUBLISHING, error)));
             }
-            _ if is_about_credentials(&error) => self.fail(failed(PUBLISHING, error)),
+            _ if is_credentials_error(&error) => self.fail(client_error(PUBLISHING, error)),
             _ => {}
         }
     }
 }
 
-impl ProducerContext for Delivery {
-    type DeliveryOpaque = Arc<Acknowledged>;
+impl ProducerContext for DeliveryContext {
+    type DeliveryOpaque = Arc<PendingAcks>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, batch: Arc<Acknowledged>) {
+    fn delivery(&self, result: &DeliveryResult<'_>, acks: Arc<PendingAcks>) {
         match result {
-            Ok(_) => batch.one(),
+            Ok(_) => acks.acknowledge_one(),
             Err((error, record)) => {
                 let (topic, partition) = (record.topic(), record.partition());
-                tracing::warn!(%error, topic, partition, "a record was not published");
+                tracing::warn!(%error, topic, partition, "a record could not be published");
                 if error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge)
                     && let Some(position) = position_of(record.headers())
                 {
                     let bytes = record.payload().map_or(0, <[u8]>::len);
-                    self.is_too_large(TooLarge { position, bytes, limit: None });
+                    self.add_oversized(OversizedEvent { position, bytes, limit: None });
                 }
-                self.fail(failed(PUBLISHING, error.clone()));
+                self.fail(client_error(PUBLISHING, error.clone()));
             }
         }
         self.room.notify_one();
     }
 }
 
-/// Which event a record is of, if it is of one.
+/// Returns the position of a record, if it has one.
 fn position_of<H: Headers>(headers: Option<&H>) -> Option<Position> {
     let mut position = headers?.iter().filter(|header| header.key == header::POSITION);
     let position = std::str::from_utf8(position.next()?.value?).ok()?;

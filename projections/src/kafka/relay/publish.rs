@@ -1,9 +1,6 @@
 //! Reads the log and sends it: events in order, and marks.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use futures_util::future::{Either, select};
 use highwater_core::{
@@ -16,109 +13,123 @@ use tokio::sync::mpsc;
 use tracing::{Instrument as _, field};
 
 use super::{
-    Relay,
-    chains::Chains,
-    checkpoint::Batch,
-    marks::Marks,
-    producer::{Acknowledged, Outgoing, Producer},
+    chains::PartitionChains,
+    checkpoint::SentBatch,
+    marks::MarkSchedule,
+    producer::{OutgoingRecord, PendingAcks, Producer},
+    settings::RelaySettings,
+    topics::RelayTopics,
 };
 use crate::{
-    kafka::record::{Encoder, Mark},
+    kafka::record::{MarkRecord, RecordEncoder},
+    metrics::RelayMeter,
     trace::Traces,
 };
 
-/// After so many records other tasks get their turn.
-const TURN: usize = 128;
+/// The number of records that are sent before other tasks get their turn.
+const YIELD_INTERVAL: usize = 128;
 
 /// The part of a leader that reads and sends.
-pub(super) struct Publisher<'a> {
-    relay: &'a Relay,
+pub(super) struct LogPublisher<'a> {
+    settings: &'a RelaySettings,
+    meter: &'a RelayMeter,
     producer: &'a Producer,
-    chains: Chains,
-    marks: Marks,
-    encoder: Encoder,
+    chains: PartitionChains,
+    marks: MarkSchedule,
+    encoder: RecordEncoder,
     through: Position,
     as_of: Timestamp,
-    batches: mpsc::Sender<Batch>,
+    batches: mpsc::Sender<SentBatch>,
 }
 
-/// A page, and what was the time before it was asked for.
-struct Page {
+/// A page of the log, and the time before it was read.
+struct TimedPage {
     log: LogPage,
-    asked: Timestamp,
+    read_at: Timestamp,
 }
 
-impl<'a> Publisher<'a> {
+impl<'a> LogPublisher<'a> {
     pub(super) fn new(
-        relay: &'a Relay,
+        settings: &'a RelaySettings,
+        meter: &'a RelayMeter,
         producer: &'a Producer,
-        chains: Chains,
+        chains: PartitionChains,
         from: &Progress,
-        batches: mpsc::Sender<Batch>,
+        batches: mpsc::Sender<SentBatch>,
     ) -> Self {
-        let source = relay.source.clone().unwrap_or_else(|| format!("/highwater/{}", relay.name));
-        let (through, as_of) = (from.position, from.as_of);
-        let marks = Marks::new(relay.mark_interval, relay.idle_interval);
-        let encoder = Encoder::new(source);
-        Self { relay, producer, chains, marks, encoder, through, as_of, batches }
+        let source =
+            settings.source.clone().unwrap_or_else(|| format!("/highwater/{}", settings.name));
+        Self {
+            settings,
+            meter,
+            producer,
+            chains,
+            marks: MarkSchedule::new(settings.mark_interval, settings.idle_interval),
+            encoder: RecordEncoder::new(source),
+            through: from.position,
+            as_of: from.as_of,
+            batches,
+        }
     }
 
     /// Publishes until an error.
     pub(super) async fn run(mut self) -> Result<()> {
-        let relay = self.relay;
-        let mut page = relay.read(self.through).await?;
+        let settings = self.settings;
+        let mut page = read(settings, self.through).await?;
         loop {
             page = if page.log.more {
-                let reading = relay.read(page.log.through);
+                let reading = read(settings, page.log.through);
                 let (next, sent) = read_ahead(reading, self.publish(&page)).await;
                 sent?;
                 next?
             } else {
                 self.publish(&page).await?;
                 self.wait().await?;
-                relay.read(self.through).await?
+                read(settings, self.through).await?
             };
         }
     }
 
     /// Sends a page, and marks if they are due. The checkpoint may follow once all is acknowledged.
-    async fn publish(&mut self, page: &Page) -> Result<()> {
-        let (relay, events) = (&self.relay.name, page.log.events.len());
+    async fn publish(&mut self, page: &TimedPage) -> Result<()> {
+        let relay = &self.settings.name;
+        let events = page.log.events.len();
         let span = tracing::info_span!("publish_page", relay, events, through = %page.log.through);
-        self.publish_within(page).instrument(span).await
+        self.publish_page(page).instrument(span).await
     }
 
-    async fn publish_within(&mut self, page: &Page) -> Result<()> {
+    async fn publish_page(&mut self, page: &TimedPage) -> Result<()> {
         let traces = self.traces(&page.log.events);
-        let (batch, now) = (Acknowledged::new(), Instant::now());
+        let acks = PendingAcks::new();
+        let now = Instant::now();
         for (index, event) in page.log.events.iter().enumerate() {
-            self.send(event, &batch, now).await?;
-            if index % TURN == TURN - 1 {
+            self.send(event, &acks, now).await?;
+            if index % YIELD_INTERVAL == YIELD_INTERVAL - 1 {
                 tokio::task::yield_now().await;
             }
         }
-        let mut has_news = page.log.through > self.through;
+        let has_moved = page.log.through > self.through;
         self.through = page.log.through;
         if let Some(last) = page.log.events.last() {
             self.as_of = last.recorded_at;
         }
         if !page.log.more {
-            self.as_of = self.as_of.max(page.asked);
+            self.as_of = self.as_of.max(page.read_at);
         }
-        has_news |= self.mark(&batch).await?;
-        batch.complete();
-        if has_news {
-            let (position, as_of) = (self.through, self.as_of);
-            let to = Progress { position, as_of, cursor: self.chains.to_cursor() };
-            // Nobody takes it only if the checkpoint has failed, and that ends this as well.
-            let _ = self.batches.send(Batch { to, acknowledged: batch, traces }).await;
+        let has_marked = self.send_marks(&acks).await?;
+        acks.complete();
+        if has_moved || has_marked {
+            let cursor = self.chains.to_cursor();
+            let progress = Progress { position: self.through, as_of: self.as_of, cursor };
+            // The receiver is gone only if the checkpoint has failed, which ends this task as well.
+            let _ = self.batches.send(SentBatch { progress, acks, traces }).await;
         }
         Ok(())
     }
 
-    /// Lets it be seen in the events' traces that they are published, until that is acknowledged.
+    /// Opens a span in the trace of each event, which ends when the event is acknowledged.
     fn traces(&self, events: &[Envelope]) -> Traces {
-        let relay = &self.relay.name;
+        let relay = &self.settings.name;
         Traces::of(events, |event| {
             let (position, trace_id) = (event.position, field::Empty);
             tracing::info_span!(parent: None, "publish", relay, %position, trace_id)
@@ -128,72 +139,69 @@ impl<'a> Publisher<'a> {
     async fn send(
         &mut self,
         event: &Envelope,
-        batch: &Arc<Acknowledged>,
+        acks: &Arc<PendingAcks>,
         now: Instant,
     ) -> Result<()> {
-        let topic = self.relay.topics.of(&event.stream);
+        let topic = self.settings.topics.of(&event.stream);
         if self.chains.partitions(&topic).is_none() {
-            // The first event of a category: its topic is made now.
-            self.chains.begin(&topic, self.relay.ensure_one(&topic).await?);
+            // The first event of a category: its topic is created now.
+            self.chains.start(&topic, RelayTopics(self.settings).ensure(&topic).await?);
         }
-        let Some(link) = self.chains.add(&topic, &event.stream, event.position) else {
+        let Some(end) = self.chains.add(&topic, &event.stream, event.position) else {
             return Ok(());
         };
-        self.marks.told(&topic, link.partition, event.position, now);
-        let record = Outgoing {
+        self.marks.recorded(&topic, end.partition, event.position, now);
+        let record = OutgoingRecord {
             topic: &topic,
-            partition: link.partition,
+            partition: end.partition,
             key: Some(event.stream.as_str()),
             payload: &event.payload,
-            headers: self.encoder.event(event, link.previous)?,
+            headers: self.encoder.event(event, end.previous)?,
             timestamp: event.recorded_at.as_millisecond(),
         };
-        self.relay.meter().events.increment(1);
-        let sent = self.producer.send(record, batch).await;
+        self.meter.events.increment(1);
+        let sent = self.producer.send(record, acks).await;
         sent.map_err(|error| self.producer.explain(error, event))
     }
 
-    /// Writes marks into the partitions that are due, and tells whether there were any.
-    async fn mark(&mut self, batch: &Arc<Acknowledged>) -> Result<bool> {
+    /// Sends marks to the partitions that are due, and returns true if there were any.
+    async fn send_marks(&mut self, acks: &Arc<PendingAcks>) -> Result<bool> {
         let now = Instant::now();
-        let due = self.marks.due(&self.chains, self.through, now);
-        for (topic, link) in &due {
-            let (position, previous, as_of) = (self.through, link.previous, self.as_of);
-            let mark = Mark { position, previous, as_of };
-            let record = Outgoing {
+        let position = self.through;
+        let as_of = self.as_of;
+        let due = self.marks.due(&self.chains, position, now);
+        for (topic, end) in &due {
+            let mark = MarkRecord { position, previous: end.previous, as_of };
+            let record = OutgoingRecord {
                 topic,
-                partition: link.partition,
+                partition: end.partition,
                 key: None,
                 payload: &[],
-                headers: self.encoder.mark(mark, link.partition),
+                headers: self.encoder.mark(mark, end.partition),
                 timestamp: as_of.as_millisecond(),
             };
-            self.relay.meter().marks.increment(1);
-            self.producer.send(record, batch).await?;
-            self.marks.told(topic, link.partition, position, now);
+            self.meter.marks.increment(1);
+            self.producer.send(record, acks).await?;
+            self.marks.recorded(topic, end.partition, position, now);
         }
         Ok(!due.is_empty())
     }
 
-    fn until_marks(&self) -> Duration {
-        self.marks.until_due(&self.chains, self.through, Instant::now())
-    }
-
-    /// Waits for events, or until marks are due. The log is read then in any case: marks say what was
-    /// found, not what was not heard.
+    /// Waits for events, or until marks are due. The log is read afterwards in either case: a mark says
+    /// what was found in the log, not that no notification came.
     async fn wait(&self) -> Result<()> {
-        let appended = self.relay.log.wait_for_append(self.through);
-        match select(appended, self.relay.clock.sleep(self.until_marks())).await {
+        let RelaySettings { log, clock, .. } = self.settings;
+        let until_marks = self.marks.until_due(&self.chains, self.through, Instant::now());
+        match select(log.wait_for_append(self.through), clock.sleep(until_marks)).await {
             Either::Left((appended, _)) => appended,
             Either::Right(_) => Ok(()),
         }
     }
 }
 
-impl Relay {
-    async fn read(&self, after: Position) -> Result<Page> {
-        let asked = self.clock.now();
-        let log = self.log.read_log(&self.query, ReadFrom::After(after), self.page).await?;
-        Ok(Page { log, asked })
-    }
+async fn read(settings: &RelaySettings, after: Position) -> Result<TimedPage> {
+    let RelaySettings { log, clock, query, page_size, .. } = settings;
+    let read_at = clock.now();
+    let log = log.read_log(query, ReadFrom::After(after), *page_size).await?;
+    Ok(TimedPage { log, read_at })
 }

@@ -1,35 +1,35 @@
-//! Consumers, configured so that memory stays bounded whatever the backlog.
+//! Consumers, configured so that memory stays bounded however large the backlog is.
 
 use std::sync::Arc;
 
 use highwater_core::Result;
 use rdkafka::consumer::StreamConsumer;
 
-use super::context::Context;
-use crate::kafka::{Kafka, trouble::failed};
+use super::rebalance::RebalanceContext;
+use crate::kafka::{connection::Kafka, error::client_error};
 
-/// What all the partitions of a consumer may hold together, in KiB, as far as each may hold a little.
-const HELD: u32 = 64 << 10;
+/// The memory for the queues of all partitions of a consumer in KiB, as far as each may have a little.
+const QUEUE_KIB: u32 = 64 << 10;
 
-/// What a record takes in memory, in KiB: the client counts its key and its payload alone, and the rest is
-/// more than these, as a rule.
-const RECORD: u32 = 2;
+/// The memory of a record in KiB. The client counts only its key and payload; the rest is usually larger.
+const RECORD_KIB: u32 = 2;
 
-/// A consumer in a group, of topics with so many partitions in all.
-pub(super) fn consumer(
+/// Creates a consumer of a group, for topics with this number of partitions in all.
+pub(super) fn create_consumer(
     kafka: &Kafka,
     group: &str,
     instance: Option<&str>,
     partitions: u32,
-) -> Result<Arc<StreamConsumer<Context>>> {
-    let held = (HELD / partitions.max(1)).clamp(1 << 10, HELD);
-    let (records, held) = ((held / RECORD).to_string(), held.to_string());
+) -> Result<Arc<StreamConsumer<RebalanceContext>>> {
+    let queue_kib = (QUEUE_KIB / partitions.max(1)).clamp(1 << 10, QUEUE_KIB);
+    let queue_records = (queue_kib / RECORD_KIB).to_string();
+    let queue_kib = queue_kib.to_string();
     let defaults = [
-        // With a small queue the client would rest for a second whenever it is full.
+        // With a small queue the client would pause for a second whenever it is full.
         ("fetch.queue.backoff.ms", "10"),
         ("fetch.message.max.bytes", "524288"),
-        ("queued.max.messages.kbytes", &held),
-        ("queued.min.messages", &records),
+        ("queued.max.messages.kbytes", &queue_kib),
+        ("queued.min.messages", &queue_records),
         ("session.timeout.ms", "10000"),
         ("topic.metadata.refresh.interval.ms", "10000"),
     ];
@@ -42,6 +42,7 @@ pub(super) fn consumer(
         ("partition.assignment.strategy", "cooperative-sticky"),
     ];
     fixed.extend(instance.map(|instance| ("group.instance.id", instance)));
-    let consumer = kafka.client(&defaults, &fixed).create_with_context(Context::default());
-    Ok(Arc::new(consumer.map_err(|error| failed("connecting", error))?))
+    let config = kafka.client(&defaults, &fixed);
+    let consumer = config.create_with_context(RebalanceContext::default());
+    Ok(Arc::new(consumer.map_err(|error| client_error("connecting", error))?))
 }

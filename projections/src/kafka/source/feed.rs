@@ -11,7 +11,7 @@ use futures_util::{StreamExt as _, future::poll_fn};
 use highwater_core::{
     Error, Position, Result,
     error::{Corrupt, Source as Reason, Unavailable},
-    port::{Clock, Feed, FeedPage, Progress},
+    port::{Feed, FeedPage, Progress},
 };
 use rdkafka::{
     TopicPartitionList,
@@ -22,136 +22,135 @@ use rdkafka::{
 use tokio::sync::watch;
 
 use super::{
-    context::Context,
-    lane::{Lack, Lane},
+    filter::FeedFilter,
+    lane::{GapCause, Lane},
     merge::Merge,
-    offsets::Offsets,
-    state::{CONSUMING, KafkaState, Reporter},
-    wanted::Wanted,
+    rebalance::RebalanceContext,
+    report::{CONSUMING, SourceReporter},
+    resume::ResumePoints,
+    state::KafkaState,
 };
-use crate::kafka::{elsewhere::Elsewhere, record::Names};
+use crate::kafka::{drop_in_thread::DropInThread, record::TypeNames};
 
-/// How often Kafka hears how far the view is. Only lag tools look at it.
+/// The interval of offset commits to Kafka. Only tools that show the lag read them.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(5);
-/// A feed looks at its partitions this often even if it hears nothing.
-const LOOK: Duration = Duration::from_secs(1);
+/// The interval at which a feed looks at its partitions if no record arrives.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Reads partitions.
 pub(super) struct KafkaFeed {
-    // Queues go before the consumer that they belong to.
-    queues: Vec<StreamPartitionQueue<Context>>,
-    consumer: Elsewhere<StreamConsumer<Context>>,
+    // Queues are dropped before the consumer that they belong to.
+    queues: Vec<StreamPartitionQueue<RebalanceContext>>,
+    consumer: DropInThread<StreamConsumer<RebalanceContext>>,
     merge: Merge,
-    wanted: Wanted,
-    names: Names,
-    clock: Arc<dyn Clock>,
-    reporter: Reporter,
-    /// Whether the consumer is this feed's own, so that nobody else hears what it says.
-    is_alone: bool,
-    /// Whether it has been said that the broker is gone.
-    told: bool,
-    committed: Option<Instant>,
+    filter: FeedFilter,
+    names: TypeNames,
+    reporter: SourceReporter,
+    /// True if no other feed uses the consumer: then this one must read its errors.
+    owns_consumer: bool,
+    /// True if the owner of the feed has been given the error of the outage.
+    has_reported: bool,
+    last_commit: Option<Instant>,
 }
 
-/// What a feed reads from.
-pub(super) struct Reading {
-    pub(super) consumer: Arc<StreamConsumer<Context>>,
-    pub(super) queues: Vec<StreamPartitionQueue<Context>>,
+/// The consumer and the partitions of a feed.
+pub(super) struct FeedInput {
+    pub(super) consumer: Arc<StreamConsumer<RebalanceContext>>,
+    pub(super) queues: Vec<StreamPartitionQueue<RebalanceContext>>,
     pub(super) lanes: Vec<Lane>,
-    pub(super) is_alone: bool,
+    pub(super) owns_consumer: bool,
 }
 
 impl KafkaFeed {
     pub(super) fn new(
-        reading: Reading,
-        wanted: Wanted,
+        input: FeedInput,
+        filter: FeedFilter,
         from: &Progress,
-        clock: Arc<dyn Clock>,
-        reporter: Reporter,
+        reporter: SourceReporter,
     ) -> Self {
         Self {
-            queues: reading.queues,
-            consumer: Elsewhere::shared(reading.consumer),
-            merge: Merge::new(reading.lanes, from.position, from.as_of),
-            wanted,
-            names: Names::default(),
-            clock,
+            queues: input.queues,
+            consumer: DropInThread::shared(input.consumer),
+            merge: Merge::new(input.lanes, from.position, from.as_of),
+            filter,
+            names: TypeNames::default(),
             reporter,
-            is_alone: reading.is_alone,
-            told: false,
-            committed: None,
+            owns_consumer: input.owns_consumer,
+            has_reported: false,
+            last_commit: None,
         }
     }
 
-    /// Takes what has arrived; waits until something has. Safe to cancel: what has been taken stays.
-    async fn gather(&mut self, limit: usize) -> Result<()> {
-        let Self { queues, consumer, merge, wanted, names, reporter, is_alone, .. } = self;
+    /// Waits for records, and adds those that have arrived to their lanes. Safe to cancel: what has been
+    /// added stays.
+    async fn receive(&mut self, limit: usize) -> Result<()> {
+        let Self { queues, consumer, merge, filter, names, reporter, owns_consumer, .. } = self;
         let mut streams: Vec<_> = queues.iter().map(StreamPartitionQueue::stream).collect();
         let mut main = consumer.stream();
         poll_fn(|context| {
-            let mut has_taken = false;
+            let mut has_received = false;
             for (lane, stream) in merge.lanes.iter_mut().zip(&mut streams) {
                 while !lane.is_full(limit) {
                     match stream.poll_next_unpin(context) {
                         Poll::Ready(Some(Ok(message))) => {
-                            wanted.take(&message, lane, names);
-                            has_taken = true;
+                            filter.add(&message, lane, names);
+                            has_received = true;
                         }
-                        Poll::Ready(Some(Err(error))) => reporter.hear(error)?,
+                        Poll::Ready(Some(Err(error))) => reporter.client_error(error)?,
                         Poll::Ready(None) | Poll::Pending => break,
                     }
                 }
-                reporter.repeats.increment(lane.repeats());
+                reporter.repeats.increment(lane.take_repeats());
             }
-            if *is_alone {
-                while let Poll::Ready(Some(said)) = main.poll_next_unpin(context) {
-                    said.map_or_else(|error| reporter.hear(error), |_| Ok(()))?;
+            if *owns_consumer {
+                while let Poll::Ready(Some(message)) = main.poll_next_unpin(context) {
+                    message.map_or_else(|error| reporter.client_error(error), |_| Ok(()))?;
                 }
             }
-            if has_taken { Poll::Ready(Ok(())) } else { Poll::Pending }
+            if has_received { Poll::Ready(Ok(())) } else { Poll::Pending }
         })
         .await
     }
 
-    /// The topics that are read.
+    /// Returns the names of the topics that are read.
     fn topics(&self) -> String {
-        self.wanted.partitions.keys().map(String::as_str).collect::<Vec<_>>().join(" or ")
+        self.filter.partitions.keys().map(String::as_str).collect::<Vec<_>>().join(" or ")
     }
 
     /// Reads from the store what the partitions lack.
-    async fn fill(&mut self, to: Position, why: Lack, limit: usize) -> Result<()> {
+    async fn fill(&mut self, to: Position, cause: GapCause, limit: usize) -> Result<()> {
         let from = self.merge.through();
-        self.reporter.filling(why, from, to);
-        let page = self.wanted.read(from, limit).await?;
+        self.reporter.filling(cause, from, to);
+        let page = self.filter.read(from, limit).await?;
         if page.through == from {
-            let what = format!("a topic speaks of event {to}, but the log ends with {from}");
+            let what = format!("a topic names event {to}, but the log ends with {from}");
             return Err(Corrupt::Log(what).into());
         }
         self.merge.fill(page);
         Ok(())
     }
 
-    /// Waits until something has arrived, is due to be said, or is wrong.
+    /// Waits until a record has arrived, a page is due, or there is an error to return.
     async fn wait(&mut self, limit: usize) -> Result<()> {
-        let due = self.merge.until_due(Instant::now()).unwrap_or(LOOK).min(LOOK);
-        let (clock, state) = (Arc::clone(&self.clock), self.reporter.state.subscribe());
-        let trouble = trouble(state, self.told, self.topics());
+        let due = self.merge.until_due(Instant::now()).unwrap_or(POLL_INTERVAL).min(POLL_INTERVAL);
+        let clock = Arc::clone(&self.reporter.clock);
+        let state = self.reporter.state.subscribe();
+        let error = unreported_error(state, self.has_reported, self.topics());
         let outcome = tokio::select! {
             biased;
-            taken = self.gather(limit) => taken.map(|()| true),
-            error = trouble => Err(error),
+            received = self.receive(limit) => received.map(|()| true),
+            error = error => Err(error),
             () = clock.sleep(due) => Ok(false),
         };
         match outcome {
-            Ok(has_taken) => {
-                if has_taken {
-                    self.reporter.consuming();
-                    self.told = false;
-                }
+            Ok(true) => {
+                self.reporter.consuming();
+                self.has_reported = false;
                 Ok(())
             }
+            Ok(false) => Ok(()),
             Err(error) => {
-                self.told = true;
+                self.has_reported = true;
                 Err(error)
             }
         }
@@ -166,61 +165,66 @@ impl Feed for KafkaFeed {
                 return Ok(page);
             }
             if let Some(error) = self.merge.lanes.iter().find_map(Lane::refused) {
-                self.reporter.foreign(error);
+                self.reporter.foreign_record(error);
                 return Err(error.clone());
             }
             match self.merge.missing() {
-                Some((to, why)) => self.fill(to, why, limit).await?,
+                Some((to, cause)) => self.fill(to, cause, limit).await?,
                 None => self.wait(limit).await?,
             }
         }
     }
 
     fn committed(&mut self, progress: &Progress) {
-        let is_due = self.committed.is_none_or(|last| last.elapsed() >= COMMIT_INTERVAL);
-        if !is_due {
+        if self.last_commit.is_some_and(|last| last.elapsed() < COMMIT_INTERVAL) {
             return;
         }
-        self.committed = Some(Instant::now());
+        self.last_commit = Some(Instant::now());
         let mut offsets = TopicPartitionList::new();
-        for (topic, partition, offset) in Offsets::from_cursor(&progress.cursor).read() {
-            // Only an offset that is none would be refused.
+        for (topic, partition, offset) in ResumePoints::from_cursor(&progress.cursor).offsets() {
+            // Only an invalid offset would be refused.
             let _ = offsets.add_partition_offset(topic, partition, Offset::Offset(offset));
         }
         if offsets.count() > 0
             && let Err(error) = self.consumer.commit(&offsets, CommitMode::Async)
         {
-            tracing::debug!(view = %self.reporter.view, %error, "telling Kafka how far the view is");
+            let view = &self.reporter.view;
+            tracing::debug!(%view, %error, "offsets could not be committed to Kafka");
         }
     }
 }
 
 impl Drop for KafkaFeed {
-    /// Nobody would hear that what is in the way is so no longer. Another feed of the view says so again.
+    /// Forgets the outage that this consumer reported: without it the end of the outage would not be
+    /// noticed. Another feed of the view reports it again.
     fn drop(&mut self) {
-        if self.is_alone {
-            self.reporter.forget_trouble();
+        if self.owns_consumer {
+            self.reporter.forget_outage();
         }
     }
 }
 
-/// Waits for what the feed's owner must hear, and has not been told.
-async fn trouble(mut state: watch::Receiver<KafkaState>, told: bool, topic: String) -> Error {
+/// Waits for an error that the owner of the feed must get, and has not got yet.
+async fn unreported_error(
+    mut state: watch::Receiver<KafkaState>,
+    has_reported: bool,
+    topic: String,
+) -> Error {
     let is_news = |state: &KafkaState| match state {
-        KafkaState::BrokerGone { .. } | KafkaState::TopicMissing => !told,
+        KafkaState::BrokerGone { .. } | KafkaState::TopicMissing => !has_reported,
         KafkaState::WrongCredentials { .. } | KafkaState::InstanceTaken { .. } => true,
         _ => false,
     };
     match state.wait_for(is_news).await.map(|state| state.clone()) {
         Ok(KafkaState::WrongCredentials { error } | KafkaState::InstanceTaken { error }) => error,
         Ok(KafkaState::TopicMissing) => Unavailable::TopicMissing { topic }.into(),
-        Ok(_) => gone(),
-        // The sender is the reporter's, which the feed keeps.
+        Ok(_) => broker_gone(),
+        // The feed keeps the reporter, and the reporter the sender.
         Err(_) => std::future::pending().await,
     }
 }
 
-fn gone() -> Error {
+fn broker_gone() -> Error {
     let source = Reason::new(KafkaError::MessageConsumption(RDKafkaErrorCode::AllBrokersDown));
     Unavailable::Broker { doing: CONSUMING, source }.into()
 }

@@ -1,4 +1,39 @@
-//! A worker's part in a consumer group: which partitions are its own is what the group decides.
+//! A worker as a member of a consumer group: the group decides which partitions it reads.
+//!
+//! A shard is a partition. The group assigns partitions; the worker claims their shards in the view store;
+//! only then is a partition read, from the cursor of the claim. The states of one partition of a member:
+//!
+//! ```text
+//!                       ┌────────────┐
+//! join: subscribe ────▶ │ unassigned │ ◀──────────────────────────────────────┐
+//!                       └────────────┘                                        │
+//!                              │ Rebalance::Assign                            │
+//!                              ▼                                              │
+//!                       ┌────────────┐     Rebalance::Revoke                  │
+//!                  ┌──▶ │  assigned  │ ──────────────────────────────────────▶│
+//!                  │    └────────────┘                                        │
+//!   1 s after      │           │ Assigned(shard) is given to the worker       │
+//!   released(shard)│           ▼                                              │
+//!                  │    ┌────────────┐ Rebalance::Revoke      ┌──────────┐    │
+//!                  ├─── │   taken    │ ─────────────────────▶ │ revoking │ ───┘
+//!                  │    └────────────┘ Revoked(shard)      ┌▶ └──────────┘
+//!                  │           │ claim, then open(shard)   │   released(shard), or 5 s have passed,
+//!                  │           ▼                           │   or the assignment is lost: unassign,
+//!                  │    ┌────────────┐ Rebalance::Revoke   │   which answers the group
+//!                  └─── │  reading   │ ────────────────────┘
+//!                       └────────────┘ Revoked(shard)
+//!                         pages; committed(): offsets to Kafka, at most every 5 s
+//! ```
+//!
+//! [`leave`](Membership::leave) and a drop unassign everything, and the consumer leaves the group in a
+//! thread; `leave` waits for it up to 5 s, and releases the leases.
+//!
+//! None of this is needed for safety: a worker that has lost its partition and still commits is fenced by
+//! the epoch of its claim.
+//!
+//! The group decides on the work, but other workers look at the leases: those that share the view without
+//! the group, and a reshard. Without heartbeats the shards of a member would seem to be free as soon as
+//! the lease of its claim has run out.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -8,9 +43,10 @@ use std::{
 
 use async_trait::async_trait;
 use highwater_core::{
-    Error, Result,
+    Code, Error, Result,
+    domain::ViewName,
     error::{Source as Reason, Unavailable},
-    port::{Assignment, ClaimMode, Clock, Feed, Membership, Progress},
+    port::{Assignment, ClaimMode, Feed, Membership, Progress},
     value::ShardId,
 };
 use rdkafka::{
@@ -22,43 +58,46 @@ use rdkafka::{
 };
 
 use super::{
-    alive::Alive,
-    context::{Context, Decision},
-    feed::{KafkaFeed, Reading},
+    feed::{FeedInput, KafkaFeed},
+    filter::FeedFilter,
     lane::Lane,
-    offsets::Offsets,
-    state::Reporter,
-    wanted::Wanted,
+    rebalance::{Rebalance, RebalanceContext},
+    report::SourceReporter,
+    resume::ResumePoints,
 };
-use crate::kafka::{elsewhere::Elsewhere, trouble::failed};
+use crate::kafka::{drop_in_thread::DropInThread, error::client_error, heartbeat::Heartbeat};
 
-/// How long partitions that are to go to others are kept, so that the work on them can end in order.
-const GRACE: Duration = Duration::from_secs(5);
-/// When a shard is tried again whose work has ended although its partition is still assigned, and a broker that is gone
-/// is asked again.
-const AGAIN: Duration = Duration::from_secs(1);
+/// The time for work on revoked partitions to end in order, and for the consumer to leave the group.
+const REVOKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The pause before a shard that was released while its partition is assigned is offered again, and
+/// before an unreachable broker is asked again.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// The interval at which a member checks that its consumer has left the group.
+const LEAVE_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Takes part in a group.
+const STARTING: &str = "beginning to read a partition";
+
+/// A member of a consumer group.
 pub(super) struct GroupMembership {
-    consumer: Elsewhere<StreamConsumer<Context>>,
+    consumer: DropInThread<StreamConsumer<RebalanceContext>>,
     topic: Arc<str>,
-    wanted: Wanted,
-    clock: Arc<dyn Clock>,
-    alive: Alive,
-    reporter: Reporter,
+    filter: FeedFilter,
+    heartbeat: Heartbeat,
+    reporter: SourceReporter,
     changes: VecDeque<Assignment>,
-    /// What the group has given to this member.
+    /// The partitions that the group has assigned to this member.
     assigned: BTreeSet<i32>,
-    /// What of that the client has been told to read.
+    /// Those of them that the client reads.
     reading: BTreeSet<i32>,
-    /// Shards that the worker has been told to take and that have not ended.
+    /// The shards that the worker has taken and not released.
     taken: BTreeSet<ShardId>,
-    revoking: Option<Revoking>,
-    again: BTreeMap<ShardId, Instant>,
+    revoking: Option<PendingRevocation>,
+    /// When released shards are offered again.
+    retries: BTreeMap<ShardId, Instant>,
 }
 
-/// Partitions that are to go to others when the work on them has ended.
-struct Revoking {
+/// Revoked partitions, whose work has not ended yet.
+struct PendingRevocation {
     partitions: Vec<i32>,
     until: Instant,
 }
@@ -66,36 +105,35 @@ struct Revoking {
 impl GroupMembership {
     /// Joins the group.
     pub(super) fn join(
-        consumer: Arc<StreamConsumer<Context>>,
+        consumer: Arc<StreamConsumer<RebalanceContext>>,
         topic: &str,
-        wanted: Wanted,
-        (clock, alive): (Arc<dyn Clock>, Alive),
-        reporter: Reporter,
+        filter: FeedFilter,
+        heartbeat: Heartbeat,
+        reporter: SourceReporter,
     ) -> KafkaResult<Self> {
         consumer.subscribe(&[topic])?;
         Ok(Self {
-            consumer: Elsewhere::shared(consumer),
+            consumer: DropInThread::shared(consumer),
             topic: topic.into(),
-            wanted,
-            clock,
-            alive,
+            filter,
+            heartbeat,
             reporter,
             changes: VecDeque::new(),
             assigned: BTreeSet::new(),
             reading: BTreeSet::new(),
             taken: BTreeSet::new(),
             revoking: None,
-            again: BTreeMap::new(),
+            retries: BTreeMap::new(),
         })
     }
 
-    /// Acts on what the group has decided.
-    fn act(&mut self) {
-        while let Some(decision) = self.consumer.context().decision() {
-            self.let_go();
-            match decision {
-                Decision::Assign(partitions) => self.assign(partitions),
-                Decision::Revoke(partitions) => self.revoke(partitions),
+    /// Carries out the rebalances that are queued.
+    fn rebalance(&mut self) {
+        while let Some(rebalance) = self.consumer.context().pop() {
+            self.finish_revocation();
+            match rebalance {
+                Rebalance::Assign(partitions) => self.assign(partitions),
+                Rebalance::Revoke(partitions) => self.revoke(partitions),
             }
         }
     }
@@ -113,78 +151,83 @@ impl GroupMembership {
         for partition in &partitions {
             let shard = shard(*partition);
             self.assigned.remove(partition);
-            self.again.remove(&shard);
+            self.retries.remove(&shard);
             self.changes.retain(|change| *change != Assignment::Assigned(shard, ClaimMode::Always));
             if self.taken.contains(&shard) {
                 self.changes.push_back(Assignment::Revoked(shard));
             }
         }
-        self.revoking = Some(Revoking { partitions, until: Instant::now() + GRACE });
+        let until = Instant::now() + REVOKE_TIMEOUT;
+        self.revoking = Some(PendingRevocation { partitions, until });
     }
 
-    /// Lets partitions go that are to go, whether or not the work on them has ended. The group waits for
-    /// this even if none of them is read.
-    fn let_go(&mut self) {
-        if let Some(revoking) = self.revoking.take() {
-            let mut read = revoking.partitions;
-            read.retain(|partition| self.reading.remove(partition));
-            let done = self.consumer.incremental_unassign(&self.list(&read, Offset::Invalid));
-            self.note("letting partitions go", done);
+    /// Unassigns the revoked partitions, whether or not the work on them has ended. The group waits for
+    /// this answer even if none of them is read.
+    fn finish_revocation(&mut self) {
+        let Some(revoking) = self.revoking.take() else { return };
+        let mut read = revoking.partitions;
+        read.retain(|partition| self.reading.remove(partition));
+        let partitions = self.partition_list(&read, Offset::Invalid);
+        if let Err(error) = self.consumer.incremental_unassign(&partitions) {
+            let view = &self.reporter.view;
+            tracing::warn!(%view, %error, "revoked partitions could not be unassigned");
         }
     }
 
-    /// What is lost already has not to be waited for. Safety does not depend on waiting: what a worker
-    /// commits that has been displaced is refused.
-    fn let_go_if_ended(&mut self) {
-        let is_over = |revoking: &Revoking| {
-            let at_work = |partition: &i32| self.taken.contains(&shard(*partition));
-            !revoking.partitions.iter().any(at_work)
+    /// Unassigns the revoked partitions if the work on them has ended, or there is no time left, or the
+    /// assignment is lost already. Safety does not depend on waiting: the commits of a worker that has
+    /// been displaced are refused.
+    fn finish_revocation_if_due(&mut self) {
+        let is_due = |revoking: &PendingRevocation| {
+            let is_taken = |partition: &i32| self.taken.contains(&shard(*partition));
+            !revoking.partitions.iter().any(is_taken)
                 || revoking.until <= Instant::now()
                 || self.consumer.assignment_lost()
         };
-        if self.revoking.as_ref().is_some_and(is_over) {
-            self.let_go();
+        if self.revoking.as_ref().is_some_and(is_due) {
+            self.finish_revocation();
         }
     }
 
-    /// Takes what is due to be tried again.
-    fn try_again(&mut self) {
+    /// Offers the shards again whose retry is due.
+    fn retry(&mut self) {
         let now = Instant::now();
-        let (due, later) =
-            std::mem::take(&mut self.again).into_iter().partition(|(_, at)| *at <= now);
-        self.again = later;
-        let due: BTreeMap<ShardId, Instant> = due;
-        self.changes
-            .extend(due.into_keys().map(|shard| Assignment::Assigned(shard, ClaimMode::Always)));
+        let due = self.retries.extract_if(.., |_, at| *at <= now);
+        let again = due.map(|(shard, _)| Assignment::Assigned(shard, ClaimMode::Always));
+        self.changes.extend(again);
     }
 
-    /// When something is due that nobody tells of.
+    /// Returns the time until a retry is due, or the end of a revocation.
     fn until_due(&self) -> Duration {
-        let due = self.again.values().chain(self.revoking.as_ref().map(|revoking| &revoking.until));
-        let now = Instant::now();
-        due.min().map_or(GRACE, |at| at.saturating_duration_since(now))
+        let revoking = self.revoking.as_ref().map(|revoking| &revoking.until);
+        let due = self.retries.values().chain(revoking).min();
+        due.map_or(REVOKE_TIMEOUT, |at| at.saturating_duration_since(Instant::now()))
     }
 
-    /// Begins to read a partition where its cursor says. Records would come by another way unless it
-    /// has a queue of its own by then.
-    fn read(&mut self, partition: i32, offset: Offset) -> Result<StreamPartitionQueue<Context>> {
-        let doing = "beginning to read a partition";
+    /// Starts to read a partition at an offset. The partition gets its own queue before: otherwise its
+    /// records would arrive in the queue of the consumer.
+    fn read(
+        &mut self,
+        partition: i32,
+        offset: Offset,
+    ) -> Result<StreamPartitionQueue<RebalanceContext>> {
         if self.reading.remove(&partition) {
-            let done =
-                self.consumer.incremental_unassign(&self.list(&[partition], Offset::Invalid));
-            done.map_err(|error| failed(doing, error))?;
+            let partitions = self.partition_list(&[partition], Offset::Invalid);
+            let unassigned = self.consumer.incremental_unassign(&partitions);
+            unassigned.map_err(|error| client_error(STARTING, error))?;
         }
         let queue = self.consumer.split_partition_queue(&self.topic, partition);
-        let queue = queue.ok_or_else(|| no_queue(partition))?;
-        let done = self.consumer.incremental_assign(&self.list(&[partition], offset));
-        done.map_err(|error| failed(doing, error))?;
+        let queue = queue.ok_or_else(|| unknown_partition(partition))?;
+        let partitions = self.partition_list(&[partition], offset);
+        let assigned = self.consumer.incremental_assign(&partitions);
+        assigned.map_err(|error| client_error(STARTING, error))?;
         self.reading.insert(partition);
         Ok(queue)
     }
 
-    /// The next change. A shard is not taken before the work on it that went before has ended: that may
-    /// take its wake-ups along.
-    fn next(&mut self) -> Option<Assignment> {
+    /// Returns the next change. A shard is not assigned before the earlier work on it has been released:
+    /// that could take its wake-ups.
+    fn next_change(&mut self) -> Option<Assignment> {
         let is_due = |change: &Assignment| match change {
             Assignment::Assigned(shard, _) => !self.taken.contains(shard),
             Assignment::Revoked(_) => true,
@@ -196,19 +239,13 @@ impl GroupMembership {
         Some(change)
     }
 
-    fn list(&self, partitions: &[i32], offset: Offset) -> TopicPartitionList {
+    fn partition_list(&self, partitions: &[i32], offset: Offset) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
         for partition in partitions {
-            // Only an offset that is none would be refused.
+            // Only an invalid offset would be refused.
             let _ = list.add_partition_offset(&self.topic, *partition, offset);
         }
         list
-    }
-
-    fn note(&self, doing: &str, done: KafkaResult<()>) {
-        if let Err(error) = done {
-            tracing::warn!(view = %self.reporter.view, %error, doing, "Kafka's client refuses");
-        }
     }
 }
 
@@ -216,77 +253,81 @@ impl GroupMembership {
 impl Membership for GroupMembership {
     async fn next_assignment(&mut self) -> Result<Assignment> {
         loop {
-            self.act();
-            self.let_go_if_ended();
-            self.try_again();
-            if let Some(change) = self.next() {
+            self.rebalance();
+            self.finish_revocation_if_due();
+            self.retry();
+            if let Some(change) = self.next_change() {
                 return Ok(change);
             }
             let due = self.until_due();
-            let heard = tokio::select! {
+            let received = tokio::select! {
                 message = self.consumer.recv() => Some(message.map(|message| message.offset())),
-                () = self.consumer.context().heard() => None,
-                () = self.clock.sleep(due) => None,
-                error = self.alive.keep() => return Err(error),
-                () = is_back(&self.reporter, &*self.clock, &self.consumer, &self.topic), if self.reading.is_empty() => {
-                    self.reporter.forget_trouble();
+                () = self.consumer.context().queued() => None,
+                () = self.reporter.clock.sleep(due) => None,
+                error = view_missing(&mut self.heartbeat, &self.reporter.view) => return Err(error),
+                () = reachable_again(&self.reporter, &self.consumer, &self.topic), if self.reading.is_empty() => {
+                    self.reporter.forget_outage();
                     None
                 }
             };
-            match heard {
-                Some(Err(error)) => self.reporter.hear(error)?,
-                // Each partition has a queue of its own before it is read; a feed would find the gap.
-                Some(Ok(offset)) => tracing::debug!(view = %self.reporter.view, offset, "astray"),
+            match received {
+                Some(Err(error)) => self.reporter.client_error(error)?,
+                // Each partition has its own queue before it is read; a feed would find the gap.
+                Some(Ok(offset)) => {
+                    tracing::debug!(view = %self.reporter.view, offset, "a record outside its queue");
+                }
                 None => {}
             }
         }
     }
 
     async fn open(&mut self, shard: ShardId, from: &Progress) -> Result<Box<dyn Feed>> {
-        let partition = i32::try_from(shard.get()).unwrap_or(i32::MAX);
-        let seen = Offsets::from_cursor(&from.cursor).get(&self.topic, partition);
-        let offset = seen.map_or(Offset::Beginning, |seen| Offset::Offset(seen.offset));
+        let partition = partition(shard);
+        let point = ResumePoints::from_cursor(&from.cursor).get(&self.topic, partition);
+        let offset = point.map_or(Offset::Beginning, |point| Offset::Offset(point.offset));
         let queue = self.read(partition, offset)?;
-        let lane = Lane::new(Arc::clone(&self.topic), partition, from.position, seen);
-        let mut wanted = self.wanted.clone();
-        wanted.own = wanted.own.map(|(layout, _)| (layout, shard));
-        let (consumer, queues) = (Arc::clone(&self.consumer), vec![queue]);
-        let reading = Reading { consumer, queues, lanes: vec![lane], is_alone: false };
-        let (clock, reporter) = (Arc::clone(&self.clock), self.reporter.clone());
-        Ok(Box::new(KafkaFeed::new(reading, wanted, from, clock, reporter)))
+        let mut filter = self.filter.clone();
+        filter.own_shard = filter.own_shard.map(|(sharding, _)| (sharding, shard));
+        let input = FeedInput {
+            consumer: Arc::clone(&self.consumer),
+            queues: vec![queue],
+            lanes: vec![Lane::new(Arc::clone(&self.topic), partition, from.position, point)],
+            owns_consumer: false,
+        };
+        Ok(Box::new(KafkaFeed::new(input, filter, from, self.reporter.clone())))
     }
 
     async fn released(&mut self, shard: ShardId) -> Result<()> {
         self.taken.remove(&shard);
-        let partition = i32::try_from(shard.get()).unwrap_or(i32::MAX);
-        if self.assigned.contains(&partition) {
-            // Somebody who had the partition before has claimed the shard too late, and will hear of it.
-            self.again.insert(shard, Instant::now() + AGAIN);
+        if self.assigned.contains(&partition(shard)) {
+            // A worker that had the partition before has claimed the shard too late, and will notice.
+            self.retries.insert(shard, Instant::now() + RETRY_INTERVAL);
         }
         Ok(())
     }
 
-    /// The goodbye to the group is said elsewhere, and waited for a little: then others need not wait
-    /// until this consumer is missed.
+    /// The consumer leaves the group in a thread. Waits a little for that: other members then need not
+    /// wait for its session timeout.
     async fn leave(self: Box<Self>) -> Result<()> {
-        let saying_goodbye = self.consumer.context().alive();
-        let (clock, alive) = (Arc::clone(&self.clock), self.alive.clone());
+        let consumer = self.consumer.context().alive();
+        let clock = Arc::clone(&self.reporter.clock);
+        let heartbeat = self.heartbeat.clone();
         drop(self);
-        let until = Instant::now() + GRACE;
-        while saying_goodbye.strong_count() > 0 && Instant::now() < until {
-            clock.sleep(Duration::from_millis(10)).await;
+        let until = Instant::now() + REVOKE_TIMEOUT;
+        while consumer.strong_count() > 0 && Instant::now() < until {
+            clock.sleep(LEAVE_POLL_INTERVAL).await;
         }
-        // The group has not to wait for a store that doesn't answer.
-        alive.leave().await
+        // Last, so that the group doesn't wait for a store that doesn't answer.
+        heartbeat.leave().await
     }
 }
 
 impl Drop for GroupMembership {
-    /// What has been decided and not been carried out would hold up the goodbye.
+    /// Carries out the rebalances that are queued: they would hold up the consumer that leaves.
     fn drop(&mut self) {
         self.consumer.context().close();
-        self.act();
-        self.let_go();
+        self.rebalance();
+        self.finish_revocation();
     }
 }
 
@@ -294,25 +335,40 @@ fn shard(partition: i32) -> ShardId {
     ShardId::new(partition.unsigned_abs())
 }
 
-fn no_queue(partition: i32) -> Error {
-    let source = Reason::new(format!("the client knows no partition {partition}"));
-    Unavailable::Broker { doing: "beginning to read a partition", source }.into()
+fn partition(shard: ShardId) -> i32 {
+    i32::try_from(shard.get()).unwrap_or(i32::MAX)
 }
 
-/// Waits until a broker that was gone answers. Whoever reads hears that by its records, who reads nothing
-/// must ask.
-async fn is_back(
-    reporter: &Reporter,
-    clock: &dyn Clock,
-    consumer: &Arc<StreamConsumer<Context>>,
+fn unknown_partition(partition: i32) -> Error {
+    let source = Reason::new(format!("the client knows no partition {partition}"));
+    Unavailable::Broker { doing: STARTING, source }.into()
+}
+
+/// Sends heartbeats until the view no longer exists. Safe to cancel. A member doesn't leave the group for
+/// other errors of the store: if another worker takes its shards meanwhile, its commits are refused.
+async fn view_missing(heartbeat: &mut Heartbeat, view: &ViewName) -> Error {
+    loop {
+        match heartbeat.send().await {
+            Err(error) if error.code() == Code::VIEW_MISSING => return error,
+            Err(error) => tracing::warn!(%view, %error, "a heartbeat failed"),
+            Ok(_) => {}
+        }
+    }
+}
+
+/// Waits until a broker that was unreachable answers. A member that reads notices that by its records; one
+/// that reads nothing must ask.
+async fn reachable_again(
+    reporter: &SourceReporter,
+    consumer: &Arc<StreamConsumer<RebalanceContext>>,
     topic: &Arc<str>,
 ) {
     reporter.cut_off().await;
     loop {
-        clock.sleep(AGAIN).await;
+        reporter.clock.sleep(RETRY_INTERVAL).await;
         let (consumer, topic) = (Arc::clone(consumer), Arc::clone(topic));
-        let asked = move || consumer.fetch_metadata(Some(&topic), AGAIN).is_ok();
-        if tokio::task::spawn_blocking(asked).await.is_ok_and(|is_there| is_there) {
+        let answers = move || consumer.fetch_metadata(Some(&topic), RETRY_INTERVAL).is_ok();
+        if tokio::task::spawn_blocking(answers).await.is_ok_and(|answers| answers) {
             return;
         }
     }

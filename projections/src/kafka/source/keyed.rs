@@ -1,5 +1,5 @@
-//! A worker's part in a view that is divided by key. Shards are shared by leases, as without Kafka, and
-//! each reads all the partitions.
+//! A worker of a view that is sharded by key. Shards are shared by leases, as without Kafka, and each
+//! reads all the partitions.
 
 use std::sync::Arc;
 
@@ -7,32 +7,33 @@ use async_trait::async_trait;
 use highwater_core::{
     Result,
     error::{Source as Reason, Unavailable},
-    port::{Assignment, Clock, Feed, Membership, Progress},
+    port::{Assignment, Feed, Membership, Progress},
     value::ShardId,
 };
 use rdkafka::{TopicPartitionList, consumer::Consumer as _, topic_partition_list::Offset};
 
 use super::{
-    consumer::consumer,
-    feed::{KafkaFeed, Reading},
+    consumer::create_consumer,
+    feed::{FeedInput, KafkaFeed},
+    filter::FeedFilter,
     lane::Lane,
-    offsets::Offsets,
-    state::Reporter,
-    wanted::Wanted,
+    report::SourceReporter,
+    resume::ResumePoints,
 };
 use crate::{
     Leases,
-    kafka::{Kafka, trouble::failed},
+    kafka::{connection::Kafka, error::client_error},
 };
+
+const STARTING: &str = "beginning to read a topic";
 
 pub(super) struct KeyedMembership {
     pub(super) leases: Leases,
     pub(super) kafka: Kafka,
     pub(super) group: String,
     pub(super) shards: u32,
-    pub(super) wanted: Wanted,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) reporter: Reporter,
+    pub(super) filter: FeedFilter,
+    pub(super) reporter: SourceReporter,
 }
 
 #[async_trait]
@@ -42,35 +43,35 @@ impl Membership for KeyedMembership {
     }
 
     async fn open(&mut self, shard: ShardId, from: &Progress) -> Result<Box<dyn Feed>> {
-        // Offsets are told by group, so several shards need a name each.
+        // Offsets are committed by group, so each of several shards needs its own.
         let group = match self.shards {
             1 => self.group.clone(),
             _ => format!("{}.{shard}", self.group),
         };
-        let partitions = self.wanted.partitions.values().sum();
-        let consumer = consumer(&self.kafka, &group, None, partitions)?;
-        let offsets = Offsets::from_cursor(&from.cursor);
-        let (mut lanes, mut queues) = (Vec::new(), Vec::new());
+        let partitions = self.filter.partitions.values().sum();
+        let consumer = create_consumer(&self.kafka, &group, None, partitions)?;
+        let points = ResumePoints::from_cursor(&from.cursor);
+        let mut lanes = Vec::new();
+        let mut queues = Vec::new();
         let mut list = TopicPartitionList::new();
-        for (topic, count) in &self.wanted.partitions {
+        for (topic, count) in &self.filter.partitions {
             let shared: Arc<str> = topic.as_str().into();
             for partition in 0..i32::try_from(*count).unwrap_or(i32::MAX) {
-                let seen = offsets.get(topic, partition);
-                let offset = seen.map_or(Offset::Beginning, |seen| Offset::Offset(seen.offset));
-                // Only an offset that is none would be refused.
+                let point = points.get(topic, partition);
+                let offset = point.map_or(Offset::Beginning, |point| Offset::Offset(point.offset));
+                // Only an invalid offset would be refused.
                 let _ = list.add_partition_offset(topic, partition, offset);
                 queues.push(consumer.split_partition_queue(topic, partition).ok_or_else(|| {
                     let source = Reason::new(format!("the client knows no {topic}/{partition}"));
-                    Unavailable::Broker { doing: "beginning to read a topic", source }
+                    Unavailable::Broker { doing: STARTING, source }
                 })?);
-                lanes.push(Lane::new(Arc::clone(&shared), partition, from.position, seen));
+                lanes.push(Lane::new(Arc::clone(&shared), partition, from.position, point));
             }
         }
-        // Each partition has a queue of its own before it is read.
-        consumer.assign(&list).map_err(|error| failed("beginning to read a topic", error))?;
-        let reading = Reading { consumer, queues, lanes, is_alone: true };
-        let (clock, reporter) = (Arc::clone(&self.clock), self.reporter.clone());
-        Ok(Box::new(KafkaFeed::new(reading, self.wanted.clone(), from, clock, reporter)))
+        // Each partition has its own queue before it is read.
+        consumer.assign(&list).map_err(|error| client_error(STARTING, error))?;
+        let input = FeedInput { consumer, queues, lanes, owns_consumer: true };
+        Ok(Box::new(KafkaFeed::new(input, self.filter.clone(), from, self.reporter.clone())))
     }
 
     async fn released(&mut self, shard: ShardId) -> Result<()> {

@@ -1,137 +1,138 @@
-//! One partition: what has been read of it, and whether anything is missing before that.
+//! One partition: what has been read of it, and whether events are missing before that. Without I/O.
 //!
-//! Every record says which event comes before it in its partition. So a reader sees from each record
-//! by itself whether it lacks anything, whatever has become of the topic; offsets only spare work.
+//! Every record names the event before it in its partition. So a reader sees from each record by itself
+//! whether events are missing, even if the topic was truncated or recreated; offsets only save work.
 
 use std::{cmp::Ordering, collections::VecDeque, sync::Arc};
 
 use highwater_core::{Envelope, Error, Position};
 use jiff::Timestamp;
 
-use super::offsets::Seen;
+use super::resume::ResumePoint;
 
-/// A record without its event.
+/// The place of a record in the chain of its partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Link {
+pub(super) struct ChainLink {
     pub(super) position: Position,
     pub(super) previous: Position,
     pub(super) time: Timestamp,
 }
 
-/// Why a partition lacks something, as far as its offsets tell.
+/// The cause of a gap in the chain, as far as the offsets show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Lack {
-    /// The record that comes next in the partition isn't the next of its chain.
-    Lost,
-    /// Records before it are gone.
-    Forgotten,
-    /// The partition ends before where it was read last, or another record stands there now.
-    MadeAnew,
+pub(super) enum GapCause {
+    /// The next record of the partition isn't the next of its chain.
+    RecordsMissing,
+    /// The records before it are gone: by the retention, or because they were deleted.
+    Truncated,
+    /// The partition ends before the offset that was read last, or another record is there now.
+    TopicRecreated,
 }
 
-impl Lack {
-    /// If this record was found where another offset was to be read, or the first.
-    fn of(offset: i64, wanted: Option<i64>) -> Self {
-        match offset.cmp(&wanted.unwrap_or(0)) {
-            Ordering::Equal => Self::Lost,
-            Ordering::Greater => Self::Forgotten,
-            Ordering::Less => Self::MadeAnew,
+impl GapCause {
+    /// Compares the offset of a record with the expected one, or the first.
+    fn at(offset: i64, expected: Option<i64>) -> Self {
+        match offset.cmp(&expected.unwrap_or(0)) {
+            Ordering::Equal => Self::RecordsMissing,
+            Ordering::Greater => Self::Truncated,
+            Ordering::Less => Self::TopicRecreated,
         }
     }
 }
 
-/// A record, and what it means if something is missing before it.
+/// A record, and the cause of a gap before it, if there is one.
 #[derive(Debug)]
-struct Found {
+struct LinkedRecord {
     offset: i64,
-    link: Link,
+    link: ChainLink,
     event: Option<Envelope>,
-    why: Lack,
+    cause: GapCause,
 }
 
-/// An event that has been read and not been delivered.
+/// An event that has been read and not delivered.
 #[derive(Debug)]
-pub(super) struct Ahead {
+pub(super) struct BufferedEvent {
     pub(super) offset: i64,
     pub(super) event: Envelope,
 }
 
-/// How much of a partition may lie in memory at a time, beside what the client holds.
-const BYTES: usize = 4 << 20;
+/// The limit of a partition's buffer in bytes, beside the queue of the client.
+const MAX_BUFFERED_BYTES: usize = 4 << 20;
 
-/// A partition as far as it has been read.
+/// A partition, as far as it has been read.
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) topic: Arc<str>,
     pub(super) partition: i32,
-    /// Every event up to here that belongs in this partition is here or was before.
-    have: Position,
-    /// As of when that is all; `None` until it is known.
+    /// The position up to which the partition is complete: its events are buffered or were delivered.
+    complete_to: Position,
+    /// A time at which the log ended there at the latest; `None` until it is known.
     as_of: Option<Timestamp>,
-    events: VecDeque<Ahead>,
+    events: VecDeque<BufferedEvent>,
     bytes: usize,
-    /// A record before which something is missing.
-    gap: Option<Found>,
-    /// Why the partition is read no further.
+    /// A record before which events are missing.
+    after_gap: Option<LinkedRecord>,
+    /// The error because of which the partition is read no further.
     refused: Option<Error>,
     /// The offset after the last record that has been read.
     next: Option<i64>,
-    /// What is read again, to know the topic by.
-    known: Option<Seen>,
+    /// The record that is read again at first, to recognise the topic.
+    expected: Option<ResumePoint>,
     /// The last record that has been read.
-    read: Option<Seen>,
-    /// The record that says how far this is.
-    last: Option<Seen>,
+    read: Option<ResumePoint>,
+    /// The record that completes the partition to `complete_to`.
+    completing: Option<ResumePoint>,
     /// The last event that has been delivered.
-    delivered: Option<Seen>,
-    /// How many events have been read and not been delivered.
+    delivered: Option<ResumePoint>,
+    /// The number of events that have been read and not delivered.
     outstanding: usize,
-    /// How many events came again.
+    /// The number of events that were read again.
     repeats: u64,
 }
 
 impl Lane {
-    /// A partition up to a position, to be read from a record on that has been read before.
+    /// Creates the lane of a partition that is complete to a position, to be read from a record that has
+    /// been read before.
     pub(super) fn new(
         topic: Arc<str>,
         partition: i32,
-        have: Position,
-        known: Option<Seen>,
+        complete_to: Position,
+        resume: Option<ResumePoint>,
     ) -> Self {
         Self {
             topic,
             partition,
-            have,
+            complete_to,
             as_of: None,
             events: VecDeque::new(),
             bytes: 0,
-            gap: None,
+            after_gap: None,
             refused: None,
-            next: known.map(|known| known.offset),
-            known,
-            read: known,
-            last: None,
-            delivered: known,
+            next: resume.map(|resume| resume.offset),
+            expected: resume,
+            read: resume,
+            completing: None,
+            delivered: resume,
             outstanding: 0,
             repeats: 0,
         }
     }
 
-    pub(super) fn have(&self) -> Position {
-        self.have
+    pub(super) fn complete_to(&self) -> Position {
+        self.complete_to
     }
 
     pub(super) fn as_of(&self) -> Option<Timestamp> {
         self.as_of
     }
 
-    /// The event before the record that can't be taken yet, and why it isn't here.
-    pub(super) fn missing(&self) -> Option<(Position, Lack)> {
-        self.gap.as_ref().map(|gap| (gap.link.previous, gap.why))
+    /// Returns the last event of the gap, and its cause; `None` if there is no gap.
+    pub(super) fn missing(&self) -> Option<(Position, GapCause)> {
+        self.after_gap.as_ref().map(|record| (record.link.previous, record.cause))
     }
 
-    /// How many events came again since this was asked last.
-    pub(super) fn repeats(&mut self) -> u64 {
+    /// Takes the number of events that were read again since the last call.
+    pub(super) fn take_repeats(&mut self) -> u64 {
         std::mem::take(&mut self.repeats)
     }
 
@@ -139,93 +140,100 @@ impl Lane {
         self.refused.as_ref()
     }
 
-    /// Reads no further. A worker that is started anew begins with this record again.
+    /// Stops reading the partition. A worker that is restarted begins with this record again.
     pub(super) fn refuse(&mut self, error: Error) {
         self.refused = Some(error);
     }
 
-    /// Whether it is not to be read now: enough is here, or something is missing.
+    /// Returns true if the partition must not be read now: enough is buffered, or events are missing.
     pub(super) fn is_full(&self, events: usize) -> bool {
         self.events.len() >= events
-            || self.bytes >= BYTES
-            || self.gap.is_some()
+            || self.bytes >= MAX_BUFFERED_BYTES
+            || self.after_gap.is_some()
             || self.refused.is_some()
     }
 
-    /// Takes a record, with its event if the view wants it.
-    pub(super) fn take(&mut self, offset: i64, link: Link, event: Option<Envelope>) {
-        let seen = Seen { offset, position: link.position };
-        let lack = Lack::of(offset, self.next.replace(offset + 1));
-        self.read = Some(seen);
-        let why = match self.known.take() {
-            Some(known) if known == seen && link.position <= self.have => return,
-            Some(known) if known != seen && known.offset == offset => Lack::MadeAnew,
-            _ => lack,
+    /// Adds a record, with its event if it passes the filter of the view.
+    pub(super) fn add(&mut self, offset: i64, link: ChainLink, event: Option<Envelope>) {
+        let point = ResumePoint { offset, position: link.position };
+        let cause = GapCause::at(offset, self.next.replace(offset + 1));
+        self.read = Some(point);
+        let cause = match self.expected.take() {
+            Some(expected) if expected == point && link.position <= self.complete_to => return,
+            Some(expected) if expected != point && expected.offset == offset => {
+                GapCause::TopicRecreated
+            }
+            _ => cause,
         };
-        self.link(Found { offset, link, event, why });
+        self.append(LinkedRecord { offset, link, event, cause });
     }
 
-    /// Passes over a record that is not of a relay.
+    /// Skips a record that no relay has published.
     pub(super) fn skip(&mut self, offset: i64) {
         self.next = Some(offset + 1);
     }
 
-    fn link(&mut self, record: Found) {
-        let Found { offset, link, event, why } = record;
-        if link.position <= self.have {
-            // A repeat; or a mark that says that there is still nothing new.
+    /// Appends a record to the chain, or keeps it until the gap before it is filled.
+    fn append(&mut self, record: LinkedRecord) {
+        let LinkedRecord { offset, link, event, cause } = record;
+        if link.position <= self.complete_to {
+            // An event that is read again; or a mark that says that there is still nothing new.
             self.repeats += u64::from(event.is_some());
-            if link.position == self.have && event.is_none() {
+            if link.position == self.complete_to && event.is_none() {
                 self.as_of = self.as_of.max(Some(link.time));
             }
             return;
         }
-        if link.previous > self.have {
-            self.gap = Some(Found { offset, link, event, why });
+        if link.previous > self.complete_to {
+            self.after_gap = Some(LinkedRecord { offset, link, event, cause });
             return;
         }
-        self.have = link.position;
-        self.last = Some(Seen { offset, position: link.position });
+        self.complete_to = link.position;
+        self.completing = Some(ResumePoint { offset, position: link.position });
         self.as_of = self.as_of.max(Some(link.time));
         if let Some(event) = event {
             self.bytes += size(&event);
             self.outstanding += 1;
-            self.events.push_back(Ahead { offset, event });
+            self.events.push_back(BufferedEvent { offset, event });
         }
     }
 
-    /// Everything up to here has been delivered from elsewhere.
-    pub(super) fn pass(&mut self, through: Position, as_of: Option<Timestamp>) {
-        let here = self.events.partition_point(|ahead| ahead.event.position <= through);
-        self.bytes -= self.events.drain(..here).map(|ahead| size(&ahead.event)).sum::<usize>();
-        self.outstanding -= here;
-        if through > self.have {
-            self.have = through;
+    /// Skips everything up to a position, which has been delivered from the log.
+    pub(super) fn skip_to(&mut self, through: Position, as_of: Option<Timestamp>) {
+        let count = self.events.partition_point(|buffered| buffered.event.position <= through);
+        self.bytes -=
+            self.events.drain(..count).map(|buffered| size(&buffered.event)).sum::<usize>();
+        self.outstanding -= count;
+        if through > self.complete_to {
+            self.complete_to = through;
             self.as_of = self.as_of.max(as_of);
         }
-        if let Some(record) = self.gap.take() {
-            self.link(record);
+        if let Some(record) = self.after_gap.take() {
+            self.append(record);
         }
     }
 
-    /// The events up to a position, to be delivered.
-    pub(super) fn up_to(&mut self, position: Position) -> impl Iterator<Item = Ahead> + '_ {
-        let here = self.events.partition_point(|ahead| ahead.event.position <= position);
+    /// Takes the events up to a position, to deliver them.
+    pub(super) fn take_up_to(
+        &mut self,
+        position: Position,
+    ) -> impl Iterator<Item = BufferedEvent> + '_ {
+        let count = self.events.partition_point(|buffered| buffered.event.position <= position);
         let bytes = &mut self.bytes;
-        self.events.drain(..here).inspect(move |ahead| *bytes -= size(&ahead.event))
+        self.events.drain(..count).inspect(move |buffered| *bytes -= size(&buffered.event))
     }
 
-    /// An event has been delivered.
-    pub(super) fn delivered(&mut self, event: Seen) {
+    /// Notes that an event has been delivered.
+    pub(super) fn delivered(&mut self, event: ResumePoint) {
         self.delivered = Some(event);
         self.outstanding -= 1;
     }
 
-    /// The record to begin with when it is read anew after everything up to a position has been
-    /// delivered. What says that there is nothing between is read again; too early a one gives repeats.
-    pub(super) fn resume(&self, delivered: Position) -> Option<Seen> {
-        match self.outstanding == 0 && self.gap.is_none() {
-            true if self.have > delivered => self.last,
+    /// Returns the record to resume from if everything up to a position has been delivered. A record that
+    /// says that there is nothing in between is read again; one that is too early gives repeats.
+    pub(super) fn resume(&self, delivered: Position) -> Option<ResumePoint> {
+        match self.outstanding == 0 && self.after_gap.is_none() {
+            true if self.complete_to > delivered => self.completing,
             true => self.read,
             false => self.delivered,
         }

@@ -1,83 +1,68 @@
-//! How the connection of a view to Kafka fares.
+//! The state of a view's connection to Kafka, as operators see it.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::fmt;
 
-use ::metrics::Counter;
-use highwater_core::{Code, Error, Position, domain::ViewName, port::Clock};
+use highwater_core::{Error, Position};
 use jiff::Timestamp;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode as E};
-use tokio::sync::watch;
 
-use super::lane::Lack;
-use crate::{
-    kafka::trouble::{failed, is_about_credentials},
-    metrics::source_state,
-};
-
-/// How the connection of a view to Kafka fares.
+/// The state of a view's connection to Kafka.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum KafkaState {
-    /// Nothing has been heard from a broker yet.
+    /// No broker has answered yet.
     Connecting,
     /// Records arrive, or would if there were any.
     Consuming,
-    /// The topic lacks events although its records follow each other, so it was never given them or has
-    /// lost them; they are read from the store instead.
+    /// The topic lacks events although its records follow each other: it never had them, or has lost
+    /// them. They are read from the store instead.
     Filling {
-        /// Up to where the view has everything.
+        /// The position up to which the view has everything.
         from: Position,
-        /// Up to where something is missing.
+        /// The position up to which events are missing.
         to: Position,
     },
-    /// The topic has forgotten records that the view has not had, by its retention or by somebody's
-    /// hand; their events are read from the store instead.
+    /// The topic has dropped records that the view has not had, by its retention or because they were
+    /// deleted. Their events are read from the store instead.
     Truncated {
-        /// Up to where the view has everything.
+        /// The position up to which the view has everything.
         from: Position,
-        /// Up to where something is missing.
+        /// The position up to which events are missing.
         to: Position,
     },
-    /// The topic is another one than the view was fed from before; what it lacks is read from the store
-    /// instead. It is told by the record that was read last: another stands in its place, or none.
-    MadeAnew {
-        /// Up to where the view has everything.
+    /// The topic is another one than the view was fed from before: in the place of the record that was
+    /// read last there is another one, or none. What it lacks is read from the store instead.
+    TopicRecreated {
+        /// The position up to which the view has everything.
         from: Position,
-        /// Up to where something is missing.
+        /// The position up to which events are missing.
         to: Position,
     },
-    /// No broker can be reached. The client goes on trying.
+    /// No broker can be reached. The client retries.
     BrokerGone {
-        /// Since when.
+        /// The time of the first failure.
         since: Timestamp,
     },
-    /// The topic isn't there. The relay makes it.
+    /// The topic doesn't exist. The relay creates it.
     TopicMissing,
-    /// A record is not one of a relay of this log, and the view has stopped before it.
+    /// A record was not published by a relay of this log, and the view has stopped before it.
     ForeignRecord {
-        /// Which one, and why.
+        /// The error, which names the record and what is wrong with it.
         error: Error,
     },
-    /// Another member of the group has this one's [instance name](super::KafkaSource::instance).
+    /// Another member of the group has the same [instance name](super::KafkaSource::instance).
     InstanceTaken {
-        /// What Kafka says.
+        /// The error of the client.
         error: Error,
     },
-    /// Kafka does not let this client in, or not at this topic.
+    /// Kafka refuses this client, or refuses it this topic.
     WrongCredentials {
-        /// What it says.
+        /// The error of the client.
         error: Error,
     },
 }
 
 impl KafkaState {
-    /// Its name, as metrics and readiness have it.
+    /// The name of the state in metrics and readiness.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -85,7 +70,7 @@ impl KafkaState {
             Self::Consuming => "consuming",
             Self::Filling { .. } => "filling",
             Self::Truncated { .. } => "truncated",
-            Self::MadeAnew { .. } => "made_anew",
+            Self::TopicRecreated { .. } => "topic_recreated",
             Self::BrokerGone { .. } => "broker_gone",
             Self::TopicMissing => "topic_missing",
             Self::ForeignRecord { .. } => "foreign_record",
@@ -94,7 +79,7 @@ impl KafkaState {
         }
     }
 
-    /// What an operator does about it; `None` if there is nothing to do.
+    /// The advice for operators; `None` if there is nothing to do.
     #[must_use]
     pub fn what_to_do(&self) -> Option<&'static str> {
         Some(match self {
@@ -103,16 +88,16 @@ impl KafkaState {
             Self::Truncated { .. } => {
                 "nothing is lost; lengthen the topic's retention beyond the time that workers may be away"
             }
-            Self::MadeAnew { .. } => "nothing is lost; see who has deleted the topic",
+            Self::TopicRecreated { .. } => "nothing is lost; see who has deleted the topic",
             Self::BrokerGone { .. } => {
                 "see that the brokers are up, and that their address and security.protocol are right"
             }
-            Self::TopicMissing => "start the relay, which makes the topic, or check its name",
+            Self::TopicMissing => "start the relay, which creates the topic, or check its name",
             Self::ForeignRecord { .. } => {
                 "see who writes to the topic; let foreign records be ignored, or publish to a new topic"
             }
             Self::InstanceTaken { .. } => {
-                "give each process an instance name of its own, and start this one again"
+                "give each process its own instance name, and start this one again"
             }
             Self::WrongCredentials { .. } => {
                 "check security.protocol, the ssl and sasl settings, and the ACLs of the user"
@@ -120,161 +105,83 @@ impl KafkaState {
         })
     }
 
-    fn is_cut_off(&self) -> bool {
+    /// Returns true if the state ends as soon as a broker answers.
+    pub(super) fn is_cut_off(&self) -> bool {
         matches!(self, Self::BrokerGone { .. } | Self::TopicMissing)
     }
+}
 
-    /// What of a topic that lacks events for this reason is to be said.
-    fn lacking(why: Lack, from: Position, to: Position) -> Self {
-        match why {
-            Lack::Lost => Self::Filling { from, to },
-            Lack::Forgotten => Self::Truncated { from, to },
-            Lack::MadeAnew => Self::MadeAnew { from, to },
+impl fmt::Display for KafkaState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connecting => write!(f, "no broker has answered yet"),
+            Self::Consuming => write!(f, "the view is fed from the topic"),
+            Self::Filling { from, to } => write!(
+                f,
+                "the topic lacks events after position {from} up to {to}, which are read from the log"
+            ),
+            Self::Truncated { from, to } => write!(
+                f,
+                "the topic has dropped events after position {from} up to {to}, which are read from \
+                 the log"
+            ),
+            Self::TopicRecreated { from, to } => write!(
+                f,
+                "the topic was recreated and lacks events after position {from} up to {to}, which are \
+                 read from the log"
+            ),
+            Self::BrokerGone { since } => write!(f, "no broker has been reachable since {since}"),
+            Self::TopicMissing => write!(f, "the topic does not exist"),
+            Self::ForeignRecord { error } => {
+                write!(f, "the view has stopped before a foreign record: {error}")
+            }
+            Self::InstanceTaken { error } => {
+                write!(f, "another member of the group has the same instance name: {error}")
+            }
+            Self::WrongCredentials { error } => write!(f, "Kafka refuses this client: {error}"),
         }
     }
 }
 
-/// The states of the views of a source.
-#[derive(Clone, Default)]
-pub(super) struct States(Arc<Mutex<HashMap<ViewName, watch::Sender<KafkaState>>>>);
+#[cfg(test)]
+mod tests {
+    use highwater_core::error::Invalid;
 
-impl States {
-    #[cfg(feature = "service")]
-    pub(super) fn known(&self, view: &ViewName) -> Option<KafkaState> {
-        let states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        states.get(view).map(|state| state.borrow().clone())
-    }
+    use super::*;
 
-    pub(super) fn of(&self, view: &ViewName) -> watch::Sender<KafkaState> {
-        let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = states.entry(view.clone());
-        state.or_insert_with(|| watch::Sender::new(KafkaState::Connecting)).clone()
-    }
-
-    /// What all wait for that have not been able to join so far.
-    pub(super) fn waiting_for(&self, error: &Error) {
-        if error.code() == Code::TOPIC_MISSING {
-            for (view, state) in &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-                state.send_if_modified(|state| {
-                    let waits = matches!(state, KafkaState::Connecting);
-                    if waits {
-                        source_state(view, state.name(), KafkaState::TopicMissing.name());
-                        *state = KafkaState::TopicMissing;
-                    }
-                    waits
-                });
-            }
+    #[test]
+    fn a_state_is_displayed_as_a_sentence() {
+        let error: Error = Invalid::configuration("no such user").into();
+        let (from, to) = (Position::new(3), Position::new(7));
+        let since = "2026-01-02T03:04:05Z".parse().unwrap();
+        let shown = |state: KafkaState| state.to_string();
+        assert_eq!(shown(KafkaState::Connecting), "no broker has answered yet");
+        assert_eq!(shown(KafkaState::Consuming), "the view is fed from the topic");
+        assert_eq!(shown(KafkaState::TopicMissing), "the topic does not exist");
+        for (state, verb) in [
+            (KafkaState::Filling { from, to }, "lacks"),
+            (KafkaState::Truncated { from, to }, "has dropped"),
+            (KafkaState::TopicRecreated { from, to }, "was recreated and lacks"),
+        ] {
+            let expected = format!(
+                "the topic {verb} events after position 3 up to 7, which are read from the log"
+            );
+            assert_eq!(shown(state), expected);
         }
-    }
-}
-
-/// Says how a view fares.
-#[derive(Clone)]
-pub(super) struct Reporter {
-    pub(super) view: ViewName,
-    pub(super) state: watch::Sender<KafkaState>,
-    /// How many times the log has been read for what topics lacked.
-    pub(super) filled: Arc<AtomicU64>,
-    pub(super) clock: Arc<dyn Clock>,
-    /// Events that came again.
-    pub(super) repeats: Counter,
-}
-
-pub(super) const CONSUMING: &str = "consuming";
-
-impl Reporter {
-    /// Records arrive.
-    pub(super) fn consuming(&self) {
-        if !matches!(*self.state.borrow(), KafkaState::Consuming) {
-            self.say(KafkaState::Consuming);
+        let expected = "no broker has been reachable since 2026-01-02T03:04:05Z";
+        assert_eq!(shown(KafkaState::BrokerGone { since }), expected);
+        for (state, sentence) in [
+            (
+                KafkaState::ForeignRecord { error: error.clone() },
+                "the view has stopped before a foreign record",
+            ),
+            (
+                KafkaState::InstanceTaken { error: error.clone() },
+                "another member of the group has the same instance name",
+            ),
+            (KafkaState::WrongCredentials { error: error.clone() }, "Kafka refuses this client"),
+        ] {
+            assert_eq!(shown(state), format!("{sentence}: {error}"));
         }
-    }
-
-    /// What a topic lacks is read from the store.
-    pub(super) fn filling(&self, why: Lack, from: Position, to: Position) {
-        self.filled.fetch_add(1, Ordering::Relaxed);
-        let state = KafkaState::lacking(why, from, to);
-        let is_known = self.state.borrow().name() == state.name();
-        if is_known { self.enter(state) } else { self.say(state) }
-    }
-
-    /// A record is not one of ours.
-    pub(super) fn foreign(&self, error: &Error) {
-        if !matches!(*self.state.borrow(), KafkaState::ForeignRecord { .. }) {
-            self.say(KafkaState::ForeignRecord { error: error.clone() });
-        }
-    }
-
-    /// Taking part has failed before there was a client.
-    pub(super) fn cannot_join(&self, error: &Error) {
-        let state = match error.code() {
-            Code::TOPIC_MISSING => KafkaState::TopicMissing,
-            Code::BROKER_UNREACHABLE => KafkaState::BrokerGone { since: self.clock.now() },
-            Code::BAD_CREDENTIALS => KafkaState::WrongCredentials { error: error.clone() },
-            _ => return,
-        };
-        if self.state.borrow().name() != state.name() {
-            self.say(state);
-        }
-    }
-
-    /// What was in the way of reading is so no longer, or nobody is there any more whom it would be in the way of.
-    pub(super) fn forget_trouble(&self) {
-        if self.is_cut_off() {
-            self.enter(KafkaState::Connecting);
-        }
-    }
-
-    /// Waits until something is in the way of reading anything at all.
-    pub(super) async fn cut_off(&self) {
-        let mut state = self.state.subscribe();
-        // The sender is this reporter's.
-        let _ = state.wait_for(KafkaState::is_cut_off).await;
-    }
-
-    fn is_cut_off(&self) -> bool {
-        self.state.borrow().is_cut_off()
-    }
-
-    /// What the client says that is of no single record. Gives an error if nothing but a person can
-    /// mend it.
-    pub(super) fn hear(&self, error: KafkaError) -> Result<(), Error> {
-        match error.rdkafka_error_code() {
-            _ if is_about_credentials(&error) => {
-                let error = failed(CONSUMING, error);
-                self.say(KafkaState::WrongCredentials { error: error.clone() });
-                return Err(error);
-            }
-            Some(E::FencedInstanceId) => {
-                let error = failed(CONSUMING, error);
-                self.say(KafkaState::InstanceTaken { error: error.clone() });
-                return Err(error);
-            }
-            Some(E::AllBrokersDown)
-                if !matches!(*self.state.borrow(), KafkaState::BrokerGone { .. }) =>
-            {
-                self.say(KafkaState::BrokerGone { since: self.clock.now() });
-            }
-            Some(E::UnknownTopicOrPartition | E::UnknownTopic | E::UnknownPartition) => {
-                self.say(KafkaState::TopicMissing);
-            }
-            _ => tracing::debug!(view = %self.view, %error, "Kafka's client"),
-        }
-        Ok(())
-    }
-
-    fn say(&self, state: KafkaState) {
-        match state.what_to_do() {
-            None => tracing::info!(view = %self.view, "consuming"),
-            Some(what_to_do) => {
-                tracing::warn!(view = %self.view, ?state, what_to_do, "consuming is disturbed");
-            }
-        }
-        self.enter(state);
-    }
-
-    fn enter(&self, state: KafkaState) {
-        source_state(&self.view, self.state.borrow().name(), state.name());
-        self.state.send_replace(state);
     }
 }

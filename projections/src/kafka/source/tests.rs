@@ -1,4 +1,4 @@
-//! What a partition lacks, and several partitions as one: without a broker.
+//! Gaps of a partition, and several partitions as one sequence: without a broker.
 
 use std::time::{Duration, Instant};
 
@@ -13,9 +13,9 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::{
-    lane::{Lack, Lane, Link},
+    lane::{ChainLink, GapCause, Lane},
     merge::Merge,
-    offsets::{Offsets, Seen},
+    resume::{ResumePoint, ResumePoints},
 };
 
 fn at(position: u64) -> Timestamp {
@@ -38,16 +38,16 @@ fn event(position: u64) -> Envelope {
     }
 }
 
-fn link(position: u64, previous: u64, time: Timestamp) -> Link {
-    Link { position: Position::new(position), previous: Position::new(previous), time }
+fn link(position: u64, previous: u64, time: Timestamp) -> ChainLink {
+    ChainLink { position: Position::new(position), previous: Position::new(previous), time }
 }
 
-fn lane(partition: i32, have: u64) -> Lane {
-    Lane::new("topic".into(), partition, Position::new(have), None)
+fn lane(partition: i32, complete_to: u64) -> Lane {
+    Lane::new("topic".into(), partition, Position::new(complete_to), None)
 }
 
-fn seen(offset: i64, position: u64) -> Seen {
-    Seen { offset, position: Position::new(position) }
+fn point(offset: i64, position: u64) -> ResumePoint {
+    ResumePoint { offset, position: Position::new(position) }
 }
 
 fn positions(page: &FeedPage) -> Vec<u64> {
@@ -58,7 +58,7 @@ fn merge(lanes: Vec<Lane>) -> Merge {
     Merge::new(lanes, Position::START, Timestamp::UNIX_EPOCH)
 }
 
-/// A page that is due, after all pauses have passed.
+/// Returns the page that is due after all intervals have passed.
 fn page(merge: &mut Merge, limit: usize) -> Option<FeedPage> {
     merge.page(limit, Instant::now() + Duration::from_secs(3600))
 }
@@ -66,15 +66,15 @@ fn page(merge: &mut Merge, limit: usize) -> Option<FeedPage> {
 #[test]
 fn events_are_delivered_up_to_where_every_partition_has_been_read() {
     let mut merge = merge(vec![lane(0, 0), lane(1, 0)]);
-    merge.lanes[0].take(0, link(2, 0, at(2)), Some(event(2)));
-    merge.lanes[0].take(1, link(4, 2, at(4)), Some(event(4)));
+    merge.lanes[0].add(0, link(2, 0, at(2)), Some(event(2)));
+    merge.lanes[0].add(1, link(4, 2, at(4)), Some(event(4)));
     assert_eq!(page(&mut merge, 10), None);
-    merge.lanes[1].take(0, link(3, 0, at(3)), Some(event(3)));
+    merge.lanes[1].add(0, link(3, 0, at(3)), Some(event(3)));
     let first = page(&mut merge, 10).unwrap();
     assert_eq!((positions(&first), first.through.get()), (vec![2, 3], 3));
     assert_eq!(first.as_of, Some(at(3)));
     // A mark says that nothing is to come before the fourth.
-    merge.lanes[1].take(1, link(4, 3, at(5)), None);
+    merge.lanes[1].add(1, link(4, 3, at(5)), None);
     let second = page(&mut merge, 10).unwrap();
     assert_eq!((positions(&second), second.through.get(), second.as_of), (vec![4], 4, Some(at(5))));
 }
@@ -82,112 +82,115 @@ fn events_are_delivered_up_to_where_every_partition_has_been_read() {
 #[test]
 fn a_record_after_a_gap_waits_until_the_gap_has_been_filled() {
     let mut merge = merge(vec![lane(0, 0)]);
-    merge.lanes[0].take(7, link(1, 0, at(1)), Some(event(1)));
-    merge.lanes[0].take(8, link(5, 3, at(5)), Some(event(5)));
+    merge.lanes[0].add(7, link(1, 0, at(1)), Some(event(1)));
+    merge.lanes[0].add(8, link(5, 3, at(5)), Some(event(5)));
     assert_eq!(positions(&page(&mut merge, 10).unwrap()), [1]);
     assert!(merge.lanes[0].is_full(1000));
-    assert_eq!(merge.missing(), Some((Position::new(3), Lack::Lost)));
-    let (events, through) = (vec![event(3)], Position::new(3));
-    merge.fill(LogPage { events, through, more: true });
+    assert_eq!(merge.missing(), Some((Position::new(3), GapCause::RecordsMissing)));
+    merge.fill(LogPage { events: vec![event(3)], through: Position::new(3), more: true });
     assert_eq!(merge.missing(), None);
     let page = page(&mut merge, 10).unwrap();
     assert_eq!((positions(&page), page.through.get()), (vec![3, 5], 5));
 }
 
 #[test]
-fn offsets_tell_why_something_is_missing() {
-    let lacks = |known: Option<i64>, offset| {
-        let known = known.map(|offset| seen(offset, 3));
+fn offsets_show_the_cause_of_a_gap() {
+    let cause = |known: Option<i64>, offset| {
+        let known = known.map(|offset| point(offset, 3));
         let mut lane = Lane::new("topic".into(), 0, Position::new(3), known);
-        lane.take(offset, link(9, 5, at(9)), Some(event(9)));
+        lane.add(offset, link(9, 5, at(9)), Some(event(9)));
         lane.missing().unwrap().1
     };
-    assert_eq!(lacks(None, 0), Lack::Lost);
-    assert_eq!((lacks(None, 1), lacks(Some(7), 8)), (Lack::Forgotten, Lack::Forgotten));
-    assert_eq!((lacks(Some(1), 0), lacks(Some(7), 6)), (Lack::MadeAnew, Lack::MadeAnew));
+    assert_eq!(cause(None, 0), GapCause::RecordsMissing);
+    assert_eq!((cause(None, 1), cause(Some(7), 8)), (GapCause::Truncated, GapCause::Truncated));
+    assert_eq!(
+        (cause(Some(1), 0), cause(Some(7), 6)),
+        (GapCause::TopicRecreated, GapCause::TopicRecreated)
+    );
 }
 
 #[test]
-fn a_topic_is_known_by_the_record_that_was_read_last() {
-    let from_seven = || Lane::new("topic".into(), 0, Position::new(3), Some(seen(7, 3)));
+fn a_topic_is_recognised_by_the_record_that_was_read_last() {
+    let from_seven = || Lane::new("topic".into(), 0, Position::new(3), Some(point(7, 3)));
     let mut same = from_seven();
-    same.take(7, link(3, 2, at(3)), Some(event(3)));
-    assert_eq!((same.missing(), same.repeats()), (None, 0));
-    same.take(8, link(9, 5, at(9)), Some(event(9)));
-    assert_eq!(same.missing(), Some((Position::new(5), Lack::Lost)));
-    // Another record in its place: whatever is missing, the topic was made anew.
+    same.add(7, link(3, 2, at(3)), Some(event(3)));
+    assert_eq!((same.missing(), same.take_repeats()), (None, 0));
+    same.add(8, link(9, 5, at(9)), Some(event(9)));
+    assert_eq!(same.missing(), Some((Position::new(5), GapCause::RecordsMissing)));
+    // Another record in its place: whatever is missing, the topic was recreated.
     let mut other = from_seven();
-    other.take(7, link(9, 5, at(9)), Some(event(9)));
-    assert_eq!(other.missing(), Some((Position::new(5), Lack::MadeAnew)));
-    // That its records don't reach so far any more tells nothing of the one after.
+    other.add(7, link(9, 5, at(9)), Some(event(9)));
+    assert_eq!(other.missing(), Some((Position::new(5), GapCause::TopicRecreated)));
+    // That the record is gone says nothing about the one after it.
     let mut truncated = from_seven();
-    truncated.take(8, link(9, 3, at(9)), Some(event(9)));
+    truncated.add(8, link(9, 3, at(9)), Some(event(9)));
     assert_eq!(truncated.missing(), None);
 }
 
 #[test]
-fn a_record_that_is_read_again_counts_if_it_says_more_than_has_been_delivered() {
-    let mut lane = Lane::new("topic".into(), 0, Position::new(1), Some(seen(6, 3)));
-    lane.take(6, link(3, 1, at(3)), None);
-    assert_eq!((lane.have(), lane.missing()), (Position::new(3), None));
-    assert_eq!(lane.resume(Position::new(3)), Some(seen(6, 3)));
+fn a_record_that_is_read_again_counts_if_it_completes_more_than_was_delivered() {
+    let mut lane = Lane::new("topic".into(), 0, Position::new(1), Some(point(6, 3)));
+    lane.add(6, link(3, 1, at(3)), None);
+    assert_eq!((lane.complete_to(), lane.missing()), (Position::new(3), None));
+    assert_eq!(lane.resume(Position::new(3)), Some(point(6, 3)));
 }
 
 #[test]
-fn what_the_log_has_given_the_topic_does_not_give_again() {
+fn events_that_the_log_has_filled_are_not_delivered_again() {
     let mut merge = merge(vec![lane(0, 0), lane(1, 0)]);
-    merge.lanes[0].take(0, link(4, 0, at(4)), Some(event(4)));
-    merge.lanes[0].take(1, link(9, 4, at(9)), Some(event(9)));
-    merge.lanes[1].take(0, link(8, 5, at(8)), Some(event(8)));
+    merge.lanes[0].add(0, link(4, 0, at(4)), Some(event(4)));
+    merge.lanes[0].add(1, link(9, 4, at(9)), Some(event(9)));
+    merge.lanes[1].add(0, link(8, 5, at(8)), Some(event(8)));
     let events = [4, 5, 8].map(event).to_vec();
     merge.fill(LogPage { events, through: Position::new(8), more: true });
     assert_eq!(positions(&page(&mut merge, 10).unwrap()), [4, 5, 8]);
-    merge.lanes[1].take(1, link(9, 8, at(9)), None);
+    merge.lanes[1].add(1, link(9, 8, at(9)), None);
     assert_eq!(positions(&page(&mut merge, 10).unwrap()), [9]);
 }
 
 #[test]
-fn positions_alone_are_told_a_few_times_a_second_and_heartbeats_once() {
-    let (mut merge, began) = (merge(vec![lane(0, 0)]), Instant::now());
+fn positions_alone_are_given_twenty_times_a_second_and_currency_once() {
+    let mut merge = merge(vec![lane(0, 0)]);
+    let began = Instant::now();
     let after = |millis| began + Duration::from_millis(millis);
-    merge.lanes[0].take(0, link(1, 0, at(1)), None);
+    merge.lanes[0].add(0, link(1, 0, at(1)), None);
     assert_eq!(merge.page(10, after(0)).unwrap().through.get(), 1);
-    merge.lanes[0].take(1, link(2, 0, at(2)), None);
+    merge.lanes[0].add(1, link(2, 0, at(2)), None);
     assert_eq!(merge.page(10, after(49)), None);
     assert_eq!(merge.until_due(after(49)), Some(Duration::from_millis(1)));
     assert_eq!(merge.page(10, after(50)).unwrap().through.get(), 2);
-    merge.lanes[0].take(2, link(2, 0, at(3)), None);
+    merge.lanes[0].add(2, link(2, 0, at(3)), None);
     assert_eq!(merge.page(10, after(1049)), None);
-    let heartbeat = merge.page(10, after(1050)).unwrap();
-    assert_eq!((heartbeat.through.get(), heartbeat.as_of), (2, Some(at(3))));
+    let current = merge.page(10, after(1050)).unwrap();
+    assert_eq!((current.through.get(), current.as_of), (2, Some(at(3))));
     assert_eq!((merge.page(10, after(9000)), merge.until_due(after(9000))), (None, None));
     // Events don't wait.
-    merge.lanes[0].take(3, link(3, 0, at(4)), Some(event(3)));
+    merge.lanes[0].add(3, link(3, 0, at(4)), Some(event(3)));
     assert_eq!(positions(&merge.page(10, after(1051)).unwrap()), [3]);
 }
 
 #[test]
-fn a_lane_is_read_again_from_what_says_how_far_it_is() {
+fn a_lane_resumes_from_the_record_that_completes_it() {
     let mut merge = merge(vec![lane(0, 0), lane(1, 0)]);
-    merge.lanes[0].take(5, link(1, 0, at(1)), Some(event(1)));
-    merge.lanes[0].take(6, link(3, 1, at(3)), None);
-    merge.lanes[1].take(2, link(2, 0, at(2)), Some(event(2)));
-    merge.lanes[1].take(3, link(3, 2, at(3)), Some(event(3)));
+    merge.lanes[0].add(5, link(1, 0, at(1)), Some(event(1)));
+    merge.lanes[0].add(6, link(3, 1, at(3)), None);
+    merge.lanes[1].add(2, link(2, 0, at(2)), Some(event(2)));
+    merge.lanes[1].add(3, link(3, 2, at(3)), Some(event(3)));
     let first = page(&mut merge, 1).unwrap();
     assert_eq!(first.through.get(), 2 - 1);
-    let offsets = Offsets::from_cursor(&first.cursor);
+    let points = ResumePoints::from_cursor(&first.cursor);
     // The mark at 6 says that nothing of this partition is between 1 and 3.
-    assert_eq!((offsets.get("topic", 0), offsets.get("topic", 1)), (Some(seen(6, 3)), None));
+    assert_eq!((points.get("topic", 0), points.get("topic", 1)), (Some(point(6, 3)), None));
     let rest = page(&mut merge, 10).unwrap();
-    let offsets = Offsets::from_cursor(&rest.cursor);
+    let points = ResumePoints::from_cursor(&rest.cursor);
     assert_eq!(
-        (offsets.get("topic", 0), offsets.get("topic", 1)),
-        (Some(seen(6, 3)), Some(seen(3, 3)))
+        (points.get("topic", 0), points.get("topic", 1)),
+        (Some(point(6, 3)), Some(point(3, 3)))
     );
 }
 
-/// A log of these many events, as it stands in partitions after accidents: some records are lost, some
-/// stand there twice, marks are among them.
+/// A log as it is in partitions after accidents: some records are lost, some are there twice, marks are
+/// among them.
 fn accidents() -> impl Strategy<Value = (u32, usize, Vec<u8>)> {
     (1..5_u32, 1..40_usize, prop::collection::vec(any::<u8>(), 200))
 }
@@ -201,7 +204,7 @@ proptest! {
         let layout = Sharding::by_stream(partitions);
         let of = |position: u64| layout.shard_of(event(position).stream.as_str()).get() as usize;
         // What a relay would publish into each partition.
-        let mut topics: Vec<Vec<(Link, Option<Envelope>)>> = vec![Vec::new(); partitions as usize];
+        let mut topics: Vec<Vec<(ChainLink, Option<Envelope>)>> = vec![Vec::new(); partitions as usize];
         let mut ends = vec![0; partitions as usize];
         for position in 1..=count {
             let partition = of(position);
@@ -248,7 +251,7 @@ proptest! {
                 for _ in 0..=dice[turn % dice.len()] % 4 {
                     if !merge.lanes[lane].is_full(10) && next[lane] < topics[lane].len() {
                         let (link, event) = topics[lane][next[lane]].clone();
-                        merge.lanes[lane].take(next[lane] as i64, link, event);
+                        merge.lanes[lane].add(next[lane] as i64, link, event);
                         next[lane] += 1;
                     }
                 }

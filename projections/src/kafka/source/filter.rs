@@ -1,4 +1,4 @@
-//! Which events a feed delivers, from records and from the log alike.
+//! The events that a feed delivers, from records and from the log alike.
 
 use std::{
     collections::BTreeMap,
@@ -16,83 +16,87 @@ use highwater_core::{
 };
 use rdkafka::message::{BorrowedMessage, Message as _};
 
-use super::lane::{Lane, Link};
+use super::lane::{ChainLink, Lane};
 use crate::kafka::{
-    Topics,
-    record::{Names, Record, Wrong},
+    record::{DecodedRecord, RecordFault, TypeNames},
+    topics::Topics,
 };
 
-/// What becomes of a record that no relay has published.
+/// The treatment of a record that no relay has published.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ForeignRecords {
-    /// The view stops before it, and says which record it is.
+    /// The view stops before it, with an error that names the record.
     #[default]
     Refuse,
-    /// It is passed over, and counted.
+    /// The record is skipped and counted.
     Ignore,
 }
 
-/// Which events a feed delivers.
+/// Decides which events a feed delivers.
 #[derive(Clone)]
-pub(super) struct Wanted {
+pub(super) struct FeedFilter {
     pub(super) log: Arc<dyn EventStore>,
-    /// What the view is folded from.
+    /// The query of the view.
     pub(super) query: Query,
-    /// What the relay publishes.
+    /// The query of the relay.
     pub(super) published: Query,
     pub(super) topics: Topics,
-    /// The topics that are read, with their partitions.
+    /// The topics that are read, with the numbers of their partitions.
     pub(super) partitions: BTreeMap<String, u32>,
-    /// If the shard is a partition, which one of how many.
-    pub(super) own: Option<(Sharding, ShardId)>,
+    /// The shard of the feed if it is a partition, and the sharding.
+    pub(super) own_shard: Option<(Sharding, ShardId)>,
     pub(super) foreign: ForeignRecords,
     pub(super) ignored: Arc<AtomicU64>,
 }
 
-impl Wanted {
+impl FeedFilter {
     /// Adds a record to its lane.
-    pub(super) fn take(&self, message: &BorrowedMessage<'_>, lane: &mut Lane, names: &mut Names) {
+    pub(super) fn add(
+        &self,
+        message: &BorrowedMessage<'_>,
+        lane: &mut Lane,
+        names: &mut TypeNames,
+    ) {
         let offset = message.offset();
         match self.decode(message, names) {
-            Ok((link, event)) => lane.take(offset, link, event),
+            Ok((link, event)) => lane.add(offset, link, event),
             Err(why) if self.foreign == ForeignRecords::Refuse => {
                 let (topic, partition) = (lane.topic.to_string(), lane.partition);
                 lane.refuse(Corrupt::Record { topic, partition, offset, why }.into());
             }
             Err(why) => {
-                tracing::warn!(
-                    topic = &*lane.topic,
-                    lane.partition,
-                    offset,
-                    why,
-                    "ignored a record"
-                );
+                let (topic, partition) = (&*lane.topic, lane.partition);
+                tracing::warn!(topic, partition, offset, why, "ignored a foreign record");
                 self.ignored.fetch_add(1, Ordering::Relaxed);
                 lane.skip(offset);
             }
         }
     }
 
-    /// The envelope is built only if the view wants the event.
+    /// Decodes a record. The envelope is built only if the event matches the query of the view.
     fn decode(
         &self,
         message: &BorrowedMessage<'_>,
-        names: &mut Names,
-    ) -> Result<(Link, Option<Envelope>), Wrong> {
-        let record = Record::decode(message.key(), message.headers(), message.payload())?;
-        let (position, previous, time) = (record.position, record.previous, record.time);
-        let Some(event) = record.event else {
-            return Ok((Link { position, previous, time }, None));
-        };
-        self.belongs(event.stream(), message)?;
+        names: &mut TypeNames,
+    ) -> Result<(ChainLink, Option<Envelope>), RecordFault> {
+        let record = DecodedRecord::decode(message.key(), message.headers(), message.payload())?;
+        let DecodedRecord { position, previous, time, event } = record;
+        let link = ChainLink { position, previous, time };
+        let Some(event) = event else { return Ok((link, None)) };
+        self.check_partition(event.stream(), message)?;
         let event = match event.matches(&self.query)? {
             true => Some(event.envelope(position, time, names)?),
             false => None,
         };
-        Ok((Link { position, previous, time }, event))
+        Ok((link, event))
     }
 
-    fn belongs(&self, stream: &str, message: &BorrowedMessage<'_>) -> Result<(), Wrong> {
+    /// Checks that the stream of a record belongs in its partition.
+    fn check_partition(
+        &self,
+        stream: &str,
+        message: &BorrowedMessage<'_>,
+    ) -> Result<(), RecordFault> {
         let Some(count) = self.partitions.get(message.topic()) else { return Ok(()) };
         let partition = Sharding::by_stream(*count).shard_of(stream).get();
         match i64::from(partition) == i64::from(message.partition()) {
@@ -101,7 +105,7 @@ impl Wanted {
         }
     }
 
-    /// A page of the log with the events that the partitions should have had.
+    /// Reads a page of the log with the events that the partitions should have had.
     pub(super) async fn read(&self, after: Position, limit: usize) -> Result<LogPage> {
         let mut page = self.log.read_log(&self.query, ReadFrom::After(after), limit.max(1)).await?;
         page.events.retain(|event| self.is_published(event) && self.is_own(event));
@@ -114,6 +118,7 @@ impl Wanted {
     }
 
     fn is_own(&self, event: &Envelope) -> bool {
-        self.own.is_none_or(|(layout, shard)| layout.shard_of(event.stream.as_str()) == shard)
+        self.own_shard
+            .is_none_or(|(sharding, shard)| sharding.shard_of(event.stream.as_str()) == shard)
     }
 }
