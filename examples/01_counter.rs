@@ -1,5 +1,5 @@
-//! One aggregate, one command. The aggregate decides which events follow from the command, and its
-//! state is what the events have made of it; nothing else is stored.
+//! One aggregate, one command. The aggregate decides which events a command produces, and its state is folded from
+//! these events; nothing else is stored.
 //!
 //! `cargo run --example 01_counter`
 

@@ -1,5 +1,5 @@
 //! Accounts with an invariant, in a SQLite file, and their balances as a read model. The domain is in
-//! `accounts/mod.rs`; this program opens, commands and reads.
+//! `accounts/mod.rs`; this program opens the store, executes commands and reads the view.
 //!
 //! `cargo run --example 02_bank`
 
@@ -33,7 +33,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{}: {} cents as of {}", balance.owner, balance.cents, balance.freshness());
     }
 
-    // The same request twice: the id makes it one.
+    // The same request twice: its id makes the second one a repetition.
     let id = CommandId::derive(["request", "4711"]);
     let bob = bank.aggregate::<Account>("bob");
     let first = bob.execute(Request::new(Withdraw { cents: 1 }).id(id)).await?;

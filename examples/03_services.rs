@@ -1,5 +1,5 @@
-//! What a decision needs from outside, a price list and the time, is handed to it by the context.
-//! Nothing is global: each handle brings its own services, and whoever opens the log sets the clock.
+//! External services of a decision, here a price list and the time, are passed to it in the context.
+//! Nothing is global: each handle has its own services, and the program that opens the log sets the clock.
 //!
 //! `cargo run --example 03_services`
 
@@ -18,7 +18,7 @@ impl PriceList {
     }
 }
 
-/// What was decided with is in the events: they stay true when the list changes.
+/// The events record the price that was used, so they stay true when the price list changes.
 #[derive(Event)]
 #[event(prefix = "sale")]
 enum SaleEvent {
@@ -88,7 +88,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("bob wants a chair: {error}");
     assert_eq!(error.rejection().map(Rejection::name), Some("on_the_list"));
 
-    // Decided now with the list of today: the price is that of the offer.
+    // Decided with today's price list, which has the offer.
     clock.advance(HELD_FOR);
     let ann = shop.aggregate_with::<Sale>("ann", sales);
     ann.execute(Accept).await?;

@@ -1,5 +1,5 @@
-//! What to do when a command fails for no fault of the business: an answer is lost, a request comes
-//! twice, somebody else was faster. Two handles on one file stand for two processes.
+//! Failures that are not the domain's: a response is lost, a request arrives twice, another process was faster. Two
+//! handles on one file stand for two processes.
 //!
 //! `cargo run --example 04_retries`
 
@@ -70,16 +70,16 @@ async fn main() -> Outcome {
     let url = place::sqlite("highwater-retries.db");
     let here = Highwater::open(&url).await?;
     let there = Highwater::builder(&url).await?.on_conflict(ConflictPolicy::Reject).build();
-    the_same_request_twice(&here, &there).await?;
-    an_answer_that_is_lost().await?;
-    a_page_that_is_out_of_date(&here, &there).await?;
-    somebody_who_was_faster(&here, &there).await?;
+    request_sent_twice(&here, &there).await?;
+    lost_response().await?;
+    outdated_page(&here, &there).await?;
+    concurrent_command(&here, &there).await?;
     println!("next: cargo run --example 05_boundary");
     Ok(())
 }
 
-/// The client has named the request, so it can be sent again, here or elsewhere, now or years later.
-async fn the_same_request_twice(here: &Highwater, there: &Highwater) -> Outcome {
+/// The client has given the request an id, so it can be sent again to any process, even years later.
+async fn request_sent_twice(here: &Highwater, there: &Highwater) -> Outcome {
     let id = CommandId::derive(["delivery note", "4711"]);
     let request = |pieces| Request::new(Receive { pieces }).id(id);
     let first = here.aggregate::<Stock>("lamps").execute(request(10)).await?;
@@ -94,20 +94,20 @@ async fn the_same_request_twice(here: &Highwater, there: &Highwater) -> Outcome 
     Ok(())
 }
 
-/// The connection breaks after the commit. The error has the id to send the command again with.
-async fn an_answer_that_is_lost() -> Outcome {
+/// The connection breaks after the commit. The error has the id for the retry.
+async fn lost_response() -> Outcome {
     let store = MemoryStore::default();
-    let good_line = stores::on(store.clone()).build();
-    let bad_line = stores::on(Faulty::new(store, Faults::seeded(1).lost(1.0)))
+    let reliable = stores::on(store.clone()).build();
+    let faulty = stores::on(Faulty::new(store, Faults::seeded(1).lost(1.0)))
         .on_conflict(ConflictPolicy::Reject)
         .build();
 
-    let lost = bad_line.aggregate::<Stock>("lamps").execute(Receive { pieces: 5 }).await;
+    let lost = faulty.aggregate::<Stock>("lamps").execute(Receive { pieces: 5 }).await;
     let error = lost.err().ok_or("the answer should have been lost")?;
     println!("lost ({}): {error}", error.code());
     let Error::UnknownOutcome { command, .. } = error else { return Err(error.into()) };
 
-    let lamps = good_line.aggregate::<Stock>("lamps");
+    let lamps = reliable.aggregate::<Stock>("lamps");
     lamps.execute(Request::new(Receive { pieces: 5 }).id(command)).await?;
     let lamps = lamps.load(AsOf::Now).await?;
     println!("sent again with that id: there are {} pieces", lamps.pieces);
@@ -115,8 +115,8 @@ async fn an_answer_that_is_lost() -> Outcome {
     Ok(())
 }
 
-/// What the user decided on is not what there is any more, so the user decides again.
-async fn a_page_that_is_out_of_date(here: &Highwater, there: &Highwater) -> Outcome {
+/// The user decided on an outdated page, and has to decide again.
+async fn outdated_page(here: &Highwater, there: &Highwater) -> Outcome {
     let lamps = here.aggregate::<Stock>("lamps");
     let page = lamps.load(AsOf::Now).await?;
     there.aggregate::<Stock>("lamps").execute(Ship { pieces: 1 }).await?;
@@ -128,9 +128,9 @@ async fn a_page_that_is_out_of_date(here: &Highwater, there: &Highwater) -> Outc
     Ok(())
 }
 
-/// `there` decides on what it remembers, and `here` has been faster. The default policy would decide
-/// again; this handle rejects conflicts unless its resolver says that the others' events don't matter.
-async fn somebody_who_was_faster(here: &Highwater, there: &Highwater) -> Outcome {
+/// `there` decides on its cached state, and `here` was faster. The default policy would decide again; this handle
+/// rejects conflicts unless its resolver accepts the other process's events.
+async fn concurrent_command(here: &Highwater, there: &Highwater) -> Outcome {
     let unless_shipped = |_: &[StockEvent], others: &[StockEvent]| {
         others.iter().all(|event| matches!(event, StockEvent::Received { .. }))
     };
@@ -145,11 +145,11 @@ async fn somebody_who_was_faster(here: &Highwater, there: &Highwater) -> Outcome
     theirs.execute(Ship { pieces: 1 }).await?;
     ours.execute(Receive { pieces: 3 }).await?;
     resolving.execute(Ship { pieces: 1 }).await?;
-    println!("resolved: what came in between was a delivery");
+    println!("resolved: the other command was a delivery");
 
     ours.execute(Ship { pieces: 1 }).await?;
     let error = resolving.execute(Ship { pieces: 1 }).await.err().ok_or("others have shipped")?;
     assert!(error.is_conflict());
-    println!("not resolved: what came in between was shipped");
+    println!("not resolved: the other command was a shipment");
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! A rule that belongs to no one stream: a user name is given once, whoever asks for it. The decision
-//! is over a query, here a tag, and holds although two handles decide at the same moment (W6).
+//! A rule across streams: user names are unique. The decision is over a query, here a tag, and holds even if two
+//! handles decide at the same time (W6).
 //!
 //! `cargo run --example 05_boundary`
 
@@ -20,11 +20,10 @@ enum UserEvent {
     },
 }
 
-/// The question "may this user have this name?", answered from the events that have the name as
-/// their tag, in whatever stream they are.
+/// The decision whether a user may have a name, made from the events that have the name as their tag, in any stream.
 #[derive(Decider, Clone)]
 #[decider(event = UserEvent)]
-#[invariant(unique_name, "a user name is given once")]
+#[invariant(unique_name, "a user name is unique")]
 struct Registration {
     email: String,
     name: String,
@@ -67,7 +66,7 @@ impl Decide<Register> for Registration {
     }
 }
 
-/// What concerns one user alone is an aggregate, over the same events.
+/// An aggregate for the rules of a single user, over the same events.
 #[derive(Aggregate, Default, Clone)]
 #[aggregate(event = UserEvent)]
 struct User {
@@ -114,7 +113,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let refused = first.err().or(second.err()).ok_or("one must be refused")?;
     assert_eq!(refused.rejection().map(Rejection::name), Some("unique_name"));
 
-    // Whoever leaves gives the name back; the boundary sees that, too.
+    // A user who leaves releases the name; the boundary sees that, too.
     let question = here.boundary(Registration::of("eve@three.example", "ada"));
     assert_eq!(question.load().await?.holders, 1);
     for email in emails {

@@ -1,5 +1,5 @@
-//! A schema that has moved: older programs have written to the log, and today's reads all of it.
-//! Stored events are never changed; upcasters say what they mean today.
+//! An evolved schema: older programs have written to the log, and today's program reads all of it.
+//! Stored events are never changed; upcasters convert them to today's form.
 //!
 //! `cargo run --example 06_schema_evolution`
 
@@ -19,7 +19,7 @@ use highwater::{
 };
 use serde::Deserialize;
 
-/// `plan.created` is the name that `plan.started` had; `plan.mail_sent` means nothing any more.
+/// `plan.created` is an earlier name of `plan.started`; `plan.mail_sent` is retired.
 #[derive(Event)]
 #[event(prefix = "plan", retired("plan.mail_sent"))]
 enum PlanEvent {
@@ -114,9 +114,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let oldest = app.aggregate::<Plan>("oldest").load(AsOf::Now).await?;
     assert_eq!((oldest.price.as_str(), oldest.seats.len()), ("1200 EUR", 2));
 
-    // An event that nobody has explained is an error, until somebody says that it may be left out.
+    // An unknown event type is an error, unless it is declared as retired.
     let unknown = app.aggregate::<Plan>("tomorrow").load(AsOf::Now).await;
-    let error = unknown.err().ok_or("plan.gifted is known to nobody here")?;
+    let error = unknown.err().ok_or("plan.gifted is unknown here")?;
     assert_eq!(error.code(), Code::UNKNOWN_EVENT);
     println!("tomorrow ({}): {error}", error.code());
     let lenient = Highwater::builder(&url).await?.unknown_events(UnknownEvents::Skip).build();
@@ -127,7 +127,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Straight through the port, past types and upcasters. The command id makes it happen once.
+/// Appends through the port, without types and upcasters. The command id makes a repetition harmless.
 async fn write_as_another_program(
     app: &Highwater,
     key: &str,

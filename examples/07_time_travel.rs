@@ -1,5 +1,5 @@
-//! The log remembers every state: ask for one as of a version, a position or a time. And before a
-//! new invariant is declared, an audit says which recorded histories would have broken it.
+//! The log has every past state: load one as of a version, a position or a time. Before a new invariant is declared,
+//! an audit lists the recorded histories that would have violated it.
 //!
 //! `cargo run --example 07_time_travel`
 
@@ -66,7 +66,7 @@ impl Decide<Withdraw> for Account {
     }
 }
 
-/// What the bank would like to demand from now on.
+/// An invariant that the bank plans to introduce.
 const MINIMUM: Invariant<Account> = Invariant {
     name: "minimum",
     statement: "an account holds 10.00 at least",
@@ -77,7 +77,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // A clock that is set by hand, so that a few days pass here.
+    // A manual clock, so that a few days pass here.
     let clock = ManualClock::at("2025-03-01T12:00:00Z".parse()?);
     let bank = stores::on(MemoryStore::new(Arc::new(clock.clone()))).clock(clock.clone()).build();
     let (alice, bob) = (bank.aggregate::<Account>("alice"), bank.aggregate::<Account>("bob"));

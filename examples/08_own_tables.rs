@@ -63,7 +63,7 @@ impl Decide<Ship> for Order {
     }
 }
 
-/// A mail for each event of the command that it goes with, to be sent by somebody later.
+/// A mail for each event of its command, to be sent later by another program.
 fn outbox() -> SqliteHook {
     SqliteHook::new(|connection, append| {
         Box::pin(async move {
@@ -79,7 +79,7 @@ fn outbox() -> SqliteHook {
     })
 }
 
-/// The same, but the row is there already: the database refuses it after a first one was written.
+/// The same, but the row exists already: the database refuses it after a first one was written.
 fn outbox_with_a_mistake() -> SqliteHook {
     SqliteHook::new(|connection, _| {
         Box::pin(async move {
@@ -101,7 +101,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let create = "create table if not exists outbox (mail text primary key, subject text not null)";
     sqlx::query(create).execute(&mut *own).await?;
 
-    // Each run has an order of its own.
+    // Each run has a separate order.
     let before = stored(&shop, own).await?;
     let order = shop.aggregate::<Order>(before.events + 1);
     let ship = || Request::new(Ship { parcel: "P1".to_owned() });
@@ -114,13 +114,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     assert_eq!(after.events - before.events, 2);
     assert_eq!(after.mails.len() - before.mails.len(), 2);
 
-    // The domain says no: the work is not even begun.
+    // The domain rejects the command: the hook doesn't run.
     let rejected = order.execute(ship().in_transaction(outbox())).await;
     let error = rejected.err().ok_or("nothing was left to ship")?;
     println!("rejected ({}): {error}", error.code());
     assert_eq!(stored(&shop, own).await?, after);
 
-    // The database says no: the event goes the way of the row.
+    // The database refuses the row: the event is rolled back with it.
     let place = Request::new(Place { lamps: 7 }).in_transaction(outbox_with_a_mistake());
     let error = order.execute(place).await.err().ok_or("two mails had one key")?;
     println!("failed ({}): {error}", error.code());

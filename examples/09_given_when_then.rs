@@ -1,5 +1,5 @@
-//! Tests of a domain, as the business says them: given what has happened, when a command comes, then
-//! this follows. Nothing is stored; what lies between is what happens in production.
+//! Tests of a domain in its own words: given these events, when a command arrives, then these events follow. Nothing is
+//! stored; the code under test is the code of production.
 //!
 //! `cargo test --example 09_given_when_then`, or `cargo run --example 09_given_when_then`
 
@@ -16,7 +16,7 @@ enum ReaderEvent {
     Returned { book: String, cents_due: u64 },
 }
 
-/// What a day of delay costs.
+/// The fee for a day of delay.
 struct Fees {
     cents_a_day: u64,
 }

@@ -1,5 +1,5 @@
-//! Following the log: page by page at the follower's own pace, by category, type or tag, and from
-//! where it left off, also after a restart. Nothing is skipped, however many write meanwhile (W3).
+//! Following the log: page by page at the follower's pace, by category, type or tag, and from its checkpoint after a
+//! restart. No event is skipped, even with concurrent writers (W3).
 //!
 //! `cargo run --example 10_follow`
 
@@ -61,7 +61,7 @@ async fn main() -> Outcome<()> {
     println!("going on after position {handled}");
     let last = send_parcels(&office).await?;
 
-    // A slow follower holds up nobody and fills no memory: it reads a page when it asks for one.
+    // A slow follower blocks no writer and buffers nothing: it reads a page when it asks for one.
     let mut follower = office.follow(Query::all(), handled).page_size(8);
     while follower.position() < last {
         let page = follower.next_page().await?;
@@ -74,7 +74,7 @@ async fn main() -> Outcome<()> {
         fs::write(&checkpoint, handled.get().to_string())?;
     }
 
-    // Where there is nothing more, the next page waits for somebody to append.
+    // At the end of the log, the next page waits for an append.
     let parcel = office.aggregate::<Parcel>(format!("late-{handled}"));
     let (page, receipt) = tokio::join!(follower.next_page(), parcel.execute(Send { city: "Rome" }));
     let (page, receipt) = (page?, receipt?);
@@ -103,7 +103,7 @@ async fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// Twelve parcels more, each sent and delivered; the position of the last event.
+/// Sends and delivers twelve more parcels; returns the position of the last event.
 async fn send_parcels(office: &Highwater) -> highwater::Result<Position> {
     let before = office.log().head().await?;
     let mut last = before;
@@ -115,7 +115,7 @@ async fn send_parcels(office: &Highwater) -> highwater::Result<Position> {
     Ok(last)
 }
 
-/// Whatever matches by now.
+/// Reads all events that match so far.
 async fn matching(office: &Highwater, query: &Query) -> highwater::Result<Vec<Envelope>> {
     let (mut events, mut after) = (Vec::new(), Position::START);
     loop {
@@ -128,7 +128,7 @@ async fn matching(office: &Highwater, query: &Query) -> highwater::Result<Vec<En
     }
 }
 
-/// Where the last run stopped. A checkpoint of another log is worth nothing.
+/// Reads the checkpoint of the last run. A checkpoint of another log is ignored.
 fn resume(checkpoint: &Path, head: Position) -> Outcome<Position> {
     if !checkpoint.exists() {
         return Ok(Position::START);

@@ -1,5 +1,5 @@
-//! From SQLite to PostgreSQL is a URL: the domain, the commands and the reads are those of `02_bank`,
-//! line by line the same files. Here two handles stand for two processes at one server.
+//! From SQLite to PostgreSQL by changing the URL: the domain, the commands and the reads are those of `02_bank`, in the
+//! same files. Two handles stand for two processes that share a server.
 //!
 //! `cargo run --example 11_postgres -- postgres://USER:PASSWORD@HOST/DATABASE`
 
@@ -39,7 +39,7 @@ async fn at_the_bank(url: &str) -> Outcome {
         .execute()
         .await?;
 
-    // The teller's receipt is enough for the office to wait for what the teller did.
+    // With the teller's receipt, the office waits for the teller's command.
     for name in ["alice", "bob"] {
         let balance = office.view::<Balance>().get(name).after(&transfer).await?;
         println!("{}: {} cents as of {}", balance.owner, balance.cents, balance.freshness());
@@ -51,7 +51,7 @@ async fn at_the_bank(url: &str) -> Outcome {
     Ok(())
 }
 
-/// Not a failure, unless somebody says that it is one.
+/// Skips the example, or fails if the environment requires a server.
 fn without_a_server() -> Outcome {
     println!(
         "\

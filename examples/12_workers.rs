@@ -1,5 +1,5 @@
-//! Read models in workers: a view whose rows can be asked for by more than their key, work that is
-//! divided among workers, and a key that is parked because its events can't be applied.
+//! Read models in workers: a view whose rows can be queried by other columns than their key, work that is
+//! shared by workers, and a key that is parked because its events can't be applied.
 //!
 //! `cargo run --example 12_workers`
 
@@ -49,7 +49,7 @@ impl Decide<Send> for Parcel {
     }
 }
 
-/// What is on its way to a town. Its key is no stream: the parcels of a town are many.
+/// The parcels on their way to a town. A row has the events of many streams.
 #[derive(View, Default, Clone)]
 #[view(event = ParcelEvent, name = "towns", index(grams))]
 struct Town {
@@ -58,7 +58,7 @@ struct Town {
     parcels: u64,
 }
 
-/// The scales of this program can be broken, so that there is something to repair.
+/// True while the scales are broken, so that there is something to repair.
 static SCALES_ARE_BROKEN: AtomicBool = AtomicBool::new(true);
 
 impl Town {
@@ -113,7 +113,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("parked: {} since {}, {} wait: {}", key.key, key.since, key.queued, key.error);
     }
 
-    // The scales are repaired, and what waits is applied in order.
+    // The scales are repaired, and the queued events are applied in order.
     SCALES_ARE_BROKEN.store(false, Ordering::Relaxed);
     parked.retry("Rome").await?;
     while !parked.list(None, 1).await?.is_empty() {

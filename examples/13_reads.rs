@@ -1,5 +1,5 @@
-//! Reads that say how fresh they are: what each level gives while the view is behind, what happens past the
-//! budget, and how a token makes a read wait for a write. The domain is that of `02_bank`.
+//! Reads that state their freshness: the result of each level while the view lags, the end of the waiting time, and a
+//! token that makes a read wait for a write. The domain is that of `02_bank`.
 //!
 //! `cargo run --example 13_reads`
 
@@ -16,7 +16,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let account = bank.aggregate::<Account>("alice");
     let opened = account.execute(Open { owner: "Alice".to_owned() }).await?;
 
-    // A worker builds the view, and stops: from here on the view is behind.
+    // A worker builds the view, and stops: from here on the view lags.
     let worker = Worker::new(&bank).view::<Balance>().start().await?;
     let balances = bank.view::<Balance>();
     balances.get("alice").after(&opened).await?;
@@ -28,27 +28,27 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("eventual: {} cents, {}", eventual.cents, eventual.freshness());
     assert_eq!((eventual.cents, eventual.freshness().lag()), (0, Some(2)));
 
-    // What the view lacks is folded over its row, from the log.
+    // The missing events are read from the log and folded over the row.
     let strong = balances.get("alice").strong().await?;
     println!("strong: {} cents, {}", strong.cents, strong.freshness());
     assert_eq!((strong.cents, strong.basis()), (60_00, Basis::Folded));
 
     // The token is text. It can go to the browser and come back with the next request.
     let token: Token = receipt.token().to_string().parse()?;
-    let mine = || balances.get("alice").after(&token).within(Duration::from_millis(20));
-    let error = mine().await.err().ok_or("nobody feeds the view")?;
+    let after_write = || balances.get("alice").after(&token).within(Duration::from_millis(20));
+    let error = after_write().await.err().ok_or("no worker runs")?;
     assert_eq!(error.code(), Code::STALE_READ);
     println!("read your writes ({}): {error}", error.code());
-    let stale = mine().or(Fallback::ServeStale).await?;
+    let stale = after_write().or(Fallback::ServeStale).await?;
     assert!(stale.is_stale());
     println!("the same, served stale: {} cents", stale.cents);
 
-    // For a page that shows at once what its user has just done, and nothing of what others did.
+    // For a page that shows its user's own events at once, and no events of other users.
     let own = balances.get("alice").with_own(&receipt).await?;
     assert_eq!((own.cents, own.basis()), (-30_00, Basis::Optimistic));
-    println!("with one's own alone: {} cents, {:?}", own.cents, own.basis());
+    println!("with the caller's own events: {} cents, {:?}", own.cents, own.basis());
 
-    // A worker comes, and whoever waits is woken.
+    // A worker starts, and wakes the waiting read.
     let waiting = balances.applied("alice", &receipt);
     let worker = Worker::new(&bank).view::<Balance>().start().await?;
     match waiting.await? {

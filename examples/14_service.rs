@@ -1,9 +1,9 @@
-//! A worker as a service: it is configured from a file and the environment, answers probes, tells
-//! Prometheus what it does, and drains when it is told to end.
+//! A worker as a service: it is configured from a file and the environment, answers probes, exports metrics to
+//! Prometheus, and drains on shutdown.
 //!
-//! `cargo run --example 14_service` shows itself for a moment. With a file, `cargo run --example
+//! `cargo run --example 14_service` runs a short demonstration. With a file, `cargo run --example
 //! 14_service -- worker.toml`, it serves until SIGTERM or Ctrl-C; variables such as `BANK_STORE` or
-//! `BANK_HTTP__LISTEN` win over the file.
+//! `BANK_HTTP__LISTEN` take precedence over the file.
 
 mod place;
 
@@ -66,13 +66,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// All there is to a worker service: the configuration, the store, what it runs, until it is told.
+/// A complete worker service, which runs until SIGTERM or Ctrl-C.
 async fn serve(config: Config) -> highwater::Result<()> {
     let (service, _) = service(config).await?;
     service.run_until_shutdown().await
 }
 
-/// The service comes before the store: logs and metrics go where it says from then on.
+/// Creates the service before opening the store: it sets up logs and metrics.
 async fn service(config: Config) -> highwater::Result<(Service, Highwater)> {
     let service = Service::new(config)?;
     let bank = Highwater::open(service.config().store.expose()).await?;
@@ -81,7 +81,7 @@ async fn service(config: Config) -> highwater::Result<(Service, Highwater)> {
     Ok((service.worker(worker), bank))
 }
 
-/// Lets a service run, asks it what an orchestrator and Prometheus ask, and ends it.
+/// Runs a service, queries it as an orchestrator and Prometheus do, and shuts it down.
 async fn show() -> Result<(), Box<dyn std::error::Error>> {
     let mut config = Config::of(place::sqlite("14_service.db"));
     config.log.level = "warn".into();
@@ -101,10 +101,10 @@ async fn show() -> Result<(), Box<dyn std::error::Error>> {
         println!("/metrics says {line}");
     }
 
-    // What SIGTERM does to `serve`.
-    stop.send(()).map_err(|()| "the service has ended before")?;
+    // The same as SIGTERM in `serve`.
+    stop.send(()).map_err(|()| "the service has already ended")?;
     serving.await??;
-    println!("it has drained, and given back what it held");
+    println!("the service has drained and released its shards");
     println!("next: cargo run --example 15_http");
     Ok(())
 }
@@ -113,7 +113,7 @@ async fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind("127.0.0.1:0").await?.local_addr()
 }
 
-/// The body of an answer; a probe would look at its status alone.
+/// Returns the body of a response; a probe would check only its status.
 async fn ask(address: SocketAddr, path: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");

@@ -1,5 +1,5 @@
-//! Commands and reads over HTTP: what a browser or another service is told of how fresh an answer is, of what it
-//! has not got yet, and of what went wrong. The domain is that of `02_bank`.
+//! Commands and reads over HTTP: how a response tells a browser or another service its freshness, a pending view and
+//! an error. The domain is that of `02_bank`.
 //!
 //! `cargo run --example 15_http`
 
@@ -23,35 +23,35 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// A read waits for what its caller has seen, and says what the view is like.
+/// A read waits for what its caller has seen, and states the freshness of the view.
 async fn show(
     State(bank): State<Highwater>,
     Path(id): Path<String>,
-    after: ReadConditions,
+    conditions: ReadConditions,
 ) -> Result<ViewResponse<Balance>, Problem> {
-    let read = bank.view::<Balance>().get(id).after(&after).within(Duration::from_secs(3));
-    Ok(after.answer(read.await?))
+    let read = bank.view::<Balance>().get(id).after(&conditions).within(Duration::from_secs(3));
+    Ok(conditions.answer(read.await?))
 }
 
-/// A command is done once for each `Idempotency-Key`.
+/// A command is applied once for each `Idempotency-Key`.
 async fn deposit(
     State(bank): State<Highwater>,
     Path(id): Path<String>,
-    intent: CommandHeaders,
+    headers: CommandHeaders,
     Json(cents): Json<i64>,
 ) -> Result<ReceiptResponse, Problem> {
     let account = bank.aggregate::<Account>(id);
-    Ok(intent.answer(account.execute(intent.request(Deposit { cents })).await?))
+    Ok(headers.answer(account.execute(headers.request(Deposit { cents })).await?))
 }
 
 async fn withdraw(
     State(bank): State<Highwater>,
     Path(id): Path<String>,
-    intent: CommandHeaders,
+    headers: CommandHeaders,
     Json(cents): Json<i64>,
 ) -> Result<ReceiptResponse, Problem> {
     let account = bank.aggregate::<Account>(id);
-    Ok(intent.answer(account.execute(intent.request(Withdraw { cents })).await?))
+    Ok(headers.answer(account.execute(headers.request(Withdraw { cents })).await?))
 }
 
 #[tokio::main]
@@ -68,33 +68,33 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let client = Client { address: listener.local_addr()? };
     let serving = tokio::spawn(axum::serve(listener, router).into_future());
 
-    // A command that is sent again, here and in every further run, is done once.
+    // A command that is sent again, here and in every later run, is applied once.
     let rent = "Idempotency-Key: \"rent of May\"";
     let first = client.post("/accounts/alice/deposits", rent, "90000").await?;
     let again = client.post("/accounts/alice/deposits", rent, "90000").await?;
     println!("{}", first.text);
     assert_eq!((first.status(), first.body()), (200, again.body()));
 
-    // The token of an answer goes into the next request.
+    // The token of a response goes into the next request.
     let mine = format!("Highwater-Token: {}", first.header("highwater-token"));
     let balance = client.get("/accounts/alice", &mine).await?;
     println!("{}", balance.text);
     assert_eq!(balance.status(), 200);
-    let kept = format!("If-None-Match: {}", balance.header("etag"));
-    let kept = client.get("/accounts/alice", &kept).await?;
-    println!("{}", kept.text);
-    assert_eq!((kept.status(), kept.body()), (304, ""));
+    let cached = format!("If-None-Match: {}", balance.header("etag"));
+    let cached = client.get("/accounts/alice", &cached).await?;
+    println!("{}", cached.text);
+    assert_eq!((cached.status(), cached.body()), (304, ""));
 
-    // While nobody feeds the view, what has just been done isn't in it: that is no error, and no wrong answer.
+    // While no worker runs, the view lacks the latest command: the response is neither an error nor an outdated value.
     worker.stop().await?;
     let later = client.post("/accounts/alice/deposits", "", "1").await?;
     let mine = format!("Highwater-Token: {}", later.header("highwater-token"));
     let pending = client.get("/accounts/alice", &mine).await?;
     println!("{}", pending.text);
     assert_eq!(pending.status(), 202);
-    println!("it may be asked for again in {} s", pending.header("retry-after"));
+    println!("retry after {} s", pending.header("retry-after"));
 
-    // The domain's no has a name, and the values that make it.
+    // A rejection has the name of the invariant, and the values involved.
     let refused = client.post("/accounts/alice/withdrawals", "", "900000000").await?;
     println!("{}", refused.text);
     assert_eq!(refused.status(), 422);
@@ -104,22 +104,22 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// The least of a client: one connection for each request.
+/// A minimal client: one connection for each request.
 struct Client {
     address: SocketAddr,
 }
 
 impl Client {
-    async fn get(&self, path: &str, header: &str) -> io::Result<Answer> {
+    async fn get(&self, path: &str, header: &str) -> io::Result<Reply> {
         self.send(&format!("GET {path} HTTP/1.1"), header, "").await
     }
 
-    async fn post(&self, path: &str, header: &str, body: &str) -> io::Result<Answer> {
+    async fn post(&self, path: &str, header: &str, body: &str) -> io::Result<Reply> {
         let header = format!("Content-Type: application/json\r\n{header}");
         self.send(&format!("POST {path} HTTP/1.1"), header.trim_end(), body).await
     }
 
-    async fn send(&self, line: &str, header: &str, body: &str) -> io::Result<Answer> {
+    async fn send(&self, line: &str, header: &str, body: &str) -> io::Result<Reply> {
         println!("> {line}\n> {}\n", header.replace("\r\n", "\n> "));
         let (address, length) = (self.address, body.len());
         let fixed = format!("Host: {address}\r\nConnection: close\r\nContent-Length: {length}");
@@ -128,16 +128,16 @@ impl Client {
         stream.write_all(request.as_bytes()).await?;
         let mut text = String::new();
         stream.read_to_string(&mut text).await?;
-        Ok(Answer { text: text.replace("\r\n", "\n") + "\n" })
+        Ok(Reply { text: text.replace("\r\n", "\n") + "\n" })
     }
 }
 
-/// An answer as it came.
-struct Answer {
+/// A response as it was received.
+struct Reply {
     text: String,
 }
 
-impl Answer {
+impl Reply {
     fn status(&self) -> u16 {
         self.text.get(9..12).and_then(|status| status.parse().ok()).unwrap_or_default()
     }

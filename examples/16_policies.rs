@@ -1,4 +1,4 @@
-//! How fresh a read must be, changed while the program runs: for some keys, for all, and back. The domain is
+//! Freshness policies that change while the program runs: for some keys, for all, and rolled back. The domain is
 //! that of `02_bank`.
 //!
 //! `cargo run --example 16_policies`
@@ -13,9 +13,9 @@ use highwater::{
     prelude::*,
 };
 
-/// What a page shows.
+/// The read of a page.
 const SHOW: Operation = Operation::standard("account.show");
-/// What a transfer is decided by: it may never be read less strictly.
+/// The read that a transfer is decided on: no policy can relax it.
 const OFFER: Operation = Operation::critical("transfer.offer");
 
 #[tokio::main]
@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let policies = bank.policies();
     policies.register(&[SHOW, OFFER])?;
 
-    // A worker opens the view, and stops: from here on the levels give different answers.
+    // A worker builds the view, and stops: from here on the levels give different results.
     Worker::new(&bank).view::<Balance>().start().await?.stop().await?;
     for account in ["alice", "bob", "carol", "dave"] {
         bank.aggregate::<Account>(account).execute(Open { owner: account.to_owned() }).await?;

@@ -1,4 +1,4 @@
-//! How long after the acknowledgement of a command a waiting follower has its event.
+//! The time from the acknowledgement of a command until a waiting follower has its event.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ pub trait Timed: Send + Sized + 'static {
     fn time(self, commands: u64) -> impl Future<Output = (Self, Timing)> + Send;
 }
 
-/// How long some commands took.
+/// The times of some commands.
 #[derive(Debug)]
 pub struct Timing {
     /// All of them, as the harness counts time.
@@ -20,13 +20,13 @@ pub struct Timing {
     pub delays: Vec<Duration>,
 }
 
-/// Who writes what a follower waits for.
+/// A writer of the events that a follower waits for.
 pub trait Writer: Send + 'static {
     /// Gives the position of what has been written and acknowledged.
     fn write(&mut self, number: u64) -> impl Future<Output = u64> + Send;
 }
 
-/// Up to which position a follower has seen everything, and when it had.
+/// The position up to which a follower has seen everything, with its time.
 pub type Seen = (u64, Instant);
 
 /// A writer, and a follower that tells what it has seen.

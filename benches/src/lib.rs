@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `work` | a work in words |
 //! | `routine` | what is measured: work that is done so many times |
-//! | `delivery` | deliveries to whoever waits for one at a time |
+//! | `delivery` | deliveries to a follower that waits for one event at a time |
 //! | `pace` | commands at a fixed rate, and when a reader sees them |
 //! | `measure`, `report` | by criterion, and as a table |
 #![allow(missing_docs, reason = "a program's own")]

@@ -98,7 +98,7 @@ impl Bench {
         report::publish(&self.lines, &self.target);
     }
 
-    /// How many seconds it takes to do the work once: raw, ours. `None` if that is not asked for.
+    /// The seconds that one repetition takes: raw, ours. `None` if it is not measured.
     ///
     /// Each side is measured twice: a machine that gets slower from one end to the other is as slow for
     /// one as for the other.
@@ -133,7 +133,7 @@ fn pass<R: Routine>(
     let mut routine = None;
     group.bench_function(BenchmarkId::new(side, number), |bencher| {
         bencher.iter_custom(routine.get_or_insert_with(|| {
-            // What an earlier run has left is not a result of this one.
+            // Results of an earlier run are not results of this one.
             let _ = fs::remove_file(&estimates);
             open()
         }));
@@ -143,7 +143,7 @@ fn pass<R: Routine>(
     Some(estimates["median"]["point_estimate"].as_f64()? / 1e9)
 }
 
-/// How long each delivery of one side took, in nanoseconds.
+/// The time of each delivery of one side, in nanoseconds.
 #[derive(Clone)]
 struct Delays(Rc<RefCell<Histogram<u64>>>);
 

@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::delivery::{Timed, Timing};
 
-/// Where something is to be seen: a lane, and a position in it.
+/// The place of an event: a lane, and a position in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spot {
     pub lane: u64,
@@ -22,7 +22,7 @@ pub struct Spot {
 
 #[derive(Debug, Default)]
 struct Lane {
-    /// Up to which positions it has been seen, and when.
+    /// The positions seen so far, with their times.
     seen: Vec<(u64, Instant)>,
     waiting: BTreeMap<u64, Vec<oneshot::Sender<Instant>>>,
 }
@@ -34,7 +34,7 @@ impl Lane {
     }
 }
 
-/// Where a reader notes what it has seen of each lane.
+/// The record of a reader: the positions seen in each lane.
 #[derive(Debug, Clone, Default)]
 pub struct Board(Arc<Mutex<HashMap<u64, Lane>>>);
 
@@ -70,15 +70,15 @@ impl Board {
     }
 }
 
-/// Who writes, many at once.
+/// A writer that runs many commands concurrently.
 pub trait Paced: Send + Sync + 'static {
     /// Says where what has been written and acknowledged will be seen.
     fn write(&self, number: u64) -> impl Future<Output = Spot> + Send;
 }
 
-/// Who writes, and then asks for it, many at once.
+/// A writer that runs many commands concurrently and reads each result.
 pub trait Asked: Send + Sync + 'static {
-    /// How long after the acknowledgement the answer was there.
+    /// The time from the acknowledgement to the result of the read.
     fn write_and_ask(&self, number: u64) -> impl Future<Output = Duration> + Send;
 }
 
@@ -93,8 +93,8 @@ impl Rate {
         Self { per_second, begun: 0 }
     }
 
-    /// What counts as once is a quarter of a second of it. Gives what each command gave, and how long
-    /// all of them took.
+    /// Runs at the pace for a number of quarters of a second; each counts as one repetition. Returns the result of each
+    /// command, and the total time.
     async fn keep<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
         &mut self,
         quarters: u64,

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::work::Work;
 
-/// What was measured, beside the raw engine.
+/// A measurement, compared with the raw engine.
 #[derive(Debug, Serialize)]
 pub(crate) struct Line {
     work: String,
@@ -17,7 +17,7 @@ pub(crate) struct Line {
     ours: f64,
     raw: f64,
     unit: &'static str,
-    /// How good ours is beside the raw engine, so that more is better in every line.
+    /// The ratio of ours to the raw engine; more is better in every line.
     ratio: f64,
     target: Option<String>,
     #[serde(skip)]

@@ -1,5 +1,5 @@
-//! What the routines that are measured are made of: each does what it is told so many times, and says
-//! how long that took.
+//! Building blocks of the measured routines: each repeats an operation a number of times, and returns the time
+//! that this took.
 
 use std::{
     sync::{
@@ -21,12 +21,12 @@ pub fn wait<T>(work: impl Future<Output = T>) -> T {
     Handle::current().block_on(work)
 }
 
-/// Where the work of a service is done, on either side of a comparison.
+/// Runs work in a task, as a service does, on both sides of a comparison.
 pub async fn in_a_task<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     tokio::spawn(work).await.unwrap()
 }
 
-/// So many times, whoever of many tasks takes them.
+/// Distributes a number of repetitions over many tasks.
 #[derive(Clone)]
 pub struct Budget(Arc<AtomicU64>);
 

@@ -1,4 +1,4 @@
-//! What is measured, in words.
+//! Descriptions of the measurements.
 
 use std::fmt;
 
@@ -50,7 +50,7 @@ pub struct Work {
     pub place: Place,
     pub clients: &'static str,
     pub unit: &'static str,
-    /// How many of the unit it is to do the work once.
+    /// The number of units in one repetition.
     pub elements: u64,
     /// The least share of the raw engine's rate.
     pub at_least: Option<f64>,

@@ -16,14 +16,14 @@ use crate::{memory, observed, processes};
 
 const VARIABLE: &str = "HIGHWATER_BENCH_ASSIGNMENT";
 
-/// What a child has to do.
+/// The work of a child.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Assignment {
     /// Commands, for as many milliseconds as it is told.
     Commands(processes::Assignment),
     /// One catch-up, whose memory is measured.
     CatchUp(memory::Assignment),
-    /// Something so many times, while somebody observes it.
+    /// Repeats a work while an observer is installed.
     Observed(observed::Assignment),
 }
 

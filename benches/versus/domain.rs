@@ -3,7 +3,7 @@
 use highwater::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// How many accounts the commands go to.
+/// The number of accounts that the commands go to.
 pub(crate) const ACCOUNTS: u64 = 1_000;
 
 #[derive(Event)]
@@ -75,7 +75,7 @@ impl Decide<Deposit> for Saved {
 /// The name of the view.
 pub(crate) const BALANCES: &str = "balances";
 
-/// What each account has.
+/// The view of the accounts.
 #[derive(View, Default, Clone)]
 #[view(event = AccountEvent, name = "balances", by_stream = Account)]
 pub(crate) struct Balance {

@@ -30,7 +30,7 @@ use crate::{
 
 const WITH: Place = Place { store: "Kafka", flush: FREE };
 
-/// How many accounts the log of many has.
+/// The number of accounts in the log of many.
 const MANY: u64 = 100_000;
 
 pub(crate) fn all(bench: &mut Bench) {

@@ -55,9 +55,9 @@ mod sqlite;
 
 use std::path::Path;
 
-/// How long the log is that is followed into a view.
+/// The length of the log that is followed into a view.
 const FOLLOWED: u64 = 200_000;
-/// How long the stream is that is loaded.
+/// The length of the stream that is loaded.
 const LOADED: u64 = 10_000;
 
 /// The folder of what is built.

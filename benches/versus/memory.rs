@@ -1,4 +1,4 @@
-//! How much memory a catch-up takes, however long the log is.
+//! The memory of a catch-up, which does not depend on the length of the log.
 
 use std::{fs, time::Instant};
 
@@ -16,7 +16,7 @@ use crate::{
     ours,
 };
 
-/// How long the long log is.
+/// The length of the long log.
 pub(crate) const LONG: u64 = 2_000_000;
 
 /// By how much a process grows that catches up with the long log, beside a tenth of it.
@@ -24,7 +24,7 @@ pub(crate) const FEW_KEYS: &str = "memory, 1,000 keys, 2,000,000 beside 200,000"
 #[cfg(feature = "kafka")]
 pub(crate) const MANY_KEYS: &str = "memory, 100,000 keys, 2,000,000 beside 200,000";
 
-/// What a child has to do: a catch-up of the view of a log, from a topic or else from the log itself.
+/// The work of a child: a catch-up of a view, from a topic or from the log itself.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Assignment {
     url: String,

@@ -1,5 +1,5 @@
-//! What it costs to be observed: the same work in processes of which nobody is told anything, or a
-//! recorder of metrics, or who collects spans.
+//! The cost of observation: the same work in processes without observers, with a recorder of metrics, and with a
+//! collector of spans.
 
 use std::{
     cell::LazyCell,
@@ -19,12 +19,12 @@ use crate::{
     ours, raw_sqlite, reads, servers,
 };
 
-/// How many events are folded into a view at once.
+/// The number of events that are folded into a view at once.
 const EVENTS: u64 = 100_000;
 
 const PLACE: Place = Place { store: "SQLite", flush: "FULL" };
 
-/// What is done.
+/// The work.
 #[derive(Serialize, Deserialize, Clone, Copy)]
 enum Doing {
     Commands,
@@ -33,7 +33,7 @@ enum Doing {
     Apply,
 }
 
-/// What a child has to do.
+/// The work of a child, and its observer.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Assignment {
     file: PathBuf,

@@ -1,4 +1,4 @@
-//! Who is told what happens in a process.
+//! The observers of a process.
 
 use highwater::core::{
     TraceContext,
@@ -20,13 +20,13 @@ use tracing_subscriber::{
     Layer as _, fmt, layer::SubscriberExt as _, registry, util::SubscriberInitExt as _,
 };
 
-/// Who is told.
+/// An observer.
 #[derive(Serialize, Deserialize, Clone, Copy)]
 pub(crate) enum Observer {
     Nobody,
     /// A recorder for Prometheus.
     Metrics,
-    /// Who writes lines of level *info*, and of what spans they are; to nowhere.
+    /// A subscriber that formats lines of level *info* with their spans, and discards them.
     Lines,
     /// OpenTelemetry: every span is sampled, and sent nowhere.
     Spans,

@@ -73,7 +73,7 @@ pub(crate) fn concurrent(
     }
 }
 
-/// How many deposits many tasks make together while there are more to make.
+/// The number of deposits that many tasks make concurrently.
 pub(crate) async fn deposits(
     bank: &Highwater,
     tasks: u64,

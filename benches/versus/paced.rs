@@ -22,7 +22,7 @@ use crate::{
     ours,
 };
 
-/// How many commands are begun in a second.
+/// The number of commands that start per second.
 pub(crate) const PER_SECOND: u32 = 2_000;
 
 /// Commands, and how the view that sees them is divided.
@@ -44,7 +44,7 @@ impl Paced for Commands {
 /// A log, and a view of it that follows.
 pub(crate) struct Fed {
     bank: Highwater,
-    /// What feeds the view, until it is dropped.
+    /// The worker of the view, which runs until it is dropped.
     feeding: (WorkerHandle, JoinSet<highwater::Result<()>>),
 }
 
@@ -113,7 +113,7 @@ pub(crate) fn asking(fed: Fed) -> Asking<Author> {
     })
 }
 
-/// Until somebody who follows the view's commits sees a command there.
+/// Waits until a follower of the view's commits sees a command.
 pub(crate) async fn seeing(Fed { bank, feeding }: Fed) -> Pace<Commands> {
     let view = view();
     let layout = bank.views().read_view(&view, &[]).await.unwrap().state.sharding;

@@ -22,7 +22,7 @@ const FIRST_GUESS: f64 = 25e-6;
 /// In less time processes would hardly meet.
 const SHORTEST: Duration = Duration::from_millis(20);
 
-/// What a child has to do.
+/// The work of a child.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Assignment {
     url: String,
@@ -66,7 +66,7 @@ pub(crate) fn commands(
 }
 
 async fn start(url: &str, processes: u64, tasks: u64, shared: bool) -> Vec<Child> {
-    // Whoever is first makes the tables.
+    // The first process creates the tables.
     drop(ours::open(url, SCHEMA).await);
     let share = ACCOUNTS / processes;
     let accounts = |process: u64| match shared {

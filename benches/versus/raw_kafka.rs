@@ -20,7 +20,7 @@ use crate::{
     raw_postgres::{Deposited, Pool},
 };
 
-/// How many partitions a topic has.
+/// The number of partitions of a topic.
 pub(crate) const PARTITIONS: u32 = 12;
 
 /// What a producer sends with key and payload.
@@ -45,7 +45,7 @@ pub(crate) async fn topic(servers: &str) -> String {
     topic
 }
 
-/// What is measured next need not share the disk with what was before.
+/// Waits for the disk, so that the next measurement does not share it with the previous one.
 pub(crate) async fn forget(servers: &str, topic: &str) {
     admin(servers).delete_topics(&[topic], &AdminOptions::new()).await.unwrap();
 }

@@ -40,7 +40,7 @@ impl Asked for Author<Pool> {
     }
 }
 
-/// Whoever listens to the log selects what is new.
+/// A listener to the log selects the new rows.
 pub(crate) async fn through_postgres(url: &str, per_second: u32) -> Asking<Author<Pool>> {
     let mut listener = PgListener::connect(url).await.unwrap();
     listener.listen("by_hand").await.unwrap();
@@ -66,7 +66,7 @@ impl Asked for Author<Publishing> {
     }
 }
 
-/// What is inserted is produced, and a consumer gets it.
+/// Produces inserted rows, which a consumer receives.
 #[cfg(feature = "kafka")]
 pub(crate) async fn through_kafka(
     url: &str,

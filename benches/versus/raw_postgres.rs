@@ -1,5 +1,5 @@
-//! PostgreSQL by hand, as whoever needs no framework would write it: a table of the same columns,
-//! its primary key and the one unique key that an event table can't do without.
+//! PostgreSQL by hand, as an application without a framework uses it: a table of the same columns, its primary key and
+//! the one unique key that an event table needs.
 
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,7 @@ const INSERT: &str = "insert into by_hand.events \
     (stream, version, event_id, command_id, type, schema_version, payload) \
     values ($1, $2, $3, $4, 'account.deposited', 1, $5)";
 
-/// The same row, and whoever listens is told at the commit.
+/// The same row, with a notification at the commit.
 const NOTIFY: &str = "with inserted as (insert into by_hand.events \
     (stream, version, event_id, command_id, type, schema_version, payload) \
     values ($1, $2, $3, $4, 'account.deposited', 1, $5) returning position) \
@@ -55,8 +55,7 @@ pub(crate) async fn prepare(url: &str) {
     run(url, TABLE).await;
 }
 
-/// After so many rows at once the server has work of its own to do, which would meet whoever is
-/// measured first.
+/// Lets the server finish its maintenance after a bulk insert, which would otherwise disturb the first measurement.
 pub(crate) async fn settle(url: &str, schema: &str) {
     run(url, &format!("vacuum (analyze) {schema}.events")).await;
     run(url, "checkpoint").await;
@@ -231,7 +230,7 @@ async fn scan(mut connection: PgConnection, events: u64) -> Duration {
     began.elapsed()
 }
 
-/// An insert that notifies, and whoever listens selects what is new.
+/// An insert that notifies a listener, which selects the new rows.
 pub(crate) async fn delivery(url: &str) -> Delivery<Client> {
     let connection = connect(url).await;
     let writer = Client { connection, name: format!("{:x}", fastrand::u64(..)), done: 0 };
@@ -258,7 +257,7 @@ pub(crate) async fn select(
     );
     let newest = "select coalesce(max(position), 0) from by_hand.events";
     let mut seen: i64 = sqlx::query_scalar(newest).fetch_one(&mut reader).await.unwrap();
-    // It ends with whoever listens.
+    // It ends with its listener.
     while tokio::select! {
         notified = listener.recv() => notified.is_ok(),
         () = tell.closed() => false,
@@ -292,7 +291,7 @@ impl Pool {
         key(&self.name, number)
     }
 
-    /// A transaction of one row, of which whoever listens is told; gives its position.
+    /// Commits one row with a notification; returns its position.
     pub(crate) async fn insert_and_notify(&self, number: u64) -> u64 {
         let inserted = bound(NOTIFY, &self.name, number).fetch_one(&self.pool).await.unwrap();
         inserted.get::<i64, _>(0).cast_unsigned()
@@ -305,7 +304,7 @@ impl Pool {
     }
 }
 
-/// Inserts that notify, and whoever listens selects what is new.
+/// Inserts that notify a listener, which selects the new rows.
 pub(crate) async fn paced(url: &str, per_second: u32) -> Pace<Pool> {
     let mut listener = PgListener::connect(url).await.unwrap();
     listener.listen("by_hand").await.unwrap();

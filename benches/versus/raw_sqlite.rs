@@ -180,14 +180,14 @@ fn scan(connection: &Connection, events: u64) -> Duration {
     began.elapsed()
 }
 
-/// A committed insert that wakes whoever waits in the same process, who selects what is new.
+/// A committed insert that wakes a waiter in the same process, which selects the new rows.
 pub(crate) fn delivery(file: &Path) -> Delivery<Waking> {
     let (wake, woken) = mpsc::channel(1_024);
     let (writer, reader) = (Client::open(file), connect(file));
     Delivery::start(Waking { writer, wake }, |tell| select(woken, reader, tell))
 }
 
-/// A client that wakes somebody after each commit.
+/// A client that wakes a waiter after each commit.
 pub(crate) struct Waking {
     writer: Client,
     wake: mpsc::Sender<()>,
@@ -204,7 +204,7 @@ impl Writer for Waking {
 async fn select(mut woken: mpsc::Receiver<()>, reader: Connection, tell: mpsc::Sender<Seen>) {
     let newest = "select coalesce(max(position), 0) from by_hand";
     let mut seen = reader.query_row(newest, [], |row| row.get(0)).unwrap();
-    // It ends with whoever writes.
+    // It ends with its writer.
     while woken.recv().await.is_some() {
         seen = select_after(&reader, seen);
         let _ = tell.send((seen.cast_unsigned(), Instant::now())).await;

@@ -12,7 +12,7 @@ use crate::{
     ours,
 };
 
-/// How many tasks read at once where many do.
+/// The number of concurrent readers.
 pub(crate) const TASKS: u64 = 64;
 
 /// What is asked for beside the key.
@@ -86,9 +86,9 @@ pub(crate) fn eventual(bank: &Highwater, events: u64) -> impl Routine + use<> {
 struct Reader {
     bank: Highwater,
     asking: Asking,
-    /// What stands for the whole log.
+    /// The token of the whole log.
     all: Token,
-    /// How many events each row has.
+    /// The number of events of each row.
     events: u64,
 }
 

@@ -17,11 +17,11 @@ pub(crate) fn postgres(programs: &Path, flush: &str) -> PostgresCluster {
     PostgresCluster::start_from(programs, None)
 }
 
-/// What a flush costs.
+/// The cost of a flush.
 pub(crate) const FREE: &str = "free";
 pub(crate) const SLOW: &str = "1 ms";
 
-/// Where the programs of a server are; `None`, loudly, if they aren't on this machine.
+/// Returns the folder of a server's programs; `None`, with a message, if they aren't on this machine.
 pub(crate) fn programs() -> Option<PathBuf> {
     let found = find_programs();
     if found.is_none() {
@@ -50,7 +50,7 @@ fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("scripts")
 }
 
-/// Where the jars of Kafka are; `None`, loudly, if there are none to be had.
+/// Returns the folder of Kafka's jars; `None`, with a message, if there are none.
 #[cfg(feature = "kafka")]
 pub(crate) fn kafka_libs() -> Option<PathBuf> {
     let found = env::var_os("HIGHWATER_TEST_KAFKA_LIBS").map(Into::into);

@@ -1,4 +1,4 @@
-//! A bank: accounts with an invariant, and their balances as a read model. It knows of no database.
+//! A bank: accounts with an invariant, and their balances as a read model. It depends on no database.
 #![expect(unreachable_pub, reason = "it reads as it would in a library")]
 
 use highwater::prelude::*;
@@ -39,7 +39,7 @@ impl Account {
     }
 }
 
-/// Opening an account that is open changes nothing, so it can be done again and again.
+/// Opening an open account changes nothing, so it can be repeated.
 #[derive(Command)]
 pub struct Open {
     pub owner: String,

@@ -11,7 +11,7 @@ use crate::{
     views::{AuthorChurn, Commits, FileLines},
 };
 
-/// How long a view may stand still before that is an error.
+/// The time without progress of a view after which it is an error.
 const STANDSTILL: Duration = Duration::from_secs(30);
 
 /// A worker of every view.

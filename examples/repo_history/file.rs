@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::path::Path;
 
-/// What git keeps of a file: what kind it is, and which blob its content is.
+/// A file as git stores it: its mode, and the blob of its content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Content {
     pub(crate) mode: Mode,
@@ -22,7 +22,7 @@ pub(crate) enum Mode {
     Submodule,
 }
 
-/// How many lines a file has; `None` if it is binary. A last line without a line feed counts, the
+/// The number of lines of a file; `None` if it is binary. A last line without a line feed counts, the
 /// target of a symbolic link is a line, and so is the commit of a submodule: that is how git counts.
 pub(crate) type Lines = Option<u64>;
 

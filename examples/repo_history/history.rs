@@ -17,8 +17,8 @@ pub(crate) enum HistoryEvent {
     Committed { commit: Commit, changes: u64, churn: Churn },
 }
 
-/// Where the history is. It ties the commits to a line: each command checks that it comes after its
-/// parent, so a commit can't be left out, recorded twice, or put in before another.
+/// The state of the history. It puts the commits in a line: each command checks that it follows its parent, so a
+/// commit can't be left out, recorded twice, or put in before another.
 #[derive(Aggregate, Debug, Default, Clone)]
 #[aggregate(event = HistoryEvent, snapshot(every = 1000))]
 pub(crate) struct History {

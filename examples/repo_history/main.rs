@@ -11,7 +11,7 @@
 //!
 //! The line of first parents, from its beginning to `HEAD`. Each commit counts with its difference to
 //! its first parent, so the events up to a commit give exactly the tree of that commit. A merge brings
-//! in all that its branch did, and that counts for whoever merged. Renames are those that git sees with
+//! in all that its branch did, and that counts for the author of the merge. Renames are those that git sees with
 //! `-M`: at least half of the content is the same.
 //!
 //! A file that git takes for binary has no lines. Attributes (`-diff`, `binary`) are left aside: they are
@@ -68,7 +68,7 @@ async fn main() -> ExitCode {
     match run::run(&run::Arguments::parse(), io::stdout().lock()).await {
         Ok(differences) if differences.is_empty() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(1),
-        // Whoever reads has seen enough.
+        // The reader of the pipe has closed it.
         Err(Problem::Print(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("repo_history: {problem}");

@@ -1,4 +1,4 @@
-//! What can go wrong, and whose move it is then.
+//! The errors of the program, with the next step of its user.
 
 use std::{io, path::PathBuf};
 

@@ -4,7 +4,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::record::Tally;
 
-/// Where nobody looks at a bar, a line is written after so many changes.
+/// Without a terminal, a line is written after this number of changes.
 const LINE_EVERY: u64 = 10_000;
 
 pub(crate) struct Progress {

@@ -11,7 +11,7 @@ use highwater::{
 
 use crate::problem::Problem;
 
-/// How many rows are read at a time.
+/// The number of rows in a page.
 const ROWS: usize = 1_000;
 
 /// The rows that a view has of these keys, all as of `head`. Had another run gone on recording

@@ -10,20 +10,19 @@ use crate::{
     problem::Problem,
 };
 
-/// How many changes one append takes. Each is two events at the most, and an append has at most
-/// 10,000.
-const PART: usize = 4_000;
-/// How often a command is sent again, with the same id, after an error that may pass.
-const TRIES: usize = 10;
+/// The number of changes in one append. Each is at most two events, and an append has at most 10,000.
+const APPEND_SIZE: usize = 4_000;
+/// The number of retries of a command, with the same id, after a transient error.
+const MAX_RETRIES: usize = 10;
 
-/// What has been sent so far.
+/// The work sent so far.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Tally {
     pub(crate) commits: u64,
     pub(crate) changes: u64,
     /// The head of the log when the run began.
     pub(crate) start: Position,
-    /// What a reader must have seen to know all that was sent.
+    /// The token of everything that was sent.
     pub(crate) token: Token,
 }
 
@@ -63,8 +62,9 @@ impl<'a> Recorder<'a> {
         let commit = &step.commit;
         let lines = self.lines_of(step).await?;
         let changes: Vec<_> = step.changes.iter().zip(lines).collect();
-        let (parts, last) = changes.split_at(changes.len().saturating_sub(1) / PART * PART);
-        for (part, changes) in (1..).zip(parts.chunks(PART)) {
+        let (parts, last) =
+            changes.split_at(changes.len().saturating_sub(1) / APPEND_SIZE * APPEND_SIZE);
+        for (part, changes) in (1..).zip(parts.chunks(APPEND_SIZE)) {
             let id = part_id(self.root, &commit.hash, part);
             let record =
                 || RecordPart { commit: commit.hash.clone(), parent: commit.parent.clone(), part };
@@ -112,7 +112,7 @@ impl<'a> Recorder<'a> {
             let atomic = closing(changes.iter().fold(self.highwater.atomically(), add));
             let request = Request::new(()).id(id).actor(&commit.author);
             match atomic.execute_as(request.with("commit", &commit.hash)).await {
-                Err(error) if error.is_retryable() && tries < TRIES => tries += 1,
+                Err(error) if error.is_retryable() && tries < MAX_RETRIES => tries += 1,
                 outcome => break outcome?,
             }
         };

@@ -1,4 +1,4 @@
-//! What the program prints.
+//! The report that the program prints.
 
 use std::io::Write;
 
@@ -16,9 +16,9 @@ use crate::{
     views::{AuthorChurn, Commits, FileLines},
 };
 
-/// How many rows of a view are shown.
+/// The number of rows of a view that are shown.
 const TOP: usize = 5;
-/// How many differences are shown.
+/// The number of differences that are shown.
 const DIFFERENCES: usize = 20;
 
 const WHAT_NEXT: &str = "
@@ -37,7 +37,7 @@ pub(crate) struct Keys {
     pub(crate) commits: Vec<String>,
 }
 
-/// Where the program prints.
+/// The output of the program.
 pub(crate) struct Report<W>(pub(crate) W);
 
 impl<W: Write> Report<W> {
@@ -139,7 +139,7 @@ impl<W: Write> Report<W> {
     }
 }
 
-/// A URL may name a user with a password, which nobody else should read.
+/// Removes the password from a URL.
 fn without_password(url: &str) -> String {
     match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, host))) if scheme != "sqlite" => format!("{scheme}://{host}"),

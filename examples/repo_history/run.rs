@@ -17,7 +17,7 @@ use crate::{
     tree::Tree,
 };
 
-/// How many states are kept in memory: the files of a large repository.
+/// The number of cached states: the files of a large repository.
 const STATES: usize = 100_000;
 
 /// Reads the history of a git repository as events, builds read models, and compares them with git.
@@ -142,7 +142,7 @@ impl<W: Write> Run<W> {
     }
 }
 
-/// What in a path would be something else in the URL of a store.
+/// The characters of a path that have a meaning in the URL of a store, and are escaped.
 const RESERVED: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#');
 
 /// The URL of the store: what was asked for, or a file of the repository's own.

@@ -10,7 +10,7 @@ use crate::{
     problem::Problem,
 };
 
-/// How many events are read at a time.
+/// The number of events in a page.
 const PAGE: usize = 5_000;
 
 /// A fold that can go on from where it is to a later position.

@@ -32,7 +32,7 @@ impl FileLines {
     }
 }
 
-/// An author, by name and address. A merge counts for whoever merged.
+/// An author, by name and address. A merge counts for its author.
 #[derive(View, Debug, Default, Clone, PartialEq, Eq)]
 #[view(event = HistoryEvent)]
 pub(crate) struct AuthorChurn {

@@ -1,9 +1,9 @@
-//! The derive macros of Highwater: what a domain module would otherwise repeat.
+//! The derive macros of Highwater: they write the code that every domain module would repeat.
 //!
-//! Each derive has a folder: `parse` reads the user's code into the `model`, `validate` finds what
-//! the compiler would not find or not say well, `expand` writes the implementation. All mistakes of
-//! one type are reported together, each where it was made. What the derives write is stated in the
-//! guide, in `docs/guide/macros.md`.
+//! Each derive has a folder: `parse` reads the user's code into the `model`, `validate` reports the errors that
+//! the compiler would miss or explain badly, `expand` writes the implementation. All errors of one type are
+//! reported together, each at its place in the source. The guide describes the generated code, in
+//! `docs/guide/macros.md`.
 
 mod command;
 mod decider;
@@ -20,13 +20,13 @@ use syn::{DeriveInput, parse_macro_input};
 ///
 /// - `#[event(prefix = "account")]`: the type name of a variant is the prefix, a dot and the
 ///   variant's name in `snake_case`, for example `account.money_deposited`.
-/// - `#[event(retired("account.frozen"))]`: old type names that mean nothing today. They are
-///   decoded to no event.
+/// - `#[event(retired("account.frozen"))]`: old type names without a meaning today. Their events are
+///   skipped when they are decoded.
 ///
 /// At a variant, which has named fields, none, or a single unnamed one whose JSON is the payload:
 ///
-/// - `#[event(name = "account.opened")]`: the whole type name, whatever the prefix.
-/// - `#[event(formerly("account.created"))]`: names that the type had before.
+/// - `#[event(name = "account.opened")]`: the whole type name, which replaces prefix and variant name.
+/// - `#[event(formerly("account.created"))]`: earlier names of the type.
 /// - `#[event(version = 3, upcast(OpenedV1, OpenedV2))]`: the schema version that is written, and
 ///   the payload types of the versions before it. Each implements `Deserialize` and `Upcast`; the
 ///   last one's `Next` is the enum.
@@ -36,11 +36,11 @@ use syn::{DeriveInput, parse_macro_input};
 /// - `#[event(tag)]`: the event has the tag `field:value`; `#[event(tag = "customer")]` gives the
 ///   tag another name.
 /// - `#[serde(…)]`: as in a struct that derives `Serialize` and `Deserialize`; also at a variant,
-///   for what serde takes above a struct. The enum itself needs no serde.
+///   for what serde takes above a struct. The enum itself derives neither.
 ///
 /// With `#[event(any_of)]` above it the enum is a union instead: each variant wraps another event,
-/// `Account(AccountEvent)`, whose names, versions and tags it has. A view or a projection of several
-/// kinds of streams is folded from one.
+/// `Account(AccountEvent)`, and has the names, versions and tags of all of them. A view or a projection over
+/// several kinds of streams is folded from a union.
 #[proc_macro_derive(Event, attributes(event, serde))]
 pub fn event(input: TokenStream) -> TokenStream {
     expand(event::derive, parse_macro_input!(input))
@@ -58,18 +58,18 @@ pub fn command(input: TokenStream) -> TokenStream {
 
 /// Implements `Aggregate` and `Decider` for the state of one stream.
 ///
-/// The type has a function `fn apply(&mut self, event: &AccountEvent)` of its own, and one function
+/// The type has an inherent function `fn apply(&mut self, event: &AccountEvent)`, and one function
 /// of the form `fn name(&self) -> bool` or `-> Check` for each invariant.
 ///
 /// - `#[aggregate(event = AccountEvent)]`: the events that change it; required.
 /// - `#[aggregate(category = "account")]`: the category of its streams; the type's name in
 ///   `snake_case` by default.
-/// - `#[aggregate(services = Prices)]`: what decisions need from outside; `()` by default.
+/// - `#[aggregate(services = Prices)]`: the services that decisions call; `()` by default.
 /// - `#[aggregate(snapshot(every = 100, bytes = 65536, version = 2))]`: after how many events or
 ///   bytes a snapshot is taken (at least one of the two), and the schema version of the state,
 ///   which is 1 by default. Without it no snapshots are taken.
 /// - `#[invariant(never_overdrawn, "never debit more than the available balance")]`, any number of
-///   times: what must hold of every state, by the function of this name.
+///   times: a rule that holds for every state, checked by the function of this name.
 #[proc_macro_derive(Aggregate, attributes(aggregate, invariant, serde))]
 pub fn aggregate(input: TokenStream) -> TokenStream {
     expand(decider::derive_aggregate, parse_macro_input!(input))
@@ -87,14 +87,14 @@ pub fn decider(input: TokenStream) -> TokenStream {
 
 /// Implements `View` for the rows of a read model, which are folded from events.
 ///
-/// The type has two functions of its own: `fn key(event: &AccountEvent, envelope: &Envelope)`, which
+/// The type has two inherent functions: `fn key(event: &AccountEvent, envelope: &Envelope)`, which
 /// returns a key, an `Option`, a `Vec` or an array of them, and
-/// `fn fold(&mut self, event: &AccountEvent, at: &EventContext)`, which returns nothing, a `RowChange`, or a `Result`
-/// of one of those.
+/// `fn fold(&mut self, event: &AccountEvent, at: &EventContext)`, which returns nothing, a `RowChange`, or a
+/// `Result` of one of those.
 ///
-/// - `#[view(event = AccountEvent)]`: the events that it is folded from; required.
+/// - `#[view(event = AccountEvent)]`: the events that rows are folded from; required.
 /// - `#[view(name = "balances")]`: its name; the struct's name in `snake_case` by default.
-/// - `#[view(formerly("old_balances"))]`: names that it had before.
+/// - `#[view(formerly("old_balances"))]`: earlier names of the view.
 /// - `#[view(by_stream = Account)]`: each row has the events of one stream of this aggregate; a
 ///   string names the category itself. The key is that of the stream unless there is a `key`.
 /// - `#[view(event = …, index(owner), index(owner, cents))]`: secondary indexes, each over fields that
@@ -102,7 +102,7 @@ pub fn decider(input: TokenStream) -> TokenStream {
 ///
 /// At a field:
 ///
-/// - `#[view(column)]`: the database has a column of its own for it, for queries in plain SQL. Its
+/// - `#[view(column)]`: the database also has a column for the field, for queries in plain SQL. Its
 ///   name is that of the field in the row's JSON, its kind that of the field's type;
 ///   `#[view(column = "text")]` gives the kind (`text`, `integer`, `real`, `boolean`) where the type
 ///   doesn't.

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use figment::{
-    Error as Wrong, Figment, Metadata, Profile, Provider,
+use figment2::{
+    Error as FigmentError, Figment, Metadata, Profile, Provider,
     error::Kind,
     providers::{Format as _, Toml},
     util::nest,
@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 pub(crate) fn load<T: DeserializeOwned>(file: Option<&Path>, prefix: &str) -> Result<T> {
     let mut figment = Figment::new();
     if let Some(file) = file {
-        figment = figment.merge(Text { file, text: &read_file(file)? });
+        figment = figment.merge(FileText { file, text: &read_file(file)? });
     }
     extract(&figment.merge(Environment::read(prefix)), file)
 }
@@ -32,7 +32,7 @@ pub(crate) fn load<T: DeserializeOwned>(file: Option<&Path>, prefix: &str) -> Re
 /// # Errors
 /// As [`load`].
 pub(crate) fn parse<T: DeserializeOwned>(file: &Path, text: &str) -> Result<T> {
-    extract(&Figment::from(Text { file, text }), Some(file))
+    extract(&Figment::from(FileText { file, text }), Some(file))
 }
 
 /// Reads the text of a file.
@@ -46,44 +46,44 @@ pub(crate) fn read_file(file: &Path) -> Result<String> {
     })
 }
 
-/// Numbers in the environment are text.
+/// Extracts the values. Numbers in the environment are text, so they are parsed leniently.
 fn extract<T: DeserializeOwned>(figment: &Figment, file: Option<&Path>) -> Result<T> {
-    figment.extract_lossy().map_err(|wrong| explain(figment, &wrong, file))
+    figment.extract_lossy().map_err(|error| explain(figment, &error, file))
 }
 
-/// A file that has been read.
-struct Text<'a> {
+/// A configuration file that has been read.
+struct FileText<'a> {
     file: &'a Path,
     text: &'a str,
 }
 
-impl Provider for Text<'_> {
+impl Provider for FileText<'_> {
     fn metadata(&self) -> Metadata {
         Metadata::from("TOML file", self.file)
     }
 
-    fn data(&self) -> Result<Map<Profile, Dict>, Wrong> {
+    fn data(&self) -> Result<Map<Profile, Dict>, FigmentError> {
         Toml::string(self.text).data()
     }
 }
 
-/// The variables of the environment, as text: a password that looks like a number stays what it is.
+/// The variables of the environment, as text: a password that looks like a number stays text.
 struct Environment {
     prefix: String,
-    found: Dict,
+    values: Dict,
 }
 
 impl Environment {
     fn read(prefix: &str) -> Self {
         let prefix = format!("{prefix}_");
-        let mut found = Dict::new();
+        let mut values = Dict::new();
         for (name, value) in std::env::vars_os() {
             let (Some(name), Ok(value)) = (name.to_str(), value.into_string()) else { continue };
             let Some(key) = name.strip_prefix(&prefix) else { continue };
             let key = key.to_ascii_lowercase().replace("__", ".");
-            merge(&mut found, nest(&key, Value::from(value)));
+            merge(&mut values, nest(&key, Value::from(value)));
         }
-        Self { prefix, found }
+        Self { prefix, values }
     }
 }
 
@@ -105,40 +105,42 @@ impl Provider for Environment {
         })
     }
 
-    fn data(&self) -> Result<Map<Profile, Dict>, Wrong> {
-        Ok(Map::from([(Profile::Default, self.found.clone())]))
+    fn data(&self) -> Result<Map<Profile, Dict>, FigmentError> {
+        Ok(Map::from([(Profile::Default, self.values.clone())]))
     }
 }
 
-/// Names the key and where it stands. What stands there is not shown: it may be a secret.
-fn explain(figment: &Figment, wrong: &Wrong, file: Option<&Path>) -> Error {
-    let mut path = wrong.path.clone();
-    let what = match &wrong.kind {
+/// Describes an error by its key and place. The value is not shown: it may be a secret.
+fn explain(figment: &Figment, error: &FigmentError, file: Option<&Path>) -> Error {
+    let mut path = error.path.clone();
+    let fault = match &error.kind {
         Kind::UnknownField(name, known) => {
             complete(&mut path, name);
-            format!("is not known; there are {}", known.join(", "))
+            format!("is unknown; the known keys are {}", known.join(", "))
         }
         Kind::MissingField(name) => {
             complete(&mut path, name);
             "is missing".to_owned()
         }
-        Kind::InvalidType(_, right) | Kind::InvalidValue(_, right) => format!("must be {right}"),
-        Kind::InvalidLength(_, right) => format!("must have {right}"),
+        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {
+            format!("must be {expected}")
+        }
+        Kind::InvalidLength(_, expected) => format!("must have {expected}"),
         Kind::UnknownVariant(_, known) => format!("must be one of {}", known.join(", ")),
-        Kind::Message(right) if wrong.metadata.is_some() && !path.is_empty() => {
-            format!("must be {right}")
+        Kind::Message(expected) if error.metadata.is_some() && !path.is_empty() => {
+            format!("must be {expected}")
         }
         Kind::DuplicateField(name) => {
             complete(&mut path, name);
-            "is there twice".to_owned()
+            "is given twice".to_owned()
         }
-        _ if path.is_empty() => return unreadable(file, wrong),
+        _ if path.is_empty() => return unreadable(file, error),
         _ => "is out of its range".to_owned(),
     };
     let key = path.join(".");
-    let metadata = figment.find_metadata(&key).or(wrong.metadata.as_ref());
+    let metadata = figment.find_metadata(&key).or(error.metadata.as_ref());
     let place = metadata.map_or_else(String::new, |metadata| place(metadata, &path));
-    Invalid::configuration(format!("the key {key}{place} {what}")).into()
+    Invalid::configuration(format!("the key {key}{place} {fault}")).into()
 }
 
 fn complete(path: &mut Vec<String>, name: &str) {
@@ -147,7 +149,7 @@ fn complete(path: &mut Vec<String>, name: &str) {
     }
 }
 
-/// Where a value stands, as far as that is known.
+/// Returns the place of a value, if it is known.
 fn place(metadata: &Metadata, path: &[String]) -> String {
     let keys: Vec<&str> = path.iter().map(String::as_str).collect();
     match &metadata.source {
@@ -156,10 +158,11 @@ fn place(metadata: &Metadata, path: &[String]) -> String {
     }
 }
 
-/// The file is no TOML. The parser shows the line at fault, which may hold a secret.
-fn unreadable(file: Option<&Path>, wrong: &Wrong) -> Error {
+/// Describes a file that is not TOML. Only the first line of the parser's message is used: the others quote the file,
+/// which may contain a secret.
+fn unreadable(file: Option<&Path>, error: &FigmentError) -> Error {
     let file = file.map_or_else(|| "the environment".into(), |file| file.display().to_string());
-    let text = wrong.to_string();
+    let text = error.to_string();
     let line = text.lines().next().unwrap_or_default();
-    Invalid::configuration(format!("{file} is no configuration: {line}")).into()
+    Invalid::configuration(format!("{file} is not a configuration: {line}")).into()
 }

@@ -106,7 +106,7 @@ async fn w1_if_match_is_the_version_that_the_caller_looked_at() {
         let body = there.is_problem(412, "HW201");
         assert_eq!((&body["expected"], &body["actual"]), (&json!(0), &json!(1)));
         assert_eq!(
-            (&body["stream"], &body["move"]),
+            (&body["stream"], &body["next_step"]),
             (&json!("account-alice"), &json!("decide_again"))
         );
 
@@ -145,7 +145,7 @@ async fn w1_a_lost_race_is_409_and_can_be_decided_again() {
         let router = router(&slow);
         let body = post_with(&router, DEPOSITS, &[], 3).await.is_problem(409, "HW201");
         assert_eq!((&body["expected"], &body["actual"]), (&json!(1), &json!(2)));
-        assert_eq!(body["move"], "decide_again");
+        assert_eq!(body["next_step"], "decide_again");
         assert_eq!(post_with(&router, DEPOSITS, &[], 3).await.status, 200);
     }
 }
@@ -161,7 +161,7 @@ async fn w5_a_rejection_is_422_with_the_invariant_and_its_values() {
         assert_eq!(body["invariant"], "never_overdrawn");
         assert_eq!(body["detail"], "never debit more than the available balance");
         assert_eq!(body["values"], json!({ "balance": -2 }));
-        assert_eq!(body["move"], "change_the_request");
+        assert_eq!(body["next_step"], "fix_request");
         assert_eq!(post_with(&router, "/accounts/alice/withdrawals", &[], 7).await.status, 200);
     }
 }

@@ -10,7 +10,7 @@ use highwater::{
     Code, CommandId, Error, EventId, Freshness, Pending, Position, Reading, SchemaVersion,
     StreamId, Target, Timestamp, Version,
     core::value::{Epoch, Expected, ShardId, Sharding},
-    error::{Actual, Conflict, Corrupt, Invalid, Source, Unavailable},
+    error::{Actual, Conflict, Corrupt, Invalid, Panicked, Source, Unavailable},
     http::{Problem, ViewResponse, error_pages_at, headers},
     prelude::*,
 };
@@ -72,6 +72,7 @@ fn errors() -> Vec<Error> {
         Unavailable::StaleRead(pending()).into(),
         Unavailable::ShutdownTimeout { waited: Duration::from_secs(1) }.into(),
         Error::UnknownOutcome { command: command(), source: secret() },
+        Panicked::new("the decision on deposit", &SECRET).into(),
     ];
     errors.extend(corrupt(&stream(), position).map(Error::from));
     // A refused request may quote the caller; what an operator has to put right may quote anything.
@@ -158,7 +159,7 @@ async fn every_error_is_a_problem_of_its_status_and_tells_no_secret() {
         let body = reply.is_problem(status_of(code), code.as_str());
         assert_eq!(body["type"], format!("/errors/{code}"));
         assert_eq!(body["title"], code.title());
-        assert!(body["move"].is_string() && body["detail"].is_string(), "{body}");
+        assert!(body["next_step"].is_string() && body["detail"].is_string(), "{body}");
         for part in ["hunter2", "postgres", "SELECT", "internal"] {
             assert!(!reply.text.contains(part), "{code} tells {part}: {body}");
             let said = |value: &axum::http::HeaderValue| value.to_str().unwrap().contains(part);
@@ -197,7 +198,7 @@ async fn w4_an_unknown_outcome_is_504_with_the_id_to_send_it_again() {
     let reply = reply(Error::UnknownOutcome { command: command(), source: secret() }).await;
     let body = reply.is_problem(504, "HW401");
     assert_eq!(body["command"], command().to_string());
-    assert_eq!(body["move"], "send_again_with_the_same_id");
+    assert_eq!(body["next_step"], "retry_same_id");
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ async fn r3_a_token_that_cannot_be_understood_is_400_for_reads_and_commands() {
             vec![("highwater-token", good.as_bytes()), ("highwater-token", odd)],
         ] {
             let read = get_with(&router, "/accounts/alice", &headers).await;
-            assert_eq!(read.is_problem(400, "HW603")["move"], "change_the_request");
+            assert_eq!(read.is_problem(400, "HW603")["next_step"], "fix_request");
             let write = post_with(&router, "/accounts/alice/deposits", &headers, 7).await;
             write.is_problem(400, "HW603");
         }

@@ -66,7 +66,7 @@ async fn r3_a_read_that_is_too_early_is_202_with_where_the_view_is_and_when_to_a
         let early = early.await;
         let body = early.is_problem(202, "HW304");
         assert!(early.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
-        assert_eq!(body["move"], "try_again");
+        assert_eq!(body["next_step"], "retry");
         assert_eq!(body["type"], "/errors/HW304");
         let pending = &body["pending"];
         assert_eq!(pending["view"], "balances");
@@ -130,7 +130,7 @@ async fn r3_a_token_of_another_log_or_of_the_future_is_400_at_once() {
             let reply =
                 get_with(&router, "/accounts/alice", &[("highwater-token", token.as_bytes())]);
             let body = reply.await.is_problem(400, Code::FOREIGN_TOKEN.as_str());
-            assert_eq!(body["move"], "change_the_request");
+            assert_eq!(body["next_step"], "fix_request");
         }
         // A command tells it what holds here, and does not make one of two logs.
         let other = Token::of(LogId::new(1), Position::new(9)).to_string();
@@ -172,7 +172,7 @@ async fn r4_a_parked_key_is_served_as_degraded_or_refused_and_never_kept() {
         let refused = get_with(&router, "/accounts/alice/pious/strong", &[]).await;
         let body = refused.is_problem(503, "HW508");
         assert_eq!((&body["key"], &body["since"]), (&json!("alice"), &json!(2)));
-        assert_eq!(body["move"], "ask_a_person");
+        assert_eq!(body["next_step"], "ask_operator");
         assert_eq!(refused.header("retry-after"), None, "waiting doesn't help");
 
         // An answer of several names the parked ones, and is degraded as a whole.
@@ -208,7 +208,7 @@ async fn r2_what_is_not_there_is_404_and_says_as_of_when() {
         let nobody = get_with(&router, "/accounts/nobody", &[]).await;
         nobody.is_problem(404, "HW611");
         let nobody = get_with(&router, "/accounts/nobody/found", &[]).await;
-        assert_eq!(nobody.is_problem(404, "HW611")["move"], "change_the_request");
+        assert_eq!(nobody.is_problem(404, "HW611")["next_step"], "fix_request");
         assert_eq!(
             freshness(&nobody),
             "current;position=1;lag=0;level=read_your_writes;basis=view"

@@ -35,7 +35,7 @@ fn asked_for(query: &str) -> BTreeSet<String> {
 
 /// Each alert with its query.
 fn alerts() -> Vec<(String, String)> {
-    let rules: Value = serde_yaml_ng::from_str(&read("alerts.yml")).unwrap();
+    let rules: Value = serde_saphyr::from_str(&read("alerts.yml")).unwrap();
     let groups = rules["groups"].as_array().unwrap();
     let rules = groups.iter().flat_map(|group| group["rules"].as_array().unwrap());
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -98,7 +98,7 @@ fn o3_the_dashboard_asks_for_metrics_that_are_there_and_leaves_none_out() {
 
 #[test]
 fn o3_every_alert_is_shown_to_fire() {
-    let shows: Value = serde_yaml_ng::from_str(&read("alerts.test.yml")).unwrap();
+    let shows: Value = serde_saphyr::from_str(&read("alerts.test.yml")).unwrap();
     let shows = shows["tests"].as_array().unwrap().iter();
     let cases = shows.flat_map(|show| show["alert_rule_test"].as_array().unwrap());
     let fires = cases.filter(|case| !case["exp_alerts"].as_array().unwrap().is_empty());

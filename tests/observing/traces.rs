@@ -3,7 +3,7 @@
 use axum::{Router, body::Body, http::Request as Sent, routing::get};
 use highwater::{
     TraceContext,
-    http::{answered, request_span},
+    http::{record_response, request_span},
     prelude::*,
 };
 use highwater_test_support::bank::{Account, Balance, Deposit, banks};
@@ -73,7 +73,8 @@ fn o1_the_span_of_a_request_has_its_method_its_route_its_trace_and_its_status() 
     let unavailable = get(|| async { axum::http::StatusCode::SERVICE_UNAVAILABLE });
     let accounts =
         Router::new().route("/{id}", get(|| async {})).route("/{id}/statement", unavailable);
-    let traces = TraceLayer::new_for_http().make_span_with(request_span).on_response(answered);
+    let traces =
+        TraceLayer::new_for_http().make_span_with(request_span).on_response(record_response);
     let router = Router::new().nest("/accounts", accounts).layer(traces);
     let ask = |path: &str| {
         let request = Sent::get(path).header("traceparent", trace.traceparent());

@@ -179,8 +179,8 @@ async fn o5_a_part_of_the_programs_own_is_told_to_end_and_has_the_drain_to_do_so
             |_| {},
             |service| {
                 let has_ended = Arc::clone(&has_ended);
-                let api = async move |told: Shutdown| {
-                    axum::serve(listener, router).with_graceful_shutdown(told).await?;
+                let api = async move |shutdown: Shutdown| {
+                    axum::serve(listener, router).with_graceful_shutdown(shutdown).await?;
                     has_ended.store(true, Ordering::SeqCst);
                     Ok::<_, std::io::Error>(())
                 };
@@ -207,8 +207,8 @@ async fn o5_a_part_of_the_programs_own_that_ends_by_itself_ends_the_service_in_o
         let served = Served::start(
             |_| {},
             |service| {
-                let part = |_| async move { Err::<(), _>(failing.await.unwrap_err()) };
-                service.worker(worker).component("the API", part)
+                let component = |_| async move { Err::<(), _>(failing.await.unwrap_err()) };
+                service.worker(worker).component("the API", component)
             },
         );
         until_said(served.address, |status, _| status == 200).await;
@@ -224,6 +224,23 @@ async fn o5_a_part_of_the_programs_own_that_ends_by_itself_ends_the_service_in_o
         let roll =
             bank.views().heartbeat(&name, &WorkerId::unique(&**bank.ids()), LEASE).await.unwrap();
         assert_eq!(roll.holders, [None]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_a_component_that_panics_ends_the_service_with_its_name() {
+    for bank in banks() {
+        let worker = Worker::new(&bank.open().await).view::<Balance>();
+        let served = Served::start(
+            |_| {},
+            |service| {
+                let component = async |_| -> Result<(), std::io::Error> { panic!("no such page") };
+                service.worker(worker).component("the API", component)
+            },
+        );
+        let error = served.ended().await.unwrap_err();
+        assert_eq!(error.code(), Code::PANICKED);
+        assert_eq!(error.to_string(), "the API panicked: no such page");
     }
 }
 

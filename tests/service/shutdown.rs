@@ -91,7 +91,7 @@ fn o5_a_service_that_does_not_drain_in_time_ends_with_an_error() {
         serving.terminate();
         let status = serving.wait();
         assert!(!status.success());
-        assert!(serving.diary().contains("NotDrained"), "{}", serving.diary());
+        assert!(serving.diary().contains("ShutdownTimeout"), "{}", serving.diary());
     }
 }
 
@@ -105,6 +105,6 @@ fn o5_a_second_signal_ends_a_service_at_once_with_an_error() {
         serving.terminate();
         let status = serving.wait();
         assert!(!status.success());
-        assert!(serving.diary().contains("NotDrained"), "{}", serving.diary());
+        assert!(serving.diary().contains("ShutdownTimeout"), "{}", serving.diary());
     }
 }

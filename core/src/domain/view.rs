@@ -198,9 +198,9 @@ impl FoldError {
 
 /// What the `fold` of a view may be written to give: nothing, what becomes of the row, or an error too.
 #[diagnostic::on_unimplemented(
-    message = "a view's `fold` returns what becomes of the row, not `{Self}`",
+    message = "a view's `fold` returns nothing or a `RowChange`, not `{Self}`",
     label = "its `fold` returns this",
-    note = "return nothing, a `Fold`, or a `Result` of one of those"
+    note = "return nothing, a `RowChange`, or a `Result` of one of those"
 )]
 pub trait IntoFoldResult {
     /// As the runtime wants it.

@@ -46,7 +46,7 @@ impl<S> MissingFold for S {}
 /// What nothing satisfies, for the sake of its message.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no function that folds its events",
-    label = "write `fn fold(&mut self, event: &…, at: &At<'_>)` in `impl {Self}`"
+    label = "write `fn fold(&mut self, event: &…, at: &EventContext<'_>)` in `impl {Self}`"
 )]
 pub trait HasFold {}
 

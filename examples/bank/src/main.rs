@@ -7,7 +7,7 @@ use std::{env, net::SocketAddr, path::PathBuf};
 use bank::{
     api,
     serve::{self, Outcome},
-    switches::{Braked, Crew, Switches},
+    switches::{ControlledWorkers, Switches, ThrottledSource},
     workers,
 };
 use clap::Parser;
@@ -21,22 +21,22 @@ use highwater::{
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Where the page and the API are.
+    /// The address of the page and the API.
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Where probes and Prometheus ask.
+    /// The address of probes and metrics.
     #[arg(long, default_value = "127.0.0.1:9464")]
     probes: SocketAddr,
-    /// The file of the accounts; made if it isn't there.
-    #[arg(long, default_value_os_t = file())]
+    /// The database file of the accounts; created if it doesn't exist.
+    #[arg(long, default_value_os_t = default_file())]
     file: PathBuf,
-    /// What is logged: error, warn, info, debug, or one for each part of the program.
+    /// The log level: error, warn, info, debug, or one for each module.
     #[arg(long, default_value = "warn")]
     log: String,
 }
 
-/// In the folder that `HIGHWATER_EXAMPLE_DIR` names, or in the temporary one.
-fn file() -> PathBuf {
+/// Returns a file in the folder that `HIGHWATER_EXAMPLE_DIR` names, or in the temporary folder.
+fn default_file() -> PathBuf {
     let folder = env::var_os("HIGHWATER_EXAMPLE_DIR");
     folder.map_or_else(env::temp_dir, PathBuf::from).join("highwater-http-bank.db")
 }
@@ -51,12 +51,13 @@ async fn main() -> Outcome {
     let bank = Highwater::open(service.config().store.expose()).await?;
 
     let switches = Switches::default();
-    let source = Braked::new(DirectSource::new(&bank), &switches);
+    let source = ThrottledSource::new(DirectSource::new(&bank), &switches);
     let worker = workers::worker(&bank, source, service.config());
-    let router = api::router(&bank, Crew::Here(switches), service.config()).await?;
+    let controlled = ControlledWorkers::Local(switches);
+    let router = api::router(&bank, controlled, service.config()).await?;
 
     let listener = serve::listener("--listen", arguments.listen).await?;
     println!("accounts are in {}", arguments.file.display());
     println!("the bank is open at http://{}", listener.local_addr()?);
-    Ok(serve::answering(service.worker(worker), listener, router).run_until_shutdown().await?)
+    Ok(serve::with_http(service.worker(worker), listener, router).run_until_shutdown().await?)
 }

@@ -1,4 +1,4 @@
-//! HTTP beside a service: it begins and ends with it.
+//! HTTP as a component of a service.
 
 use std::net::SocketAddr;
 
@@ -6,21 +6,22 @@ use axum::Router;
 use highwater::service::Service;
 use tokio::net::TcpListener;
 
-/// What a program of the bank ends with, if it does not end well.
+/// The outcome of a program of the bank.
 pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// Listens at this address, which the argument of this name has told.
+/// Listens on an address; an error names the command-line argument that it came from.
 ///
 /// # Errors
-/// Somebody else listens there, or it is no address of this machine.
+/// The address is in use, or is not an address of this machine.
 pub async fn listener(argument: &str, address: SocketAddr) -> Outcome<TcpListener> {
     let listening = TcpListener::bind(address).await;
-    listening.map_err(|error| format!("{argument} {address} can't be listened at: {error}").into())
+    listening.map_err(|error| format!("{argument} {address} can't be listened on: {error}").into())
 }
 
-/// Has the service answer requests at this listener as well. When it is told to end, requests that are
-/// under way are answered, and no new ones are taken.
+/// Adds an HTTP server to a service. On shutdown it finishes the requests in progress, and accepts no new ones.
 #[must_use]
-pub fn answering(service: Service, listener: TcpListener, router: Router) -> Service {
-    service.component("HTTP", |told| axum::serve(listener, router).with_graceful_shutdown(told))
+pub fn with_http(service: Service, listener: TcpListener, router: Router) -> Service {
+    service.component("HTTP", |shutdown| {
+        axum::serve(listener, router).with_graceful_shutdown(shutdown)
+    })
 }

@@ -1,4 +1,4 @@
-//! What a worker keeps up.
+//! The worker that maintains the views.
 
 use highwater::{
     Highwater, Worker,
@@ -9,11 +9,11 @@ use highwater::{
 
 use crate::domain::{Balance, Statement};
 
-/// How many keys of a shard may be parked before a view stops: one broken account must not stop a bank,
-/// and a thousand are no longer a matter of accounts.
-const PARKED: usize = 1_000;
+/// The limit on parked keys of a shard, at which a view stops: one broken account must not stop a bank, but a
+/// thousand have a common cause.
+const MAX_PARKED: usize = 1_000;
 
-/// A worker that keeps up every view of the bank.
+/// Creates a worker that maintains every view of the bank.
 #[must_use]
 pub fn worker(bank: &Highwater, source: impl FeedSource, config: &Config) -> Worker {
     Worker::new(bank)
@@ -22,9 +22,9 @@ pub fn worker(bank: &Highwater, source: impl FeedSource, config: &Config) -> Wor
         .view_with::<Statement>(options(config, "statements"))
 }
 
-/// What the configuration says, but that keys are parked unless it says otherwise.
+/// Returns the configured options, with parking as the default reaction to a failure.
 fn options(config: &Config, view: &str) -> ProjectionOptions {
-    let says = config.projections.get(view).and_then(|projection| projection.on_failure);
-    let otherwise = OnFailure::Park { at_most: PARKED };
-    config.options(view).on_failure(says.unwrap_or(otherwise))
+    let configured = config.projections.get(view).and_then(|projection| projection.on_failure);
+    let default = OnFailure::Park { at_most: MAX_PARKED };
+    config.options(view).on_failure(configured.unwrap_or(default))
 }

@@ -40,7 +40,7 @@ pub(crate) struct Check<'a> {
     blobs: Blobs,
     measured: HashMap<String, Measure>,
     pub(crate) differences: Vec<String>,
-    /// How many figures were compared.
+    /// The number of compared figures.
     pub(crate) compared: u64,
 }
 
@@ -71,7 +71,7 @@ impl<'a> Check<'a> {
                 }
             }
         }
-        // What comes after the last commit must not escape either.
+        // Events after the last commit must be checked, too.
         tree.advance(self.highwater, head).await?;
         self.file_lines(&tree, tip, head).await?;
         self.commits(&line, head).await?;
@@ -94,7 +94,7 @@ impl<'a> Check<'a> {
     }
 }
 
-/// Where in the log the recording of a commit ended: the state there is that of the commit.
+/// The position at which the recording of a commit ended: the state there is that of the commit.
 pub(crate) async fn position_of(
     highwater: &Highwater,
     root: &str,

@@ -17,7 +17,7 @@ const CAT_FILE: &str = "cat-file";
 /// Git takes a file for binary if there is a NUL among its first bytes; that many.
 const LOOKED_AT: usize = 8000;
 
-/// What was found in a blob.
+/// The content of a blob.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Measure {
     /// A last line without a line feed counts.
@@ -26,7 +26,7 @@ pub(crate) struct Measure {
 }
 
 impl Measure {
-    /// How many lines there are to speak of.
+    /// Returns the number of lines, if the blob is text.
     pub(crate) fn counted(self) -> Lines {
         (!self.is_binary).then_some(self.lines)
     }

@@ -16,7 +16,7 @@ use crate::{
 
 const LOG: &str = "log";
 
-/// What a commit did to one file.
+/// The change of one file in a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) path: Path,

@@ -15,7 +15,7 @@ use crate::{problem::Problem, views::AuthorChurn};
 
 const LOG: &str = "log --shortstat";
 
-/// What each author did on the line of first parents up to a commit.
+/// The contribution of each author on the line of first parents, up to a commit.
 pub(crate) async fn churn(
     repository: &Repository,
     to: &str,

@@ -16,11 +16,11 @@ use super::{
 use crate::problem::Problem;
 
 const LOG: &str = "log";
-/// What a commit begins with. No line of `--raw` or `--numstat` begins so.
+/// The first word of a commit. No line of `--raw` or `--numstat` begins so.
 const COMMIT: &[u8] = b"commit";
 const FORMAT: &str = "--format=commit%x00%H%x00%P%x00%an%x00%ae%x00%at%x00%s";
-/// How much of a name or a summary is kept, in characters. Git sets no limit.
-const LONGEST: usize = 200;
+/// The length to which names and summaries are cut, in characters. Git sets no limit.
+const MAX_TEXT_CHARS: usize = 200;
 
 /// A commit, without its changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,13 +46,13 @@ impl Step {
     }
 }
 
-/// How an author is called.
+/// The name of an author.
 pub(crate) fn author(name: &str, mail: &str) -> String {
     shortened(&format!("{name} <{mail}>"))
 }
 
 fn shortened(text: &str) -> String {
-    text.chars().take(LONGEST).collect()
+    text.chars().take(MAX_TEXT_CHARS).collect()
 }
 
 /// The steps of a history, the oldest first, from a running git.

@@ -36,7 +36,7 @@ impl Repository {
         Ok(Self { folder, empty_tree })
     }
 
-    /// What to call it.
+    /// The display name.
     pub(crate) fn name(&self) -> String {
         let mut names = self.folder.iter().rev().map(OsStr::to_string_lossy);
         let name = names.find(|name| name != ".git").unwrap_or_default();
@@ -84,8 +84,7 @@ impl Repository {
         self.ask(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).await.map_err(no_commit)
     }
 
-    /// Where the line of first parents of a commit begins. In a shallow clone that is where it was
-    /// cut off.
+    /// Returns the first commit of the line of first parents. In a shallow clone that is the commit where it was cut off.
     pub(crate) async fn root(&self, commit: &str) -> Result<String, Problem> {
         self.ask(&["rev-list", "--first-parent", "--max-parents=0", commit]).await
     }

@@ -1,5 +1,5 @@
-//! What git ends with NUL. No path, name or subject can hold one, so nothing in them can pass for
-//! something else.
+//! The tokens of git, which end with NUL. No path, name or subject can contain one, so their content can't be
+//! mistaken for another token.
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _};
 

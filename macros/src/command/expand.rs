@@ -7,9 +7,12 @@ use super::model::CommandStruct;
 use crate::shared::{Payload, Root, hygienic, hygienic_at};
 
 pub(super) fn expand(root: &Root, command: &CommandStruct) -> TokenStream {
-    let (ident, name) = (&command.ident, &command.name.text);
+    let ident = &command.ident;
+    let name = &command.name.text;
     let payload = Payload::new(root, ident, &command.attrs, &command.fields);
-    let (item, body, write) = (payload.borrowed_item(), payload.body(), payload.write());
+    let item = payload.borrowed_item();
+    let body = payload.body();
+    let write = payload.write();
     let targeted = targeted(root, command);
     hygienic! {
         #[allow(dead_code, deprecated, non_camel_case_types, reason = "generated")]
@@ -35,7 +38,8 @@ pub(super) fn expand(root: &Root, command: &CommandStruct) -> TokenStream {
 }
 
 fn targeted(root: &Root, command: &CommandStruct) -> Option<TokenStream> {
-    let (ident, aggregate) = (&command.ident, command.aggregate.as_ref()?);
+    let ident = &command.ident;
+    let aggregate = command.aggregate.as_ref()?;
     let target = command.target.as_ref()?;
     let key = hygienic_at!(target.span()=> #root::text(&self.#target));
     Some(hygienic! {
@@ -50,7 +54,7 @@ fn targeted(root: &Root, command: &CommandStruct) -> Option<TokenStream> {
     })
 }
 
-/// What stands in for the implementation after a mistake, so that the mistake is all that is said.
+/// Writes a placeholder implementation after an error, so that the compiler reports only that error.
 pub(super) fn stub(root: &Root, ident: &Ident) -> TokenStream {
     hygienic! {
         impl #root::Command for #ident {

@@ -12,13 +12,15 @@ use crate::shared::Root;
 
 pub(crate) fn derive(input: DeriveInput) -> syn::Result<TokenStream> {
     let root = Root::find()?;
-    let (ident, generic) = (input.ident.clone(), !input.generics.params.is_empty());
+    let ident = input.ident.clone();
+    let generic = !input.generics.params.is_empty();
     Ok(match parse::parse(input).and_then(validate::validate) {
         Ok(command) => expand::expand(&root, &command),
-        Err(mistakes) if generic => mistakes.into_compile_error(),
-        Err(mistakes) => {
-            let (mistakes, stub) = (mistakes.into_compile_error(), expand::stub(&root, &ident));
-            quote::quote!(#mistakes #stub)
+        Err(diagnostics) if generic => diagnostics.into_compile_error(),
+        Err(diagnostics) => {
+            let diagnostics = diagnostics.into_compile_error();
+            let stub = expand::stub(&root, &ident);
+            quote::quote!(#diagnostics #stub)
         }
     })
 }

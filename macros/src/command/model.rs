@@ -1,4 +1,4 @@
-//! What `#[derive(Command)]` knows of a struct once its attributes have been read.
+//! The model of `#[derive(Command)]`: a struct with its attributes parsed.
 
 use proc_macro2::Ident;
 use syn::{Attribute, Fields, Member, Type};

@@ -3,11 +3,12 @@
 use proc_macro2::TokenStream;
 use syn::Fields;
 
-use super::model::{Snapshot, State};
+use super::model::{SnapshotKeys, StateType};
 use crate::shared::{Payload, Root, hygienic};
 
-pub(super) fn expand(root: &Root, state: &State) -> TokenStream {
-    let (ident, category) = (&state.ident, &state.category.text);
+pub(super) fn expand(root: &Root, state: &StateType) -> TokenStream {
+    let ident = &state.ident;
+    let category = &state.category.text;
     let payload = state.snapshot.as_ref().zip(state.fields.as_ref());
     let payload = payload.map(|(snapshot, fields)| snapshots(root, state, snapshot, fields));
     let (items, snapshots) = payload.unzip();
@@ -22,16 +23,18 @@ pub(super) fn expand(root: &Root, state: &State) -> TokenStream {
     }
 }
 
-/// The structs through which the state is written and read, and the constant that says how.
+/// Returns the structs that write and read the state, and the `SNAPSHOTS` constant.
 fn snapshots(
     root: &Root,
-    state: &State,
-    snapshot: &Snapshot,
+    state: &StateType,
+    snapshot: &SnapshotKeys,
     fields: &Fields,
 ) -> (TokenStream, TokenStream) {
-    let Snapshot { every, bytes, version, .. } = snapshot;
+    let SnapshotKeys { every, bytes, version, .. } = snapshot;
     let payload = Payload::new(root, &state.ident, &state.attrs, fields);
-    let (owned, body, write) = (payload.owned(), payload.body(), payload.write());
+    let owned = payload.owned();
+    let body = payload.body();
+    let write = payload.write();
     let constant = hygienic! {
         const SNAPSHOTS: ::core::option::Option<#root::SnapshotPolicy<Self>> =
             ::core::option::Option::Some(#root::SnapshotPolicy {
@@ -53,8 +56,8 @@ fn snapshots(
     (payload.items(), constant)
 }
 
-/// What stands in for the implementation after a mistake, so that the mistake is all that is said.
-pub(super) fn stub(root: &Root, state: &State) -> TokenStream {
+/// Writes a placeholder implementation after an error, so that the compiler reports only that error.
+pub(super) fn stub(root: &Root, state: &StateType) -> TokenStream {
     let ident = &state.ident;
     hygienic! {
         impl #root::Aggregate for #ident {

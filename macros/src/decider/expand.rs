@@ -3,23 +3,25 @@
 use proc_macro2::TokenStream;
 use syn::{Type, ext::IdentExt};
 
-use super::model::{Invariant, State};
+use super::model::{InvariantAttribute, StateType};
 use crate::shared::{Root, hygienic, hygienic_at};
 
-/// The implementation, with `others` beside it.
+/// Writes the implementation, with `others` beside it.
 pub(super) fn expand(
     root: &Root,
-    state: &State,
+    state: &StateType,
     event: &Type,
     others: &TokenStream,
 ) -> TokenStream {
-    let (ident, services, own) = (&state.ident, services(state), own(root, state));
+    let ident = &state.ident;
+    let services = services(state);
+    let user_code = user_code(root, state);
     hygienic! {
         #[allow(dead_code, deprecated, non_camel_case_types, reason = "generated")]
         const _: () = {
-            #own
+            #user_code
 
-            impl #root::Own for __own::Own {
+            impl #root::Own for __user::Types {
                 type State = #ident;
                 type Event = #event;
             }
@@ -28,10 +30,10 @@ pub(super) fn expand(
             impl #root::Decider for #ident {
                 type Event = #event;
                 type Services = #services;
-                const INVARIANTS: &'static [#root::Invariant<Self>] = __own::INVARIANTS;
+                const INVARIANTS: &'static [#root::Invariant<Self>] = __user::INVARIANTS;
 
                 fn apply(&mut self, event: &#event) {
-                    __own::APPLY(self, event)
+                    __user::APPLY(self, event)
                 }
             }
 
@@ -40,18 +42,18 @@ pub(super) fn expand(
     }
 }
 
-/// A module in which no trait is in scope but one that stands in for a missing `apply`. So
-/// `State::apply` can only be the user's own function, and never `Decider::apply` calling itself.
-fn own(root: &Root, state: &State) -> TokenStream {
+/// Writes a module with only one trait in scope, the stub for a missing `apply`. So `State::apply` can only be
+/// the user's function, and never a recursive `Decider::apply`.
+fn user_code(root: &Root, state: &StateType) -> TokenStream {
     let apply = hygienic_at!(state.ident.span()=> State::apply);
     let invariants = state.invariants.iter().map(|one| invariant(root, one));
     hygienic! {
-        mod __own {
+        mod __user {
             use #root::MissingApply as _;
 
-            pub(super) struct Own;
-            type State = <Own as #root::Own>::State;
-            type Event = <Own as #root::Own>::Event;
+            pub(super) struct Types;
+            type State = <Types as #root::Own>::State;
+            type Event = <Types as #root::Own>::Event;
 
             pub(super) const APPLY: fn(&mut State, &Event) = #apply;
             pub(super) const INVARIANTS: &[#root::Invariant<State>] = &[#(#invariants),*];
@@ -59,7 +61,10 @@ fn own(root: &Root, state: &State) -> TokenStream {
     }
 }
 
-fn invariant(root: &Root, Invariant { name, statement }: &Invariant) -> TokenStream {
+fn invariant(
+    root: &Root,
+    InvariantAttribute { name, statement }: &InvariantAttribute,
+) -> TokenStream {
     let text = name.unraw().to_string();
     let holds = hygienic_at!(name.span()=> State::#name(state));
     hygienic! {
@@ -71,14 +76,15 @@ fn invariant(root: &Root, Invariant { name, statement }: &Invariant) -> TokenStr
     }
 }
 
-fn services(state: &State) -> TokenStream {
+fn services(state: &StateType) -> TokenStream {
     let services = state.services.as_ref();
     services.map_or_else(|| hygienic!(()), |services| hygienic!(#services))
 }
 
-/// What stands in for the implementation after a mistake, so that the mistake is all that is said.
-pub(super) fn stub(root: &Root, state: &State, event: &Type) -> TokenStream {
-    let (ident, services) = (&state.ident, services(state));
+/// Writes a placeholder implementation after an error, so that the compiler reports only that error.
+pub(super) fn stub(root: &Root, state: &StateType, event: &Type) -> TokenStream {
+    let ident = &state.ident;
+    let services = services(state);
     hygienic! {
         impl #root::Decider for #ident {
             type Event = #event;

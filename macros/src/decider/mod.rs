@@ -9,22 +9,23 @@ mod validate;
 use proc_macro2::TokenStream;
 use syn::{DeriveInput, Type};
 
-use self::model::State;
-use crate::shared::{Keys, Mistakes, Root};
+use self::model::StateType;
+use crate::shared::{AttributeKeys, Diagnostics, Root};
 
 pub(crate) fn derive_aggregate(input: DeriveInput) -> syn::Result<TokenStream> {
-    let complete = |root: &Root, state: &State, event: &Type| {
+    let complete = |root: &Root, state: &StateType, event: &Type| {
         expand::expand(root, state, event, &aggregate::expand(root, state))
     };
-    let stub = |root: &Root, state: &State, event: &Type| {
-        let (decider, aggregate) = (expand::stub(root, state, event), aggregate::stub(root, state));
+    let stub = |root: &Root, state: &StateType, event: &Type| {
+        let decider = expand::stub(root, state, event);
+        let aggregate = aggregate::stub(root, state);
         quote::quote!(#decider #aggregate)
     };
     derive(input, &parse::ON_AGGREGATE, complete, stub)
 }
 
 pub(crate) fn derive_decider(input: DeriveInput) -> syn::Result<TokenStream> {
-    let complete = |root: &Root, state: &State, event: &Type| {
+    let complete = |root: &Root, state: &StateType, event: &Type| {
         expand::expand(root, state, event, &TokenStream::new())
     };
     derive(input, &parse::ON_DECIDER, complete, expand::stub)
@@ -32,21 +33,22 @@ pub(crate) fn derive_decider(input: DeriveInput) -> syn::Result<TokenStream> {
 
 fn derive(
     input: DeriveInput,
-    keys: &Keys,
-    complete: impl Fn(&Root, &State, &Type) -> TokenStream,
-    stub: impl Fn(&Root, &State, &Type) -> TokenStream,
+    keys: &AttributeKeys,
+    complete: impl Fn(&Root, &StateType, &Type) -> TokenStream,
+    stub: impl Fn(&Root, &StateType, &Type) -> TokenStream,
 ) -> syn::Result<TokenStream> {
-    let (root, generic) = (Root::find()?, !input.generics.params.is_empty());
-    let mut mistakes = Mistakes::default();
-    let state = parse::parse(input, keys, &mut mistakes);
-    if mistakes.are_none() {
-        validate::validate(&state, keys, &mut mistakes);
+    let root = Root::find()?;
+    let generic = !input.generics.params.is_empty();
+    let mut diagnostics = Diagnostics::default();
+    let state = parse::parse(input, keys, &mut diagnostics);
+    if diagnostics.is_empty() {
+        validate::validate(&state, keys, &mut diagnostics);
     }
     let event = state.event.as_ref();
-    let Err(mistakes) = mistakes.or(()) else {
+    let Err(diagnostics) = diagnostics.or(()) else {
         return Ok(event.map_or_else(TokenStream::new, |event| complete(&root, &state, event)));
     };
-    let mistakes = mistakes.into_compile_error();
+    let diagnostics = diagnostics.into_compile_error();
     let stub = event.filter(|_| !generic).map(|event| stub(&root, &state, event));
-    Ok(quote::quote!(#mistakes #stub))
+    Ok(quote::quote!(#diagnostics #stub))
 }

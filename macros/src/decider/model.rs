@@ -1,5 +1,4 @@
-//! What `#[derive(Aggregate)]` and `#[derive(Decider)]` know of a type once its attributes have
-//! been read.
+//! The model of `#[derive(Aggregate)]` and `#[derive(Decider)]`: a type with its attributes parsed.
 
 use proc_macro2::{Ident, Span};
 use syn::{Attribute, Fields, LitStr, Type};
@@ -7,14 +6,14 @@ use syn::{Attribute, Fields, LitStr, Type};
 use crate::shared::Name;
 
 /// State that is folded from events.
-pub(super) struct State {
+pub(super) struct StateType {
     pub(super) ident: Ident,
     /// The events that change it; required.
     pub(super) event: Option<Type>,
     pub(super) services: Option<Type>,
-    pub(super) invariants: Vec<Invariant>,
+    pub(super) invariants: Vec<InvariantAttribute>,
     pub(super) category: Name,
-    pub(super) snapshot: Option<Snapshot>,
+    pub(super) snapshot: Option<SnapshotKeys>,
     /// The fields of a struct; none for an enum.
     pub(super) fields: Option<Fields>,
     /// Passed on to the structs through which snapshots are written and read.
@@ -22,13 +21,13 @@ pub(super) struct State {
 }
 
 /// `#[invariant(name, "statement")]`.
-pub(super) struct Invariant {
+pub(super) struct InvariantAttribute {
     pub(super) name: Ident,
     pub(super) statement: LitStr,
 }
 
 /// `snapshot(every = 100, bytes = 65536, version = 2)`.
-pub(super) struct Snapshot {
+pub(super) struct SnapshotKeys {
     pub(super) every: u64,
     pub(super) bytes: u64,
     pub(super) version: u32,

@@ -7,16 +7,16 @@ use syn::{
     spanned::Spanned,
 };
 
-use super::model::{Invariant, Snapshot, State};
-use crate::shared::{Keys, Mistakes, Name, keys, refuse_generics, refuse_misplaced};
+use super::model::{InvariantAttribute, SnapshotKeys, StateType};
+use crate::shared::{AttributeKeys, Diagnostics, Name, keys, refuse_generics, refuse_misplaced};
 
-pub(super) const ON_AGGREGATE: Keys = Keys {
+pub(super) const ON_AGGREGATE: AttributeKeys = AttributeKeys {
     attribute: "aggregate",
     place: "on a struct",
     allowed: &["event", "category", "services", "snapshot"],
     repeatable: &[],
 };
-pub(super) const ON_DECIDER: Keys = Keys {
+pub(super) const ON_DECIDER: AttributeKeys = AttributeKeys {
     attribute: "decider",
     place: "on a struct",
     allowed: &["event", "services"],
@@ -24,44 +24,55 @@ pub(super) const ON_DECIDER: Keys = Keys {
 };
 const IN_SNAPSHOT: [&str; 3] = ["every", "bytes", "version"];
 
-pub(super) fn parse(input: DeriveInput, keys: &Keys, mistakes: &mut Mistakes) -> State {
-    refuse_generics(&input, "state that is folded from events", mistakes);
+pub(super) fn parse(
+    input: DeriveInput,
+    keys: &AttributeKeys,
+    diagnostics: &mut Diagnostics,
+) -> StateType {
+    refuse_generics(&input, "state that is folded from events", diagnostics);
     let category = Name::from_ident(&input.ident);
-    let fields = fields(input.data, &input.ident, keys, mistakes);
-    let mut state = State {
+    let fields = fields(input.data, &input.ident, keys, diagnostics);
+    let mut state = StateType {
         ident: input.ident,
         event: None,
         services: None,
-        invariants: invariants(&input.attrs, mistakes),
+        invariants: invariants(&input.attrs, diagnostics),
         category,
         snapshot: None,
         fields,
         attrs: Vec::new(),
     };
-    keys.read(&input.attrs, mistakes, |key, meta| read_key(&mut state, key, meta));
+    keys.read(&input.attrs, diagnostics, |key, meta| read_key(&mut state, key, meta));
     state.attrs = input.attrs;
     state
 }
 
-fn fields(data: Data, ident: &Ident, keys: &Keys, mistakes: &mut Mistakes) -> Option<Fields> {
-    let ours = [keys.attribute, "invariant"];
+fn fields(
+    data: Data,
+    ident: &Ident,
+    keys: &AttributeKeys,
+    diagnostics: &mut Diagnostics,
+) -> Option<Fields> {
+    let own_attributes = [keys.attribute, "invariant"];
     match data {
         Data::Struct(data) => {
-            refuse_misplaced(&data.fields, &ours, mistakes);
+            refuse_misplaced(&data.fields, &own_attributes, diagnostics);
             Some(data.fields)
         }
         Data::Enum(data) => {
-            data.variants.iter().for_each(|v| refuse_misplaced(&v.fields, &ours, mistakes));
+            data.variants
+                .iter()
+                .for_each(|v| refuse_misplaced(&v.fields, &own_attributes, diagnostics));
             None
         }
         Data::Union(_) => {
-            mistakes.at(ident.span(), "the state is a struct or an enum, not a union");
+            diagnostics.at(ident.span(), "the state is a struct or an enum, not a union");
             None
         }
     }
 }
 
-fn read_key(state: &mut State, key: &str, meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
+fn read_key(state: &mut StateType, key: &str, meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
     match key {
         "event" => state.event = Some(keys::value(meta)?),
         "services" => state.services = Some(keys::value(meta)?),
@@ -71,8 +82,8 @@ fn read_key(state: &mut State, key: &str, meta: &ParseNestedMeta<'_>) -> syn::Re
     Ok(())
 }
 
-fn snapshot(meta: &ParseNestedMeta<'_>) -> syn::Result<Snapshot> {
-    let mut snapshot = Snapshot { every: 0, bytes: 0, version: 1, place: meta.path.span() };
+fn snapshot(meta: &ParseNestedMeta<'_>) -> syn::Result<SnapshotKeys> {
+    let mut snapshot = SnapshotKeys { every: 0, bytes: 0, version: 1, place: meta.path.span() };
     let mut seen = Vec::new();
     meta.parse_nested_meta(|meta| {
         match keys::one_of("`snapshot(…)`", &IN_SNAPSHOT, &meta.path, &mut seen)? {
@@ -85,7 +96,7 @@ fn snapshot(meta: &ParseNestedMeta<'_>) -> syn::Result<Snapshot> {
     Ok(snapshot)
 }
 
-/// Zero would silently mean *never*, or a version that doesn't exist.
+/// Reads a number from 1 up. Zero would silently mean *never*, or a version that doesn't exist.
 fn positive<N>(meta: &ParseNestedMeta<'_>) -> syn::Result<N>
 where
     N: std::str::FromStr + From<u8> + PartialEq,
@@ -98,7 +109,7 @@ where
     Ok(number)
 }
 
-fn invariants(attrs: &[Attribute], mistakes: &mut Mistakes) -> Vec<Invariant> {
+fn invariants(attrs: &[Attribute], diagnostics: &mut Diagnostics) -> Vec<InvariantAttribute> {
     let ours = attrs.iter().filter(|attr| attr.path().is_ident("invariant"));
     ours.filter_map(|attr| {
         let invariant = attr.parse_args().map_err(|_| {
@@ -106,12 +117,12 @@ fn invariants(attrs: &[Attribute], mistakes: &mut Mistakes) -> Vec<Invariant> {
                 "write `#[invariant(name, \"what must hold\")]`; the function `name` checks it";
             syn::Error::new_spanned(attr, right)
         });
-        mistakes.take(invariant)
+        diagnostics.ok(invariant)
     })
     .collect()
 }
 
-impl Parse for Invariant {
+impl Parse for InvariantAttribute {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let name: Ident = input.parse()?;
         input.parse::<Token![,]>()?;

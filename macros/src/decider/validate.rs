@@ -1,43 +1,43 @@
-//! What the compiler would not find, or not say well.
+//! Reports the errors that the compiler would miss or explain badly.
 
 use syn::Ident;
 
-use super::model::{Snapshot, State};
-use crate::shared::{Keys, Mistakes};
+use super::model::{SnapshotKeys, StateType};
+use crate::shared::{AttributeKeys, Diagnostics};
 
-pub(super) fn validate(state: &State, keys: &Keys, mistakes: &mut Mistakes) {
+pub(super) fn validate(state: &StateType, keys: &AttributeKeys, diagnostics: &mut Diagnostics) {
     if state.event.is_none() {
         let attribute = keys.attribute;
-        let message = format!("say which events change it: `#[{attribute}(event = …)]`");
-        mistakes.at(state.ident.span(), message);
+        let message = format!("say which events change the state: `#[{attribute}(event = …)]`");
+        diagnostics.at(state.ident.span(), message);
     }
-    state.category.fault("category", "_.").into_iter().for_each(|m| mistakes.add(m));
+    state.category.fault("category", "_.").into_iter().for_each(|m| diagnostics.push(m));
     if let Some(snapshot) = &state.snapshot {
-        check_snapshot(state, snapshot, mistakes);
+        check_snapshot(state, snapshot, diagnostics);
     }
-    check_invariants(state, mistakes);
+    check_invariants(state, diagnostics);
 }
 
-fn check_snapshot(state: &State, snapshot: &Snapshot, mistakes: &mut Mistakes) {
+fn check_snapshot(state: &StateType, snapshot: &SnapshotKeys, diagnostics: &mut Diagnostics) {
     if snapshot.every == 0 && snapshot.bytes == 0 {
-        let message = "say when: `snapshot(every = 100)` events, or `snapshot(bytes = 65536)`";
-        mistakes.at(snapshot.place, message);
+        let message = "say when to take a snapshot: `snapshot(every = 100)` events, or `snapshot(bytes = 65536)`";
+        diagnostics.at(snapshot.place, message);
     }
     if state.fields.is_none() {
         let message = "snapshots are taken of a struct: put the enum into a field of one";
-        mistakes.at(snapshot.place, message);
+        diagnostics.at(snapshot.place, message);
     }
 }
 
-fn check_invariants(state: &State, mistakes: &mut Mistakes) {
+fn check_invariants(state: &StateType, diagnostics: &mut Diagnostics) {
     let mut seen: Vec<&Ident> = Vec::new();
     for invariant in &state.invariants {
         if invariant.statement.value().trim().is_empty() {
-            mistakes.at(invariant.statement.span(), "say in words what must hold");
+            diagnostics.at(invariant.statement.span(), "say in words what must hold");
         }
         if seen.contains(&&invariant.name) {
             let message = format!("the invariant `{}` is declared twice", invariant.name);
-            mistakes.at(invariant.name.span(), message);
+            diagnostics.at(invariant.name.span(), message);
         }
         seen.push(&invariant.name);
     }

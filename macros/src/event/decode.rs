@@ -1,11 +1,11 @@
-//! Writes `Event::decode`: the name, then the version, choose what the payload is parsed as.
+//! Writes `Event::decode`: the type name, then the schema version, select the type of the payload.
 
 use proc_macro2::TokenStream;
 use syn::{Ident, Type, spanned::Spanned};
 
 use super::{
     expand::payload,
-    model::{EventEnum, Variant},
+    model::{EventEnum, EventVariant},
 };
 use crate::shared::{Root, hygienic, hygienic_at};
 
@@ -27,7 +27,7 @@ pub(super) fn function(root: &Root, event: &EventEnum) -> TokenStream {
     }
 }
 
-fn by_version(root: &Root, event: &Ident, variant: &Variant) -> TokenStream {
+fn by_version(root: &Root, event: &Ident, variant: &EventVariant) -> TokenStream {
     let names = variant.names().map(|name| &name.text);
     let known = variant.version.number;
     let current = current(root, variant);
@@ -53,9 +53,11 @@ fn by_version(root: &Root, event: &Ident, variant: &Variant) -> TokenStream {
     }
 }
 
-fn current(root: &Root, variant: &Variant) -> TokenStream {
-    let (ident, payload) = (&variant.ident, payload(root, variant));
-    let (owned, body) = (payload.owned(), payload.body());
+fn current(root: &Root, variant: &EventVariant) -> TokenStream {
+    let ident = &variant.ident;
+    let payload = payload(root, variant);
+    let owned = payload.owned();
+    let body = payload.body();
     hygienic! {
         let #owned #body = #root::read(raw.payload)?;
         emit(Self::#ident #body);

@@ -6,7 +6,7 @@ use syn::{Fields, Ident, spanned::Spanned};
 
 use super::{
     decode,
-    model::{EventEnum, Variant},
+    model::{EventEnum, EventVariant},
 };
 use crate::shared::{Name, Payload, Root, hygienic, hygienic_at};
 
@@ -14,8 +14,10 @@ pub(super) fn expand(root: &Root, event: &EventEnum) -> TokenStream {
     let ident = &event.ident;
     let payloads = event.variants.iter().map(|variant| payload(root, variant).items());
     let names = event.names().map(|name| &name.text);
-    let (event_type, tags) = (event_type(root, event), tags(root, event));
-    let (encode, decode) = (encode(root, event), decode::function(root, event));
+    let event_type = event_type(root, event);
+    let tags = tags(root, event);
+    let encode = encode(root, event);
+    let decode = decode::function(root, event);
     hygienic! {
         #[allow(dead_code, deprecated, non_camel_case_types, reason = "generated")]
         const _: () = {
@@ -33,7 +35,7 @@ pub(super) fn expand(root: &Root, event: &EventEnum) -> TokenStream {
     }
 }
 
-/// What stands in for the implementation after a mistake, so that the mistake is all that is said.
+/// Writes a placeholder implementation after an error, so that the compiler reports only that error.
 pub(super) fn stub(root: &Root, ident: &Ident) -> TokenStream {
     quote! {
         impl #root::Event for #ident {
@@ -51,13 +53,14 @@ pub(super) fn stub(root: &Root, ident: &Ident) -> TokenStream {
     }
 }
 
-pub(super) fn payload<'a>(root: &'a Root, variant: &'a Variant) -> Payload<'a> {
+pub(super) fn payload<'a>(root: &'a Root, variant: &'a EventVariant) -> Payload<'a> {
     Payload::new(root, &variant.ident, &variant.attrs, &variant.fields)
 }
 
 fn event_type(root: &Root, event: &EventEnum) -> TokenStream {
     let arms = event.variants.iter().map(|variant| {
-        let (ident, version) = (&variant.ident, variant.version.number);
+        let ident = &variant.ident;
+        let version = variant.version.number;
         let name = variant.name.iter().map(|name| &name.text);
         hygienic! {
             Self::#ident { .. } => #root::EventType {
@@ -73,7 +76,7 @@ fn event_type(root: &Root, event: &EventEnum) -> TokenStream {
     }
 }
 
-/// Nothing if no variant has a tag: the trait's own function says the same.
+/// Writes nothing if no variant has a tag: the trait's default does the same.
 fn tags(root: &Root, event: &EventEnum) -> Option<TokenStream> {
     let arms: Vec<TokenStream> =
         event.variants.iter().filter_map(|variant| tags_of(root, variant)).collect();
@@ -87,8 +90,9 @@ fn tags(root: &Root, event: &EventEnum) -> Option<TokenStream> {
     })
 }
 
-fn tags_of(root: &Root, variant: &Variant) -> Option<TokenStream> {
-    let (ident, payload) = (&variant.ident, payload(root, variant));
+fn tags_of(root: &Root, variant: &EventVariant) -> Option<TokenStream> {
+    let ident = &variant.ident;
+    let payload = payload(root, variant);
     let bindings = payload.bindings();
     let tags = variant.tags.iter().filter_map(|tag| {
         let Name { text, .. } = tag.name.as_ref()?;
@@ -111,8 +115,10 @@ fn tags_of(root: &Root, variant: &Variant) -> Option<TokenStream> {
 
 fn encode(root: &Root, event: &EventEnum) -> TokenStream {
     let arms = event.variants.iter().map(|variant| {
-        let (ident, payload) = (&variant.ident, payload(root, variant));
-        let (body, write) = (payload.body(), payload.write());
+        let ident = &variant.ident;
+        let payload = payload(root, variant);
+        let body = payload.body();
+        let write = payload.write();
         hygienic!(Self::#ident #body => #write,)
     });
     hygienic! {

@@ -1,4 +1,4 @@
-//! What `#[derive(Event)]` knows of an enum once its attributes have been read.
+//! The model of `#[derive(Event)]`: an enum with its attributes parsed.
 
 use proc_macro2::{Ident, Span};
 use syn::{Attribute, Fields, Type};
@@ -10,17 +10,17 @@ pub(super) struct EventEnum {
     pub(super) ident: Ident,
     pub(super) prefix: Option<Name>,
     pub(super) retired: Vec<Name>,
-    pub(super) variants: Vec<Variant>,
+    pub(super) variants: Vec<EventVariant>,
 }
 
 /// One kind of event.
-pub(super) struct Variant {
+pub(super) struct EventVariant {
     pub(super) ident: Ident,
     /// The type name that is written; none if there is neither a prefix nor a name.
     pub(super) name: Option<Name>,
-    /// The names that it had before.
+    /// The earlier type names.
     pub(super) formerly: Vec<Name>,
-    pub(super) version: Version,
+    pub(super) version: WrittenVersion,
     /// The payloads of the versions before this one, oldest first.
     pub(super) upcast: Vec<Type>,
     pub(super) fields: Fields,
@@ -31,29 +31,29 @@ pub(super) struct Variant {
 
 /// The schema version that is written.
 #[derive(Clone, Copy)]
-pub(super) struct Version {
+pub(super) struct WrittenVersion {
     pub(super) number: u32,
     pub(super) place: Span,
 }
 
-/// A field whose value is a tag.
+/// A field whose value becomes a tag.
 pub(super) struct FieldTag {
-    /// Which of the variant's fields.
+    /// The index of the field in the variant.
     pub(super) field: usize,
-    /// The tag's name; none if it can't be told from the field.
+    /// The tag's name; none if the field is unnamed and the attribute gives none.
     pub(super) name: Option<Name>,
     pub(super) place: Span,
 }
 
 impl EventEnum {
-    /// Every name that is decoded, in the order in which it stands in the source.
+    /// Returns every type name that is decoded, in source order.
     pub(super) fn names(&self) -> impl Iterator<Item = &Name> {
-        self.retired.iter().chain(self.variants.iter().flat_map(Variant::names))
+        self.retired.iter().chain(self.variants.iter().flat_map(EventVariant::names))
     }
 }
 
-impl Variant {
-    /// The name that is written, and the names that it had before.
+impl EventVariant {
+    /// Returns the name that is written, and the earlier names.
     pub(super) fn names(&self) -> impl Iterator<Item = &Name> {
         self.name.iter().chain(&self.formerly)
     }

@@ -1,59 +1,59 @@
-//! What the compiler would not find, or not say well.
+//! Reports the errors that the compiler would miss or explain badly.
 
 use std::collections::HashMap;
 
 use syn::Fields;
 
-use super::model::{EventEnum, FieldTag, Variant};
-use crate::shared::{Mistakes, Name};
+use super::model::{EventEnum, EventVariant, FieldTag};
+use crate::shared::{Diagnostics, Name};
 
 pub(super) fn validate(event: EventEnum) -> syn::Result<EventEnum> {
-    let mut mistakes = Mistakes::default();
+    let mut diagnostics = Diagnostics::default();
     if event.variants.is_empty() {
-        mistakes.at(event.ident.span(), "an event needs at least one variant");
+        diagnostics.at(event.ident.span(), "an event needs at least one variant");
     }
-    check_names(&event, &mut mistakes);
+    check_names(&event, &mut diagnostics);
     for variant in &event.variants {
-        check_fields(variant, &mut mistakes);
-        check_version(variant, &mut mistakes);
-        variant.tags.iter().for_each(|tag| check_tag(tag, &mut mistakes));
+        check_fields(variant, &mut diagnostics);
+        check_version(variant, &mut diagnostics);
+        variant.tags.iter().for_each(|tag| check_tag(tag, &mut diagnostics));
     }
-    mistakes.or(event)
+    diagnostics.or(event)
 }
 
-/// A bad prefix is said once, not again in the name of every variant.
-fn check_names(event: &EventEnum, mistakes: &mut Mistakes) {
-    if let Some(mistake) = event.prefix.as_ref().and_then(|p| p.fault("prefix", "_.-")) {
-        return mistakes.add(mistake);
+/// Checks the type names. A bad prefix is reported once, not again in the name of every variant.
+fn check_names(event: &EventEnum, diagnostics: &mut Diagnostics) {
+    if let Some(error) = event.prefix.as_ref().and_then(|p| p.fault("prefix", "_.-")) {
+        return diagnostics.push(error);
     }
-    check_are_named(event, mistakes);
-    for mistake in event.names().filter_map(|name| name.fault("type name", "_.-")) {
-        mistakes.add(mistake);
+    check_are_named(event, diagnostics);
+    for error in event.names().filter_map(|name| name.fault("type name", "_.-")) {
+        diagnostics.push(error);
     }
-    check_names_differ(event, mistakes);
+    check_names_differ(event, diagnostics);
 }
 
-/// Where no variant has a name, it is the prefix that was forgotten: one mistake, not many.
-fn check_are_named(event: &EventEnum, mistakes: &mut Mistakes) {
+/// Checks that every variant has a type name. If none has one, the prefix was forgotten: that is one error.
+fn check_are_named(event: &EventEnum, diagnostics: &mut Diagnostics) {
     if !event.variants.is_empty() && event.variants.iter().all(|variant| variant.name.is_none()) {
         let message = "its events have no type names: write `#[event(prefix = \"…\")]` above it";
-        return mistakes.at(event.ident.span(), message);
+        return diagnostics.at(event.ident.span(), message);
     }
-    event.variants.iter().for_each(|variant| check_is_named(variant, mistakes));
+    event.variants.iter().for_each(|variant| check_is_named(variant, diagnostics));
 }
 
-fn check_is_named(variant: &Variant, mistakes: &mut Mistakes) {
+fn check_is_named(variant: &EventVariant, diagnostics: &mut Diagnostics) {
     if variant.name.is_none() {
         let message = format!(
             "`{}` has no type name: write `#[event(prefix = \"…\")]` above the enum, or \
              `#[event(name = \"…\")]` here",
             variant.ident
         );
-        mistakes.at(variant.ident.span(), message);
+        diagnostics.at(variant.ident.span(), message);
     }
 }
 
-fn check_names_differ(event: &EventEnum, mistakes: &mut Mistakes) {
+fn check_names_differ(event: &EventEnum, diagnostics: &mut Diagnostics) {
     let mut owners: HashMap<&str, String> = HashMap::new();
     let retired = event.retired.iter().map(|name| (name, "a retired type".to_owned()));
     let variants = event.variants.iter().flat_map(|variant| {
@@ -63,14 +63,14 @@ fn check_names_differ(event: &EventEnum, mistakes: &mut Mistakes) {
         match owners.get(text.as_str()) {
             Some(first) => {
                 let message = format!("the type name `{text}` is already that of {first}");
-                mistakes.at(*place, message);
+                diagnostics.at(*place, message);
             }
             None => drop(owners.insert(text, owner)),
         }
     }
 }
 
-fn check_fields(variant: &Variant, mistakes: &mut Mistakes) {
+fn check_fields(variant: &EventVariant, diagnostics: &mut Diagnostics) {
     let Fields::Unnamed(fields) = &variant.fields else { return };
     if fields.unnamed.len() != 1 {
         let message = format!(
@@ -78,14 +78,15 @@ fn check_fields(variant: &Variant, mistakes: &mut Mistakes) {
              payload is an object of their names",
             variant.ident
         );
-        mistakes.at(variant.ident.span(), message);
+        diagnostics.at(variant.ident.span(), message);
     }
 }
 
-fn check_version(variant: &Variant, mistakes: &mut Mistakes) {
-    let (version, found) = (variant.version, variant.upcast.len());
+fn check_version(variant: &EventVariant, diagnostics: &mut Diagnostics) {
+    let version = variant.version;
+    let found = variant.upcast.len();
     let Some(needed) = version.number.checked_sub(1) else {
-        return mistakes.at(version.place, "schema versions begin at 1");
+        return diagnostics.at(version.place, "schema versions begin at 1");
     };
     if found != needed as usize {
         let needs = match needed {
@@ -95,15 +96,15 @@ fn check_version(variant: &Variant, mistakes: &mut Mistakes) {
             many => format!("{many} upcasters (from 1 to {many})"),
         };
         let message = format!("version {} needs {needs}; found {found}", version.number);
-        mistakes.at(version.place, message);
+        diagnostics.at(version.place, message);
     }
 }
 
-fn check_tag(tag: &FieldTag, mistakes: &mut Mistakes) {
+fn check_tag(tag: &FieldTag, diagnostics: &mut Diagnostics) {
     match &tag.name {
         Some(name) => {
-            name.fault("tag name", "_.-").into_iter().for_each(|mistake| mistakes.add(mistake));
+            name.fault("tag name", "_.-").into_iter().for_each(|error| diagnostics.push(error));
         }
-        None => mistakes.at(tag.place, "this field has no name: write `#[event(tag = \"…\")]`"),
+        None => diagnostics.at(tag.place, "this field has no name: write `#[event(tag = \"…\")]`"),
     }
 }

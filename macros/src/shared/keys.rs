@@ -7,36 +7,36 @@ use syn::{
     parse::Parse, punctuated::Punctuated, spanned::Spanned,
 };
 
-use super::Mistakes;
+use super::Diagnostics;
 
-/// An attribute at one of the places where it may stand, and the keys that it takes there.
-pub(crate) struct Keys {
+/// The keys that an attribute takes at one of the places where it is allowed.
+pub(crate) struct AttributeKeys {
     pub(crate) attribute: &'static str,
     pub(crate) place: &'static str,
     pub(crate) allowed: &'static [&'static str],
-    /// Those that may be given several times.
+    /// The keys that may be given several times.
     pub(crate) repeatable: &'static [&'static str],
 }
 
-impl Keys {
-    /// Gives each key that is allowed to `read`, and none twice but those that are repeatable. A key that isn't is passed over, so that
-    /// the ones after it are still looked at.
+impl AttributeKeys {
+    /// Calls `read` for each allowed key, and twice only for repeatable keys. An unknown key is an error and is skipped, so
+    /// that the keys after it are still checked.
     pub(crate) fn read(
         &self,
         attrs: &[Attribute],
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
         mut read: impl FnMut(&str, &ParseNestedMeta<'_>) -> Result<()>,
     ) {
         let mut seen = Vec::new();
         for attr in attrs.iter().filter(|attr| attr.path().is_ident(self.attribute)) {
             let result = attr.parse_nested_meta(|meta| match self.known(&meta.path, &mut seen) {
                 Ok(key) => read(key, &meta),
-                Err(mistake) => {
-                    mistakes.add(mistake);
-                    pass_over(&meta)
+                Err(error) => {
+                    diagnostics.push(error);
+                    skip_value(&meta)
                 }
             });
-            mistakes.take(result);
+            diagnostics.ok(result);
         }
     }
 
@@ -48,7 +48,10 @@ impl Keys {
     }
 }
 
-/// The key that `path` is, if it is one of those `allowed` and hasn't been `seen`.
+/// Returns the key of `path`.
+///
+/// # Errors
+/// The key is not one of `allowed`, or has been `seen`.
 pub(crate) fn one_of(
     whose: &str,
     allowed: &[&'static str],
@@ -68,8 +71,8 @@ pub(crate) fn one_of(
     Ok(key)
 }
 
-/// Goes on to the next key, whatever the value of this one.
-pub(crate) fn pass_over(meta: &ParseNestedMeta<'_>) -> Result<()> {
+/// Skips the value of this key.
+pub(crate) fn skip_value(meta: &ParseNestedMeta<'_>) -> Result<()> {
     while !meta.input.is_empty() && !meta.input.peek(Token![,]) {
         meta.input.parse::<TokenTree>()?;
     }

@@ -1,13 +1,13 @@
-//! What the derives have in common.
+//! Code that the derives share.
 
-/// Writes tokens whose variables can't meet the user's: a field may be called `out`.
+/// Quotes tokens whose variables can't clash with the user's: a field may be called `out`.
 macro_rules! hygienic {
     ($($tokens:tt)*) => {
         ::quote::quote_spanned!(::proc_macro2::Span::mixed_site()=> $($tokens)*)
     };
 }
 
-/// The same at a place in the user's code, so that the compiler's errors point there.
+/// As [`hygienic!`], at a place in the user's code, so that the compiler's errors point there.
 macro_rules! hygienic_at {
     ($place:expr=> $($tokens:tt)*) => {
         ::quote::quote_spanned! {
@@ -16,18 +16,18 @@ macro_rules! hygienic_at {
     };
 }
 
+mod diagnostics;
 pub(crate) mod keys;
-mod mistakes;
 mod name;
 mod payload;
 mod root;
 pub(crate) mod serde;
 mod shape;
 
+pub(crate) use diagnostics::Diagnostics;
 pub(crate) use hygienic;
 pub(crate) use hygienic_at;
-pub(crate) use keys::Keys;
-pub(crate) use mistakes::Mistakes;
+pub(crate) use keys::AttributeKeys;
 pub(crate) use name::Name;
 pub(crate) use payload::Payload;
 pub(crate) use root::Root;

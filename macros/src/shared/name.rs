@@ -1,4 +1,4 @@
-//! Names that are stored: made from Rust's names, and checked.
+//! Stored names: derived from Rust names, and validated.
 
 use proc_macro2::{Ident, Span};
 use syn::{LitStr, ext::IdentExt};
@@ -15,21 +15,21 @@ impl Name {
         Self { text: literal.value(), place: literal.span() }
     }
 
-    /// The name of a field, as it is.
+    /// Returns the name of a field, unchanged.
     pub(crate) fn from_field(ident: &Ident) -> Self {
         Self { text: ident.unraw().to_string(), place: ident.span() }
     }
 
-    /// The `snake_case` of a Rust name.
+    /// Returns a Rust name in `snake_case`.
     pub(crate) fn from_ident(ident: &Ident) -> Self {
         Self { text: snake_case(&ident.unraw().to_string()), place: ident.span() }
     }
 
-    /// What is wrong with it, if it must consist of ASCII letters, digits and `others`.
+    /// Returns an error unless the name consists of ASCII letters, digits and `others`.
     pub(crate) fn fault(&self, what: &str, others: &str) -> Option<syn::Error> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || others.contains(c);
         let wrong = match self.text.chars().find(|c| !allowed(*c)) {
-            Some(wrong) => format!("holds {wrong:?}"),
+            Some(wrong) => format!("contains {wrong:?}"),
             None if self.text.is_empty() => "is empty".to_owned(),
             None => return None,
         };
@@ -38,11 +38,11 @@ impl Name {
         Some(syn::Error::new(self.place, format!("the {what} `{}` {wrong}: {right}", self.text)))
     }
 
-    /// What is wrong with it, if it must do as a name in SQL without quotes.
+    /// Returns an error unless the name works in SQL without quotes.
     pub(crate) fn identifier_fault(&self, what: &str) -> Option<syn::Error> {
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         let wrong = match self.text.chars().find(|c| !allowed(*c)) {
-            Some(wrong) => format!("holds {wrong:?}"),
+            Some(wrong) => format!("contains {wrong:?}"),
             None if self.text.is_empty() => "is empty".to_owned(),
             None if !self.text.starts_with(|c: char| c.is_ascii_lowercase()) => {
                 "doesn't begin with a letter".to_owned()
@@ -50,7 +50,7 @@ impl Name {
             None if self.text.len() > 40 => "is too long".to_owned(),
             None => return None,
         };
-        let right = "use a-z, 0-9 and `_`, beginning with a letter, at most 40";
+        let right = "use at most 40 of a-z, 0-9 and `_`, with a letter first";
         Some(syn::Error::new(self.place, format!("the {what} `{}` {wrong}: {right}", self.text)))
     }
 }
@@ -80,7 +80,7 @@ mod tests {
     use super::snake_case;
 
     #[test]
-    fn words_begin_where_a_reader_sees_them_begin() {
+    fn names_are_split_into_words() {
         for (name, snake) in [
             ("Opened", "opened"),
             ("MoneyDeposited", "money_deposited"),

@@ -1,5 +1,5 @@
-//! The private structs through which fields become JSON and come back, so that the user's own type
-//! needs no serde.
+//! The private structs that serialise the fields of a type as JSON, so that the user's type derives nothing from
+//! serde.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident};
@@ -7,8 +7,8 @@ use syn::{Attribute, Field, Fields, spanned::Spanned};
 
 use super::Root;
 
-/// The fields of a variant or a struct, and the names of the two structs that are made for them:
-/// one that borrows the fields to write them, one that owns them after reading.
+/// The fields of a variant or a struct, and the names of the two generated structs: one borrows the fields for
+/// writing, one owns them after reading.
 pub(crate) struct Payload<'a> {
     root: &'a Root,
     stem: &'a Ident,
@@ -26,24 +26,25 @@ impl<'a> Payload<'a> {
         Self { root, stem, attrs, fields }
     }
 
-    /// The struct that is read into.
+    /// Returns the name of the struct for reading.
     pub(crate) fn owned(&self) -> Ident {
         format_ident!("__{}Payload", self.stem, span = Span::mixed_site())
     }
 
-    /// The struct that is written from.
+    /// Returns the name of the struct for writing.
     pub(crate) fn borrowed(&self) -> Ident {
         format_ident!("__{}Ref", self.stem, span = Span::mixed_site())
     }
 
-    /// Both structs.
+    /// Writes both structs.
     pub(crate) fn items(&self) -> TokenStream {
-        let (owned, borrowed) = (self.owned_item(), self.borrowed_item());
+        let owned = self.owned_item();
+        let borrowed = self.borrowed_item();
         hygienic!(#owned #borrowed)
     }
 
-    /// `{ owner, cents }` or `(field0)`: takes a value of the user's type or of one of these
-    /// structs apart, and puts it together. `{}` does so for a unit, too.
+    /// Writes `{ owner, cents }` or `(field0)`: the pattern and the constructor of the user's type and of the generated
+    /// structs. `{}` also works for a unit struct.
     pub(crate) fn body(&self) -> TokenStream {
         let bindings = self.bindings();
         match self.fields {
@@ -52,13 +53,15 @@ impl<'a> Payload<'a> {
         }
     }
 
-    /// The expression that writes the fields that [`Payload::body`] has bound to `out`.
+    /// Writes the expression that serialises the fields bound by [`Payload::body`] to `out`.
     pub(crate) fn write(&self) -> TokenStream {
-        let (root, name, body) = (self.root, self.borrowed(), self.body());
+        let root = self.root;
+        let name = self.borrowed();
+        let body = self.body();
         hygienic!(#root::write(out, &#name #body))
     }
 
-    /// The name that each field is bound to.
+    /// Returns the variable that each field is bound to.
     pub(crate) fn bindings(&self) -> Vec<Ident> {
         let bind = |(index, field): (usize, &Field)| match &field.ident {
             Some(ident) => ident.clone(),
@@ -72,13 +75,14 @@ impl<'a> Payload<'a> {
         self.item("Deserialize", &self.owned(), &fields)
     }
 
-    /// The struct that borrows its fields; enough for what is never read back.
+    /// Writes the struct that borrows its fields; it suffices for values that are never read back.
     pub(crate) fn borrowed_item(&self) -> TokenStream {
         let fields = self.typed(|field| {
             let ty = &field.ty;
             hygienic_at!(ty.span()=> &'a #ty)
         });
-        let (name, lifetime) = (self.borrowed(), self.lifetime());
+        let name = self.borrowed();
+        let lifetime = self.lifetime();
         self.item("Serialize", &hygienic!(#name #lifetime), &fields)
     }
 
@@ -88,7 +92,9 @@ impl<'a> Payload<'a> {
     }
 
     fn item(&self, derive: &str, name: &impl ToTokens, fields: &TokenStream) -> TokenStream {
-        let (root, serde, attrs) = (self.root, self.root.serde(), serde_attrs(self.attrs));
+        let root = self.root;
+        let serde = self.root.serde();
+        let attrs = serde_attrs(self.attrs);
         let derive = Ident::new(derive, Span::mixed_site());
         hygienic! {
             #[derive(#root::serde::#derive)]
@@ -100,7 +106,9 @@ impl<'a> Payload<'a> {
 
     fn typed(&self, ty: impl Fn(&Field) -> TokenStream) -> TokenStream {
         let items = self.fields.iter().map(|field| {
-            let (attrs, name, ty) = (serde_attrs(&field.attrs), field.ident.iter(), ty(field));
+            let attrs = serde_attrs(&field.attrs);
+            let name = field.ident.iter();
+            let ty = ty(field);
             hygienic!(#(#attrs)* #(#name:)* #ty)
         });
         match self.fields {

@@ -1,12 +1,12 @@
-//! Where the expansions find Highwater.
+//! The path to Highwater in expansions.
 
 use proc_macro_crate::{FoundCrate, crate_name};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, TokenStreamExt, quote};
 use syn::LitStr;
 
-/// The module that expansions write paths to: `::highwater::__private`, or that of the core for
-/// crates which depend on the core alone.
+/// The root of all paths in expansions: `::highwater::__private`, or that of the core for crates that depend on the
+/// core alone.
 pub(crate) struct Root(Ident);
 
 impl Root {
@@ -19,7 +19,7 @@ impl Root {
         Ok(Self(Ident::new(&name, Span::call_site())))
     }
 
-    /// The path of serde, as its own attribute wants it.
+    /// Returns the path of serde, for its `crate` attribute.
     pub(crate) fn serde(&self) -> LitStr {
         LitStr::new(&format!("::{}::__private::serde", self.0), Span::call_site())
     }
@@ -32,8 +32,8 @@ impl ToTokens for Root {
     }
 }
 
-/// The name by which the crate that is being compiled knows `package`. A package knows itself by
-/// its own name: its tests, examples and doc tests are crates of their own.
+/// Returns the name of `package` in the crate that is being compiled. A package is its own name: its tests, examples
+/// and doc tests are separate crates.
 fn found(package: &str) -> Option<String> {
     match crate_name(package).ok()? {
         FoundCrate::Itself => Some(package.replace('-', "_")),

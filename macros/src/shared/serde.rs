@@ -1,5 +1,4 @@
-//! What `#[serde(…)]` says of the JSON, where a derive depends on it. What is wrong in there, serde
-//! says itself.
+//! The keys of `#[serde(…)]` that a derive depends on. Errors in them are reported by serde.
 
 use proc_macro2::Span;
 use quote::ToTokens;
@@ -11,20 +10,21 @@ use super::{Name, keys};
 pub(crate) struct SerdeKey {
     pub(crate) name: String,
     pub(crate) place: Span,
-    /// Of `key = "text"` the text, and of `key(serialize = "text")`, as that is what is stored.
+    /// The text of `key = "text"`, or of `key(serialize = "text")`, which is the stored form.
     pub(crate) text: Option<Name>,
 }
 
-/// All of them, in order.
+/// Returns all keys, in order.
 pub(crate) fn serde_keys(attrs: &[Attribute]) -> Vec<SerdeKey> {
     let mut found = Vec::new();
     for attr in attrs.iter().filter(|attr| attr.path().is_ident("serde")) {
-        // A mistake ends the attribute; serde reports it.
+        // A syntax error ends the attribute; serde reports it.
         let _ = attr.parse_nested_meta(|meta| {
             let name = meta.path.to_token_stream().to_string();
-            let (place, text) = (meta.path.span(), text(&meta)?);
+            let place = meta.path.span();
+            let text = text(&meta)?;
             found.push(SerdeKey { name, place, text });
-            keys::pass_over(&meta)
+            keys::skip_value(&meta)
         });
     }
     found
@@ -35,7 +35,7 @@ fn text(meta: &ParseNestedMeta<'_>) -> syn::Result<Option<Name>> {
     if meta.input.peek(Paren) {
         meta.parse_nested_meta(|inner| match inner.path.is_ident("serialize") {
             true => written(&inner).map(|written| text = written),
-            false => keys::pass_over(&inner),
+            false => keys::skip_value(&inner),
         })?;
     } else if meta.input.peek(Token![=]) {
         text = written(meta)?;

@@ -1,21 +1,21 @@
-//! What no derive takes.
+//! Checks that all derives share.
 
 use syn::{Attribute, DeriveInput, Fields};
 
-use super::Mistakes;
+use super::Diagnostics;
 
-/// What is stored has one meaning, so none of the types may be generic.
-pub(crate) fn refuse_generics(input: &DeriveInput, what: &str, mistakes: &mut Mistakes) {
+/// Refuses generic types: stored data has one meaning.
+pub(crate) fn refuse_generics(input: &DeriveInput, what: &str, diagnostics: &mut Diagnostics) {
     if !input.generics.params.is_empty() {
         let message = format!("{what} can't be generic");
-        mistakes.on(&input.generics, message);
+        diagnostics.on(&input.generics, message);
     }
 }
 
-/// An attribute that belongs above the type would be overlooked at a field.
-pub(crate) fn refuse_misplaced(fields: &Fields, names: &[&str], mistakes: &mut Mistakes) {
+/// Refuses attributes of the type at its fields, where they would be ignored.
+pub(crate) fn refuse_misplaced(fields: &Fields, names: &[&str], diagnostics: &mut Diagnostics) {
     let ours = |attr: &&Attribute| names.iter().any(|name| attr.path().is_ident(name));
     for attr in fields.iter().flat_map(|field| &field.attrs).filter(ours) {
-        mistakes.on(attr, "this attribute belongs above the type, not at a field");
+        diagnostics.on(attr, "this attribute belongs above the type, not at a field");
     }
 }

@@ -4,22 +4,26 @@ use proc_macro2::TokenStream;
 use syn::{Type, spanned::Spanned};
 
 use super::{
-    model::{ByStream, Column, Index, ViewStruct},
+    model::{ByStream, ColumnField, IndexFields, ViewStruct},
     row,
 };
 use crate::shared::{Root, hygienic, hygienic_at};
 
 pub(super) fn expand(root: &Root, view: &ViewStruct, event: &Type) -> TokenStream {
-    let (ident, name) = (&view.ident, &view.name.text);
-    let (own, row) = (own(root, view), row::expand(root, view));
-    let (formerly, keyed) = (formerly(view), keyed(root, view));
-    let (columns, indexes) = (columns(root, view), indexes(root, view));
+    let ident = &view.ident;
+    let name = &view.name.text;
+    let user_code = user_code(root, view);
+    let row = row::expand(root, view);
+    let formerly = formerly(view);
+    let keyed_by = keyed_by(root, view);
+    let columns = columns(root, view);
+    let indexes = indexes(root, view);
     hygienic! {
         #[allow(dead_code, deprecated, non_camel_case_types, reason = "generated")]
         const _: () = {
-            #own
+            #user_code
 
-            impl #root::Own for __own::Own {
+            impl #root::Own for __user::Types {
                 type State = #ident;
                 type Event = #event;
             }
@@ -31,43 +35,42 @@ pub(super) fn expand(root: &Root, view: &ViewStruct, event: &Type) -> TokenStrea
                 type Event = #event;
                 const NAME: &'static str = #name;
                 #formerly
-                #keyed
+                #keyed_by
                 #columns
                 #indexes
 
                 fn keys(event: &#event, envelope: &#root::Envelope, keys: &mut #root::Keys) {
-                    __own::keys(event, envelope, keys)
+                    __user::keys(event, envelope, keys)
                 }
 
                 fn fold(&mut self, event: &#event, at: &#root::EventContext<'_>) -> #root::FoldResult {
-                    __own::fold(self, event, at)
+                    __user::fold(self, event, at)
                 }
             }
         };
     }
 }
 
-/// A module in which no trait of Highwater is in scope but those that stand in for a missing `key`
-/// and a missing `fold`. So `State::fold` can only be the user's own function, and never
-/// `View::fold` calling itself.
-fn own(root: &Root, view: &ViewStruct) -> TokenStream {
+/// Writes a module with only two traits of Highwater in scope, the stubs for a missing `key` and a missing `fold`. So
+/// `State::fold` can only be the user's function, and never a recursive `View::fold`.
+fn user_code(root: &Root, view: &ViewStruct) -> TokenStream {
     let place = view.ident.span();
-    // The arguments stand nowhere in the user's code: the compiler must not offer to remove them there.
-    let (to_key, to_fold) = (hygienic!(event, envelope), hygienic!(state, event, at));
+    // The arguments are not in the user's code: the compiler must not suggest removing them there.
+    let to_key = hygienic!(event, envelope);
+    let to_fold = hygienic!(state, event, at);
     let keys = hygienic_at!(place=> #root::IntoKeys::add_to(State::key(#to_key), keys));
-    let folding =
-        hygienic_at!(place=> #root::IntoFoldResult::into_fold_result(State::fold(#to_fold)));
-    let instead = match &view.by_stream {
+    let fold = hygienic_at!(place=> #root::IntoFoldResult::into_fold_result(State::fold(#to_fold)));
+    let key_stub = match &view.by_stream {
         Some(_) => hygienic!(KeyOfStream),
         None => hygienic!(MissingKey),
     };
     hygienic! {
-        mod __own {
-            use #root::{#instead as _, MissingFold as _};
+        mod __user {
+            use #root::{#key_stub as _, MissingFold as _};
 
-            pub(super) struct Own;
-            type State = <Own as #root::Own>::State;
-            type Event = <Own as #root::Own>::Event;
+            pub(super) struct Types;
+            type State = <Types as #root::Own>::State;
+            type Event = <Types as #root::Own>::Event;
 
             pub(super) fn keys(
                 event: &Event,
@@ -82,7 +85,7 @@ fn own(root: &Root, view: &ViewStruct) -> TokenStream {
                 event: &Event,
                 at: &#root::EventContext<'_>,
             ) -> #root::FoldResult {
-                #folding
+                #fold
             }
         }
     }
@@ -94,7 +97,7 @@ fn formerly(view: &ViewStruct) -> Option<TokenStream> {
     (!view.formerly.is_empty()).then_some(names)
 }
 
-fn keyed(root: &Root, view: &ViewStruct) -> Option<TokenStream> {
+fn keyed_by(root: &Root, view: &ViewStruct) -> Option<TokenStream> {
     let category = match view.by_stream.as_ref()? {
         ByStream::Category(name) => {
             let name = &name.text;
@@ -113,8 +116,9 @@ fn columns(root: &Root, view: &ViewStruct) -> Option<TokenStream> {
     (!view.columns.is_empty()).then_some(columns)
 }
 
-fn column_of(root: &Root, column: &Column) -> TokenStream {
-    let (name, ty) = (&column.member.name.text, &column.ty);
+fn column_of(root: &Root, column: &ColumnField) -> TokenStream {
+    let name = &column.json.name.text;
+    let ty = &column.ty;
     let kind = match &column.kind {
         Some(kind) => hygienic!(#root::ColumnKind::#kind),
         None => hygienic_at!(ty.span()=> <#ty as #root::ColumnType>::KIND),
@@ -128,8 +132,8 @@ fn indexes(root: &Root, view: &ViewStruct) -> Option<TokenStream> {
     (!view.indexes.is_empty()).then_some(indexes)
 }
 
-fn index_of(view: &ViewStruct, index: &Index) -> TokenStream {
+fn index_of(view: &ViewStruct, index: &IndexFields) -> TokenStream {
     let columns = index.fields.iter().filter_map(|field| view.column(field));
-    let names = columns.map(|column| &column.member.name.text);
+    let names = columns.map(|column| &column.json.name.text);
     hygienic!(&[#(#names),*])
 }

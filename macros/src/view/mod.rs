@@ -1,7 +1,7 @@
 //! `#[derive(View)]`.
 
 mod expand;
-mod member;
+mod json_field;
 mod model;
 mod parse;
 mod row;
@@ -11,20 +11,21 @@ mod validate;
 use proc_macro2::TokenStream;
 use syn::DeriveInput;
 
-use crate::shared::{Mistakes, Root};
+use crate::shared::{Diagnostics, Root};
 
 pub(crate) fn derive(input: DeriveInput) -> syn::Result<TokenStream> {
-    let (root, generic) = (Root::find()?, !input.generics.params.is_empty());
-    let mut mistakes = Mistakes::default();
-    let view = parse::parse(input, &mut mistakes);
-    if mistakes.are_none() {
-        validate::validate(&view, &mut mistakes);
+    let root = Root::find()?;
+    let generic = !input.generics.params.is_empty();
+    let mut diagnostics = Diagnostics::default();
+    let view = parse::parse(input, &mut diagnostics);
+    if diagnostics.is_empty() {
+        validate::validate(&view, &mut diagnostics);
     }
     let event = view.event.as_ref();
-    let Err(mistakes) = mistakes.or(()) else {
+    let Err(diagnostics) = diagnostics.or(()) else {
         return Ok(event.map_or_else(TokenStream::new, |event| expand::expand(&root, &view, event)));
     };
-    let mistakes = mistakes.into_compile_error();
+    let diagnostics = diagnostics.into_compile_error();
     let stub = event.filter(|_| !generic).map(|event| stub::stub(&root, &view.ident, event));
-    Ok(quote::quote!(#mistakes #stub))
+    Ok(quote::quote!(#diagnostics #stub))
 }

@@ -1,22 +1,22 @@
-//! What `#[derive(View)]` knows of a struct once its attributes have been read.
+//! The model of `#[derive(View)]`: a struct with its attributes parsed.
 
 use proc_macro2::{Ident, Span};
 use syn::{Attribute, Fields, Type};
 
-use super::member::Member;
+use super::json_field::JsonField;
 use crate::shared::Name;
 
 /// The struct: a row.
 pub(super) struct ViewStruct {
     pub(super) ident: Ident,
-    /// The events that it is folded from; required.
+    /// The events that rows are folded from; required.
     pub(super) event: Option<Type>,
     pub(super) name: Name,
     pub(super) formerly: Vec<Name>,
-    /// Whose stream a row has the events of, if each has those of one.
+    /// The aggregate or category of the streams, if each row has the events of one stream.
     pub(super) by_stream: Option<ByStream>,
-    pub(super) columns: Vec<Column>,
-    pub(super) indexes: Vec<Index>,
+    pub(super) columns: Vec<ColumnField>,
+    pub(super) indexes: Vec<IndexFields>,
     pub(super) fields: Fields,
     /// Passed on to the structs through which rows are written and read.
     pub(super) attrs: Vec<Attribute>,
@@ -28,25 +28,25 @@ pub(super) enum ByStream {
     Category(Name),
 }
 
-/// A field that is a column, too.
-pub(super) struct Column {
+/// A field that is also a column.
+pub(super) struct ColumnField {
     pub(super) field: Ident,
     pub(super) ty: Type,
-    /// The kind, where it isn't left to the field's type: a variant of `ColumnKind`.
+    /// The variant of `ColumnKind`, unless the field's type determines it.
     pub(super) kind: Option<Ident>,
-    /// What it is in the row's JSON.
-    pub(super) member: Member,
+    /// The field in the row's JSON.
+    pub(super) json: JsonField,
 }
 
-/// `index(owner, cents)`: the fields whose columns it has, in order.
-pub(super) struct Index {
+/// `index(owner, cents)`: the fields of an index, in order.
+pub(super) struct IndexFields {
     pub(super) fields: Vec<Ident>,
     pub(super) place: Span,
 }
 
 impl ViewStruct {
-    /// The column that this field makes, if it makes one.
-    pub(super) fn column(&self, field: &Ident) -> Option<&Column> {
+    /// Returns the column of this field, if it has one.
+    pub(super) fn column(&self, field: &Ident) -> Option<&ColumnField> {
         self.columns.iter().find(|column| column.field == *field)
     }
 }

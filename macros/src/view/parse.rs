@@ -5,47 +5,47 @@ use syn::{
 };
 
 use super::{
-    member::Member,
-    model::{ByStream, Column, Index, ViewStruct},
+    json_field::JsonField,
+    model::{ByStream, ColumnField, IndexFields, ViewStruct},
 };
-use crate::shared::{Keys, Mistakes, Name, keys, refuse_generics};
+use crate::shared::{AttributeKeys, Diagnostics, Name, keys, refuse_generics};
 
-const ON_STRUCT: Keys = Keys {
+const ON_STRUCT: AttributeKeys = AttributeKeys {
     attribute: "view",
     place: "on a struct",
     allowed: &["event", "name", "formerly", "by_stream", "index"],
     repeatable: &["index"],
 };
-const ON_FIELD: Keys =
-    Keys { attribute: "view", place: "on a field", allowed: &["column"], repeatable: &[] };
+const ON_FIELD: AttributeKeys =
+    AttributeKeys { attribute: "view", place: "on a field", allowed: &["column"], repeatable: &[] };
 
-/// What `column = "…"` may say, and the variant of `ColumnKind` for each.
+/// The values of `column = "…"`, and the variant of `ColumnKind` for each.
 const KINDS: [(&str, &str); 4] =
     [("text", "Text"), ("integer", "Integer"), ("real", "Real"), ("boolean", "Boolean")];
 
-pub(super) fn parse(input: DeriveInput, mistakes: &mut Mistakes) -> ViewStruct {
-    refuse_generics(&input, "a view", mistakes);
-    let fields = fields(input.data, &input.ident, mistakes);
+pub(super) fn parse(input: DeriveInput, diagnostics: &mut Diagnostics) -> ViewStruct {
+    refuse_generics(&input, "a view", diagnostics);
+    let fields = fields(input.data, &input.ident, diagnostics);
     let mut view = ViewStruct {
         name: Name::from_ident(&input.ident),
         ident: input.ident,
         event: None,
         formerly: Vec::new(),
         by_stream: None,
-        columns: columns(&fields, mistakes),
+        columns: columns(&fields, diagnostics),
         indexes: Vec::new(),
         fields,
         attrs: Vec::new(),
     };
-    ON_STRUCT.read(&input.attrs, mistakes, |key, meta| read_key(&mut view, key, meta));
+    ON_STRUCT.read(&input.attrs, diagnostics, |key, meta| read_key(&mut view, key, meta));
     view.attrs = input.attrs;
     view
 }
 
-fn fields(data: Data, ident: &Ident, mistakes: &mut Mistakes) -> Fields {
+fn fields(data: Data, ident: &Ident, diagnostics: &mut Diagnostics) -> Fields {
     let Data::Struct(data) = data else {
         let message = "`#[derive(View)]` is for a struct: its fields are what a row holds";
-        mistakes.at(ident.span(), message);
+        diagnostics.at(ident.span(), message);
         return Fields::Unit;
     };
     data.fields
@@ -59,7 +59,7 @@ fn read_key(view: &mut ViewStruct, key: &str, meta: &ParseNestedMeta<'_>) -> syn
             view.formerly = keys::list::<LitStr>(meta)?.iter().map(Name::written).collect();
         }
         "by_stream" => view.by_stream = Some(by_stream(meta)?),
-        _ => view.indexes.push(Index { fields: keys::list(meta)?, place: meta.path.span() }),
+        _ => view.indexes.push(IndexFields { fields: keys::list(meta)?, place: meta.path.span() }),
     }
     Ok(())
 }
@@ -72,10 +72,10 @@ fn by_stream(meta: &ParseNestedMeta<'_>) -> syn::Result<ByStream> {
     })
 }
 
-fn columns(fields: &Fields, mistakes: &mut Mistakes) -> Vec<Column> {
+fn columns(fields: &Fields, diagnostics: &mut Diagnostics) -> Vec<ColumnField> {
     let mut columns = Vec::new();
     for field in fields {
-        ON_FIELD.read(&field.attrs, mistakes, |_, meta| {
+        ON_FIELD.read(&field.attrs, diagnostics, |_, meta| {
             columns.push(column(field, meta)?);
             Ok(())
         });
@@ -83,22 +83,23 @@ fn columns(fields: &Fields, mistakes: &mut Mistakes) -> Vec<Column> {
     columns
 }
 
-fn column(field: &Field, meta: &ParseNestedMeta<'_>) -> syn::Result<Column> {
-    let (place, ty) = (meta.path.span(), field.ty.clone());
+fn column(field: &Field, meta: &ParseNestedMeta<'_>) -> syn::Result<ColumnField> {
+    let place = meta.path.span();
+    let ty = field.ty.clone();
     let kind = meta.input.peek(Token![=]).then(|| kind(&keys::text(meta)?)).transpose()?;
     let Some(ident) = field.ident.clone() else {
-        let message = "a column has the name of its field, and this one has none";
+        let message = "a column is named after its field, and this field has no name";
         return Err(syn::Error::new(place, message));
     };
-    let member = Member::of(&ident, &field.attrs);
-    Ok(Column { field: ident, ty, kind, member })
+    let json = JsonField::of(&ident, &field.attrs);
+    Ok(ColumnField { field: ident, ty, kind, json })
 }
 
 fn kind(literal: &LitStr) -> syn::Result<Ident> {
     let written = literal.value();
     let Some((_, kind)) = KINDS.iter().find(|(name, _)| *name == written) else {
         let kinds = KINDS.map(|(name, _)| format!("\"{name}\"")).join(", ");
-        let message = format!("unknown kind of column {written:?}: there are {kinds}");
+        let message = format!("unknown kind of column {written:?}: use one of {kinds}");
         return Err(syn::Error::new(literal.span(), message));
     };
     Ok(Ident::new(kind, literal.span()))

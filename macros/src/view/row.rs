@@ -1,4 +1,4 @@
-//! Writes how a row becomes JSON and comes back, so that the struct itself needs no serde.
+//! Writes the serialisation of a row as JSON, so that the struct itself derives nothing from serde.
 
 use proc_macro2::TokenStream;
 use syn::{Attribute, parse_quote};
@@ -9,9 +9,10 @@ use crate::shared::{Payload, Root, hygienic, hygienic_at};
 pub(super) fn expand(root: &Root, view: &ViewStruct) -> TokenStream {
     let attrs = attrs(view);
     let payload = Payload::new(root, &view.ident, &attrs, &view.fields);
-    let (items, default) = (payload.items(), default(view, &payload));
-    let (serialize, deserialize) =
-        (serialize(root, view, &payload), deserialize(root, view, &payload));
+    let items = payload.items();
+    let default = default(view, &payload);
+    let serialize = serialize(root, view, &payload);
+    let deserialize = deserialize(root, view, &payload);
     hygienic! {
         #items
         #default
@@ -20,13 +21,16 @@ pub(super) fn expand(root: &Root, view: &ViewStruct) -> TokenStream {
     }
 }
 
-/// A row that was stored before a field was added takes the field's default value.
+/// Returns the attributes of the struct, with `#[serde(default)]`: a row that was stored before a field was added has
+/// the field's default value.
 fn attrs(view: &ViewStruct) -> Vec<Attribute> {
     view.attrs.iter().cloned().chain([parse_quote!(#[serde(default)])]).collect()
 }
 
 fn default(view: &ViewStruct, payload: &Payload<'_>) -> TokenStream {
-    let (ident, owned, body) = (&view.ident, payload.owned(), payload.body());
+    let ident = &view.ident;
+    let owned = payload.owned();
+    let body = payload.body();
     let default = hygienic_at!(ident.span()=> <#ident as ::core::default::Default>::default());
     hygienic! {
         #[automatically_derived]
@@ -40,7 +44,9 @@ fn default(view: &ViewStruct, payload: &Payload<'_>) -> TokenStream {
 }
 
 fn serialize(root: &Root, view: &ViewStruct, payload: &Payload<'_>) -> TokenStream {
-    let (ident, borrowed, body) = (&view.ident, payload.borrowed(), payload.body());
+    let ident = &view.ident;
+    let borrowed = payload.borrowed();
+    let body = payload.body();
     hygienic! {
         #[automatically_derived]
         impl #root::serde::Serialize for #ident {
@@ -56,7 +62,9 @@ fn serialize(root: &Root, view: &ViewStruct, payload: &Payload<'_>) -> TokenStre
 }
 
 fn deserialize(root: &Root, view: &ViewStruct, payload: &Payload<'_>) -> TokenStream {
-    let (ident, owned, body) = (&view.ident, payload.owned(), payload.body());
+    let ident = &view.ident;
+    let owned = payload.owned();
+    let body = payload.body();
     hygienic! {
         #[automatically_derived]
         impl<'de> #root::serde::Deserialize<'de> for #ident {

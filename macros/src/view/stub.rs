@@ -1,5 +1,4 @@
-//! Writes what stands in for the implementations after a mistake, so that the mistake is all that
-//! is said.
+//! Writes placeholder implementations after an error, so that the compiler reports only that error.
 
 use proc_macro2::TokenStream;
 use syn::{Ident, Type};

@@ -1,112 +1,118 @@
-//! What the compiler would not find, or not say well.
+//! Reports the errors that the compiler would miss or explain badly.
 
 use syn::Ident;
 
-use super::model::{ByStream, Column, Index, ViewStruct};
+use super::model::{ByStream, ColumnField, IndexFields, ViewStruct};
 use crate::shared::{
-    Mistakes,
+    Diagnostics,
     serde::{SerdeKey, serde_keys},
 };
 
-pub(super) fn validate(view: &ViewStruct, mistakes: &mut Mistakes) {
+pub(super) fn validate(view: &ViewStruct, diagnostics: &mut Diagnostics) {
     if view.event.is_none() {
-        let message = "say which events it is folded from: `#[view(event = …)]`";
-        mistakes.at(view.ident.span(), message);
+        let message = "say which events the rows are folded from: `#[view(event = …)]`";
+        diagnostics.at(view.ident.span(), message);
     }
-    check_names(view, mistakes);
+    check_names(view, diagnostics);
     if let Some(ByStream::Category(category)) = &view.by_stream {
-        category.fault("category", "_.").into_iter().for_each(|m| mistakes.add(m));
+        category.fault("category", "_.").into_iter().for_each(|m| diagnostics.push(m));
     }
-    serde_keys(&view.attrs).iter().for_each(|key| check_container(view, key, mistakes));
+    serde_keys(&view.attrs).iter().for_each(|key| check_container(view, key, diagnostics));
     for (place, column) in view.columns.iter().enumerate() {
-        check_column(column, &view.columns[..place], mistakes);
+        check_column(column, &view.columns[..place], diagnostics);
     }
     for (place, index) in view.indexes.iter().enumerate() {
-        check_index(view, index, &view.indexes[..place], mistakes);
+        check_index(view, index, &view.indexes[..place], diagnostics);
     }
 }
 
-fn check_names(view: &ViewStruct, mistakes: &mut Mistakes) {
+fn check_names(view: &ViewStruct, diagnostics: &mut Diagnostics) {
     let mut names = vec![&view.name];
     for former in &view.formerly {
         if names.iter().any(|name| name.text == former.text) {
             let message = format!("the view name `{}` is given twice", former.text);
-            mistakes.at(former.place, message);
+            diagnostics.at(former.place, message);
         }
         names.push(former);
     }
-    for mistake in names.iter().filter_map(|name| name.identifier_fault("view name")) {
-        mistakes.add(mistake);
+    for error in names.iter().filter_map(|name| name.identifier_fault("view name")) {
+        diagnostics.push(error);
     }
 }
 
-fn check_container(view: &ViewStruct, key: &SerdeKey, mistakes: &mut Mistakes) {
+fn check_container(view: &ViewStruct, key: &SerdeKey, diagnostics: &mut Diagnostics) {
     match key.name.as_str() {
         "default" => {
-            let message = "leave this out: a field that a stored row lacks has its default value";
-            mistakes.at(key.place, message);
+            let message = "remove this: a field that a stored row lacks has its default value";
+            diagnostics.at(key.place, message);
         }
         "rename_all" => {
-            let unnamed = view.columns.iter().filter(|column| !column.member.renamed);
+            let unnamed = view.columns.iter().filter(|column| !column.json.renamed);
             for column in unnamed {
                 let message = format!(
                     "a column is named as it is in the row's JSON: give `{}` a \
-                     `#[serde(rename = \"…\")]`, which comes before this",
+                     `#[serde(rename = \"…\")]`, which overrides this",
                     column.field
                 );
-                mistakes.at(key.place, message);
+                diagnostics.at(key.place, message);
             }
         }
         _ => {}
     }
 }
 
-fn check_column(column: &Column, before: &[Column], mistakes: &mut Mistakes) {
-    let name = &column.member.name;
-    name.identifier_fault("column name").into_iter().for_each(|mistake| mistakes.add(mistake));
+fn check_column(column: &ColumnField, before: &[ColumnField], diagnostics: &mut Diagnostics) {
+    let name = &column.json.name;
+    name.identifier_fault("column name").into_iter().for_each(|error| diagnostics.push(error));
     if matches!(name.text.as_str(), "key" | "value") {
         let message = format!(
-            "a column can't be called `{}`: every row has one of that name already",
+            "a column can't be named `{}`: every row already has a column of that name",
             name.text
         );
-        mistakes.at(name.place, message);
+        diagnostics.at(name.place, message);
     }
-    if before.iter().any(|other| other.member.name.text == name.text) {
-        mistakes.at(name.place, format!("the column `{}` is there already", name.text));
+    if before.iter().any(|other| other.json.name.text == name.text) {
+        diagnostics.at(name.place, format!("the column `{}` is declared twice", name.text));
     }
-    if let Some(place) = column.member.absent {
-        mistakes.at(place, "with this the row has no such member, and the column would be empty");
+    if let Some(place) = column.json.absent {
+        diagnostics
+            .at(place, "this leaves the field out of the row's JSON, so the column would be empty");
     }
-    if let (Some(place), None) = (column.member.converted, &column.kind) {
-        let message = "with this the field's type doesn't tell the kind of its column: write \
+    if let (Some(place), None) = (column.json.converted, &column.kind) {
+        let message = "this changes the JSON of the field, so state the kind of its column: \
                        `#[view(column = \"…\")]`";
-        mistakes.at(place, message);
+        diagnostics.at(place, message);
     }
 }
 
-fn check_index(view: &ViewStruct, index: &Index, before: &[Index], mistakes: &mut Mistakes) {
+fn check_index(
+    view: &ViewStruct,
+    index: &IndexFields,
+    before: &[IndexFields],
+    diagnostics: &mut Diagnostics,
+) {
     if index.fields.is_empty() {
-        mistakes.at(index.place, "say which columns it has: `index(…)`");
+        diagnostics.at(index.place, "say which columns the index has: `index(…)`");
     }
     if before.iter().any(|other| other.fields == index.fields) {
-        mistakes.at(index.place, "this index is there already");
+        diagnostics.at(index.place, "this index is declared twice");
     }
     for (place, field) in index.fields.iter().enumerate() {
         if index.fields[..place].contains(field) {
-            mistakes.at(field.span(), format!("the column `{field}` is in this index already"));
+            diagnostics.at(field.span(), format!("the column `{field}` is in this index twice"));
         } else if view.column(field).is_none() {
-            mistakes.at(field.span(), no_column(view, field));
+            diagnostics.at(field.span(), no_column(view, field));
         }
     }
 }
 
 fn no_column(view: &ViewStruct, field: &Ident) -> String {
     if view.fields.iter().any(|other| other.ident.as_ref() == Some(field)) {
-        return format!("`{field}` is no column: write `#[view(column)]` at the field");
+        return format!("`{field}` is not a column: write `#[view(column)]` at the field");
     }
     let columns: Vec<_> = view.columns.iter().map(|c| format!("`{}`", c.field)).collect();
     let known = match columns.join(", ") {
-        none if none.is_empty() => "it has none".to_owned(),
+        none if none.is_empty() => "it has no columns".to_owned(),
         some => format!("it has {some}"),
     };
     format!("`{}` has no column `{field}`; {known}", view.ident)

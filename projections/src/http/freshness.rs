@@ -1,4 +1,4 @@
-//! `Highwater-Freshness`: how fresh an answer is, as a structured field (R2).
+//! `Highwater-Freshness`: the freshness of a response, as a structured field (R2).
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use highwater_core::{
@@ -8,12 +8,12 @@ use highwater_core::{
 };
 use sfv::{Date, Integer, ItemSerializer, KeyRef, TokenRef};
 
-/// The header that says how fresh an answer is (R2): a structured field
+/// The header that states the freshness of a response (R2): a structured field
 /// ([RFC 9651](https://www.rfc-editor.org/rfc/rfc9651)), an item with parameters, such as
 /// `converging;position=17;lag=3;as-of=@1767225600;level=eventual;basis=view`.
 pub const FRESHNESS: HeaderName = HeaderName::from_static("highwater-freshness");
 
-/// Puts it into an answer.
+/// Writes the header.
 pub(super) fn write(freshness: &Freshness, basis: Basis, level: Level, headers: &mut HeaderMap) {
     if let Ok(value) = HeaderValue::try_from(text(freshness, basis, level)) {
         headers.insert(FRESHNESS, value);
@@ -28,7 +28,7 @@ fn text(freshness: &Freshness, basis: Basis, level: Level) -> String {
         (const { KeyRef::constant("since") }, freshness.parked_since.map(Position::get)),
     ];
     for (name, number) in numbers {
-        // A structured integer has 15 digits at the most: what has more is left out.
+        // A structured integer has at most 15 digits: a longer one is left out.
         if let Some(number) = number.and_then(|number| Integer::try_from(number).ok()) {
             item = item.parameter(name, number);
         }
@@ -39,7 +39,7 @@ fn text(freshness: &Freshness, basis: Basis, level: Level) -> String {
     if let Ok(level) = TokenRef::from_str(level.name()) {
         item = item.parameter(const { KeyRef::constant("level") }, level);
     }
-    item.parameter(const { KeyRef::constant("basis") }, standing(basis)).finish()
+    item.parameter(const { KeyRef::constant("basis") }, basis_token(basis)).finish()
 }
 
 /// The name of a status.
@@ -51,8 +51,8 @@ pub(super) fn token(status: FreshnessStatus) -> &'static TokenRef {
     }
 }
 
-/// The name of what an answer stands on; what isn't known here counts as less than asked for.
-fn standing(basis: Basis) -> &'static TokenRef {
+/// The name of a basis. An unknown one counts as less than was asked for.
+fn basis_token(basis: Basis) -> &'static TokenRef {
     match basis {
         Basis::View => const { TokenRef::constant("view") },
         Basis::Folded => const { TokenRef::constant("folded") },

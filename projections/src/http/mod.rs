@@ -1,25 +1,25 @@
-//! Freshness, tokens and errors as HTTP says them, for axum.
+//! Freshness, tokens and errors over HTTP, for axum.
 //!
-//! A handler takes [`ReadConditions`] to read and [`CommandHeaders`] to write, and answers through it. What goes wrong
-//! becomes a [`Problem`] by `?`.
+//! A handler extracts [`ReadConditions`] to read or [`CommandHeaders`] to write, and creates its response from them.
+//! Errors become a [`Problem`] through `?`.
 //!
 //! | File | What is in it |
 //! |---|---|
-//! | `after` | what the caller of a read has seen already, and has of it |
-//! | `intent` | a command's id, expectation and trace, from the headers of its request |
-//! | `key` | `Idempotency-Key` as a command's id |
+//! | `read_conditions` | the headers of a read: token and cached validator |
+//! | `command_headers` | the headers of a command: id, expected version and trace |
+//! | `idempotency_key` | `Idempotency-Key`, from which a command's id is derived |
 //! | `precondition` | `If-Match` and `If-None-Match` as the version that a command expects |
 //! | `trace` | the span of a request; `traceparent` and `tracestate` |
-//! | `token` | `Highwater-Token`, in and out |
-//! | `fresh` | a reading as an answer: body, validator, age, and what caches may do |
+//! | `token` | `Highwater-Token`, in requests and responses |
+//! | `view_response` | a reading as a response: body, validator, age and cache directives |
 //! | `freshness` | `Highwater-Freshness`: status, position, lag, basis |
 //! | `rows` | rows and pages as JSON |
-//! | `stored` | a receipt as an answer: stored, applied or pending |
-//! | `pending` | what is said of a view that is not far enough, and when to ask again |
+//! | `receipt_response` | a receipt as a response: stored, applied or pending |
+//! | `pending` | a view that is not far enough, and `Retry-After` |
 //! | `problem` | problem details (RFC 9457) |
-//! | `verdict` | which status each error has, and who is to move |
-//! | `failure` | from an error to a problem: what may be told, and what is logged |
-//! | `pages` | where the pages of the codes are |
+//! | `error_status` | the status and the next step of each error code |
+//! | `error_problem` | errors as problems: what a caller may learn, and what is logged |
+//! | `problem_type` | the base URL of the pages of the error codes |
 //!
 //! ```
 //! use axum::{Json, extract::{Path, State}};
@@ -29,54 +29,56 @@
 //! async fn show<Balance: View>(
 //!     State(bank): State<Highwater>,
 //!     Path(id): Path<String>,
-//!     after: ReadConditions,
+//!     conditions: ReadConditions,
 //! ) -> Result<ViewResponse<Balance>, Problem> {
-//!     let balance = bank.view::<Balance>().get(id).after(&after).await?;
-//!     Ok(after.answer(balance))
+//!     let balance = bank.view::<Balance>().get(id).after(&conditions).await?;
+//!     Ok(conditions.answer(balance))
 //! }
 //!
 //! async fn withdraw<Account: Aggregate<Services = ()>, Withdraw: DecidedBy<Account>>(
 //!     State(bank): State<Highwater>,
 //!     Path(id): Path<String>,
-//!     intent: CommandHeaders,
+//!     headers: CommandHeaders,
 //!     Json(withdraw): Json<Withdraw>,
 //! ) -> Result<ReceiptResponse, Problem> {
 //!     let account = bank.aggregate::<Account>(id);
-//!     Ok(intent.answer(account.execute(intent.request(withdraw)).await?))
+//!     Ok(headers.answer(account.execute(headers.request(withdraw)).await?))
 //! }
 //! ```
 
-mod after;
-mod failure;
-mod fresh;
+mod command_headers;
+mod error_problem;
+mod error_status;
 mod freshness;
-mod intent;
-mod key;
-mod pages;
+mod idempotency_key;
 mod pending;
 mod precondition;
 mod problem;
+mod problem_type;
+mod read_conditions;
+mod receipt_response;
 mod rows;
-mod stored;
 mod token;
 mod trace;
-mod verdict;
+mod view_response;
 
-pub use after::ReadConditions;
-pub use fresh::ViewResponse;
+pub use command_headers::CommandHeaders;
 pub use freshness::FRESHNESS;
 pub use headers::{self, CacheControl};
-pub use intent::CommandHeaders;
-pub use key::IDEMPOTENCY_KEY;
-pub use pages::error_pages_at;
+pub use idempotency_key::IDEMPOTENCY_KEY;
 pub use problem::Problem;
-pub use stored::ReceiptResponse;
+pub use problem_type::error_pages_at;
+pub use read_conditions::ReadConditions;
+pub use receipt_response::ReceiptResponse;
 pub use token::TOKEN;
-pub use trace::{answered, request_span};
+pub use trace::{record_response, request_span};
+pub use view_response::ViewResponse;
 
-/// The text of a header that may be there once. A second one, or one that isn't visible ASCII, is a fault
-/// of the caller's, and says so.
-fn only<'a>(
+/// Returns the text of a header that may occur once.
+///
+/// # Errors
+/// A message for the caller, if the header occurs twice or is not visible ASCII.
+fn single_header<'a>(
     headers: &'a axum::http::HeaderMap,
     name: &'static str,
 ) -> Result<Option<&'a str>, String> {

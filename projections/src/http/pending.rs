@@ -1,4 +1,4 @@
-//! What is said of a view that is not far enough, and when to ask again (R3).
+//! A view that is not far enough, as JSON, and the `Retry-After` of such a response (R3).
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use super::freshness;
 
 /// A view that is not far enough, as JSON. Durations are in milliseconds.
 #[derive(Debug, Serialize)]
-pub(super) struct Behind<'a> {
+pub(super) struct PendingView<'a> {
     view: &'a str,
     status: &'static str,
     position: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     lag: Option<u64>,
-    /// How many events it has to get through until it is where it was to be.
+    /// The number of events between the view's position and the requested one.
     missing: u64,
     waited_ms: u128,
     #[serde(skip_serializing_if = "Option::is_none")]
     estimate_ms: Option<u128>,
 }
 
-impl<'a> Behind<'a> {
+impl<'a> PendingView<'a> {
     pub(super) fn of(pending: &'a Pending) -> Self {
         Self {
             view: &pending.view,
@@ -37,25 +37,25 @@ impl<'a> Behind<'a> {
     }
 }
 
-/// When to ask again: after what it takes at the rate seen; if nothing moved, after as long as was waited.
-/// A view that is held back by a parked key doesn't get there by itself.
+/// Returns when to retry: after the time that the view needs at its current rate, or after the time that was waited if
+/// the view did not move. Returns `None` for a view that a parked key holds back, which waiting does not help.
 pub(super) fn retry_after(pending: &Pending) -> Option<RetryAfter> {
     let is_held_back = pending.missing() == 0 && pending.reached.parked_since.is_some();
-    let wait = seconds(pending.estimate.unwrap_or(pending.waited));
+    let wait = whole_seconds(pending.estimate.unwrap_or(pending.waited));
     (!is_held_back).then(|| RetryAfter::delay(wait))
 }
 
-/// When to ask again after a failure that may pass.
-pub(super) fn soon() -> RetryAfter {
-    RetryAfter::delay(LEAST)
+/// Returns when to retry after a transient failure.
+pub(super) fn min_retry_after() -> RetryAfter {
+    RetryAfter::delay(MIN_RETRY_AFTER)
 }
 
-const LEAST: Duration = Duration::from_secs(1);
-/// An estimate beyond is no estimate.
-const MOST: Duration = Duration::from_secs(60 * 60);
+const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
+/// A longer estimate is not meaningful.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
-/// Whole seconds, rounded up.
-fn seconds(wait: Duration) -> Duration {
+/// Rounds up to whole seconds, within the bounds.
+fn whole_seconds(wait: Duration) -> Duration {
     let whole = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
-    Duration::from_secs(whole).clamp(LEAST, MOST)
+    Duration::from_secs(whole).clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER)
 }

@@ -3,18 +3,18 @@
 use axum::http::{HeaderMap, StatusCode};
 use highwater_core::Version;
 
-use super::{only, problem::Problem};
+use super::{problem::Problem, single_header};
 
-/// The version that a command expects. The entity tag of a version is its number, as `"17"`.
+/// Returns the version that a command expects. The entity tag of a version is its number, as `"17"`.
 ///
 /// # Errors
-/// 412 for a tag that no version has, and for what can't be judged: several tags, or `*`. Whatever isn't
-/// understood here must not pass for no condition at all.
+/// 412 for a tag that no version has, and for a condition that can't be evaluated: several tags, or `*`. A condition that
+/// isn't understood must not be treated as no condition.
 pub(super) fn read(headers: &HeaderMap) -> Result<Option<Version>, Problem> {
     let failed = |detail: String| Problem::new(StatusCode::PRECONDITION_FAILED).detail(detail);
-    let wanted = only(headers, "If-Match").map_err(failed)?;
-    let unwanted = only(headers, "If-None-Match").map_err(failed)?;
-    match (wanted, unwanted.map(str::trim)) {
+    let matching = single_header(headers, "If-Match").map_err(failed)?;
+    let not_matching = single_header(headers, "If-None-Match").map_err(failed)?;
+    match (matching, not_matching.map(str::trim)) {
         (None, None) => Ok(None),
         (None, Some("*")) => Ok(Some(Version::NONE)),
         (Some(tag), None) => version(tag).map(Some).ok_or_else(|| {

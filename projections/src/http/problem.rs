@@ -1,4 +1,4 @@
-//! Problem details (RFC 9457): what went wrong, for programs and for people.
+//! Problem details (RFC 9457): errors as responses, for programs and for people.
 
 use std::{borrow::Cow, fmt};
 
@@ -12,27 +12,27 @@ use highwater_core::Code;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{pages, verdict};
+use super::{error_status::ErrorStatus, problem_type};
 
-/// What went wrong, as [problem details](https://www.rfc-editor.org/rfc/rfc9457). It is made from an
-/// [`Error`](highwater_core::Error) by `?`, or by hand for what is no matter of Highwater's.
+/// An error as [problem details](https://www.rfc-editor.org/rfc/rfc9457). It is created from an
+/// [`Error`](highwater_core::Error) through `?`, or by the application for its own errors.
 ///
-/// Of Highwater's errors it has the members `code` (`HW…`) and `move` (who is to do what), and those of
-/// the kind of error: `docs/guide/http.md` has the list. What only an operator may know is
-/// logged, and not in it.
+/// A problem of a Highwater error has the members `code` (`HW…`), `next_step` (a [`NextStep`](highwater_core::NextStep) in
+/// snake_case), and those of the kind of error: `docs/guide/http.md` lists them. Details that only an operator may see
+/// are logged, and not part of it.
 ///
 /// ```
 /// use axum::http::StatusCode;
 /// use highwater_projections::http::Problem;
 ///
-/// let problem = Problem::new(StatusCode::FORBIDDEN).detail("This account is somebody else's.");
+/// let problem = Problem::new(StatusCode::FORBIDDEN).detail("This account belongs to another customer.");
 /// assert_eq!(problem.with("account", "alice").status(), StatusCode::FORBIDDEN);
 /// ```
 #[derive(Debug, Clone)]
-pub struct Problem(Box<Parts>);
+pub struct Problem(Box<ProblemFields>);
 
 #[derive(Debug, Clone)]
-struct Parts {
+struct ProblemFields {
     status: StatusCode,
     code: Option<Code>,
     detail: Option<Cow<'static, str>>,
@@ -41,31 +41,36 @@ struct Parts {
 }
 
 impl Problem {
-    /// A problem that says no more than its status.
+    /// Creates a problem with a status and no details.
     #[must_use]
     pub fn new(status: StatusCode) -> Self {
-        let (members, headers) = (Map::new(), HeaderMap::new());
-        Self(Box::new(Parts { status, code: None, detail: None, members, headers }))
+        Self(Box::new(ProblemFields {
+            status,
+            code: None,
+            detail: None,
+            members: Map::new(),
+            headers: HeaderMap::new(),
+        }))
     }
 
-    /// The problem that a code stands for.
+    /// Creates the problem of an error code.
     #[must_use]
     pub(super) fn of(code: Code) -> Self {
-        let verdict = verdict::of(code);
-        let mut problem = Self::new(verdict.status).with("move", verdict.next_move);
+        let status = ErrorStatus::of(code);
+        let mut problem = Self::new(status.status).with("next_step", status.next_step);
         problem.0.code = Some(code);
         problem
     }
 
-    /// What happened this time, for people.
+    /// Sets the description of this occurrence, for people.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.0.detail = Some(detail.into());
         self
     }
 
-    /// Adds a member for programs. One that has been there is replaced; one that can't be written as JSON
-    /// is left out.
+    /// Sets a member for programs, and replaces an earlier one of this name. A value that can't be written as JSON is
+    /// left out.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Serialize) -> Self {
         if let Ok(value) = serde_json::to_value(value) {
@@ -74,13 +79,13 @@ impl Problem {
         self
     }
 
-    /// Its status.
+    /// Returns the status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.0.status
     }
 
-    /// The code of the error that it was made from.
+    /// Returns the code of the error that the problem was created from.
     #[must_use]
     pub fn code(&self) -> Option<Code> {
         self.0.code
@@ -96,8 +101,8 @@ impl Problem {
         self
     }
 
-    /// Sets a header of the answer. One that has been there is replaced; the type and the caching of problem
-    /// details stay what they are.
+    /// Sets a header of the response, and replaces an earlier one of this name. `Content-Type` and `Cache-Control` can't be
+    /// changed.
     ///
     /// ```
     /// use std::time::Duration;
@@ -113,10 +118,10 @@ impl Problem {
         self
     }
 
-    /// The body, with the types' pages at `base`.
+    /// Returns the body, with types below `base`.
     pub(super) fn body(&self, base: &str) -> Value {
-        let Parts { status, code, detail, members, .. } = &*self.0;
-        // What the standard names can't be given otherwise.
+        let ProblemFields { status, code, detail, members, .. } = &*self.0;
+        // Members that the standard defines can't be overridden.
         let mut body = members.clone();
         let page = code.map_or("about:blank".to_owned(), |code| format!("{base}{code}"));
         let title = code.map_or(status.canonical_reason().unwrap_or_default(), Code::title);
@@ -135,7 +140,7 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Parts { status, code, detail, .. } = &*self.0;
+        let ProblemFields { status, code, detail, .. } = &*self.0;
         write!(f, "{status}")?;
         if let Some(code) = code {
             write!(f, " {code}")?;
@@ -146,14 +151,14 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
-/// The body of a request that can't be understood.
+/// The problem of a malformed body.
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
         Self::new(rejection.status()).detail(rejection.body_text())
     }
 }
 
-/// A path that can't be understood.
+/// The problem of a malformed path.
 impl From<PathRejection> for Problem {
     fn from(rejection: PathRejection) -> Self {
         Self::new(rejection.status()).detail(rejection.body_text())
@@ -165,7 +170,7 @@ impl IntoResponse for Problem {
         let mut headers = self.0.headers.clone();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.typed_insert(CacheControl::new().with_no_store());
-        let body = self.body(pages::HERE).to_string();
+        let body = self.body(problem_type::DEFAULT_BASE).to_string();
         let mut response = (self.0.status, headers, body).into_response();
         response.extensions_mut().insert(self);
         response

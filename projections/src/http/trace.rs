@@ -12,29 +12,29 @@ use highwater_core::{
 };
 use tracing::{Span, field::Empty};
 
-use super::only;
+use super::single_header;
 
-/// How much of `tracestate` is kept, as much as the standard asks for: it is stored with every event.
-const LONGEST: usize = 512;
+/// The limit on `tracestate`, which is stored with every event. The standard asks to keep at least this much.
+const MAX_TRACESTATE_BYTES: usize = 512;
 
-/// The span of a request: with its method and its route, and in the trace that its `traceparent` names, or else the
-/// first of one. What the handler does is in it, commands too.
+/// Creates the span of a request, with its method and its route. It belongs to the trace in `traceparent`, or starts a
+/// new one. Everything that the handler does is in it, including commands.
 ///
-/// It is made for `TraceLayer` of the crate `tower-http`, on a router that has its routes; [`answered`] writes into it
-/// how it ended:
-/// `TraceLayer::new_for_http().make_span_with(request_span).on_response(answered).on_failure(())`.
-/// The last of these is because `tower-http` logs every 5xx as an error unless told otherwise, which one that tells a
-/// client to come again is not; what has failed is logged where its problem is made.
+/// Use it with `TraceLayer` of the crate `tower-http`, on a router that has its routes; [`record_response`] records the
+/// status in it:
+/// `TraceLayer::new_for_http().make_span_with(request_span).on_response(record_response).on_failure(())`.
+/// `on_failure(())` is there because `tower-http` logs every 5xx as an error by default, also one that tells a client to
+/// retry; failures are logged where their problem is created.
 ///
-/// The trace is the caller's to choose, and with it whether it is sampled: where callers are not trusted, an edge has to
-/// take `traceparent` away.
+/// The caller chooses the trace, and with it whether the trace is sampled: where callers are not trusted, a proxy must
+/// remove `traceparent`.
 #[must_use]
 pub fn request_span<B>(request: &Request<B>) -> Span {
     let span = tracing::info_span!(
         "request",
         otel.kind = "server",
         method = %request.method(),
-        // Never the path: what is in it has too many values, and may be somebody's.
+        // Never the path: it has too many values, and may contain personal data.
         route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str),
         trace_id = Empty,
         http.response.status_code = Empty,
@@ -46,49 +46,49 @@ pub fn request_span<B>(request: &Request<B>) -> Span {
     span
 }
 
-/// Writes the status of an answer into the span of its request; with a 5xx the span is an error (O1). It is made for
+/// Records the status of a response in the span of its request; a 5xx marks the span as an error (O1). Use it as
 /// `on_response` of the same layer as [`request_span`].
-pub fn answered<B>(response: &Response<B>, _took: Duration, span: &Span) {
+pub fn record_response<B>(response: &Response<B>, _took: Duration, span: &Span) {
     span.record("http.response.status_code", response.status().as_u16());
     if response.status().is_server_error() {
         span.record("otel.status_code", "ERROR");
     }
 }
 
-/// The trace that a request belongs to. One that can't be understood is passed over, as
-/// [the standard](https://www.w3.org/TR/trace-context/) has it: the command then begins a trace of its own.
+/// Returns the trace that a request belongs to. A malformed one is ignored, as
+/// [the standard](https://www.w3.org/TR/trace-context/) requires: the command then starts a new trace.
 pub(super) fn read(headers: &HeaderMap) -> Option<TraceContext> {
-    let parent = only(headers, "traceparent").ok()??;
-    let trace = TraceContext::new(parent).ok().or_else(|| newer(parent))?;
-    let state = state(headers);
+    let parent = single_header(headers, "traceparent").ok()??;
+    let trace = TraceContext::new(parent).ok().or_else(|| newer_version(parent))?;
+    let state = tracestate(headers);
     Some(if state.is_empty() { trace } else { trace.with_state(state) })
 }
 
-/// What causes a command in this trace: the span that handles the request, if it belongs to the trace itself; else
-/// whoever has sent the request.
-pub(super) fn nearest(sent: &TraceContext) -> TraceContext {
+/// Returns the cause of a command in this trace: the span that handles the request if it belongs to the trace, otherwise
+/// the span of the sender.
+pub(super) fn cause_of(sent: &TraceContext) -> TraceContext {
     let handling = context_of(&Span::current());
     handling.filter(|own| own.trace_id() == sent.trace_id()).unwrap_or_else(|| sent.clone())
 }
 
-/// What a later version of the header is to one that knows the first: its first four fields, of which the last
-/// is cut to the one flag that is known.
-fn newer(parent: &str) -> Option<TraceContext> {
+/// Parses a later version of the header by the rules of the first: its first four fields, of which the last is reduced
+/// to the one known flag.
+fn newer_version(parent: &str) -> Option<TraceContext> {
     let (fields, rest) = parent.split_at_checked(55)?;
     let version = fields.get(..2).filter(|version| !matches!(*version, "00" | "ff"))?;
     let is_version = version.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    let goes_on = rest.is_empty() || rest.starts_with('-');
+    let has_valid_end = rest.is_empty() || rest.starts_with('-');
     let flags = u8::from_str_radix(fields.get(53..)?, 16).ok()? & 1;
     let known = format!("00{}{flags:02x}", fields.get(2..53)?);
-    TraceContext::new(&known).ok().filter(|_| is_version && goes_on)
+    TraceContext::new(&known).ok().filter(|_| is_version && has_valid_end)
 }
 
-/// The entries of all lines, from the first on, as many as there is room for.
-fn state(headers: &HeaderMap) -> String {
+/// Returns the entries of all lines, from the first on, up to the limit.
+fn tracestate(headers: &HeaderMap) -> String {
     let mut state = String::new();
     let lines = headers.get_all("tracestate").iter().filter_map(|line| line.to_str().ok());
     for entry in lines.flat_map(|line| line.split(',')).map(str::trim).filter(|e| !e.is_empty()) {
-        if state.len() + 1 + entry.len() > LONGEST {
+        if state.len() + 1 + entry.len() > MAX_TRACESTATE_BYTES {
             break;
         }
         if !state.is_empty() {

@@ -1,4 +1,4 @@
-//! What a service is told.
+//! The configuration of a service.
 
 use std::{
     collections::BTreeMap,
@@ -17,56 +17,56 @@ use super::Secret;
 use crate::kafka::{Kafka, Relay, Topics};
 use crate::{OnFailure, ProjectionOptions, config};
 
-/// What a service is told, from a file (TOML) and the environment, which wins.
+/// The configuration of a service, from a file (TOML) and the environment, which takes precedence.
 ///
 /// A variable of the environment is the prefix, an underscore, and the key in capitals, its parts
-/// joined by two underscores: with the prefix `BANK`, `http.listen` is `BANK_HTTP__LISTEN`. A key that
-/// isn't known, or whose value can't be understood, is an error that names it and where it stands.
+/// joined by two underscores: with the prefix `BANK`, `http.listen` is `BANK_HTTP__LISTEN`. An
+/// unknown key or a malformed value is an error that names the key and its place.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Config {
     /// The URL of the store.
     pub store: Secret,
-    /// The URL of the store of the views, if it is another.
+    /// The URL of the store of the views, if the views have another store.
     #[serde(default)]
     pub views: Option<Secret>,
-    /// The file of policies, if there is one: for the program to [load](crate::policy::Policies::load).
+    /// The file of policies, if there is one: the program has to [load](crate::policy::Policies::load) it.
     #[serde(default)]
     pub policies: Option<PathBuf>,
-    /// How long the end may take, once it has been asked for: *20 s* unless set. An orchestrator should
-    /// wait a little longer before it kills.
+    /// The limit on the shutdown: *20 s* unless set. An orchestrator should wait a little longer before it kills the
+    /// process.
     #[serde(default = "Config::default_drain", deserialize_with = "duration")]
     pub drain: Duration,
-    /// Where liveness, readiness and metrics are asked for.
+    /// The address of liveness, readiness and metrics.
     #[serde(default)]
     pub http: HttpConfig,
-    /// What is logged.
+    /// The log.
     #[serde(default)]
     pub log: LogConfig,
-    /// How projections are run, by name.
+    /// The options of projections, by name.
     #[serde(default)]
     pub projections: BTreeMap<String, ProjectionConfig>,
-    /// Where Kafka is.
+    /// The Kafka cluster and its topics.
     #[cfg(feature = "kafka")]
     #[serde(default)]
     pub kafka: Option<KafkaConfig>,
-    /// How a relay is set up.
+    /// The options of a relay.
     #[cfg(feature = "kafka")]
     #[serde(default)]
     pub relay: RelayConfig,
-    /// Where traces are sent.
+    /// The export of traces.
     #[cfg(feature = "otlp")]
     #[serde(default)]
     pub otlp: Option<OtlpConfig>,
 }
 
-/// Where liveness, readiness and metrics are asked for.
+/// The address of liveness, readiness and metrics.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpConfig {
-    /// Address and port; *127.0.0.1:9464* unless set, and any free port if the port is 0. Whoever can
-    /// reach it can read names of projections, keys that can't be applied and errors: keep it inside.
+    /// Address and port; *127.0.0.1:9464* unless set, and any free port if the port is 0. Anyone who
+    /// can reach it can read names of projections, keys that can't be applied and errors: keep it internal.
     pub listen: SocketAddr,
 }
 
@@ -76,13 +76,13 @@ impl Default for HttpConfig {
     }
 }
 
-/// What is logged, to the standard error.
+/// The log, which is written to the standard error.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogConfig {
-    /// As lines of text, or a JSON object on each line.
+    /// Lines of text, or one JSON object on each line.
     pub format: LogFormat,
-    /// From which level on, *info* unless set: `error`, `warn`, `info`, `debug`, `trace`, or one for
+    /// The lowest level that is logged, *info* unless set: `error`, `warn`, `info`, `debug`, `trace`, or one for
     /// each part of the program, as in `info,sqlx=warn`.
     pub level: String,
 }
@@ -93,7 +93,7 @@ impl Default for LogConfig {
     }
 }
 
-/// How a line of the log looks.
+/// The format of a line of the log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
@@ -104,23 +104,23 @@ pub enum LogFormat {
     Json,
 }
 
-/// How a projection is run. What isn't set is as [`ProjectionOptions`] have it.
+/// The options of a projection. An option that isn't set has the default of [`ProjectionOptions`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProjectionConfig {
-    /// Into how many shards the work is divided.
+    /// The number of shards.
     pub shards: Option<u32>,
-    /// How many events go in one transaction at the most.
+    /// The largest number of events in one transaction.
     pub batch: Option<usize>,
-    /// How many rows of a shard are kept in memory.
+    /// The number of rows of a shard that are cached in memory.
     pub cached_rows: Option<usize>,
-    /// What happens with an event that can't be applied: `"stop"`, `"skip"`, or `{ park = 100 }` with
-    /// how many keys of a shard may be parked.
+    /// The reaction to an event that can't be applied: `"stop"`, `"skip"`, or `{ park = 100 }` with the largest number of
+    /// parked keys of a shard.
     #[serde(deserialize_with = "on_failure")]
     pub on_failure: Option<OnFailure>,
 }
 
-/// Where Kafka is.
+/// The Kafka cluster and its topics.
 #[cfg(feature = "kafka")]
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -130,31 +130,31 @@ pub struct KafkaConfig {
     /// The topic that holds all the events.
     #[serde(default)]
     pub topic: Option<String>,
-    /// Or what the names of the topics begin with, one for each category.
+    /// Or the prefix of the names of the topics, one for each category.
     #[serde(default)]
     pub topic_prefix: Option<String>,
-    /// Any setting of librdkafka; in the environment with underscores for dots.
+    /// Settings of librdkafka; in the environment with underscores for dots.
     #[serde(default)]
     pub settings: BTreeMap<String, Secret>,
 }
 
-/// How a relay is set up. What isn't set is as [`Relay`] has it.
+/// The options of a relay. An option that isn't set has the default of [`Relay`].
 #[cfg(feature = "kafka")]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RelayConfig {
-    /// Its name.
+    /// The relay's name.
     pub name: Option<String>,
-    /// How many partitions a topic gets when it is made.
+    /// The number of partitions of a topic that the relay creates.
     pub partitions: Option<u32>,
-    /// How many replicas a topic gets when it is made.
+    /// The number of replicas of a topic that the relay creates.
     pub replication: Option<u16>,
-    /// How long a topic that is made keeps its records.
+    /// The retention of a topic that the relay creates.
     #[serde(deserialize_with = "some_duration")]
     pub retention: Option<Duration>,
 }
 
-/// Where traces are sent.
+/// The export of traces.
 #[cfg(feature = "otlp")]
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -163,12 +163,12 @@ pub struct OtlpConfig {
     pub endpoint: String,
     /// The name of the service in traces.
     pub service: String,
-    /// From which level on spans are sent, *info* unless set: as [`LogConfig::level`], and apart from it.
+    /// The lowest level of spans that are sent, *info* unless set: in the form of [`LogConfig::level`], and independent of it.
     #[serde(default = "OtlpConfig::default_level")]
     pub level: String,
-    /// Which part of the traces that begin here is sent, from 0 to 1; all unless set. Of a trace that
-    /// began elsewhere its beginning decides.
-    #[serde(default = "OtlpConfig::everything")]
+    /// The fraction of the traces started here that is sent, from 0 to 1; all unless set. A trace that was started
+    /// elsewhere keeps the decision made there.
+    #[serde(default = "OtlpConfig::default_sample")]
     pub sample: f64,
 }
 
@@ -178,7 +178,7 @@ impl OtlpConfig {
         "info".into()
     }
 
-    fn everything() -> f64 {
+    fn default_sample() -> f64 {
         1.0
     }
 }
@@ -187,8 +187,8 @@ impl Config {
     /// Reads a file, and the variables of the environment that begin with a prefix and an underscore.
     ///
     /// # Errors
-    /// [`Invalid`](highwater_core::Error::Invalid) if the file can't be read, or names the first key
-    /// that is wrong, unknown or missing, and where it stands. Values are not shown.
+    /// [`Invalid`](highwater_core::Error::Invalid) if the file can't be read, or for the first key that is malformed,
+    /// unknown or missing. The error names the key and its place, and never shows a value.
     pub fn load(file: impl AsRef<Path>, prefix: &str) -> Result<Self> {
         config::load(Some(file.as_ref()), prefix)
     }
@@ -201,7 +201,7 @@ impl Config {
         config::load(None, prefix)
     }
 
-    /// A service on the store of this URL, with everything else as it is by default.
+    /// Creates the configuration of a service on the store of this URL, with all defaults.
     #[must_use]
     pub fn of(store: impl Into<String>) -> Self {
         Self {
@@ -225,7 +225,7 @@ impl Config {
         Duration::from_secs(20)
     }
 
-    /// How the projection of this name is run.
+    /// Returns the options of the projection of this name.
     #[must_use]
     pub fn options(&self, projection: &str) -> ProjectionOptions {
         let default = ProjectionOptions::default();
@@ -239,10 +239,10 @@ impl Config {
         }
     }
 
-    /// Where Kafka is, and which topics hold the events.
+    /// Returns the Kafka cluster, and the topics that hold the events.
     ///
     /// # Errors
-    /// [`Invalid`](highwater_core::Error::Invalid) if the configuration doesn't say, or names both
+    /// [`Invalid`](highwater_core::Error::Invalid) if the section is missing, or names both
     /// `kafka.topic` and `kafka.topic_prefix`, or neither.
     #[cfg(feature = "kafka")]
     pub fn kafka(&self) -> Result<(Kafka, Topics)> {
@@ -263,7 +263,7 @@ impl Config {
         Ok((kafka, topics))
     }
 
-    /// A relay from the log of this store, set up as the configuration says.
+    /// Creates the configured relay from the log of this store.
     ///
     /// # Errors
     /// As [`Config::kafka`].
@@ -287,12 +287,12 @@ impl Config {
     }
 }
 
-/// A duration as people write it: `500ms`, `20s`, `2h 30m`.
+/// Reads a duration in readable form: `500ms`, `20s`, `2h 30m`.
 fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-    let right = "a duration like 500ms, 20s or 2m";
+    let expected = "a duration like 500ms, 20s or 2m";
     let text = String::deserialize(from)?;
     let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|time| time.try_into().ok());
-    parsed.ok_or_else(|| D::Error::custom(right))
+    parsed.ok_or_else(|| D::Error::custom(expected))
 }
 
 #[cfg(feature = "kafka")]
@@ -303,14 +303,14 @@ fn some_duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>,
 fn on_failure<'de, D: Deserializer<'de>>(from: D) -> Result<Option<OnFailure>, D::Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "snake_case")]
-    enum Policy {
+    enum ConfiguredFailure {
         Stop,
         Skip,
         Park(usize),
     }
-    Ok(Some(match Policy::deserialize(from)? {
-        Policy::Stop => OnFailure::Stop,
-        Policy::Skip => OnFailure::Skip,
-        Policy::Park(at_most) => OnFailure::Park { at_most },
+    Ok(Some(match ConfiguredFailure::deserialize(from)? {
+        ConfiguredFailure::Stop => OnFailure::Stop,
+        ConfiguredFailure::Skip => OnFailure::Skip,
+        ConfiguredFailure::Park(at_most) => OnFailure::Park { at_most },
     }))
 }

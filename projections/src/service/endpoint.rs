@@ -16,62 +16,63 @@ use highwater_core::{
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 
-use super::readiness::Board;
+use super::readiness::Health;
 
-/// The port, bound, and what answers there.
+/// The HTTP server of a service, on its bound port.
 pub(super) struct Endpoint {
     listener: TcpListener,
     router: Router,
 }
 
-struct Shared {
-    board: Board,
+struct EndpointState {
+    health: Health,
     metrics: PrometheusHandle,
 }
 
 impl Endpoint {
     pub(super) async fn bind(
         listen: SocketAddr,
-        board: &Board,
+        health: &Health,
         metrics: &PrometheusHandle,
     ) -> Result<Self> {
         let listener = TcpListener::bind(listen).await.map_err(|error| {
-            let message = format!("the key http.listen: {listen} can't be listened at");
+            let message = format!("the key http.listen: {listen} can't be listened on");
             Invalid::configuration(message).caused_by(Source::new(error))
         })?;
-        let shared = Arc::new(Shared { board: board.clone(), metrics: metrics.clone() });
+        let state = Arc::new(EndpointState { health: health.clone(), metrics: metrics.clone() });
         let router = Router::new()
             .route("/live", get(live))
             .route("/ready", get(ready))
-            .route("/metrics", get(tell))
-            .with_state(shared);
+            .route("/metrics", get(render_metrics))
+            .with_state(state);
         Ok(Self { listener, router })
     }
 
-    /// Where it listens: the port is another than the one asked for if that was 0.
+    /// The address that the server listens on: the system chose the port if the configured one was 0.
     pub(super) fn address(&self) -> Option<SocketAddr> {
         self.listener.local_addr().ok()
     }
 
-    /// Answers until this is dropped.
+    /// Serves until the future is dropped.
     pub(super) async fn serve(self) {
         if let Err(error) = axum::serve(self.listener, self.router).await {
-            tracing::error!(%error, "nobody answers probes any more");
+            tracing::error!(%error, "the endpoint of probes and metrics has failed");
         }
     }
 }
 
-/// The process is there and its runtime turns. What a restart would not mend is a matter of readiness.
+/// Reports that the process runs and its runtime makes progress. Conditions that a restart would not fix are part of
+/// readiness.
 async fn live() -> &'static str {
     "live\n"
 }
 
-async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    let report = shared.board.report();
+async fn ready(State(state): State<Arc<EndpointState>>) -> impl IntoResponse {
+    let report = state.health.report();
     let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(report))
 }
 
-async fn tell(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], shared.metrics.render())
+async fn render_metrics(State(state): State<Arc<EndpointState>>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.metrics.render())
 }

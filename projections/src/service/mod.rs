@@ -2,14 +2,14 @@
 //!
 //! | File | What is in it |
 //! |---|---|
-//! | `config` | what a service is told, from a file and the environment |
-//! | `secret` | what is never shown |
+//! | `config` | the configuration of a service, from a file and the environment |
+//! | `secret` | texts that are never shown |
 //! | `telemetry` | logs and metrics, for the whole process |
 //! | `otlp` | traces, sent to a collector (feature `otlp`) |
-//! | `readiness` | whether it does what it should, and if not, why |
+//! | `readiness` | the health of the components, as `/ready` reports it |
 //! | `endpoint` | `/live`, `/ready` and `/metrics` over HTTP |
 //! | `signals` | SIGTERM and Ctrl-C |
-//! | `run` | from the start to the end |
+//! | `run` | starts, watches and shuts down the components |
 
 mod config;
 mod endpoint;
@@ -26,7 +26,7 @@ use std::{error, fmt, future::IntoFuture};
 use futures_util::future::BoxFuture;
 use highwater_core::{
     Error, Result,
-    error::{Invalid, Source},
+    error::{Invalid, Panicked, Source},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 
@@ -42,14 +42,14 @@ use crate::Worker;
 #[cfg(feature = "kafka")]
 use crate::kafka::{KafkaSource, Relay};
 
-/// Resolves when a service is told to end.
+/// Resolves when a service shuts down.
 pub type Shutdown = BoxFuture<'static, ()>;
 
-type Part = Box<dyn FnOnce(Shutdown) -> BoxFuture<'static, Result<()>> + Send>;
+type Component = Box<dyn FnOnce(Shutdown) -> BoxFuture<'static, Result<()>> + Send>;
 
 /// Runs workers and relays so that an operator can deploy, watch and stop them.
 ///
-/// Make it before a store is opened: logs and metrics go where it says from then on.
+/// Create the service before opening a store: it sets up logs and metrics.
 ///
 /// ```no_run
 /// use highwater_core::{Highwater, Result, read::View};
@@ -67,7 +67,7 @@ pub struct Service {
     config: Config,
     metrics: PrometheusHandle,
     workers: Vec<Worker>,
-    own: Vec<Part>,
+    components: Vec<Component>,
     #[cfg(feature = "kafka")]
     relays: Vec<Relay>,
     #[cfg(feature = "kafka")]
@@ -75,19 +75,19 @@ pub struct Service {
 }
 
 impl Service {
-    /// Begins to log, to measure and to trace as the configuration says. A process has one destination
-    /// for each: a program that has set its own subscriber of `tracing` before keeps it.
+    /// Creates a service, and starts to log, measure and trace as configured. A process has one destination for each: a
+    /// program that has installed its own `tracing` subscriber before keeps it.
     ///
     /// # Errors
-    /// [`Invalid`](highwater_core::Error::Invalid) if the configuration names no filter of logs, or the
-    /// process has another recorder of metrics.
+    /// [`Invalid`](highwater_core::Error::Invalid) if the configuration has a malformed filter of logs, or
+    /// the process has another recorder of metrics.
     pub fn new(config: Config) -> Result<Self> {
         let metrics = telemetry::install(&config)?;
         Ok(Self {
             config,
             metrics,
             workers: Vec::new(),
-            own: Vec::new(),
+            components: Vec::new(),
             #[cfg(feature = "kafka")]
             relays: Vec::new(),
             #[cfg(feature = "kafka")]
@@ -95,7 +95,7 @@ impl Service {
         })
     }
 
-    /// What it has been told.
+    /// The configuration.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
@@ -108,10 +108,10 @@ impl Service {
         self
     }
 
-    /// Adds a part of the program's own that runs beside workers and relays, such as its HTTP server. It
-    /// gets what resolves when the service is told to end, and has as long as all others to end then
-    /// ([`Config::drain`]); after that it is dropped, and what it has spawned is its own matter. If it ends
-    /// by itself, so does the service.
+    /// Adds a component of the application that runs beside workers and relays, such as its HTTP server. It gets a future
+    /// that resolves on shutdown, and then has the same time to finish as all others ([`Config::drain`]); after that it is
+    /// dropped, but tasks that it has spawned are not. If it ends before, with or without an error, the service shuts
+    /// down. If it panics, the service ends with [`Panicked`], which names the component.
     ///
     /// ```no_run
     /// use axum::Router;
@@ -119,7 +119,7 @@ impl Service {
     ///
     /// # async fn example(service: Service, router: Router) -> Result<(), Box<dyn std::error::Error>> {
     /// let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
-    /// let api = |told| axum::serve(listener, router).with_graceful_shutdown(told);
+    /// let api = |shutdown| axum::serve(listener, router).with_graceful_shutdown(shutdown);
     /// service.component("the API", api).run_until_shutdown().await?;
     /// # Ok(())
     /// # }
@@ -128,17 +128,22 @@ impl Service {
     pub fn component<F, E>(
         mut self,
         name: &'static str,
-        part: impl FnOnce(Shutdown) -> F + Send + 'static,
+        component: impl FnOnce(Shutdown) -> F + Send + 'static,
     ) -> Self
     where
         F: IntoFuture<Output = Result<(), E>>,
         F::IntoFuture: Send + 'static,
         E: Into<Box<dyn error::Error + Send + Sync>>,
     {
-        self.own.push(Box::new(move |told| {
+        self.components.push(Box::new(move |shutdown| {
             Box::pin(async move {
-                let outcome = part(told).await;
-                tracing::info!(part = name, is_ok = outcome.is_ok(), "ended");
+                let running = async move { component(shutdown).await };
+                let outcome = Panicked::guard_async(|| name.to_owned(), running).await?;
+                tracing::info!(
+                    component = name,
+                    is_ok = outcome.is_ok(),
+                    "the component has ended"
+                );
                 outcome.map_err(|error| failed(name, error.into()))
             })
         }));
@@ -153,8 +158,8 @@ impl Service {
         self
     }
 
-    /// Has readiness look at the connections of this source as well. Without that a worker whose broker
-    /// is gone counts as ready for as long as it doesn't fail.
+    /// Includes the connections of this source in readiness. Without it a worker whose broker is unreachable counts as
+    /// ready until it fails.
     #[cfg(feature = "kafka")]
     #[must_use]
     pub fn source(mut self, source: &KafkaSource) -> Self {
@@ -163,7 +168,7 @@ impl Service {
     }
 }
 
-/// What a part of the program's own has ended with: an error of Highwater's stays what it is.
+/// Converts the error of a component: an error of Highwater stays as it is.
 fn failed(name: &str, error: Box<dyn error::Error + Send + Sync>) -> Error {
     match error.downcast::<Error>() {
         Ok(error) => *error,

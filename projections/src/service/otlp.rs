@@ -1,4 +1,4 @@
-//! Traces, sent to a collector.
+//! Exports traces to a collector.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -28,13 +28,13 @@ use tracing_subscriber::{Layer, Registry};
 
 use super::OtlpConfig;
 
-/// What has to be sent before the process ends.
+/// The provider, which is flushed before the process ends.
 static PROVIDER: Mutex<Option<SdkTracerProvider>> = Mutex::new(None);
 
-/// How long sending may take at the end.
-const GRACE: Duration = Duration::from_secs(3);
+/// The limit on the flush at shutdown.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What turns spans into traces and sends them.
+/// Creates the layer that exports spans.
 pub(super) fn layer(config: &OtlpConfig) -> Result<Box<dyn Layer<Registry> + Send + Sync>> {
     let exporter = SpanExporter::builder()
         .with_http()
@@ -42,7 +42,7 @@ pub(super) fn layer(config: &OtlpConfig) -> Result<Box<dyn Layer<Registry> + Sen
         .with_endpoint(format!("{}/v1/traces", config.endpoint.trim_end_matches('/')))
         .build()
         .map_err(|error| {
-            let message = "the key otlp.endpoint is no address of a collector";
+            let message = "the key otlp.endpoint is not the address of a collector";
             Invalid::configuration(message).caused_by(Source::new(error))
         })?;
     let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.sample)));
@@ -57,19 +57,19 @@ pub(super) fn layer(config: &OtlpConfig) -> Result<Box<dyn Layer<Registry> + Sen
     Ok(tracing_opentelemetry::layer().with_tracer(tracer).boxed())
 }
 
-/// Sends what is left, for as long as there is time.
+/// Sends the remaining spans, within [`FLUSH_TIMEOUT`].
 pub(super) async fn flush() {
     let provider = PROVIDER.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let Some(provider) = provider else { return };
     let flushing = tokio::task::spawn_blocking(move || provider.force_flush());
-    match tokio::time::timeout(GRACE, flushing).await {
+    match tokio::time::timeout(FLUSH_TIMEOUT, flushing).await {
         Ok(Ok(Ok(()))) => {}
         Ok(Ok(Err(error))) => tracing::warn!(%error, "some spans were not sent"),
         Ok(Err(_)) | Err(_) => tracing::warn!("some spans were not sent in time"),
     }
 }
 
-/// Ties spans to traces by OpenTelemetry.
+/// Connects spans to traces through OpenTelemetry.
 struct OpenTelemetry;
 
 impl Propagator for OpenTelemetry {
@@ -80,7 +80,9 @@ impl Propagator for OpenTelemetry {
         if !span.is_valid() {
             return None;
         }
-        let (trace, id, flags) = (span.trace_id(), span.span_id(), span.trace_flags().to_u8());
+        let trace = span.trace_id();
+        let id = span.span_id();
+        let flags = span.trace_flags().to_u8();
         let context = TraceContext::new(&format!("00-{trace}-{id}-{flags:02x}")).ok()?;
         Some(match span.trace_state().header() {
             state if state.is_empty() => context,
@@ -90,7 +92,7 @@ impl Propagator for OpenTelemetry {
 
     fn adopt(&self, span: &Span, cause: &TraceContext) {
         let Some(cause) = remote(cause) else { return };
-        // It can't be set only of a span that nobody collects.
+        // This fails only for a span that no layer collects.
         let _ = span.set_parent(Context::new().with_remote_span_context(cause));
     }
 }

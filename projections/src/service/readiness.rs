@@ -1,6 +1,9 @@
-//! Whether a service does what it should, and if not, why.
+//! The health of a service, as `/ready` reports it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use highwater_core::Error;
 use jiff::Timestamp;
@@ -12,64 +15,97 @@ use tokio::sync::watch;
 use crate::kafka::{KafkaSource, RelayStatus};
 use crate::{ProjectionState, ProjectionStatus};
 
-/// Whether a service does what it should, and if not, why. This is what `/ready` answers.
+/// The health of a service: the response of `/ready`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Report {
-    /// Whether all of it is ready.
+    /// True if all components are ready.
     pub ready: bool,
     /// `starting`, `running` or `draining`.
     pub phase: &'static str,
-    /// Each projection of each worker.
+    /// The projections of all workers.
     pub projections: Vec<ProjectionReport>,
-    /// Each relay.
+    /// The relays.
     pub relays: Vec<RelayReport>,
 }
 
-/// How a projection fares.
+/// The health of a projection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ProjectionReport {
-    /// Its name.
+    /// The projection's name.
     pub name: String,
-    /// Whether it works, or waits for events.
+    /// True if the projection applies events, or waits for them.
     pub ready: bool,
-    /// Its state: `preparing`, `running`, `retrying`, `stopped`, `ended`.
+    /// The state: `preparing`, `running`, `retrying`, `stopped`, `ended`.
     pub state: &'static str,
-    /// Since when.
+    /// The time of the last change of state.
     pub since: Timestamp,
-    /// How its connection to Kafka fares, if it is fed from there.
+    /// The state of the connection to Kafka, if that is the source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kafka: Option<&'static str>,
-    /// What is in the way.
+    /// The error that keeps it from being ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
 }
 
-/// How a relay fares.
+/// The health of a relay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RelayReport {
-    /// Whether it leads, or waits for another to stop leading.
+    /// True if the relay leads, or waits for the lead.
     pub ready: bool,
-    /// Its state: `waiting`, `leading`, `failing`.
+    /// The state: `waiting`, `leading`, `failing`.
     pub state: &'static str,
-    /// Since when, if it fails.
+    /// The time since which the relay fails.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// What is in the way.
+    /// The error that keeps it from being ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
 }
 
-/// An error, as readiness tells it.
+/// An error in a report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Failure {
-    /// The stable code, which has a page.
+    /// The stable code, which has a page in the documentation.
     pub code: &'static str,
-    /// What has happened.
+    /// The error's message.
     pub message: String,
+}
+
+/// The phase, followed by the components that are not ready.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.phase)?;
+        let mut projections = self.projections.iter().filter(|one| !one.ready);
+        projections.try_for_each(|one| write!(f, "; {one}"))?;
+        let mut relays = self.relays.iter().filter(|one| !one.ready);
+        relays.try_for_each(|one| write!(f, "; {one}"))
+    }
+}
+
+impl fmt::Display for ProjectionReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "projection {} is {} since {}", self.name, self.state, self.since)?;
+        self.kafka.iter().try_for_each(|kafka| write!(f, ", Kafka is {kafka}"))?;
+        self.error.iter().try_for_each(|error| write!(f, ": {error}"))
+    }
+}
+
+impl fmt::Display for RelayReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "relay is {}", self.state)?;
+        self.since.iter().try_for_each(|since| write!(f, " since {since}"))?;
+        self.error.iter().try_for_each(|error| write!(f, ": {error}"))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.code, self.message)
+    }
 }
 
 impl From<&Error> for Failure {
@@ -78,12 +114,12 @@ impl From<&Error> for Failure {
     }
 }
 
-/// What a service consists of, for whoever asks how it fares.
+/// The health of the components of a service, shared with the endpoint.
 #[derive(Clone, Default)]
-pub(super) struct Board(Arc<Mutex<Parts>>);
+pub(super) struct Health(Arc<Mutex<HealthState>>);
 
 #[derive(Default)]
-struct Parts {
+struct HealthState {
     phase: Phase,
     projections: Vec<ProjectionStatus>,
     #[cfg(feature = "kafka")]
@@ -92,7 +128,7 @@ struct Parts {
     relays: Vec<watch::Receiver<RelayStatus>>,
 }
 
-/// Where a service is between its start and its end.
+/// The phases of a service.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Phase {
     #[default]
@@ -101,54 +137,60 @@ pub(super) enum Phase {
     Draining,
 }
 
-impl Board {
+impl Phase {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+impl Health {
     pub(super) fn enter(&self, phase: Phase) {
-        self.parts().phase = phase;
+        self.state().phase = phase;
     }
 
     pub(super) fn projections(&self, statuses: &[ProjectionStatus]) {
-        self.parts().projections.extend_from_slice(statuses);
+        self.state().projections.extend_from_slice(statuses);
     }
 
     #[cfg(feature = "kafka")]
     pub(super) fn sources(&self, sources: Vec<KafkaSource>) {
-        self.parts().sources = sources;
+        self.state().sources = sources;
     }
 
     #[cfg(feature = "kafka")]
     pub(super) fn relay(&self, status: watch::Receiver<RelayStatus>) {
-        self.parts().relays.push(status);
+        self.state().relays.push(status);
     }
 
-    /// How everything fares now.
+    /// Returns the current health.
     pub(super) fn report(&self) -> Report {
-        let parts = self.parts();
+        let state = self.state();
         let projections: Vec<_> =
-            parts.projections.iter().map(|status| parts.projection(status)).collect();
+            state.projections.iter().map(|status| state.projection(status)).collect();
         #[cfg(feature = "kafka")]
-        let relays: Vec<_> = parts.relays.iter().map(|status| relay(&status.borrow())).collect();
+        let relays: Vec<_> = state.relays.iter().map(|status| relay(&status.borrow())).collect();
         #[cfg(not(feature = "kafka"))]
         let relays: Vec<RelayReport> = Vec::new();
-        let phase = match parts.phase {
-            Phase::Starting => "starting",
-            Phase::Running => "running",
-            Phase::Draining => "draining",
-        };
-        let ready = parts.phase == Phase::Running
+        let ready = state.phase == Phase::Running
             && projections.iter().all(|projection| projection.ready)
             && relays.iter().all(|relay| relay.ready);
-        Report { ready, phase, projections, relays }
+        Report { ready, phase: state.phase.name(), projections, relays }
     }
 
-    fn parts(&self) -> MutexGuard<'_, Parts> {
+    fn state(&self) -> MutexGuard<'_, HealthState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Parts {
+impl HealthState {
     fn projection(&self, status: &ProjectionStatus) -> ProjectionReport {
-        let (state, kafka) = (status.now(), self.kafka(status));
-        let is_fed = kafka.is_none_or(|state| FED.contains(&state));
+        let state = status.now();
+        let kafka = self.kafka(status);
+        let is_fed = kafka.is_none_or(|state| FEEDING_STATES.contains(&state));
         ProjectionReport {
             name: status.view().to_string(),
             ready: matches!(state, ProjectionState::Running) && is_fed,
@@ -165,14 +207,14 @@ impl Parts {
     }
 
     #[cfg(not(feature = "kafka"))]
-    #[expect(clippy::unused_self, reason = "there are no sources to look at")]
+    #[expect(clippy::unused_self, reason = "there are no sources")]
     fn kafka(&self, _: &ProjectionStatus) -> Option<&'static str> {
         None
     }
 }
 
 /// The states of a source in which events arrive, from the topic or from the store.
-const FED: &[&str] = &["connecting", "consuming", "filling", "truncated", "topic_recreated"];
+const FEEDING_STATES: &[&str] = &["connecting", "consuming", "filling", "truncated", "topic_recreated"];
 
 #[cfg(feature = "kafka")]
 fn relay(status: &RelayStatus) -> RelayReport {

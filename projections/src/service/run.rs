@@ -1,177 +1,187 @@
-//! A service from its start to its end.
+//! Starts, watches and shuts down the components of a service.
 
 use std::{collections::HashSet, mem, time::Duration};
 
 use highwater_core::{
     Result,
-    error::{Invalid, Unavailable},
+    error::{Invalid, Panicked, Unavailable},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::watch,
+    task::{JoinError, JoinSet},
+};
 
 use super::{
     Config, Service, Shutdown,
     endpoint::Endpoint,
-    readiness::{Board, Phase},
+    readiness::{Health, Phase},
     signals::Signals,
 };
 use crate::WorkerHandle;
 
-/// How often the recorder tidies up what it has counted.
-const UPKEEP: Duration = Duration::from_secs(5);
+/// The interval of the recorder's maintenance, which bounds the memory of its histograms.
+const METRICS_UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Service {
-    /// Runs until SIGTERM or Ctrl-C. Then it drains: what is under way is finished, shards and leads
-    /// are given back. A second signal ends it at once, as does the end of the time for that
-    /// ([`Config::drain`]); what is under way then is committed or not, and done by whoever goes on.
+    /// Runs until SIGTERM or Ctrl-C, and then drains: it finishes the work in progress and releases shards and leads. A
+    /// second signal ends it at once, as does the end of [`Config::drain`]; work that is still in progress then is
+    /// committed or not, and redone by the next owner.
     ///
-    /// A projection that stops for somebody to look doesn't end the service: readiness says so. A relay or
-    /// a part of the program's own that ends by itself does: the rest then drains just the same. So it
-    /// does if it is told to end while it is still starting.
+    /// A projection that stops with an error doesn't end the service: readiness reports it. A relay or a component that
+    /// ends does: the rest drains all the same. A shutdown during the start drains, too.
     ///
     /// # Errors
     /// [`Invalid`](highwater_core::Error::Invalid) or
     /// [`Unavailable`](highwater_core::Error::Unavailable) if it can't start;
-    /// what made a projection stop or another part fail, if anything did;
-    /// [`Unavailable`](highwater_core::Error::Unavailable) if it had not drained in time. Of several the
-    /// first, and the others are logged.
+    /// the error of a projection that stopped, or of another component;
+    /// [`Panicked`](highwater_core::Error::Panicked) if a component panicked;
+    /// [`Unavailable`](highwater_core::Error::Unavailable) if it did not drain in time. Of several errors it returns the
+    /// first, and logs the others.
     pub async fn run_until_shutdown(self) -> Result<()> {
         let signals = Signals::listen()?;
-        self.run_and_end(signals.told(1), |was_told| signals.told(1 + u32::from(was_told))).await
+        self.run_and_drain(signals.received(1), |has_signal| {
+            signals.received(1 + u32::from(has_signal))
+        })
+        .await
     }
 
-    /// Runs until `shutdown`, and drains then, as [`Service::run_until_shutdown`].
+    /// Runs until `shutdown`, and then drains, as [`Service::run_until_shutdown`].
     ///
     /// # Errors
     /// As [`Service::run_until_shutdown`].
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<()> {
-        self.run_and_end(shutdown, |_| std::future::pending()).await
+        self.run_and_drain(shutdown, |_| std::future::pending()).await
     }
 
-    /// What `at_once` makes when the drain begins ends it at once: it is told whether it was to end.
-    async fn run_and_end<F: Future<Output = ()>>(
+    /// Runs until `shutdown` or the end of a component. The future from `abort` cuts the drain short; `abort` gets true if
+    /// the drain follows a shutdown or an end without an error.
+    async fn run_and_drain<F: Future<Output = ()>>(
         mut self,
         shutdown: impl Future<Output = ()>,
-        at_once: impl FnOnce(bool) -> F,
+        abort: impl FnOnce(bool) -> F,
     ) -> Result<()> {
-        let (board, drains) = (Board::default(), self.config.drain);
-        let endpoint = Endpoint::bind(self.config.http.listen, &board, &self.metrics).await?;
+        let health = Health::default();
+        let drain_limit = self.config.drain;
+        let endpoint = Endpoint::bind(self.config.http.listen, &health, &self.metrics).await?;
         if let Some(address) = endpoint.address() {
             tracing::info!(%address, "answering at /live, /ready and /metrics");
         }
-        let mut aside = JoinSet::new();
-        aside.spawn(endpoint.serve());
-        aside.spawn(keep_up(self.metrics.clone()));
-        let mut parts = Parts::default();
+        let mut background = JoinSet::new();
+        background.spawn(endpoint.serve());
+        background.spawn(maintain_metrics(self.metrics.clone()));
+        let mut components = Components::default();
         let working = async {
-            self.start(&mut parts, &board).await?;
-            board.enter(Phase::Running);
-            parts.ended().await
+            self.start(&mut components, &health).await?;
+            health.enter(Phase::Running);
+            components.ended().await
         };
-        // A part that hears the same signal may end at the same moment: then it was told.
-        let (outcome, at_once) = tokio::select! {
+        // A component that receives the same signal may end at the same moment: the shutdown comes first.
+        let (outcome, abort) = tokio::select! {
             biased;
-            () = shutdown => (Ok(()), at_once(true)),
+            () = shutdown => (Ok(()), abort(true)),
             outcome = working => {
                 let is_ok = outcome.is_ok();
-                tell_why(&outcome);
-                (outcome, at_once(is_ok))
+                log_end(&outcome);
+                (outcome, abort(is_ok))
             }
         };
-        tracing::info!(within = ?drains, "draining");
-        board.enter(Phase::Draining);
-        let outcome = and(outcome, drain(parts, drains, at_once).await);
+        tracing::info!(within = ?drain_limit, "draining");
+        health.enter(Phase::Draining);
+        let outcome = first_error(outcome, drain(components, drain_limit, abort).await);
         #[cfg(feature = "otlp")]
         super::otlp::flush().await;
         outcome
     }
 
-    async fn start(&mut self, parts: &mut Parts, board: &Board) -> Result<()> {
+    async fn start(&mut self, components: &mut Components, health: &Health) -> Result<()> {
         for worker in self.workers.drain(..) {
-            let running = worker.start().await?;
-            board.projections(running.statuses());
-            parts.workers.push(running);
+            let worker = worker.start().await?;
+            health.projections(worker.statuses());
+            components.workers.push(worker);
         }
-        parts.have(&self.config)?;
+        components.check_projections(&self.config)?;
         #[cfg(feature = "kafka")]
         {
-            board.sources(mem::take(&mut self.sources));
+            health.sources(mem::take(&mut self.sources));
             for relay in self.relays.drain(..) {
-                board.relay(relay.status());
-                parts.begin(move |told| relay.run(told));
+                health.relay(relay.status());
+                components.spawn(move |shutdown| relay.run(shutdown));
             }
         }
-        self.own.drain(..).for_each(|part| parts.begin(part));
+        self.components.drain(..).for_each(|component| components.spawn(component));
         Ok(())
     }
 }
 
-/// A part has ended although nobody has told it to.
-fn tell_why(outcome: &Result<()>) {
+/// Logs that a component has ended before the shutdown.
+fn log_end(outcome: &Result<()>) {
     match outcome {
-        Ok(()) => tracing::warn!("a part has ended by itself, and so does the service"),
+        Ok(()) => {
+            tracing::warn!("a component has ended before the shutdown; the service shuts down")
+        }
         Err(error) => {
-            tracing::error!(%error, code = %error.code(), "the service ends by itself");
+            tracing::error!(%error, code = %error.code(), "a component has failed; the service shuts down");
         }
     }
 }
 
-/// What went wrong first counts, and the rest is told.
-fn and(first: Result<()>, then: Result<()>) -> Result<()> {
+/// Returns the first error, and logs the second.
+fn first_error(first: Result<()>, then: Result<()>) -> Result<()> {
     if let (Err(_), Err(error)) = (&first, &then) {
-        tracing::error!(%error, code = %error.code(), "this has failed as well");
+        tracing::error!(%error, code = %error.code(), "another component has failed as well");
     }
     first.and(then)
 }
 
-async fn keep_up(metrics: PrometheusHandle) {
+async fn maintain_metrics(metrics: PrometheusHandle) {
     loop {
-        tokio::time::sleep(UPKEEP).await;
+        tokio::time::sleep(METRICS_UPKEEP_INTERVAL).await;
         metrics.run_upkeep();
     }
 }
 
-/// Ends everything in order, unless that takes too long.
+/// Stops all components, unless that exceeds the limit.
 async fn drain(
-    mut parts: Parts,
+    mut components: Components,
     within: Duration,
-    at_once: impl Future<Output = ()>,
+    abort: impl Future<Output = ()>,
 ) -> Result<()> {
     let late = async {
         tokio::select! {
             () = tokio::time::sleep(within) => {}
-            () = at_once => {}
+            () = abort => {}
         }
     };
     let began = std::time::Instant::now();
     let mut outcome = Ok(());
     let drained = tokio::select! {
-        () = parts.stop(&mut outcome) => Ok(()),
+        () = components.stop(&mut outcome) => Ok(()),
         () = late => Err(Unavailable::ShutdownTimeout { waited: began.elapsed() }.into()),
     };
-    and(outcome, drained)
+    first_error(outcome, drained)
 }
 
-/// What a service runs.
+/// The running components of a service.
 #[derive(Default)]
-struct Parts {
+struct Components {
     workers: Vec<WorkerHandle>,
-    others: JoinSet<Result<()>>,
+    tasks: JoinSet<Result<()>>,
     stop: watch::Sender<bool>,
 }
 
-impl Parts {
-    fn begin<F>(&mut self, part: impl FnOnce(Shutdown) -> F)
+impl Components {
+    fn spawn<F>(&mut self, component: impl FnOnce(Shutdown) -> F)
     where
         F: Future<Output = Result<()>> + Send + 'static,
     {
         let mut stop = self.stop.subscribe();
-        let told = async move { drop(stop.wait_for(|stop| *stop).await) };
-        self.others.spawn(part(Box::pin(told)));
+        let shutdown = async move { drop(stop.wait_for(|stop| *stop).await) };
+        self.tasks.spawn(component(Box::pin(shutdown)));
     }
 
-    /// Checks that everything that is configured is there: a name that is none is a mistake.
-    fn have(&self, config: &Config) -> Result<()> {
+    /// Checks that every configured projection exists.
+    fn check_projections(&self, config: &Config) -> Result<()> {
         let statuses = self.workers.iter().flat_map(WorkerHandle::statuses);
         let names: HashSet<&str> = statuses.map(|status| status.view().as_str()).collect();
         match config.projections.keys().find(|name| !names.contains(name.as_str())) {
@@ -180,7 +190,7 @@ impl Parts {
                 let mut names: Vec<_> = names.into_iter().collect();
                 names.sort_unstable();
                 let message = format!(
-                    "the key projections.{name} is about no projection of this service; there are {}",
+                    "the key projections.{name} names no projection of this service; there are {}",
                     names.join(", ")
                 );
                 Err(Invalid::configuration(message).into())
@@ -188,28 +198,33 @@ impl Parts {
         }
     }
 
-    /// Waits until one ends although nobody has told it to: a relay can't work as it is set up, say.
+    /// Waits until a component ends: a relay whose topic has the wrong number of partitions, for example.
     async fn ended(&mut self) -> Result<()> {
-        match self.others.join_next().await {
+        match self.tasks.join_next().await {
             Some(ended) => joined(ended),
             None => std::future::pending().await,
         }
     }
 
-    /// Ends everything in order, all of it at the same time.
+    /// Stops all components at the same time.
     async fn stop(&mut self, outcome: &mut Result<()>) {
         self.stop.send_replace(true);
-        for running in self.workers.drain(..) {
-            self.others.spawn(running.stop());
+        for worker in self.workers.drain(..) {
+            self.tasks.spawn(worker.stop());
         }
-        while let Some(ended) = self.others.join_next().await {
-            *outcome = and(mem::replace(outcome, Ok(())), joined(ended));
+        while let Some(ended) = self.tasks.join_next().await {
+            *outcome = first_error(mem::replace(outcome, Ok(())), joined(ended));
         }
     }
 }
 
-fn joined(ended: Result<Result<()>, tokio::task::JoinError>) -> Result<()> {
-    ended.unwrap_or_else(|error| {
-        Err(Invalid::request(format!("a part of the service panicked: {error}")).into())
-    })
+/// Returns the outcome of a task. Only a worker or a relay can panic here: components catch their own panics.
+fn joined(ended: Result<Result<()>, JoinError>) -> Result<()> {
+    match ended.map_err(JoinError::try_into_panic) {
+        Ok(outcome) => outcome,
+        Err(Ok(payload)) => Err(Panicked::new("a worker or a relay", &*payload).into()),
+        Err(Err(error)) => {
+            Err(Invalid::request(format!("a component was cancelled: {error}")).into())
+        }
+    }
 }

@@ -1,10 +1,10 @@
-//! What is never shown.
+//! Texts that are never shown.
 
 use std::fmt;
 
 use serde::Deserialize;
 
-/// A text that may hold a password: it is never shown, be it in logs, in errors or by `{:?}`.
+/// A text that may contain a password: it is never shown, neither in logs nor in errors nor by `{:?}`.
 ///
 /// ```
 /// use highwater_projections::service::Secret;
@@ -18,12 +18,12 @@ use serde::Deserialize;
 pub struct Secret(String);
 
 impl Secret {
-    /// Hides a text.
+    /// Wraps a text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text, for whoever needs it.
+    /// Returns the text.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

@@ -1,4 +1,4 @@
-//! SIGTERM and Ctrl-C, by which an operator or an orchestrator ends a service.
+//! SIGTERM and Ctrl-C, which an operator or an orchestrator sends to shut down a service.
 
 use highwater_core::{
     Result,
@@ -10,18 +10,18 @@ use tokio::{
     task::JoinSet,
 };
 
-/// How often the process has been told to end.
+/// The number of shutdown signals received so far.
 pub(super) struct Signals {
-    times: watch::Receiver<u32>,
+    count: watch::Receiver<u32>,
     _listening: JoinSet<()>,
 }
 
 impl Signals {
-    /// Listens from now on. A signal no longer ends the process by itself.
+    /// Starts to listen. From now on a signal does not end the process by itself.
     pub(super) fn listen() -> Result<Self> {
-        let (mut terminate, mut interrupt) =
-            (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-        let (sender, times) = watch::channel(0);
+        let mut terminate = listen(SignalKind::terminate())?;
+        let mut interrupt = listen(SignalKind::interrupt())?;
+        let (sender, count) = watch::channel(0);
         let mut listening = JoinSet::new();
         listening.spawn(async move {
             loop {
@@ -29,16 +29,16 @@ impl Signals {
                     _ = terminate.recv() => tracing::info!("SIGTERM"),
                     _ = interrupt.recv() => tracing::info!("SIGINT"),
                 }
-                sender.send_modify(|times| *times += 1);
+                sender.send_modify(|count| *count += 1);
             }
         });
-        Ok(Self { times, _listening: listening })
+        Ok(Self { count, _listening: listening })
     }
 
-    /// Waits until the process has been told so often.
-    pub(super) fn told(&self, often: u32) -> impl Future<Output = ()> + use<> {
-        let mut times = self.times.clone();
-        async move { drop(times.wait_for(|times| *times >= often).await) }
+    /// Waits for this number of signals.
+    pub(super) fn received(&self, times: u32) -> impl Future<Output = ()> + use<> {
+        let mut count = self.count.clone();
+        async move { drop(count.wait_for(|count| *count >= times).await) }
     }
 }
 

@@ -23,27 +23,27 @@ const SECONDS: &[f64] = &[
     0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
     5.0, 10.0, 30.0,
 ];
-/// The buckets of numbers of things.
+/// The buckets of counts.
 const SIZES: &[f64] =
     &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 2_000.0, 5_000.0, 10_000.0];
 
 /// The recorder of this process, if a service has installed it.
 static INSTALLED: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
 
-/// Installs what the configuration asks for, once for the process, and gives what tells the metrics.
+/// Installs logs, metrics and traces as configured, once for the process, and returns the handle that renders the metrics.
 pub(super) fn install(config: &Config) -> Result<PrometheusHandle> {
     check(config)?;
     let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(handle) = &*installed {
         return Ok(handle.clone());
     }
-    log(config)?;
-    let handle = measure()?;
+    install_subscriber(config)?;
+    let handle = install_metrics()?;
     *installed = Some(handle.clone());
     Ok(handle)
 }
 
-/// What is wrong is told also where another service of the process has decided what holds.
+/// Reports errors of the configuration, even if another service of the process has already installed its own.
 fn check(config: &Config) -> Result<()> {
     filter("log.level", &config.log.level)?;
     #[cfg(feature = "otlp")]
@@ -53,22 +53,22 @@ fn check(config: &Config) -> Result<()> {
     Ok(())
 }
 
-fn measure() -> Result<PrometheusHandle> {
+fn install_metrics() -> Result<PrometheusHandle> {
     let with_buckets = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS)
         .and_then(|builder| builder.set_buckets(SIZES));
     let installed = with_buckets.and_then(PrometheusBuilder::install_recorder);
     installed.map_err(|error| {
-        let message = "this process has another recorder of metrics already";
+        let message = "this process already has another recorder of metrics";
         Invalid::configuration(message).caused_by(Source::new(error)).into()
     })
 }
 
 type Layers = Vec<Box<dyn Layer<Registry> + Send + Sync>>;
 
-fn log(config: &Config) -> Result<()> {
+fn install_subscriber(config: &Config) -> Result<()> {
     let layers = layers(config)?;
-    // A program that has a subscriber of its own keeps it.
+    // A program that has installed its own subscriber keeps it.
     let _ = tracing_subscriber::registry().with(layers).try_init();
     Ok(())
 }
@@ -88,8 +88,8 @@ fn layers(config: &Config) -> Result<Layers> {
     Ok(layers)
 }
 
-/// Events within spans would be sent with them, and what is logged is not for `otlp.level` to say. The hint is there because
-/// without one every span and every event of the process would be asked about.
+/// Filters out events: they would be sent within their spans, and `otlp.level` applies to spans only. Without the hint, the
+/// filter would be called for every span and every event of the process.
 #[cfg(feature = "otlp")]
 fn no_events() -> impl Filter<Registry> {
     filter_fn(|metadata| !metadata.is_event()).with_max_level_hint(LevelFilter::TRACE)
@@ -97,7 +97,7 @@ fn no_events() -> impl Filter<Registry> {
 
 fn filter(key: &str, level: &str) -> Result<EnvFilter> {
     EnvFilter::try_new(level).map_err(|error| {
-        let message = format!("the key {key} is no filter of levels: {error}");
+        let message = format!("the key {key} is not a filter of levels: {error}");
         Invalid::configuration(message).caused_by(Source::new(error)).into()
     })
 }

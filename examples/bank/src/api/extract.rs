@@ -1,4 +1,4 @@
-//! What is in a request. What is wrong with it is told as a problem.
+//! Extractors whose rejections are problems.
 
 use axum::{
     extract::{FromRequest, FromRequestParts, Query},
@@ -12,21 +12,21 @@ use serde::de::DeserializeOwned;
 #[from_request(via(axum::Json), rejection(Problem))]
 pub(super) struct Body<T>(pub(super) T);
 
-/// What is in the path.
+/// The parameters of the path.
 #[derive(FromRequestParts)]
 #[from_request(via(axum::extract::Path), rejection(Problem))]
 pub(super) struct Path<T>(pub(super) T);
 
-/// What is behind the question mark.
-pub(super) struct Asking<T>(pub(super) T);
+/// The query parameters.
+pub(super) struct QueryParams<T>(pub(super) T);
 
-impl<T: DeserializeOwned, S: std::marker::Send + Sync> FromRequestParts<S> for Asking<T> {
+impl<T: DeserializeOwned, S: std::marker::Send + Sync> FromRequestParts<S> for QueryParams<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         match Query::from_request_parts(parts, state).await {
-            Ok(Query(asked)) => Ok(Self(asked)),
-            Err(wrong) => Err(Problem::new(wrong.status()).detail(wrong.body_text())),
+            Ok(Query(params)) => Ok(Self(params)),
+            Err(rejection) => Err(Problem::new(rejection.status()).detail(rejection.body_text())),
         }
     }
 }

@@ -3,19 +3,19 @@
 //! | File | What is in it |
 //! |---|---|
 //! | `commands` | open, deposit, withdraw, transfer |
-//! | `reads` | balances and statements, as fresh as they are asked for |
-//! | `asked` | how fresh a request wants its answer |
-//! | `operations` | what is read for, by name, and policies that change at run time |
-//! | `operate` | the switches of the workers, and the accounts that are parked |
-//! | `extract` | what is in a request; what is wrong with it is a problem |
+//! | `reads` | balances and statements, with the requested freshness |
+//! | `read_options` | the query parameters of reads and commands |
+//! | `operations` | the read operations by name, and their policies |
+//! | `operate` | the switches of the workers, and the parked accounts |
+//! | `extract` | extractors whose rejections are problems |
 //! | `page` | the page |
 
-mod asked;
 mod commands;
 mod extract;
 mod operate;
 mod operations;
 mod page;
+mod read_options;
 mod reads;
 
 use std::sync::Arc;
@@ -26,33 +26,37 @@ use axum::{
 };
 use highwater::{
     Highwater,
-    http::{answered, request_span},
+    http::{record_response, request_span},
     policy::PolicyFollower,
     service::Config,
 };
 use tower_http::trace::TraceLayer;
 
-use crate::switches::Crew;
+use crate::switches::ControlledWorkers;
 
-/// What every request is answered with.
+/// The state of every handler.
 #[derive(Clone)]
 struct Api {
     bank: Highwater,
-    crew: Crew,
-    /// Changes of policies are taken up for as long as somebody is answered.
+    workers: ControlledWorkers,
+    /// Follows changes of policies for as long as the API runs.
     _following: Arc<PolicyFollower>,
 }
 
-/// Answers commands and reads of this bank, and serves the page, whose switches reach this crew.
+/// Creates the router of the bank: commands, reads, and the page, whose switches control these workers.
 ///
 /// # Errors
 /// [`Invalid`](highwater::Error::Invalid) if the file of policies is wrong;
-/// [`Unavailable`](highwater::Error::Unavailable) if the store can't be asked which ones hold.
-pub async fn router(bank: &Highwater, crew: Crew, config: &Config) -> highwater::Result<Router> {
-    // What has failed is logged where the problem is made.
+/// [`Unavailable`](highwater::Error::Unavailable) if the store can't be asked for the policies in effect.
+pub async fn router(
+    bank: &Highwater,
+    workers: ControlledWorkers,
+    config: &Config,
+) -> highwater::Result<Router> {
+    // Failures are logged where their problem is created.
     let traces = TraceLayer::new_for_http()
         .make_span_with(request_span)
-        .on_response(answered)
+        .on_response(record_response)
         .on_failure(());
     let _following = Arc::new(operations::follow(bank, config).await?);
     Ok(Router::new()
@@ -69,5 +73,5 @@ pub async fn router(bank: &Highwater, crew: Crew, config: &Config) -> highwater:
         .route("/parked", get(operate::parked))
         .route("/parked/{id}/retry", post(operate::retry))
         .layer(traces)
-        .with_state(Api { bank: bank.clone(), crew, _following }))
+        .with_state(Api { bank: bank.clone(), workers, _following }))
 }

@@ -1,4 +1,4 @@
-//! What an operator does: the switches of the workers, and the accounts that are parked.
+//! Operations of the bank's operator: the switches of the workers, and the parked accounts.
 
 use axum::{Json, extract::State, http::StatusCode};
 use highwater::{ParkedKeys, View as _, http::Problem};
@@ -10,45 +10,45 @@ use super::{
 };
 use crate::{
     domain::{AccountId, Balance},
-    switches::{Setting, Unreached},
+    switches::{Setting, WorkerUnreachable},
 };
 
-/// How many parked accounts are listed.
-const LISTED: usize = 100;
+/// The number of parked accounts in a list.
+const LIST_SIZE: usize = 100;
 
-/// How the switches stand; `null` where there are none.
+/// The setting of the switches; `null` if there are none.
 pub(super) async fn switches(State(api): State<Api>) -> Result<Json<Option<Setting>>, Problem> {
-    Ok(Json(api.crew.setting().await?))
+    Ok(Json(api.workers.setting().await?))
 }
 
 pub(super) async fn set(
     State(api): State<Api>,
     Body(setting): Body<Setting>,
 ) -> Result<Json<Option<Setting>>, Problem> {
-    Ok(Json(api.crew.set(setting).await?))
+    Ok(Json(api.workers.set(setting).await?))
 }
 
-/// An account whose balance waits for somebody to look.
+/// An account whose balance is parked until an operator retries it.
 #[derive(Serialize)]
-pub(super) struct Waiting {
+pub(super) struct ParkedAccount {
     id: String,
     since: u64,
     queued: u64,
     error: String,
 }
 
-pub(super) async fn parked(State(api): State<Api>) -> Result<Json<Vec<Waiting>>, Problem> {
-    let parked = ParkedKeys::of(&api.bank, Balance::NAME)?.list(None, LISTED).await?;
-    let waiting = parked.into_iter().map(|key| Waiting {
+pub(super) async fn parked(State(api): State<Api>) -> Result<Json<Vec<ParkedAccount>>, Problem> {
+    let parked = ParkedKeys::of(&api.bank, Balance::NAME)?.list(None, LIST_SIZE).await?;
+    let accounts = parked.into_iter().map(|key| ParkedAccount {
         id: key.key,
         since: key.since.get(),
         queued: key.queued,
         error: key.error,
     });
-    Ok(Json(waiting.collect()))
+    Ok(Json(accounts.collect()))
 }
 
-/// Has a parked account tried again.
+/// Retries a parked account.
 pub(super) async fn retry(
     State(api): State<Api>,
     Path(id): Path<AccountId>,
@@ -57,8 +57,8 @@ pub(super) async fn retry(
     Ok(if is_parked { StatusCode::ACCEPTED } else { StatusCode::NO_CONTENT })
 }
 
-impl From<Unreached> for Problem {
-    fn from(worker: Unreached) -> Self {
+impl From<WorkerUnreachable> for Problem {
+    fn from(worker: WorkerUnreachable) -> Self {
         Self::new(StatusCode::BAD_GATEWAY).detail(worker.to_string())
     }
 }

@@ -1,5 +1,5 @@
-//! What the bank reads for, by name, and how fresh each of these reads must be: changed at run time, for
-//! everybody or for some, and back (M14, O4).
+//! The bank's read operations by name, and their freshness policies: changed at run time, for all clients or for some, and
+//! rolled back (M14, O4).
 
 use axum::{Json, extract::State};
 use highwater::{
@@ -12,18 +12,17 @@ use serde::{Deserialize, Serialize};
 
 use super::{Api, extract::Body};
 
-/// An account is shown. Whoever has just changed it sees that.
+/// Shows an account. A client that has just changed it sees the change.
 pub(super) const SHOW_BALANCE: Operation = Operation::standard("balance.show");
-/// The last entries of an account are shown.
+/// Shows the last entries of an account.
 pub(super) const SHOW_STATEMENT: Operation = Operation::standard("statement.show");
-/// The accounts are listed.
+/// Lists the accounts.
 pub(super) const LIST_ACCOUNTS: Operation = Operation::auxiliary("account.list");
 
-/// How many changes of policies are told.
-const TOLD: usize = 10;
+/// The number of policy changes in the history.
+const HISTORY_SIZE: usize = 10;
 
-/// Makes the operations known, reads the file of policies if there is one, and takes up what is changed from
-/// now on.
+/// Registers the operations, reads the file of policies if there is one, and follows later changes.
 pub(super) async fn follow(bank: &Highwater, config: &Config) -> highwater::Result<PolicyFollower> {
     let policies = bank.policies();
     policies.register(&[SHOW_BALANCE, SHOW_STATEMENT, LIST_ACCOUNTS])?;
@@ -33,20 +32,20 @@ pub(super) async fn follow(bank: &Highwater, config: &Config) -> highwater::Resu
     policies.follow().await
 }
 
-/// The policies that hold here, and their last changes.
+/// The policies in effect, and their last changes.
 #[derive(Serialize)]
 pub(super) struct Policies {
-    operations: Vec<Told>,
+    operations: Vec<OperationPolicy>,
     history: Vec<Change>,
 }
 
 #[derive(Serialize)]
-struct Told {
+struct OperationPolicy {
     name: &'static str,
     tier: &'static str,
-    /// As the program was written.
+    /// The policy in the program.
     policy: ReadPolicy,
-    /// What is said otherwise.
+    /// The rule that overrides it.
     rule: Rule,
 }
 
@@ -59,7 +58,7 @@ struct Change {
     is_rollback: bool,
 }
 
-impl From<(Operation, Rule)> for Told {
+impl From<(Operation, Rule)> for OperationPolicy {
     fn from((operation, rule): (Operation, Rule)) -> Self {
         let (name, tier, policy) = (operation.name(), operation.tier().name(), operation.policy());
         Self { name, tier, policy, rule }
@@ -75,15 +74,15 @@ impl From<RecordedChange> for Change {
 
 pub(super) async fn policies(State(api): State<Api>) -> Result<Json<Policies>, Problem> {
     let policies = api.bank.policies();
-    let operations = policies.operations().into_iter().map(Told::from).collect();
-    let history = policies.history(TOLD).await?.into_iter().map(Change::from).collect();
+    let operations = policies.operations().into_iter().map(OperationPolicy::from).collect();
+    let history = policies.history(HISTORY_SIZE).await?.into_iter().map(Change::from).collect();
     Ok(Json(Policies { operations, history }))
 }
 
-/// Another rule for an operation, by somebody and for a reason.
+/// A new rule for an operation, with author and reason.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Changing {
+pub(super) struct ChangeBody {
     by: String,
     why: String,
     operation: String,
@@ -92,28 +91,28 @@ pub(super) struct Changing {
 
 pub(super) async fn change(
     State(api): State<Api>,
-    intent: CommandHeaders,
-    Body(Changing { by, why, operation, rule }): Body<Changing>,
+    headers: CommandHeaders,
+    Body(ChangeBody { by, why, operation, rule }): Body<ChangeBody>,
 ) -> Result<ReceiptResponse, Problem> {
     let policies = api.bank.policies();
     let operation = policies.operation(&operation)?;
     let change = PolicyChange::by(by, why).set(&operation, rule);
-    Ok(intent.answer(policies.change(intent.request(change)).await?))
+    Ok(headers.answer(policies.change(headers.request(change)).await?))
 }
 
-/// The last change is taken back, by somebody and for a reason.
+/// A rollback of the last change, with author and reason.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RollingBack {
+pub(super) struct RollbackBody {
     by: String,
     why: String,
 }
 
 pub(super) async fn roll_back(
     State(api): State<Api>,
-    intent: CommandHeaders,
-    Body(RollingBack { by, why }): Body<RollingBack>,
+    headers: CommandHeaders,
+    Body(RollbackBody { by, why }): Body<RollbackBody>,
 ) -> Result<ReceiptResponse, Problem> {
-    let rollback = intent.request(PolicyRollback::by(by, why));
-    Ok(intent.answer(api.bank.policies().roll_back(rollback).await?))
+    let rollback = headers.request(PolicyRollback::by(by, why));
+    Ok(headers.answer(api.bank.policies().roll_back(rollback).await?))
 }

@@ -1,4 +1,4 @@
-//! The page: one file, with nothing to load behind it.
+//! The page: one file without further resources.
 
 use axum::{
     http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE},

@@ -1,4 +1,4 @@
-//! Reads, as fresh as they are asked for, which say how fresh they are.
+//! Reads, with the requested freshness; each response states its own.
 
 use axum::extract::State;
 use highwater::{
@@ -8,43 +8,43 @@ use highwater::{
 
 use super::{
     Api,
-    asked::Asked,
-    extract::{Asking, Path},
+    extract::{Path, QueryParams},
     operations::{LIST_ACCOUNTS, SHOW_BALANCE, SHOW_STATEMENT},
+    read_options::ReadOptions,
 };
 use crate::domain::{AccountId, Balance, Statement};
 
-/// How many accounts are listed at once.
-const LISTED: usize = 100;
+/// The number of accounts in a list.
+const LIST_SIZE: usize = 100;
 
-/// What is in an account.
+/// The balance of an account.
 pub(super) async fn account(
     State(api): State<Api>,
     Path(id): Path<AccountId>,
-    Asking(asked): Asking<Asked>,
-    after: ReadConditions,
+    QueryParams(options): QueryParams<ReadOptions>,
+    conditions: ReadConditions,
 ) -> Result<ViewResponse<Balance>, Problem> {
     let balance = api.bank.view::<Balance>().get(id);
-    after.found(asked.of(balance, &SHOW_BALANCE, &after).find().await?)
+    conditions.found(options.apply(balance, &SHOW_BALANCE, &conditions).find().await?)
 }
 
 /// The last entries of an account.
 pub(super) async fn statement(
     State(api): State<Api>,
     Path(id): Path<AccountId>,
-    Asking(asked): Asking<Asked>,
-    after: ReadConditions,
+    QueryParams(options): QueryParams<ReadOptions>,
+    conditions: ReadConditions,
 ) -> Result<ViewResponse<Statement>, Problem> {
     let statement = api.bank.view::<Statement>().get(id);
-    after.found(asked.of(statement, &SHOW_STATEMENT, &after).find().await?)
+    conditions.found(options.apply(statement, &SHOW_STATEMENT, &conditions).find().await?)
 }
 
-/// The accounts in the order of their names: one answer with one freshness.
+/// The accounts in the order of their ids: one response with one freshness.
 pub(super) async fn accounts(
     State(api): State<Api>,
-    Asking(asked): Asking<Asked>,
-    after: ReadConditions,
+    QueryParams(options): QueryParams<ReadOptions>,
+    conditions: ReadConditions,
 ) -> Result<ViewResponse<RowPage<Balance>>, Problem> {
-    let accounts = api.bank.view::<Balance>().range(.., LISTED);
-    Ok(after.answer(asked.of(accounts, &LIST_ACCOUNTS, &after).await?))
+    let accounts = api.bank.view::<Balance>().range(.., LIST_SIZE);
+    Ok(conditions.answer(options.apply(accounts, &LIST_ACCOUNTS, &conditions).await?))
 }

@@ -1,4 +1,4 @@
-//! The relay, from PostgreSQL to Kafka. One leads; others wait for it to stop.
+//! The relay, from PostgreSQL to Kafka. One leads; others stand by.
 
 use bank::serve::Outcome;
 use highwater::{

@@ -1,10 +1,10 @@
-//! A worker: it keeps up the views, fed by Kafka. There may be many; they share the work.
+//! A worker: it keeps the views up to date, fed by Kafka. Any number of them can run; they share the work.
 
 use std::net::SocketAddr;
 
 use bank::{
     serve::{self, Outcome},
-    switches::{Braked, Switches, door},
+    switches::{self, Switches, ThrottledSource},
     workers,
 };
 use clap::Parser;
@@ -14,14 +14,13 @@ use highwater::{
     service::{Config, Service},
 };
 
-/// A worker of the bank. Everything else is told by the environment: `BANK_STORE` and so on.
+/// A worker of the bank. Everything else is configured by the environment: `BANK_STORE` and so on.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Where its switches can be set. Whoever reaches this address can stop the worker: there is no such
-    /// door unless it is asked for.
+    /// The address of the worker's switches. Anyone who can reach it can stop the worker; by default it is not served.
     #[arg(long)]
-    door: Option<SocketAddr>,
+    switches: Option<SocketAddr>,
 }
 
 #[tokio::main]
@@ -31,13 +30,14 @@ async fn main() -> Outcome {
     let bank = Highwater::open(service.config().store.expose()).await?;
 
     let (kafka, topics) = service.config().kafka()?;
-    let (kafka, switches) = (KafkaSource::new(&bank, kafka, topics), Switches::default());
-    let source = Braked::new(kafka.clone(), &switches);
+    let kafka = KafkaSource::new(&bank, kafka, topics);
+    let switches = Switches::default();
+    let source = ThrottledSource::new(kafka.clone(), &switches);
     let worker = workers::worker(&bank, source, service.config());
     let mut service = service.source(&kafka).worker(worker);
-    if let Some(address) = arguments.door {
-        let listener = serve::listener("--door", address).await?;
-        service = serve::answering(service, listener, door(switches));
+    if let Some(address) = arguments.switches {
+        let listener = serve::listener("--switches", address).await?;
+        service = serve::with_http(service, listener, switches::endpoint(switches));
     }
     Ok(service.run_until_shutdown().await?)
 }

@@ -1,45 +1,45 @@
-//! An account: what can happen to it, what must always hold, and what it can be asked to do.
+//! An account: its events, invariants and commands.
 
 use highwater::prelude::*;
 
 use super::{AccountId, Amount};
 
-/// What has happened to an account.
+/// An event of an account.
 #[derive(Event, Debug, PartialEq)]
 #[event(prefix = "account")]
 pub enum AccountEvent {
-    /// Somebody has it now.
+    /// The account was opened.
     Opened {
-        /// Whose it is.
+        /// The owner.
         owner: String,
     },
     /// Money was paid in.
     Deposited {
-        /// How much.
+        /// The amount.
         cents: i64,
     },
     /// Money was paid out.
     Withdrawn {
-        /// How much.
+        /// The amount.
         cents: i64,
     },
     /// Money went to another account.
     Sent {
-        /// Which one.
+        /// The other account.
         to: AccountId,
-        /// How much.
+        /// The amount.
         cents: i64,
     },
     /// Money came from another account.
     Received {
-        /// Which one.
+        /// The other account.
         from: AccountId,
-        /// How much.
+        /// The amount.
         cents: i64,
     },
 }
 
-/// An account, as far as decisions need to know it.
+/// The state of an account that decisions need.
 #[derive(Aggregate, Default, Clone)]
 #[aggregate(event = AccountEvent, snapshot(every = 100))]
 #[invariant(never_overdrawn, "never debit more than the available balance")]
@@ -67,10 +67,10 @@ impl Account {
     }
 
     fn never_overfull(&self) -> Check {
-        Check::that(self.balance <= Amount::MOST).with("balance", self.balance)
+        Check::that(self.balance <= Amount::MAX_CENTS).with("balance", self.balance)
     }
 
-    /// What is in it, in cents.
+    /// The balance in cents.
     #[must_use]
     pub const fn balance(&self) -> i64 {
         self.balance
@@ -84,10 +84,10 @@ impl Account {
     }
 }
 
-/// Opens an account. An account has one owner: whoever opens it again must be the same.
+/// Opens an account. An account has one owner, who can open it again without effect.
 #[derive(Command)]
 pub struct Open {
-    /// Whose it is to be.
+    /// The owner.
     pub owner: String,
 }
 
@@ -95,7 +95,7 @@ impl Decide<Open> for Account {
     fn decide(&self, open: &Open, _: &Context) -> Decision<AccountEvent> {
         match &self.owner {
             Some(owner) if *owner == open.owner => Ok(vec![]),
-            Some(_) => Err(Rejection::new("one_owner", "somebody else has this account")),
+            Some(_) => Err(Rejection::new("one_owner", "this account has another owner")),
             None => Ok(vec![AccountEvent::Opened { owner: open.owner.clone() }]),
         }
     }
@@ -104,7 +104,7 @@ impl Decide<Open> for Account {
 /// Pays money in.
 #[derive(Command)]
 pub struct Deposit {
-    /// How much.
+    /// The amount.
     pub amount: Amount,
 }
 
@@ -118,7 +118,7 @@ impl Decide<Deposit> for Account {
 /// Pays money out.
 #[derive(Command)]
 pub struct Withdraw {
-    /// How much.
+    /// The amount.
     pub amount: Amount,
 }
 
@@ -132,9 +132,9 @@ impl Decide<Withdraw> for Account {
 /// One half of a transfer: the money leaves.
 #[derive(Command)]
 pub struct Send {
-    /// To which account.
+    /// The receiving account.
     pub to: AccountId,
-    /// How much.
+    /// The amount.
     pub amount: Amount,
 }
 
@@ -148,9 +148,9 @@ impl Decide<Send> for Account {
 /// The other half of a transfer: the money arrives.
 #[derive(Command)]
 pub struct Receive {
-    /// From which account.
+    /// The sending account.
     pub from: AccountId,
-    /// How much.
+    /// The amount.
     pub amount: Amount,
 }
 

@@ -1,15 +1,15 @@
-//! How much money a command may move.
+//! The amount of money in a command.
 
 use serde::{Deserialize, Serialize};
 
-/// Money that moves, in cents: more than none, and no more than an account may hold.
+/// An amount of money in cents: positive, and at most the largest balance of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "i64", into = "i64")]
 pub struct Amount(i64);
 
 impl Amount {
-    /// The most that an account may hold, and so the most that can move.
-    pub const MOST: i64 = 1_000_000 * 100;
+    /// The largest balance of an account, and the largest amount.
+    pub const MAX_CENTS: i64 = 1_000_000 * 100;
 
     /// The cents.
     #[must_use]
@@ -18,7 +18,7 @@ impl Amount {
     }
 }
 
-/// A number that is no amount.
+/// The error of a number that is not an amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an amount is between 0.01 and 1,000,000.00")]
 pub struct NotAnAmount;
@@ -27,7 +27,7 @@ impl TryFrom<i64> for Amount {
     type Error = NotAnAmount;
 
     fn try_from(cents: i64) -> Result<Self, NotAnAmount> {
-        (1..=Self::MOST).contains(&cents).then_some(Self(cents)).ok_or(NotAnAmount)
+        (1..=Self::MAX_CENTS).contains(&cents).then_some(Self(cents)).ok_or(NotAnAmount)
     }
 }
 

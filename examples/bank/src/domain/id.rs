@@ -1,26 +1,26 @@
-//! Which account.
+//! The id of an account.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The name of an account: 1 to 40 of `a-z`, `0-9`, `-` and `_`.
+/// The id of an account: 1 to 40 of `a-z`, `0-9`, `-` and `_`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct AccountId(String);
 
-/// A text that names no account.
+/// The error of a text that is not an account id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the name of an account is 1 to 40 of a-z, 0-9, - and _")]
-pub struct NoAccountId;
+pub struct InvalidAccountId;
 
 impl TryFrom<String> for AccountId {
-    type Error = NoAccountId;
+    type Error = InvalidAccountId;
 
-    fn try_from(name: String) -> Result<Self, NoAccountId> {
-        let is_fine = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b);
-        let fits = (1..=40).contains(&name.len()) && name.bytes().all(is_fine);
-        fits.then_some(Self(name)).ok_or(NoAccountId)
+    fn try_from(name: String) -> Result<Self, InvalidAccountId> {
+        let is_allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b);
+        let fits = (1..=40).contains(&name.len()) && name.bytes().all(is_allowed);
+        fits.then_some(Self(name)).ok_or(InvalidAccountId)
     }
 }
 

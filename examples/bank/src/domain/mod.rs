@@ -1,11 +1,11 @@
-//! The business: what a bank may and may not do. Nothing here knows of databases, brokers or HTTP.
+//! The domain: the rules of a bank. Nothing here depends on databases, brokers or HTTP.
 //!
 //! | File | What is in it |
 //! |---|---|
 //! | `account` | the events of an account, its invariants, and the commands on it |
-//! | `amount` | how much money a command may move |
-//! | `id` | which account |
-//! | `views` | what is read: balances and statements |
+//! | `amount` | the amount of money in a command |
+//! | `id` | the id of an account |
+//! | `views` | the views: balances and statements |
 
 mod account;
 mod amount;
@@ -16,5 +16,5 @@ mod views;
 
 pub use account::{Account, AccountEvent, Deposit, Open, Receive, Send, Withdraw};
 pub use amount::{Amount, NotAnAmount};
-pub use id::{AccountId, NoAccountId};
+pub use id::{AccountId, InvalidAccountId};
 pub use views::{Balance, Entry, Statement};

@@ -51,7 +51,7 @@ fn w5_an_account_is_never_overdrawn() {
 
 #[test]
 fn w5_an_account_is_never_overfull() {
-    let account = || given::<Account>([opened(), deposited(Amount::MOST)]);
+    let account = || given::<Account>([opened(), deposited(Amount::MAX_CENTS)]);
     account().when(Deposit { amount: amount(1) }).then_rejected_by("never_overfull");
     let receive = Receive { from: bob(), amount: amount(1) };
     account().when(receive).then_rejected_by("never_overfull");
@@ -59,10 +59,10 @@ fn w5_an_account_is_never_overfull() {
 
 #[test]
 fn an_amount_is_more_than_none_and_no_more_than_an_account_may_hold() {
-    for cents in [i64::MIN, -1, 0, Amount::MOST + 1, i64::MAX] {
+    for cents in [i64::MIN, -1, 0, Amount::MAX_CENTS + 1, i64::MAX] {
         assert!(Amount::try_from(cents).is_err(), "{cents}");
     }
-    assert_eq!(amount(Amount::MOST).cents(), Amount::MOST);
+    assert_eq!(amount(Amount::MAX_CENTS).cents(), Amount::MAX_CENTS);
 }
 
 #[test]

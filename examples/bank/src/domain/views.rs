@@ -1,25 +1,25 @@
-//! What is read: a row for each account, folded from its events.
+//! The views: one row for each account, folded from its events.
 
 use highwater::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{Account, AccountEvent};
-use crate::switches::broken;
+use crate::switches::broken_accounts::{self, BrokenAccount};
 
-/// What is in an account.
+/// The balance of an account.
 #[derive(View, Default, Clone, Debug, PartialEq)]
 #[view(event = AccountEvent, name = "balances", by_stream = Account)]
 pub struct Balance {
-    /// Whose it is.
+    /// The owner.
     pub owner: String,
-    /// What is in it.
+    /// The balance in cents.
     pub cents: i64,
 }
 
 impl Balance {
-    /// Fails for an account whose row has been broken from the page, as a mistake in a fold would.
-    fn fold(&mut self, event: &AccountEvent, at: &EventContext<'_>) -> Result<(), broken::Broken> {
-        broken::check(at.key)?;
+    /// Fails for an account that was broken with the switch on the page, as a bug in a fold would.
+    fn fold(&mut self, event: &AccountEvent, at: &EventContext<'_>) -> Result<(), BrokenAccount> {
+        broken_accounts::check(at.key)?;
         match event {
             AccountEvent::Opened { owner } => self.owner.clone_from(owner),
             _ => self.cents += change(event),
@@ -28,8 +28,8 @@ impl Balance {
     }
 }
 
-/// How many of the last entries a statement shows.
-const SHOWN: usize = 20;
+/// The number of entries in a statement.
+const STATEMENT_SIZE: usize = 20;
 
 /// The last entries of an account, the newest first.
 #[derive(View, Default, Clone, Debug, PartialEq)]
@@ -42,11 +42,11 @@ pub struct Statement {
 /// A line of a statement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// When.
+    /// The time of the event.
     pub at: Timestamp,
-    /// What for.
+    /// The description.
     pub text: String,
-    /// By how much the balance changed.
+    /// The change of the balance in cents.
     pub cents: i64,
 }
 
@@ -60,11 +60,11 @@ impl Statement {
             AccountEvent::Received { from, .. } => format!("from {from}"),
         };
         self.entries.insert(0, Entry { at: at.recorded_at, text, cents: change(event) });
-        self.entries.truncate(SHOWN);
+        self.entries.truncate(STATEMENT_SIZE);
     }
 }
 
-/// By how much an event changes the balance.
+/// Returns the change of the balance in cents.
 const fn change(event: &AccountEvent) -> i64 {
     match event {
         AccountEvent::Opened { .. } => 0,

@@ -1,55 +1,55 @@
-//! What can be done to a worker from the page, so that the seam between eventual and strong can be seen:
-//! it is slowed, stopped, and made to fail on the events of a key. A real bank has none of this.
+//! Switches that disturb the workers from the page, to show the difference between eventual and strong reads: a worker
+//! is slowed down, stopped, or made to fail on the events of a key. A real bank has none of this.
 //!
 //! | File | What is in it |
 //! |---|---|
-//! | `feed` | a feed that is slowed or stopped |
-//! | `broken` | keys whose events can't be applied |
-//! | `door` | the switches over HTTP |
-//! | `crew` | the workers that a page's switches reach: here, or elsewhere |
+//! | `throttled_source` | a feed that is slowed down or stopped |
+//! | `broken_accounts` | accounts whose events can't be applied |
+//! | `endpoint` | the switches over HTTP |
+//! | `workers` | the workers that the page's switches control: local or remote |
 
-pub mod broken;
-mod crew;
-mod door;
-mod feed;
+pub mod broken_accounts;
+mod endpoint;
+mod throttled_source;
+mod workers;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+pub use endpoint::endpoint;
+pub use throttled_source::ThrottledSource;
 #[cfg(feature = "kafka")]
-pub use crew::Doors;
-pub use crew::{Crew, Unreached};
-pub use door::door;
-pub use feed::Braked;
+pub use workers::RemoteSwitches;
+pub use workers::{ControlledWorkers, WorkerUnreachable};
 
-/// How the switches stand.
+/// The setting of the switches.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Setting {
-    /// How fast the worker goes.
+    /// The pace of the workers.
     pub pace: Pace,
-    /// The accounts whose balance can't be kept up: the next event of each parks its key.
+    /// The accounts whose events can't be applied: the next event of each parks its key.
     #[serde(default)]
     pub broken: BTreeSet<String>,
 }
 
-/// How fast a worker goes.
+/// The pace of a worker.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pace {
-    /// As fast as it can.
+    /// No limit.
     #[default]
     Full,
-    /// An event a second in each shard.
+    /// One event per second in each shard.
     Slow,
-    /// Not at all. What it holds it keeps: no other worker takes over.
+    /// No events. The worker keeps its shards, so no other worker takes over.
     Stopped,
 }
 
 impl Pace {
-    /// How long an event takes, at the least; `None` if it never ends.
+    /// Returns the minimum time per event; `None` if no event is applied.
     const fn per_event(self) -> Option<Duration> {
         match self {
             Self::Full => Some(Duration::ZERO),
@@ -64,15 +64,15 @@ impl Pace {
 pub struct Switches(Arc<watch::Sender<Setting>>);
 
 impl Switches {
-    /// How they stand.
+    /// Returns the current setting.
     #[must_use]
     pub fn setting(&self) -> Setting {
         self.0.borrow().clone()
     }
 
-    /// Sets all of them.
+    /// Changes the setting.
     pub fn set(&self, setting: Setting) {
-        broken::are(&setting.broken);
+        broken_accounts::set(&setting.broken);
         self.0.send_replace(setting);
     }
 

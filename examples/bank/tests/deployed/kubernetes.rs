@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, net::IpAddr, path::Path, time::Duration};
 
-use bank::{api, switches::Crew};
+use bank::{api, switches::ControlledWorkers};
 use highwater::{
     service::Config,
     stores::{self, MemoryStore},
@@ -122,7 +122,7 @@ async fn o4_the_file_of_policies_is_understood_and_is_where_the_api_looks_for_it
         let mut config = Config::of("memory:");
         config.policies = Some(file);
         let bank = stores::on(MemoryStore::default()).build();
-        api::router(&bank, Crew::Nobody, &config).await.map(drop).unwrap();
+        api::router(&bank, ControlledWorkers::None, &config).await.map(drop).unwrap();
     }
     let looks = |pod: &crate::pod::Pod<'_>| pod.program.told().policies.is_some();
     let looking: Vec<_> = cluster.pods().into_iter().filter(looks).collect();

@@ -12,7 +12,6 @@ mod program;
 
 use std::{fs, path::Path, time::Duration};
 
-use serde::Deserialize as _;
 use serde_json::Value;
 
 /// The text of a file of the bank.
@@ -21,14 +20,9 @@ fn read(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The documents of a YAML text, with its anchors and merges followed.
+/// The documents of a YAML text, with anchors and merge keys resolved.
 fn documents(text: &str) -> Vec<Value> {
-    let documents = serde_yaml_ng::Deserializer::from_str(text).map(|document| {
-        let mut yaml = serde_yaml_ng::Value::deserialize(document).unwrap();
-        yaml.apply_merge().unwrap();
-        serde_json::to_value(yaml).unwrap()
-    });
-    documents.collect()
+    serde_saphyr::from_multiple(text).unwrap()
 }
 
 /// A list, or nothing if it isn't there.

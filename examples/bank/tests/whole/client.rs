@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::PATIENCE;
 
-/// How long to wait before another try; the answers' own `Retry-ReadConditions` has whole seconds.
+/// The pause before a retry; the responses' `Retry-After` has whole seconds.
 const SOON: Duration = Duration::from_millis(20);
 
 #[derive(Clone)]

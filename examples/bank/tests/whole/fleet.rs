@@ -53,21 +53,21 @@ impl Place {
         Serving::start(&mut self.command(env!("CARGO_BIN_EXE_bank-relay"), probes), probes)
     }
 
-    /// A worker with its door.
+    /// A worker with its switches.
     pub(crate) fn worker(&self) -> (Serving, String) {
-        let (probes, door) = (free_address(), free_address());
+        let (probes, switches) = (free_address(), free_address());
         let mut command = self.command(env!("CARGO_BIN_EXE_bank-worker"), probes);
-        let serving = Serving::start(command.args(["--door", &door.to_string()]), probes);
-        (serving, format!("http://{door}"))
+        let serving = Serving::start(command.args(["--switches", &switches.to_string()]), probes);
+        (serving, format!("http://{switches}"))
     }
 
-    /// An API with switches for the workers behind these doors, and where it is.
-    pub(crate) async fn api(&self, doors: &[String]) -> (Serving, String) {
+    /// An API with switches for the workers at these addresses, and its URL.
+    pub(crate) async fn api(&self, switches: &[String]) -> (Serving, String) {
         let probes = free_address();
         let mut command = self.command(env!("CARGO_BIN_EXE_bank-api"), probes);
         command.args(["--listen", "127.0.0.1:0"]);
-        let doors = doors.iter().flat_map(|door| ["--worker", door]);
-        let mut serving = Serving::start(command.args(doors), probes);
+        let switches = switches.iter().flat_map(|switches| ["--worker", switches]);
+        let mut serving = Serving::start(command.args(switches), probes);
         let url = serving.program.says("the bank is open at ").await;
         (serving, url)
     }

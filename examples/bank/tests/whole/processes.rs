@@ -157,7 +157,7 @@ async fn an_api_before_the_first_worker_takes_commands_and_says_that_there_are_n
         assert_eq!(answer.status(), 503, "{path}");
         assert!(answer.headers().contains_key("retry-after"), "{path}");
         let problem: serde_json::Value = answer.json().await.unwrap();
-        assert_eq!((&problem["code"], &problem["move"]), (&"HW308".into(), &"try_again".into()));
+        assert_eq!((&problem["code"], &problem["next_step"]), (&"HW308".into(), &"retry".into()));
     }
     let ((_worker, _), _relay) = (place.worker(), place.relay());
     client.is_served().await;

@@ -1,4 +1,4 @@
-//! Writes the implementation of `Event`: each of its functions asks the event that is wrapped.
+//! Writes the implementation of `Event`: each function delegates to the wrapped event.
 
 use proc_macro2::TokenStream;
 use syn::{Ident, Type, spanned::Spanned};
@@ -7,13 +7,15 @@ use super::model::Union;
 use crate::shared::{Root, hygienic, hygienic_at};
 
 pub(super) fn expand(root: &Root, union: &Union) -> TokenStream {
-    let (ident, members) = (&union.ident, members(union));
-    let (differ, names) = (differ(root, &members), names(root, &members));
-    let decode = decode(root, &members);
-    let ask = |function, arguments| ask(root, &members, &function, &arguments);
-    let event_type = ask(hygienic!(event_type), hygienic!());
-    let tags = ask(hygienic!(tags), hygienic!());
-    let encode = ask(hygienic!(encode), hygienic!(out));
+    let ident = &union.ident;
+    let variants = variants(union);
+    let differ = assert_names_differ(root, &variants);
+    let names = names(root, &variants);
+    let decode = decode(root, &variants);
+    let delegate = |function, arguments| delegate(root, &variants, &function, &arguments);
+    let event_type = delegate(hygienic!(event_type), hygienic!());
+    let tags = delegate(hygienic!(tags), hygienic!());
+    let encode = delegate(hygienic!(encode), hygienic!(out));
     hygienic! {
         #[allow(dead_code, deprecated, reason = "generated")]
         const _: () = {
@@ -44,23 +46,23 @@ pub(super) fn expand(root: &Root, union: &Union) -> TokenStream {
     }
 }
 
-/// The variants, and what they wrap.
-fn members(union: &Union) -> Vec<(&Ident, &Type)> {
+/// Returns the variants with the types that they wrap.
+fn variants(union: &Union) -> Vec<(&Ident, &Type)> {
     union
-        .members
+        .variants
         .iter()
-        .filter_map(|member| Some((&member.ident, member.event.as_ref()?)))
+        .filter_map(|variant| Some((&variant.ident, variant.event.as_ref()?)))
         .collect()
 }
 
-/// One assertion for each two of the members, so that it can say which they are.
-fn differ(root: &Root, members: &[(&Ident, &Type)]) -> TokenStream {
-    let pairs = members
+/// Writes one assertion for each pair of variants, so that its message can name them.
+fn assert_names_differ(root: &Root, variants: &[(&Ident, &Type)]) -> TokenStream {
+    let pairs = variants
         .iter()
         .enumerate()
-        .flat_map(|(place, later)| members[..place].iter().map(move |earlier| (earlier, later)));
+        .flat_map(|(place, later)| variants[..place].iter().map(move |earlier| (earlier, later)));
     let assertions = pairs.map(|((first, these), (second, those))| {
-        let [these, those] = [these, those].map(|ty| of(root, ty, &hygienic!(NAMES)));
+        let [these, those] = [these, those].map(|ty| item_of(root, ty, &hygienic!(NAMES)));
         let message = format!("`{first}` and `{second}` have an event type name in common");
         let differ = hygienic!(#root::differ(#these, #those));
         hygienic_at!(second.span()=> const _: () = assert!(#differ, #message);)
@@ -68,38 +70,39 @@ fn differ(root: &Root, members: &[(&Ident, &Type)]) -> TokenStream {
     hygienic!(#(#assertions)*)
 }
 
-fn names(root: &Root, members: &[(&Ident, &Type)]) -> TokenStream {
-    let names: Vec<_> = members.iter().map(|(_, ty)| of(root, ty, &hygienic!(NAMES))).collect();
+fn names(root: &Root, variants: &[(&Ident, &Type)]) -> TokenStream {
+    let names: Vec<_> =
+        variants.iter().map(|(_, ty)| item_of(root, ty, &hygienic!(NAMES))).collect();
     hygienic! {
         const NAMES: &'static [&'static str] =
             &#root::all_names::<{ #(#names.len())+* }>(&[#(#names),*]);
     }
 }
 
-/// `<AccountEvent as Event>::item`, so that a member that is no event is reported where it stands.
-fn of(root: &Root, ty: &Type, item: &TokenStream) -> TokenStream {
+/// `<AccountEvent as Event>::item`, so that a wrapped type that is not an event is reported at its place.
+fn item_of(root: &Root, ty: &Type, item: &TokenStream) -> TokenStream {
     hygienic_at!(ty.span()=> <#ty as #root::Event>::#item)
 }
 
-/// Asks whichever event is wrapped.
-fn ask(
+/// Writes a call of `function` on the wrapped event.
+fn delegate(
     root: &Root,
-    members: &[(&Ident, &Type)],
+    variants: &[(&Ident, &Type)],
     function: &TokenStream,
     arguments: &TokenStream,
 ) -> TokenStream {
-    let arms = members.iter().map(|(ident, ty)| {
-        let ask = of(root, ty, function);
-        hygienic!(Self::#ident(event) => #ask(event, #arguments),)
+    let arms = variants.iter().map(|(ident, ty)| {
+        let function = item_of(root, ty, function);
+        hygienic!(Self::#ident(event) => #function(event, #arguments),)
     });
     hygienic!(match self { #(#arms)* })
 }
 
-/// The name chooses the member, so the payload is parsed once.
-fn decode(root: &Root, members: &[(&Ident, &Type)]) -> TokenStream {
-    let members = members.iter().map(|(ident, ty)| {
-        let names = of(root, ty, &hygienic!(NAMES));
-        let decode = of(root, ty, &hygienic!(decode));
+/// Writes `decode`: the type name selects the variant, so the payload is parsed once.
+fn decode(root: &Root, variants: &[(&Ident, &Type)]) -> TokenStream {
+    let variants = variants.iter().map(|(ident, ty)| {
+        let names = item_of(root, ty, &hygienic!(NAMES));
+        let decode = item_of(root, ty, &hygienic!(decode));
         hygienic! {
             if #names.contains(&raw.name) {
                 return #decode(raw, &mut |event| emit(Self::#ident(event)));
@@ -111,7 +114,7 @@ fn decode(root: &Root, members: &[(&Ident, &Type)]) -> TokenStream {
             raw: #root::RawEvent<'_>,
             emit: &mut dyn ::core::ops::FnMut(Self),
         ) -> ::core::result::Result<(), #root::DecodeError> {
-            #(#members)*
+            #(#variants)*
             ::core::result::Result::Err(#root::DecodeError::UnknownType)
         }
     }

@@ -8,13 +8,13 @@ mod validate;
 use proc_macro2::TokenStream;
 use syn::DeriveInput;
 
-use crate::shared::{Mistakes, Root};
+use crate::shared::{Diagnostics, Root};
 
-pub(super) use parse::is_meant;
+pub(super) use parse::is_union;
 
 pub(super) fn derive(root: &Root, input: DeriveInput) -> syn::Result<TokenStream> {
-    let mut mistakes = Mistakes::default();
-    let union = parse::parse(input, &mut mistakes);
-    validate::validate(&union, &mut mistakes);
-    mistakes.or(union).map(|union| expand::expand(root, &union))
+    let mut diagnostics = Diagnostics::default();
+    let union = parse::parse(input, &mut diagnostics);
+    validate::validate(&union, &mut diagnostics);
+    diagnostics.or(union).map(|union| expand::expand(root, &union))
 }

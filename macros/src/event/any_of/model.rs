@@ -1,4 +1,4 @@
-//! What is known of a union once its attributes have been read.
+//! The model of `#[event(any_of)]`: a union with its attributes parsed.
 
 use proc_macro2::Ident;
 use syn::Type;
@@ -6,12 +6,12 @@ use syn::Type;
 /// The enum.
 pub(super) struct Union {
     pub(super) ident: Ident,
-    pub(super) members: Vec<Member>,
+    pub(super) variants: Vec<UnionVariant>,
 }
 
-/// One of the events that it may be.
-pub(super) struct Member {
+/// A variant, which wraps one of the events.
+pub(super) struct UnionVariant {
     pub(super) ident: Ident,
-    /// Its type; none if the variant has another shape than `Account(AccountEvent)`.
+    /// The event's type; none if the variant has another shape than `Account(AccountEvent)`.
     pub(super) event: Option<Type>,
 }

@@ -1,19 +1,19 @@
-//! What the compiler would not find, or not say well.
+//! Reports the errors that the compiler would miss or explain badly.
 
-use super::model::{Member, Union};
-use crate::shared::Mistakes;
+use super::model::{Union, UnionVariant};
+use crate::shared::Diagnostics;
 
-pub(super) fn validate(union: &Union, mistakes: &mut Mistakes) {
-    if union.members.is_empty() && mistakes.are_none() {
-        mistakes.at(union.ident.span(), "an event needs at least one variant");
+pub(super) fn validate(union: &Union, diagnostics: &mut Diagnostics) {
+    if union.variants.is_empty() && diagnostics.is_empty() {
+        diagnostics.at(union.ident.span(), "an event needs at least one variant");
     }
-    union.members.iter().for_each(|member| check_wraps_one(member, mistakes));
+    union.variants.iter().for_each(|variant| check_wraps_one(variant, diagnostics));
 }
 
-fn check_wraps_one(member: &Member, mistakes: &mut Mistakes) {
-    if member.event.is_none() {
-        let name = &member.ident;
+fn check_wraps_one(variant: &UnionVariant, diagnostics: &mut Diagnostics) {
+    if variant.event.is_none() {
+        let name = &variant.ident;
         let message = format!("`{name}` must wrap one event: write `{name}(…)` with its type");
-        mistakes.at(name.span(), message);
+        diagnostics.at(name.span(), message);
     }
 }

@@ -1,4 +1,4 @@
-//! From an error to a problem: what a caller may be told, and what is logged.
+//! Converts errors to problems: decides what a caller may learn, and logs the rest.
 
 use std::collections::BTreeMap;
 
@@ -10,36 +10,39 @@ use highwater_core::{
 };
 
 use super::{
-    pending::{Behind, retry_after, soon},
+    error_status::ErrorStatus,
+    pending::{PendingView, min_retry_after, retry_after},
     problem::Problem,
-    verdict,
 };
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        let verdict = verdict::of(error.code());
-        log(&error, verdict.status);
+        let status = ErrorStatus::of(error.code());
+        log(&error, status.status);
         let problem = Self::of(error.code());
-        if !verdict.is_public {
-            return untold(&error, problem);
+        if status.is_public {
+            public(&error, problem.detail(error.to_string()))
+        } else {
+            private(&error, problem)
         }
-        told(&error, problem.detail(error.to_string()))
     }
 }
 
-/// The domain said no.
+/// A command that the domain rejected.
 impl From<Rejection> for Problem {
     fn from(rejection: Rejection) -> Self {
         Error::from(rejection).into()
     }
 }
 
-/// A key that is parked is no news: whoever parked it has said so, and each read would repeat it.
+/// Logs the error. A parked key is logged at debug level only: the worker that parked it has logged it, and each read
+/// would repeat it.
 fn log(error: &Error, status: StatusCode) {
-    let (code, status) = (error.code().as_str(), status.as_u16());
+    let code = error.code().as_str();
+    let status = status.as_u16();
     match status {
         _ if error.code() == Code::PARKED => {
-            tracing::debug!(code, status, %error, "a parked key was asked for");
+            tracing::debug!(code, status, %error, "a request read a parked key");
         }
         500 => tracing::error!(code, status, %error, "a request failed"),
         501.. => tracing::warn!(code, status, %error, "a request failed"),
@@ -47,30 +50,30 @@ fn log(error: &Error, status: StatusCode) {
     }
 }
 
-/// What an outside caller may know of an error whose words are not for it.
-fn untold(error: &Error, problem: Problem) -> Problem {
+/// Describes an error whose message an outside caller must not see.
+fn private(error: &Error, problem: Problem) -> Problem {
     if let Error::UnknownOutcome { command, .. } = error {
         let detail = "It is not known whether the command was stored. Send it again with the same \
                       Idempotency-Key, or with this command's id as the key if it had none: it is \
                       applied at most once.";
-        return problem.detail(detail).with("command", command).header(soon());
+        return problem.detail(detail).with("command", command).header(min_retry_after());
     }
     match problem.status() {
         StatusCode::SERVICE_UNAVAILABLE => {
-            let detail = "This can't be done right now. The same request may succeed later.";
-            problem.detail(detail).header(soon())
+            let detail = "The service can't do this right now. The same request may succeed later.";
+            problem.detail(detail).header(min_retry_after())
         }
-        _ => problem.detail("Something is wrong on this side. Somebody has to look at it."),
+        _ => problem.detail("The service failed. Report the code to its operator."),
     }
 }
 
-/// The members of an error that is told in full.
-fn told(error: &Error, problem: Problem) -> Problem {
+/// Adds the members of an error whose message an outside caller may see.
+fn public(error: &Error, problem: Problem) -> Problem {
     match error {
         Error::Rejected(rejection) => rejected(rejection, problem),
         Error::Conflict(conflict) => conflicting(conflict, problem),
         Error::Unavailable(unavailable) => match &**unavailable {
-            Unavailable::StaleRead(pending) => behind(pending, problem),
+            Unavailable::StaleRead(pending) => stale_read(pending, problem),
             _ => problem,
         },
         Error::Corrupt(corrupt) => match &**corrupt {
@@ -91,8 +94,8 @@ fn rejected(rejection: &Rejection, problem: Problem) -> Problem {
         .with("values", values)
 }
 
-fn behind(pending: &Pending, problem: Problem) -> Problem {
-    let problem = problem.with("pending", Behind::of(pending));
+fn stale_read(pending: &Pending, problem: Problem) -> Problem {
+    let problem = problem.with("pending", PendingView::of(pending));
     match retry_after(pending) {
         Some(wait) => problem.header(wait),
         None => problem,
@@ -102,7 +105,7 @@ fn behind(pending: &Pending, problem: Problem) -> Problem {
 fn conflicting(conflict: &Conflict, problem: Problem) -> Problem {
     match conflict {
         Conflict::Stream { stream, expected, actual } => {
-            // Only the caller expects a mere version; a decision knows the event at the head too.
+            // Only a caller expects a version alone; a decision also knows the event at the head.
             let problem = match expected {
                 Expected::Version(_) => problem.status_is(StatusCode::PRECONDITION_FAILED),
                 _ => problem,

@@ -1,4 +1,4 @@
-//! Where the pages of the codes are.
+//! The `type` of problems: the base URL of the pages of the error codes.
 
 use std::future::{Ready, ready};
 
@@ -6,11 +6,11 @@ use axum::{body::Body, http::header::CONTENT_LENGTH, response::Response};
 
 use super::problem::Problem;
 
-/// Where they are unless said: with the service itself.
-pub(super) const HERE: &str = "/errors/";
+/// The default base, relative to the service.
+pub(super) const DEFAULT_BASE: &str = "/errors/";
 
-/// Has the `type` of every problem lead to where the pages of the codes are: `base` and the code, with
-/// what is between them in `base`. Without it a type is `/errors/HW…`, relative to the service.
+/// Creates a response mapper that sets the base URL of the `type` of every problem: a type is `base` followed by the
+/// code, so `base` ends with its own separator. Without the mapper a type is `/errors/HW…`, relative to the service.
 ///
 /// ```
 /// use axum::{Router, middleware::map_response};
@@ -23,10 +23,10 @@ pub fn error_pages_at(
     base: impl Into<String>,
 ) -> impl Fn(Response) -> Ready<Response> + Clone + Send + Sync + 'static {
     let base = base.into();
-    move |response| ready(based(response, &base))
+    move |response| ready(with_base(response, &base))
 }
 
-fn based(mut response: Response, base: &str) -> Response {
+fn with_base(mut response: Response, base: &str) -> Response {
     if let Some(problem) = response.extensions().get::<Problem>() {
         let body = problem.body(base).to_string();
         response.headers_mut().remove(CONTENT_LENGTH);

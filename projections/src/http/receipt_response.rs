@@ -1,4 +1,4 @@
-//! A receipt as an answer: stored, applied or pending.
+//! A receipt as a response: stored, applied or pending.
 
 use std::collections::BTreeMap;
 
@@ -17,20 +17,20 @@ use serde::Serialize;
 
 use super::{
     freshness,
-    pending::{Behind, retry_after},
+    pending::{PendingView, retry_after},
     token,
 };
 
-/// A receipt as an answer, with its token in `Highwater-Token`: what the caller's next read waits for.
+/// A receipt as a response, with its token in `Highwater-Token`: the caller's next read waits for it.
 ///
-/// | What is known | Status | `status` in the body |
+/// | State of the command | Status | `status` in the body |
 /// |---|---|---|
-/// | the command is stored, and nobody has asked for more, or it couldn't be told | 200 | `stored` |
-/// | and a view has it ([`ReceiptResponse::outcome`]) | 200, and `Highwater-Freshness` | `applied` |
-/// | and a view hasn't got it yet | 202 with `Retry-ReadConditions`, unless a parked key holds it back | `pending` |
+/// | stored; no view was checked, or the check failed | 200 | `stored` |
+/// | stored, and a view has applied it ([`ReceiptResponse::outcome`]) | 200, and `Highwater-Freshness` | `applied` |
+/// | stored, and a view has not applied it yet | 202 with `Retry-After`, unless a parked key holds it back | `pending` |
 ///
-/// With [`ReceiptResponse::created`] 200 becomes 201. The body has the command's id, the token, and the versions of
-/// the streams that got events: what `If-Match` of a later command takes.
+/// With [`ReceiptResponse::created`] 200 becomes 201. The body has the command's id, the token, and the versions of the
+/// streams that got events, for the `If-Match` of a later command.
 #[derive(Debug, Clone)]
 pub struct ReceiptResponse {
     receipt: Receipt,
@@ -40,13 +40,13 @@ pub struct ReceiptResponse {
 }
 
 #[derive(Serialize)]
-struct Told<'a> {
+struct ReceiptBody<'a> {
     status: &'static str,
     command: CommandId,
     token: &'a Token,
     versions: BTreeMap<&'a str, Version>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pending: Option<Behind<'a>>,
+    pending: Option<PendingView<'a>>,
 }
 
 impl ReceiptResponse {
@@ -55,21 +55,21 @@ impl ReceiptResponse {
         Self { receipt, token, outcome: None, location: None }
     }
 
-    /// Says whether a view has it by now: `.outcome(view.applied(key, &receipt).await)`, without `?`. The
-    /// command is stored whatever becomes of that question, so if nobody can answer it, *stored* is
-    /// said, and the error is logged. An error would have the caller believe that nothing was done.
+    /// Adds whether a view has applied the command: `.outcome(view.applied(key, &receipt).await)`, without `?`. The
+    /// command is stored even if that check fails. So a failed check is logged, and the response stays *stored*: an
+    /// error response would let the caller believe that nothing was stored.
     #[must_use]
     pub fn outcome(mut self, outcome: Result<AppliedOutcome>) -> Self {
         let log = |error: &Error| {
             let code = error.code().as_str();
-            tracing::warn!(code, %error, "whether a view has a command can't be said");
+            tracing::warn!(code, %error, "failed to check whether a view has applied a command");
         };
         self.outcome = outcome.inspect_err(log).ok();
         self
     }
 
-    /// Says that something has been made, and where it is or will be. A location that can't be a header
-    /// is left out: percent-encode keys that come from outside.
+    /// Marks a resource as created, and sets its location. A location that is not a valid header value is left out:
+    /// percent-encode keys that come from outside.
     #[must_use]
     pub fn created(mut self, location: impl AsRef<str>) -> Self {
         self.location = HeaderValue::from_str(location.as_ref()).ok();
@@ -112,9 +112,9 @@ impl ReceiptResponse {
         headers
     }
 
-    fn told(&self) -> Told<'_> {
+    fn body(&self) -> ReceiptBody<'_> {
         let versions = self.receipt.versions();
-        Told {
+        ReceiptBody {
             status: match self.outcome {
                 None => "stored",
                 Some(AppliedOutcome::Applied(_)) => "applied",
@@ -123,12 +123,12 @@ impl ReceiptResponse {
             command: self.receipt.command(),
             token: &self.token,
             versions: versions.map(|(stream, version)| (stream.as_str(), version)).collect(),
-            pending: self.pending().map(Behind::of),
+            pending: self.pending().map(PendingView::of),
         }
     }
 }
 
-/// To a caller that has seen nothing before.
+/// Creates the response to a caller that has seen nothing before.
 impl From<Receipt> for ReceiptResponse {
     fn from(receipt: Receipt) -> Self {
         Self::new(receipt, &Token::default())
@@ -137,6 +137,6 @@ impl From<Receipt> for ReceiptResponse {
 
 impl IntoResponse for ReceiptResponse {
     fn into_response(self) -> Response {
-        (self.status(), self.headers(), Json(self.told())).into_response()
+        (self.status(), self.headers(), Json(self.body())).into_response()
     }
 }

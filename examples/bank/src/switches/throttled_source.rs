@@ -1,4 +1,4 @@
-//! A feed that is slowed or stopped: a decorator of any source, by the public ports alone.
+//! A feed that is slowed down or stopped: a decorator of any source, written against the public ports.
 
 use std::future::pending;
 
@@ -15,15 +15,15 @@ use tokio::{
 
 use super::{Pace, Setting, Switches};
 
-/// A source whose feeds go no faster than the switches say.
+/// A source whose feeds go no faster than the switches allow.
 #[derive(Clone)]
-pub struct Braked<S> {
+pub struct ThrottledSource<S> {
     source: S,
     switches: Switches,
 }
 
-impl<S> Braked<S> {
-    /// This source, under these switches.
+impl<S> ThrottledSource<S> {
+    /// Puts a source under the control of these switches.
     pub fn new(source: S, switches: &Switches) -> Self {
         Self { source, switches: switches.clone() }
     }
@@ -31,7 +31,7 @@ impl<S> Braked<S> {
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl<S: FeedSource> FeedSource for Braked<S> {
+impl<S: FeedSource> FeedSource for ThrottledSource<S> {
     async fn sharding(&self, by: ShardBy, shards: u32) -> Result<Sharding> {
         self.source.sharding(by, shards).await
     }
@@ -40,28 +40,29 @@ impl<S: FeedSource> FeedSource for Braked<S> {
         self.source.lease()
     }
 
-    async fn join(&self, feeding: Subscription) -> Result<Box<dyn Membership>> {
-        let membership = self.source.join(feeding).await?;
-        Ok(Box::new(BrakedMembership { membership, switches: self.switches.clone() }))
+    async fn join(&self, subscription: Subscription) -> Result<Box<dyn Membership>> {
+        let membership = self.source.join(subscription).await?;
+        Ok(Box::new(ThrottledMembership { membership, switches: self.switches.clone() }))
     }
 }
 
-struct BrakedMembership {
+struct ThrottledMembership {
     membership: Box<dyn Membership>,
     switches: Switches,
 }
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl Membership for BrakedMembership {
+impl Membership for ThrottledMembership {
     async fn next_assignment(&mut self) -> Result<Assignment> {
         self.membership.next_assignment().await
     }
 
     async fn open(&mut self, shard: ShardId, from: &Progress) -> Result<Box<dyn Feed>> {
         let feed = self.membership.open(shard, from).await?;
-        let (setting, _switches) = (self.switches.watch(), self.switches.clone());
-        Ok(Box::new(BrakedFeed { feed, setting, held: None, _switches }))
+        let setting = self.switches.watch();
+        let _switches = self.switches.clone();
+        Ok(Box::new(ThrottledFeed { feed, setting, held: None, _switches }))
     }
 
     async fn released(&mut self, shard: ShardId) -> Result<()> {
@@ -73,22 +74,22 @@ impl Membership for BrakedMembership {
     }
 }
 
-struct BrakedFeed {
+struct ThrottledFeed {
     feed: Box<dyn Feed>,
     setting: watch::Receiver<Setting>,
-    /// A page that waits to be let through, and since when.
+    /// A page that is delayed, and the time since which it is.
     held: Option<(FeedPage, Instant)>,
-    /// As long as these are here the setting can change.
+    /// Keeps the sender of `setting` alive.
     _switches: Switches,
 }
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl Feed for BrakedFeed {
-    /// Safe to cancel, as every feed must be: a page that waits is kept.
+impl Feed for ThrottledFeed {
+    /// Cancel-safe, as every feed must be: a delayed page is kept.
     async fn next(&mut self, limit: usize) -> Result<FeedPage> {
         loop {
-            if let Some(page) = self.pass().await {
+            if let Some(page) = self.take_due().await {
                 return Ok(page);
             }
             let limit = if self.pace() == Pace::Full { limit } else { 1 };
@@ -101,20 +102,20 @@ impl Feed for BrakedFeed {
     }
 }
 
-impl BrakedFeed {
-    /// The page that is held, once it may pass, however the switches are set meanwhile.
-    async fn pass(&mut self) -> Option<FeedPage> {
+impl ThrottledFeed {
+    /// Returns the delayed page when it is due, and follows changes of the switches meanwhile.
+    async fn take_due(&mut self) -> Option<FeedPage> {
         while let Some((page, since)) = &self.held {
             let events = u32::try_from(page.events.len()).unwrap_or(u32::MAX);
             let due = self.pace().per_event().map(|time| *since + time * events);
-            let passes = async {
+            let is_due = async {
                 match due {
                     Some(due) => sleep_until(due).await,
                     None => pending().await,
                 }
             };
             tokio::select! {
-                () = passes => break,
+                () = is_due => break,
                 _ = self.setting.changed() => {}
             }
         }
