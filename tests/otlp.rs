@@ -333,7 +333,7 @@ async fn o1_one_trace_reaches_a_collector_from_the_http_request_to_the_views_com
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn o1_o5_which_spans_are_sent_has_a_level_of_its_own_whatever_is_logged() {
+async fn o1_o5_spans_that_are_exported_have_a_level_independent_of_the_log() {
     let (service, collector) = service();
     let (caller, span) = (somebody(), tracing::info_span!("sent"));
     highwater::trace::adopt(&span, &caller);
@@ -350,7 +350,7 @@ async fn o1_o5_which_spans_are_sent_has_a_level_of_its_own_whatever_is_logged() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn o5_what_is_logged_within_a_span_is_not_sent_with_it() {
+async fn o5_log_events_within_a_span_are_not_exported_with_it() {
     let (service, collector) = service();
     let (caller, span) = (somebody(), tracing::info_span!("around"));
     highwater::trace::adopt(&span, &caller);
@@ -367,7 +367,7 @@ async fn o5_what_is_logged_within_a_span_is_not_sent_with_it() {
 }
 
 #[test]
-fn o5_a_wrong_level_of_spans_or_logs_is_refused_by_the_name_of_its_key() {
+fn o5_a_wrong_level_of_spans_or_logs_is_refused_with_the_name_of_its_key() {
     let wrong = |change: &dyn Fn(&mut Config)| {
         let mut config = Config::of("memory:");
         let (endpoint, service) = ("http://127.0.0.1:1".to_owned(), "bank".to_owned());

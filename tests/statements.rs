@@ -80,7 +80,7 @@ async fn statements() -> MutexGuard<'static, Statements> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r2_r3_a_read_that_is_current_is_one_statement_whatever_its_level() {
+async fn r2_r3_a_current_read_takes_one_statement_at_every_level() {
     let statements = statements().await;
     for store in banks() {
         let expected = usize::from(!matches!(store, Bank::Memory(_)));
@@ -116,8 +116,7 @@ const BYTES: usize = 16 << 10;
 /// Ten thousand wait: in statements as the driver logs them, in connections as the server sees them, and in memory as the
 /// system counts it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r3_ten_thousand_waiters_cost_few_statements_one_connection_that_listens_and_little_memory()
-{
+async fn r3_ten_thousand_waiters_cost_few_statements_one_listening_connection_and_little_memory() {
     let (statements, memory) = (statements().await, resident());
     for store in banks() {
         let bank = store.open().await;
@@ -144,7 +143,7 @@ async fn r3_ten_thousand_waiters_cost_few_statements_one_connection_that_listens
 
 /// Ten thousand wait for a few ranges: for each range one look answers all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r3_ten_thousand_who_wait_for_a_few_ranges_cost_few_statements() {
+async fn r3_ten_thousand_waiters_for_a_few_ranges_cost_few_statements() {
     let statements = statements().await;
     for store in banks() {
         let bank = store.open().await;
@@ -171,7 +170,7 @@ async fn r3_ten_thousand_who_wait_for_a_few_ranges_cost_few_statements() {
 /// Ten thousand have waited long enough at the same moment, and take what there is: they are answered
 /// together. How many come together is for the machine to say.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r3_ten_thousand_whose_budgets_end_at_once_are_served_by_few_statements() {
+async fn r3_ten_thousand_waiters_whose_budgets_end_together_cost_few_statements() {
     let statements = statements().await;
     for store in banks() {
         let bank = store.open().await;

@@ -11,7 +11,7 @@ use crate::server::{Headers, Pious, get_with, post_with, put, router, send, work
 const DEPOSITS: &str = "/accounts/alice/deposits";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn w4_a_command_is_stored_with_its_token_and_sent_again_gives_the_same() {
+async fn w4_a_stored_command_answers_with_its_token_and_a_repeated_one_with_the_same() {
     for bank in banks() {
         let bank = bank.open().await;
         let router = router(&bank);
@@ -46,7 +46,7 @@ async fn w4_a_command_is_stored_with_its_token_and_sent_again_gives_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn w4_a_key_that_is_no_uuid_is_its_senders_own_at_one_place() {
+async fn w4_a_key_that_is_no_uuid_is_scoped_to_its_sender_and_path() {
     for bank in banks() {
         let bank = bank.open().await;
         let router = router(&bank);
@@ -71,7 +71,7 @@ async fn w4_a_key_that_is_no_uuid_is_its_senders_own_at_one_place() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn w4_the_id_that_a_problem_names_can_be_sent_as_the_key() {
+async fn w4_the_id_in_a_problem_can_be_sent_as_the_key() {
     for bank in banks() {
         let bank = bank.open().await;
         let id = CommandId::derive(["made by nobody who sent a key"]);
@@ -86,7 +86,7 @@ async fn w4_the_id_that_a_problem_names_can_be_sent_as_the_key() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn w4_a_handler_may_insist_on_a_key() {
+async fn w4_a_handler_may_require_a_key() {
     let bank = banks().remove(0).open().await;
     let (router, path) = (router(&bank), "/accounts/alice/deposits/keyed");
     let refused = post_with(&router, path, &[], 7).await;
@@ -96,7 +96,7 @@ async fn w4_a_handler_may_insist_on_a_key() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn w1_if_match_is_the_version_that_the_caller_looked_at() {
+async fn w1_if_match_is_the_version_that_the_caller_read() {
     for bank in banks() {
         let bank = bank.open().await;
         let router = router(&bank);
@@ -136,7 +136,7 @@ async fn w1_if_match_is_the_version_that_the_caller_looked_at() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn w1_a_lost_race_is_409_and_can_be_decided_again() {
+async fn w1_a_conflict_is_409_and_can_be_decided_again() {
     for bank in banks() {
         // What the one knows of the account is outdated by the other.
         let (slow, quick) = (bank.open_rejecting_conflicts().await, bank.open().await);
@@ -167,7 +167,7 @@ async fn w5_a_rejection_is_422_with_the_invariant_and_its_values() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_a_command_that_waits_is_applied_or_202_pending() {
+async fn r3_a_command_that_waits_for_a_view_is_applied_or_202_pending() {
     for bank in banks() {
         let bank = bank.open().await;
         work_until::<Pious>(&bank, &put(&bank, "alice", 7).await).await;
@@ -206,7 +206,7 @@ async fn r3_a_command_that_waits_is_applied_or_202_pending() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_is_made_is_201_and_a_body_that_cannot_be_read_is_a_problem() {
+async fn a_created_resource_is_201_and_an_unreadable_body_is_a_problem() {
     let bank = banks().remove(0).open().await;
     let router = router(&bank);
     let made = post_with(&router, DEPOSITS, &[], 1).await;
@@ -224,7 +224,7 @@ async fn what_is_made_is_201_and_a_body_that_cannot_be_read_is_a_problem() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn w4_a_command_that_is_stored_is_never_an_error_because_the_view_cannot_be_asked() {
+async fn w4_a_stored_command_is_no_error_when_the_view_cannot_be_read() {
     for bank in banks() {
         // Nobody has made the view.
         let bank = bank.open().await;

@@ -31,7 +31,7 @@ async fn viewed(bank: &Highwater) {
 }
 
 #[test]
-fn o2_waits_are_measured_by_level_and_by_how_they_end() {
+fn o2_waits_are_measured_by_level_and_outcome() {
     on_every_store(async |bank, meter| {
         let bank = bank.open().await;
         viewed(&bank).await;
@@ -75,7 +75,7 @@ fn o2_waits_are_measured_by_level_and_by_how_they_end() {
 }
 
 #[test]
-fn o2_a_worker_that_cannot_commit_tells_how_far_behind_it_is_in_events_and_in_time() {
+fn o2_a_worker_that_cannot_commit_reports_its_lag_in_events_and_in_time() {
     on_every_store(async |bank, meter| {
         let bank = bank.open().await;
         let began = Instant::now();
@@ -99,7 +99,7 @@ fn o2_a_worker_that_cannot_commit_tells_how_far_behind_it_is_in_events_and_in_ti
 }
 
 #[test]
-fn o2_appends_whose_outcome_is_not_known_are_counted_by_whether_the_caller_sees_them() {
+fn o2_appends_of_unknown_outcome_are_counted_by_whether_the_caller_sees_them() {
     use highwater::stores::testing::{Faults, Faulty};
 
     measured(async |meter: Meter| {
@@ -119,7 +119,7 @@ fn o2_appends_whose_outcome_is_not_known_are_counted_by_whether_the_caller_sees_
 
 #[cfg(feature = "kafka")]
 #[test]
-fn o2_what_a_relay_fails_at_is_counted() {
+fn o2_failures_of_a_relay_are_counted() {
     use highwater::projections::kafka::{Kafka, Relay, Topics};
 
     on_every_store(async |bank, meter| {

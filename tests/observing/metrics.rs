@@ -29,7 +29,7 @@ fn name_of(bank: &Bank) -> &'static str {
 }
 
 #[test]
-fn o2_commands_are_measured_by_how_they_end() {
+fn o2_commands_are_measured_by_outcome() {
     on_every_store(async |bank, meter| {
         let store = name_of(&bank);
         let bank = bank.open().await;
@@ -79,7 +79,7 @@ fn o2_conflicts_are_counted_by_whether_the_caller_sees_them() {
 }
 
 #[test]
-fn o2_a_worker_tells_what_it_does_and_how_far_behind_it_is() {
+fn o2_a_worker_reports_its_progress_and_its_lag() {
     on_every_store(async |bank, meter| {
         let bank = bank.open().await;
         let worker = Worker::new(&bank).view::<Balance>().start().await.unwrap();
@@ -174,7 +174,7 @@ fn o2_r4_parked_keys_skipped_effects_and_stops_are_counted() {
 }
 
 #[test]
-fn o2_events_that_come_again_and_tries_again_are_counted() {
+fn o2_repeated_events_and_retries_are_counted() {
     on_every_store(async |bank, meter| {
         let bank = bank.open().await;
         let mut faults = Faults::none(7);
@@ -195,7 +195,7 @@ fn o2_events_that_come_again_and_tries_again_are_counted() {
 }
 
 #[test]
-fn o2_a_shard_that_is_lost_to_another_worker_is_counted() {
+fn o2_a_shard_lost_to_another_worker_is_counted() {
     use highwater::{
         core::{
             domain::ViewName,
@@ -222,10 +222,10 @@ fn o2_a_shard_that_is_lost_to_another_worker_is_counted() {
 
 #[cfg(feature = "kafka")]
 #[test]
-fn o2_a_relay_and_a_source_tell_how_they_fare() {
+fn o2_a_relay_and_a_source_report_their_state() {
     use highwater::projections::kafka::{Kafka, KafkaSource, Relay, Topics};
 
-    let test = "o2_a_relay_and_a_source_tell_how_they_fare";
+    let test = "o2_a_relay_and_a_source_report_their_state";
     let Some(servers) = highwater_test_support::services::kafka_servers(test) else { return };
     on_every_store(async |bank, meter| {
         let bank = bank.open().await;
@@ -256,7 +256,7 @@ fn o2_a_relay_and_a_source_tell_how_they_fare() {
 }
 
 #[test]
-fn o2_o4_reads_of_named_operations_are_counted_by_arm_level_and_outcome_and_changes_too() {
+fn o2_o4_reads_of_named_operations_are_counted_by_variant_level_and_outcome_and_changes_too() {
     const SHOW: Operation = Operation::standard("account.show");
     on_every_store(async |bank, meter| {
         let (store_again, bank) = (bank.clone(), bank.open().await);

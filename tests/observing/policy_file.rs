@@ -57,7 +57,7 @@ fn write(path: &Path, text: &str) {
 }
 
 #[test]
-fn o2_o4_a_file_of_policies_is_counted_and_told_when_it_is_loaded_and_when_it_is_edited() {
+fn o2_o4_a_policy_file_is_counted_and_logged_when_it_is_loaded_and_when_it_is_edited() {
     measured(async |meter| {
         let lines = Lines::default();
         let writer = lines.clone();

@@ -66,7 +66,7 @@ async fn work(bank: &Highwater, kafka: &Kafka, topics: &Topics) -> WorkerHandle 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r1_views_fed_by_kafka_are_the_fold_of_the_log_while_workers_and_relays_come_and_go() {
+async fn r1_views_fed_by_kafka_are_the_fold_of_the_log_while_workers_and_relays_join_and_leave() {
     for store in banks() {
         let Some((kafka, topics)) = topic() else { return };
         let handles = [store.open().await, store.open().await];
@@ -128,7 +128,7 @@ async fn one_holds_all(bank: &Highwater, others: &[WorkerId]) -> WorkerId {
 /// has the shards, because its members show that they are alive, and when they are gone the other takes
 /// over.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r1_a_view_goes_over_from_the_direct_feed_to_kafka_and_back() {
+async fn r1_a_view_switches_from_the_direct_feed_to_kafka_and_back() {
     for store in banks() {
         let Some((kafka, topics)) = topic() else { return };
         let (bank, other) = (store.open().await, store.open().await);

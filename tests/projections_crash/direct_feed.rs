@@ -66,8 +66,12 @@ fn r1_sqlite_views_are_the_fold_of_the_log_over_kills_and_freezes_of_the_worker(
 
 /// A machine that disappears in the middle of a commit leaves a lock in the database, until that notices.
 #[test]
-fn r1_postgres_a_commit_that_hangs_holds_up_its_own_shard_alone() {
-    let Some(cluster) = PostgresCluster::start("r1_postgres_a_commit_that_hangs") else { return };
+fn r1_postgres_a_commit_that_hangs_delays_only_its_shard() {
+    let Some(cluster) =
+        PostgresCluster::start("r1_postgres_a_commit_that_hangs_delays_only_its_shard")
+    else {
+        return;
+    };
     let keys = Keyspace::for_events(4_000);
     let runtime = Runtime::new().unwrap();
     let bank = runtime.block_on(Highwater::open(&cluster.url())).unwrap();

@@ -115,8 +115,12 @@ fn r1_kafka_views_are_the_fold_of_the_log_over_kills_of_workers_relays_and_the_s
 }
 
 #[test]
-fn r1_kafka_of_three_servers_one_is_missing_at_any_time() {
-    let Some((cluster, mut brokers)) = clusters("r1_kafka_of_three_servers", 3) else { return };
+fn r1_kafka_views_are_the_fold_of_the_log_with_one_of_three_servers_missing() {
+    let Some((cluster, mut brokers)) =
+        clusters("r1_kafka_views_are_the_fold_of_the_log_with_one_of_three_servers_missing", 3)
+    else {
+        return;
+    };
     let mut missing = None;
     burn(orders(&cluster, &brokers), &mut brokers, |brokers, runtime| {
         let next = missing.map_or(1, |missing: usize| missing % 3 + 1);
@@ -131,8 +135,9 @@ fn r1_kafka_of_three_servers_one_is_missing_at_any_time() {
 
 /// The views in one database, the log in another, and both go down.
 #[test]
-fn r1_kafka_views_elsewhere_are_the_fold_of_the_log_over_crashes_of_both_stores() {
-    let test = "r1_kafka_views_elsewhere_are_the_fold_of_the_log";
+fn r1_kafka_views_in_another_store_are_the_fold_of_the_log_over_crashes_of_both_stores() {
+    let test =
+        "r1_kafka_views_in_another_store_are_the_fold_of_the_log_over_crashes_of_both_stores";
     let Some((cluster, mut brokers)) = clusters(test, 1) else { return };
     let elsewhere = PostgresCluster::start(test).unwrap();
     let orders = Orders { views: Some(elsewhere.url()), ..orders(&cluster, &brokers) };

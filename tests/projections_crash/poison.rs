@@ -157,8 +157,11 @@ async fn drained(bank: &Highwater) {
 }
 
 #[test]
-fn r4_postgres_one_key_of_ten_thousand_waits_in_order_over_kills_and_is_drained_after_the_fix() {
-    let Some(cluster) = PostgresCluster::start("r4_postgres_one_key_of_ten_thousand") else {
+fn r4_postgres_events_of_one_key_of_ten_thousand_wait_in_order_over_kills_and_are_drained_after_the_fix()
+ {
+    let Some(cluster) = PostgresCluster::start(
+        "r4_postgres_events_of_one_key_of_ten_thousand_wait_in_order_over_kills_and_are_drained_after_the_fix",
+    ) else {
         return;
     };
     let (url, seed) = (cluster.url(), seed());

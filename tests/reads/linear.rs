@@ -98,7 +98,7 @@ async fn read<V: Counted>(bank: &Highwater, key: &str, how: How) -> Effect {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_strong_reads_are_linearizable_while_workers_come_and_go() {
+async fn r3_strong_reads_are_linearizable_while_workers_join_and_leave() {
     for bank in banks() {
         linearizable::<Balance>(&bank.open().await).await;
     }

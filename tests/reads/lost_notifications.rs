@@ -105,7 +105,7 @@ impl Waiting {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_a_wait_ends_although_nobody_is_told_that_the_view_has_moved() {
+async fn r3_a_wait_ends_although_the_notification_of_the_view_change_is_lost() {
     for store in banks() {
         let Some(mut raw) = Raw::of(&store).await else { continue };
         let waiting = Waiting::on(&store, &mut raw).await;
@@ -115,7 +115,7 @@ async fn r3_a_wait_ends_although_nobody_is_told_that_the_view_has_moved() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_a_wait_outlives_the_connection_that_listens_and_another_takes_its_place_on_postgres() {
+async fn r3_a_wait_outlives_the_listening_connection_which_is_replaced_on_postgres() {
     for store in banks() {
         let Some(mut raw @ Raw::Postgres(..)) = Raw::of(&store).await else { continue };
         let waiting = Waiting::on(&store, &mut raw).await;

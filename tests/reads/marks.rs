@@ -66,7 +66,7 @@ async fn marked(bank: &Highwater) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_a_token_waits_for_the_shard_of_the_key_and_for_no_other() {
+async fn r3_a_token_waits_only_for_the_shard_of_the_key() {
     for store in banks() {
         let bank = store.open().await;
         let mut relayed = Relayed::<Balance>::on(&bank, Sharding::by_stream(2)).await;

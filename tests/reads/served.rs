@@ -88,7 +88,7 @@ impl Waiting {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_what_is_served_when_the_budget_is_over_was_not_read_before() {
+async fn r3_a_row_served_at_the_end_of_the_budget_was_read_at_that_time() {
     for store in banks() {
         let mut waiting = Waiting::on(&store, Fallback::ServeStale).await;
         // What is on its way is older than this.
@@ -102,7 +102,7 @@ async fn r3_what_is_served_when_the_budget_is_over_was_not_read_before() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_a_wait_ends_with_its_budget_although_the_view_does_not_answer_any_more() {
+async fn r3_a_wait_ends_with_its_budget_although_the_view_no_longer_answers() {
     for store in banks() {
         let waiting = Waiting::on(&store, Fallback::Fail).await;
         waiting.has_waited_enough();
@@ -113,7 +113,7 @@ async fn r3_a_wait_ends_with_its_budget_although_the_view_does_not_answer_any_mo
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_a_view_that_never_answers_is_given_up_by_who_asks_and_by_who_looks_for_all() {
+async fn r3_a_view_that_never_answers_times_out_for_a_single_read_and_for_a_shared_one() {
     let asked = banks().into_iter().map(|store| async move {
         let bank = store.open().await;
         work_until::<Balance>(&bank, &deposit(&bank, "alice", 1).await).await;

@@ -179,15 +179,15 @@ fn each_is_found_out(fixture: &CrashFixture) {
 }
 
 #[test]
-fn r3_kafka_a_bounded_read_finds_out_a_relay_that_has_stopped_and_a_worker_that_is_cut_off() {
-    let test = "r3_kafka_a_bounded_read_finds_out_a_relay_that_has_stopped";
+fn r3_kafka_a_bounded_read_detects_a_stopped_relay_and_a_worker_without_its_broker() {
+    let test = "r3_kafka_a_bounded_read_detects_a_stopped_relay_and_a_worker_without_its_broker";
     let Some(fixture) = CrashFixture::start(test, seed()) else { return };
     each_is_found_out(&fixture);
 }
 
 #[test]
-fn r3_kafka_a_bounded_read_of_views_elsewhere_finds_it_out_by_the_marks_alone() {
-    let test = "r3_kafka_a_bounded_read_of_views_elsewhere_finds_it_out";
+fn r3_kafka_a_bounded_read_of_views_in_another_store_detects_them_by_the_marks_alone() {
+    let test = "r3_kafka_a_bounded_read_of_views_in_another_store_detects_them_by_the_marks_alone";
     let Some(fixture) = CrashFixture::start(test, seed()) else { return };
     each_is_found_out(&fixture.with_views_elsewhere());
 }

@@ -132,8 +132,8 @@ async fn o5_services_whose_broker_is_gone_are_not_ready_until_it_is_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn o5_a_worker_without_a_topic_is_not_ready_until_a_relay_has_made_it() {
-    let test = "o5_a_worker_without_a_topic_is_not_ready_until_a_relay_has_made_it";
+async fn o5_a_worker_without_a_topic_is_not_ready_until_a_relay_has_created_it() {
+    let test = "o5_a_worker_without_a_topic_is_not_ready_until_a_relay_has_created_it";
     let Some(servers) = services::kafka_servers(test) else { return };
     let kafka = Kafka::at(servers);
     let mut services = KafkaServices::new().await;
@@ -157,8 +157,9 @@ async fn o5_a_worker_without_a_topic_is_not_ready_until_a_relay_has_made_it() {
 
 /// A client can't be given other credentials while it runs: it says so until somebody starts it anew.
 #[tokio::test(flavor = "multi_thread")]
-async fn o5_services_that_kafka_does_not_let_in_say_so_and_are_ready_with_what_is_right() {
-    let test = "o5_services_that_kafka_does_not_let_in_say_so";
+async fn o5_services_with_wrong_credentials_for_kafka_report_it_and_are_ready_with_right_ones() {
+    let test =
+        "o5_services_with_wrong_credentials_for_kafka_report_it_and_are_ready_with_right_ones";
     let Some((cluster, kafka)) = cluster(test).await else { return };
     let services = KafkaServices::new().await;
     let relay = services.publishing(&kafka);
@@ -198,8 +199,8 @@ async fn o5_services_that_kafka_does_not_let_in_say_so_and_are_ready_with_what_i
 
 /// Nothing is lost, so it is ready all the while; but it says so.
 #[tokio::test(flavor = "multi_thread")]
-async fn o5_a_worker_whose_topic_was_truncated_says_so_and_goes_on_from_the_log() {
-    let test = "o5_a_worker_whose_topic_was_truncated_says_so_and_goes_on_from_the_log";
+async fn o5_a_worker_whose_topic_was_truncated_reports_it_and_continues_from_the_log() {
+    let test = "o5_a_worker_whose_topic_was_truncated_reports_it_and_continues_from_the_log";
     let Some((cluster, kafka)) = cluster(test).await else { return };
     let services = KafkaServices::new().await;
     let relay = services.relay(&kafka);

@@ -34,7 +34,7 @@ fn logged(store: &str, log: &'static str) -> (String, String) {
 }
 
 #[test]
-fn o5_every_line_of_a_log_for_machines_is_an_object_with_time_level_target_and_fields() {
+fn o5_every_line_of_a_json_log_is_an_object_with_time_level_target_and_fields() {
     for bank in banks() {
         let Some(url) = url(&bank) else { continue };
         let (log, address) = logged(&url, "json");
@@ -56,7 +56,7 @@ fn o5_every_line_of_a_log_for_machines_is_an_object_with_time_level_target_and_f
 }
 
 #[test]
-fn o5_every_line_of_a_log_for_people_begins_with_time_level_and_target() {
+fn o5_every_line_of_a_text_log_begins_with_time_level_and_target() {
     for bank in banks() {
         let Some(url) = url(&bank) else { continue };
         let (log, address) = logged(&url, "text");

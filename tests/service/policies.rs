@@ -95,8 +95,9 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn o4_kafka_a_policy_changed_and_taken_back_under_load_is_seen_in_answers_and_metrics() {
-        let test = "o4_kafka_a_policy_changed_and_taken_back_under_load";
+    async fn o4_kafka_a_policy_changed_and_rolled_back_under_load_is_visible_in_answers_and_metrics()
+     {
+        let test = "o4_kafka_a_policy_changed_and_rolled_back_under_load_is_visible_in_answers_and_metrics";
         let Some(chain) = Chain::start(test).await else { return };
         let mut reader = chain.with(Role::Reader).await;
         until_read(&mut reader, "Eventual", 1).await;

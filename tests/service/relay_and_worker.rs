@@ -127,8 +127,8 @@ fn all_end(mut serving: Vec<Serving>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn o5_r1_kafka_sigterm_under_load_loses_nothing_repeats_nothing_and_a_restart_goes_on() {
-    let test = "o5_r1_kafka_sigterm_under_load_loses_nothing_repeats_nothing";
+async fn o5_r1_kafka_sigterm_under_load_loses_and_repeats_nothing_and_a_restart_resumes() {
+    let test = "o5_r1_kafka_sigterm_under_load_loses_and_repeats_nothing_and_a_restart_resumes";
     let Some(mut chain) = Chain::start(test).await else { return };
     // Each alone, the relay first, and then all at once.
     for _ in 0..3 {
@@ -139,8 +139,8 @@ async fn o5_r1_kafka_sigterm_under_load_loses_nothing_repeats_nothing_and_a_rest
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn o2_promtool_accepts_what_services_under_load_tell_prometheus() {
-    let test = "o2_promtool_accepts_what_services_under_load_tell_prometheus";
+async fn o2_promtool_accepts_the_metrics_of_services_under_load() {
+    let test = "o2_promtool_accepts_the_metrics_of_services_under_load";
     let Some(chain) = Chain::start(test).await else { return };
     let (writes, addresses) =
         (!chain.writing.is_finished(), chain.serving.iter().map(|serving| serving.address));

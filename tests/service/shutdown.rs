@@ -57,7 +57,7 @@ fn come_and_go(store: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn o5_r1_sigterm_under_load_loses_nothing_and_a_restart_goes_on() {
+async fn o5_r1_sigterm_under_load_loses_nothing_and_a_restart_resumes() {
     for bank in banks() {
         let Some(url) = url(&bank) else { continue };
         let (bank, enough) = (bank.open().await, Arc::new(AtomicBool::default()));

@@ -195,8 +195,8 @@ async fn a_relay_and_a_view_work_over_tls_with_and_without_a_password() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_tls_is_said_without_a_secret() {
-    let test = "what_is_wrong_with_tls_is_said_without_a_secret";
+async fn errors_of_tls_are_reported_without_a_secret() {
+    let test = "errors_of_tls_are_reported_without_a_secret";
     let Some(guarded) = Guarded::start(test).await else { return };
     let wrong = [
         // Somebody else's certificate is trusted, or none but those of the machine.

@@ -49,8 +49,8 @@ fn strange(event: &Envelope) -> Vec<(Raw, &'static str)> {
 }
 
 #[tokio::test]
-async fn every_kind_of_record_that_is_not_ours_stops_a_view_before_it_and_is_named() {
-    let test = "every_kind_of_record_that_is_not_ours_stops_a_view_before_it_and_is_named";
+async fn every_kind_of_unknown_record_stops_a_view_before_it_and_is_named() {
+    let test = "every_kind_of_unknown_record_stops_a_view_before_it_and_is_named";
     let Some(fixture) = TopicFixture::new(test) else { return };
     fixture.append(1).await;
     let event = fixture.log().await.remove(0);
@@ -71,8 +71,8 @@ async fn every_kind_of_record_that_is_not_ours_stops_a_view_before_it_and_is_nam
 }
 
 #[tokio::test]
-async fn records_that_are_not_ours_hide_no_event_where_they_are_passed_over() {
-    let test = "records_that_are_not_ours_hide_no_event_where_they_are_passed_over";
+async fn skipped_unknown_records_hide_no_event() {
+    let test = "skipped_unknown_records_hide_no_event";
     let Some(fixture) = TopicFixture::new(test) else { return };
     Hand::of(&fixture).create(1, &[]).await;
     fixture.append(20).await;
@@ -97,8 +97,8 @@ async fn records_that_are_not_ours_hide_no_event_where_they_are_passed_over() {
 
 /// A record that is ours may have headers of others, whatever is in them.
 #[tokio::test]
-async fn headers_of_others_are_nobodys_business() {
-    let Some(fixture) = TopicFixture::new("headers_of_others_are_nobodys_business") else { return };
+async fn unknown_headers_are_ignored() {
+    let Some(fixture) = TopicFixture::new("unknown_headers_are_ignored") else { return };
     Hand::of(&fixture).create(1, &[]).await;
     fixture.append(1).await;
     let log = fixture.log().await;

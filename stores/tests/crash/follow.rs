@@ -62,8 +62,12 @@ async fn committed(store: &dyn Store) -> Vec<EventId> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn w3_postgres_under_fire_of_four_processes_delivers_what_is_committed() {
-    let Some(cluster) = PostgresCluster::start("w3_postgres_under_fire") else { return };
+async fn w3_postgres_delivers_what_is_committed_while_four_processes_write() {
+    let Some(cluster) =
+        PostgresCluster::start("w3_postgres_delivers_what_is_committed_while_four_processes_write")
+    else {
+        return;
+    };
     let (url, seed) = (cluster.url(), seed());
     let store = writer_process::open(&url, "fire").await.unwrap();
     let stop = Arc::new(AtomicBool::new(false));
@@ -145,13 +149,13 @@ async fn in_one_process(store: Arc<dyn Store>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn w3_sqlite_under_fire_delivers_what_is_committed() {
+async fn w3_sqlite_delivers_what_is_committed_while_eight_tasks_write() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("log.db").display());
     in_one_process(writer_process::open(&url, "").await.unwrap()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn w3_memory_under_fire_delivers_what_is_committed() {
+async fn w3_memory_delivers_what_is_committed_while_eight_tasks_write() {
     in_one_process(Arc::new(MemoryStore::default())).await;
 }

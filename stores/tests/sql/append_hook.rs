@@ -16,8 +16,8 @@ use super::{
 };
 
 #[tokio::test]
-async fn w2_what_the_work_writes_is_committed_with_the_events() {
-    for outbox in outboxes("w2_what_the_work_writes").await {
+async fn w2_rows_of_the_hook_are_committed_with_the_events() {
+    for outbox in outboxes("w2_rows_of_the_hook_are_committed_with_the_events").await {
         let append = outbox.append(&[], Then::Well);
         let command = append.command.to_string();
         outbox.store.append(append).await.unwrap();
@@ -27,8 +27,8 @@ async fn w2_what_the_work_writes_is_committed_with_the_events() {
 }
 
 #[tokio::test]
-async fn w2_a_conflict_takes_the_work_back() {
-    for outbox in outboxes("w2_a_conflict_takes_the_work_back").await {
+async fn w2_a_conflict_rolls_the_hook_back() {
+    for outbox in outboxes("w2_a_conflict_rolls_the_hook_back").await {
         outbox.store.append(append()).await.unwrap();
         let stale = build::append_to(&build::stream("a"), Expected::NoStream, build::events(1));
         let attachment = Some(outbox.work(&[], Then::Well));
@@ -41,8 +41,10 @@ async fn w2_a_conflict_takes_the_work_back() {
 }
 
 #[tokio::test]
-async fn w2_work_that_fails_takes_the_events_back_and_gives_its_own_error() {
-    for outbox in outboxes("w2_work_that_fails").await {
+async fn w2_a_hook_that_fails_rolls_the_events_back_and_returns_its_own_error() {
+    for outbox in
+        outboxes("w2_a_hook_that_fails_rolls_the_events_back_and_returns_its_own_error").await
+    {
         let error = outbox.store.append(outbox.append(&[], Then::Fail)).await.unwrap_err();
         let words = ["the work does not want to"];
         error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
@@ -57,8 +59,8 @@ async fn w2_work_that_fails_takes_the_events_back_and_gives_its_own_error() {
 }
 
 #[tokio::test]
-async fn w4_a_repeated_command_leaves_nothing_of_the_work() {
-    for outbox in outboxes("w4_a_repeated_command").await {
+async fn w4_the_hook_of_a_repeated_command_writes_nothing() {
+    for outbox in outboxes("w4_the_hook_of_a_repeated_command_writes_nothing").await {
         let append = outbox.append(&[], Then::Well);
         let first = outbox.store.append(append.clone()).await.unwrap();
         let again = outbox.store.append(append).await.unwrap();
@@ -68,8 +70,8 @@ async fn w4_a_repeated_command_leaves_nothing_of_the_work() {
 }
 
 #[tokio::test]
-async fn work_that_panics_fails_alone() {
-    for outbox in outboxes("work_that_panics").await {
+async fn a_hook_that_panics_fails_alone() {
+    for outbox in outboxes("a_hook_that_panics_fails_alone").await {
         let panicking = outbox.store.append(outbox.append(&[], Then::Panic));
         let others: Vec<_> = (0..20).map(|_| outbox.store.append(append())).collect();
         let error = panicking.await.unwrap_err();
@@ -82,8 +84,8 @@ async fn work_that_panics_fails_alone() {
 }
 
 #[tokio::test]
-async fn work_for_another_store_is_refused() {
-    for outbox in outboxes("work_for_another_store").await {
+async fn a_hook_for_another_store_is_refused() {
+    for outbox in outboxes("a_hook_for_another_store_is_refused").await {
         let attachment: Arc<dyn highwater_core::domain::TransactionHook> = if outbox.is_postgres() {
             Arc::new(SqliteHook::new(|_, _| Box::pin(async { Ok(()) })))
         } else {
@@ -97,8 +99,8 @@ async fn work_for_another_store_is_refused() {
 }
 
 #[tokio::test]
-async fn work_that_takes_long_does_not_block_readers() {
-    for outbox in outboxes("work_that_takes_long").await {
+async fn a_slow_hook_does_not_block_readers() {
+    for outbox in outboxes("a_slow_hook_does_not_block_readers").await {
         outbox.store.append(append()).await.unwrap();
         let (there, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let slow = outbox.append(&[], Then::Wait(Arc::clone(&there), Arc::clone(&go)));
@@ -116,9 +118,12 @@ async fn work_that_takes_long_does_not_block_readers() {
 }
 
 #[tokio::test]
-async fn w2_work_that_ends_the_transaction_is_refused_before_an_event_is_stored() {
+async fn w2_a_hook_that_ends_the_transaction_is_refused_before_an_event_is_stored() {
     for ending in [&["commit"][..], &["rollback"], &["commit", "begin"], &["rollback", "begin"]] {
-        for outbox in outboxes("w2_work_that_ends_the_transaction").await {
+        for outbox in
+            outboxes("w2_a_hook_that_ends_the_transaction_is_refused_before_an_event_is_stored")
+                .await
+        {
             let rows = usize::from(ending[0] == "commit");
             let error = outbox.store.append(outbox.append(ending, Then::Well)).await.unwrap_err();
             let words = ["ended the transaction"];
@@ -135,9 +140,12 @@ async fn w2_work_that_ends_the_transaction_is_refused_before_an_event_is_stored(
 }
 
 #[tokio::test]
-async fn work_that_ends_the_transaction_and_fails_or_panics_leaves_the_store_usable() {
+async fn a_hook_that_ends_the_transaction_and_fails_or_panics_leaves_the_store_usable() {
     for then in [Then::Fail, Then::Panic] {
-        for outbox in outboxes("work_that_ends_the_transaction_and_fails").await {
+        for outbox in
+            outboxes("a_hook_that_ends_the_transaction_and_fails_or_panics_leaves_the_store_usable")
+                .await
+        {
             let failing = outbox.append(&["rollback"], then.clone());
             outbox.store.append(failing).await.unwrap_err();
             outbox.store.append(outbox.append(&[], Then::Well)).await.unwrap();
@@ -148,8 +156,8 @@ async fn work_that_ends_the_transaction_and_fails_or_panics_leaves_the_store_usa
 }
 
 #[tokio::test]
-async fn savepoints_are_the_works_own_affair() {
-    for outbox in outboxes("savepoints_are_the_works_own_affair").await {
+async fn a_hook_may_use_savepoints() {
+    for outbox in outboxes("a_hook_may_use_savepoints").await {
         let statements = [
             "savepoint mine",
             "insert into outbox values ('undone')",
@@ -161,8 +169,12 @@ async fn savepoints_are_the_works_own_affair() {
 }
 
 #[tokio::test]
-async fn work_that_passes_over_an_error_of_its_own_is_told_so_on_postgres() {
-    let Some(outbox) = Outbox::on_postgres("work_that_passes_over_an_error").await else { return };
+async fn a_hook_that_ignores_its_own_error_is_refused_on_postgres() {
+    let Some(outbox) =
+        Outbox::on_postgres("a_hook_that_ignores_its_own_error_is_refused_on_postgres").await
+    else {
+        return;
+    };
     let careless = PostgresHook::new(|connection, _| {
         Box::pin(async move {
             let _ = sqlx::raw_sql("select 1 / 0").execute(connection).await;
@@ -182,8 +194,12 @@ async fn work_that_passes_over_an_error_of_its_own_is_told_so_on_postgres() {
 }
 
 #[tokio::test]
-async fn work_that_loses_the_connection_leaves_nothing_on_postgres() {
-    let Some(outbox) = Outbox::on_postgres("work_that_loses_the_connection").await else { return };
+async fn a_hook_that_loses_the_connection_writes_nothing_on_postgres() {
+    let Some(outbox) =
+        Outbox::on_postgres("a_hook_that_loses_the_connection_writes_nothing_on_postgres").await
+    else {
+        return;
+    };
     let losing = outbox.append(&["select pg_terminate_backend(pg_backend_pid())"], Then::Well);
     let error = outbox.store.append(losing).await.unwrap_err();
     assert!(error.is_unavailable(), "{error}");
@@ -199,8 +215,12 @@ const DEADLY: &str = "
     for each row execute function outbox_dies()";
 
 #[tokio::test]
-async fn w2_w4_a_commit_of_unknown_outcome_can_be_sent_again_with_its_work_on_postgres() {
-    let Some(outbox) = Outbox::on_postgres("w2_w4_a_commit_of_unknown_outcome").await else {
+async fn w2_w4_a_commit_of_unknown_outcome_can_be_retried_with_its_hook_on_postgres() {
+    let Some(outbox) = Outbox::on_postgres(
+        "w2_w4_a_commit_of_unknown_outcome_can_be_retried_with_its_hook_on_postgres",
+    )
+    .await
+    else {
         return;
     };
     outbox.execute(DEADLY).await;

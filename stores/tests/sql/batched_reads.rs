@@ -61,8 +61,12 @@ async fn read(store: &dyn Store, key: u64, done: &AtomicU64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r2_reads_that_meet_have_their_own_row_and_all_that_was_committed_before_each() {
-    let Some(server) = Server::of("r2_reads_that_meet").await else { return };
+async fn r2_batched_reads_get_their_own_row_and_everything_committed_before_each() {
+    let Some(server) =
+        Server::of("r2_batched_reads_get_their_own_row_and_everything_committed_before_each").await
+    else {
+        return;
+    };
     let store: Arc<dyn Store> = Arc::new(server.open().await.unwrap());
     store.open_view(&ViewSpec::rows(view()), Sharding::SINGLE).await.unwrap();
     let done = Arc::new(AtomicU64::new(0));
@@ -76,7 +80,7 @@ async fn r2_reads_that_meet_have_their_own_row_and_all_that_was_committed_before
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn reads_that_meet_are_all_told_what_is_wrong() {
+async fn batched_reads_all_get_the_error() {
     let Some(server) = Server::of("reads_that_meet_are_told").await else { return };
     let store = server.open().await.unwrap();
     let reads = (0..READERS).map(|key| {

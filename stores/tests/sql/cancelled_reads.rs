@@ -143,7 +143,7 @@ async fn storm(store: &Arc<dyn Store>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r_readers_that_go_away_leave_others_their_own_answers_on_sqlite() {
+async fn r_cancelled_reads_leave_other_readers_their_answers_on_sqlite() {
     error_messages::listen();
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("log.db").display());
@@ -159,8 +159,12 @@ async fn r_readers_that_go_away_leave_others_their_own_answers_on_sqlite() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r_readers_that_go_away_leave_others_their_own_answers_on_postgres() {
-    let Some(server) = Server::of("r_readers_that_go_away").await else { return };
+async fn r_cancelled_reads_leave_other_readers_their_answers_on_postgres() {
+    let Some(server) =
+        Server::of("r_cancelled_reads_leave_other_readers_their_answers_on_postgres").await
+    else {
+        return;
+    };
     let store: Arc<dyn Store> = Arc::new(server.open().await.unwrap());
     storm(&store).await;
     let sessions = format!(

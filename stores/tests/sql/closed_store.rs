@@ -68,7 +68,7 @@ fn refused<T: std::fmt::Debug>(outcome: Result<T>) {
 }
 
 #[tokio::test]
-async fn a_closed_store_refuses_everything_on_sqlite() {
+async fn a_closed_store_refuses_every_call_on_sqlite() {
     error_messages::listen();
     let folder = tempfile::tempdir().unwrap();
     let store = open_sqlite(&format!("sqlite:{}", folder.path().join("log.db").display())).await;
@@ -80,8 +80,10 @@ async fn a_closed_store_refuses_everything_on_sqlite() {
 }
 
 #[tokio::test]
-async fn a_closed_store_refuses_everything_on_postgres() {
-    let Some(server) = Server::of("a_closed_store_refuses_everything").await else { return };
+async fn a_closed_store_refuses_every_call_on_postgres() {
+    let Some(server) = Server::of("a_closed_store_refuses_every_call_on_postgres").await else {
+        return;
+    };
     let store = server.open().await.unwrap();
     let queued = store.append(append());
     store.close().await;
@@ -91,7 +93,7 @@ async fn a_closed_store_refuses_everything_on_postgres() {
 
 /// Nobody is left to append: neither what was in the queue nor what comes later waits for ever.
 #[test]
-fn appends_end_when_the_runtime_of_the_store_has_gone() {
+fn appends_end_when_the_runtime_of_the_store_has_shut_down() {
     error_messages::listen();
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("log.db").display());

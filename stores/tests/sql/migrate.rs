@@ -44,7 +44,7 @@ async fn a_fresh_schema_opened_by_several_processes_at_once_is_migrated_once() {
 }
 
 #[tokio::test]
-async fn two_prefixes_in_one_file_know_nothing_of_each_other() {
+async fn two_prefixes_in_one_file_are_independent() {
     error_messages::listen();
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("log.db").display());
@@ -54,8 +54,10 @@ async fn two_prefixes_in_one_file_know_nothing_of_each_other() {
 }
 
 #[tokio::test]
-async fn two_schemas_in_one_database_know_nothing_of_each_other() {
-    let Some(server) = Server::of("two_schemas_in_one_database").await else { return };
+async fn two_schemas_in_one_database_are_independent() {
+    let Some(server) = Server::of("two_schemas_in_one_database_are_independent").await else {
+        return;
+    };
     let other = server.url().replace("schema=", "schema=other_");
     let stores = [server.open().await.unwrap(), server::open(&other).await.unwrap()];
     live_side_by_side(&stores).await;

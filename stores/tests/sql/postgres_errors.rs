@@ -26,7 +26,7 @@ fn elsewhere(port: u16) -> String {
 }
 
 #[tokio::test]
-async fn a_port_where_nobody_listens_is_named_at_once() {
+async fn a_closed_port_is_named_at_once() {
     error_messages::listen();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let begun = Instant::now();
@@ -37,7 +37,7 @@ async fn a_port_where_nobody_listens_is_named_at_once() {
 }
 
 #[tokio::test]
-async fn a_port_that_never_answers_is_given_up() {
+async fn a_port_that_never_answers_times_out() {
     error_messages::listen();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
@@ -49,8 +49,11 @@ async fn a_port_that_never_answers_is_given_up() {
 }
 
 #[tokio::test]
-async fn encryption_that_cannot_be_had_is_no_reason_to_go_without() {
-    let Some(server) = Server::of("encryption_that_cannot_be_had").await else { return };
+async fn missing_encryption_does_not_fall_back_to_plain_text() {
+    let Some(server) = Server::of("missing_encryption_does_not_fall_back_to_plain_text").await
+    else {
+        return;
+    };
     let error = open(&format!("{}&sslmode=require", server.url())).await.unwrap_err();
     error_messages::told(&error, Code::BAD_CONFIGURATION, NextStep::FixRequest, &["TLS"]);
 }
@@ -65,8 +68,12 @@ async fn a_wrong_password_is_refused_with_the_user() {
 }
 
 #[tokio::test]
-async fn a_password_changed_while_the_store_is_open_is_no_passing_trouble() {
-    let Some(server) = Server::of("a_password_changed").await else { return };
+async fn a_password_changed_while_the_store_is_open_is_a_permanent_error() {
+    let Some(server) =
+        Server::of("a_password_changed_while_the_store_is_open_is_a_permanent_error").await
+    else {
+        return;
+    };
     let store = server.open().await.unwrap();
     store.append(append()).await.unwrap();
     server.execute("alter role @ password 'another'").await;
@@ -108,8 +115,11 @@ async fn an_unknown_database_is_named() {
 }
 
 #[tokio::test]
-async fn a_user_who_may_not_make_the_schema_is_refused() {
-    let Some(server) = Server::of("a_user_who_may_not_make_the_schema").await else { return };
+async fn a_user_without_the_right_to_create_the_schema_is_refused() {
+    let Some(server) = Server::of("a_user_without_the_right_to_create_the_schema_is_refused").await
+    else {
+        return;
+    };
     server.execute("revoke create on database postgres from @").await;
     let error = server.open().await.unwrap_err();
     let words = [server.name.as_str(), "schema", "permission denied"];
@@ -117,8 +127,11 @@ async fn a_user_who_may_not_make_the_schema_is_refused() {
 }
 
 #[tokio::test]
-async fn a_schema_of_somebody_else_is_refused_until_it_is_granted() {
-    let Some(server) = Server::of("a_schema_of_somebody_else").await else { return };
+async fn a_schema_of_another_user_is_refused_until_it_is_granted() {
+    let Some(server) = Server::of("a_schema_of_another_user_is_refused_until_it_is_granted").await
+    else {
+        return;
+    };
     server.execute("create schema @; revoke create on database postgres from @").await;
     let error = server.open().await.unwrap_err();
     let words = [server.name.as_str(), "permission denied for schema"];
@@ -128,8 +141,8 @@ async fn a_schema_of_somebody_else_is_refused_until_it_is_granted() {
 }
 
 #[tokio::test]
-async fn tables_of_somebody_else_are_refused() {
-    let Some(server) = Server::of("tables_of_somebody_else").await else { return };
+async fn tables_of_another_user_are_refused() {
+    let Some(server) = Server::of("tables_of_another_user_are_refused").await else { return };
     open(&server.url_of("postgres", SECRET, "postgres")).await.unwrap().close().await;
     server.execute("grant usage on schema @ to @").await;
     let error = server.open().await.unwrap_err();
@@ -176,8 +189,11 @@ async fn foreign_tables_with_highwaters_names_are_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn another_isolation_than_read_committed_is_refused() {
-    let Some(server) = Server::of("another_isolation").await else { return };
+async fn an_isolation_level_other_than_read_committed_is_refused() {
+    let Some(server) = Server::of("an_isolation_level_other_than_read_committed_is_refused").await
+    else {
+        return;
+    };
     server.execute("alter role @ set default_transaction_isolation = 'repeatable read'").await;
     let error = server.open().await.unwrap_err();
     let words = ["default_transaction_isolation", "repeatable read"];
@@ -185,8 +201,12 @@ async fn another_isolation_than_read_committed_is_refused() {
 }
 
 #[tokio::test]
-async fn a_read_only_server_says_so_and_is_written_to_when_it_is_none_any_more() {
-    let Some(server) = Server::of("a_read_only_server").await else { return };
+async fn a_read_only_server_is_reported_and_is_written_to_once_it_is_writable() {
+    let Some(server) =
+        Server::of("a_read_only_server_is_reported_and_is_written_to_once_it_is_writable").await
+    else {
+        return;
+    };
     server.execute("alter role @ set default_transaction_read_only = on").await;
     let error = server.open().await.unwrap_err();
     error_messages::told(&error, Code::UNREACHABLE, NextStep::Retry, &["read-only"]);
@@ -263,8 +283,12 @@ fn named<T: std::fmt::Debug>(outcome: highwater_core::Result<T>, table: &str) {
 }
 
 #[tokio::test]
-async fn a_row_that_cannot_be_decoded_is_for_a_person_to_look_at() {
-    let Some(server) = Server::of("a_row_that_cannot_be_decoded").await else { return };
+async fn a_row_that_cannot_be_decoded_is_an_error_for_the_operator() {
+    let Some(server) =
+        Server::of("a_row_that_cannot_be_decoded_is_an_error_for_the_operator").await
+    else {
+        return;
+    };
     let store = server.open().await.unwrap();
     store.append(append()).await.unwrap();
     server.execute("update @.events set stream = 'no stream id'").await;
@@ -285,8 +309,10 @@ async fn holder(server: &Server) -> sqlx::PgConnection {
 }
 
 #[tokio::test]
-async fn a_lock_timeout_of_the_user_is_said_to_be_a_lock() {
-    let Some(server) = Server::of("a_lock_timeout_of_the_user").await else { return };
+async fn a_lock_timeout_of_the_user_is_reported_as_a_lock() {
+    let Some(server) = Server::of("a_lock_timeout_of_the_user_is_reported_as_a_lock").await else {
+        return;
+    };
     server.execute("alter role @ set lock_timeout = '100ms'").await;
     let store = server.open().await.unwrap();
     store.append(append()).await.unwrap();
@@ -298,8 +324,13 @@ async fn a_lock_timeout_of_the_user_is_said_to_be_a_lock() {
 }
 
 #[tokio::test]
-async fn w4_after_a_statement_timeout_of_the_user_the_same_command_can_be_sent_again() {
-    let Some(server) = Server::of("w4_after_a_statement_timeout").await else { return };
+async fn w4_the_same_command_can_be_retried_after_a_statement_timeout_of_the_user() {
+    let Some(server) =
+        Server::of("w4_the_same_command_can_be_retried_after_a_statement_timeout_of_the_user")
+            .await
+    else {
+        return;
+    };
     server.execute("alter role @ set statement_timeout = '300ms'").await;
     let store = server.open().await.unwrap();
     let mut holder = holder(&server).await;
@@ -326,11 +357,12 @@ async fn the_password_is_in_no_debug_output() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn w4_w7_a_restart_of_the_server_between_two_appends_is_survived() {
+async fn w4_w7_a_store_survives_a_restart_of_the_server_between_two_appends() {
     error_messages::listen();
-    let Some(cluster) =
-        PostgresCluster::start_with_password("w4_w7_a_restart_of_the_server", SECRET)
-    else {
+    let Some(cluster) = PostgresCluster::start_with_password(
+        "w4_w7_a_store_survives_a_restart_of_the_server_between_two_appends",
+        SECRET,
+    ) else {
         return;
     };
     let store = open(&format!("{}?connect_timeout=1", cluster.url())).await.unwrap();

@@ -136,7 +136,7 @@ async fn an_empty_file_is_a_fresh_database() {
 }
 
 #[tokio::test]
-async fn a_truncated_file_is_for_a_person_to_look_at() {
+async fn a_truncated_file_is_an_error_for_the_operator() {
     let place = Place::new();
     place.fill().await;
     let file = fs::OpenOptions::new().write(true).open(place.file()).unwrap();
@@ -149,7 +149,7 @@ async fn a_truncated_file_is_for_a_person_to_look_at() {
 }
 
 #[tokio::test]
-async fn a_broken_page_is_for_a_person_to_look_at() {
+async fn a_broken_page_is_an_error_for_the_operator() {
     let place = Place::new();
     place.fill().await;
     let mut bytes = fs::read(place.file()).unwrap();
@@ -168,7 +168,7 @@ async fn read_all(store: &SqliteStore) -> highwater_core::Result<usize> {
 }
 
 #[tokio::test]
-async fn tables_of_another_application_are_lived_beside() {
+async fn tables_of_another_application_are_left_alone() {
     let place = Place::new();
     place.execute("create table events (id integer); insert into events values (7)").await;
     let store = open(&place.url()).await.unwrap();
@@ -243,7 +243,7 @@ async fn a_file_without_its_table_of_migrations_is_refused() {
 }
 
 #[tokio::test]
-async fn a_lock_that_another_process_holds_too_long_is_named_and_ends_nothing() {
+async fn a_lock_that_another_process_holds_too_long_is_named_and_stops_nothing() {
     let place = Place::new();
     place.fill().await;
     let url = format!("{}?busy_timeout=200ms", place.url());
@@ -309,7 +309,7 @@ fn named<T: std::fmt::Debug>(outcome: highwater_core::Result<T>, table: &str) {
 }
 
 #[tokio::test]
-async fn a_row_that_cannot_be_decoded_is_for_a_person_to_look_at() {
+async fn a_row_that_cannot_be_decoded_is_an_error_for_the_operator() {
     let place = Place::new();
     let store = open(&place.url()).await.unwrap();
     store.append(append()).await.unwrap();
@@ -340,7 +340,7 @@ fn on_the_writer(sql: &'static str) -> Append {
 }
 
 #[tokio::test]
-async fn w2_a_full_disk_loses_nothing_and_the_store_goes_on() {
+async fn w2_a_full_disk_loses_nothing_and_the_store_recovers() {
     let place = Place::new();
     let store = open(&place.url()).await.unwrap();
     // SQLite rounds it up to what there is, and forgets it with the connection.

@@ -92,8 +92,12 @@ async fn make(server: &Server, version: usize, filled: &str) {
 
 /// Of one view somebody has removed less than there is.
 #[tokio::test]
-async fn r1_views_of_version_5_keep_rows_layout_and_progress_on_postgres() {
-    let Some(server) = Server::of("r1_views_of_version_5").await else { return };
+async fn r1_views_of_version_5_keep_rows_sharding_and_progress_on_postgres() {
+    let Some(server) =
+        Server::of("r1_views_of_version_5_keep_rows_sharding_and_progress_on_postgres").await
+    else {
+        return;
+    };
     let name = &server.name;
     let filled = format!(
         "create table {name}.view_balances (key text primary key, value json not null);

@@ -74,8 +74,8 @@ async fn columns_hold_the_fields_of_rows_that_were_there_before_them() {
 }
 
 #[tokio::test]
-async fn an_index_is_used_and_called_by_its_columns() {
-    for outbox in outboxes("an_index_is_used").await {
+async fn an_index_is_used_and_named_by_its_columns() {
+    for outbox in outboxes("an_index_is_used_and_named_by_its_columns").await {
         let indexes: Vec<highwater_core::domain::Index> = vec![&["owner"], &["open", "cents"]];
         open(&outbox, &ViewSpec { indexes, ..spec("balances", COLUMNS) }).await;
         write(&outbox, "balances", ROWS).await.unwrap();
@@ -89,7 +89,7 @@ async fn an_index_is_used_and_called_by_its_columns() {
 }
 
 #[tokio::test]
-async fn indexes_that_would_have_one_name_keep_apart() {
+async fn indexes_with_colliding_names_are_kept_apart() {
     for outbox in outboxes("indexes_of_views").await {
         let text = ColumnKind::Text;
         for (view, columns, index) in [
@@ -108,8 +108,9 @@ async fn indexes_that_would_have_one_name_keep_apart() {
 }
 
 #[tokio::test]
-async fn a_renamed_view_keeps_its_columns_and_indexes_and_gets_no_second_ones() {
-    for outbox in outboxes("a_renamed_view_keeps_its_columns").await {
+async fn a_renamed_view_keeps_its_columns_and_indexes_without_duplicates() {
+    for outbox in outboxes("a_renamed_view_keeps_its_columns_and_indexes_without_duplicates").await
+    {
         let indexes: Vec<highwater_core::domain::Index> = vec![&["owner"]];
         let old = ViewSpec { indexes, ..spec("accounts", COLUMNS) };
         open(&outbox, &old).await;
@@ -125,8 +126,8 @@ async fn a_renamed_view_keeps_its_columns_and_indexes_and_gets_no_second_ones() 
 }
 
 #[tokio::test]
-async fn a_column_kept_up_by_hand_is_refused() {
-    for outbox in outboxes("a_column_kept_up_by_hand").await {
+async fn a_column_maintained_by_hand_is_refused() {
+    for outbox in outboxes("a_column_maintained_by_hand_is_refused").await {
         open(&outbox, &spec("balances", &[])).await;
         outbox.execute("alter table view_balances add column owner text").await;
         let wanted = spec("balances", COLUMNS);
@@ -157,8 +158,14 @@ async fn r1_a_row_that_a_column_cannot_hold_is_refused_with_all_of_its_commit_on
 }
 
 #[tokio::test]
-async fn a_column_that_rows_do_not_fit_is_refused_and_leaves_the_view_as_it_was_on_postgres() {
-    let Some(outbox) = Outbox::on_postgres("a_column_that_rows_do_not_fit").await else { return };
+async fn a_column_that_rows_do_not_fit_is_refused_and_leaves_the_view_unchanged_on_postgres() {
+    let Some(outbox) = Outbox::on_postgres(
+        "a_column_that_rows_do_not_fit_is_refused_and_leaves_the_view_unchanged_on_postgres",
+    )
+    .await
+    else {
+        return;
+    };
     write(&outbox, "balances", &[("a", r#"{"cents":"many"}"#)]).await.unwrap();
     let wanted = spec("balances", COLUMNS);
     let error = outbox.store.open_view(&wanted, Sharding::SINGLE).await.unwrap_err();

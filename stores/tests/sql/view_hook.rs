@@ -36,8 +36,8 @@ const NOTHING: (usize, u64, bool) = (0, 0, false);
 const EVERYTHING: (usize, u64, bool) = (1, 1, true);
 
 #[tokio::test]
-async fn r1_what_the_work_writes_is_committed_with_the_progress() {
-    for outbox in outboxes("r1_what_the_work_writes").await {
+async fn r1_rows_of_the_hook_are_committed_with_the_progress() {
+    for outbox in outboxes("r1_rows_of_the_hook_are_committed_with_the_progress").await {
         let commit = with_work(&outbox, &[], Then::Well).await;
         outbox.store.commit_view(commit).await.unwrap();
         assert_eq!(state(&outbox).await, EVERYTHING);
@@ -45,8 +45,8 @@ async fn r1_what_the_work_writes_is_committed_with_the_progress() {
 }
 
 #[tokio::test]
-async fn r1_a_conflict_takes_the_work_back() {
-    for outbox in outboxes("r1_a_conflict_takes_the_work_back").await {
+async fn r1_a_conflict_rolls_the_hook_back() {
+    for outbox in outboxes("r1_a_conflict_rolls_the_hook_back").await {
         let fenced = with_work(&outbox, &[], Then::Well).await;
         let stale = with_work(&outbox, &[], Then::Well).await;
         let to = Progress { position: Position::new(8), ..Progress::default() };
@@ -60,8 +60,10 @@ async fn r1_a_conflict_takes_the_work_back() {
 }
 
 #[tokio::test]
-async fn r1_work_that_fails_takes_everything_back_and_gives_its_own_error() {
-    for outbox in outboxes("r1_work_that_fails").await {
+async fn r1_a_hook_that_fails_rolls_the_commit_back_and_returns_its_own_error() {
+    for outbox in
+        outboxes("r1_a_hook_that_fails_rolls_the_commit_back_and_returns_its_own_error").await
+    {
         for (statements, then, word) in [
             (&[][..], Then::Fail, "the work does not want to"),
             (&[], Then::Panic, "panicked"),
@@ -79,8 +81,8 @@ async fn r1_work_that_fails_takes_everything_back_and_gives_its_own_error() {
 }
 
 #[tokio::test]
-async fn r1_a_row_that_is_refused_takes_the_work_back() {
-    for outbox in outboxes("r1_a_row_that_is_refused").await {
+async fn r1_a_refused_row_rolls_the_hook_back() {
+    for outbox in outboxes("r1_a_refused_row_rolls_the_hook_back").await {
         let mut bad = with_work(&outbox, &[], Then::Well).await;
         bad.rows.push(("b".to_owned(), Some(b"{"[..].into())));
         assert!(outbox.store.commit_view(bad).await.unwrap_err().is_invalid());
@@ -89,9 +91,12 @@ async fn r1_a_row_that_is_refused_takes_the_work_back() {
 }
 
 #[tokio::test]
-async fn r1_work_that_ends_the_transaction_is_refused_before_the_progress_moves() {
+async fn r1_a_hook_that_ends_the_transaction_is_refused_before_the_progress_moves() {
     for ending in [&["commit"][..], &["rollback"], &["commit", "begin"], &["rollback", "begin"]] {
-        for outbox in outboxes("r1_work_that_ends_the_transaction").await {
+        for outbox in
+            outboxes("r1_a_hook_that_ends_the_transaction_is_refused_before_the_progress_moves")
+                .await
+        {
             let rows = usize::from(ending[0] == "commit");
             let commit = with_work(&outbox, ending, Then::Well).await;
             let error = outbox.store.commit_view(commit).await.unwrap_err();
@@ -106,8 +111,8 @@ async fn r1_work_that_ends_the_transaction_is_refused_before_the_progress_moves(
 }
 
 #[tokio::test]
-async fn work_for_another_store_or_for_an_append_is_refused() {
-    for outbox in outboxes("work_for_another_store_or_for_an_append").await {
+async fn a_hook_for_another_store_or_for_an_append_is_refused() {
+    for outbox in outboxes("a_hook_for_another_store_or_for_an_append_is_refused").await {
         let postgres = PostgresHook::writing(|_| Box::pin(async { Ok(()) }));
         let sqlite = SqliteHook::writing(|_| Box::pin(async { Ok(()) }));
         let foreign: Arc<dyn TransactionHook> =
@@ -126,8 +131,8 @@ async fn work_for_another_store_or_for_an_append_is_refused() {
 }
 
 #[tokio::test]
-async fn w2_work_that_needs_no_append_goes_with_appends_too() {
-    for outbox in outboxes("w2_work_that_needs_no_append").await {
+async fn w2_a_hook_that_needs_no_append_runs_with_appends_too() {
+    for outbox in outboxes("w2_a_hook_that_needs_no_append_runs_with_appends_too").await {
         let attachment = Some(outbox.writing(&[INSERT], Then::Well));
         outbox.store.append(Append { hook: attachment, ..append() }).await.unwrap();
         let attachment = Some(outbox.writing(&[INSERT], Then::Fail));
@@ -137,8 +142,13 @@ async fn w2_work_that_needs_no_append_goes_with_appends_too() {
 }
 
 #[tokio::test]
-async fn r1_work_that_takes_long_keeps_nobody_from_reading_or_taking_over_on_postgres() {
-    let Some(outbox) = Outbox::on_postgres("r1_work_that_takes_long").await else { return };
+async fn r1_a_slow_hook_blocks_neither_readers_nor_a_takeover_on_postgres() {
+    let Some(outbox) =
+        Outbox::on_postgres("r1_a_slow_hook_blocks_neither_readers_nor_a_takeover_on_postgres")
+            .await
+    else {
+        return;
+    };
     let (there, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let slow = Then::Wait(Arc::clone(&there), Arc::clone(&go));
     let slow = with_work(&outbox, &[], slow).await;
@@ -156,8 +166,11 @@ async fn r1_work_that_takes_long_keeps_nobody_from_reading_or_taking_over_on_pos
 }
 
 #[tokio::test]
-async fn r1_the_server_ends_a_transaction_whose_machine_is_gone_on_postgres() {
-    let Some(outbox) = Outbox::on_postgres("r1_the_server_ends_a_transaction").await else {
+async fn r1_the_server_ends_the_transaction_of_a_lost_machine_on_postgres() {
+    let Some(outbox) =
+        Outbox::on_postgres("r1_the_server_ends_the_transaction_of_a_lost_machine_on_postgres")
+            .await
+    else {
         return;
     };
     let setting =
@@ -168,8 +181,10 @@ async fn r1_the_server_ends_a_transaction_whose_machine_is_gone_on_postgres() {
 }
 
 #[tokio::test]
-async fn r1_work_that_passes_over_an_error_of_its_own_is_told_so_on_postgres() {
-    let Some(outbox) = Outbox::on_postgres("r1_work_that_passes_over_an_error").await else {
+async fn r1_a_hook_that_ignores_its_own_error_is_refused_on_postgres() {
+    let Some(outbox) =
+        Outbox::on_postgres("r1_a_hook_that_ignores_its_own_error_is_refused_on_postgres").await
+    else {
         return;
     };
     let careless = PostgresHook::writing(|connection| {
@@ -191,8 +206,10 @@ async fn r1_work_that_passes_over_an_error_of_its_own_is_told_so_on_postgres() {
 }
 
 #[tokio::test]
-async fn r1_work_that_loses_the_connection_leaves_nothing_on_postgres() {
-    let Some(outbox) = Outbox::on_postgres("r1_work_that_loses_the_connection").await else {
+async fn r1_a_hook_that_loses_the_connection_writes_nothing_on_postgres() {
+    let Some(outbox) =
+        Outbox::on_postgres("r1_a_hook_that_loses_the_connection_writes_nothing_on_postgres").await
+    else {
         return;
     };
     let losing = ["select pg_terminate_backend(pg_backend_pid())"];
@@ -206,8 +223,14 @@ async fn r1_work_that_loses_the_connection_leaves_nothing_on_postgres() {
 
 /// Twenty looks of its own would take a waiter twenty seconds.
 #[tokio::test]
-async fn r3_another_process_hears_of_a_commit_before_it_looks_for_itself_on_postgres() {
-    let Some(outbox) = Outbox::on_postgres("r3_another_process_hears").await else { return };
+async fn r3_another_process_is_notified_of_a_commit_before_it_polls_on_postgres() {
+    let Some(outbox) = Outbox::on_postgres(
+        "r3_another_process_is_notified_of_a_commit_before_it_polls_on_postgres",
+    )
+    .await
+    else {
+        return;
+    };
     let other = super::open_any(outbox.url()).await.unwrap();
     let first = commit(&*outbox.store, "balances").await;
     let (view, begun) = (first.view.clone(), tokio::time::Instant::now());
