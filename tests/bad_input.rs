@@ -153,7 +153,7 @@ async fn a_view_row_that_cannot_be_decoded_is_an_error_and_is_not_absent() {
     }
 }
 
-/// What a worker of the view ends up with.
+/// Returns the final state of a worker of the view.
 async fn why_the_view_stops(bank: &Highwater) -> highwater::Error {
     let worker = Worker::new(bank).view::<Balance>().start().await.unwrap();
     let mut status = worker.status("balances").unwrap().clone();

@@ -1,4 +1,4 @@
-//! An application's own writes in the transaction of an append, on every store that has transactions.
+//! Hooks: the writes of an application in the transaction of an append, on every store that has transactions.
 #![cfg(all(feature = "postgres", feature = "sqlite"))]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
@@ -19,7 +19,7 @@ struct Office {
     table: String,
 }
 
-/// What the work does after it has written a note.
+/// The outcome of a hook after it has written a note.
 #[derive(Clone, Copy)]
 enum Then {
     Ends,

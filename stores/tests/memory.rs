@@ -197,7 +197,7 @@ async fn r1_a_commit_hook_is_refused_without_a_transaction() {
     store.commit_view(next(&claim)).await.unwrap();
 }
 
-/// A worker that claims the shard anew whenever it can't know how far it is.
+/// A worker that claims the shard again whenever its progress is unknown.
 #[tokio::test]
 async fn r1_under_faults_a_worker_that_checks_its_progress_counts_each_step_once() {
     let faults = Faults::seeded(seed()).unavailable(0.1).unsent(0.1).lost(0.3);

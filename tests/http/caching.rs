@@ -34,7 +34,7 @@ async fn r2_an_unchanged_row_is_304_with_the_current_freshness() {
             for name in ["etag", "cache-control", "vary", "highwater-token"] {
                 assert_eq!(kept.header(name), full.header(name), "{name}");
             }
-            // What a cache keeps from here on is what holds by now.
+            // From here on a cache keeps the current row.
             let freshness = kept.header("highwater-freshness").unwrap();
             assert!(freshness.starts_with("converging;position=1;lag=1;"), "{freshness}");
             assert!(kept.header("age").unwrap().parse::<u64>().unwrap() >= 1);

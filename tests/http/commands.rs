@@ -35,7 +35,7 @@ async fn w4_a_stored_command_answers_with_its_token_and_a_repeated_one_with_the_
             let again = post_with(&router, DEPOSITS, &headers, 7).await;
             assert_eq!((again.status.as_u16(), &again.json()["command"]), (200, &json!(id)));
             assert_eq!(again.json()["versions"], body["versions"]);
-            // What the caller has seen meanwhile is not forgotten for an old receipt.
+            // The token that the caller has seen meanwhile is not lost for an old receipt.
             assert_eq!(again.header("highwater-token"), Some(later.as_str()));
         }
         assert_eq!(bank.log().head().await.unwrap(), Position::new(2));
@@ -121,7 +121,7 @@ async fn w1_if_match_is_the_version_that_the_caller_read() {
         let late = post_with(&router, DEPOSITS, &[("if-match", b"\"1\"")], 7).await;
         assert_eq!(late.is_problem(412, "HW201")["actual"], 2);
 
-        // What can't be judged does not pass for no condition.
+        // A condition that can't be evaluated is not treated as absent.
         for odd in ["*", "17", "W/\"2\"", "\"1\", \"2\"", "\"x\"", "\"\"", "\"+2\"", ""] {
             let odd = post_with(&router, DEPOSITS, &[("if-match", odd.as_bytes())], 7).await;
             odd.is_problem(412, "");
@@ -138,7 +138,7 @@ async fn w1_if_match_is_the_version_that_the_caller_read() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn w1_a_conflict_is_409_and_can_be_decided_again() {
     for bank in banks() {
-        // What the one knows of the account is outdated by the other.
+        // Each handle has a state of the account that the other makes stale.
         let (slow, quick) = (bank.open_rejecting_conflicts().await, bank.open().await);
         put(&slow, "alice", 1).await;
         put(&quick, "alice", 2).await;
@@ -186,7 +186,7 @@ async fn r3_a_command_that_waits_for_a_view_is_applied_or_202_pending() {
         let mine = [("highwater-token", token.as_bytes())];
         let there = get_with(&router, "/accounts/alice/pious", &mine).await;
         assert_eq!((there.status.as_u16(), there.json()["cents"].as_i64()), (200, Some(10)));
-        // Whether a view is fast enough is its worker's business; in the end it has it.
+        // The view may take any time, but has it in the end.
         let key: Headers<'_> = &[("idempotency-key", b"\"again\"")];
         let in_the_end = async {
             loop {
@@ -226,7 +226,7 @@ async fn a_created_resource_is_201_and_an_unreadable_body_is_a_problem() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn w4_a_stored_command_is_no_error_when_the_view_cannot_be_read() {
     for bank in banks() {
-        // Nobody has made the view.
+        // No worker has created the view.
         let bank = bank.open().await;
         assert!(bank.view::<Pious>().get("alice").await.is_err());
         let stored = post_with(&router(&bank), "/accounts/alice/deposits/applied", &[], 7).await;

@@ -18,7 +18,7 @@ use serde_json::json;
 
 use crate::server::{Reply, get_with};
 
-/// What stands in the errors of drivers.
+/// A secret in the errors of drivers.
 const SECRET: &str = "postgres://bank:hunter2@db.internal/bank: SELECT * FROM hw_events";
 
 fn secret() -> Source {
@@ -34,7 +34,7 @@ pub(crate) async fn reply(error: Error) -> Reply {
     get_with(&Router::new().route("/", handler), "/", &[]).await
 }
 
-/// Every error that there is a way to make, whoever meets it.
+/// Every error that can be constructed.
 fn errors() -> Vec<Error> {
     let stream = || StreamId::new("account", "alice").unwrap();
     let (position, view) = (Position::new(7), || "balances".to_owned());
@@ -132,7 +132,7 @@ fn pending() -> Pending {
     Pending::new("balances", Target::Head, seen(20, 11)).since(&seen(10, 10), at(12))
 }
 
-/// What docs/guide/http.md says.
+/// The table of docs/guide/http.md.
 fn status_of(code: Code) -> u16 {
     match code.as_str() {
         "HW304" => 202,
@@ -220,7 +220,7 @@ async fn the_error_pages_are_at_the_configured_url() {
     let reply = get_with(&router, "/", &[]).await;
     assert_eq!(reply.is_problem(503, "HW303")["type"], "https://bank.example/errors/HW303");
     assert_eq!(reply.header("content-length").unwrap(), reply.text.len().to_string());
-    // What the standard names is not the caller's to say, and a problem by hand has no page.
+    // The members of the standard can't be overridden, and a problem of the application has no page.
     let forbidden = get_with(&router, "/forbidden", &[]).await;
     let body = forbidden.is_problem(403, "");
     assert_eq!((&body["type"], &body["title"]), (&json!("about:blank"), &json!("Forbidden")));

@@ -1,4 +1,4 @@
-//! What comes from outside is refused or passed over, and breaks nothing.
+//! Malformed input is refused or ignored, and breaks nothing.
 
 use axum::http::HeaderValue;
 use highwater::{PartitionId, Position, Token};
@@ -185,7 +185,7 @@ async fn arbitrary_bytes_on_a_socket_break_nothing() {
     let ask = async |headers: &[u8]| {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let line = b"GET /accounts/alice HTTP/1.1\r\nHost: bank\r\nConnection: close\r\n";
-        // Who refuses a request may close before it has read all of it.
+        // A server that refuses a request may close the connection before it has read all of it.
         let _ = stream.write_all(&[line, headers, b"\r\n"].concat()).await;
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer).await;

@@ -137,7 +137,7 @@ async fn r3_a_token_of_another_log_or_of_the_future_is_400_at_once() {
         let headers = [("highwater-token", other.as_bytes())];
         let stored = post_with(&router, "/accounts/alice/deposits", &headers, 2).await;
         assert_eq!(stored.header("highwater-token"), Some(put_token(&bank, 2).as_str()));
-        // So does a read that did not ask for it, which has not seen what it stands for.
+        // So does a read without the token, which has not seen its event.
         let headers = [("highwater-token", divided.as_bytes())];
         let lacking = get_with(&router, "/accounts/alice/eventual", &headers).await;
         assert_eq!(freshness(&lacking), "converging;position=1;lag=1;level=eventual;basis=stale");

@@ -1,4 +1,4 @@
-//! What commands, stores and workers do is counted (O2).
+//! The metrics of commands, stores and workers (O2).
 
 use highwater::{
     Code, Level, Operation,
@@ -157,7 +157,7 @@ fn o2_r4_parked_keys_skipped_effects_and_stops_are_counted() {
         assert_eq!(meter.value("highwater_projection_parked_total{projection=picky}"), 1.0);
         meter.until("highwater_projection_position{projection=picky,shard=0}", 3.0).await;
         parking.stop().await.unwrap();
-        // Nobody here holds the shard any more.
+        // No worker of this process holds the shard any more.
         assert_eq!(meter.value("highwater_projection_parked_keys{projection=picky,shard=0}"), 0.0);
         assert_eq!(meter.value("highwater_projection_lag_events{projection=picky,shard=0}"), 0.0);
         let skipped = "highwater_projection_skipped_total{projection=picky}";
@@ -282,7 +282,7 @@ fn o2_o4_reads_of_named_operations_are_counted_by_variant_level_and_outcome_and_
         assert_eq!(reads("base", "read_your_writes", "view"), (2.0, 2.0));
         let changes = "highwater_policy_changes_total{source=record}";
         assert_eq!(meter.value(changes), 2.0);
-        // What was recorded before a process begins is no change that it takes up.
+        // A change that was recorded before a process starts is not counted as one that it applies.
         let late = store_again.open().await;
         late.policies().roll_back(PolicyRollback::by("bob", "a test")).await.unwrap_err();
         late.policies().change(PolicyChange::by("ann", "a test").set(&SHOW, strong)).await.unwrap();

@@ -1,4 +1,4 @@
-//! What a reader can see of an append over several streams.
+//! The visibility of an append over several streams.
 
 use highwater::{Views as _, Worker, prelude::*, projections::ProjectionOptions};
 use highwater_test_support::{
@@ -6,7 +6,7 @@ use highwater_test_support::{
     ledger::{Ledger, LedgerEvent, Move},
 };
 
-/// All the money there is: nothing, as every movement has a counterpart.
+/// The sum of all money, which is zero, because every movement has a counterpart.
 #[derive(View, Debug, Clone, Default, PartialEq)]
 #[view(event = LedgerEvent)]
 struct Total {

@@ -1,4 +1,4 @@
-//! What has to get on although the log is busy with other things.
+//! Views that must advance while the log is busy with other events.
 
 use std::{sync::atomic::Ordering, time::Duration};
 

@@ -21,10 +21,10 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use crate::sharding::seed;
 
-/// How many partitions the topic of a test has.
+/// The number of partitions of the topic of a test.
 const PARTITIONS: u32 = 5;
 
-/// A topic of its own on the broker that the environment names; what is missing is said loudly.
+/// A topic of one test on the broker that the environment names; prints a notice if it names none.
 fn topic() -> Option<(Kafka, Topics)> {
     let servers = services::kafka_servers("a view that is fed by Kafka")?;
     let topic = Topics::one(format!("test-{:016x}", fastrand::u64(..)));
@@ -102,7 +102,7 @@ async fn say_that_the_topic_is_missing(worker: &WorkerHandle) {
     }
 }
 
-/// How many of the shards of a view each of these workers holds, as far as their leases tell.
+/// The number of shards of a view that each of these workers holds by its leases.
 async fn holders(bank: &Highwater) -> Vec<WorkerId> {
     let (view, onlooker) = (ViewName::new(ByAccount::NAME).unwrap(), WorkerId::new("~").unwrap());
     let roll = bank.views().heartbeat(&view, &onlooker, Duration::ZERO).await.unwrap();

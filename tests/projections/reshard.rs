@@ -84,7 +84,7 @@ async fn r2_a_resharded_view_is_as_of_the_last_event_that_it_has_applied() {
         let mut random = fastrand::Rng::with_seed(7);
         for _ in 0..12 {
             step(&bank, &mut random).await;
-            // So that no two events are of the same moment.
+            // No two events may have the same time.
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         let (log, spec) = (whole_log(&bank).await, ByCustomer::spec().unwrap());

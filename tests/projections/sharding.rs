@@ -80,7 +80,7 @@ async fn r1_views_are_the_fold_of_the_log_while_workers_join_leave_and_disappear
     }
 }
 
-/// The work is divided anew with each deployment, by another number, while events come in.
+/// Each deployment reshards the view to another number, while events come in.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r1_a_resharded_view_skips_and_repeats_nothing() {
     for store in banks() {
@@ -104,7 +104,7 @@ async fn r1_a_resharded_view_skips_and_repeats_nothing() {
 }
 
 /// A deployment that changes the number of shards, worker by worker: one of the old layout that had
-/// nothing to do gets a chance to work just when the view has been divided anew.
+/// nothing to do may start to work just when the view has been resharded.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r1_a_worker_of_the_old_sharding_does_not_work_in_the_new_one() {
     for store in banks() {

@@ -1,4 +1,4 @@
-//! The checker finds what is planted, and names it.
+//! The checker finds and names planted faults.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
     findings::{Finding, Record, Wrong, of_topic},
 };
 
-/// A log of eight movements, and the view as it must be but for what is done to it.
+/// A log of eight movements, its correct view, and the rows into which a test plants a fault.
 struct Planted {
     bank: Highwater,
     right: BTreeMap<String, ByCustomer>,
@@ -33,7 +33,7 @@ impl Planted {
         Self { bank, rows: right.clone(), right }
     }
 
-    /// As if the events at these positions had come, in this order.
+    /// Folds the events at these positions, in this order.
     fn seen(&mut self, key: &str, positions: &[u64]) {
         let mut trace = Trace::default();
         positions.iter().for_each(|position| trace.see(*position, *position as i64));
@@ -137,7 +137,7 @@ async fn a_shard_that_stays_behind_is_named() {
     assert_eq!(found, [Finding::new("by_customer", "shard 0", Wrong::Behind(0, 8))]);
 }
 
-/// What a partition that should hold 1, 3, 5 and 7 is found to have wrong.
+/// Returns the findings of a partition whose right records are 1, 3, 5 and 7.
 fn found_in_topic(positions: &[(u64, u64)]) -> Vec<Wrong> {
     let record = |(offset, (previous, position)): (i64, &(u64, u64))| Record {
         position: *position,

@@ -16,7 +16,7 @@ async fn r3_a_command_is_applied_or_pending_within_its_budget() {
         let applied = |budget| bank.view::<Balance>().applied("alice", &receipt).within(budget);
         let AppliedOutcome::Pending(pending) = applied(Duration::from_millis(10)).await.unwrap()
         else {
-            panic!("nobody has applied it");
+            panic!("no worker has applied it");
         };
         assert_eq!((pending.missing(), pending.reached.lag()), (1, Some(1)));
         let worker = work::<Balance>(&bank).await;

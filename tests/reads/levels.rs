@@ -181,7 +181,7 @@ async fn r3_a_policy_sets_everything_that_the_builder_sets() {
         assert_eq!((strong.cents, strong.basis()), (11, Basis::Folded));
         let fold = alice(r#"{"level": "read_your_writes", "budget": "1ms", "fallback": "fold"}"#);
         assert_eq!(fold.await.unwrap().cents, 11);
-        // Whoever lowers the level doesn't hide it.
+        // A lower level does not hide it.
         let lowered = alice(r#"{"level": "eventual"}"#).await.unwrap();
         assert_eq!((lowered.cents, lowered.basis()), (1, Basis::Stale));
         let lowered = bank.view::<Balance>().get("alice").after(&receipt);

@@ -132,7 +132,7 @@ async fn come_and_go<V: View>(bank: Highwater) {
     }
 }
 
-/// The checker is worth something: it finds what eventual reads give while nobody feeds the view.
+/// The checker works: it rejects the answers of eventual reads while no worker feeds the view.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r3_the_checker_finds_reads_that_are_stale() {
     for bank in banks() {

@@ -147,7 +147,7 @@ async fn o4_the_policies_before_an_unreadable_change_remain_in_force() {
 
         let error = reader.policies().follow().await.unwrap_err();
         assert_eq!((error.code(), error.next_step()), (Code::UNKNOWN_EVENT, NextStep::AskOperator));
-        // Whoever knew the change before goes on with it, and nobody changes anything blindly.
+        // A process that knew the change before keeps it, and refuses further changes.
         for bank in [&reader, &writer] {
             let refused = bank.policies().change(change(Rule::default())).await.unwrap_err();
             assert_eq!(refused.code(), Code::UNKNOWN_EVENT);
@@ -245,7 +245,7 @@ async fn r3_a_policy_decides_whether_a_read_waits_for_its_token_in_any_order_of_
         let pending = view.get("alice").by(&SHOW).after(&receipt).await.unwrap_err();
         assert_eq!(pending.code(), Code::STALE_READ);
         let outcome = view.applied("alice", &receipt).by(&SHOW).await.unwrap();
-        let AppliedOutcome::Pending(pending) = outcome else { panic!("nobody feeds the view") };
+        let AppliedOutcome::Pending(pending) = outcome else { panic!("no worker feeds the view") };
         assert!(pending.waited < Duration::from_secs(4), "the budget is that of the policy");
     }
 }

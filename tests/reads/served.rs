@@ -1,4 +1,4 @@
-//! R3: what becomes of whoever has waited long enough, while the view takes its time to answer.
+//! R3: reads whose budget ends while the view is slow to answer.
 
 use std::{
     future::{Future, IntoFuture as _, poll_fn},
@@ -42,7 +42,7 @@ type Read = Pin<Box<dyn Future<Output = Result<Reading<Balance>>> + Send>>;
 /// A read that waits, while a look at the view as it is now is on its way.
 struct Waiting {
     writer: Highwater,
-    /// What the view can get to meanwhile.
+    /// The position that the view can reach meanwhile.
     next: Receipt,
     read: Read,
     counts: Arc<Counts>,
@@ -91,10 +91,10 @@ impl Waiting {
 async fn r3_a_row_served_at_the_end_of_the_budget_was_read_at_that_time() {
     for store in banks() {
         let mut waiting = Waiting::on(&store, Fallback::ServeStale).await;
-        // What is on its way is older than this.
+        // The answer under way is older than this.
         work_until::<Balance>(&waiting.writer, &waiting.next).await;
         waiting.has_waited_enough();
-        assert!(waiting.answer().await.is_none(), "nobody has looked since");
+        assert!(waiting.answer().await.is_none(), "the view was not read since");
         waiting.counts.is_held.send_replace(false);
         let read = waiting.read.await.unwrap();
         assert_eq!((read.cents, read.freshness().position), (3, waiting.next.position()));
@@ -108,7 +108,7 @@ async fn r3_a_wait_ends_with_its_budget_although_the_view_no_longer_answers() {
         waiting.has_waited_enough();
         let error = waiting.read.await.unwrap_err();
         assert_eq!(error.code(), Code::STALE_READ, "{error}");
-        assert!(*waiting.counts.is_held.borrow(), "nobody has looked since");
+        assert!(*waiting.counts.is_held.borrow(), "the view was not read since");
     }
 }
 
@@ -127,14 +127,14 @@ async fn r3_a_view_that_never_answers_times_out_for_a_single_read_and_for_a_shar
             tokio::task::yield_now().await;
         }
         counts.is_held.send_replace(true);
-        // Whoever looks for all does so now, and is not answered.
+        // The shared read is under way, and is not answered.
         work_until::<Balance>(&bank, &next).await;
         let first = reader.view::<Balance>().get("alice").within(Duration::ZERO).find();
         for outcome in [first.await, waits.await.unwrap()] {
             let error = outcome.unwrap_err();
             assert_eq!(error.code(), Code::UNREACHABLE, "{error}");
         }
-        // Whoever comes when it answers again is served.
+        // A read that comes after the view answers again is served.
         counts.is_held.send_replace(false);
         let read = reader.view::<Balance>().get("alice").after(&next).await.unwrap();
         assert_eq!(read.cents, 3);

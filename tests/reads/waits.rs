@@ -114,11 +114,11 @@ async fn r3_a_cancelled_wait_leaves_nothing_behind() {
             waiting.abort();
             assert!(waiting.await.unwrap_err().is_cancelled());
         }
-        // Nobody waits, so nothing is asked of the store any more.
+        // No read waits, so the store gets no more queries.
         while Counts::of(&counts.waiting) > 0 {
             tokio::task::yield_now().await;
         }
-        // Whoever comes afterwards is served as if nothing had been.
+        // Later reads are served as usual.
         let late = lookup().within(Duration::from_millis(5)).await.unwrap_err();
         assert_eq!(late.code(), Code::STALE_READ);
         let waiting = tokio::spawn(lookup().into_future());

@@ -1,4 +1,4 @@
-//! What a service is told: every wrong key is named, with the place where it stands.
+//! The configuration of a service: every wrong key is named, with its place.
 
 use std::{fs, time::Duration};
 

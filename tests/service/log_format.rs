@@ -1,11 +1,11 @@
-//! What a service logs, to be read by machines or by people.
+//! The logs of a service, as JSON or as text.
 
 use highwater_test_support::bank::banks;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    service_process::{Role, Serving, Told},
+    service_process::{Role, ServiceProcess, ServiceSpec},
     shutdown::url,
 };
 
@@ -27,9 +27,10 @@ pub(crate) fn objects(log: &str) -> Vec<Value> {
 
 /// Everything that a service has logged from its start to its end.
 fn logged(store: &str, log: &'static str) -> (String, String) {
-    let mut serving = Serving::start(&Told { log, ..Told::to(Role::Worker, store, "20s") });
+    let mut serving =
+        ServiceProcess::start(&ServiceSpec { log, ..ServiceSpec::new(Role::Worker, store, "20s") });
     serving.terminate();
-    assert!(serving.wait().success(), "{}", serving.diary());
+    assert!(serving.wait().success(), "{}", serving.output());
     (serving.log(), serving.address.to_string())
 }
 

@@ -134,7 +134,7 @@ async fn o5_a_stopped_projection_leaves_the_service_up_which_reports_why() {
         assert_eq!(picky["error"]["code"], "HW506");
         let message = picky["error"]["message"].as_str().unwrap();
         assert!(message.contains("no withdrawals here"), "{message}");
-        // The other goes on.
+        // The other keeps running.
         bank.view::<Balance>().get("alice").after(&receipt).await.unwrap();
         assert_eq!(ask(served.address, "/live").await.0, 200);
         let error = served.stop().await.unwrap_err();

@@ -1,4 +1,4 @@
-//! That the cluster does what the other tests rely on, shown by Kafka's own tools.
+//! The properties of the private cluster on which other tests rely, shown by Kafka's own tools.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is wrong and can't be mended by trying again.
+//! Errors that a retry can't fix.
 
 use highwater_core::{
     Code, Position,

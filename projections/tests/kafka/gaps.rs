@@ -1,4 +1,4 @@
-//! What a topic lacks is read from the log.
+//! Events that a topic lacks are read from the log.
 
 use std::time::Duration;
 

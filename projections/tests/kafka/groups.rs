@@ -83,7 +83,7 @@ async fn r1_a_worker_that_has_been_displaced_commits_nothing() {
     let feeding = fixture.subscription("displaced", layout);
     let mut zombie = fixture.join(&fixture.source(), &feeding).await;
     zombie.until(4).await;
-    // It is not polled any more, as if it were stopped; somebody else has its shards now.
+    // It is not polled any more, as if it were frozen; another member has its shards now.
     let mut other = fixture
         .join(
             &fixture.source().group_prefix("another."),
@@ -130,7 +130,7 @@ async fn a_member_of_a_group_sends_heartbeats_and_releases_everything_when_it_le
     member.until(4).await;
     let onlooker = WorkerId::new("~onlooker").unwrap();
     let look = || fixture.store.heartbeat(&feeding.view, &onlooker, Duration::ZERO);
-    // Whoever works takes part all the time.
+    // A working member polls all the time.
     let seen = async {
         while !look().await.unwrap().workers.contains(&feeding.worker) {
             tokio::task::yield_now().await;
@@ -162,7 +162,7 @@ async fn a_group_commits_the_offsets_of_its_view_to_kafka() {
     for shard in layout.all() {
         let partition = shard.get() as i32;
         partitions.add_partition(&fixture.topic, partition);
-        // The first page is told at once, what follows every few seconds.
+        // The first page is committed at once, the next ones every few seconds.
         let events = member.page(shard, 1000).await.unwrap();
         assert!(!events.is_empty());
         ends.push(events.len() as i64);

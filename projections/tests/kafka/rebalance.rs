@@ -18,7 +18,7 @@ use super::{
     member::Member,
 };
 
-/// What has been delivered of each shard.
+/// The events that were delivered of each shard.
 type Seen = BTreeMap<ShardId, Vec<Envelope>>;
 
 /// A member that works in a task.

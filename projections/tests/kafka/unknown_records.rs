@@ -28,7 +28,7 @@ fn record(event: &Envelope, previous: u64) -> Raw {
     headers.iter().fold(raw, |raw, (name, value)| raw.header(name.as_bytes(), value.as_bytes()))
 }
 
-/// What can stand in a topic beside events, and what is said of it.
+/// Records of a topic that are no events, each with the words of its error.
 fn strange(event: &Envelope) -> Vec<(Raw, &'static str)> {
     let good = record(event, 0);
     vec![
@@ -42,7 +42,7 @@ fn strange(event: &Envelope) -> Vec<(Raw, &'static str)> {
         (Raw { key: Some(b"\xff\xfe".into()), ..good.clone() }, "its key is no text"),
         (Raw { key: Some(b"somebody".into()), ..good.clone() }, "its key"),
         (Raw { key: None, ..good.clone() }, "it has no key"),
-        // What compaction leaves of a key that is gone, with our headers and without any.
+        // The tombstone of a compacted key, with our headers and without any.
         (Raw { value: None, ..good.clone() }, "it has no value"),
         (Raw { value: None, headers: Vec::new(), ..good.clone() }, "it has no headers"),
     ]
@@ -95,7 +95,7 @@ async fn skipped_unknown_records_hide_no_event() {
     assert_eq!(source.filled(), 1);
 }
 
-/// A record that is ours may have headers of others, whatever is in them.
+/// A record of ours may have arbitrary headers of other programs.
 #[tokio::test]
 async fn unknown_headers_are_ignored() {
     let Some(fixture) = TopicFixture::new("unknown_headers_are_ignored") else { return };

@@ -1,4 +1,4 @@
-//! An application's own work in the append's transaction: with the events, or not at all.
+//! Hooks in the transaction of an append: committed with the events, or not at all.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -31,8 +31,8 @@ async fn w2_a_conflict_rolls_the_hook_back() {
     for outbox in outboxes("w2_a_conflict_rolls_the_hook_back").await {
         outbox.store.append(append()).await.unwrap();
         let stale = build::append_to(&build::stream("a"), Expected::NoStream, build::events(1));
-        let attachment = Some(outbox.work(&[], Then::Well));
-        let error = outbox.store.append(Append { hook: attachment, ..stale }).await.unwrap_err();
+        let hook = Some(outbox.work(&[], Then::Well));
+        let error = outbox.store.append(Append { hook, ..stale }).await.unwrap_err();
         assert_eq!(error.code(), Code::STALE_VERSION);
         assert_eq!(outbox.rows_and_events().await, (0, 1));
         outbox.store.append(outbox.append(&[], Then::Well)).await.unwrap();
@@ -47,11 +47,11 @@ async fn w2_a_hook_that_fails_rolls_the_events_back_and_returns_its_own_error() 
     {
         let error = outbox.store.append(outbox.append(&[], Then::Fail)).await.unwrap_err();
         let words = ["the work does not want to"];
-        error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
+        error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
         let statement = outbox.append(&["insert into outbox values (null)"], Then::Well);
         let error = outbox.store.append(statement).await.unwrap_err();
         let words = ["the application's own work failed", "outbox"];
-        error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
+        error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
         assert_eq!(outbox.rows_and_events().await, (0, 0));
         outbox.store.append(outbox.append(&[], Then::Well)).await.unwrap();
         assert_eq!(outbox.rows_and_events().await, (1, 1));
@@ -75,7 +75,7 @@ async fn a_hook_that_panics_fails_alone() {
         let panicking = outbox.store.append(outbox.append(&[], Then::Panic));
         let others: Vec<_> = (0..20).map(|_| outbox.store.append(append())).collect();
         let error = panicking.await.unwrap_err();
-        error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["panicked"]);
+        error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["panicked"]);
         for other in others {
             other.await.unwrap();
         }
@@ -86,14 +86,14 @@ async fn a_hook_that_panics_fails_alone() {
 #[tokio::test]
 async fn a_hook_for_another_store_is_refused() {
     for outbox in outboxes("a_hook_for_another_store_is_refused").await {
-        let attachment: Arc<dyn highwater_core::domain::TransactionHook> = if outbox.is_postgres() {
+        let hook: Arc<dyn highwater_core::domain::TransactionHook> = if outbox.is_postgres() {
             Arc::new(SqliteHook::new(|_, _| Box::pin(async { Ok(()) })))
         } else {
             Arc::new(PostgresHook::new(|_, _| Box::pin(async { Ok(()) })))
         };
-        let foreign = Append { hook: Some(attachment), ..append() };
+        let foreign = Append { hook: Some(hook), ..append() };
         let error = outbox.store.append(foreign).await.unwrap_err();
-        error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["is no work for"]);
+        error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["is no work for"]);
         assert_eq!(outbox.rows_and_events().await, (0, 0));
     }
 }
@@ -127,12 +127,12 @@ async fn w2_a_hook_that_ends_the_transaction_is_refused_before_an_event_is_store
             let rows = usize::from(ending[0] == "commit");
             let error = outbox.store.append(outbox.append(ending, Then::Well)).await.unwrap_err();
             let words = ["ended the transaction"];
-            error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
+            error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
             assert_eq!(outbox.rows_and_events().await, (rows, 0), "{ending:?}");
-            // What comes after it is in a transaction of its own again.
+            // Later appends are in a separate transaction again.
             let stale = build::append_to(&build::stream("a"), Expected::Any, build::events(3));
-            let attachment = Some(outbox.work(&[], Then::Fail));
-            outbox.store.append(Append { hook: attachment, ..stale }).await.unwrap_err();
+            let hook = Some(outbox.work(&[], Then::Fail));
+            outbox.store.append(Append { hook, ..stale }).await.unwrap_err();
             outbox.store.append(outbox.append(&[], Then::Well)).await.unwrap();
             assert_eq!(outbox.rows_and_events().await, (rows + 1, 1), "{ending:?}");
         }
@@ -183,7 +183,7 @@ async fn a_hook_that_ignores_its_own_error_is_refused_on_postgres() {
     });
     let careless = Append { hook: Some(Arc::new(careless)), ..append() };
     let error = outbox.store.append(careless).await.unwrap_err();
-    error_messages::told(
+    error_messages::check(
         &error,
         Code::BAD_REQUEST,
         NextStep::FixRequest,
@@ -207,7 +207,7 @@ async fn a_hook_that_loses_the_connection_writes_nothing_on_postgres() {
     assert_eq!(outbox.rows_and_events().await, (1, 1));
 }
 
-/// A row that takes the connection away when it is to be committed.
+/// A trigger that terminates the connection when its row is committed.
 const DEADLY: &str = "
     create or replace function outbox_dies() returns trigger language plpgsql as $$
     begin perform pg_terminate_backend(pg_backend_pid()); return null; end $$;
@@ -228,7 +228,7 @@ async fn w2_w4_a_commit_of_unknown_outcome_can_be_retried_with_its_hook_on_postg
     let error = outbox.store.append(append.clone()).await.unwrap_err();
     let words = [append.command.to_string()];
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    error_messages::told(&error, Code::UNKNOWN_OUTCOME, NextStep::RetrySameId, &words);
+    error_messages::check(&error, Code::UNKNOWN_OUTCOME, NextStep::RetrySameId, &words);
     assert_eq!(outbox.rows_and_events().await, (0, 0));
     outbox.execute("drop trigger dies on outbox").await;
     assert!(!outbox.store.append(append.clone()).await.unwrap().repeated);
@@ -236,8 +236,7 @@ async fn w2_w4_a_commit_of_unknown_outcome_can_be_retried_with_its_hook_on_postg
     assert_eq!(outbox.rows_and_events().await, (1, 1));
 }
 
-/// A process that appends with work is killed again and again: there is a row for each command that
-/// is stored, and for no other.
+/// Kills a process that appends with a hook several times: there is a row for each stored command, and for no other.
 #[tokio::test]
 async fn w2_w7_rows_and_events_stay_together_over_kills_of_the_process() {
     for outbox in outboxes("w2_w7_rows_and_events_stay_together").await {

@@ -1,4 +1,4 @@
-//! More readers of single rows than there are connections: those who wait are answered together.
+//! More readers of single rows than connections: waiting reads are batched.
 
 use std::{
     sync::{
@@ -18,7 +18,7 @@ use highwater_core::{
 
 use super::{error_messages, server::Server};
 
-/// The server of the tests lets a store have four connections.
+/// The number of concurrent readers; the store has four connections.
 const READERS: u64 = 64;
 const READS: u64 = 30;
 const COMMITS: u64 = 200;
@@ -27,7 +27,7 @@ fn view() -> ViewName {
     ViewName::new("meeting").unwrap()
 }
 
-/// Commits again and again: the position is the value of every row. Says how far it is.
+/// Commits repeatedly, with the position as the value of every row, and publishes the position.
 async fn write(store: &dyn Store, done: &AtomicU64) {
     let (worker, lease) = (WorkerId::new("worker").unwrap(), Duration::from_secs(3_600));
     let claiming = ClaimMode::Always;
@@ -46,7 +46,7 @@ async fn write(store: &dyn Store, done: &AtomicU64) {
     }
 }
 
-/// Half of the keys have no row.
+/// Reads a row repeatedly. Half of the keys have none.
 async fn read(store: &dyn Store, key: u64, done: &AtomicU64) {
     for _ in 0..READS {
         let before = done.load(Ordering::SeqCst);
@@ -89,6 +89,6 @@ async fn batched_reads_all_get_the_error() {
     });
     for read in join_all(reads).await {
         let error = read.unwrap().unwrap_err();
-        error_messages::told(&error, Code::VIEW_MISSING, NextStep::Retry, &["meeting"]);
+        error_messages::check(&error, Code::VIEW_MISSING, NextStep::Retry, &["meeting"]);
     }
 }

@@ -28,7 +28,7 @@ async fn open(outbox: &Outbox, spec: &ViewSpec) {
     outbox.store.open_view(spec, Sharding::SINGLE).await.unwrap();
 }
 
-/// Writes these rows, over whatever there is.
+/// Writes these rows over existing ones.
 async fn write(
     outbox: &Outbox,
     view: &str,
@@ -46,7 +46,7 @@ const ROWS: &[(&str, &str)] = &[
     ("d", r#"{}"#),
 ];
 
-/// What the columns hold, as text.
+/// A query for the content of the columns, as text.
 const SELECT: &str = "select key || ':' || coalesce(owner, '-') || ':' || \
      coalesce(cast(cents as text), '-') || ':' || coalesce(cast(ratio > 1 as integer), 9) || ':' || \
      coalesce(cast(cast(open as integer) as text), '-') from view_balances order by key";
@@ -121,7 +121,7 @@ async fn a_renamed_view_keeps_its_columns_and_indexes_without_duplicates() {
         assert_eq!(outbox.indexes("view_balances").await.len(), 1);
         assert_eq!(outbox.texts(SELECT).await, SELECTED);
         open(&outbox, &old).await;
-        assert_eq!(outbox.indexes("view_accounts").await.len(), 1, "a view of its own again");
+        assert_eq!(outbox.indexes("view_accounts").await.len(), 1, "a separate view again");
     }
 }
 
@@ -133,7 +133,7 @@ async fn a_column_maintained_by_hand_is_refused() {
         let wanted = spec("balances", COLUMNS);
         let error = outbox.store.open_view(&wanted, Sharding::SINGLE).await.unwrap_err();
         let words = ["owner", "balances", "kept up by hand", "drop the one that is there"];
-        error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
+        error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
     }
 }
 
@@ -152,7 +152,7 @@ async fn r1_a_row_that_a_column_cannot_hold_is_refused_with_all_of_its_commit_on
     ] {
         let rows = [("a", "{}"), ("b", bad)];
         let error = write(&outbox, "balances", &rows).await.unwrap_err();
-        error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["balances"]);
+        error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["balances"]);
         assert!(outbox.texts("select key from view_balances").await.is_empty());
     }
 }
@@ -169,6 +169,6 @@ async fn a_column_that_rows_do_not_fit_is_refused_and_leaves_the_view_unchanged_
     write(&outbox, "balances", &[("a", r#"{"cents":"many"}"#)]).await.unwrap();
     let wanted = spec("balances", COLUMNS);
     let error = outbox.store.open_view(&wanted, Sharding::SINGLE).await.unwrap_err();
-    error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["balances", "many"]);
+    error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["balances", "many"]);
     open(&outbox, &spec("balances", &COLUMNS[..1])).await;
 }

@@ -1,4 +1,4 @@
-//! An application's own work in the commit of a view: with its rows and progress, or not at all.
+//! Hooks in the commit of a view: with its rows and progress, or not at all.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ async fn with_work(outbox: &Outbox, statements: &[&str], then: Then) -> ViewComm
     ViewCommit { hook: attachment, ..commit(&*outbox.store, "balances").await }
 }
 
-/// How many rows the work has written, where the view is, and whether its row is there.
+/// Returns the number of rows of the hook, the position of the view, and true if its row exists.
 async fn state(outbox: &Outbox) -> (usize, u64, bool) {
     let view = commit(&*outbox.store, "balances").await.view;
     let read = outbox.store.read_view(&view, &["a".into()]).await.unwrap();
@@ -71,7 +71,7 @@ async fn r1_a_hook_that_fails_rolls_the_commit_back_and_returns_its_own_error() 
         ] {
             let commit = with_work(&outbox, statements, then).await;
             let error = outbox.store.commit_view(commit).await.unwrap_err();
-            error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &[word]);
+            error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &[word]);
             assert_eq!(state(&outbox).await, NOTHING);
         }
         let well = with_work(&outbox, &[], Then::Well).await;
@@ -101,7 +101,7 @@ async fn r1_a_hook_that_ends_the_transaction_is_refused_before_the_progress_move
             let commit = with_work(&outbox, ending, Then::Well).await;
             let error = outbox.store.commit_view(commit).await.unwrap_err();
             let words = ["ended the transaction"];
-            error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
+            error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
             assert_eq!(state(&outbox).await, (rows, 0, false), "{ending:?}");
             let well = with_work(&outbox, &[], Then::Well).await;
             outbox.store.commit_view(well).await.unwrap();
@@ -124,7 +124,7 @@ async fn a_hook_for_another_store_or_for_an_append_is_refused() {
             let commit =
                 ViewCommit { hook: attachment, ..commit(&*outbox.store, "balances").await };
             let error = outbox.store.commit_view(commit).await.unwrap_err();
-            error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &[word]);
+            error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &[word]);
         }
         assert_eq!(state(&outbox).await, NOTHING);
     }
@@ -196,7 +196,7 @@ async fn r1_a_hook_that_ignores_its_own_error_is_refused_on_postgres() {
     let attachment: Option<Arc<dyn TransactionHook>> = Some(Arc::new(careless));
     let careless = ViewCommit { hook: attachment, ..commit(&*outbox.store, "balances").await };
     let error = outbox.store.commit_view(careless).await.unwrap_err();
-    error_messages::told(
+    error_messages::check(
         &error,
         Code::BAD_REQUEST,
         NextStep::FixRequest,
@@ -221,7 +221,7 @@ async fn r1_a_hook_that_loses_the_connection_writes_nothing_on_postgres() {
     assert_eq!(state(&outbox).await, EVERYTHING);
 }
 
-/// Twenty looks of its own would take a waiter twenty seconds.
+/// Twenty polls would take a waiter twenty seconds.
 #[tokio::test]
 async fn r3_another_process_is_notified_of_a_commit_before_it_polls_on_postgres() {
     let Some(outbox) = Outbox::on_postgres(
