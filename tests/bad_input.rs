@@ -46,7 +46,7 @@ async fn stands_still(bank: &Highwater, code: Code, words: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_of_an_unknown_type_is_named_and_left_out_only_on_demand() {
+async fn an_event_of_an_unknown_type_is_named_and_is_skipped_only_on_demand() {
     for store in banks() {
         let bank = store.open().await;
         bank.aggregate::<Account>("alice").execute(Deposit { cents: 5 }).await.unwrap();
@@ -89,7 +89,7 @@ async fn an_event_of_a_newer_schema_is_named_with_both_versions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn metadata_over_the_limit_is_refused_and_the_state_is_as_before() {
+async fn metadata_over_the_limit_is_refused_and_leaves_the_state_unchanged() {
     for store in banks() {
         let bank = store.open().await;
         let alice = bank.aggregate::<Account>("alice");
@@ -104,7 +104,7 @@ async fn metadata_over_the_limit_is_refused_and_the_state_is_as_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_are_none_are_refused_and_hostile_ones_are_only_keys() {
+async fn empty_keys_are_refused_and_hostile_keys_are_only_keys() {
     for store in banks() {
         let bank = store.open().await;
         for key in ["", "a\0b", &"x".repeat(2_000)] {
@@ -126,7 +126,7 @@ async fn keys_that_are_none_are_refused_and_hostile_ones_are_only_keys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_view_row_that_cannot_be_decoded_is_named_and_is_not_taken_for_absent() {
+async fn a_view_row_that_cannot_be_decoded_is_an_error_and_is_not_absent() {
     for store in banks() {
         let bank = store.open().await;
         let (view, worker) = (ViewName::new("balances").unwrap(), WorkerId::new("other").unwrap());
@@ -159,7 +159,7 @@ async fn a_view_row_that_cannot_be_decoded_is_named_and_is_not_taken_for_absent(
     }
 }
 
-/// What a worker of the view ends up with.
+/// Returns the final state of a worker of the view.
 async fn why_the_view_stops(bank: &Highwater) -> highwater::Error {
     let worker = Worker::new(bank).view::<Balance>().start().await.unwrap();
     let mut status = worker.status("balances").unwrap().clone();
@@ -170,7 +170,7 @@ async fn why_the_view_stops(bank: &Highwater) -> highwater::Error {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_view_that_no_worker_has_made_yet_is_an_error_and_no_absence() {
+async fn a_view_that_no_worker_has_created_is_an_error_and_is_not_absent() {
     for store in banks() {
         let bank = store.open().await;
         let error = bank.view::<Balance>().get("alice").find().await.map(drop).unwrap_err();
@@ -225,7 +225,7 @@ fn counting(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn w5_a_rejected_command_does_not_run_its_work_and_an_accepted_one_does() {
+async fn w5_a_rejected_command_does_not_run_its_hook_and_an_accepted_one_does() {
     for store in banks() {
         let (bank, runs) = (store.open().await, Arc::default());
         let withdraw = |cents| counting(&store, Request::new(Withdraw { cents }), &runs);

@@ -1,4 +1,4 @@
-//! What is written about the code is compiled, and what is there is written about.
+//! Documentation is compiled, complete, and names tests that exist.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::{
@@ -68,7 +68,7 @@ fn every_example_says_how_to_run_it_and_which_is_next() {
     }
 }
 
-/// What stands between two backticks and reads like the name of a test: words, and so many that it is no word of the code.
+/// Returns the texts between backticks that read like the name of a test: at least four words joined by underscores.
 fn tests_named_in(text: &str) -> Vec<&str> {
     let reads_like_one = |name: &&str| {
         let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';

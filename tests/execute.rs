@@ -32,7 +32,7 @@ async fn w5_a_rejection_is_never_decided_on_a_state_that_the_store_has_left() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn w1_sixteen_writers_of_one_aggregate_meet_no_conflict_within_a_process() {
+async fn w1_sixteen_writers_of_one_aggregate_have_no_conflict_within_a_process() {
     for bank in banks() {
         let bank = bank.open_rejecting_conflicts().await;
         let writers = (0..16).map(|_| {
@@ -77,7 +77,7 @@ async fn w1_w5_writers_of_several_processes_never_overdraw() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn w4_a_command_sent_again_gets_its_first_receipt_even_if_it_would_now_be_rejected() {
+async fn w4_a_repeated_command_gets_its_first_receipt_even_if_it_would_now_be_rejected() {
     for bank in banks() {
         let (here, there) = (bank.open().await, bank.open().await);
         here.aggregate::<Account>("alice").execute(Deposit { cents: 5 }).await.unwrap();
@@ -140,7 +140,7 @@ async fn w1_a_resolver_may_declare_concurrent_events_compatible() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn w1_a_resolver_is_asked_where_another_process_was_faster_and_conflicts_are_rejected() {
+async fn w1_a_resolver_decides_where_another_process_was_faster_and_conflicts_are_rejected() {
     for bank in banks() {
         let (here, there) = (bank.open_rejecting_conflicts().await, bank.open().await);
         let only_deposits = |_: &[AccountEvent], concurrent: &[AccountEvent]| {
@@ -166,7 +166,7 @@ async fn w1_a_resolver_is_asked_where_another_process_was_faster_and_conflicts_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn w2_an_atomic_command_over_several_aggregates_happens_whole_or_not_at_all() {
+async fn w2_an_atomic_command_over_several_aggregates_is_committed_whole_or_not_at_all() {
     for bank in banks() {
         let bank = bank.open().await;
         bank.aggregate::<Account>("alice").execute(Deposit { cents: 10 }).await.unwrap();
@@ -216,7 +216,7 @@ async fn w2_two_types_of_aggregates_on_one_stream_are_refused() {
 
 /// At the limit of events, so a cost that grows with the square of the streams would be felt here.
 #[tokio::test(flavor = "multi_thread")]
-async fn w2_an_atomic_command_may_go_to_thousands_of_aggregates() {
+async fn w2_an_atomic_command_may_span_thousands_of_aggregates() {
     for bank in banks() {
         let bank = bank.open().await;
         let deposits = (0..5_000).fold(bank.atomically(), |command, account| {
@@ -267,7 +267,7 @@ async fn w2_concurrent_transfers_conserve_the_sum() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_state_can_be_seen_as_of_a_version_a_position_and_a_time() {
+async fn a_state_can_be_loaded_as_of_a_version_a_position_and_a_time() {
     for bank in banks() {
         let bank = bank.open().await;
         let alice = bank.aggregate::<Account>("alice");
@@ -291,7 +291,7 @@ async fn a_state_can_be_seen_as_of_a_version_a_position_and_a_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_snapshot_is_taken_and_one_that_cannot_be_decoded_is_never_taken_as_state() {
+async fn a_snapshot_is_saved_and_one_that_cannot_be_decoded_is_ignored() {
     for bank in banks() {
         let (here, there) = (bank.open().await, bank.open().await);
         for _ in 0..12 {
@@ -320,7 +320,7 @@ async fn a_snapshot_is_taken_and_one_that_cannot_be_decoded_is_never_taken_as_st
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_audit_finds_the_streams_that_break_an_invariant_and_from_which_version_on() {
+async fn an_audit_finds_the_streams_that_break_an_invariant_and_the_first_such_version() {
     const ROUND: Invariant<Account> = Invariant {
         name: "round",
         statement: "balances are even",
@@ -400,7 +400,7 @@ async fn w6_racing_decisions_over_a_query_never_break_its_invariant() {
 
 #[cfg(feature = "testing")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn w4_unknown_outcomes_are_resolved_by_sending_again_and_each_deposit_counts_once() {
+async fn w4_a_retry_resolves_an_unknown_outcome_and_each_deposit_counts_once() {
     use highwater::stores::testing::{Faults, Faulty, seed};
 
     let faults = Faults::seeded(seed()).lost(0.2).unsent(0.2);

@@ -15,7 +15,7 @@ async fn five_events(bank: &Highwater) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn w3_a_follower_reads_a_page_when_it_is_asked_and_resumes_where_another_stopped() {
+async fn w3_a_follower_reads_pages_on_demand_and_resumes_where_another_stopped() {
     for bank in banks() {
         let bank = bank.open().await;
         five_events(&bank).await;
@@ -33,7 +33,7 @@ async fn w3_a_follower_reads_a_page_when_it_is_asked_and_resumes_where_another_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn w3_a_follower_that_waits_is_woken_by_a_match_alone_and_may_be_dropped_while_it_waits() {
+async fn w3_a_waiting_follower_is_woken_only_by_a_match_and_may_be_dropped() {
     for bank in banks() {
         let bank = bank.open().await;
         let alice = bank.aggregate::<Account>("alice");

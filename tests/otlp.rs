@@ -76,13 +76,13 @@ impl Collector {
         places.filter_map(|place| Sent::read(&sent[place + begin.len()..])).collect()
     }
 
-    /// Whether a text is in anything that was sent.
+    /// Returns true if anything that was exported contains this text.
     fn has_text(&self, text: &str) -> bool {
         let sent = self.0.lock().unwrap();
         sent.windows(text.len()).any(|window| window == text.as_bytes())
     }
 
-    /// Whether a span of this name is there, in this trace and caused by this span.
+    /// Returns true if this trace has a span of this name below this parent.
     fn has(&self, name: &str, context: &TraceContext) -> bool {
         let spans = self.spans(context.trace_id());
         spans.iter().any(|span| span.name == name && span.cause == Some(id_of(context)))
@@ -108,7 +108,7 @@ impl Sent {
     }
 }
 
-/// What the next field holds, if it has this tag. All that is read here is shorter than 128 bytes.
+/// Returns the content of the next field, if it has this tag. All fields read here are shorter than 128 bytes.
 fn field<'a>(from: &mut &'a [u8], tag: u8) -> Option<&'a [u8]> {
     let (&[found, length], rest) = from.split_first_chunk()?;
     let (value, rest) = rest.split_at_checked(length.into()).filter(|_| found == tag)?;
@@ -185,7 +185,7 @@ async fn through_kafka<T>(
     done
 }
 
-/// A context from outside: in a trace that nobody else has.
+/// A context from outside, in a new trace.
 fn somebody() -> TraceContext {
     let id = format!("{:032x}", fastrand::u128(1..));
     TraceContext::new(&format!("00-{id}-00f067aa0ba902b7-01")).unwrap()
@@ -233,7 +233,7 @@ async fn deposit(
     Ok(intent.answer(account.execute(intent.request(Deposit { cents: 1 })).await?))
 }
 
-/// What a request has led to: who asked, if anybody says so; the span of its command; the spans that this must cause.
+/// The expected spans of a request: the span of the caller if there is one, that of the command, and those below it.
 struct Journey {
     caller: Option<TraceContext>,
     command: TraceContext,
@@ -333,13 +333,13 @@ async fn o1_one_trace_reaches_a_collector_from_the_http_request_to_the_views_com
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn o1_o5_which_spans_are_sent_has_a_level_of_its_own_whatever_is_logged() {
+async fn o1_o5_spans_that_are_exported_have_a_level_independent_of_the_log() {
     let (service, collector) = service();
     let (caller, span) = (somebody(), tracing::info_span!("sent"));
     highwater::trace::adopt(&span, &caller);
     span.in_scope(|| tracing::debug_span!("left out").in_scope(|| tracing::info_span!("inner")));
     drop(span);
-    assert!(!tracing::enabled!(tracing::Level::DEBUG), "nobody wants it");
+    assert!(!tracing::enabled!(tracing::Level::DEBUG), "no layer records it");
     let most = tracing::level_filters::LevelFilter::current();
     assert_eq!(most, tracing::level_filters::LevelFilter::INFO, "what asks first is told so");
     ended(service).await;
@@ -350,7 +350,7 @@ async fn o1_o5_which_spans_are_sent_has_a_level_of_its_own_whatever_is_logged() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn o5_what_is_logged_within_a_span_is_not_sent_with_it() {
+async fn o5_log_events_within_a_span_are_not_exported_with_it() {
     let (service, collector) = service();
     let (caller, span) = (somebody(), tracing::info_span!("around"));
     highwater::trace::adopt(&span, &caller);
@@ -367,7 +367,7 @@ async fn o5_what_is_logged_within_a_span_is_not_sent_with_it() {
 }
 
 #[test]
-fn o5_a_wrong_level_of_spans_or_logs_is_refused_by_the_name_of_its_key() {
+fn o5_a_wrong_level_of_spans_or_logs_is_refused_with_the_name_of_its_key() {
     let wrong = |change: &dyn Fn(&mut Config)| {
         let mut config = Config::of("memory:");
         let (endpoint, service) = ("http://127.0.0.1:1".to_owned(), "bank".to_owned());

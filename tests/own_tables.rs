@@ -1,4 +1,4 @@
-//! An application's own writes in the transaction of an append, on every store that has transactions.
+//! Hooks: the writes of an application in the transaction of an append, on every store that has transactions.
 #![cfg(all(feature = "postgres", feature = "sqlite"))]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
@@ -19,7 +19,7 @@ struct Office {
     table: String,
 }
 
-/// What the work does after it has written a note.
+/// The outcome of a hook after it has written a note.
 #[derive(Clone, Copy)]
 enum Then {
     Ends,
@@ -115,7 +115,7 @@ impl Office {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn w2_work_is_committed_with_the_events_of_its_command() {
+async fn w2_a_hook_is_committed_with_the_events_of_its_command() {
     for office in offices().await {
         office.execute(office.noting(Deposit { cents: 5 }, "five", Then::Ends)).await.unwrap();
         assert_eq!((office.alice().await, office.notes().await), ((5, Version::new(1)), 1));
@@ -123,7 +123,7 @@ async fn w2_work_is_committed_with_the_events_of_its_command() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn w2_work_of_a_command_without_events_is_done() {
+async fn w2_a_hook_of_a_command_without_events_runs() {
     for office in offices().await {
         let receipt = office.execute(office.noting(Deposit { cents: 0 }, "zero", Then::Ends)).await;
         assert!(receipt.unwrap().is_empty());
@@ -132,7 +132,7 @@ async fn w2_work_of_a_command_without_events_is_done() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn w2_work_of_a_rejected_command_leaves_nothing() {
+async fn w2_a_hook_of_a_rejected_command_writes_nothing() {
     for office in offices().await {
         let request = office.noting(Withdraw { cents: 5 }, "five", Then::Ends);
         let alice = office.highwater.aggregate::<Account>("alice");
@@ -142,7 +142,7 @@ async fn w2_work_of_a_rejected_command_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn w2_work_that_was_rolled_back_after_a_conflict_is_done_once() {
+async fn w2_a_hook_that_was_rolled_back_after_a_conflict_takes_effect_once() {
     for office in offices().await {
         let elsewhere = office.bank.open().await;
         for cents in [1, 2] {
@@ -155,7 +155,7 @@ async fn w2_work_that_was_rolled_back_after_a_conflict_is_done_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn w4_work_of_a_repeated_command_is_done_once() {
+async fn w4_a_hook_of_a_repeated_command_takes_effect_once() {
     for office in offices().await {
         let deposit = || Request::new(Deposit { cents: 5 }).id(CommandId::derive(["once"]));
         let first = office.execute(office.noting(deposit(), "first", Then::Ends)).await.unwrap();
@@ -166,7 +166,7 @@ async fn w4_work_of_a_repeated_command_is_done_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn w2_work_that_fails_takes_the_events_with_it_and_leaves_the_command_free() {
+async fn w2_a_hook_that_fails_rolls_the_events_back_and_the_command_may_be_repeated() {
     for office in offices().await {
         let deposit = || Request::new(Deposit { cents: 5 }).id(CommandId::derive(["failing"]));
         for (then, code) in [
@@ -184,7 +184,7 @@ async fn w2_work_that_fails_takes_the_events_with_it_and_leaves_the_command_free
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_database_refuses_of_work_is_not_tried_again_in_vain() {
+async fn a_statement_of_a_hook_that_the_database_refuses_is_not_retried() {
     for office in offices().await {
         office.execute(office.noting(Deposit { cents: 5 }, "unique", Then::Ends)).await.unwrap();
         let twice = office.execute(office.noting(Deposit { cents: 5 }, "unique", Then::Ends)).await;
@@ -197,7 +197,7 @@ async fn what_the_database_refuses_of_work_is_not_tried_again_in_vain() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn work_for_another_store_is_refused_and_nothing_is_stored() {
+async fn a_hook_for_another_store_is_refused_and_nothing_is_stored() {
     for bank in banks() {
         let deposit = Request::new(Deposit { cents: 5 });
         let request = match &bank {

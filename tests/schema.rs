@@ -95,7 +95,7 @@ async fn write(app: &Highwater, events: &[Stored]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_of_older_schemas_folds_to_what_it_means_today() {
+async fn a_stream_of_older_schemas_folds_to_its_current_meaning() {
     for bank in banks() {
         let app = bank.open().await;
         let history = [
@@ -118,7 +118,7 @@ async fn a_stream_of_older_schemas_folds_to_what_it_means_today() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_of_an_unknown_type_fails_a_state_unless_it_may_be_left_out() {
+async fn an_event_of_an_unknown_type_fails_a_load_unless_it_may_be_skipped() {
     for bank in banks() {
         let strict = bank.open().await;
         let started = ("plan.started", 3, r#"{"cents":7,"currency":"CHF"}"#);
@@ -133,7 +133,7 @@ async fn an_event_of_an_unknown_type_fails_a_state_unless_it_may_be_left_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_is_newer_or_broken_is_never_left_out() {
+async fn an_event_that_is_newer_or_broken_is_never_skipped() {
     for (event, code) in [
         (("plan.started", 4, "{}"), Code::NEWER_EVENT),
         (("plan.started", 3, r#"{"cents":7}"#), Code::UNDECODABLE),

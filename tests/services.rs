@@ -1,4 +1,4 @@
-//! What decisions need from outside: services and the time.
+//! Decisions with services and the time from outside.
 #![cfg(feature = "testing")]
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
@@ -31,7 +31,7 @@ impl Payer {
     }
 }
 
-/// All that was charged to somebody, over all streams.
+/// Everything that was charged to one payer, over all streams.
 #[derive(Decider, Clone)]
 #[decider(event = FeeEvent, services = Fee)]
 struct Charged {

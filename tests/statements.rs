@@ -1,4 +1,4 @@
-//! R2, R3: what reads cost in statements, as the driver logs them. A program of its own, because the log is one for all.
+//! R2, R3: the statements that reads take, counted in the log of the driver. A separate program, because the log is global.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::{
@@ -80,7 +80,7 @@ async fn statements() -> MutexGuard<'static, Statements> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r2_r3_a_read_that_is_current_is_one_statement_whatever_its_level() {
+async fn r2_r3_a_current_read_takes_one_statement_at_every_level() {
     let statements = statements().await;
     for store in banks() {
         let expected = usize::from(!matches!(store, Bank::Memory(_)));
@@ -105,19 +105,18 @@ async fn r2_r3_a_read_that_is_current_is_one_statement_whatever_its_level() {
 }
 
 const WAITERS: usize = 10_000;
-/// So many come at a time.
+/// The number of concurrent readers.
 const AT_ONCE: usize = 500;
 /// What ten thousand waiters may cost in statements together with the worker that they wait for, from when all of them
 /// wait until all are answered. Each of the three shards may move by itself, and of each there are twenty chunks of keys.
 const FEW: usize = 400;
-/// What one of them may take of memory.
+/// The memory that one waiter may take.
 const BYTES: usize = 16 << 10;
 
 /// Ten thousand wait: in statements as the driver logs them, in connections as the server sees them, and in memory as the
 /// system counts it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r3_ten_thousand_waiters_cost_few_statements_one_connection_that_listens_and_little_memory()
-{
+async fn r3_ten_thousand_waiters_cost_few_statements_one_listening_connection_and_little_memory() {
     let (statements, memory) = (statements().await, resident());
     for store in banks() {
         let bank = store.open().await;
@@ -144,7 +143,7 @@ async fn r3_ten_thousand_waiters_cost_few_statements_one_connection_that_listens
 
 /// Ten thousand wait for a few ranges: for each range one look answers all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r3_ten_thousand_who_wait_for_a_few_ranges_cost_few_statements() {
+async fn r3_ten_thousand_waiters_for_a_few_ranges_cost_few_statements() {
     let statements = statements().await;
     for store in banks() {
         let bank = store.open().await;
@@ -171,7 +170,7 @@ async fn r3_ten_thousand_who_wait_for_a_few_ranges_cost_few_statements() {
 /// Ten thousand have waited long enough at the same moment, and take what there is: they are answered
 /// together. How many come together is for the machine to say.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r3_ten_thousand_whose_budgets_end_at_once_are_served_by_few_statements() {
+async fn r3_ten_thousand_waiters_whose_budgets_end_together_cost_few_statements() {
     let statements = statements().await;
     for store in banks() {
         let bank = store.open().await;
@@ -266,7 +265,7 @@ where
     waiting
 }
 
-/// What has been begun: it has got to where it must wait for somebody.
+/// Polls a future until it has to wait for another task.
 async fn asked<F: Future + Send + 'static>(work: F) -> Pin<Box<F>> {
     let mut work = Box::pin(work);
     poll_fn(|context| {
@@ -279,7 +278,7 @@ async fn asked<F: Future + Send + 'static>(work: F) -> Pin<Box<F>> {
 
 const LONG: Duration = Duration::from_secs(300);
 
-/// How many bytes of memory this process has; 0 where the system doesn't say.
+/// Returns the resident memory of this process in bytes; 0 where the system does not report it.
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -287,7 +286,7 @@ fn resident() -> usize {
     kilobytes.unwrap_or_default() << 10
 }
 
-/// How many connections of this store's listen, if it has any.
+/// Returns the number of listening connections of this store, if it has any.
 async fn listening(store: &Bank) -> Option<i64> {
     let Bank::Postgres(url) = store else { return None };
     let schema = url.split("schema=").nth(1)?.split('&').next()?;

@@ -23,7 +23,7 @@ async fn r3_a_read_after_a_receipt_sees_the_command() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r3_a_view_that_does_not_reach_the_token_in_time_says_where_it_is() {
+async fn r3_a_view_that_does_not_reach_the_token_in_time_reports_its_position() {
     for bank in banks() {
         let bank = bank.open().await;
         let worker = Worker::new(&bank).view::<Balance>().start().await.unwrap();
@@ -40,7 +40,7 @@ async fn r3_a_view_that_does_not_reach_the_token_in_time_says_where_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r1_workers_that_feed_one_view_at_once_and_restart_apply_each_event_once() {
+async fn r1_concurrent_workers_of_one_view_that_restart_apply_each_event_once() {
     for bank in banks() {
         let handles = [bank.open().await, bank.open().await];
         let work = |bank| {

@@ -57,7 +57,7 @@ where
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn w4_under_faults_commands_sent_until_answered_are_stored_exactly_once() {
+async fn w4_under_faults_commands_retried_until_answered_are_stored_exactly_once() {
     let faults = Faults::seeded(seed())
         .unavailable(0.2)
         .unsent(0.2)
@@ -87,7 +87,7 @@ async fn w4_under_faults_commands_sent_until_answered_are_stored_exactly_once() 
 }
 
 #[tokio::test]
-async fn each_fault_says_truly_what_may_have_happened() {
+async fn each_fault_reports_truly_what_may_have_happened() {
     let append = || build::append_one(&build::stream("a"), build::event());
     let try_with = async |faults: Faults| {
         let store = Faulty::new(MemoryStore::default(), faults);
@@ -145,7 +145,7 @@ struct OutboxRow;
 impl TransactionHook for OutboxRow {}
 
 #[tokio::test]
-async fn an_attachment_is_refused_for_want_of_a_transaction() {
+async fn an_append_hook_is_refused_without_a_transaction() {
     let store = MemoryStore::default();
     let append = build::append_one(&build::stream("a"), build::event());
     let append = Append { hook: Some(Arc::new(OutboxRow)), ..append };
@@ -183,7 +183,7 @@ fn next(claim: &Claim) -> ViewCommit {
 }
 
 #[tokio::test]
-async fn r1_a_lease_ends_exactly_when_it_is_over() {
+async fn r1_a_lease_expires_exactly_at_its_end() {
     let clock = ManualClock::default();
     let store = MemoryStore::new(Arc::new(clock.clone()));
     store.open_view(&balances(), Sharding::SINGLE).await.unwrap();
@@ -197,7 +197,7 @@ async fn r1_a_lease_ends_exactly_when_it_is_over() {
 }
 
 #[tokio::test]
-async fn r1_an_attachment_to_a_commit_is_refused_for_want_of_a_transaction() {
+async fn r1_a_commit_hook_is_refused_without_a_transaction() {
     let store = MemoryStore::default();
     store.open_view(&balances(), Sharding::SINGLE).await.unwrap();
     let claim = claim(&store, "first", ClaimMode::IfFree).await.unwrap().unwrap();
@@ -206,9 +206,9 @@ async fn r1_an_attachment_to_a_commit_is_refused_for_want_of_a_transaction() {
     store.commit_view(next(&claim)).await.unwrap();
 }
 
-/// A worker that claims the shard anew whenever it can't know how far it is.
+/// A worker that claims the shard again whenever its progress is unknown.
 #[tokio::test]
-async fn r1_under_faults_a_worker_that_looks_where_it_is_counts_each_step_once() {
+async fn r1_under_faults_a_worker_that_checks_its_progress_counts_each_step_once() {
     let faults = Faults::seeded(seed()).unavailable(0.1).unsent(0.1).lost(0.3);
     let store = Faulty::new(MemoryStore::default(), faults);
     while store.open_view(&balances(), Sharding::SINGLE).await.is_err() {}
@@ -234,7 +234,7 @@ async fn r1_under_faults_a_worker_that_looks_where_it_is_counts_each_step_once()
 }
 
 #[tokio::test]
-async fn r1_each_fault_of_a_commit_says_that_the_progress_must_be_looked_at() {
+async fn r1_each_fault_of_a_commit_requires_a_check_of_the_progress() {
     for (faults, written) in [
         (Faults::none().unavailable(1.0), 0),
         (Faults::none().unsent(1.0), 0),

@@ -7,7 +7,7 @@ use std::{env, io::Write as _};
 use highwater_stores::{PostgresOptions, PostgresStore, conformance, testing::Fixture};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-/// Each property has a schema of its own in the database that the URL names.
+/// Returns options with a new schema, one for each property, in the database that the URL names.
 fn options() -> Option<PostgresOptions> {
     let url = env::var("HIGHWATER_TEST_POSTGRES").ok()?;
     let schema = format!("test_{:016x}", fastrand::u64(..));

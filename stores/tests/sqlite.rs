@@ -20,9 +20,9 @@ conformance!(sqlite, || async {
     Fixture::new(open).await.keeping(folder)
 });
 
-/// A new file is changed to WAL by whoever opens it first, under a lock for which SQLite doesn't wait.
+/// The first opener switches a new file to WAL, under a lock for which SQLite doesn't wait.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_new_file_is_opened_by_eight_at_once() {
+async fn eight_concurrent_openers_open_a_new_file() {
     for _ in 0..20 {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("log.db").display());
@@ -36,9 +36,9 @@ async fn a_new_file_is_opened_by_eight_at_once() {
     }
 }
 
-/// Among the long runs, because it writes more than a gigabyte.
+/// Part of the long runs, because it writes more than a gigabyte.
 #[tokio::test(flavor = "multi_thread")]
-async fn r_a_page_larger_than_a_value_of_sqlite_comes_in_parts() {
+async fn r_a_page_larger_than_a_value_of_sqlite_is_read_in_parts() {
     if std::env::var_os("HIGHWATER_FIRE_MINUTES").is_none() {
         return;
     }

@@ -9,7 +9,7 @@ fn etag(reply: &Reply) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r2_what_the_caller_has_is_304_with_the_freshness_of_now() {
+async fn r2_an_unchanged_row_is_304_with_the_current_freshness() {
     for bank in banks() {
         let bank = bank.open().await;
         work_until::<Balance>(&bank, &put(&bank, "alice", 7).await).await;
@@ -34,7 +34,7 @@ async fn r2_what_the_caller_has_is_304_with_the_freshness_of_now() {
             for name in ["etag", "cache-control", "vary", "highwater-token"] {
                 assert_eq!(kept.header(name), full.header(name), "{name}");
             }
-            // What a cache keeps from here on is what holds by now.
+            // From here on a cache keeps the current row.
             let freshness = kept.header("highwater-freshness").unwrap();
             assert!(freshness.starts_with("converging;position=1;lag=1;"), "{freshness}");
             assert!(kept.header("age").unwrap().parse::<u64>().unwrap() >= 1);
@@ -50,7 +50,7 @@ async fn r2_what_the_caller_has_is_304_with_the_freshness_of_now() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r2_a_changed_row_has_another_validator_and_an_equal_one_the_same() {
+async fn r2_a_changed_row_has_another_validator_and_an_equal_row_the_same() {
     for bank in banks() {
         let bank = bank.open().await;
         work_until::<Balance>(&bank, &put(&bank, "alice", 7).await).await;
@@ -67,7 +67,7 @@ async fn r2_a_changed_row_has_another_validator_and_an_equal_one_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r2_less_than_was_asked_for_is_never_304_and_never_kept() {
+async fn r2_an_answer_that_is_not_as_fresh_as_requested_is_never_304_and_never_cached() {
     for bank in banks() {
         let bank = bank.open().await;
         work_until::<Balance>(&bank, &put(&bank, "alice", 7).await).await;
@@ -89,7 +89,7 @@ async fn r2_less_than_was_asked_for_is_never_304_and_never_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r2_a_handler_may_let_caches_keep_an_answer_for_a_while() {
+async fn r2_a_handler_may_let_caches_keep_an_answer() {
     for bank in banks() {
         let bank = bank.open().await;
         work_until::<Balance>(&bank, &put(&bank, "alice", 7).await).await;

@@ -11,7 +11,7 @@ use crate::server::{Headers, Pious, get_with, post_with, put, router, send, work
 const DEPOSITS: &str = "/accounts/alice/deposits";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn w4_a_command_is_stored_with_its_token_and_sent_again_gives_the_same() {
+async fn w4_a_stored_command_answers_with_its_token_and_a_repeated_one_with_the_same() {
     for bank in banks() {
         let bank = bank.open().await;
         let router = router(&bank);
@@ -35,7 +35,7 @@ async fn w4_a_command_is_stored_with_its_token_and_sent_again_gives_the_same() {
             let again = post_with(&router, DEPOSITS, &headers, 7).await;
             assert_eq!((again.status.as_u16(), &again.json()["command"]), (200, &json!(id)));
             assert_eq!(again.json()["versions"], body["versions"]);
-            // What the caller has seen meanwhile is not forgotten for an old receipt.
+            // The token that the caller has seen meanwhile is not lost for an old receipt.
             assert_eq!(again.header("highwater-token"), Some(later.as_str()));
         }
         assert_eq!(bank.log().head().await.unwrap(), Position::new(2));
@@ -46,7 +46,7 @@ async fn w4_a_command_is_stored_with_its_token_and_sent_again_gives_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn w4_a_key_that_is_no_uuid_is_its_senders_own_at_one_place() {
+async fn w4_a_key_that_is_no_uuid_is_scoped_to_its_sender_and_path() {
     for bank in banks() {
         let bank = bank.open().await;
         let router = router(&bank);
@@ -71,7 +71,7 @@ async fn w4_a_key_that_is_no_uuid_is_its_senders_own_at_one_place() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn w4_the_id_that_a_problem_names_can_be_sent_as_the_key() {
+async fn w4_the_id_in_a_problem_can_be_sent_as_the_key() {
     for bank in banks() {
         let bank = bank.open().await;
         let id = CommandId::derive(["made by nobody who sent a key"]);
@@ -86,7 +86,7 @@ async fn w4_the_id_that_a_problem_names_can_be_sent_as_the_key() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn w4_a_handler_may_insist_on_a_key() {
+async fn w4_a_handler_may_require_a_key() {
     let bank = banks().remove(0).open().await;
     let (router, path) = (router(&bank), "/accounts/alice/deposits/keyed");
     let refused = post_with(&router, path, &[], 7).await;
@@ -96,7 +96,7 @@ async fn w4_a_handler_may_insist_on_a_key() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn w1_if_match_is_the_version_that_the_caller_looked_at() {
+async fn w1_if_match_is_the_version_that_the_caller_read() {
     for bank in banks() {
         let bank = bank.open().await;
         let router = router(&bank);
@@ -121,7 +121,7 @@ async fn w1_if_match_is_the_version_that_the_caller_looked_at() {
         let late = post_with(&router, DEPOSITS, &[("if-match", b"\"1\"")], 7).await;
         assert_eq!(late.is_problem(412, "HW201")["actual"], 2);
 
-        // What can't be judged does not pass for no condition.
+        // A condition that can't be evaluated is not treated as absent.
         for odd in ["*", "17", "W/\"2\"", "\"1\", \"2\"", "\"x\"", "\"\"", "\"+2\"", ""] {
             let odd = post_with(&router, DEPOSITS, &[("if-match", odd.as_bytes())], 7).await;
             odd.is_problem(412, "");
@@ -136,9 +136,9 @@ async fn w1_if_match_is_the_version_that_the_caller_looked_at() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn w1_a_lost_race_is_409_and_can_be_decided_again() {
+async fn w1_a_conflict_is_409_and_can_be_decided_again() {
     for bank in banks() {
-        // What the one knows of the account is outdated by the other.
+        // Each handle has a state of the account that the other makes stale.
         let (slow, quick) = (bank.open_rejecting_conflicts().await, bank.open().await);
         put(&slow, "alice", 1).await;
         put(&quick, "alice", 2).await;
@@ -167,7 +167,7 @@ async fn w5_a_rejection_is_422_with_the_invariant_and_its_values() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_a_command_that_waits_is_applied_or_202_pending() {
+async fn r3_a_command_that_waits_for_a_view_is_applied_or_202_pending() {
     for bank in banks() {
         let bank = bank.open().await;
         work_until::<Pious>(&bank, &put(&bank, "alice", 7).await).await;
@@ -186,7 +186,7 @@ async fn r3_a_command_that_waits_is_applied_or_202_pending() {
         let mine = [("highwater-token", token.as_bytes())];
         let there = get_with(&router, "/accounts/alice/pious", &mine).await;
         assert_eq!((there.status.as_u16(), there.json()["cents"].as_i64()), (200, Some(10)));
-        // Whether a view is fast enough is its worker's business; in the end it has it.
+        // The view may take any time, but has it in the end.
         let key: Headers<'_> = &[("idempotency-key", b"\"again\"")];
         let in_the_end = async {
             loop {
@@ -206,7 +206,7 @@ async fn r3_a_command_that_waits_is_applied_or_202_pending() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_is_made_is_201_and_a_body_that_cannot_be_read_is_a_problem() {
+async fn a_created_resource_is_201_and_an_unreadable_body_is_a_problem() {
     let bank = banks().remove(0).open().await;
     let router = router(&bank);
     let made = post_with(&router, DEPOSITS, &[], 1).await;
@@ -224,9 +224,9 @@ async fn what_is_made_is_201_and_a_body_that_cannot_be_read_is_a_problem() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn w4_a_command_that_is_stored_is_never_an_error_because_the_view_cannot_be_asked() {
+async fn w4_a_stored_command_is_no_error_when_the_view_cannot_be_read() {
     for bank in banks() {
-        // Nobody has made the view.
+        // No worker has created the view.
         let bank = bank.open().await;
         assert!(bank.view::<Pious>().get("alice").await.is_err());
         let stored = post_with(&router(&bank), "/accounts/alice/deposits/applied", &[], 7).await;

@@ -18,7 +18,7 @@ use serde_json::json;
 
 use crate::server::{Reply, get_with};
 
-/// What stands in the errors of drivers.
+/// A secret in the errors of drivers.
 const SECRET: &str = "postgres://bank:hunter2@db.internal/bank: SELECT * FROM hw_events";
 
 fn secret() -> Source {
@@ -34,7 +34,7 @@ pub(crate) async fn reply(error: Error) -> Reply {
     get_with(&Router::new().route("/", handler), "/", &[]).await
 }
 
-/// Every error that there is a way to make, whoever meets it.
+/// Every error that can be constructed.
 fn errors() -> Vec<Error> {
     let stream = || StreamId::new("account", "alice").unwrap();
     let (position, view) = (Position::new(7), || "balances".to_owned());
@@ -133,7 +133,7 @@ fn pending() -> Pending {
     Pending::new("balances", Target::Head, seen(20, 11)).since(&seen(10, 10), at(12))
 }
 
-/// What docs/guide/http.md says.
+/// The table of docs/guide/http.md.
 fn status_of(code: Code) -> u16 {
     match code.as_str() {
         "HW304" => 202,
@@ -150,7 +150,7 @@ fn status_of(code: Code) -> u16 {
 }
 
 #[tokio::test]
-async fn every_error_is_a_problem_of_its_status_and_tells_no_secret() {
+async fn every_error_is_a_problem_with_its_status_and_without_a_secret() {
     let mut met = HashSet::new();
     for error in errors() {
         let code = error.code();
@@ -173,7 +173,7 @@ async fn every_error_is_a_problem_of_its_status_and_tells_no_secret() {
 }
 
 #[tokio::test]
-async fn r3_retry_after_is_the_estimate_in_whole_seconds() {
+async fn r3_retry_after_is_the_estimated_delay_in_whole_seconds() {
     let reply = reply(Unavailable::StaleRead(pending()).into()).await;
     assert_eq!(reply.header("retry-after"), Some("3"), "2.5 s, rounded up");
     let body = reply.json();
@@ -194,7 +194,7 @@ async fn r3_retry_after_is_the_estimate_in_whole_seconds() {
 }
 
 #[tokio::test]
-async fn w4_an_unknown_outcome_is_504_with_the_id_to_send_it_again() {
+async fn w4_an_unknown_outcome_is_504_with_the_id_to_repeat() {
     let reply = reply(Error::UnknownOutcome { command: command(), source: secret() }).await;
     let body = reply.is_problem(504, "HW401");
     assert_eq!(body["command"], command().to_string());
@@ -202,14 +202,14 @@ async fn w4_an_unknown_outcome_is_504_with_the_id_to_send_it_again() {
 }
 
 #[tokio::test]
-async fn w6_a_stale_boundary_is_409_with_what_was_found() {
+async fn w6_a_stale_boundary_is_409_with_the_conflicting_position() {
     let error = Conflict::Boundary { after: Position::new(7), found: Position::new(9) };
     let body = reply(error.into()).await.is_problem(409, "HW202");
     assert_eq!((&body["after"], &body["found"]), (&json!(7), &json!(9)));
 }
 
 #[tokio::test]
-async fn the_pages_of_the_codes_are_where_the_service_says() {
+async fn the_error_pages_are_at_the_configured_url() {
     let failing = get(|| async { Err::<(), Problem>(Error::from(Unavailable::Closed).into()) });
     let forbidden = get(|| async { Problem::new(StatusCode::FORBIDDEN).with("type", "mine") });
     let pages = error_pages_at("https://bank.example/errors/");
@@ -221,7 +221,7 @@ async fn the_pages_of_the_codes_are_where_the_service_says() {
     let reply = get_with(&router, "/", &[]).await;
     assert_eq!(reply.is_problem(503, "HW303")["type"], "https://bank.example/errors/HW303");
     assert_eq!(reply.header("content-length").unwrap(), reply.text.len().to_string());
-    // What the standard names is not the caller's to say, and a problem by hand has no page.
+    // The members of the standard can't be overridden, and a problem of the application has no page.
     let forbidden = get_with(&router, "/forbidden", &[]).await;
     let body = forbidden.is_problem(403, "");
     assert_eq!((&body["type"], &body["title"]), (&json!("about:blank"), &json!("Forbidden")));
@@ -229,7 +229,7 @@ async fn the_pages_of_the_codes_are_where_the_service_says() {
 }
 
 #[tokio::test]
-async fn a_problem_by_hand_has_the_headers_that_it_is_given_and_stays_a_problem() {
+async fn a_problem_of_the_application_keeps_its_headers_and_stays_a_problem() {
     let wait = headers::RetryAfter::delay(Duration::from_secs(5));
     let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS)
         .header(wait)
@@ -243,7 +243,7 @@ async fn a_problem_by_hand_has_the_headers_that_it_is_given_and_stays_a_problem(
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_json_is_500_and_says_no_more() {
+async fn an_answer_that_cannot_be_serialised_is_500_without_details() {
     let value = BTreeMap::from([((1, 2), 3)]);
     let freshness =
         Freshness::new(Position::START, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH, None);
@@ -253,7 +253,7 @@ async fn an_answer_that_is_no_json_is_500_and_says_no_more() {
 }
 
 #[test]
-fn every_code_has_a_title_of_its_own() {
+fn every_code_has_a_unique_title() {
     let titles: HashSet<_> = Code::ALL.iter().map(|code| code.title()).collect();
     assert_eq!(titles.len(), Code::ALL.len());
     assert!(!titles.contains(""));

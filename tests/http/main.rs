@@ -1,4 +1,4 @@
-//! What axum's handlers say of freshness, tokens and errors (R2, R3, W1, W4).
+//! Freshness, tokens and errors in the responses of axum handlers (R2, R3, W1, W4).
 #![cfg(feature = "axum")]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 

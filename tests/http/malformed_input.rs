@@ -1,4 +1,4 @@
-//! What comes from outside is refused or passed over, and breaks nothing.
+//! Malformed input is refused or ignored, and breaks nothing.
 
 use axum::http::HeaderValue;
 use highwater::{PartitionId, Position, Token};
@@ -11,7 +11,7 @@ use tokio::{
 use crate::server::{get_with, post_with, put, router, work_until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_a_token_that_cannot_be_understood_is_400_for_reads_and_commands() {
+async fn r3_a_malformed_token_is_400_for_reads_and_commands() {
     let bank = banks().remove(0).open().await;
     let receipt = put(&bank, "alice", 7).await;
     work_until::<Balance>(&bank, &receipt).await;
@@ -42,7 +42,7 @@ async fn r3_a_token_that_cannot_be_understood_is_400_for_reads_and_commands() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_tokens_have_a_limit_together_and_what_is_sent_back_can_be_sent_again() {
+async fn r3_the_tokens_of_a_request_share_a_limit_and_a_returned_token_is_accepted() {
     let bank = banks().remove(0).open().await;
     work_until::<Balance>(&bank, &put(&bank, "alice", 7).await).await;
     let router = router(&bank);
@@ -71,7 +71,7 @@ async fn r3_tokens_have_a_limit_together_and_what_is_sent_back_can_be_sent_again
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn w4_a_key_that_cannot_be_understood_is_400_and_nothing_is_stored() {
+async fn w4_a_malformed_key_is_400_and_nothing_is_stored() {
     let bank = banks().remove(0).open().await;
     let router = router(&bank);
     let long = format!("\"{}\"", "k".repeat(256));
@@ -104,7 +104,7 @@ async fn w4_a_key_that_cannot_be_understood_is_400_and_nothing_is_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_key_of_a_stream_that_cannot_be_is_400() {
+async fn an_invalid_stream_key_is_400() {
     let bank = banks().remove(0).open().await;
     let router = router(&bank);
     post_with(&router, "/accounts/a%00b/deposits", &[], 7).await.is_problem(400, "HW603");
@@ -152,7 +152,7 @@ fn nonsense(random: &mut fastrand::Rng) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn whatever_headers_say_the_answer_is_an_answer_or_a_problem_of_the_callers() {
+async fn arbitrary_headers_get_an_answer_or_a_problem_of_the_client() {
     let bank = banks().remove(0).open().await;
     work_until::<Balance>(&bank, &put(&bank, "alice", 7).await).await;
     let (router, mut random) = (router(&bank), fastrand::Rng::with_seed(7));
@@ -176,7 +176,7 @@ async fn whatever_headers_say_the_answer_is_an_answer_or_a_problem_of_the_caller
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_comes_over_a_socket_as_raw_bytes_breaks_nothing() {
+async fn arbitrary_bytes_on_a_socket_break_nothing() {
     let bank = banks().remove(0).open().await;
     work_until::<Balance>(&bank, &put(&bank, "alice", 7).await).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -185,7 +185,7 @@ async fn what_comes_over_a_socket_as_raw_bytes_breaks_nothing() {
     let ask = async |headers: &[u8]| {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let line = b"GET /accounts/alice HTTP/1.1\r\nHost: bank\r\nConnection: close\r\n";
-        // Who refuses a request may close before it has read all of it.
+        // A server that refuses a request may close the connection before it has read all of it.
         let _ = stream.write_all(&[line, headers, b"\r\n"].concat()).await;
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer).await;

@@ -19,7 +19,7 @@ fn freshness(reply: &Reply) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r2_an_answer_says_how_fresh_it_is_and_has_a_token_of_what_it_has_seen() {
+async fn r2_an_answer_has_its_freshness_and_a_token_of_its_position() {
     for bank in banks() {
         let bank = bank.open().await;
         let receipt = put(&bank, "alice", 7).await;
@@ -55,7 +55,7 @@ fn put_token(bank: &highwater::Highwater, position: u64) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_a_read_that_is_too_early_is_202_with_where_the_view_is_and_when_to_ask_again() {
+async fn r3_a_read_before_the_view_is_current_is_202_with_its_position_and_a_retry_time() {
     for bank in banks() {
         let bank = bank.open().await;
         work_until::<Balance>(&bank, &put(&bank, "alice", 7).await).await;
@@ -78,7 +78,7 @@ async fn r3_a_read_that_is_too_early_is_202_with_where_the_view_is_and_when_to_a
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_an_answer_that_is_stale_says_so_and_its_token_does_not_go_back() {
+async fn r3_a_stale_answer_is_marked_and_its_token_does_not_go_back() {
     for bank in banks() {
         let bank = bank.open().await;
         work_until::<Balance>(&bank, &put(&bank, "alice", 7).await).await;
@@ -137,7 +137,7 @@ async fn r3_a_token_of_another_log_or_of_the_future_is_400_at_once() {
         let headers = [("highwater-token", other.as_bytes())];
         let stored = post_with(&router, "/accounts/alice/deposits", &headers, 2).await;
         assert_eq!(stored.header("highwater-token"), Some(put_token(&bank, 2).as_str()));
-        // So does a read that did not ask for it, which has not seen what it stands for.
+        // So does a read without the token, which has not seen its event.
         let headers = [("highwater-token", divided.as_bytes())];
         let lacking = get_with(&router, "/accounts/alice/eventual", &headers).await;
         assert_eq!(freshness(&lacking), "converging;position=1;lag=1;level=eventual;basis=stale");
@@ -146,7 +146,7 @@ async fn r3_a_token_of_another_log_or_of_the_future_is_400_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r4_a_parked_key_is_served_as_degraded_or_refused_and_never_kept() {
+async fn r4_a_parked_key_is_served_as_degraded_or_refused_and_never_cached() {
     for bank in banks() {
         let bank = bank.open().await;
         put(&bank, "alice", 2).await;
@@ -200,7 +200,7 @@ async fn r4_a_parked_key_is_served_as_degraded_or_refused_and_never_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r2_what_is_not_there_is_404_and_says_as_of_when() {
+async fn r2_a_missing_row_is_404_with_its_freshness() {
     for bank in banks() {
         let bank = bank.open().await;
         work_until::<Balance>(&bank, &put(&bank, "alice", 7).await).await;
@@ -221,7 +221,7 @@ async fn r2_what_is_not_there_is_404_and_says_as_of_when() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r2_a_page_has_one_freshness_and_says_where_the_next_begins() {
+async fn r2_a_page_has_one_freshness_and_the_start_of_the_next_page() {
     for bank in banks() {
         let bank = bank.open().await;
         put(&bank, "alice", 7).await;

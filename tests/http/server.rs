@@ -210,7 +210,7 @@ async fn withdraw(
     Ok(account.execute(intent.request(Withdraw { cents })).await?.into())
 }
 
-/// What comes back.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
@@ -227,7 +227,7 @@ impl Reply {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// That it is problem details of this status and code.
+    /// Asserts that the response is a problem of this status and code.
     pub(crate) fn is_problem(&self, status: u16, code: &str) -> Value {
         let body = self.json();
         assert_eq!(

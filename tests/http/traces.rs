@@ -32,7 +32,7 @@ async fn o1_a_command_belongs_to_the_trace_of_its_request() {
 }
 
 #[tokio::test]
-async fn o1_a_trace_of_a_later_version_is_read_as_one_of_the_first() {
+async fn o1_a_trace_context_of_a_later_version_is_read_as_version_0() {
     let known = Some((PARENT.to_owned(), None));
     for newer in [PARENT.replacen("00-", "01-", 1), format!("cc{}-more", &PARENT[2..])] {
         assert_eq!(stored(&[("traceparent", newer.as_bytes())]).await, known, "{newer}");
@@ -42,7 +42,7 @@ async fn o1_a_trace_of_a_later_version_is_read_as_one_of_the_first() {
 }
 
 #[tokio::test]
-async fn o1_a_trace_that_cannot_be_understood_is_passed_over() {
+async fn o1_a_malformed_trace_context_is_ignored() {
     let odd = [
         String::new(),
         "x".to_owned(),
@@ -87,7 +87,7 @@ impl Propagator for Serving {
 }
 
 #[tokio::test]
-async fn o1_a_command_is_caused_by_the_span_that_handles_its_request_if_that_is_of_the_trace() {
+async fn o1_a_command_is_caused_by_the_span_of_its_request_if_that_belongs_to_the_trace() {
     let _subscribed = tracing::subscriber::set_default(tracing_subscriber::registry());
     trace::install(Serving).unwrap();
     let serving = || tracing::info_span!("serving");

@@ -62,7 +62,7 @@ fn panels() -> Vec<(String, Vec<String>)> {
 }
 
 #[test]
-fn o3_alert_rules_ask_for_metrics_that_are_there() {
+fn o3_alert_rules_use_metrics_that_exist() {
     let (alerts, series) = (alerts(), series());
     assert!(alerts.len() >= 10);
     for (alert, query) in &alerts {
@@ -72,7 +72,7 @@ fn o3_alert_rules_ask_for_metrics_that_are_there() {
 }
 
 #[test]
-fn o3_every_alert_has_a_section_that_says_what_to_do() {
+fn o3_every_alert_has_a_runbook_section() {
     let page = read("alerts.md");
     let sections: BTreeSet<_> =
         page.lines().filter_map(|line| line.strip_prefix("### ")).map(str::to_owned).collect();
@@ -81,7 +81,7 @@ fn o3_every_alert_has_a_section_that_says_what_to_do() {
 }
 
 #[test]
-fn o3_the_dashboard_asks_for_metrics_that_are_there_and_leaves_none_out() {
+fn o3_the_dashboard_uses_metrics_that_exist_and_omits_none() {
     let series = series();
     let mut shown = BTreeSet::new();
     for (title, queries) in panels() {
@@ -97,7 +97,7 @@ fn o3_the_dashboard_asks_for_metrics_that_are_there_and_leaves_none_out() {
 }
 
 #[test]
-fn o3_every_alert_is_shown_to_fire() {
+fn o3_every_alert_has_a_test_in_which_it_fires() {
     let shows: Value = serde_saphyr::from_str(&read("alerts.test.yml")).unwrap();
     let shows = shows["tests"].as_array().unwrap().iter();
     let cases = shows.flat_map(|show| show["alert_rule_test"].as_array().unwrap());

@@ -1,4 +1,4 @@
-//! What is measured where something is in the way: waits, lags, answers that get lost, brokers that are not there (O2).
+//! Metrics under faults: waits, lags, lost answers, missing brokers (O2).
 
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ async fn viewed(bank: &Highwater) {
 }
 
 #[test]
-fn o2_waits_are_measured_by_level_and_by_how_they_end() {
+fn o2_waits_are_measured_by_level_and_outcome() {
     on_every_store(async |bank, meter| {
         let bank = bank.open().await;
         viewed(&bank).await;
@@ -44,7 +44,7 @@ fn o2_waits_are_measured_by_level_and_by_how_they_end() {
         let receipt = deposited(&bank).await;
         let alice = || bank.view::<Balance>().get("alice");
 
-        // Nobody works, so no wait can end well.
+        // No worker runs, so no wait can succeed.
         alice().after(&receipt).within(SHORT).await.unwrap_err();
         alice().after(&receipt).within(SHORT).await.unwrap_err();
         let late = waits("read_your_writes", "late");
@@ -54,7 +54,7 @@ fn o2_waits_are_measured_by_level_and_by_how_they_end() {
         assert_eq!(meter.value(&waits("bounded", "late")), 1.0);
         assert_eq!(meter.value(&reached), before);
 
-        // Who is faster than the worker waits, and is measured.
+        // A read that is faster than the worker waits, and is measured.
         let worker = Worker::new(&bank).view::<Balance>().start().await.unwrap();
         let (mut receipt, mut reads, began) = (receipt, 0.0, Instant::now());
         while meter.value(&reached) == before {
@@ -64,7 +64,7 @@ fn o2_waits_are_measured_by_level_and_by_how_they_end() {
             reads += 1.0;
         }
         assert!(meter.value(&reached) <= before + reads);
-        // Who finds everything there has not waited.
+        // A read that finds the view current has not waited.
         let before = meter.value(&reached);
         alice().after(&receipt).await.unwrap();
         alice().await.unwrap();
@@ -75,7 +75,7 @@ fn o2_waits_are_measured_by_level_and_by_how_they_end() {
 }
 
 #[test]
-fn o2_a_worker_that_cannot_commit_tells_how_far_behind_it_is_in_events_and_in_time() {
+fn o2_a_worker_that_cannot_commit_reports_its_lag_in_events_and_in_time() {
     on_every_store(async |bank, meter| {
         let bank = bank.open().await;
         let began = Instant::now();
@@ -87,19 +87,19 @@ fn o2_a_worker_that_cannot_commit_tells_how_far_behind_it_is_in_events_and_in_ti
         deposited(&bank).await;
         deposited(&bank).await;
         meter.until("highwater_projection_lag_events{projection=balances,shard=0}", 2.0).await;
-        // What it may lack is no older than the test.
+        // The lag can be no longer than the test.
         let seconds = "highwater_projection_lag_seconds{projection=balances,shard=0}";
         meter.until_it(seconds, |seconds| seconds > 0.0).await;
         assert!(meter.value(seconds) <= began.elapsed().as_secs_f64() + 0.01);
         let retries = "highwater_projection_retries_total{projection=balances}";
         meter.until_it(retries, |count| count >= 1.0).await;
         worker.stop().await.unwrap();
-        assert_eq!(meter.value(seconds), 0.0, "it is nobody's here any more");
+        assert_eq!(meter.value(seconds), 0.0, "no worker here has it any more");
     });
 }
 
 #[test]
-fn o2_appends_whose_outcome_is_not_known_are_counted_by_whether_the_caller_sees_them() {
+fn o2_appends_of_unknown_outcome_are_counted_by_whether_the_caller_sees_them() {
     use highwater::stores::testing::{Faults, Faulty};
 
     measured(async |meter: Meter| {
@@ -119,13 +119,13 @@ fn o2_appends_whose_outcome_is_not_known_are_counted_by_whether_the_caller_sees_
 
 #[cfg(feature = "kafka")]
 #[test]
-fn o2_what_a_relay_fails_at_is_counted() {
+fn o2_failures_of_a_relay_are_counted() {
     use highwater::projections::kafka::{Kafka, Relay, Topics};
 
     on_every_store(async |bank, meter| {
         let bank = bank.open().await;
         deposited(&bank).await;
-        // Nobody listens there.
+        // No server listens there.
         let relay = Relay::new(&bank, Kafka::at("127.0.0.1:1"), Topics::one("nowhere"));
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let relay = tokio::spawn(relay.run(async { drop(stopped.await) }));

@@ -1,4 +1,4 @@
-//! What is measured and traced (O1, O2): on every store, and through Kafka.
+//! Metrics and traces (O1, O2), on every store and through Kafka.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod alerts;

@@ -13,7 +13,7 @@ use ::metrics::{
     Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
 };
 
-/// What has been measured since it was made, by whatever ran on this thread.
+/// The metrics of everything that has run on this thread since its creation.
 #[derive(Clone, Default)]
 pub(crate) struct Meter(Arc<Mutex<Kept>>);
 
@@ -24,14 +24,14 @@ struct Kept {
     histograms: BTreeMap<String, Arc<Values>>,
 }
 
-/// How many values there were, and what they make together.
+/// The number of values, and their sum.
 #[derive(Default)]
 struct Values {
     count: AtomicU64,
     sum: Mutex<f64>,
 }
 
-/// Runs a test on one thread, with a recorder of its own.
+/// Runs a test on one thread, with a separate recorder.
 pub(crate) fn measured<T: Future<Output = ()>>(test: impl FnOnce(Meter) -> T) {
     let meter = Meter::default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -52,7 +52,7 @@ impl Meter {
         count.or_else(values).unwrap_or_default() as f64
     }
 
-    /// What the values of a histogram make together.
+    /// The sum of the values of a histogram.
     pub(crate) fn sum(&self, text: &str) -> f64 {
         let kept = self.0.lock().unwrap();
         kept.histograms.get(text).map(|values| *values.sum.lock().unwrap()).unwrap_or_default()

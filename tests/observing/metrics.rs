@@ -1,4 +1,4 @@
-//! What commands, stores and workers do is counted (O2).
+//! The metrics of commands, stores and workers (O2).
 
 use highwater::{
     Code, Level, Operation,
@@ -29,7 +29,7 @@ fn name_of(bank: &Bank) -> &'static str {
 }
 
 #[test]
-fn o2_commands_are_measured_by_how_they_end() {
+fn o2_commands_are_measured_by_outcome() {
     on_every_store(async |bank, meter| {
         let store = name_of(&bank);
         let bank = bank.open().await;
@@ -79,7 +79,7 @@ fn o2_conflicts_are_counted_by_whether_the_caller_sees_them() {
 }
 
 #[test]
-fn o2_a_worker_tells_what_it_does_and_how_far_behind_it_is() {
+fn o2_a_worker_reports_its_progress_and_its_lag() {
     on_every_store(async |bank, meter| {
         let bank = bank.open().await;
         let worker = Worker::new(&bank).view::<Balance>().start().await.unwrap();
@@ -157,7 +157,7 @@ fn o2_r4_parked_keys_skipped_effects_and_stops_are_counted() {
         assert_eq!(meter.value("highwater_projection_parked_total{projection=picky}"), 1.0);
         meter.until("highwater_projection_position{projection=picky,shard=0}", 3.0).await;
         parking.stop().await.unwrap();
-        // Nobody here holds the shard any more.
+        // No worker of this process holds the shard any more.
         assert_eq!(meter.value("highwater_projection_parked_keys{projection=picky,shard=0}"), 0.0);
         assert_eq!(meter.value("highwater_projection_lag_events{projection=picky,shard=0}"), 0.0);
         let skipped = "highwater_projection_skipped_total{projection=picky}";
@@ -174,7 +174,7 @@ fn o2_r4_parked_keys_skipped_effects_and_stops_are_counted() {
 }
 
 #[test]
-fn o2_events_that_come_again_and_tries_again_are_counted() {
+fn o2_repeated_events_and_retries_are_counted() {
     on_every_store(async |bank, meter| {
         let bank = bank.open().await;
         let mut faults = WorkerFaults::none(7);
@@ -195,7 +195,7 @@ fn o2_events_that_come_again_and_tries_again_are_counted() {
 }
 
 #[test]
-fn o2_a_shard_that_is_lost_to_another_worker_is_counted() {
+fn o2_a_shard_lost_to_another_worker_is_counted() {
     use highwater::{
         core::{
             domain::ViewName,
@@ -233,10 +233,10 @@ fn o2_a_shard_that_is_lost_to_another_worker_is_counted() {
 
 #[cfg(feature = "kafka")]
 #[test]
-fn o2_a_relay_and_a_source_tell_how_they_fare() {
+fn o2_a_relay_and_a_source_report_their_state() {
     use highwater::projections::kafka::{Kafka, KafkaSource, Relay, Topics};
 
-    let test = "o2_a_relay_and_a_source_tell_how_they_fare";
+    let test = "o2_a_relay_and_a_source_report_their_state";
     let Some(servers) = highwater_test_support::services::kafka_servers(test) else { return };
     on_every_store(async |bank, meter| {
         let bank = bank.open().await;
@@ -267,7 +267,7 @@ fn o2_a_relay_and_a_source_tell_how_they_fare() {
 }
 
 #[test]
-fn o2_o4_reads_of_named_operations_are_counted_by_arm_level_and_outcome_and_changes_too() {
+fn o2_o4_reads_of_named_operations_are_counted_by_variant_level_and_outcome_and_changes_too() {
     const SHOW: Operation = Operation::standard("account.show");
     on_every_store(async |bank, meter| {
         let (store_again, bank) = (bank.clone(), bank.open().await);
@@ -293,7 +293,7 @@ fn o2_o4_reads_of_named_operations_are_counted_by_arm_level_and_outcome_and_chan
         assert_eq!(reads("base", "read_your_writes", "view"), (2.0, 2.0));
         let changes = "highwater_policy_changes_total{source=record}";
         assert_eq!(meter.value(changes), 2.0);
-        // What was recorded before a process begins is no change that it takes up.
+        // A change that was recorded before a process starts is not counted as one that it applies.
         let late = store_again.open().await;
         late.policies().roll_back(PolicyRollback::by("bob", "a test")).await.unwrap_err();
         late.policies().change(PolicyChange::by("ann", "a test").set(&SHOW, strong)).await.unwrap();

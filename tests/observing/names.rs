@@ -29,7 +29,7 @@ fn o2_the_book_lists_exactly_the_metrics_of_the_code() {
 }
 
 #[test]
-fn o2_names_are_unique_and_as_prometheus_wants_them() {
+fn o2_names_are_unique_and_follow_the_rules_of_prometheus() {
     let mut names = BTreeSet::new();
     for metric in all() {
         let name = metric.name;

@@ -49,7 +49,7 @@ fn filed(by: &str, level: &str) -> String {
     )
 }
 
-/// Whoever follows the file must not find it half written.
+/// The follower of the file must not find it half written.
 fn write(path: &Path, text: &str) {
     let beside = path.with_extension("new");
     fs::write(&beside, text).unwrap();
@@ -57,7 +57,7 @@ fn write(path: &Path, text: &str) {
 }
 
 #[test]
-fn o2_o4_a_file_of_policies_is_counted_and_told_when_it_is_loaded_and_when_it_is_edited() {
+fn o2_o4_a_policy_file_is_counted_and_logged_when_it_is_loaded_and_when_it_is_edited() {
     measured(async |meter| {
         let lines = Lines::default();
         let writer = lines.clone();
@@ -71,7 +71,7 @@ fn o2_o4_a_file_of_policies_is_counted_and_told_when_it_is_loaded_and_when_it_is
         policies.register(&[SHOW]).unwrap();
         let changes = "highwater_policy_changes_total{source=file}";
 
-        // What can't hold is told to nobody but the caller.
+        // Only the caller is told of a change that is refused.
         write(&path, &filed("eve", "strnog"));
         policies.load(&path).unwrap_err();
         assert_eq!((meter.value(changes), lines.of_policies()), (0.0, Vec::new()));

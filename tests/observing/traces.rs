@@ -42,7 +42,7 @@ fn o1_the_trace_of_a_command_is_that_of_the_views_commit_through_the_direct_feed
 }
 
 #[test]
-fn o1_each_of_several_traces_in_one_page_is_seen() {
+fn o1_a_page_of_several_traces_links_to_each() {
     let spans = Spans::default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _default = tracing::subscriber::set_default(spans.subscriber());

@@ -1,4 +1,4 @@
-//! What a reader can see of an append over several streams.
+//! The visibility of an append over several streams.
 
 use highwater::{Views as _, Worker, prelude::*, projections::ProjectionOptions};
 use highwater_test_support::{
@@ -6,7 +6,7 @@ use highwater_test_support::{
     ledger::{Ledger, LedgerEvent, Move},
 };
 
-/// All the money there is: nothing, as every movement has a counterpart.
+/// The sum of all money, which is zero, because every movement has a counterpart.
 #[derive(View, Debug, Clone, Default, PartialEq)]
 #[view(event = LedgerEvent)]
 struct Total {
@@ -28,7 +28,7 @@ impl Total {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_append_over_streams_is_seen_whole_in_an_undivided_view_whatever_the_batch() {
+async fn an_append_over_streams_is_visible_whole_in_a_view_of_one_shard_at_any_batch_size() {
     for store in banks() {
         let bank = store.open().await;
         let step = |cents| Move { customer: "c".to_owned(), partners: Vec::new(), cents };

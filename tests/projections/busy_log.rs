@@ -1,4 +1,4 @@
-//! What has to get on although the log is busy with other things.
+//! Views that must advance while the log is busy with other events.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -39,7 +39,7 @@ impl Drop for Crowd {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_a_view_gets_on_while_the_log_is_busy_with_what_is_not_for_it() {
+async fn r3_a_view_advances_while_the_log_is_busy_with_other_events() {
     for store in banks() {
         let bank = store.open().await;
         let worker = Worker::new(&bank).view::<ByCustomer>().start().await.unwrap();
@@ -55,7 +55,7 @@ async fn r3_a_view_gets_on_while_the_log_is_busy_with_what_is_not_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r4_a_parked_key_is_tried_again_although_other_events_keep_coming() {
+async fn r4_a_parked_key_is_retried_while_other_events_keep_coming() {
     for store in banks() {
         BUSY_BROKEN.store(true, Ordering::Relaxed);
         let bank = store.open().await;

@@ -55,7 +55,7 @@ impl Sink for Search {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_sink_gets_everything_although_it_is_away_for_a_while_and_says_so() {
+async fn a_sink_receives_every_event_despite_outages_that_it_reports() {
     for store in banks() {
         let bank = store.open().await;
         let search = Search::default();
@@ -93,7 +93,7 @@ impl Handler for Mails {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_handler_leaves_the_history_alone_and_goes_on_where_it_was() {
+async fn a_handler_skips_the_history_and_resumes_after_its_last_event() {
     for store in banks() {
         let bank = store.open().await;
         let mails = Mails::default();
@@ -136,7 +136,7 @@ impl Handler for Statements {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_handler_that_reads_a_view_which_is_not_there_yet_waits_for_it() {
+async fn a_handler_that_reads_a_view_waits_until_that_exists() {
     for store in banks() {
         let bank = store.open().await;
         let mails = Mails::default();

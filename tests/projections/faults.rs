@@ -49,7 +49,7 @@ async fn r1_views_are_the_fold_of_the_log_under_every_fault() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r1_a_projection_test_gives_the_row_of_the_given_events() {
+async fn r1_a_projection_test_returns_the_row_of_the_given_events() {
     for store in banks() {
         let bank = store.open().await;
         let test =

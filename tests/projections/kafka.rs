@@ -21,10 +21,10 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use crate::sharding::seed;
 
-/// How many partitions the topic of a test has.
+/// The number of partitions of the topic of a test.
 const PARTITIONS: u32 = 5;
 
-/// A topic of its own on the broker that the environment names; what is missing is said loudly.
+/// A topic of one test on the broker that the environment names; prints a notice if it names none.
 fn topic() -> Option<(Kafka, Topics)> {
     let servers = services::kafka_servers("a view that is fed by Kafka")?;
     let topic = Topics::one(format!("test-{:016x}", fastrand::u64(..)));
@@ -66,7 +66,7 @@ async fn work(bank: &Highwater, kafka: &Kafka, topics: &Topics) -> WorkerHandle 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r1_views_fed_by_kafka_are_the_fold_of_the_log_while_workers_and_relays_come_and_go() {
+async fn r1_views_fed_by_kafka_are_the_fold_of_the_log_while_workers_and_relays_join_and_leave() {
     for store in banks() {
         let Some((kafka, topics)) = topic() else { return };
         let handles = [store.open().await, store.open().await];
@@ -102,7 +102,7 @@ async fn say_that_the_topic_is_missing(worker: &WorkerHandle) {
     }
 }
 
-/// How many of the shards of a view each of these workers holds, as far as their leases tell.
+/// The number of shards of a view that each of these workers holds by its leases.
 async fn holders(bank: &Highwater) -> Vec<WorkerId> {
     let (view, onlooker) = (ViewName::new(ByAccount::NAME).unwrap(), WorkerId::new("~").unwrap());
     let roll = bank.views().heartbeat(&view, &onlooker, Duration::ZERO).await.unwrap();
@@ -128,7 +128,7 @@ async fn one_holds_all(bank: &Highwater, others: &[WorkerId]) -> WorkerId {
 /// has the shards, because its members show that they are alive, and when they are gone the other takes
 /// over.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r1_a_view_goes_over_from_the_direct_feed_to_kafka_and_back() {
+async fn r1_a_view_switches_from_the_direct_feed_to_kafka_and_back() {
     for store in banks() {
         let Some((kafka, topics)) = topic() else { return };
         let (bank, other) = (store.open().await, store.open().await);

@@ -152,7 +152,7 @@ fn offices() -> impl Iterator<Item = Bank> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r1_a_projection_writes_each_event_once_although_workers_disappear() {
+async fn r1_a_projection_writes_each_event_once_while_workers_disappear() {
     for office in offices() {
         let (bank, journal) = (office.open().await, Journal::new(&office).await);
         let mut random = fastrand::Rng::new();
@@ -221,7 +221,7 @@ async fn until(parked: &ParkedKeys, is: impl Fn(&[ParkedKey]) -> bool) -> Vec<Pa
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_projection_whose_work_is_for_another_store_stops_and_says_so() {
+async fn a_projection_whose_hook_is_for_another_store_stops_with_an_error() {
     let postgres = offices().find(|bank| matches!(bank, Bank::Postgres(_)));
     let Some(postgres) = postgres else { return };
     for (office, other) in offices().map(|office| match &office {

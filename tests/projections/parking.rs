@@ -80,7 +80,8 @@ picky!(Busy, BUSY_BROKEN);
 picky!(Parks, PARKS_BROKEN);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r4_a_parked_key_waits_in_order_while_others_go_on_and_is_drained_after_the_fix() {
+async fn r4_events_of_a_parked_key_wait_in_order_while_others_proceed_and_are_drained_after_the_fix()
+ {
     for store in banks() {
         PARKS_BROKEN.store(true, Ordering::Relaxed);
         let bank = store.open().await;
@@ -149,7 +150,7 @@ pub(crate) async fn until_drained(parked: &ParkedKeys) {
 picky!(Stops, STOPS_BROKEN);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r4_by_default_the_view_stops_before_the_event_and_the_worker_says_why() {
+async fn r4_by_default_the_view_stops_before_the_event_and_the_worker_reports_why() {
     for store in banks() {
         STOPS_BROKEN.store(true, Ordering::Relaxed);
         let bank = store.open().await;
@@ -181,7 +182,7 @@ async fn r4_by_default_the_view_stops_before_the_event_and_the_worker_says_why()
 picky!(Skips, SKIPS_BROKEN);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r4_what_is_skipped_is_left_out_for_that_key_alone() {
+async fn r4_a_skipped_event_has_no_effect_on_its_key_and_others_keep_theirs() {
     for store in banks() {
         SKIPS_BROKEN.store(true, Ordering::Relaxed);
         let bank = store.open().await;
@@ -198,7 +199,7 @@ async fn r4_what_is_skipped_is_left_out_for_that_key_alone() {
 picky!(Ceiling, CEILING_BROKEN);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r4_beyond_the_ceiling_of_parked_keys_the_view_stops() {
+async fn r4_the_view_stops_beyond_the_limit_of_parked_keys() {
     for store in banks() {
         CEILING_BROKEN.store(true, Ordering::Relaxed);
         let bank = store.open().await;

@@ -87,13 +87,13 @@ async fn put(bank: &Highwater, view: &ViewName, layout: Sharding, at: &[&Envelop
 /// A shard that is behind is brought to where the others are, and says that it is as of the event there:
 /// neither as of its own last one, nor as of the last in the page that was read.
 #[tokio::test]
-async fn r2_a_view_that_is_divided_anew_is_as_of_the_event_that_it_has_come_to() {
+async fn r2_a_resharded_view_is_as_of_the_last_event_that_it_has_applied() {
     for store in banks() {
         let bank = store.open().await;
         let mut random = fastrand::Rng::with_seed(7);
         for _ in 0..12 {
             step(&bank, &mut random).await;
-            // So that no two events are of the same moment.
+            // No two events may have the same time.
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         let (log, spec) = (whole_log(&bank).await, ByCustomer::spec().unwrap());
@@ -146,7 +146,7 @@ called!(Latter, "clients", &["customers"]);
 /// In a deployment that renames a view, workers of the old program still run. What they have of it is the
 /// new program's now.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r1_a_worker_under_a_former_name_stops_and_the_renamed_view_lacks_and_repeats_nothing() {
+async fn r1_a_worker_under_a_former_name_stops_and_the_renamed_view_skips_and_repeats_nothing() {
     for store in banks() {
         let (old, new) = (store.open().await, store.open().await);
         let mut random = fastrand::Rng::with_seed(7);
@@ -197,7 +197,7 @@ impl View for Wrongly {
 }
 
 #[tokio::test]
-async fn r1_a_view_that_is_wrongly_declared_to_be_by_stream_stops_and_says_what_to_do() {
+async fn r1_a_view_wrongly_declared_as_sharded_by_stream_stops_with_a_remedy() {
     for store in banks() {
         let bank = store.open().await;
         let mut random = fastrand::Rng::with_seed(7);

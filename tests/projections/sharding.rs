@@ -46,7 +46,7 @@ async fn r1_views_are_the_fold_of_the_log_with_any_number_of_shards() {
 
 /// Workers are stopped in order, or just dropped with a commit under way; others take over.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r1_views_are_the_fold_of_the_log_while_workers_come_go_and_disappear() {
+async fn r1_views_are_the_fold_of_the_log_while_workers_join_leave_and_disappear() {
     for store in banks() {
         let handles = [store.open().await, store.open().await, store.open().await];
         let mut random = fastrand::Rng::with_seed(seed());
@@ -80,9 +80,9 @@ async fn r1_views_are_the_fold_of_the_log_while_workers_come_go_and_disappear() 
     }
 }
 
-/// The work is divided anew with each deployment, by another number, while events come in.
+/// Each deployment reshards the view to another number, while events come in.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r1_a_view_that_is_divided_anew_leaves_nothing_out_and_repeats_nothing() {
+async fn r1_a_resharded_view_skips_and_repeats_nothing() {
     for store in banks() {
         let bank = store.open().await;
         let mut random = fastrand::Rng::with_seed(seed());
@@ -104,9 +104,9 @@ async fn r1_a_view_that_is_divided_anew_leaves_nothing_out_and_repeats_nothing()
 }
 
 /// A deployment that changes the number of shards, worker by worker: one of the old layout that had
-/// nothing to do gets a chance to work just when the view has been divided anew.
+/// nothing to do may start to work just when the view has been resharded.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r1_a_worker_of_the_old_layout_does_not_work_in_the_new_one() {
+async fn r1_a_worker_of_the_old_sharding_does_not_work_in_the_new_one() {
     for store in banks() {
         let bank = store.open().await;
         let mut random = fastrand::Rng::with_seed(seed());

@@ -76,7 +76,7 @@ async fn r4_a_row_that_cannot_be_decoded_parks_its_key_alone_and_is_drained_afte
         assert_eq!(bob, ("bob", Position::new(2), 3));
         assert!(found[0].error.contains("HW503"), "{}", found[0].error);
 
-        // Somebody removes what can't be decoded, and wants the key tried again.
+        // An operator removes the undecodable row, and requests a retry of the key.
         worker.stop().await.unwrap();
         write_by_hand(&bank, "bob", None).await;
         let worker = work(&bank, policy).await;

@@ -1,5 +1,5 @@
-//! Compares views with the log they are made from. It reads both through their ports alone, and knows
-//! nothing of workers, feeds or shards.
+//! Compares views with the log from which they are folded. It reads both only through their ports, independently of
+//! workers, feeds and shards.
 
 use std::{
     collections::BTreeMap,
@@ -14,8 +14,8 @@ use crate::{
     writer::Keyspace,
 };
 
-/// How long a view may take to come to the end of the log when the fire is out.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
+/// The time within which a view must catch up after the last fault.
+pub(crate) const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(300);
 
 impl Journal for ByAccount {
     fn seen(&self) -> &[u64] {
@@ -35,13 +35,13 @@ impl Journal for ByPartner {
     }
 }
 
-/// What is wrong with the three views of the ledger, when they have come to the end of the log.
+/// Returns the findings of the three views of the ledger, once they have caught up with the log.
 pub(crate) async fn check(bank: &Highwater, keys: &Keyspace) -> Vec<Finding> {
     let right = ledger::expected(&**bank.log()).await;
     let views = &**bank.views();
     let mut findings = Vec::new();
     for name in [ByAccount::NAME, ByCustomer::NAME, ByPartner::NAME] {
-        findings.extend(behind(views, name, right.head, PATIENCE).await);
+        findings.extend(behind(views, name, right.head, CATCH_UP_TIMEOUT).await);
     }
     findings.extend(view(views, &right.by_account, keys.accounts()).await);
     findings.extend(view(views, &right.by_customer, keys.customers()).await);
@@ -49,7 +49,7 @@ pub(crate) async fn check(bank: &Highwater, keys: &Keyspace) -> Vec<Finding> {
     findings
 }
 
-/// What is wrong with a view whose rows must be these, and which can have others only of `keys`.
+/// Returns the findings of a view whose right rows are these, and which can have extra rows only of `keys`.
 pub(crate) async fn view<V: View + Journal + PartialEq>(
     views: &dyn ViewStore,
     right: &BTreeMap<String, V>,
@@ -59,7 +59,7 @@ pub(crate) async fn view<V: View + Journal + PartialEq>(
     of_rows(V::NAME, right, &rows(views, keys).await)
 }
 
-/// The shards that don't come to the end within this time.
+/// Returns the shards that don't catch up within this time.
 pub(crate) async fn behind(
     views: &dyn ViewStore,
     view: &str,
@@ -94,8 +94,8 @@ async fn rows<V: View>(views: &dyn ViewStore, keys: Vec<String>) -> BTreeMap<Str
     rows
 }
 
-/// Fails and names what is wrong, if anything is; the first of it, if it is much.
-pub(crate) fn nothing_is_wrong(findings: &[Finding]) {
+/// Asserts that there are no findings, and names the first of them.
+pub(crate) fn assert_no_findings(findings: &[Finding]) {
     let named: Vec<String> = findings.iter().take(40).map(ToString::to_string).collect();
-    assert!(findings.is_empty(), "{} are wrong:\n{}", findings.len(), named.join("\n"));
+    assert!(findings.is_empty(), "{} findings:\n{}", findings.len(), named.join("\n"));
 }

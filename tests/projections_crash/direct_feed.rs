@@ -1,4 +1,4 @@
-//! R1, fed by the log: views are its fold, whatever happens to workers and server.
+//! R1, fed by the log: views are its fold over faults of workers and server.
 
 use std::time::{Duration, Instant};
 
@@ -15,20 +15,20 @@ use tokio::runtime::Runtime;
 use crate::{
     checker, duration,
     worker_process::{LEASE, Orders, Task},
-    writer::{self, Flood, Keyspace},
+    writer::{self, Keyspace, WriteLoad},
 };
 
-/// Something happens to one of them every few hundred milliseconds.
+/// A fault every few hundred milliseconds.
 pub(crate) const FAULTS: FaultPlan = FaultPlan { interval: 100..500, lease: LEASE };
 
-/// Writes and lets workers burn; `between` is what else happens every few seconds. Then checks.
-fn burn(url: &str, shards: u32, workers: usize, mut between: impl FnMut()) {
+/// Writes while faults are injected into workers, and calls `between` every few seconds. Then checks the views.
+fn run_with_faults(url: &str, shards: u32, workers: usize, mut between: impl FnMut()) {
     let (seed, time) = (seed(), duration());
     let keys = Keyspace::for_events((1_000 * time.as_secs()).max(min_events()) as u32);
     let runtime = Runtime::new().unwrap();
     let bank = runtime.block_on(Highwater::open(url)).unwrap();
-    let flood = Flood { tasks: 8, batch: 3, rest: Duration::from_millis(5) };
-    let writing = writer::start(runtime.handle(), &bank, seed, keys, flood);
+    let load = WriteLoad { tasks: 8, batch: 3, rest: Duration::from_millis(5) };
+    let writing = writer::start(runtime.handle(), &bank, seed, keys, load);
     let mut fleet = Fleet::start(Orders::direct(Task::Ledger, url, shards), workers, FAULTS, seed);
     let until = Instant::now() + time;
     while Instant::now() < until || writing.written() < min_events() {
@@ -42,8 +42,11 @@ fn burn(url: &str, shards: u32, workers: usize, mut between: impl FnMut()) {
     let caught_up = calm.elapsed();
     let counts = fleet.shut_down();
     println!("{written} events; {counts:?}; at the end and checked after {caught_up:?}");
-    checker::nothing_is_wrong(&findings);
-    assert!(written > 1_000 && written >= min_events() && counts.killed > 3, "that shows nothing");
+    checker::assert_no_findings(&findings);
+    assert!(
+        written > 1_000 && written >= min_events() && counts.killed > 3,
+        "too few events or faults to show anything"
+    );
 }
 
 #[test]
@@ -51,7 +54,7 @@ fn r1_postgres_views_are_the_fold_of_the_log_over_kills_zombies_and_crashes_of_t
     let Some(cluster) = PostgresCluster::start("r1_postgres_views_are_the_fold_of_the_log") else {
         return;
     };
-    burn(&cluster.url(), 5, 3, || {
+    run_with_faults(&cluster.url(), 5, 3, || {
         cluster.crash();
         cluster.restart();
     });
@@ -61,21 +64,25 @@ fn r1_postgres_views_are_the_fold_of_the_log_over_kills_zombies_and_crashes_of_t
 fn r1_sqlite_views_are_the_fold_of_the_log_over_kills_and_freezes_of_the_worker() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("bank.db").display());
-    burn(&url, 2, 1, || {});
+    run_with_faults(&url, 2, 1, || {});
 }
 
 /// A machine that disappears in the middle of a commit leaves a lock in the database, until that notices.
 #[test]
-fn r1_postgres_a_commit_that_hangs_holds_up_its_own_shard_alone() {
-    let Some(cluster) = PostgresCluster::start("r1_postgres_a_commit_that_hangs") else { return };
+fn r1_postgres_a_commit_that_hangs_delays_only_its_shard() {
+    let Some(cluster) =
+        PostgresCluster::start("r1_postgres_a_commit_that_hangs_delays_only_its_shard")
+    else {
+        return;
+    };
     let keys = Keyspace::for_events(4_000);
     let runtime = Runtime::new().unwrap();
     let bank = runtime.block_on(Highwater::open(&cluster.url())).unwrap();
     let seed = seed();
     let orders = Orders::direct(Task::Ledger, &cluster.url(), 4);
     let mut fleet = Fleet::start(orders, 2, FAULTS, seed);
-    let flood = Flood { tasks: 2, batch: 1, rest: Duration::from_millis(5) };
-    let writing = writer::start(runtime.handle(), &bank, seed, keys, flood);
+    let load = WriteLoad { tasks: 2, batch: 1, rest: Duration::from_millis(5) };
+    let writing = writer::start(runtime.handle(), &bank, seed, keys, load);
     let hanging = runtime.block_on(async {
         others_go_on(&bank).await;
         let mut commit = PgConnection::connect(&cluster.url()).await.unwrap();
@@ -89,7 +96,7 @@ fn r1_postgres_a_commit_that_hangs_holds_up_its_own_shard_alone() {
         others_go_on(&bank).await;
         drop(hanging);
         writing.stop().await;
-        checker::nothing_is_wrong(&checker::check(&bank, &keys).await);
+        checker::assert_no_findings(&checker::check(&bank, &keys).await);
     });
     fleet.shut_down();
 }
@@ -111,5 +118,5 @@ async fn others_go_on(bank: &Highwater) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(checker::PATIENCE, reached).await.expect("other shards wait, too");
+    tokio::time::timeout(checker::CATCH_UP_TIMEOUT, reached).await.expect("other shards wait, too");
 }

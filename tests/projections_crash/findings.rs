@@ -1,11 +1,11 @@
-//! What can be wrong with a view or a topic, by key and position.
+//! The faults that a view or a topic can have, by key and position.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
 };
 
-/// Something that is wrong. Who is concerned is the view and the key, or the topic and the partition.
+/// A fault in a key of a view, or in a partition of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Finding {
     pub(crate) view: String,
@@ -13,26 +13,26 @@ pub(crate) struct Finding {
     pub(crate) wrong: Wrong,
 }
 
-/// What is wrong.
+/// The kind of a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Wrong {
-    /// An event has had no effect.
+    /// An event had no effect.
     Skipped(u64),
-    /// An event has had its effect more than once: so often.
+    /// An event had its effect more than once: its position, and how often.
     Repeated(u64, usize),
-    /// An event came after a later one.
+    /// An event was applied after a later one.
     Disordered(u64),
-    /// An event that is none of this key's has had an effect, or isn't in the log at all.
+    /// An event of another key, or one that is not in the log, had an effect.
     Foreign(u64),
-    /// There should be a row.
+    /// A row is missing.
     MissingRow,
-    /// There should be none.
+    /// There is a row that should not exist.
     RowTooMany,
-    /// The right events, in the right order, have led to another row.
+    /// The row differs although it was folded from the right events in the right order.
     OtherRow,
-    /// A record names another than the last one before it: position, named, actual.
+    /// A record names a wrong predecessor: position, named, actual.
     BrokenChain(u64, u64, u64),
-    /// A shard has not come to the end of the log: it is here, and has to go there.
+    /// A shard has not caught up with the log: its position, and that of the end.
     Behind(u64, u64),
 }
 
@@ -48,8 +48,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What is wrong with a journal, the positions that were seen in order, if these are the right ones, in
-/// log order.
+/// Returns the faults of a journal (the positions that were seen, in order) against the right positions in log order.
 pub(crate) fn of_journal(right: &[u64], seen: &[u64]) -> Vec<Wrong> {
     let belonging: BTreeSet<u64> = right.iter().copied().collect();
     let mut times: HashMap<u64, usize> = HashMap::new();
@@ -74,12 +73,12 @@ pub(crate) fn of_journal(right: &[u64], seen: &[u64]) -> Vec<Wrong> {
     wrong
 }
 
-/// A row that has written down which events it has seen.
+/// A row that records the positions of its events.
 pub(crate) trait Journal {
     fn seen(&self) -> &[u64];
 }
 
-/// What is wrong with the rows of a view.
+/// Returns the findings of the rows of a view.
 pub(crate) fn of_rows<R: Journal + PartialEq>(
     view: &str,
     right: &BTreeMap<String, R>,
@@ -105,14 +104,14 @@ pub(crate) fn of_rows<R: Journal + PartialEq>(
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) position: u64,
-    /// The event before it in its partition, as it says.
+    /// The event that it names as its predecessor in its partition.
     pub(crate) previous: u64,
     pub(crate) partition: u32,
     pub(crate) offset: i64,
 }
 
-/// What is wrong with a topic, if these positions belong in its partitions. That a record comes again
-/// is right: whoever reads it knows what it has had.
+/// Returns the findings of a topic, given the positions that belong in its partitions. A repeated record is no fault:
+/// readers recognise it.
 pub(crate) fn of_topic(topic: &str, right: &[Vec<u64>], records: &[Record]) -> Vec<Finding> {
     let mut by_partition: BTreeMap<u32, Vec<Record>> = BTreeMap::new();
     for record in records {

@@ -1,4 +1,4 @@
-//! R1, fed by Kafka: views are the fold of the log, whatever happens to workers, relays and servers.
+//! R1, fed by Kafka: views are the fold of the log over faults of workers, relays and servers.
 
 use std::{
     thread,
@@ -21,10 +21,10 @@ use crate::{
     checker, duration,
     kafka_topic::{self, PARTITIONS, TOPIC},
     worker_process::{LEASE, Orders, Task},
-    writer::{self, Flood, Keyspace},
+    writer::{self, Keyspace, WriteLoad},
 };
 
-/// How long a member of a group may be silent before others get its partitions.
+/// The session timeout of a member of a group.
 const SESSION: Duration = Duration::from_secs(2);
 
 fn client(orders: &Orders) -> Kafka {
@@ -48,9 +48,9 @@ pub(crate) fn source(bank: &Highwater, orders: &Orders) -> KafkaSource {
     KafkaSource::new(bank, client(orders), Topics::one(TOPIC)).lease(LEASE)
 }
 
-/// Writes and lets workers and relays burn; `between` is what else happens every few seconds. Then
-/// checks views and topic.
-fn burn(
+/// Writes while faults are injected into workers and relays, and calls `between` every few seconds. Then checks the views
+/// and the topic.
+fn run_with_faults(
     orders: Orders,
     brokers: &mut KafkaCluster,
     mut between: impl FnMut(&mut KafkaCluster, &Runtime),
@@ -59,8 +59,8 @@ fn burn(
     let keys = Keyspace::for_events((3_000 * time.as_secs()).max(min_events()) as u32);
     let runtime = Runtime::new().unwrap();
     let bank = runtime.block_on(orders.open()).unwrap();
-    let flood = Flood { tasks: 4, batch: 20, rest: Duration::from_millis(20) };
-    let writing = writer::start(runtime.handle(), &bank, seed, keys, flood);
+    let load = WriteLoad { tasks: 4, batch: 20, rest: Duration::from_millis(20) };
+    let writing = writer::start(runtime.handle(), &bank, seed, keys, load);
     let relaying = Orders { task: Task::Relay, ..orders.clone() };
     let mut relays =
         Fleet::start(relaying, 2, FaultPlan { interval: 500..2_000, lease: LEASE }, seed);
@@ -84,15 +84,18 @@ fn burn(
         relays.shut_down()
     );
     println!("at the end and checked after {caught_up:?}");
-    checker::nothing_is_wrong(&findings);
+    checker::assert_no_findings(&findings);
     let records = runtime.block_on(kafka_topic::records(brokers));
     println!("{} records of events", records.len());
-    let findings = runtime.block_on(kafka_topic::what_is_wrong(&**bank.log(), &records));
-    checker::nothing_is_wrong(&findings);
-    assert!(written > 5_000 && written >= min_events(), "that shows nothing");
+    let findings = runtime.block_on(kafka_topic::findings_of(&**bank.log(), &records));
+    checker::assert_no_findings(&findings);
+    assert!(
+        written > 5_000 && written >= min_events(),
+        "too few events or faults to show anything"
+    );
 }
 
-/// A PostgreSQL and a Kafka of the test's own; says loudly if they can't be had.
+/// Starts a private PostgreSQL and Kafka; skips the test without their programs.
 fn clusters(test: &str, servers: usize) -> Option<(PostgresCluster, KafkaCluster)> {
     let cluster = PostgresCluster::start(test)?;
     let brokers = Runtime::new().unwrap().block_on(KafkaCluster::start(test, servers))?;
@@ -108,17 +111,21 @@ fn orders(cluster: &PostgresCluster, brokers: &KafkaCluster) -> Orders {
 fn r1_kafka_views_are_the_fold_of_the_log_over_kills_of_workers_relays_and_the_server() {
     let test = "r1_kafka_views_are_the_fold_of_the_log_over_kills";
     let Some((cluster, mut brokers)) = clusters(test, 1) else { return };
-    burn(orders(&cluster, &brokers), &mut brokers, |brokers, runtime| {
+    run_with_faults(orders(&cluster, &brokers), &mut brokers, |brokers, runtime| {
         brokers.kill(1);
         runtime.block_on(brokers.restart(1));
     });
 }
 
 #[test]
-fn r1_kafka_of_three_servers_one_is_missing_at_any_time() {
-    let Some((cluster, mut brokers)) = clusters("r1_kafka_of_three_servers", 3) else { return };
+fn r1_kafka_views_are_the_fold_of_the_log_with_one_of_three_servers_missing() {
+    let Some((cluster, mut brokers)) =
+        clusters("r1_kafka_views_are_the_fold_of_the_log_with_one_of_three_servers_missing", 3)
+    else {
+        return;
+    };
     let mut missing = None;
-    burn(orders(&cluster, &brokers), &mut brokers, |brokers, runtime| {
+    run_with_faults(orders(&cluster, &brokers), &mut brokers, |brokers, runtime| {
         let next = missing.map_or(1, |missing: usize| missing % 3 + 1);
         if let Some(missing) = missing.replace(next) {
             runtime.block_on(brokers.restart(missing));
@@ -131,13 +138,14 @@ fn r1_kafka_of_three_servers_one_is_missing_at_any_time() {
 
 /// The views in one database, the log in another, and both go down.
 #[test]
-fn r1_kafka_views_elsewhere_are_the_fold_of_the_log_over_crashes_of_both_stores() {
-    let test = "r1_kafka_views_elsewhere_are_the_fold_of_the_log";
+fn r1_kafka_views_in_another_store_are_the_fold_of_the_log_over_crashes_of_both_stores() {
+    let test =
+        "r1_kafka_views_in_another_store_are_the_fold_of_the_log_over_crashes_of_both_stores";
     let Some((cluster, mut brokers)) = clusters(test, 1) else { return };
     let elsewhere = PostgresCluster::start(test).unwrap();
     let orders = Orders { views: Some(elsewhere.url()), ..orders(&cluster, &brokers) };
     let mut turn = 0;
-    burn(orders, &mut brokers, |_, _| {
+    run_with_faults(orders, &mut brokers, |_, _| {
         turn += 1;
         let cluster = if turn % 2 == 0 { &cluster } else { &elsewhere };
         cluster.crash();
@@ -154,5 +162,5 @@ fn r1_kafka_views_in_sqlite_are_the_fold_of_the_log_in_postgres() {
     let folder = tempfile::tempdir().unwrap();
     let views = format!("sqlite:{}", folder.path().join("views.db").display());
     let orders = Orders { views: Some(views), ..orders(&cluster, &brokers) };
-    burn(orders, &mut brokers, |_, _| {});
+    run_with_faults(orders, &mut brokers, |_, _| {});
 }

@@ -1,4 +1,4 @@
-//! What is in the topic, read by Kafka's own tools.
+//! The records of the topic, read by Kafka's own tools.
 
 use highwater::{Position, Query, ReadFrom, core::value::Sharding, port::EventStore};
 use highwater_test_support::kafka::KafkaCluster;
@@ -11,8 +11,8 @@ pub(crate) const PARTITIONS: u32 = 12;
 const CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
 const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
 
-/// What is wrong with the topic, to which the whole log is published, if these are its records.
-pub(crate) async fn what_is_wrong(log: &dyn EventStore, records: &[Record]) -> Vec<Finding> {
+/// Returns the findings of the topic of the whole log, given its records.
+pub(crate) async fn findings_of(log: &dyn EventStore, records: &[Record]) -> Vec<Finding> {
     let (layout, mut after) = (Sharding::by_stream(PARTITIONS), Position::START);
     let mut right = vec![Vec::new(); PARTITIONS as usize];
     loop {
@@ -28,7 +28,7 @@ pub(crate) async fn what_is_wrong(log: &dyn EventStore, records: &[Record]) -> V
     }
 }
 
-/// The records of events, not the marks.
+/// Reads the records of events, without the marks.
 pub(crate) async fn records(cluster: &KafkaCluster) -> Vec<Record> {
     let all = format!(
         "--topic {TOPIC} --from-beginning --timeout-ms 10000 --property print.headers=true \
@@ -40,7 +40,7 @@ pub(crate) async fn records(cluster: &KafkaCluster) -> Vec<Record> {
     records.filter(|line| !line.contains("ce_type:highwater.mark")).map(record).collect()
 }
 
-/// As in `Partition:3 Offset:14 ce_position:15,ce_previous:9,…`.
+/// Parses a line such as `Partition:3 Offset:14 ce_position:15,ce_previous:9,…`.
 fn record(line: &str) -> Record {
     let number = |name| {
         let (_, rest) = line.split_once(name).unwrap_or_else(|| panic!("no {name} in {line}"));

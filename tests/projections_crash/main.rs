@@ -1,19 +1,18 @@
-//! Real processes, real kills: what views keep when everything around them breaks (R1, R4).
+//! Crash tests of projections: real processes and servers, killed at random (R1, R4).
 //!
 //! | File | What is in it |
 //! |---|---|
-//! | `checker`, `findings` | tells what a view or a topic has skipped, repeated or disordered |
-//! | `planted_faults` | that the checker finds what is planted |
-//! | `writer` | tasks that append while the fire burns |
-//! | `worker_process` | a worker in a process of its own: this test binary again |
-//! | `fleet` | several of them, killed, frozen and stopped at random |
-//! | `kafka_feed`, `kafka_topic` | R1 fed by Kafka, its servers and relays killed too; what is in the topic |
+//! | `checker`, `findings` | finds skipped, repeated and reordered events of a view or a topic |
+//! | `planted_faults` | the checker finds planted faults |
+//! | `writer` | tasks that append while faults are injected |
+//! | `worker_process` | a worker or a relay in another process |
+//! | `kafka_feed`, `kafka_topic` | R1 fed by Kafka, whose servers and relays are killed too; the records of the topic |
 //! | `direct_feed` | R1 fed by the log, on PostgreSQL and SQLite |
 //! | `poison` | R4 among ten thousand keys |
 //!
-//! `HIGHWATER_FIRE_SECONDS` and `HIGHWATER_FIRE_MINUTES` make them longer; with `HIGHWATER_FIRE_EVENTS` they
-//! go on until at least so many events have been written; `HIGHWATER_SEED` repeats a run's choices;
-//! `HIGHWATER_FIRE_KEEP` keeps what the workers had to say.
+//! `HIGHWATER_FIRE_SECONDS` and `HIGHWATER_FIRE_MINUTES` make them longer; with `HIGHWATER_FIRE_EVENTS` they run until at
+//! least so many events are written; `HIGHWATER_SEED` repeats the random choices of a run; `HIGHWATER_FIRE_KEEP` keeps the
+//! logs of the workers.
 #![cfg(all(feature = "postgres", feature = "sqlite"))]
 #![allow(
     clippy::expect_used,
@@ -40,7 +39,7 @@ mod writer;
 
 use std::time::Duration;
 
-/// How long one test runs.
+/// The duration of one test.
 fn duration() -> Duration {
     highwater_test_support::run::duration(8)
 }

@@ -1,4 +1,4 @@
-//! The checker finds what is planted, and names it.
+//! The checker finds and names planted faults.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
     findings::{Finding, Record, Wrong, of_topic},
 };
 
-/// A log of eight movements, and the view as it must be but for what is done to it.
+/// A log of eight movements, its correct view, and the rows into which a test plants a fault.
 struct Planted {
     bank: Highwater,
     right: BTreeMap<String, ByCustomer>,
@@ -33,7 +33,7 @@ impl Planted {
         Self { bank, rows: right.clone(), right }
     }
 
-    /// As if the events at these positions had come, in this order.
+    /// Folds the events at these positions, in this order.
     fn seen(&mut self, key: &str, positions: &[u64]) {
         let mut trace = Trace::default();
         positions.iter().for_each(|position| trace.see(*position, *position as i64));
@@ -75,7 +75,7 @@ fn one(key: &str, wrong: Wrong) -> Vec<(String, Wrong)> {
 }
 
 #[tokio::test]
-async fn a_view_as_it_must_be_has_nothing_wrong() {
+async fn a_correct_view_has_no_finding() {
     assert_eq!(Planted::new().await.found().await, []);
 }
 
@@ -122,14 +122,14 @@ async fn a_missing_row_is_named() {
 }
 
 #[tokio::test]
-async fn a_row_too_many_is_named() {
+async fn an_extra_row_is_named() {
     let mut planted = Planted::new().await;
     planted.seen("nobody", &[2]);
     assert_eq!(planted.found().await, one("nobody", Wrong::RowTooMany));
 }
 
 #[tokio::test]
-async fn a_row_that_the_right_events_did_not_lead_to_is_named() {
+async fn a_row_that_is_not_the_fold_of_its_events_is_named() {
     let mut planted = Planted::new().await;
     planted.rows.get_mut("odd").unwrap().cents += 1;
     assert_eq!(planted.found().await, one("odd", Wrong::OtherRow));
@@ -144,7 +144,7 @@ async fn a_shard_that_stays_behind_is_named() {
     assert_eq!(found, [Finding::new("by_customer", "shard 0", Wrong::Behind(0, 8))]);
 }
 
-/// What a partition that should hold 1, 3, 5 and 7 is found to have wrong.
+/// Returns the findings of a partition whose right records are 1, 3, 5 and 7.
 fn found_in_topic(positions: &[(u64, u64)]) -> Vec<Wrong> {
     let record = |(offset, (previous, position)): (i64, &(u64, u64))| Record {
         position: *position,
@@ -159,12 +159,12 @@ fn found_in_topic(positions: &[(u64, u64)]) -> Vec<Wrong> {
 }
 
 #[test]
-fn a_topic_may_repeat_what_it_has() {
+fn a_topic_may_repeat_a_record() {
     assert_eq!(found_in_topic(&[(0, 1), (1, 3), (0, 1), (1, 3), (3, 5), (5, 7)]), []);
 }
 
 #[test]
-fn a_record_that_a_topic_lacks_is_named() {
+fn a_record_missing_from_a_topic_is_named() {
     assert_eq!(
         found_in_topic(&[(0, 1), (3, 5), (5, 7)]),
         [Wrong::Skipped(3), Wrong::BrokenChain(5, 3, 1)]
@@ -184,7 +184,7 @@ fn a_foreign_record_is_named() {
 }
 
 #[test]
-fn a_record_in_a_partition_that_there_should_not_be_is_named() {
+fn a_record_in_an_unexpected_partition_is_named() {
     let record = Record { position: 4, previous: 0, partition: 7, offset: 0 };
     let found = of_topic("bank", &[vec![]], &[record]);
     assert_eq!(found, [Finding::new("bank", "7", Wrong::Foreign(4))]);

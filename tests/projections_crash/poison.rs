@@ -1,4 +1,4 @@
-//! R4 among ten thousand keys, while workers are killed.
+//! R4 with one poison event among ten thousand keys, while workers are killed.
 
 use std::{
     collections::BTreeMap,
@@ -33,7 +33,7 @@ const KEYS: u32 = 10_000;
 const POISONED: &str = "c4711";
 const POISON: i64 = 666;
 
-/// One row for each customer. It can't cope with the number of the beast until it is fixed.
+/// One row for each customer. The fold fails on the number of the beast until it is fixed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Picky(Trace);
 
@@ -72,8 +72,8 @@ impl Journal for Picky {
     }
 }
 
-/// What the rows must be, from the log alone, if these events alone count: customer and position. And
-/// where the log ends.
+/// Folds the rows from the log, of the events that `counts` selects by customer and position. Returns them with the end of
+/// the log.
 async fn folded(
     bank: &Highwater,
     counts: impl Fn(&str, u64) -> bool,
@@ -96,8 +96,8 @@ async fn folded(
     }
 }
 
-/// Each customer moves something, in no order; the poisoned one now and then.
-async fn everybody_moves(bank: &Highwater, random: &mut fastrand::Rng, round: u64) {
+/// Executes a movement of each customer in random order, and several of the poisoned one.
+async fn every_customer_moves(bank: &Highwater, random: &mut fastrand::Rng, round: u64) {
     let mut customers: Vec<String> = (0..KEYS).map(|number| format!("c{number}")).collect();
     random.shuffle(&mut customers);
     for place in 0..10 {
@@ -121,26 +121,27 @@ async fn the_parked_key(bank: &Highwater) -> ParkedKey {
     parked.remove(0)
 }
 
-/// Everybody else has all there is; the key has what came before the poison, and the rest waits.
-async fn all_but_one_go_on(bank: &Highwater) {
+/// Asserts that all other keys are current, and that the parked key has the events before the poison and queues the rest.
+async fn all_but_one_are_current(bank: &Highwater) {
     let (all, head) = folded(bank, |_, _| true).await;
-    let behind = checker::behind(&**bank.views(), Picky::NAME, head, checker::PATIENCE).await;
-    checker::nothing_is_wrong(&behind);
+    let behind =
+        checker::behind(&**bank.views(), Picky::NAME, head, checker::CATCH_UP_TIMEOUT).await;
+    checker::assert_no_findings(&behind);
     let parked = the_parked_key(bank).await;
     assert_eq!(parked.key, POISONED);
     let since = parked.since.get();
     let (right, _) = folded(bank, |key, at| key != POISONED || at < since).await;
-    checker::nothing_is_wrong(&what_is_wrong(bank, &right).await);
+    checker::assert_no_findings(&findings_of(bank, &right).await);
     let queue = ParkedKeys::of(bank, Picky::NAME).unwrap();
     let waiting = queue.queued(POISONED, Position::START, 1_000).await.unwrap();
     let waiting: Vec<u64> = waiting.into_iter().map(Position::get).collect();
     let seen = all[POISONED].seen().iter().copied();
     let later: Vec<u64> = seen.filter(|at| *at >= since).collect();
-    assert_eq!(waiting, later, "what waits is all that came since, in order");
+    assert_eq!(waiting, later, "all later events are queued in order");
     println!("{head} events; since {since} {} of them wait", waiting.len());
 }
 
-async fn what_is_wrong(bank: &Highwater, right: &BTreeMap<String, Picky>) -> Vec<Finding> {
+async fn findings_of(bank: &Highwater, right: &BTreeMap<String, Picky>) -> Vec<Finding> {
     checker::view(&**bank.views(), right, [POISONED.to_owned()].into_iter()).await
 }
 
@@ -151,14 +152,17 @@ async fn drained(bank: &Highwater) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(checker::PATIENCE, drained).await.expect("the key stays parked");
+    tokio::time::timeout(checker::CATCH_UP_TIMEOUT, drained).await.expect("the key stays parked");
     let (all, _) = folded(bank, |_, _| true).await;
-    checker::nothing_is_wrong(&what_is_wrong(bank, &all).await);
+    checker::assert_no_findings(&findings_of(bank, &all).await);
 }
 
 #[test]
-fn r4_postgres_one_key_of_ten_thousand_waits_in_order_over_kills_and_is_drained_after_the_fix() {
-    let Some(cluster) = PostgresCluster::start("r4_postgres_one_key_of_ten_thousand") else {
+fn r4_postgres_events_of_one_key_of_ten_thousand_wait_in_order_over_kills_and_are_drained_after_the_fix()
+ {
+    let Some(cluster) = PostgresCluster::start(
+        "r4_postgres_events_of_one_key_of_ten_thousand_wait_in_order_over_kills_and_are_drained_after_the_fix",
+    ) else {
         return;
     };
     let (url, seed) = (cluster.url(), seed());
@@ -170,7 +174,7 @@ fn r4_postgres_one_key_of_ten_thousand_waits_in_order_over_kills_and_is_drained_
     let writer = bank.clone();
     let writing = runtime.spawn(async move {
         for round in 0..2 {
-            everybody_moves(&writer, &mut random, round).await;
+            every_customer_moves(&writer, &mut random, round).await;
         }
     });
     while !writing.is_finished() {
@@ -178,7 +182,7 @@ fn r4_postgres_one_key_of_ten_thousand_waits_in_order_over_kills_and_is_drained_
     }
     fleet.wait_until_thawed();
     runtime.block_on(writing).unwrap();
-    runtime.block_on(all_but_one_go_on(&bank));
+    runtime.block_on(all_but_one_are_current(&bank));
 
     // Workers are killed while it is drained, too.
     fleet.replace(orders(Task::Fixed));

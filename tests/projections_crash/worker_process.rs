@@ -16,24 +16,24 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::poison::Picky;
 
-/// How long a worker may be silent before others take over. Short, so that much happens.
+/// The lease of a shard. Short, so that many takeovers happen.
 pub(crate) const LEASE: Duration = Duration::from_secs(1);
 
-/// What a child does.
+/// The task of a child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Task {
-    /// Keeps the three views of the ledger.
+    /// Maintains the three views of the ledger.
     Ledger,
-    /// Keeps a view that can't cope with some event.
+    /// Maintains a view that fails on one event.
     Broken,
-    /// Keeps that view after the fix.
+    /// Maintains that view after the fix.
     Fixed,
     /// Publishes the log.
     #[cfg(feature = "kafka")]
     Relay,
 }
 
-/// Everything that a child is told.
+/// The complete task of a child.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Orders {
     pub(crate) task: Task,
@@ -47,12 +47,12 @@ pub(crate) struct Orders {
 }
 
 impl Orders {
-    /// Views beside the log and fed by it.
+    /// Returns the task for views in the store of the log, fed by it directly.
     pub(crate) fn direct(task: Task, url: &str, shards: u32) -> Self {
         Self { task, log: url.to_owned(), views: None, kafka: None, shards }
     }
 
-    /// The log with the views, wherever they are.
+    /// Opens the log with the views.
     pub(crate) async fn open(&self) -> Result<Highwater> {
         worker::open(&self.log, self.views.as_deref()).await
     }
@@ -118,7 +118,7 @@ async fn begin(orders: &Orders) -> Result<WorkerHandle> {
     #[cfg(not(feature = "kafka"))]
     let worker = worker.fed_by(DirectSource::new(&bank).lease(LEASE));
     let options = ProjectionOptions::default().shards(orders.shards).batch(200);
-    // A row that a zombie had spoilt would be written anew by whoever has it in memory, and look right.
+    // The owner of a row would overwrite it from its cache after a zombie had spoilt it, and hide the fault.
     let forgetful = ProjectionOptions { cached_rows: 10, ..options };
     let worker = match orders.task {
         Task::Broken | Task::Fixed => {

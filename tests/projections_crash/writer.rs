@@ -1,4 +1,4 @@
-//! Tasks that append while everything around them breaks.
+//! Tasks that append while faults are injected.
 
 use std::{
     sync::{
@@ -12,7 +12,7 @@ use highwater::{CommandId, Highwater, Request};
 use highwater_test_support::ledger::{Close, Ledger, Move};
 use tokio::{runtime::Handle, task::JoinHandle};
 
-/// How many keys there are of each kind.
+/// The number of keys of each kind.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Keyspace {
     pub(crate) accounts: u32,
@@ -33,27 +33,27 @@ impl Keyspace {
         (0..self.partners).map(|number| format!("p{number}"))
     }
 
-    /// So many that a row, which names what it has seen, stays short.
+    /// Returns so many keys that a row, which records its events, stays short.
     pub(crate) fn for_events(events: u32) -> Self {
         let keys = |share: u32| (events / share).max(50);
         Self { accounts: keys(10), customers: keys(15), partners: keys(25) }
     }
 }
 
-/// Tasks that append, each as fast as it may; all that they do follows from the seed, but for how it interleaves.
-pub(crate) struct Writing {
+/// The running writers. Everything follows from the seed, except how they interleave.
+pub(crate) struct Writers {
     stop: Arc<AtomicBool>,
     written: Arc<AtomicU64>,
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// How much is written.
+/// The load of the writers.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Flood {
+pub(crate) struct WriteLoad {
     pub(crate) tasks: u64,
-    /// How many events are appended at a time.
+    /// The number of events of each append.
     pub(crate) batch: usize,
-    /// How long each task rests in between.
+    /// The pause of each task between appends.
     pub(crate) rest: Duration,
 }
 
@@ -62,8 +62,8 @@ pub(crate) fn start(
     bank: &Highwater,
     seed: u64,
     keys: Keyspace,
-    flood: Flood,
-) -> Writing {
+    load: WriteLoad,
+) -> Writers {
     let (stop, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let task = |number| {
         let mut writer = Writer {
@@ -75,23 +75,23 @@ pub(crate) fn start(
         let (stop, written) = (Arc::clone(&stop), Arc::clone(&written));
         runtime.spawn(async move {
             while !stop.load(Ordering::Relaxed) {
-                writer.append(flood.batch).await;
-                written.fetch_add(flood.batch as u64, Ordering::Relaxed);
-                tokio::time::sleep(flood.rest).await;
+                writer.append(load.batch).await;
+                written.fetch_add(load.batch as u64, Ordering::Relaxed);
+                tokio::time::sleep(load.rest).await;
             }
         })
     };
-    let tasks = (0..flood.tasks).map(task).collect();
-    Writing { stop, written, tasks }
+    let tasks = (0..load.tasks).map(task).collect();
+    Writers { stop, written, tasks }
 }
 
-impl Writing {
-    /// How much has been written so far.
+impl Writers {
+    /// The number of events that have been written so far.
     pub(crate) fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
     }
 
-    /// Ends when what is under way has been written, and tells how much there was.
+    /// Stops the writers after their current appends, and returns the number of events.
     pub(crate) async fn stop(self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
         for task in self.tasks {
@@ -109,7 +109,7 @@ struct Writer {
 }
 
 impl Writer {
-    /// Appends at once, until it is appended, once: the same command is sent again (W4).
+    /// Appends once, and retries the same command until it is acknowledged (W4).
     async fn append(&mut self, events: usize) {
         self.command = CommandId::derive([self.command.as_uuid().as_bytes()]);
         let steps: Vec<(String, Option<Move>)> = (0..events).map(|_| self.step()).collect();
@@ -126,7 +126,7 @@ impl Writer {
         }
     }
 
-    /// A movement on an account, or its end.
+    /// Returns a movement on an account, or `None` to close it.
     fn step(&mut self) -> (String, Option<Move>) {
         let account = format!("a{}", self.random.u32(..self.keys.accounts));
         if self.random.u32(..20) == 0 {

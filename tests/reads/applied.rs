@@ -16,7 +16,7 @@ async fn r3_a_command_is_applied_or_pending_within_its_budget() {
         let applied = |budget| bank.view::<Balance>().applied("alice", &receipt).within(budget);
         let AppliedOutcome::Pending(pending) = applied(Duration::from_millis(10)).await.unwrap()
         else {
-            panic!("nobody has applied it");
+            panic!("no worker has applied it");
         };
         assert_eq!((pending.missing(), pending.reached.lag()), (1, Some(1)));
         let worker = work::<Balance>(&bank).await;
@@ -30,7 +30,7 @@ async fn r3_a_command_is_applied_or_pending_within_its_budget() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_r4_what_waits_behind_a_parked_key_is_pending_and_says_since_when() {
+async fn r3_r4_a_command_on_a_parked_key_is_pending_with_the_position_of_the_failure() {
     for bank in banks() {
         let bank = bank.open().await;
         deposit(&bank, "alice", 666).await;

@@ -11,7 +11,7 @@ use highwater_test_support::bank::{Account, Balance, Deposit, banks};
 
 use crate::views::{deposit, work_until};
 
-/// How many clients there are; the environment can ask for more.
+/// The number of clients, unless the environment asks for more.
 fn clients() -> usize {
     env::var("HIGHWATER_READ_CLIENTS").map_or(60, |count| count.parse().unwrap())
 }
@@ -50,7 +50,7 @@ async fn r3_no_answer_is_older_than_its_token_while_workers_lag_and_are_killed()
     }
 }
 
-/// How often each client writes, and reads what it has written.
+/// The number of writes of each client, each followed by a read.
 const STEPS: i64 = 10;
 
 /// Gives the token of what it has written last.

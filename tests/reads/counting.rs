@@ -27,20 +27,20 @@ use highwater_test_support::bank::Bank;
 
 use tokio::sync::watch;
 
-/// What has been asked.
+/// The calls so far.
 #[derive(Default)]
 pub(crate) struct Counts {
     pub(crate) view_reads: AtomicUsize,
     pub(crate) head_reads: AtomicUsize,
     pub(crate) log_reads: AtomicUsize,
-    /// How many wait for a change now, and how many did at the most.
+    /// The numbers of waits for a change: now, and at most.
     pub(crate) waiting: AtomicUsize,
     pub(crate) most_waiting: AtomicUsize,
-    /// Whether the log can't be asked.
+    /// True if the log fails.
     pub(crate) is_away: AtomicBool,
-    /// Whether the log never answers.
+    /// True if the log never answers.
     pub(crate) is_stuck: AtomicBool,
-    /// Whether answers of the view are held up on their way, and how many have been.
+    /// True while answers of the view are held up, with the number of answers that were.
     pub(crate) is_held: watch::Sender<bool>,
     pub(crate) held: AtomicUsize,
 }

@@ -13,7 +13,7 @@ use crate::views::{Parity, deposit, work, work_until};
 const SHORT: Duration = Duration::from_millis(20);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r2_a_read_says_how_far_behind_it_is_and_a_quiet_log_is_not_stale() {
+async fn r2_a_read_reports_its_lag_and_a_quiet_log_is_not_stale() {
     for bank in banks() {
         let bank = bank.open().await;
         let receipt = deposit(&bank, "alice", 1).await;
@@ -31,7 +31,7 @@ async fn r2_a_read_says_how_far_behind_it_is_and_a_quiet_log_is_not_stale() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_a_strong_read_has_all_there_is_although_no_worker_runs() {
+async fn r3_a_strong_read_has_every_event_although_no_worker_runs() {
     for bank in banks() {
         let bank = bank.open().await;
         let receipt = deposit(&bank, "alice", 1).await;
@@ -81,7 +81,7 @@ async fn r3_a_strong_read_folds_more_than_a_page_of_events() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_past_the_budget_each_fallback_does_what_it_says() {
+async fn r3_each_fallback_applies_when_the_budget_is_spent() {
     for bank in banks() {
         let bank = bank.open().await;
         work_until::<Balance>(&bank, &deposit(&bank, "alice", 1).await).await;
@@ -112,7 +112,7 @@ fn pending(error: &Error) -> &highwater::Pending {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_a_bounded_read_waits_until_the_view_is_as_young_as_asked_for() {
+async fn r3_a_bounded_read_waits_until_the_view_is_within_the_bound() {
     for bank in banks() {
         let bank = bank.open().await;
         work_until::<Balance>(&bank, &deposit(&bank, "alice", 1).await).await;
@@ -134,7 +134,7 @@ async fn r3_a_bounded_read_waits_until_the_view_is_as_young_as_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_r4_a_parked_key_is_never_passed_off_as_what_was_asked_for() {
+async fn r3_r4_a_parked_key_is_never_served_as_fresh() {
     for bank in banks() {
         let bank = bank.open().await;
         deposit(&bank, "alice", 2).await;
@@ -168,7 +168,7 @@ async fn r3_r4_a_parked_key_is_never_passed_off_as_what_was_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_a_policy_says_all_that_the_builder_says() {
+async fn r3_a_policy_sets_everything_that_the_builder_sets() {
     for bank in banks() {
         let bank = bank.open().await;
         work_until::<Balance>(&bank, &deposit(&bank, "alice", 1).await).await;
@@ -181,7 +181,7 @@ async fn r3_a_policy_says_all_that_the_builder_says() {
         assert_eq!((strong.cents, strong.basis()), (11, Basis::Folded));
         let fold = alice(r#"{"level": "read_your_writes", "budget": "1ms", "fallback": "fold"}"#);
         assert_eq!(fold.await.unwrap().cents, 11);
-        // Whoever lowers the level doesn't hide it.
+        // A lower level does not hide it.
         let lowered = alice(r#"{"level": "eventual"}"#).await.unwrap();
         assert_eq!((lowered.cents, lowered.basis()), (1, Basis::Stale));
         let lowered = bank.view::<Balance>().get("alice").after(&receipt);

@@ -98,7 +98,7 @@ async fn read<V: Counted>(bank: &Highwater, key: &str, how: How) -> Effect {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_strong_reads_are_linearizable_while_workers_come_and_go() {
+async fn r3_strong_reads_are_linearizable_while_workers_join_and_leave() {
     for bank in banks() {
         linearizable::<Balance>(&bank.open().await).await;
     }
@@ -132,7 +132,7 @@ async fn come_and_go<V: View>(bank: Highwater) {
     }
 }
 
-/// The checker is worth something: it finds what eventual reads give while nobody feeds the view.
+/// The checker works: it rejects the answers of eventual reads while no worker feeds the view.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r3_the_checker_finds_reads_that_are_stale() {
     for bank in banks() {

@@ -1,4 +1,4 @@
-//! R3: a wake-up that is lost costs a look, never a hang. Here the view moves, and nobody is told.
+//! R3: a lost notification delays a wait until the next poll, and never hangs it. Here the view moves without one.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ const LONG: Duration = Duration::from_secs(300);
 /// A look is due after a second, on SQLite sooner; the rest is for a machine that has much else to do.
 const SOON: Duration = Duration::from_secs(5);
 
-/// A database as somebody sees it who doesn't go through the store.
+/// A database as a client sees it that doesn't go through the store.
 enum Raw {
     Sqlite(SqliteConnection),
     Postgres(PgConnection, String),
@@ -41,7 +41,7 @@ impl Raw {
         }
     }
 
-    /// Moves the view to the second event, without a word to anybody.
+    /// Moves the view to the second event without a notification.
     async fn move_view(&mut self) {
         let moving = |table| format!("update {table} set position = 2 where view = 'balances'");
         let moved = match self {
@@ -67,7 +67,7 @@ impl Raw {
     }
 }
 
-/// Somebody who waits for what the view lacks, in the one handle that there is.
+/// A read of the only handle that waits for an event the view lacks.
 struct Waiting {
     answer: JoinHandle<Result<Reading<Balance>>>,
     /// It listens.
@@ -85,7 +85,7 @@ impl Waiting {
         while raw.listener().await == Some(None) {
             tokio::task::yield_now().await;
         }
-        // When it has begun to listen it looks once more, and then waits to be told.
+        // Once it listens it polls once more, and then waits for a notification.
         let looks = Counts::of(&counts.view_reads);
         while Counts::of(&counts.view_reads) == looks || Counts::of(&counts.waiting) == 0 {
             tokio::task::yield_now().await;
@@ -105,7 +105,7 @@ impl Waiting {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_a_wait_ends_although_nobody_is_told_that_the_view_has_moved() {
+async fn r3_a_wait_ends_although_the_notification_of_the_view_change_is_lost() {
     for store in banks() {
         let Some(mut raw) = Raw::of(&store).await else { continue };
         let waiting = Waiting::on(&store, &mut raw).await;
@@ -115,11 +115,11 @@ async fn r3_a_wait_ends_although_nobody_is_told_that_the_view_has_moved() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_a_wait_outlives_the_connection_that_listens_and_another_takes_its_place_on_postgres() {
+async fn r3_a_wait_outlives_the_listening_connection_which_is_replaced_on_postgres() {
     for store in banks() {
         let Some(mut raw @ Raw::Postgres(..)) = Raw::of(&store).await else { continue };
         let waiting = Waiting::on(&store, &mut raw).await;
-        let Some(Some(listener)) = raw.listener().await else { panic!("nobody listens") };
+        let Some(Some(listener)) = raw.listener().await else { panic!("no connection listens") };
         let Raw::Postgres(connection, _) = &mut raw else { unreachable!("it is on PostgreSQL") };
         let ending = sqlx::query_scalar("select pg_terminate_backend($1, 10000)").bind(listener);
         let has_ended: bool = ending.fetch_one(connection).await.unwrap();
@@ -131,7 +131,9 @@ async fn r3_a_wait_outlives_the_connection_that_listens_and_another_takes_its_pl
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), again).await.expect("nobody listens again");
+        tokio::time::timeout(Duration::from_secs(60), again)
+            .await
+            .expect("no connection listens again");
         drop(bank);
     }
 }

@@ -1,4 +1,4 @@
-//! Reads: how fresh they say they are (R2), and how fresh they can be made (R3). On every store.
+//! Reads on every store: their reported freshness (R2), and the levels that demand it (R3).
 #![allow(
     clippy::expect_used,
     clippy::panic,

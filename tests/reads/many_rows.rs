@@ -13,7 +13,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r2_many_rows_are_of_one_moment_and_missing_ones_are_left_out() {
+async fn r2_many_rows_are_of_one_moment_and_missing_rows_are_omitted() {
     for bank in banks() {
         let bank = bank.open().await;
         deposit(&bank, "a", 1).await;
@@ -57,7 +57,7 @@ async fn r3_many_rows_wait_and_are_folded_like_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r2_pages_of_a_range_go_on_where_the_last_one_ended() {
+async fn r2_each_page_of_a_range_begins_after_the_previous_one() {
     for bank in banks() {
         let bank = bank.open().await;
         let mut receipt = deposit(&bank, "other", 1).await;
@@ -82,7 +82,7 @@ async fn r2_pages_of_a_range_go_on_where_the_last_one_ended() {
 /// Two keys whose shards are at different positions, which is how shards are. What is folded over each begins where
 /// its own row is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_each_of_many_rows_is_folded_from_where_its_own_shard_is() {
+async fn r3_each_of_many_rows_is_folded_from_the_position_of_its_shard() {
     for bank in banks() {
         let bank = bank.open().await;
         let apart = |layout: &Sharding| layout.shard_of("even") != layout.shard_of("odd");
@@ -105,7 +105,7 @@ async fn r3_each_of_many_rows_is_folded_from_where_its_own_shard_is() {
 
 /// Of a range any shard may lack a row, so the least of them counts; and a strong one waits for all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_a_strong_range_waits_until_the_view_has_all_there_is() {
+async fn r3_a_strong_range_waits_until_the_view_is_current() {
     for bank in banks() {
         let bank = bank.open().await;
         work_until::<Balance>(&bank, &deposit(&bank, "a", 1).await).await;

@@ -53,7 +53,7 @@ async fn marked(bank: &Highwater) {
     for key in [&quiet, &busy] {
         assert_eq!(read(key).await.unwrap_err().code(), Code::STALE_READ);
     }
-    // It goes on: with traffic in one partition alone, the marks make the other fresh, too.
+    // With traffic in one partition only, the marks keep the other fresh, too.
     relayed.mark(ShardId::new(0), 1, now, &[]).await;
     assert_eq!(read(&quiet).await.unwrap().basis(), Basis::View);
     assert_eq!(read(&busy).await.unwrap_err().code(), Code::STALE_READ, "its own shard is behind");
@@ -66,7 +66,7 @@ async fn marked(bank: &Highwater) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_a_token_waits_for_the_shard_of_the_key_and_for_no_other() {
+async fn r3_a_token_waits_only_for_the_shard_of_the_key() {
     for store in banks() {
         let bank = store.open().await;
         let mut relayed = Relayed::<Balance>::on(&bank, Sharding::by_stream(2)).await;
@@ -80,7 +80,7 @@ async fn r3_a_token_waits_for_the_shard_of_the_key_and_for_no_other() {
         let (end, now) = (second.position().get(), bank.clock().now());
         relayed.mark(ShardId::new(1), end, now, &[(&moving, Balance::default())]).await;
         assert!(waiting.await.unwrap().unwrap().is_some());
-        // Of its own shard all there is up to the other's command is known, so that is seen as well.
+        // The shard of this key is known to be complete up to the other's command, so that is seen as well.
         assert!(read(&moving, &first).await.unwrap().is_some());
         let soon = Duration::from_millis(10);
         for receipt in [&first, &second] {

@@ -8,7 +8,7 @@ use highwater_test_support::bank::{Balance, banks};
 use crate::views::{Parity, deposit, work_until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_an_optimistic_read_has_what_is_ones_own_and_says_what_it_is() {
+async fn r3_an_optimistic_read_includes_the_callers_events_and_is_marked_as_optimistic() {
     for bank in banks() {
         let bank = bank.open().await;
         work_until::<Balance>(&bank, &deposit(&bank, "alice", 1).await).await;
@@ -17,7 +17,7 @@ async fn r3_an_optimistic_read_has_what_is_ones_own_and_says_what_it_is() {
         let alice = || bank.view::<Balance>().get("alice");
         let read = alice().with_own(&own).await.unwrap();
         assert_eq!((read.cents, read.basis()), (101, Basis::Optimistic));
-        // How far the view is does not become more by it.
+        // It does not advance the position of the view.
         assert_eq!(
             (read.freshness().status(), read.freshness().lag()),
             (FreshnessStatus::Converging, Some(2))
@@ -28,7 +28,7 @@ async fn r3_an_optimistic_read_has_what_is_ones_own_and_says_what_it_is() {
         assert_eq!((elsewhere.is_none(), elsewhere.basis()), (true, Basis::View));
         let strong = alice().with_own(&own).strong().await.unwrap_err();
         assert_eq!(strong.code(), Code::BAD_REQUEST);
-        // What the view has seen is not folded twice.
+        // Events that the view has applied are not folded twice.
         work_until::<Balance>(&bank, &own).await;
         let seen = alice().with_own(&own).with_own(&others).await.unwrap();
         assert_eq!((seen.cents, seen.basis()), (111, Basis::View));
@@ -36,7 +36,7 @@ async fn r3_an_optimistic_read_has_what_is_ones_own_and_says_what_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_an_optimistic_read_has_the_row_that_the_view_does_not_have_yet() {
+async fn r3_an_optimistic_read_has_a_row_that_the_view_lacks() {
     for bank in banks() {
         let bank = bank.open().await;
         work_until::<Parity>(&bank, &deposit(&bank, "alice", 2).await).await;
@@ -49,7 +49,7 @@ async fn r3_an_optimistic_read_has_the_row_that_the_view_does_not_have_yet() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_an_optimistic_read_of_a_view_that_is_not_as_far_as_asked_for_is_marked_as_stale() {
+async fn r3_an_optimistic_read_of_a_view_behind_its_token_is_marked_as_stale() {
     for bank in banks() {
         let bank = bank.open().await;
         work_until::<Balance>(&bank, &deposit(&bank, "alice", 1).await).await;
@@ -68,9 +68,9 @@ async fn r3_an_optimistic_read_of_a_view_that_is_not_as_far_as_asked_for_is_mark
     }
 }
 
-/// What waits behind the key is in no row, though the view has passed it.
+/// The queued events of the key are in no row, though the view has passed them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_r4_an_optimistic_read_of_a_parked_key_has_its_row_and_says_what_it_lacks() {
+async fn r3_r4_an_optimistic_read_of_a_parked_key_has_its_row_and_reports_what_it_lacks() {
     for bank in banks() {
         let bank = bank.open().await;
         let before = deposit(&bank, "alice", 2).await;

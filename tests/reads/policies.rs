@@ -53,7 +53,7 @@ async fn until(what: &str, is: impl Fn() -> bool) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn m6_an_operation_is_read_as_its_tier_has_it() {
+async fn m6_an_operation_is_read_by_the_defaults_of_its_tier() {
     for bank in banks() {
         let bank = bank.open().await;
         behind(&bank).await;
@@ -65,7 +65,7 @@ async fn m6_an_operation_is_read_as_its_tier_has_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn o4_a_change_holds_at_once_and_a_rollback_takes_it_back() {
+async fn o4_a_change_takes_effect_at_once_and_a_rollback_reverts_it() {
     for bank in banks() {
         let bank = bank.open().await;
         behind(&bank).await;
@@ -80,7 +80,7 @@ async fn o4_a_change_holds_at_once_and_a_rollback_takes_it_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn m14_a_rollout_is_for_the_same_keys_in_every_process() {
+async fn m14_a_rollout_selects_the_same_keys_in_every_process() {
     for bank in banks() {
         let (one, other) = (bank.open().await, bank.open().await);
         let half = Rule::default().rolled_out(50.0, Override::default().reading(Level::Strong));
@@ -97,7 +97,7 @@ async fn m14_a_rollout_is_for_the_same_keys_in_every_process() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn o4_other_processes_take_up_changes_and_rollbacks() {
+async fn o4_other_processes_apply_changes_and_rollbacks() {
     for bank in banks() {
         let (one, other) = (bank.open().await, bank.open().await);
         let following = other.policies().follow().await.unwrap();
@@ -116,7 +116,7 @@ async fn o4_other_processes_take_up_changes_and_rollbacks() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn o4_each_change_is_recorded_with_who_when_what_and_why() {
+async fn o4_each_change_is_recorded_with_its_author_time_content_and_reason() {
     for bank in banks() {
         let bank = bank.open().await;
         let policies = bank.policies();
@@ -136,7 +136,7 @@ async fn o4_each_change_is_recorded_with_who_when_what_and_why() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn o4_what_stands_before_an_unreadable_change_holds() {
+async fn o4_the_policies_before_an_unreadable_change_remain_in_force() {
     for bank in banks() {
         let (writer, reader) = (bank.open().await, bank.open().await);
         behind(&writer).await;
@@ -147,7 +147,7 @@ async fn o4_what_stands_before_an_unreadable_change_holds() {
 
         let error = reader.policies().follow().await.unwrap_err();
         assert_eq!((error.code(), error.next_step()), (Code::UNKNOWN_EVENT, NextStep::AskOperator));
-        // Whoever knew the change before goes on with it, and nobody changes anything blindly.
+        // A process that knew the change before keeps it, and refuses further changes.
         for bank in [&reader, &writer] {
             let refused = bank.policies().change(change(Rule::default())).await.unwrap_err();
             assert_eq!(refused.code(), Code::UNKNOWN_EVENT);
@@ -157,7 +157,7 @@ async fn o4_what_stands_before_an_unreadable_change_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn o4_of_changes_that_many_make_at_once_none_is_lost_and_each_can_be_taken_back() {
+async fn o4_concurrent_changes_are_all_kept_and_each_can_be_rolled_back() {
     for bank in banks() {
         let processes = join_all((0..4).map(|_| bank.open())).await;
         let changes = processes.iter().enumerate().flat_map(|(process, bank)| {
@@ -180,7 +180,7 @@ async fn o4_of_changes_that_many_make_at_once_none_is_lost_and_each_can_be_taken
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn w4_a_change_that_is_sent_again_is_made_once() {
+async fn w4_a_repeated_change_is_made_once() {
     for bank in banks() {
         let bank = bank.open().await;
         let policies = bank.policies();
@@ -195,7 +195,7 @@ async fn w4_a_change_that_is_sent_again_is_made_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn m6_a_policy_that_a_critical_operation_does_not_allow_changes_nothing() {
+async fn m6_a_policy_that_a_critical_operation_forbids_changes_nothing() {
     for bank in banks() {
         let bank = bank.open().await;
         let policies = bank.policies();
@@ -213,7 +213,7 @@ async fn m6_a_policy_that_a_critical_operation_does_not_allow_changes_nothing() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn m6_a_rule_that_another_release_recorded_does_not_lower_what_is_critical_here() {
+async fn m6_a_rule_recorded_by_another_release_does_not_weaken_a_critical_operation() {
     for bank in banks() {
         let (older, newer) = (bank.open().await, bank.open().await);
         let lax = Operation::standard("transfer.offer");
@@ -227,7 +227,7 @@ async fn m6_a_rule_that_another_release_recorded_does_not_lower_what_is_critical
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_a_policy_decides_whether_a_token_is_waited_for_whatever_is_said_first() {
+async fn r3_a_policy_decides_whether_a_read_waits_for_its_token_in_any_order_of_calls() {
     for bank in banks() {
         let bank = bank.open().await;
         behind(&bank).await;
@@ -245,13 +245,13 @@ async fn r3_a_policy_decides_whether_a_token_is_waited_for_whatever_is_said_firs
         let pending = view.get("alice").by(&SHOW).after(&receipt).await.unwrap_err();
         assert_eq!(pending.code(), Code::STALE_READ);
         let outcome = view.applied("alice", &receipt).by(&SHOW).await.unwrap();
-        let AppliedOutcome::Pending(pending) = outcome else { panic!("nobody feeds the view") };
+        let AppliedOutcome::Pending(pending) = outcome else { panic!("no worker feeds the view") };
         assert!(pending.waited < Duration::from_secs(4), "the budget is that of the policy");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn m14_reads_of_several_rows_go_by_the_first_key() {
+async fn m14_reads_of_several_rows_use_the_variant_of_the_first_key() {
     for bank in banks() {
         let bank = bank.open().await;
         behind(&bank).await;

@@ -61,7 +61,7 @@ const STRONG: &str = r#"
 "#;
 
 #[test]
-fn m14_a_file_says_how_operations_are_read() {
+fn m14_a_file_sets_the_policies_of_operations() {
     let filed = Filed::new();
     filed.load(STRONG).unwrap();
     let ruled = filed.policies().ruled(&SHOW, "alice");
@@ -79,7 +79,7 @@ fn m14_a_file_says_how_operations_are_read() {
 }
 
 #[test]
-fn m14_a_file_that_cannot_be_understood_names_what_is_wrong_and_changes_nothing() {
+fn m14_a_malformed_file_is_refused_with_the_mistake_and_changes_nothing() {
     let filed = Filed::new();
     filed.load(STRONG).unwrap();
     for (text, names) in [
@@ -116,7 +116,7 @@ fn m14_a_file_that_cannot_be_understood_names_what_is_wrong_and_changes_nothing(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn o4_an_edit_is_taken_up_and_a_bad_one_leaves_everything_as_it_was() {
+async fn o4_an_edit_of_the_file_is_applied_and_a_bad_one_changes_nothing() {
     let filed = Filed::new();
     filed.load(STRONG).unwrap();
     let _following = filed.policies().follow().await.unwrap();
@@ -134,7 +134,7 @@ async fn o4_an_edit_is_taken_up_and_a_bad_one_leaves_everything_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn o4_what_is_recorded_is_stronger_than_the_file_until_it_is_cleared() {
+async fn o4_a_recorded_policy_overrides_the_file_until_it_is_cleared() {
     let filed = Filed::new();
     filed.load(STRONG).unwrap();
     let eventual = Rule::of_all(Override::default().reading(Level::Eventual));

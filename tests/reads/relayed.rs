@@ -12,7 +12,7 @@ use highwater::{
     port::{Claim, ClaimMode, Progress, ShardClaim, ViewCommit, WorkerId},
 };
 
-/// Has all shards of a view, and moves each as it is told.
+/// Owns all shards of a view, and advances each on demand.
 pub(crate) struct Relayed<V> {
     bank: Highwater,
     claims: Vec<Claim>,

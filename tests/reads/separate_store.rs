@@ -26,7 +26,7 @@ async fn apart(log: &Bank, views: &Bank) -> (Highwater, Arc<Counts>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r2_an_eventual_read_of_views_elsewhere_needs_no_log() {
+async fn r2_an_eventual_read_of_views_in_another_store_needs_no_log() {
     for (log, views) in banks().into_iter().zip(banks()) {
         let (bank, counts) = apart(&log, &views).await;
         let receipt = deposit(&bank, "alice", 1).await;
@@ -52,7 +52,7 @@ async fn r2_an_eventual_read_of_views_elsewhere_needs_no_log() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_strong_reads_and_tokens_work_with_views_elsewhere() {
+async fn r3_strong_reads_and_tokens_work_with_views_in_another_store() {
     for (log, views) in banks().into_iter().zip(banks()) {
         let (bank, _) = apart(&log, &views).await;
         work_until::<Balance>(&bank, &deposit(&bank, "alice", 1).await).await;
@@ -78,7 +78,7 @@ async fn r3_strong_reads_and_tokens_work_with_views_elsewhere() {
 
 /// The log is quiet all along: what keeps a bounded read satisfied is that the worker says so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_a_bounded_read_of_views_elsewhere_finds_out_a_worker_that_is_dead() {
+async fn r3_a_bounded_read_of_views_in_another_store_detects_a_dead_worker() {
     for (log, views) in banks().into_iter().zip(banks()) {
         let (bank, _) = apart(&log, &views).await;
         let receipt = deposit(&bank, "alice", 1).await;

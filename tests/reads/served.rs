@@ -1,4 +1,4 @@
-//! R3: what becomes of whoever has waited long enough, while the view takes its time to answer.
+//! R3: reads whose budget ends while the view is slow to answer.
 
 use std::{
     future::{Future, IntoFuture as _, poll_fn},
@@ -42,7 +42,7 @@ type Read = Pin<Box<dyn Future<Output = Result<Reading<Balance>>> + Send>>;
 /// A read that waits, while a look at the view as it is now is on its way.
 struct Waiting {
     writer: Highwater,
-    /// What the view can get to meanwhile.
+    /// The position that the view can reach meanwhile.
     next: Receipt,
     read: Read,
     counts: Arc<Counts>,
@@ -88,13 +88,13 @@ impl Waiting {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_what_is_served_when_the_budget_is_over_was_not_read_before() {
+async fn r3_a_row_served_at_the_end_of_the_budget_was_read_at_that_time() {
     for store in banks() {
         let mut waiting = Waiting::on(&store, Fallback::ServeStale).await;
-        // What is on its way is older than this.
+        // The answer under way is older than this.
         work_until::<Balance>(&waiting.writer, &waiting.next).await;
         waiting.has_waited_enough();
-        assert!(waiting.answer().await.is_none(), "nobody has looked since");
+        assert!(waiting.answer().await.is_none(), "the view was not read since");
         waiting.counts.is_held.send_replace(false);
         let read = waiting.read.await.unwrap();
         assert_eq!((read.cents, read.freshness().position), (3, waiting.next.position()));
@@ -102,18 +102,18 @@ async fn r3_what_is_served_when_the_budget_is_over_was_not_read_before() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_a_wait_ends_with_its_budget_although_the_view_does_not_answer_any_more() {
+async fn r3_a_wait_ends_with_its_budget_although_the_view_no_longer_answers() {
     for store in banks() {
         let waiting = Waiting::on(&store, Fallback::Fail).await;
         waiting.has_waited_enough();
         let error = waiting.read.await.unwrap_err();
         assert_eq!(error.code(), Code::STALE_READ, "{error}");
-        assert!(*waiting.counts.is_held.borrow(), "nobody has looked since");
+        assert!(*waiting.counts.is_held.borrow(), "the view was not read since");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_a_view_that_never_answers_is_given_up_by_who_asks_and_by_who_looks_for_all() {
+async fn r3_a_view_that_never_answers_times_out_for_a_single_read_and_for_a_shared_one() {
     let asked = banks().into_iter().map(|store| async move {
         let bank = store.open().await;
         work_until::<Balance>(&bank, &deposit(&bank, "alice", 1).await).await;
@@ -127,14 +127,14 @@ async fn r3_a_view_that_never_answers_is_given_up_by_who_asks_and_by_who_looks_f
             tokio::task::yield_now().await;
         }
         counts.is_held.send_replace(true);
-        // Whoever looks for all does so now, and is not answered.
+        // The shared read is under way, and is not answered.
         work_until::<Balance>(&bank, &next).await;
         let first = reader.view::<Balance>().get("alice").within(Duration::ZERO).find();
         for outcome in [first.await, waits.await.unwrap()] {
             let error = outcome.unwrap_err();
             assert_eq!(error.code(), Code::UNREACHABLE, "{error}");
         }
-        // Whoever comes when it answers again is served.
+        // A read that comes after the view answers again is served.
         counts.is_held.send_replace(false);
         let read = reader.view::<Balance>().get("alice").after(&next).await.unwrap();
         assert_eq!(read.cents, 3);

@@ -14,7 +14,7 @@ use crate::{
 const LONG: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r2_r3_a_read_that_is_current_asks_once_whatever_its_level() {
+async fn r2_r3_a_current_read_asks_the_view_once_at_every_level() {
     for bank in banks() {
         let (bank, counts) = counting::open(&bank).await;
         let receipt = deposit(&bank, "alice", 1).await;
@@ -33,7 +33,7 @@ async fn r2_r3_a_read_that_is_current_asks_once_whatever_its_level() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_a_strong_read_by_stream_reads_its_own_stream_alone() {
+async fn r3_a_strong_read_of_a_view_by_stream_reads_only_its_stream() {
     for bank in banks() {
         let (bank, counts) = counting::open(&bank).await;
         work_until::<Balance>(&bank, &deposit(&bank, "alice", 1).await).await;
@@ -100,7 +100,7 @@ async fn r3_ten_thousand_waiters_cost_one_subscription_and_few_statements() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r3_who_stops_waiting_leaves_nothing_behind() {
+async fn r3_a_cancelled_wait_leaves_nothing_behind() {
     for bank in banks() {
         let (bank, counts) = counting::open(&bank).await;
         work_until::<Balance>(&bank, &deposit(&bank, "alice", 1).await).await;
@@ -114,11 +114,11 @@ async fn r3_who_stops_waiting_leaves_nothing_behind() {
             waiting.abort();
             assert!(waiting.await.unwrap_err().is_cancelled());
         }
-        // Nobody waits, so nothing is asked of the store any more.
+        // No read waits, so the store gets no more queries.
         while Counts::of(&counts.waiting) > 0 {
             tokio::task::yield_now().await;
         }
-        // Whoever comes afterwards is served as if nothing had been.
+        // Later reads are served as usual.
         let late = lookup().within(Duration::from_millis(5)).await.unwrap_err();
         assert_eq!(late.code(), Code::STALE_READ);
         let waiting = tokio::spawn(lookup().into_future());
@@ -130,7 +130,7 @@ async fn r3_who_stops_waiting_leaves_nothing_behind() {
 
 /// A runtime that ends takes the task with it that answers the others.
 #[test]
-fn r3_a_wait_outlives_the_runtime_of_whoever_began_to_wait() {
+fn r3_a_wait_outlives_the_runtime_of_the_first_waiter() {
     let runtime = || {
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
     };

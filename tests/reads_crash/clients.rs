@@ -1,4 +1,4 @@
-//! R3: clients read what they have written, while what is between lags and is killed; and what becomes of their tokens.
+//! R3: clients read what they have written, while relays and workers lag and are killed; their tokens survive restarts.
 
 use std::{
     fs,
@@ -23,7 +23,7 @@ use crate::{
 };
 
 const CLIENTS: u64 = 1_000;
-/// How late a page may be.
+/// The longest delay of a page.
 const LAG: Duration = Duration::from_millis(600);
 /// By how much waits may outlive their budgets on a machine that has too much to do: all but one in a hundred
 /// of those that do, and each. The budget ends the waiting itself. A statement that is under way then comes
@@ -31,7 +31,7 @@ const LAG: Duration = Duration::from_millis(600);
 /// many ask at once. (Where one is silent, a look is given up after half a minute.)
 const OVERRUN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
-/// What a client has written. Its token is text: it goes to other processes.
+/// The writes of a client. Its token is text, because other processes read it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Note {
     key: String,
@@ -41,14 +41,14 @@ struct Note {
 
 struct Client {
     bank: Highwater,
-    /// Another handle, as another process would have it: it hears nothing of what the first writes.
+    /// Another handle, as of another process: it is not notified of what the first writes.
     reader: Highwater,
     random: fastrand::Rng,
     command: CommandId,
     note: Note,
     reached: u64,
     late: u64,
-    /// By how much waits have outlived their budgets, of those that did.
+    /// The time by which waits have exceeded their budgets, of those that did.
     overruns: Vec<Duration>,
 }
 
@@ -75,7 +75,7 @@ impl Client {
         receipt
     }
 
-    /// The answer has what was written, or it is said in time that the view is not as far.
+    /// Asserts that the answer has the write, or is a stale read within its budget.
     async fn write_and_read<V: Counting>(&mut self) {
         let receipt = self.write().await;
         let budget = Duration::from_millis(self.random.u64(..2_000));
@@ -132,8 +132,8 @@ fn r3_kafka_no_answer_of_a_thousand_clients_is_older_than_its_token_over_kills()
     fixture.runtime.block_on(read(&reader, &notes));
     let count = |of: fn(&Client) -> u64| clients.iter().map(of).sum::<u64>();
     let (reached, late) = (count(|client| client.reached), count(|client| client.late));
-    println!("{reached} reads had what was written, {late} were told that it takes longer");
-    println!("every token was reached {:?} after the fire", calm.elapsed());
+    println!("{reached} reads had what was written, {late} were stale");
+    println!("every token was reached {:?} after the last fault", calm.elapsed());
     println!("workers {:?}, relays {:?}", workers.shut_down(), relays.shut_down());
     assert!(reached > CLIENTS && late > 0, "that shows nothing");
     end_within_their_budgets(clients.into_iter().flat_map(|client| client.overruns).collect());
@@ -150,7 +150,7 @@ fn end_within_their_budgets(mut overruns: Vec<Duration>) {
     assert!(p99 <= OVERRUN[0] && max <= OVERRUN[1], "waits outlive their budgets");
 }
 
-/// Reads what is noted from both views.
+/// Reads the noted keys from both views.
 async fn read(bank: &Highwater, notes: &[Note]) {
     join_all(notes.iter().map(|note| async {
         let token: Token = note.token.parse().unwrap();
@@ -162,7 +162,7 @@ async fn read(bank: &Highwater, notes: &[Note]) {
     .await;
 }
 
-/// What a reader does in a process of its own.
+/// Reads all notes of a file, in another process.
 pub(crate) async fn read_all(bank: &Highwater, notes: &Path) {
     let notes: Vec<Note> = serde_json::from_slice(&fs::read(notes).unwrap()).unwrap();
     read(bank, &notes).await;
@@ -178,7 +178,7 @@ fn r3_kafka_tokens_survive_a_restart_of_everything() {
     let mut clients: Vec<Client> = clients.collect();
     let last = fixture.runtime.block_on(all_write(&mut clients));
     fixture.runtime.block_on(until_seen(&bank, &last));
-    // What is written from now on no view has seen before everything has gone.
+    // No view has seen the following writes before everything is stopped.
     workers.kill_for_good();
     fixture.runtime.block_on(all_write(&mut clients));
     relays.kill_for_good();
@@ -200,7 +200,7 @@ async fn all_write(clients: &mut [Client]) -> Receipt {
     receipts.into_iter().max_by_key(Receipt::position).unwrap()
 }
 
-/// Nobody works yet: each token is known for what it is, and waits for the end of its budget.
+/// Asserts that each token is recognised and waits for its whole budget, while no worker runs.
 async fn all_are_pending(bank: &Highwater, notes: &[Note]) {
     join_all(notes.iter().map(|note| async {
         let token: Token = note.token.parse().unwrap();

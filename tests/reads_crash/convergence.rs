@@ -1,4 +1,4 @@
-//! R2, R3: after each fault the views come to the end of the log again; and how long that takes.
+//! R2, R3: after each fault the views catch up with the log again. Prints how long that takes.
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +20,7 @@ use crate::{
     processes::Orders,
 };
 
-/// What there is to be broken, and what has been written.
+/// The parts that faults break, and the expected rows.
 struct Parts {
     fixture: CrashFixture,
     relays: Fleet<Orders>,
@@ -30,8 +30,7 @@ struct Parts {
 
 type Act = fn(&mut Parts);
 
-/// What may go wrong, and how that is put right. What is broken by being put right (killed, and started again) is
-/// broken by nothing before.
+/// A fault and its repair. A kill with a restart is a repair without a fault before it.
 struct Fault {
     name: &'static str,
     breaks: Option<Act>,
@@ -46,7 +45,7 @@ const FAULTS: [Fault; 8] = [
     fault("nothing", |_| ()),
     Fault {
         breaks: Some(|parts| parts.relays.freeze_all()),
-        ..fault("relay frozen, goes on", |parts| parts.relays.thaw_all())
+        ..fault("relay frozen, resumed", |parts| parts.relays.thaw_all())
     },
     fault("relay killed, another starts", |parts| parts.relays.kill_all()),
     fault("both workers killed, others start", |parts| parts.workers.kill_all()),
@@ -61,10 +60,10 @@ const FAULTS: [Fault; 8] = [
     fault("database stopped at once, started again", |parts| parts.fixture.restart_database()),
 ];
 
-/// How long what is broken stays so: longer than leases and sessions last.
+/// The duration of a fault: longer than leases and sessions.
 const BROKEN: Duration = Duration::from_secs(3);
 
-/// From when it is put right until both views have what was written meanwhile.
+/// Returns the time from the repair until both views have every write.
 fn converges(parts: &mut Parts, bank: &Highwater, fault: &Fault) -> Duration {
     if let Some(breaks) = fault.breaks {
         breaks(parts);
@@ -92,7 +91,7 @@ fn write(parts: &mut Parts, bank: &Highwater) -> Receipt {
     receipt
 }
 
-/// Each row of a view has what was written, once.
+/// Asserts that each row of a view has every write once.
 async fn is_right<V: Counting>(bank: &Highwater, written: &BTreeMap<String, u64>) {
     let rows = bank.view::<V>().get_many(written.keys().cloned()).await.unwrap();
     let found: BTreeMap<String, u64> =

@@ -1,4 +1,4 @@
-//! A PostgreSQL and a Kafka of the test's own, and what runs between them.
+//! A private PostgreSQL and Kafka, and the processes between them.
 
 use std::time::Duration;
 
@@ -17,22 +17,22 @@ use crate::{
     proxy::Proxy,
 };
 
-/// How long something may take that is waited for when the fire is out. Who waits so long has failed.
+/// The time within which everything must recover after the last fault.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) struct CrashFixture {
     pub(crate) runtime: Runtime,
     pub(crate) database: PostgresCluster,
     pub(crate) brokers: KafkaCluster,
-    /// The way of the workers to the broker.
+    /// The proxy between the workers and the broker.
     pub(crate) proxy: Proxy,
     pub(crate) seed: u64,
-    /// Where the views are, if elsewhere than the log.
+    /// The server of the views and its URL, if they are not in that of the log.
     elsewhere: Option<(PostgresCluster, String)>,
 }
 
 impl CrashFixture {
-    /// Says loudly if it can't be had.
+    /// Starts both servers; skips the test without their programs.
     pub(crate) fn start(test: &str, seed: u64) -> Option<Self> {
         let database = PostgresCluster::start(test)?;
         let runtime = Runtime::new().unwrap();
@@ -41,7 +41,7 @@ impl CrashFixture {
         Some(Self { runtime, database, brokers, proxy, seed, elsewhere: None })
     }
 
-    /// The views in another server.
+    /// Puts the views into another server.
     pub(crate) fn with_views_elsewhere(self) -> Self {
         let views = PostgresCluster::start("the store of the views").unwrap();
         let url = views.url();
@@ -61,12 +61,12 @@ impl CrashFixture {
         Orders { task, log: self.database.url(), views, kafka, seed: self.seed }
     }
 
-    /// A handle of its own, as another process has it.
+    /// Opens another handle, as of another process.
     pub(crate) fn open(&self) -> Highwater {
         self.runtime.block_on(self.orders(Task::Relay).open()).unwrap()
     }
 
-    /// Waits until the views are there, and see what is written.
+    /// Waits until the views exist and receive events.
     pub(crate) fn until_it_works(&self, bank: &Highwater) {
         self.runtime.block_on(async {
             let first = deposit(bank, "first", CommandId::derive([b"first"])).await;
@@ -79,7 +79,7 @@ impl CrashFixture {
         Fleet::start(self.orders(Task::Relay), count, plan, self.seed)
     }
 
-    /// Workers whose pages are late by so much at the longest.
+    /// Starts workers whose pages are delayed by at most this lag.
     pub(crate) fn workers(&self, count: usize, lag: Duration) -> Fleet<Orders> {
         let plan = FaultPlan { interval: 800..3_000, lease: SESSION };
         Fleet::start(self.orders(Task::Worker { lag }), count, plan, !self.seed)
@@ -98,7 +98,7 @@ impl CrashFixture {
     }
 }
 
-/// Deposits a cent, once, however often it must be sent (W4).
+/// Deposits a cent once, and retries until it is acknowledged (W4).
 pub(crate) async fn deposit(bank: &Highwater, account: &str, id: CommandId) -> Receipt {
     loop {
         let deposit = Request::new(Deposit { cents: 1 }).id(id);
@@ -110,7 +110,7 @@ pub(crate) async fn deposit(bank: &Highwater, account: &str, id: CommandId) -> R
     }
 }
 
-/// Waits until both views are there and have seen this, whatever is in the way meanwhile.
+/// Waits until both views exist and have seen this receipt, and retries errors.
 pub(crate) async fn until_seen(bank: &Highwater, receipt: &Receipt) {
     let seen = async {
         sees::<Balance>(bank, receipt).await;

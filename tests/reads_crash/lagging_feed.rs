@@ -1,4 +1,4 @@
-//! A feed whose pages come late, each by a time of its own that follows from the seed.
+//! A feed whose pages are delayed, each by a random time that follows from the seed.
 
 use std::{
     sync::{Arc, Mutex},
@@ -21,7 +21,7 @@ pub(crate) struct Lagging<S> {
 }
 
 impl<S> Lagging<S> {
-    /// At the longest by so much; by less as a rule.
+    /// Delays pages by at most this time; most of them by much less.
     pub(crate) fn new(source: S, longest: Duration, seed: u64) -> Self {
         Self { source, longest, random: Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))) }
     }
@@ -45,7 +45,7 @@ impl<S: FeedSource> FeedSource for Lagging<S> {
     }
 }
 
-/// Something that is late.
+/// A membership or a feed with delays.
 struct Late<T> {
     inner: T,
     longest: Duration,
@@ -77,7 +77,7 @@ impl Membership for Late<Box<dyn Membership>> {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl Feed for Late<Box<dyn Feed>> {
-    /// Late before it reads: what is read must not be lost when nobody waits for it any more.
+    /// Waits before it reads: a page that was read must not be lost when the caller cancels the call.
     async fn next(&mut self, limit: usize) -> Result<FeedPage> {
         let part = self.random.lock().unwrap().f64().powi(3);
         tokio::time::sleep(self.longest.mul_f64(part)).await;

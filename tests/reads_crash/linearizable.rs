@@ -23,14 +23,14 @@ use crate::{
     fixture::{CrashFixture, deposit},
 };
 
-/// How late a page may be: strong reads are to have something to fold.
+/// The longest delay of a page, so that strong reads have events to fold.
 const LAG: Duration = Duration::from_millis(600);
-/// So many clients, each with so many steps, on so few keys at a time.
+/// The numbers of concurrent clients, of their steps, and of the keys of a round.
 const CLIENTS: u64 = 8;
 const STEPS: u64 = 30;
 const KEYS: usize = 2;
 
-/// What has been done.
+/// The operations of the clients.
 #[derive(Debug, Default, Clone, Copy)]
 struct Counts {
     commands: u64,
@@ -51,7 +51,7 @@ impl Counts {
     }
 }
 
-/// One of several at a time, on the keys of a round.
+/// A client, one of several on the keys of a round.
 struct Client {
     bank: Highwater,
     ticks: Arc<HistoryClock>,
@@ -75,7 +75,7 @@ impl Client {
         self
     }
 
-    /// A command is sent until it is answered, so it is under way for as long.
+    /// Sends a command until it is answered; the operation lasts as long.
     async fn add(&mut self, place: usize) {
         self.command = CommandId::derive([self.command.as_uuid().as_bytes()]);
         let add = async {
@@ -87,7 +87,7 @@ impl Client {
         self.counts.commands += 1;
     }
 
-    /// A read that was not answered has no effect.
+    /// Records a strong read. A read without an answer is no part of the history.
     async fn read<V: Counting>(&mut self, place: usize) {
         let counts = &mut self.counts;
         let lookup = self.bank.view::<V>().get(&self.keys[place]).strong().find();
@@ -111,7 +111,7 @@ impl Client {
     }
 }
 
-/// Rounds with keys of their own, so that histories stay short, until it is enough.
+/// Runs rounds on new keys, so that histories stay short, until it is stopped.
 async fn rounds(handles: [Highwater; 2], seed: u64, enough: Arc<AtomicBool>) -> Counts {
     let (mut counts, mut round) = (Counts::default(), 0);
     while !enough.load(Ordering::Relaxed) {

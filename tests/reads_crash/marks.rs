@@ -42,13 +42,14 @@ struct Traffic {
 impl Traffic {
     fn start(fixture: &CrashFixture, bank: &Highwater) -> Self {
         let (bank, enough) = (bank.clone(), Arc::<AtomicBool>::default());
-        let (told, busy) = (Arc::clone(&enough), keys().remove(0));
+        let stopped = Arc::clone(&enough);
+        let busy = keys().remove(0);
         let mut id = CommandId::derive([fastrand::u64(..).to_be_bytes()]);
         let task = fixture.runtime.spawn(async move {
             loop {
                 id = CommandId::derive([id.as_uuid().as_bytes()]);
                 let receipt = deposit(&bank, &busy, id).await;
-                if told.load(Ordering::Relaxed) {
+                if stopped.load(Ordering::Relaxed) {
                     return receipt;
                 }
                 tokio::time::sleep(Duration::from_millis(3)).await;
@@ -57,7 +58,7 @@ impl Traffic {
         Self { enough, task }
     }
 
-    /// The last that was written.
+    /// Stops the traffic, and returns the receipt of the last write.
     async fn stop(self) -> Receipt {
         self.enough.store(true, Ordering::Relaxed);
         self.task.await.unwrap()
@@ -74,7 +75,7 @@ async fn all_are_fresh(bank: &Highwater) {
     }
 }
 
-/// They are, although the log goes on and they lack what is new: that is what marks are for.
+/// Asserts that they are fresh by the marks although the log has newer events that the view lacks.
 async fn all_are_fresh_by_their_marks(bank: &Highwater) {
     let began = Instant::now();
     for key in keys() {
@@ -84,7 +85,7 @@ async fn all_are_fresh_by_their_marks(bank: &Highwater) {
             if freshness.lag().is_none_or(|lag| lag > 0) {
                 break;
             }
-            assert!(began.elapsed() < PATIENCE, "it always knows everything");
+            assert!(began.elapsed() < PATIENCE, "the view never lacks an event");
         }
     }
 }
@@ -113,10 +114,10 @@ async fn all_become_stale(bank: &Highwater, since: Timestamp) {
     }
 }
 
-/// What is done to the relay, or to the way to the broker.
+/// A fault or a repair of the relay or of the proxy to the broker.
 type Act = fn(&CrashFixture, &mut Option<Fleet<Orders>>);
 
-/// What may go wrong, and how that is put right.
+/// Each fault with its repair.
 const TROUBLE: [(&str, Act, Act); 3] = [
     (
         "a relay that is frozen",
@@ -139,7 +140,7 @@ const TROUBLE: [(&str, Act, Act); 3] = [
 
 /// Everything is fresh, then nothing, then everything again. Where the reader knows the head of the log there is traffic
 /// all the while; where it doesn't, the log is quiet when it happens, and the marks alone tell.
-fn is_found_out(
+fn is_detected(
     fixture: &CrashFixture,
     relay: &mut Option<Fleet<Orders>>,
     (what, breaks, heals): (&str, Act, Act),
@@ -167,27 +168,27 @@ fn is_found_out(
     }
 }
 
-fn each_is_found_out(fixture: &CrashFixture) {
+fn each_is_detected(fixture: &CrashFixture) {
     let bank = fixture.open();
     let (mut relay, worker) = (Some(fixture.relays(1)), fixture.workers(1, Duration::ZERO));
     fixture.until_it_works(&bank);
     for trouble in TROUBLE {
-        is_found_out(fixture, &mut relay, trouble);
+        is_detected(fixture, &mut relay, trouble);
     }
     worker.shut_down();
     relay.unwrap().shut_down();
 }
 
 #[test]
-fn r3_kafka_a_bounded_read_finds_out_a_relay_that_has_stopped_and_a_worker_that_is_cut_off() {
-    let test = "r3_kafka_a_bounded_read_finds_out_a_relay_that_has_stopped";
+fn r3_kafka_a_bounded_read_detects_a_stopped_relay_and_a_worker_without_its_broker() {
+    let test = "r3_kafka_a_bounded_read_detects_a_stopped_relay_and_a_worker_without_its_broker";
     let Some(fixture) = CrashFixture::start(test, seed()) else { return };
-    each_is_found_out(&fixture);
+    each_is_detected(&fixture);
 }
 
 #[test]
-fn r3_kafka_a_bounded_read_of_views_elsewhere_finds_it_out_by_the_marks_alone() {
-    let test = "r3_kafka_a_bounded_read_of_views_elsewhere_finds_it_out";
+fn r3_kafka_a_bounded_read_of_views_in_another_store_detects_them_by_the_marks_alone() {
+    let test = "r3_kafka_a_bounded_read_of_views_in_another_store_detects_them_by_the_marks_alone";
     let Some(fixture) = CrashFixture::start(test, seed()) else { return };
-    each_is_found_out(&fixture.with_views_elsewhere());
+    each_is_detected(&fixture.with_views_elsewhere());
 }

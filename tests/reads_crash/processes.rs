@@ -19,27 +19,27 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{clients, lagging_feed::Lagging};
 
-/// How long a holder of a lease may be silent before others take over. Short, so that much happens.
+/// The lease of a relay or a shard. Short, so that many takeovers happen.
 pub(crate) const LEASE: Duration = Duration::from_secs(1);
-/// How long a member of a group may be silent before others get its partitions.
+/// The session timeout of a member of a group.
 pub(crate) const SESSION: Duration = Duration::from_secs(2);
-/// Into how many partitions the log is published.
+/// The number of partitions of the topic.
 pub(crate) const PARTITIONS: u32 = 4;
-/// How often the relay says that it lives, when nothing happens.
+/// The interval of the marks of an idle relay.
 const IDLE: Duration = Duration::from_millis(200);
 
-/// What a child does.
+/// The task of a child.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Task {
     /// Publishes the log.
     Relay,
-    /// Keeps the balances and the tallies, each page late by so much at the longest.
+    /// Maintains the balances and the tallies; each page is delayed by at most this lag.
     Worker { lag: Duration },
-    /// Reads all that is noted in a file.
+    /// Reads all notes of a file.
     Reader { notes: PathBuf },
 }
 
-/// Everything that a child is told.
+/// The complete task of a child.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Orders {
     pub(crate) task: Task,
@@ -49,7 +49,7 @@ pub(crate) struct Orders {
     pub(crate) views: Option<String>,
     /// The servers of Kafka.
     pub(crate) kafka: String,
-    /// What its choices follow from.
+    /// The seed of its random choices.
     pub(crate) seed: u64,
 }
 
@@ -70,7 +70,7 @@ impl Orders {
 }
 
 impl WorkerProgram for Orders {
-    /// Each process has a seed of its own, which follows from the number in the name of its log.
+    /// Derives the seed of each process from the number in the name of its log.
     fn command(&self, log: &Path) -> Command {
         let number: String = log.to_string_lossy().chars().filter(char::is_ascii_digit).collect();
         let seed = self.seed ^ number.bytes().map(u64::from).sum::<u64>();

@@ -1,4 +1,4 @@
-//! A way to a server that can be held up: connections stay open, and nothing comes through.
+//! A proxy that can be held up: connections stay open, and no byte passes.
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -15,7 +15,7 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// From a port of this machine to another, until the runtime ends.
+    /// Forwards one local port to another until the runtime ends.
     pub(crate) fn start(runtime: &Handle, (from, to): (u16, u16)) -> Self {
         let (is_open, gate) = watch::channel(true);
         let listener = std::net::TcpListener::bind(("127.0.0.1", from)).unwrap();
@@ -24,7 +24,7 @@ impl Proxy {
             let listener = TcpListener::from_std(listener).unwrap();
             loop {
                 let (client, _) = listener.accept().await.unwrap();
-                // A server that is gone answers nobody.
+                // The server may be down.
                 let Ok(server) = TcpStream::connect(("127.0.0.1", to)).await else { continue };
                 let ((reads, writes), (answers, asks)) = (client.into_split(), server.into_split());
                 tokio::spawn(pass_on(reads, asks, gate.clone()));
@@ -34,18 +34,18 @@ impl Proxy {
         Self { is_open }
     }
 
-    /// From now on nothing comes through, in neither direction.
+    /// Holds up both directions from now on.
     pub(crate) fn hold(&self) {
         self.is_open.send_replace(false);
     }
 
-    /// What was held up goes on.
+    /// Lets everything pass again.
     pub(crate) fn let_through(&self) {
         self.is_open.send_replace(true);
     }
 }
 
-/// Until either side has had enough.
+/// Forwards bytes until either side closes.
 async fn pass_on(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut gate: watch::Receiver<bool>) {
     let mut bytes = vec![0; 16 << 10];
     while let Ok(count @ 1..) = from.read(&mut bytes).await {

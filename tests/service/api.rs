@@ -1,4 +1,4 @@
-//! A service that takes commands and reads, as an API does, so that all of that is measured.
+//! A service that executes commands and reads, as an API does, so that their metrics have values.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use highwater::{
 };
 use highwater_test_support::bank::{Account, Balance, Deposit, Withdraw};
 
-/// What is read without end.
+/// The operation that is read without end.
 const CHECK: Operation = Operation::standard("account.check");
 
-/// The budget of a read. Not every view is as far by then.
-const SHORT: Duration = Duration::from_millis(20);
+/// The budget of a read. Some views have not caught up by then.
+const SHORT_BUDGET: Duration = Duration::from_millis(20);
 
-/// Two handles, each of which leaves the other's cache behind.
+/// Serves two handles, each of which makes the cache of the other stale.
 pub(crate) async fn serve_for_ever(banks: [Highwater; 2]) {
     let policies = banks[0].policies();
     policies.register(&[CHECK]).unwrap();
@@ -33,7 +33,7 @@ async fn serve(bank: &Highwater) {
         let receipt = account.execute(Deposit { cents: 1 }).await.unwrap();
         let refused = account.execute(Withdraw { cents: i64::MAX }).await;
         assert!(refused.unwrap_err().is_rejected());
-        match balance().after(&receipt).within(SHORT).find().await {
+        match balance().after(&receipt).within(SHORT_BUDGET).find().await {
             Ok(found) => assert!(found.freshness().position >= receipt.position()),
             Err(error) => assert!(error.is_unavailable(), "{error}"),
         }

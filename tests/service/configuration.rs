@@ -1,4 +1,4 @@
-//! What a service is told: every wrong key is named, with the place where it stands.
+//! The configuration of a service: every wrong key is named, with its place.
 
 use std::{fs, time::Duration};
 
@@ -47,14 +47,14 @@ fn o5_a_configuration_is_read_from_a_file() {
 }
 
 #[test]
-fn o5_a_service_listens_on_loopback_unless_told_otherwise() {
+fn o5_a_service_listens_on_loopback_by_default() {
     let config = load("store = 'memory:'").unwrap();
     assert!(config.http.listen.ip().is_loopback());
     assert_eq!(config, Config::of("memory:"));
 }
 
 #[test]
-fn o5_every_wrong_key_is_refused_by_name_and_place_without_its_value() {
+fn o5_every_wrong_key_is_refused_with_name_and_place_and_without_its_value() {
     for (toml, key) in [
         ("drain = '1s'", "store"),
         ("store = ['hunter2']", "store"),
@@ -94,7 +94,7 @@ fn o5_every_wrong_key_is_refused_by_name_and_place_without_its_value() {
 }
 
 #[test]
-fn o5_a_file_that_is_not_there_or_no_toml_is_refused_by_its_name() {
+fn o5_a_file_that_is_missing_or_no_toml_is_refused_with_its_name() {
     let error = Config::load("no/such/file.toml", "X").unwrap_err();
     assert!(error.to_string().contains("no/such/file.toml"), "{error}");
     let error = load("store = \"hunter2").unwrap_err();
@@ -125,7 +125,7 @@ fn o5_settings_of_kafka_reach_it_and_are_never_shown() {
 
 #[cfg(feature = "otlp")]
 #[test]
-fn o5_all_spans_from_info_on_are_sent_unless_the_section_says_otherwise() {
+fn o5_all_spans_from_info_on_are_exported_unless_the_section_says_otherwise() {
     let section =
         "store = 'x'\n[log]\nlevel = 'error'\n[otlp]\nendpoint = 'http://x'\nservice = 'bank'";
     let otlp = load(section).unwrap().otlp.unwrap();
@@ -156,7 +156,7 @@ fn found(variables: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn o5_the_environment_is_read_and_text_that_looks_like_a_number_stays_text() {
+fn o5_the_environment_is_read_and_numeric_text_stays_text() {
     let out = found(&[
         ("STORE", "007"),
         ("PROJECTIONS__A__SHARDS", "3"),

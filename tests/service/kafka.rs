@@ -1,4 +1,4 @@
-//! Readiness in Kafka's bad states: it says no, and why, and yes again (O5).
+//! Readiness in the failure states of Kafka: not ready with the reason, and ready again (O5).
 
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ impl KafkaServices {
         ]
     }
 
-    /// How many events the view has when it has seen this.
+    /// The number of events of the row once the view has seen this receipt.
     async fn events_after(&self, receipt: &Receipt) -> u64 {
         let alice = self.bank.view::<Balance>().get("alice").after(receipt);
         alice.within(Duration::from_secs(120)).await.unwrap().events
@@ -67,7 +67,7 @@ impl KafkaServices {
     }
 }
 
-/// The cluster, and how clients reach it that hear soon that it is gone and back.
+/// Starts a cluster, and returns the settings of clients that notice soon that it is gone and back.
 async fn cluster(test: &str) -> Option<(KafkaCluster, Kafka)> {
     let cluster = KafkaCluster::start(test, 1).await?;
     let kafka = Kafka::at(cluster.servers())
@@ -77,7 +77,7 @@ async fn cluster(test: &str) -> Option<(KafkaCluster, Kafka)> {
     Some((cluster, kafka))
 }
 
-/// Whether the first projection is not ready, and Kafka in this state.
+/// Returns a condition: the first projection is not ready, and Kafka in this state.
 fn is_fed_badly(state: &'static str) -> impl Fn(u16, &Value) -> bool {
     move |status, report| status == 503 && report["projections"][0]["kafka"] == state
 }
@@ -132,8 +132,8 @@ async fn o5_services_whose_broker_is_gone_are_not_ready_until_it_is_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn o5_a_worker_without_a_topic_is_not_ready_until_a_relay_has_made_it() {
-    let test = "o5_a_worker_without_a_topic_is_not_ready_until_a_relay_has_made_it";
+async fn o5_a_worker_without_a_topic_is_not_ready_until_a_relay_has_created_it() {
+    let test = "o5_a_worker_without_a_topic_is_not_ready_until_a_relay_has_created_it";
     let Some(servers) = services::kafka_servers(test) else { return };
     let kafka = Kafka::at(servers);
     let mut services = KafkaServices::new().await;
@@ -155,10 +155,11 @@ async fn o5_a_worker_without_a_topic_is_not_ready_until_a_relay_has_made_it() {
     }
 }
 
-/// A client can't be given other credentials while it runs: it says so until somebody starts it anew.
+/// A running client can't change its credentials: it reports the error until an operator restarts it.
 #[tokio::test(flavor = "multi_thread")]
-async fn o5_services_that_kafka_does_not_let_in_say_so_and_are_ready_with_what_is_right() {
-    let test = "o5_services_that_kafka_does_not_let_in_say_so";
+async fn o5_services_with_wrong_credentials_for_kafka_report_it_and_are_ready_with_right_ones() {
+    let test =
+        "o5_services_with_wrong_credentials_for_kafka_report_it_and_are_ready_with_right_ones";
     let Some((cluster, kafka)) = cluster(test).await else { return };
     let services = KafkaServices::new().await;
     let relay = services.publishing(&kafka);
@@ -178,7 +179,7 @@ async fn o5_services_that_kafka_does_not_let_in_say_so_and_are_ready_with_what_i
     assert_eq!(report["projections"][0]["error"]["code"], "HW605");
     assert!(!report.to_string().contains("guessed"), "{report}");
     assert_eq!(refused.stop().await.unwrap_err().code().as_str(), "HW605");
-    // How a view that is divided by stream is divided is for the broker to say, so its service can't even start.
+    // The broker decides the sharding of a view by stream, so its service can't even start.
     let error = services.working::<Balance>(&with("guessed")).ended().await.unwrap_err();
     assert_eq!(error.code().as_str(), "HW605", "{error}");
     let refused = services.relay(&with("guessed")).named("refused");
@@ -196,10 +197,10 @@ async fn o5_services_that_kafka_does_not_let_in_say_so_and_are_ready_with_what_i
     relay.stop().await.unwrap();
 }
 
-/// Nothing is lost, so it is ready all the while; but it says so.
+/// Nothing is lost, so the worker stays ready; but it reports the truncation.
 #[tokio::test(flavor = "multi_thread")]
-async fn o5_a_worker_whose_topic_was_truncated_says_so_and_goes_on_from_the_log() {
-    let test = "o5_a_worker_whose_topic_was_truncated_says_so_and_goes_on_from_the_log";
+async fn o5_a_worker_whose_topic_was_truncated_reports_it_and_continues_from_the_log() {
+    let test = "o5_a_worker_whose_topic_was_truncated_reports_it_and_continues_from_the_log";
     let Some((cluster, kafka)) = cluster(test).await else { return };
     let services = KafkaServices::new().await;
     let relay = services.relay(&kafka);

@@ -1,11 +1,11 @@
-//! What a service logs, to be read by machines or by people.
+//! The logs of a service, as JSON or as text.
 
 use highwater_test_support::bank::banks;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    service_process::{Role, Serving, Told},
+    service_process::{Role, ServiceProcess, ServiceSpec},
     shutdown::url,
 };
 
@@ -27,14 +27,15 @@ pub(crate) fn objects(log: &str) -> Vec<Value> {
 
 /// Everything that a service has logged from its start to its end.
 fn logged(store: &str, log: &'static str) -> (String, String) {
-    let mut serving = Serving::start(&Told { log, ..Told::to(Role::Worker, store, "20s") });
+    let mut serving =
+        ServiceProcess::start(&ServiceSpec { log, ..ServiceSpec::new(Role::Worker, store, "20s") });
     serving.terminate();
-    assert!(serving.wait().success(), "{}", serving.diary());
+    assert!(serving.wait().success(), "{}", serving.output());
     (serving.log(), serving.address.to_string())
 }
 
 #[test]
-fn o5_every_line_of_a_log_for_machines_is_an_object_with_time_level_target_and_fields() {
+fn o5_every_line_of_a_json_log_is_an_object_with_time_level_target_and_fields() {
     for bank in banks() {
         let Some(url) = url(&bank) else { continue };
         let (log, address) = logged(&url, "json");
@@ -56,7 +57,7 @@ fn o5_every_line_of_a_log_for_machines_is_an_object_with_time_level_target_and_f
 }
 
 #[test]
-fn o5_every_line_of_a_log_for_people_begins_with_time_level_and_target() {
+fn o5_every_line_of_a_text_log_begins_with_time_level_and_target() {
     for bank in banks() {
         let Some(url) = url(&bank) else { continue };
         let (log, address) = logged(&url, "text");

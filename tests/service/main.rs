@@ -1,4 +1,4 @@
-//! Workers and relays as services (O5): what they are told, what they tell, and how they end.
+//! Workers and relays as services (O5): configuration, readiness, logs, metrics, shutdown.
 #![cfg(feature = "service")]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 #![allow(clippy::disallowed_methods, reason = "these threads look at other processes")]

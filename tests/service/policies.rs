@@ -7,7 +7,7 @@ use highwater_test_support::bank::Balance;
 
 use crate::shutdown::KEYS;
 
-/// What is read without end.
+/// The operation that is read without end.
 const SHOW: Operation = Operation::auxiliary("account.show");
 
 /// Says each time when another level is read, and that a strong answer is one.
@@ -43,33 +43,33 @@ mod tests {
     use crate::{
         probe::{PATIENCE, get},
         relay_and_worker::Chain,
-        service_process::{Role, Serving},
+        service_process::{Role, ServiceProcess},
     };
 
-    /// Waits until something is so of a service that goes on all the while.
-    async fn until<T>(reader: &mut Serving, is: impl Fn(&Serving) -> Option<T>) -> T {
+    /// Waits for a condition of a service that must keep running.
+    async fn until<T>(reader: &mut ServiceProcess, is: impl Fn(&ServiceProcess) -> Option<T>) -> T {
         let began = Instant::now();
         loop {
-            assert!(reader.is_running(), "{}", reader.diary());
+            assert!(reader.is_running(), "{}", reader.output());
             if let Some(found) = is(reader) {
                 return found;
             }
-            assert!(began.elapsed() < PATIENCE, "{}", reader.diary());
+            assert!(began.elapsed() < PATIENCE, "{}", reader.output());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
     /// Waits until each key has been read so, so often since the start.
-    async fn until_read(reader: &mut Serving, level: &str, times: usize) {
+    async fn until_read(reader: &mut ServiceProcess, level: &str, times: usize) {
         let line = format!("IS READ {level}");
         until(reader, |reader| {
-            (reader.diary().matches(&line).count() >= times * KEYS.len()).then_some(())
+            (reader.output().matches(&line).count() >= times * KEYS.len()).then_some(())
         })
         .await;
     }
 
-    /// How many reads there have been of each level, as Prometheus is told.
-    fn counted(reader: &Serving) -> [u64; 2] {
+    /// The number of reads of each level by the metrics.
+    fn counted(reader: &ServiceProcess) -> [u64; 2] {
         let (status, metrics) = get(reader.address, "/metrics").unwrap();
         assert_eq!(status, 200);
         ["eventual", "strong"].map(|level| {
@@ -84,7 +84,7 @@ mod tests {
     }
 
     /// From when all keys are read at a level on no other is counted, while many are at this.
-    async fn is_counted_alone(reader: &mut Serving, place: usize) {
+    async fn is_counted_alone(reader: &mut ServiceProcess, place: usize) {
         let before = counted(reader);
         let after = until(reader, |reader| {
             let now = counted(reader);
@@ -95,8 +95,9 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn o4_kafka_a_policy_changed_and_taken_back_under_load_is_seen_in_answers_and_metrics() {
-        let test = "o4_kafka_a_policy_changed_and_taken_back_under_load";
+    async fn o4_kafka_a_policy_changed_and_rolled_back_under_load_is_visible_in_answers_and_metrics()
+     {
+        let test = "o4_kafka_a_policy_changed_and_rolled_back_under_load_is_visible_in_answers_and_metrics";
         let Some(chain) = Chain::start(test).await else { return };
         let mut reader = chain.with(Role::Reader).await;
         until_read(&mut reader, "Eventual", 1).await;
@@ -115,7 +116,7 @@ mod tests {
         is_counted_alone(&mut reader, 0).await;
         reader.terminate();
         let status = reader.wait();
-        assert!(status.success(), "{}", reader.diary());
+        assert!(status.success(), "{}", reader.output());
         chain.has_everything_once().await;
     }
 }

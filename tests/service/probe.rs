@@ -9,15 +9,15 @@ use std::{
 
 use serde_json::Value;
 
-/// How long something may take that is waited for.
+/// The time within which an expected state must be reached.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// An address at which nobody listens now.
+/// Returns an address that no socket listens on now.
 pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// The status and the body of an answer; `None` if nobody answers.
+/// Returns the status and the body of a response; `None` if there is none.
 pub(crate) fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
@@ -30,7 +30,7 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
     Some((status, body.to_owned()))
 }
 
-/// Waits until the service says of itself what is wanted.
+/// Waits until the readiness report of the service satisfies the condition.
 pub(crate) fn until(address: SocketAddr, is: impl Fn(u16, &Value) -> bool) -> Value {
     let began = Instant::now();
     let mut last = None;
@@ -44,10 +44,10 @@ pub(crate) fn until(address: SocketAddr, is: impl Fn(u16, &Value) -> bool) -> Va
         }
         thread::sleep(Duration::from_millis(10));
     }
-    panic!("it never says so; at last it said {last:?}");
+    panic!("the report never satisfies the condition; the last one was {last:?}");
 }
 
-/// [`until`], beside the tasks of a test.
+/// As [`until`], on a thread that may block.
 pub(crate) async fn until_said(
     address: SocketAddr,
     is: impl Fn(u16, &Value) -> bool + Send + 'static,

@@ -28,7 +28,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn o5_a_worker_that_runs_is_ready_and_tells_prometheus_what_it_does() {
+async fn o5_a_running_worker_is_ready_and_exports_metrics() {
     for bank in banks() {
         let bank = bank.open().await;
         let worker = Worker::new(&bank).view::<Balance>();
@@ -59,7 +59,7 @@ async fn o5_a_worker_that_runs_is_ready_and_tells_prometheus_what_it_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn o5_a_projection_that_prepares_is_not_ready() {
+async fn o5_a_preparing_projection_is_not_ready() {
     for bank in banks() {
         let bank = bank.open().await;
         let divided = |shards| ProjectionOptions::default().shards(shards);
@@ -82,7 +82,7 @@ async fn o5_a_projection_that_prepares_is_not_ready() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn o5_a_projection_that_tries_again_is_not_ready_and_says_why() {
+async fn o5_a_retrying_projection_is_not_ready_and_reports_why() {
     for bank in banks() {
         let bank = bank.open().await;
         bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap();
@@ -119,7 +119,7 @@ impl Picky {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn o5_a_projection_that_has_stopped_keeps_the_service_up_which_says_why() {
+async fn o5_a_stopped_projection_leaves_the_service_up_which_reports_why() {
     for bank in banks() {
         let bank = bank.open().await;
         let worker = Worker::new(&bank).view::<Picky>().view::<Balance>();
@@ -134,7 +134,7 @@ async fn o5_a_projection_that_has_stopped_keeps_the_service_up_which_says_why() 
         assert_eq!(picky["error"]["code"], "HW506");
         let message = picky["error"]["message"].as_str().unwrap();
         assert!(message.contains("no withdrawals here"), "{message}");
-        // The other goes on.
+        // The other keeps running.
         bank.view::<Balance>().get("alice").after(&receipt).await.unwrap();
         assert_eq!(ask(served.address, "/live").await.0, 200);
         let error = served.stop().await.unwrap_err();
@@ -143,7 +143,7 @@ async fn o5_a_projection_that_has_stopped_keeps_the_service_up_which_says_why() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn o5_a_service_that_drains_is_not_ready_and_ends_within_its_bound() {
+async fn o5_a_draining_service_is_not_ready_and_ends_within_its_timeout() {
     for bank in banks() {
         let bank = bank.open().await;
         let source = Stuck(DirectSource::new(&bank));
@@ -161,7 +161,7 @@ async fn o5_a_service_that_drains_is_not_ready_and_ends_within_its_bound() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn o5_a_part_of_the_programs_own_is_told_to_end_and_has_the_drain_to_do_so() {
+async fn o5_a_component_of_the_application_is_shut_down_within_the_drain_timeout() {
     for bank in banks() {
         let bank = bank.open().await;
         let (worker, address) = (Worker::new(&bank).view::<Balance>(), free_address());
@@ -199,7 +199,7 @@ async fn o5_a_part_of_the_programs_own_is_told_to_end_and_has_the_drain_to_do_so
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn o5_a_part_of_the_programs_own_that_ends_by_itself_ends_the_service_in_order() {
+async fn o5_a_component_of_the_application_that_ends_by_itself_shuts_the_service_down() {
     for bank in banks() {
         let bank = bank.open().await;
         let worker = Worker::new(&bank).view::<Balance>();
@@ -245,7 +245,7 @@ async fn o5_a_component_that_panics_ends_the_service_with_its_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn o5_a_part_of_the_programs_own_that_never_ends_ends_the_service_with_an_error() {
+async fn o5_a_component_of_the_application_that_never_ends_ends_the_service_with_an_error() {
     let quickly = |config: &mut Config| config.drain = Duration::from_millis(200);
     let served = Served::start(quickly, |service| {
         service.component("the API", |_| std::future::pending::<highwater::Result<()>>())
@@ -264,7 +264,7 @@ async fn o5_a_part_of_the_programs_own_that_never_ends_ends_the_service_with_an_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn o5_a_service_that_is_told_to_end_while_it_starts_ends_at_once() {
+async fn o5_a_service_that_is_shut_down_while_it_starts_ends_at_once() {
     for bank in banks() {
         let bank = bank.open().await;
         let (first, mute) = (Worker::new(&bank).view::<Picky>(), Worker::new(&bank).fed_by(Mute));
@@ -279,7 +279,7 @@ async fn o5_a_service_that_is_told_to_end_while_it_starts_ends_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn o5_what_is_configured_of_an_unknown_projection_is_refused_by_name() {
+async fn o5_configuration_of_an_unknown_projection_is_refused_with_its_name() {
     let bank = banks()[0].open().await;
     let worker = Worker::new(&bank).view::<Balance>();
     let typo = |config: &mut Config| {
@@ -292,7 +292,7 @@ async fn o5_what_is_configured_of_an_unknown_projection_is_refused_by_name() {
 
 #[cfg(feature = "kafka")]
 #[tokio::test(flavor = "multi_thread")]
-async fn o5_a_relay_that_cannot_publish_is_not_ready_and_says_why() {
+async fn o5_a_relay_that_cannot_publish_is_not_ready_and_reports_why() {
     use highwater::projections::kafka::{Kafka, Relay, Topics};
 
     let bank = banks()[0].open().await;

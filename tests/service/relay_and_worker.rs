@@ -22,11 +22,11 @@ use tokio::task::JoinHandle;
 use crate::{
     log_format::objects,
     probe::{PATIENCE, get},
-    service_process::{Role, Serving, Told},
+    service_process::{Role, ServiceProcess, ServiceSpec},
     shutdown::{KEYS, deposit},
 };
 
-/// What an API measures.
+/// The metrics of an API.
 const SERVED: [&str; 12] = [
     "command_duration_seconds",
     "rejections_total",
@@ -47,8 +47,8 @@ const DRAIN: Duration = Duration::from_secs(20);
 /// The services, and who gives them work.
 pub(crate) struct Chain {
     pub(crate) bank: Highwater,
-    told: Vec<Told>,
-    serving: Vec<Serving>,
+    specs: Vec<ServiceSpec>,
+    serving: Vec<ServiceProcess>,
     enough: Arc<AtomicBool>,
     writing: JoinHandle<(Receipt, u64)>,
 }
@@ -60,37 +60,39 @@ impl Chain {
         let bank = banks().into_iter().find(|bank| matches!(bank, Bank::Postgres(_)))?;
         let Bank::Postgres(store) = &bank else { return None };
         let kafka = Some((servers, format!("test-{:016x}", fastrand::u64(..))));
-        let told = [Role::Relay, Role::Fed, Role::Fed]
-            .map(|role| Told { kafka: kafka.clone(), ..Told::to(role, store, "20s") });
+        let specs = [Role::Relay, Role::Fed, Role::Fed].map(|role| ServiceSpec {
+            kafka: kafka.clone(),
+            ..ServiceSpec::new(role, store, "20s")
+        });
         let (bank, enough) = (bank.open().await, Arc::<AtomicBool>::default());
         let writing = tokio::spawn(deposit(bank.clone(), Arc::clone(&enough)));
-        let mut chain = Self { bank, told: told.into(), serving: Vec::new(), enough, writing };
-        for told in chain.told.clone() {
-            chain.serving.push(started(told).await);
+        let mut chain = Self { bank, specs: specs.into(), serving: Vec::new(), enough, writing };
+        for spec in chain.specs.clone() {
+            chain.serving.push(started(spec).await);
         }
         Some(chain)
     }
 
     /// Starts another service on the same store.
-    pub(crate) async fn with(&self, role: Role) -> Serving {
-        started(Told { role, ..self.told[0].clone() }).await
+    pub(crate) async fn with(&self, role: Role) -> ServiceProcess {
+        started(ServiceSpec { role, ..self.specs[0].clone() }).await
     }
 
     /// Tells some to end at the same time, waits until they have, and starts them again.
     async fn restart(&mut self, mut places: Vec<usize>) {
         places.sort_unstable_by_key(|place| std::cmp::Reverse(*place));
-        let mut told = Vec::new();
+        let mut specs = Vec::new();
         let mut ending = Vec::new();
         for place in places {
-            told.push(self.told.remove(place));
+            specs.push(self.specs.remove(place));
             ending.push(self.serving.remove(place));
         }
         tokio::task::spawn_blocking(move || all_end(ending)).await.unwrap();
-        for told in told {
-            self.told.push(told.clone());
-            self.serving.push(started(told).await);
+        for spec in specs {
+            self.specs.push(spec.clone());
+            self.serving.push(started(spec).await);
         }
-        assert!(!self.writing.is_finished(), "nobody writes any more");
+        assert!(!self.writing.is_finished(), "the writer has ended");
     }
 
     /// No work comes any more. Each key has what was deposited, once: in its view as in its stream.
@@ -108,27 +110,27 @@ impl Chain {
     }
 }
 
-async fn started(told: Told) -> Serving {
-    tokio::task::spawn_blocking(move || Serving::start(&told)).await.unwrap()
+async fn started(spec: ServiceSpec) -> ServiceProcess {
+    tokio::task::spawn_blocking(move || ServiceProcess::start(&spec)).await.unwrap()
 }
 
 /// Tells all, and waits for all: each within its bound, with 0.
-fn all_end(mut serving: Vec<Serving>) {
-    serving.iter().for_each(Serving::terminate);
+fn all_end(mut serving: Vec<ServiceProcess>) {
+    serving.iter().for_each(ServiceProcess::terminate);
     let began = Instant::now();
     for serving in &mut serving {
         let status = serving.wait();
-        assert!(status.success(), "{}", serving.diary());
+        assert!(status.success(), "{}", serving.output());
         assert!(began.elapsed() < DRAIN);
         let log = objects(&serving.log());
-        let told = log.iter().any(|object| object["fields"]["message"] == "SIGTERM");
-        assert!(told, "{}", serving.diary());
+        let is_logged = log.iter().any(|object| object["fields"]["message"] == "SIGTERM");
+        assert!(is_logged, "{}", serving.output());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn o5_r1_kafka_sigterm_under_load_loses_nothing_repeats_nothing_and_a_restart_goes_on() {
-    let test = "o5_r1_kafka_sigterm_under_load_loses_nothing_repeats_nothing";
+async fn o5_r1_kafka_sigterm_under_load_loses_and_repeats_nothing_and_a_restart_resumes() {
+    let test = "o5_r1_kafka_sigterm_under_load_loses_and_repeats_nothing_and_a_restart_resumes";
     let Some(mut chain) = Chain::start(test).await else { return };
     // Each alone, the relay first, and then all at once.
     for _ in 0..3 {
@@ -139,8 +141,8 @@ async fn o5_r1_kafka_sigterm_under_load_loses_nothing_repeats_nothing_and_a_rest
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn o2_promtool_accepts_what_services_under_load_tell_prometheus() {
-    let test = "o2_promtool_accepts_what_services_under_load_tell_prometheus";
+async fn o2_promtool_accepts_the_metrics_of_services_under_load() {
+    let test = "o2_promtool_accepts_the_metrics_of_services_under_load";
     let Some(chain) = Chain::start(test).await else { return };
     let (writes, addresses) =
         (!chain.writing.is_finished(), chain.serving.iter().map(|serving| serving.address));
@@ -150,11 +152,11 @@ async fn o2_promtool_accepts_what_services_under_load_tell_prometheus() {
         let Some(promtool) = services::promtool(test) else { return };
         is_accepted(promtool, &metrics);
     }
-    let teller = chain.with(Role::Teller).await;
-    let metrics = everything_served(&teller).await;
+    let api = chain.with(Role::Api).await;
+    let metrics = everything_served(&api).await;
     let Some(promtool) = services::promtool(test) else { return };
     is_accepted(promtool, &metrics);
-    drop(teller);
+    drop(api);
     chain.has_everything_once().await;
 }
 
@@ -166,16 +168,16 @@ async fn scraped(address: SocketAddr) -> String {
 }
 
 /// The metrics of a service that takes commands and reads, once all that it may do has been done.
-async fn everything_served(teller: &Serving) -> String {
+async fn everything_served(api: &ServiceProcess) -> String {
     let began = Instant::now();
     loop {
-        let metrics = scraped(teller.address).await;
+        let metrics = scraped(api.address).await;
         let is_there = |name: &&str| metrics.contains(&format!("# TYPE highwater_{name} "));
         let missing: Vec<_> = SERVED.iter().filter(|name| !is_there(name)).collect();
         if missing.is_empty() {
             return metrics;
         }
-        assert!(began.elapsed() < PATIENCE, "{missing:?} are missing: {}", teller.diary());
+        assert!(began.elapsed() < PATIENCE, "{missing:?} are missing: {}", api.output());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

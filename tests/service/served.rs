@@ -29,7 +29,7 @@ impl Served {
         Self { address, stop, task }
     }
 
-    /// Waits until it ends although nobody has told it to.
+    /// Waits until it ends by itself.
     pub(crate) async fn ended(self) -> highwater::Result<()> {
         self.task.await.unwrap()
     }

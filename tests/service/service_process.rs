@@ -25,40 +25,40 @@ use crate::{
 
 const PREFIX: &str = "HIGHWATER_TEST_SERVICE";
 
-/// What a service does.
+/// The role of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Role {
-    /// Keeps the balances, fed by the log.
+    /// Maintains the balances, fed by the log.
     Worker,
-    /// The same, and can't end.
+    /// As a worker, but unable to end.
     Stuck,
-    /// Keeps the balances, fed by Kafka.
+    /// Maintains the balances, fed by Kafka.
     Fed,
     /// Publishes the log.
     Relay,
     /// Reads without end.
     Reader,
-    /// Takes commands and reads without end.
-    Teller,
+    /// Executes commands and reads without end.
+    Api,
 }
 
-/// What a service is told.
+/// The configuration of a service process.
 #[derive(Debug, Clone)]
-pub(crate) struct Told {
+pub(crate) struct ServiceSpec {
     pub(crate) role: Role,
     /// The URL of the store.
     pub(crate) store: String,
-    /// How long it may take to end.
+    /// The timeout of its shutdown.
     pub(crate) drain: &'static str,
     /// The brokers, and the topic.
     pub(crate) kafka: Option<(String, String)>,
-    /// How its log looks.
+    /// The format of its log.
     pub(crate) log: &'static str,
 }
 
-impl Told {
+impl ServiceSpec {
     /// Without Kafka, and with a log for machines.
-    pub(crate) fn to(role: Role, store: &str, drain: &'static str) -> Self {
+    pub(crate) fn new(role: Role, store: &str, drain: &'static str) -> Self {
         Self { role, store: store.to_owned(), drain, kafka: None, log: "json" }
     }
 }
@@ -76,14 +76,14 @@ fn serves_until_shutdown() {
         // They end with the runtime.
         match role {
             Role::Reader => drop(tokio::spawn(policies::read_for_ever(bank))),
-            Role::Teller => drop(tokio::spawn(api::serve_for_ever([bank, other]))),
+            Role::Api => drop(tokio::spawn(api::serve_for_ever([bank, other]))),
             _ => {}
         }
         serving.await.unwrap();
     });
 }
 
-/// The service with what it is to do.
+/// Adds the components of a role to the service.
 fn with(role: Role, service: Service, bank: &Highwater) -> Service {
     let options = service.config().options("balances");
     match role {
@@ -106,12 +106,12 @@ fn with(role: Role, service: Service, bank: &Highwater) -> Service {
         }
         #[cfg(not(feature = "kafka"))]
         Role::Fed | Role::Relay => unreachable!("there is no Kafka"),
-        Role::Reader | Role::Teller => service,
+        Role::Reader | Role::Api => service,
     }
 }
 
-/// A service that serves, or did.
-pub(crate) struct Serving {
+/// A service in another process, running or ended.
+pub(crate) struct ServiceProcess {
     child: Child,
     pub(crate) address: SocketAddr,
     printed: PathBuf,
@@ -119,24 +119,24 @@ pub(crate) struct Serving {
     _folder: TempDir,
 }
 
-impl Serving {
+impl ServiceProcess {
     /// Starts one, and waits until it is ready.
-    pub(crate) fn start(told: &Told) -> Self {
+    pub(crate) fn start(spec: &ServiceSpec) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let address = free_address();
         let (printed, log) = (folder.path().join("printed"), folder.path().join("log"));
-        let mut command = process::child("service_process::serves_until_shutdown", &told.role);
+        let mut command = process::child("service_process::serves_until_shutdown", &spec.role);
         command
-            .env(format!("{PREFIX}_STORE"), &told.store)
-            .env(format!("{PREFIX}_DRAIN"), told.drain)
+            .env(format!("{PREFIX}_STORE"), &spec.store)
+            .env(format!("{PREFIX}_DRAIN"), spec.drain)
             .env(format!("{PREFIX}_HTTP__LISTEN"), address.to_string())
-            .env(format!("{PREFIX}_LOG__FORMAT"), told.log)
+            .env(format!("{PREFIX}_LOG__FORMAT"), spec.log)
             .stdout(File::create(&printed).unwrap())
             .stderr(File::create(&log).unwrap());
-        if !matches!(told.role, Role::Relay | Role::Reader | Role::Teller) {
+        if !matches!(spec.role, Role::Relay | Role::Reader | Role::Api) {
             command.env(format!("{PREFIX}_PROJECTIONS__BALANCES__BATCH"), "20");
         }
-        if let Some((servers, topic)) = &told.kafka {
+        if let Some((servers, topic)) = &spec.kafka {
             command.env(format!("{PREFIX}_KAFKA__SERVERS"), servers);
             command.env(format!("{PREFIX}_KAFKA__TOPIC"), topic);
             command.env(format!("{PREFIX}_RELAY__PARTITIONS"), "4");
@@ -153,7 +153,7 @@ impl Serving {
         assert!(Command::new("kill").args(["-TERM", &process]).status().unwrap().success());
     }
 
-    /// Whether it still runs.
+    /// Returns true if it still runs.
     #[cfg(all(feature = "kafka", feature = "postgres"))]
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
@@ -168,11 +168,11 @@ impl Serving {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        panic!("it does not end: {}", self.diary());
+        panic!("it does not end: {}", self.output());
     }
 
-    /// What it has had to say: what it has printed, and its log.
-    pub(crate) fn diary(&self) -> String {
+    /// Its standard output and its log.
+    pub(crate) fn output(&self) -> String {
         let printed = std::fs::read_to_string(&self.printed).unwrap();
         printed + &self.log()
     }
@@ -183,7 +183,7 @@ impl Serving {
     }
 }
 
-impl Drop for Serving {
+impl Drop for ServiceProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

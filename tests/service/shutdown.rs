@@ -14,7 +14,7 @@ use highwater_test_support::bank::{Account, Balance, Bank, Deposit, banks};
 
 use crate::{
     probe::until,
-    service_process::{Role, Serving, Told},
+    service_process::{Role, ServiceProcess, ServiceSpec},
 };
 
 pub(crate) const KEYS: [&str; 3] = ["alice", "bob", "carol"];
@@ -32,7 +32,7 @@ pub(crate) fn url(bank: &Bank) -> Option<String> {
     }
 }
 
-/// Deposits one cent to each account, to all at the same time, until it is told to stop; tells how often.
+/// Deposits one cent to each account concurrently until it is stopped, and returns how often.
 pub(crate) async fn deposit(bank: Highwater, enough: Arc<AtomicBool>) -> (Receipt, u64) {
     let (mut last, mut rounds) = (None, 0);
     while !enough.load(Ordering::Relaxed) {
@@ -45,19 +45,19 @@ pub(crate) async fn deposit(bank: Highwater, enough: Arc<AtomicBool>) -> (Receip
     (last.unwrap(), rounds)
 }
 
-/// Lets a service come and be told to end, while events keep coming.
+/// Starts and shuts down a service while events keep coming.
 fn come_and_go(store: &str) {
-    let mut serving = Serving::start(&Told::to(Role::Worker, store, "20s"));
+    let mut serving = ServiceProcess::start(&ServiceSpec::new(Role::Worker, store, "20s"));
     serving.terminate();
     let began = Instant::now();
     let status = serving.wait();
-    assert!(status.success(), "{}", serving.diary());
+    assert!(status.success(), "{}", serving.output());
     assert!(began.elapsed() < Duration::from_secs(20));
-    assert!(serving.diary().contains("\"SIGTERM\""), "{}", serving.diary());
+    assert!(serving.output().contains("\"SIGTERM\""), "{}", serving.output());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn o5_r1_sigterm_under_load_loses_nothing_and_a_restart_goes_on() {
+async fn o5_r1_sigterm_under_load_loses_nothing_and_a_restart_resumes() {
     for bank in banks() {
         let Some(url) = url(&bank) else { continue };
         let (bank, enough) = (bank.open().await, Arc::new(AtomicBool::default()));
@@ -68,7 +68,7 @@ async fn o5_r1_sigterm_under_load_loses_nothing_and_a_restart_goes_on() {
         }
         assert!(!writing.is_finished());
         let last = tokio::task::spawn_blocking(move || {
-            Serving::start(&Told::to(Role::Worker, &url, "20s"))
+            ServiceProcess::start(&ServiceSpec::new(Role::Worker, &url, "20s"))
         });
         let last = last.await.unwrap();
         enough.store(true, Ordering::Relaxed);
@@ -87,11 +87,11 @@ async fn o5_r1_sigterm_under_load_loses_nothing_and_a_restart_goes_on() {
 fn o5_a_service_that_does_not_drain_in_time_ends_with_an_error() {
     for bank in banks() {
         let Some(url) = url(&bank) else { continue };
-        let mut serving = Serving::start(&Told::to(Role::Stuck, &url, "300ms"));
+        let mut serving = ServiceProcess::start(&ServiceSpec::new(Role::Stuck, &url, "300ms"));
         serving.terminate();
         let status = serving.wait();
         assert!(!status.success());
-        assert!(serving.diary().contains("ShutdownTimeout"), "{}", serving.diary());
+        assert!(serving.output().contains("ShutdownTimeout"), "{}", serving.output());
     }
 }
 
@@ -99,12 +99,12 @@ fn o5_a_service_that_does_not_drain_in_time_ends_with_an_error() {
 fn o5_a_second_signal_ends_a_service_at_once_with_an_error() {
     for bank in banks() {
         let Some(url) = url(&bank) else { continue };
-        let mut serving = Serving::start(&Told::to(Role::Stuck, &url, "10m"));
+        let mut serving = ServiceProcess::start(&ServiceSpec::new(Role::Stuck, &url, "10m"));
         serving.terminate();
         until(serving.address, |status, report| status == 503 && report["phase"] == "draining");
         serving.terminate();
         let status = serving.wait();
         assert!(!status.success());
-        assert!(serving.diary().contains("ShutdownTimeout"), "{}", serving.diary());
+        assert!(serving.output().contains("ShutdownTimeout"), "{}", serving.output());
     }
 }

@@ -214,7 +214,8 @@ impl HealthState {
 }
 
 /// The states of a source in which events arrive, from the topic or from the store.
-const FEEDING_STATES: &[&str] = &["connecting", "consuming", "filling", "truncated", "topic_recreated"];
+const FEEDING_STATES: &[&str] =
+    &["connecting", "consuming", "filling", "truncated", "topic_recreated"];
 
 #[cfg(feature = "kafka")]
 fn relay(status: &RelayStatus) -> RelayReport {

@@ -1,4 +1,4 @@
-//! That the cluster does what the other tests rely on, shown by Kafka's own tools.
+//! The properties of the private cluster on which other tests rely, shown by Kafka's own tools.
 
 use std::time::Duration;
 
@@ -39,9 +39,9 @@ async fn in_time(waiting: impl Future<Output = ()>) {
 }
 
 #[tokio::test]
-async fn one_server_keeps_what_it_stored_over_a_kill() {
+async fn a_single_server_keeps_its_records_over_a_kill() {
     let Some(mut cluster) =
-        KafkaCluster::start("one_server_keeps_what_it_stored_over_a_kill", 1).await
+        KafkaCluster::start("a_single_server_keeps_its_records_over_a_kill", 1).await
     else {
         return;
     };
@@ -56,9 +56,9 @@ async fn one_server_keeps_what_it_stored_over_a_kill() {
 }
 
 #[tokio::test]
-async fn two_of_three_servers_go_on_and_the_third_catches_up() {
+async fn two_of_three_servers_keep_working_and_the_third_catches_up() {
     let Some(mut cluster) =
-        KafkaCluster::start("two_of_three_servers_go_on_and_the_third_catches_up", 3).await
+        KafkaCluster::start("two_of_three_servers_keep_working_and_the_third_catches_up", 3).await
     else {
         return;
     };
@@ -79,8 +79,8 @@ async fn two_of_three_servers_go_on_and_the_third_catches_up() {
 }
 
 #[tokio::test]
-async fn a_stopped_server_is_silent_until_it_goes_on() {
-    let Some(cluster) = KafkaCluster::start("a_stopped_server_is_silent_until_it_goes_on", 1).await
+async fn a_paused_server_is_silent_until_it_resumes() {
+    let Some(cluster) = KafkaCluster::start("a_paused_server_is_silent_until_it_resumes", 1).await
     else {
         return;
     };

@@ -1,4 +1,4 @@
-//! What is wrong and can't be mended by trying again.
+//! Errors that a retry can't fix.
 
 use highwater_core::{
     Code, Position,
@@ -49,8 +49,8 @@ async fn a_foreign_record_stops_a_view_before_it_and_is_named() {
 }
 
 #[tokio::test]
-async fn foreign_records_are_passed_over_and_counted_if_that_is_wished() {
-    let test = "foreign_records_are_passed_over_and_counted_if_that_is_wished";
+async fn foreign_records_are_skipped_and_counted_on_demand() {
+    let test = "foreign_records_are_skipped_and_counted_on_demand";
     let Some(fixture) = TopicFixture::new(test) else { return };
     let hand = Hand::of(&fixture);
     hand.create(1, &[]).await;
@@ -71,9 +71,8 @@ async fn foreign_records_are_passed_over_and_counted_if_that_is_wished() {
 }
 
 #[tokio::test]
-async fn an_event_in_a_partition_that_is_not_its_own_is_refused() {
-    let Some(fixture) = TopicFixture::new("an_event_in_a_partition_that_is_not_its_own_is_refused")
-    else {
+async fn an_event_in_a_wrong_partition_is_refused() {
+    let Some(fixture) = TopicFixture::new("an_event_in_a_wrong_partition_is_refused") else {
         return;
     };
     let hand = Hand::of(&fixture);
@@ -89,8 +88,8 @@ async fn an_event_in_a_partition_that_is_not_its_own_is_refused() {
 }
 
 #[tokio::test]
-async fn a_topic_of_another_log_is_found_out() {
-    let Some(fixture) = TopicFixture::new("a_topic_of_another_log_is_found_out") else { return };
+async fn a_topic_of_another_log_is_detected() {
+    let Some(fixture) = TopicFixture::new("a_topic_of_another_log_is_detected") else { return };
     fixture.append(30).await;
     fixture.publish().await;
     let mut younger = TopicFixture::at(fixture.bootstrap.clone());
@@ -109,8 +108,8 @@ async fn a_topic_of_another_log_is_found_out() {
 }
 
 #[tokio::test]
-async fn a_missing_topic_is_named_with_what_to_do() {
-    let Some(fixture) = TopicFixture::new("a_missing_topic_is_named_with_what_to_do") else {
+async fn a_missing_topic_is_named_with_a_remedy() {
+    let Some(fixture) = TopicFixture::new("a_missing_topic_is_named_with_a_remedy") else {
         return;
     };
     let source = fixture.source();
@@ -127,8 +126,8 @@ async fn a_missing_topic_is_named_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_topic_that_got_more_partitions_is_refused_by_relay_and_view() {
-    let test = "a_topic_that_got_more_partitions_is_refused_by_relay_and_view";
+async fn a_topic_with_added_partitions_is_refused_by_relay_and_view() {
+    let test = "a_topic_with_added_partitions_is_refused_by_relay_and_view";
     let Some(fixture) = TopicFixture::new(test) else { return };
     fixture.append(10).await;
     fixture.publish().await;
@@ -154,7 +153,7 @@ async fn a_compacted_topic_is_refused() {
 }
 
 #[tokio::test]
-async fn no_broker_at_all_is_unavailable_and_tried_again() {
+async fn a_missing_broker_is_unavailable_and_retried() {
     let fixture = TopicFixture::at("127.0.0.1:1".into());
     let error = fixture.source().sharding(ShardBy::Stream, 1).await.unwrap_err();
     assert!(error.is_unavailable() && error.code() == Code::BROKER_UNREACHABLE, "{error}");
@@ -164,7 +163,7 @@ async fn no_broker_at_all_is_unavailable_and_tried_again() {
 }
 
 #[tokio::test]
-async fn what_the_order_depends_on_cannot_be_set() {
+async fn settings_that_the_order_depends_on_cannot_be_set() {
     let fixture = TopicFixture::at("127.0.0.1:1".into());
     let kafka = || Kafka::at("127.0.0.1:1").setting("acks", "1");
     let relay = Relay::new(&fixture.highwater, kafka(), fixture.topics());
@@ -186,8 +185,8 @@ async fn a_setting_that_the_client_refuses_is_named_without_its_value() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_said_to_be_one_and_not_a_missing_broker() {
-    let test = "a_wrong_password_is_said_to_be_one_and_not_a_missing_broker";
+async fn a_wrong_password_is_reported_as_one_and_not_as_a_missing_broker() {
+    let test = "a_wrong_password_is_reported_as_one_and_not_as_a_missing_broker";
     let Some(cluster) = KafkaCluster::start(test, 1).await else { return };
     let fixture = TopicFixture::at(cluster.servers());
     fixture.append(5).await;

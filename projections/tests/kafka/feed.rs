@@ -1,4 +1,4 @@
-//! What a topic delivers, beside what every feed does (`suite`): R1, R2.
+//! Properties of the feed from a topic, in addition to those of every feed (`suite`): R1, R2.
 
 use highwater_core::{Category, Position, Query, port::Progress, value::Sharding};
 use highwater_projections::kafka::{KafkaSource, Topics};

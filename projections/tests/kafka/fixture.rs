@@ -1,4 +1,4 @@
-//! A log, a relay, feeds, and a topic of the test's own.
+//! A log, a relay, feeds, and a topic for each test.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,10 +23,10 @@ use super::member::Member;
 
 const LEASE: Duration = Duration::from_millis(500);
 
-/// Long enough for a slow machine; a test that waits so long has failed.
+/// The time within which everything must happen, even on a slow machine.
 pub(crate) const TOO_LONG: Duration = Duration::from_secs(60);
 
-/// A log in memory, and a name for a topic that nobody else has.
+/// A log in memory, and a unique name for a topic.
 #[derive(Clone)]
 pub(crate) struct TopicFixture {
     pub(crate) store: Arc<MemoryStore>,
@@ -36,7 +36,7 @@ pub(crate) struct TopicFixture {
 }
 
 impl TopicFixture {
-    /// On the server that the environment names; says loudly if there is none.
+    /// Uses the server that the environment names; skips the test if it names none.
     pub(crate) fn new(test: &str) -> Option<Self> {
         highwater_test_support::services::kafka_servers(test).map(Self::at)
     }
@@ -88,14 +88,14 @@ impl TopicFixture {
         self.store.read_log(&Query::all(), all, usize::MAX).await.unwrap().events
     }
 
-    /// What a shard is to have of the log.
+    /// Returns the events of the log that belong to a shard.
     pub(crate) async fn of_shard(&self, layout: Sharding, shard: ShardId) -> Vec<Envelope> {
         let mut events = self.log().await;
         events.retain(|event| layout.shard_of_stream(&event.stream).is_none_or(|own| own == shard));
         events
     }
 
-    /// A relay into the topic, which it makes with four partitions.
+    /// Returns a relay into the topic, which it creates with four partitions.
     pub(crate) fn relay(&self) -> Relay {
         Relay::new(&self.highwater, self.kafka(), self.topics())
             .named("test")
@@ -111,7 +111,7 @@ impl TopicFixture {
         relay.stop().await;
     }
 
-    /// A source whose members hear soon of what a group decides.
+    /// Returns a source whose members learn of assignments soon.
     pub(crate) fn source(&self) -> KafkaSource {
         let kafka = self.kafka().setting("heartbeat.interval.ms", "100");
         KafkaSource::new(&self.highwater, kafka, self.topics()).lease(LEASE)
@@ -123,7 +123,7 @@ impl TopicFixture {
         Subscription { view, query: Query::all(), worker, sharding: layout }
     }
 
-    /// Joins the work on a view.
+    /// Joins the group of a view.
     pub(crate) async fn join(&self, source: &dyn FeedSource, feeding: &Subscription) -> Member {
         let spec = ViewSpec::without_rows(feeding.view.clone());
         self.store.open_view(&spec, feeding.sharding).await.unwrap();
@@ -136,7 +136,7 @@ impl TopicFixture {
         self.join(&self.source(), &self.subscription(view, layout)).await
     }
 
-    /// One feed of everything, from a progress on.
+    /// Opens one feed of everything, after a progress.
     pub(crate) async fn whole(&self, source: &dyn FeedSource, from: &Progress) -> Box<dyn Feed> {
         let feeding = self.subscription("whole", Sharding::SINGLE);
         let mut member = self.join(source, &feeding).await;
@@ -144,7 +144,7 @@ impl TopicFixture {
     }
 }
 
-/// Everything that a feed delivers up to a position.
+/// Reads everything that a feed delivers up to a position.
 pub(crate) async fn drain(feed: &mut dyn Feed, to: Position, limit: usize) -> Drained {
     let mut drained = Drained::default();
     while drained.progress.position < to {
@@ -182,13 +182,13 @@ impl RelayTask {
         Self { status, stop, task }
     }
 
-    /// Ends it in order.
+    /// Shuts the relay down.
     pub(crate) async fn stop(self) {
         self.stop.send(()).unwrap();
         in_time(self.task).await.unwrap().unwrap();
     }
 
-    /// Ends it as a crash does.
+    /// Aborts the relay as a crash does.
     pub(crate) async fn crash(self) {
         self.task.abort();
         let _ = self.task.await;
@@ -206,7 +206,7 @@ impl RelayTask {
         in_time(status.wait_for(what)).await.unwrap();
     }
 
-    /// Waits until it fails, and tells why.
+    /// Waits until the relay fails, and returns the error.
     pub(crate) async fn fails(&self) -> highwater_core::Error {
         self.is(|status| status.error().is_some()).await;
         self.status.borrow().error().unwrap().clone()

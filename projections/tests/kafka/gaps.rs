@@ -1,4 +1,4 @@
-//! What a topic lacks is read from the log.
+//! Events that a topic lacks are read from the log.
 
 use std::time::Duration;
 
@@ -32,8 +32,8 @@ async fn w3_a_lost_record_is_read_from_the_log() {
 }
 
 #[tokio::test]
-async fn w3_a_topic_that_has_forgotten_everything_is_filled_from_the_log() {
-    let test = "w3_a_topic_that_has_forgotten_everything_is_filled_from_the_log";
+async fn w3_a_topic_without_any_retained_record_is_filled_from_the_log() {
+    let test = "w3_a_topic_without_any_retained_record_is_filled_from_the_log";
     let Some(fixture) = TopicFixture::new(test) else { return };
     fixture.append(120).await;
     let relay = RelayTask::start(fixture.relay());
@@ -63,8 +63,8 @@ async fn w3_a_topic_that_has_forgotten_everything_is_filled_from_the_log() {
 }
 
 #[tokio::test]
-async fn r1_a_cursor_into_what_has_been_forgotten_loses_nothing() {
-    let test = "r1_a_cursor_into_what_has_been_forgotten_loses_nothing";
+async fn r1_a_cursor_before_the_retained_records_loses_nothing() {
+    let test = "r1_a_cursor_before_the_retained_records_loses_nothing";
     let Some(fixture) = TopicFixture::new(test) else { return };
     fixture.append(60).await;
     fixture.publish().await;
@@ -84,8 +84,8 @@ async fn r1_a_cursor_into_what_has_been_forgotten_loses_nothing() {
 }
 
 #[tokio::test]
-async fn r1_a_topic_that_is_deleted_under_relay_and_views_is_made_anew_and_nothing_is_lost() {
-    let test = "r1_a_topic_that_is_deleted_under_relay_and_views_is_made_anew_and_nothing_is_lost";
+async fn r1_a_topic_that_is_deleted_under_relay_and_views_is_recreated_and_nothing_is_lost() {
+    let test = "r1_a_topic_that_is_deleted_under_relay_and_views_is_recreated_and_nothing_is_lost";
     let Some(fixture) = TopicFixture::new(test) else { return };
     fixture.append(50).await;
     let relay = RelayTask::start(fixture.relay());
@@ -138,8 +138,8 @@ async fn r1_a_cursor_of_a_topic_that_was_deleted_loses_nothing() {
 }
 
 #[tokio::test]
-async fn r1_a_topic_made_anew_that_outgrew_the_old_one_is_told_from_it() {
-    let test = "r1_a_topic_made_anew_that_outgrew_the_old_one_is_told_from_it";
+async fn r1_a_recreated_topic_that_outgrew_the_old_one_is_distinguished_from_it() {
+    let test = "r1_a_recreated_topic_that_outgrew_the_old_one_is_distinguished_from_it";
     let Some(fixture) = TopicFixture::new(test) else { return };
     fixture.append(80).await;
     fixture.publish().await;

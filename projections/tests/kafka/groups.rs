@@ -44,8 +44,8 @@ async fn is_the_log(fixture: &TopicFixture, layout: Sharding, seen: &Seen) {
 }
 
 #[tokio::test]
-async fn r1_workers_that_come_and_go_deliver_each_event_once() {
-    let Some(fixture) = TopicFixture::new("r1_workers_that_come_and_go_deliver_each_event_once")
+async fn r1_workers_that_join_and_leave_deliver_each_event_once() {
+    let Some(fixture) = TopicFixture::new("r1_workers_that_join_and_leave_deliver_each_event_once")
     else {
         return;
     };
@@ -83,7 +83,7 @@ async fn r1_a_worker_that_has_been_displaced_commits_nothing() {
     let feeding = fixture.subscription("displaced", layout);
     let mut zombie = fixture.join(&fixture.source(), &feeding).await;
     zombie.until(4).await;
-    // It is not polled any more, as if it were stopped; somebody else has its shards now.
+    // It is not polled any more, as if it were frozen; another member has its shards now.
     let mut other = fixture
         .join(
             &fixture.source().group_prefix("another."),
@@ -102,8 +102,8 @@ async fn r1_a_worker_that_has_been_displaced_commits_nothing() {
 }
 
 #[tokio::test]
-async fn a_shard_whose_work_has_ended_is_offered_again_while_its_partition_is_assigned() {
-    let test = "a_shard_whose_work_has_ended_is_offered_again_while_its_partition_is_assigned";
+async fn a_released_shard_is_offered_again_while_its_partition_is_assigned() {
+    let test = "a_released_shard_is_offered_again_while_its_partition_is_assigned";
     let Some(fixture) = TopicFixture::new(test) else { return };
     fixture.append(40).await;
     fixture.publish().await;
@@ -120,8 +120,8 @@ async fn a_shard_whose_work_has_ended_is_offered_again_while_its_partition_is_as
 }
 
 #[tokio::test]
-async fn a_member_of_a_group_shows_that_it_is_alive_and_gives_all_back_when_it_leaves() {
-    let test = "a_member_of_a_group_shows_that_it_is_alive_and_gives_all_back_when_it_leaves";
+async fn a_member_of_a_group_sends_heartbeats_and_releases_everything_when_it_leaves() {
+    let test = "a_member_of_a_group_sends_heartbeats_and_releases_everything_when_it_leaves";
     let Some(fixture) = TopicFixture::new(test) else { return };
     fixture.append(10).await;
     fixture.publish().await;
@@ -130,7 +130,7 @@ async fn a_member_of_a_group_shows_that_it_is_alive_and_gives_all_back_when_it_l
     member.until(4).await;
     let onlooker = WorkerId::new("~onlooker").unwrap();
     let look = || fixture.store.heartbeat(&feeding.view, &onlooker, Duration::ZERO);
-    // Whoever works takes part all the time.
+    // A working member polls all the time.
     let seen = async {
         while !look().await.unwrap().workers.contains(&feeding.worker) {
             tokio::task::yield_now().await;
@@ -149,8 +149,8 @@ async fn a_member_of_a_group_shows_that_it_is_alive_and_gives_all_back_when_it_l
 
 /// Nothing depends on it: it is for tools that show how far behind a group is.
 #[tokio::test]
-async fn a_group_tells_kafka_up_to_which_record_its_view_has_come() {
-    let test = "a_group_tells_kafka_up_to_which_record_its_view_has_come";
+async fn a_group_commits_the_offsets_of_its_view_to_kafka() {
+    let test = "a_group_commits_the_offsets_of_its_view_to_kafka";
     let Some(fixture) = TopicFixture::new(test) else { return };
     fixture.append(100).await;
     fixture.publish().await;
@@ -162,7 +162,7 @@ async fn a_group_tells_kafka_up_to_which_record_its_view_has_come() {
     for shard in layout.all() {
         let partition = shard.get() as i32;
         partitions.add_partition(&fixture.topic, partition);
-        // The first page is told at once, what follows every few seconds.
+        // The first page is committed at once, the next ones every few seconds.
         let events = member.page(shard, 1000).await.unwrap();
         assert!(!events.is_empty());
         ends.push(events.len() as i64);
@@ -187,9 +187,8 @@ async fn a_group_tells_kafka_up_to_which_record_its_view_has_come() {
 }
 
 #[tokio::test]
-async fn a_member_that_is_dropped_leaves_its_shards_to_others() {
-    let Some(fixture) = TopicFixture::new("a_member_that_is_dropped_leaves_its_shards_to_others")
-    else {
+async fn a_dropped_member_leaves_its_shards_to_others() {
+    let Some(fixture) = TopicFixture::new("a_dropped_member_leaves_its_shards_to_others") else {
         return;
     };
     fixture.append(10).await;

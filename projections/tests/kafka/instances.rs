@@ -11,8 +11,8 @@ use super::{
 const LAYOUT: Sharding = Sharding::by_stream(4);
 
 #[tokio::test]
-async fn a_member_that_comes_back_under_its_name_has_its_partitions_and_disturbs_nobody() {
-    let test = "a_member_that_comes_back_under_its_name_has_its_partitions_and_disturbs_nobody";
+async fn a_member_that_returns_under_its_name_gets_its_partitions_without_a_rebalance() {
+    let test = "a_member_that_returns_under_its_name_gets_its_partitions_without_a_rebalance";
     let Some(fixture) = TopicFixture::new(test) else { return };
     fixture.append(40).await;
     fixture.publish().await;
@@ -41,8 +41,8 @@ async fn a_member_that_comes_back_under_its_name_has_its_partitions_and_disturbs
 }
 
 #[tokio::test]
-async fn of_two_members_with_one_name_the_first_stops_and_is_told_why() {
-    let test = "of_two_members_with_one_name_the_first_stops_and_is_told_why";
+async fn the_first_of_two_members_with_one_name_stops_with_an_error() {
+    let test = "the_first_of_two_members_with_one_name_stops_with_an_error";
     let Some(fixture) = TopicFixture::new(test) else { return };
     fixture.append(10).await;
     fixture.publish().await;

@@ -1,25 +1,25 @@
-//! The relay and the feeds on a real Kafka: the one that `HIGHWATER_TEST_KAFKA` names, with a topic of
-//! its own for each test, and clusters whose servers the tests kill, stop and start again.
+//! The relay and the feeds on a real Kafka: the one that `HIGHWATER_TEST_KAFKA` names, with a topic for each test, and
+//! private clusters, whose servers the tests kill, pause and restart.
 //!
 //! | File | What is in it |
 //! |---|---|
-//! | `fixture` | a log, a relay, feeds, and a topic of the test's own |
-//! | `member` | a worker as the runtime is one |
-//! | `records` | records and topics by a foreign hand |
-//! | `raw_record` | a record byte by byte, as no client would write it |
-//! | `suite` | what every feed does, the direct one too: all, once, in order (R1, W3) |
-//! | `feed` | what a topic delivers beside that |
-//! | `gaps` | what a topic lacks is read from the log |
-//! | `relay` | leaders, zombies, checkpoints, and what can't be published |
-//! | `groups` | workers that come, go and are displaced |
-//! | `instances` | members with a name of their own |
+//! | `fixture` | a log, a relay, feeds, and a topic for each test |
+//! | `member` | a worker that acts as the runtime does |
+//! | `records` | records and topics written by another client |
+//! | `raw_record` | a record written byte by byte, as no client writes it |
+//! | `suite` | the properties of every feed, also the direct one: all events, once, in order (R1, W3) |
+//! | `feed` | further properties of the feed from a topic |
+//! | `gaps` | events that a topic lacks are read from the log |
+//! | `relay` | leaders, zombies, checkpoints, and events that can't be published |
+//! | `groups` | workers that join, leave and are displaced |
+//! | `instances` | members with an instance name (static membership) |
 //! | `rebalance` | partitions that move while records flow |
-//! | `errors` | what is wrong and can't be mended by trying again |
-//! | `unknown_records` | records that are not ours, or not any more |
-//! | `tls` | TLS and SASL over it, and what can be wrong with them |
-//! | `other_clients` | what other clients make of the records |
+//! | `errors` | errors that a retry can't fix |
+//! | `unknown_records` | records that are no events of the log |
+//! | `tls` | TLS, SASL over TLS, and their errors |
+//! | `other_clients` | the records as other clients read them |
 //! | `outage` | brokers that are killed |
-//! | `cluster` | that the cluster does what the other tests rely on |
+//! | `cluster` | the properties of the private cluster on which other tests rely |
 #![cfg(feature = "kafka")]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 

@@ -1,4 +1,4 @@
-//! A worker as the runtime is one, under the control of the test.
+//! A worker that acts as the runtime does, under the control of the test.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,7 +15,7 @@ use highwater_stores::MemoryStore;
 
 use super::fixture::{TOO_LONG, in_time};
 
-/// A worker as the runtime is one: it claims, opens, delivers and commits.
+/// A worker that claims, opens, delivers and commits as the runtime does.
 pub(crate) struct Member {
     pub(crate) membership: Box<dyn Membership>,
     store: Arc<MemoryStore>,
@@ -38,7 +38,7 @@ impl Member {
         Self { membership, store, feeding, shards: BTreeMap::new() }
     }
 
-    /// Does what the next change says.
+    /// Applies the next assignment.
     pub(crate) async fn change(&mut self) -> Assignment {
         let change = in_time(self.membership.next_assignment()).await.unwrap();
         match change {
@@ -70,7 +70,7 @@ impl Member {
         self.shards.insert(shard, Shard { feed, claim });
     }
 
-    /// Takes part until it works on so many shards.
+    /// Applies assignments until it works on so many shards.
     pub(crate) async fn until(&mut self, shards: usize) {
         while self.shards.len() != shards {
             self.change().await;
@@ -83,7 +83,7 @@ impl Member {
         while self.shards[&shard].claim.progress.position < to {
             match self.page(shard, 7).await {
                 Ok(page) => events.extend(page),
-                // A broker may be gone for a while; whoever waits for too long hears of it.
+                // A broker may be gone for a while.
                 Err(error) => assert!(error.is_unavailable(), "{error}"),
             }
         }
@@ -97,7 +97,7 @@ impl Member {
         self.commit(shard, page).await
     }
 
-    /// Does what is next to be done: a change, or a page of some shard. Safe to cancel.
+    /// Applies the next assignment, or delivers the next page of some shard. Safe to cancel.
     pub(crate) async fn step(&mut self) -> (ShardId, Vec<Envelope>) {
         loop {
             let pages = self
@@ -145,7 +145,7 @@ impl Member {
     }
 }
 
-/// Lets several members take part until they share the shards so.
+/// Lets several members apply assignments until they have these numbers of shards.
 pub(crate) async fn settle(members: &mut [Member], shares: &[usize]) {
     let settled = async {
         loop {

@@ -1,4 +1,4 @@
-//! What others make of the records: Kafka's own console, and an SDK of CloudEvents.
+//! The records as other clients read them: Kafka's own console, and an SDK of CloudEvents.
 
 use std::{env, process::Stdio};
 

@@ -12,8 +12,8 @@ use highwater_test_support::kafka::KafkaCluster;
 use super::fixture::{RelayTask, TopicFixture, in_time, positions};
 
 #[tokio::test]
-async fn r1_relay_and_views_go_on_after_the_broker_was_killed() {
-    let test = "r1_relay_and_views_go_on_after_the_broker_was_killed";
+async fn r1_relay_and_views_resume_after_the_broker_was_killed() {
+    let test = "r1_relay_and_views_resume_after_the_broker_was_killed";
     let Some(mut cluster) = KafkaCluster::start(test, 1).await else { return };
     let fixture = TopicFixture::at(cluster.servers());
     let relay = RelayTask::start(fixture.relay());
@@ -46,8 +46,8 @@ async fn r1_relay_and_views_go_on_after_the_broker_was_killed() {
 }
 
 #[tokio::test]
-async fn w7_one_broker_of_three_may_be_killed_while_the_log_is_published() {
-    let test = "w7_one_broker_of_three_may_be_killed_while_the_log_is_published";
+async fn w7_one_of_three_brokers_may_be_killed_while_the_log_is_published() {
+    let test = "w7_one_of_three_brokers_may_be_killed_while_the_log_is_published";
     let Some(mut cluster) = KafkaCluster::start(test, 3).await else { return };
     let fixture = TopicFixture::at(cluster.servers());
     let relay = RelayTask::start(fixture.relay());

@@ -15,7 +15,7 @@ use tokio::{
 
 use super::fixture::TopicFixture;
 
-/// What is in a record.
+/// The parts of a record.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Raw {
     pub(crate) key: Option<Vec<u8>>,
@@ -90,7 +90,7 @@ fn request(topic: &str, partition: i32, batch: &[u8]) -> Vec<u8> {
     [&(request.len() as u32).to_be_bytes()[..], &request].concat()
 }
 
-/// Where the server is that takes records for a partition.
+/// Returns the address of the leader of a partition.
 fn leader(fixture: &TopicFixture, partition: i32) -> String {
     let config = ClientConfig::new().set("bootstrap.servers", &fixture.bootstrap).clone();
     let client: BaseConsumer = config.create().unwrap();

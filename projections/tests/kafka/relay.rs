@@ -23,8 +23,8 @@ async fn delivers_the_log(fixture: &TopicFixture, to: u64) {
 }
 
 #[tokio::test]
-async fn of_two_relays_one_leads_and_the_other_takes_over() {
-    let Some(fixture) = TopicFixture::new("of_two_relays_one_leads_and_the_other_takes_over")
+async fn one_of_two_relays_leads_and_the_other_takes_over() {
+    let Some(fixture) = TopicFixture::new("one_of_two_relays_leads_and_the_other_takes_over")
     else {
         return;
     };
@@ -44,8 +44,8 @@ async fn of_two_relays_one_leads_and_the_other_takes_over() {
 }
 
 #[tokio::test]
-async fn a_relay_that_ends_in_order_hands_over_at_once() {
-    let Some(fixture) = TopicFixture::new("a_relay_that_ends_in_order_hands_over_at_once") else {
+async fn a_relay_that_shuts_down_hands_over_at_once() {
+    let Some(fixture) = TopicFixture::new("a_relay_that_shuts_down_hands_over_at_once") else {
         return;
     };
     fixture.append(10).await;
@@ -80,10 +80,8 @@ async fn r1_a_crash_between_publishing_and_the_checkpoint_repeats_nothing_in_a_v
 }
 
 #[tokio::test]
-async fn a_relay_that_is_displaced_moves_no_checkpoint_and_waits() {
-    let Some(fixture) =
-        TopicFixture::new("a_relay_that_is_displaced_moves_no_checkpoint_and_waits")
-    else {
+async fn a_displaced_relay_moves_no_checkpoint_and_waits() {
+    let Some(fixture) = TopicFixture::new("a_displaced_relay_moves_no_checkpoint_and_waits") else {
         return;
     };
     fixture.append(10).await;
@@ -115,8 +113,8 @@ async fn a_relay_that_is_displaced_moves_no_checkpoint_and_waits() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_too_large_stops_the_relay_by_name_until_the_topic_takes_it() {
-    let test = "an_event_that_is_too_large_stops_the_relay_by_name_until_the_topic_takes_it";
+async fn an_event_that_is_too_large_is_named_and_stops_the_relay_until_the_topic_accepts_it() {
+    let test = "an_event_that_is_too_large_is_named_and_stops_the_relay_until_the_topic_accepts_it";
     let Some(fixture) = TopicFixture::new(test) else { return };
     let hand = Hand::of(&fixture);
     hand.create(2, &[("max.message.bytes", "20000")]).await;
@@ -143,8 +141,8 @@ async fn an_event_that_is_too_large_stops_the_relay_by_name_until_the_topic_take
 }
 
 #[tokio::test]
-async fn an_event_that_the_broker_finds_too_large_is_named_as_well() {
-    let test = "an_event_that_the_broker_finds_too_large_is_named_as_well";
+async fn an_event_that_the_broker_refuses_as_too_large_is_named() {
+    let test = "an_event_that_the_broker_refuses_as_too_large_is_named";
     let Some(fixture) = TopicFixture::new(test) else { return };
     let hand = Hand::of(&fixture);
     hand.create(2, &[]).await;
@@ -168,8 +166,8 @@ async fn an_event_that_the_broker_finds_too_large_is_named_as_well() {
 }
 
 #[tokio::test]
-async fn a_relay_makes_topics_that_take_the_largest_payload_of_a_store() {
-    let test = "a_relay_makes_topics_that_take_the_largest_payload_of_a_store";
+async fn a_relay_creates_topics_that_accept_the_largest_payload_of_a_store() {
+    let test = "a_relay_creates_topics_that_accept_the_largest_payload_of_a_store";
     let Some(fixture) = TopicFixture::new(test) else { return };
     let payload: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(8 << 20).collect();
     let large = NewEvent { payload: payload.into(), ..event("suite.large") };
@@ -180,8 +178,8 @@ async fn a_relay_makes_topics_that_take_the_largest_payload_of_a_store() {
 }
 
 #[tokio::test]
-async fn a_bounded_context_may_give_away_some_events_and_views_see_those() {
-    let test = "a_bounded_context_may_give_away_some_events_and_views_see_those";
+async fn a_bounded_context_may_publish_some_events_and_views_receive_those() {
+    let test = "a_bounded_context_may_publish_some_events_and_views_receive_those";
     let Some(fixture) = TopicFixture::new(test) else { return };
     fixture.append(70).await;
     let orders = highwater_core::Query::category(highwater_core::Category::new("order").unwrap());

@@ -1,4 +1,4 @@
-//! What every feed does: all, once, in order (R1, W3). The direct feed and Kafka's pass the same.
+//! The properties of every feed: all events, once, in order (R1, W3). The direct feed and that of Kafka pass the same suite.
 
 use futures_util::FutureExt as _;
 use highwater_core::{
@@ -95,7 +95,7 @@ async fn r1_a_feed_without_a_cursor_recognises_what_has_been_delivered(
     assert_eq!(positions(&drained.events), (61..=100).collect::<Vec<_>>());
 }
 
-/// Whoever waits for a page may give up at any point, and what had been read by then comes later.
+/// The caller may cancel a wait for a page at any point; events that were read by then are delivered later.
 async fn r1_a_wait_that_is_given_up_loses_nothing(fixture: &TopicFixture, source: &dyn FeedSource) {
     let mut feed = fixture.whole(source, &Progress::default()).await;
     let (mut seen, mut through) = (Vec::new(), Position::START);

@@ -78,12 +78,13 @@ impl Guarded {
         self.trusting(kafka, "server")
     }
 
-    /// What source, view and relay say of it, which must be this and hold no secret.
+    /// Asserts that source, view and relay report this code, without a secret.
     async fn refused(&self, kafka: Kafka, code: Code) -> Error {
         let source =
             KafkaSource::new(&self.fixture.highwater, kafka.clone(), self.fixture.topics());
-        let error = told(code, || source.sharding(ShardBy::Stream, 1)).await;
-        told(code, || source.join(self.fixture.subscription("refused", Sharding::SINGLE))).await;
+        let error = refused_with(code, || source.sharding(ShardBy::Stream, 1)).await;
+        refused_with(code, || source.join(self.fixture.subscription("refused", Sharding::SINGLE)))
+            .await;
         let relay = Relay::new(&self.fixture.highwater, kafka, self.fixture.topics());
         let relay = RelayTask::start(relay);
         let failing = async {
@@ -112,7 +113,7 @@ impl Guarded {
 }
 
 /// Asks until this is what is wrong: on a busy machine a server may look as if it were gone, for once.
-async fn told<T, F: Future<Output = Result<T>>>(code: Code, ask: impl Fn() -> F) -> Error {
+async fn refused_with<T, F: Future<Output = Result<T>>>(code: Code, ask: impl Fn() -> F) -> Error {
     let asking = async {
         loop {
             match ask().await.err().unwrap() {
@@ -195,14 +196,14 @@ async fn a_relay_and_a_view_work_over_tls_with_and_without_a_password() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_tls_is_said_without_a_secret() {
-    let test = "what_is_wrong_with_tls_is_said_without_a_secret";
+async fn errors_of_tls_are_reported_without_a_secret() {
+    let test = "errors_of_tls_are_reported_without_a_secret";
     let Some(guarded) = Guarded::start(test).await else { return };
     let wrong = [
-        // Somebody else's certificate is trusted, or none but those of the machine.
+        // The client trusts the certificate of a stranger, or only those of the machine.
         (guarded.trusting(guarded.tls("127.0.0.1"), "stranger"), "ssl.ca.location"),
         (guarded.tls("127.0.0.1"), "ssl.ca.location"),
-        // The certificate is not for this name. It may have an address more, where nobody listens.
+        // The certificate is not for this name, which may have another address, where no server listens.
         (
             guarded
                 .trusting(guarded.tls("localhost"), "server")

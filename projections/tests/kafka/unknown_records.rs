@@ -28,7 +28,7 @@ fn record(event: &Envelope, previous: u64) -> Raw {
     headers.iter().fold(raw, |raw, (name, value)| raw.header(name.as_bytes(), value.as_bytes()))
 }
 
-/// What can stand in a topic beside events, and what is said of it.
+/// Records of a topic that are no events, each with the words of its error.
 fn strange(event: &Envelope) -> Vec<(Raw, &'static str)> {
     let good = record(event, 0);
     vec![
@@ -42,15 +42,15 @@ fn strange(event: &Envelope) -> Vec<(Raw, &'static str)> {
         (Raw { key: Some(b"\xff\xfe".into()), ..good.clone() }, "its key is no text"),
         (Raw { key: Some(b"somebody".into()), ..good.clone() }, "its key"),
         (Raw { key: None, ..good.clone() }, "it has no key"),
-        // What compaction leaves of a key that is gone, with our headers and without any.
+        // The tombstone of a compacted key, with our headers and without any.
         (Raw { value: None, ..good.clone() }, "it has no value"),
         (Raw { value: None, headers: Vec::new(), ..good.clone() }, "it has no headers"),
     ]
 }
 
 #[tokio::test]
-async fn every_kind_of_record_that_is_not_ours_stops_a_view_before_it_and_is_named() {
-    let test = "every_kind_of_record_that_is_not_ours_stops_a_view_before_it_and_is_named";
+async fn every_kind_of_unknown_record_stops_a_view_before_it_and_is_named() {
+    let test = "every_kind_of_unknown_record_stops_a_view_before_it_and_is_named";
     let Some(fixture) = TopicFixture::new(test) else { return };
     fixture.append(1).await;
     let event = fixture.log().await.remove(0);
@@ -71,8 +71,8 @@ async fn every_kind_of_record_that_is_not_ours_stops_a_view_before_it_and_is_nam
 }
 
 #[tokio::test]
-async fn records_that_are_not_ours_hide_no_event_where_they_are_passed_over() {
-    let test = "records_that_are_not_ours_hide_no_event_where_they_are_passed_over";
+async fn skipped_unknown_records_hide_no_event() {
+    let test = "skipped_unknown_records_hide_no_event";
     let Some(fixture) = TopicFixture::new(test) else { return };
     Hand::of(&fixture).create(1, &[]).await;
     fixture.append(20).await;
@@ -95,10 +95,10 @@ async fn records_that_are_not_ours_hide_no_event_where_they_are_passed_over() {
     assert_eq!(source.filled(), 1);
 }
 
-/// A record that is ours may have headers of others, whatever is in them.
+/// A record of ours may have arbitrary headers of other programs.
 #[tokio::test]
-async fn headers_of_others_are_nobodys_business() {
-    let Some(fixture) = TopicFixture::new("headers_of_others_are_nobodys_business") else { return };
+async fn unknown_headers_are_ignored() {
+    let Some(fixture) = TopicFixture::new("unknown_headers_are_ignored") else { return };
     Hand::of(&fixture).create(1, &[]).await;
     fixture.append(1).await;
     let log = fixture.log().await;

@@ -1,4 +1,4 @@
-//! W7: an append is flushed before it is acknowledged, whatever the server is told about commits.
+//! W7: an append is flushed before it is acknowledged, at every setting of the server for commits.
 
 use std::sync::Arc;
 
@@ -11,22 +11,22 @@ use highwater_test_support::postgres::PostgresCluster;
 use sqlx::{Connection as _, Executor as _, PgConnection, types::Uuid};
 use tokio::runtime::Runtime;
 
-/// The ways in which an append gets to the server; each has a commit of its own to look after.
+/// The paths of an append to the server, each with its own commit.
 #[derive(Debug, Clone, Copy)]
-enum Way {
-    /// One event, in a statement of its own.
+enum AppendPath {
+    /// One event, in a single statement.
     Alone,
-    /// A batch that is accepted as a whole, while nobody else appends.
+    /// A batch that is accepted as a whole, without concurrent appends.
     Whole,
     /// The same while another process appends: visible first, and flushed in a second transaction.
     InCompany,
-    /// A batch that is judged append by append.
+    /// A batch that is checked append by append.
     Judged,
-    /// With work of the application's own, which turns the flush off once more.
+    /// An append with a hook, which turns the flush off once more.
     WithWork,
 }
 
-impl Way {
+impl AppendPath {
     const ALL: [Self; 5] =
         [Self::Alone, Self::Whole, Self::InCompany, Self::Judged, Self::WithWork];
 
@@ -80,14 +80,14 @@ async fn prepare(cluster: &PostgresCluster) {
     }
 }
 
-/// Appends, each time until that is acknowledged, and then commits a row by hand, which nobody flushes.
-async fn append(cluster: &PostgresCluster, way: Way) -> Vec<Uuid> {
+/// Appends until each is acknowledged, and then commits a row by hand, which is not flushed.
+async fn append(cluster: &PostgresCluster, path: AppendPath) -> Vec<Uuid> {
     let (store, mut by_hand) = (open(cluster).await, connect(cluster).await);
     let mut commands = Vec::new();
     for _ in 0..APPENDS {
-        let append = way.append();
+        let append = path.append();
         commands.push(*append.command.as_uuid());
-        if let Way::InCompany = way {
+        if let AppendPath::InCompany = path {
             in_company(cluster, &store, append).await;
         } else {
             store.append(append).await.unwrap();
@@ -98,7 +98,7 @@ async fn append(cluster: &PostgresCluster, way: Way) -> Vec<Uuid> {
     commands
 }
 
-/// Appends while another session holds the lock of the order, until it sees somebody wait.
+/// Appends while another session holds the lock of the order, until that sees a waiting session.
 async fn in_company(cluster: &PostgresCluster, store: &PostgresStore, append: Append) {
     let mut other = connect(cluster).await;
     let mut holding = other.begin().await.unwrap();
@@ -114,7 +114,7 @@ async fn in_company(cluster: &PostgresCluster, store: &PostgresStore, append: Ap
     appended.unwrap();
 }
 
-/// How many of these commands have events, and how many have a row by hand.
+/// Returns how many of these commands have events, and how many a row by hand.
 async fn kept(cluster: &PostgresCluster, commands: &[Uuid]) -> (i64, i64) {
     let kept = "select \
         (select count(distinct command_id) from fire.events where command_id = any($1)), \
@@ -123,13 +123,13 @@ async fn kept(cluster: &PostgresCluster, commands: &[Uuid]) -> (i64, i64) {
     query.fetch_one(&mut connect(cluster).await).await.unwrap()
 }
 
-/// Whether a crash after some appends shows something: it has lost what was not flushed.
-fn crash_shows(runtime: &Runtime, cluster: &PostgresCluster, way: Way) -> bool {
-    let commands = runtime.block_on(append(cluster, way));
+/// Returns true if a crash after some appends is conclusive: it has lost the rows that were not flushed.
+fn crash_shows(runtime: &Runtime, cluster: &PostgresCluster, path: AppendPath) -> bool {
+    let commands = runtime.block_on(append(cluster, path));
     cluster.crash();
     cluster.restart();
     let (appended, by_hand) = runtime.block_on(kept(cluster, &commands));
-    assert_eq!(appended, APPENDS as i64, "{way:?}: every acknowledged append is there");
+    assert_eq!(appended, APPENDS as i64, "{path:?}: every acknowledged append is there");
     by_hand == 0
 }
 
@@ -143,9 +143,12 @@ fn w7_postgres_keeps_what_it_acknowledged_where_synchronous_commit_is_off() {
     runtime.block_on(prepare(&cluster));
     cluster.crash();
     cluster.restart();
-    for way in Way::ALL {
-        // Once in ten seconds the server flushes by itself.
-        let shown = (0..5).filter(|_| crash_shows(&runtime, &cluster, way)).take(2).count();
-        assert_eq!(shown, 2, "{way:?}: crashes have lost nothing, and show nothing");
+    for path in AppendPath::ALL {
+        // The server flushes by itself every ten seconds.
+        let shown = (0..5).filter(|_| crash_shows(&runtime, &cluster, path)).take(2).count();
+        assert_eq!(
+            shown, 2,
+            "{path:?}: no crash has lost an unflushed row, so the test is inconclusive"
+        );
     }
 }

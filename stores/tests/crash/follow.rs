@@ -1,4 +1,4 @@
-//! W3: what is delivered equals what was committed, in order, nothing twice, whatever writers do.
+//! W3: a follower delivers what was committed, in order and once, while writers stall and roll back.
 
 use std::{
     sync::{
@@ -20,8 +20,7 @@ use sqlx::{Connection, Executor, PgConnection};
 
 use super::{duration, writer_process};
 
-/// Follows until told to stop and everything has been delivered, starting anew from its checkpoint
-/// at random.
+/// Follows until it is stopped and everything has been delivered. Restarts from its checkpoint at random.
 async fn follow(store: Arc<dyn Store>, stop: Arc<AtomicBool>, seed: u64) -> Vec<EventId> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut delivered = Vec::new();
@@ -48,7 +47,7 @@ async fn follow(store: Arc<dyn Store>, stop: Arc<AtomicBool>, seed: u64) -> Vec<
     }
 }
 
-/// Reads everything that is committed, by pages, after the fire.
+/// Reads all committed events by pages, after the writers have stopped.
 async fn committed(store: &dyn Store) -> Vec<EventId> {
     let (mut events, mut after) = (Vec::new(), Position::START);
     loop {
@@ -62,14 +61,18 @@ async fn committed(store: &dyn Store) -> Vec<EventId> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn w3_postgres_under_fire_of_four_processes_delivers_what_is_committed() {
-    let Some(cluster) = PostgresCluster::start("w3_postgres_under_fire") else { return };
+async fn w3_postgres_delivers_what_is_committed_while_four_processes_write() {
+    let Some(cluster) =
+        PostgresCluster::start("w3_postgres_delivers_what_is_committed_while_four_processes_write")
+    else {
+        return;
+    };
     let (url, seed) = (cluster.url(), seed());
     let store = writer_process::open(&url, "fire").await.unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let following = tokio::spawn(follow(Arc::clone(&store), Arc::clone(&stop), seed));
 
-    // An unrelated transaction with a snapshot and an id of its own stays open throughout.
+    // An unrelated transaction with a snapshot and a transaction id stays open throughout.
     let mut idle = PgConnection::connect(&url).await.unwrap();
     for statement in [
         "create table unrelated (n int)",
@@ -80,7 +83,7 @@ async fn w3_postgres_under_fire_of_four_processes_delivers_what_is_committed() {
     }
 
     let children: Vec<_> = (1..=4).map(|n| writer_process::start(&url, "fire", seed ^ n)).collect();
-    let troubled = tokio::spawn(trouble(url.clone(), Arc::clone(&stop), seed));
+    let troubled = tokio::spawn(stall_and_roll_back(url.clone(), Arc::clone(&stop), seed));
     tokio::time::sleep(duration()).await;
     let acknowledged: usize = children.into_iter().map(|child| child.kill().len()).sum();
     stop.store(true, Ordering::Release);
@@ -92,8 +95,8 @@ async fn w3_postgres_under_fire_of_four_processes_delivers_what_is_committed() {
     assert!(acknowledged > 100 && delivered.len() >= acknowledged);
 }
 
-/// Appends that stall in the middle of their transaction, and appends that roll back there.
-async fn trouble(url: String, stop: Arc<AtomicBool>, seed: u64) {
+/// Appends that stall or roll back in the middle of their transaction.
+async fn stall_and_roll_back(url: String, stop: Arc<AtomicBool>, seed: u64) {
     let options = PostgresOptions::new(&url).unwrap().schema("fire").unwrap();
     let store = PostgresStore::connect(options).await.unwrap();
     let mut random = fastrand::Rng::with_seed(seed);
@@ -115,7 +118,7 @@ async fn trouble(url: String, stop: Arc<AtomicBool>, seed: u64) {
     }
 }
 
-/// The same in one process, with tasks for processes.
+/// Runs the same in one process, with tasks instead of processes.
 async fn in_one_process(store: Arc<dyn Store>) {
     let seed = seed();
     let stop = Arc::new(AtomicBool::new(false));
@@ -145,13 +148,13 @@ async fn in_one_process(store: Arc<dyn Store>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn w3_sqlite_under_fire_delivers_what_is_committed() {
+async fn w3_sqlite_delivers_what_is_committed_while_eight_tasks_write() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("log.db").display());
     in_one_process(writer_process::open(&url, "").await.unwrap()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn w3_memory_under_fire_delivers_what_is_committed() {
+async fn w3_memory_delivers_what_is_committed_while_eight_tasks_write() {
     in_one_process(Arc::new(MemoryStore::default())).await;
 }

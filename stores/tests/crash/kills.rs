@@ -1,4 +1,4 @@
-//! W4 and W7: what was acknowledged is there exactly once, and sending again adds nothing.
+//! W4 and W7: every acknowledged append is stored exactly once, and a retry adds nothing.
 
 use std::{
     collections::HashMap,
@@ -15,8 +15,8 @@ use super::{
     writer_process::{self, TASKS, append},
 };
 
-/// Kills a writing process again and again; `between` is what else happens while it writes.
-fn kill_again_and_again(url: &str, schema: &str, between: impl Fn()) {
+/// Kills a writing process repeatedly, and calls `between` while it writes.
+fn kill_repeatedly(url: &str, schema: &str, between: impl Fn()) {
     let mut random = fastrand::Rng::with_seed(seed());
     let until = Instant::now() + duration();
     let mut acknowledged = Vec::new();
@@ -28,7 +28,7 @@ fn kill_again_and_again(url: &str, schema: &str, between: impl Fn()) {
         acknowledged.push((child_seed, writing.kill()));
     }
     let total: usize = acknowledged.iter().map(|(_, acks)| acks.len()).sum();
-    assert!(total > 100, "only {total} appends were acknowledged: that shows nothing");
+    assert!(total > 100, "only {total} appends were acknowledged, which is too few");
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let store = writer_process::open(url, schema).await.unwrap();
@@ -46,7 +46,7 @@ async fn check(store: &dyn Store, acknowledged: &[(u64, Vec<(u64, u64)>)]) {
             assert_eq!(stored, append.events().count(), "an acknowledged append is there, once");
             next[*task as usize] = number + 1;
         }
-        // What was under way when the process was killed may be there or not; sending it again
+        // An append under way at the kill may be stored or not; sending it again
         // makes it there once. So does sending again what is there.
         for task in 0..TASKS {
             let end = next[task as usize] + 1;
@@ -75,7 +75,7 @@ async fn events_by_command(store: &dyn Store) -> HashMap<CommandId, usize> {
 fn w4_w7_sqlite_keeps_what_it_acknowledged_over_kills_of_the_process() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("log.db").display());
-    kill_again_and_again(&url, "", || {});
+    kill_repeatedly(&url, "", || {});
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn w4_w7_postgres_keeps_what_it_acknowledged_over_kills_of_process_and_server() 
     let Some(cluster) = PostgresCluster::start("w4_w7_postgres_keeps_what_it_acknowledged") else {
         return;
     };
-    kill_again_and_again(&cluster.url(), "fire", || {
+    kill_repeatedly(&cluster.url(), "fire", || {
         cluster.crash();
         cluster.restart();
         thread::sleep(Duration::from_millis(200));

@@ -1,14 +1,14 @@
-//! Real processes, real kills: what the stores keep when everything around them breaks.
+//! Crash tests of the stores: real processes and servers, killed at random.
 //!
 //! | File | What is in it |
 //! |---|---|
-//! | `writer_process` | a process that writes until it is killed, and says what was acknowledged |
+//! | `writer_process` | a process that writes until it is killed, and reports what was acknowledged |
 //! | `kills` | W4 and W7 over `kill -9` and an immediate stop of the server |
-//! | `flush` | W7 where the server is told not to flush at a commit |
+//! | `flush` | W7 where the server is configured not to flush at a commit |
 //! | `follow` | W3 while four processes write, roll back and stall |
 //!
-//! `HIGHWATER_FIRE_SECONDS` and `HIGHWATER_FIRE_MINUTES` make them longer; `HIGHWATER_SEED` repeats a
-//! run's choices.
+//! `HIGHWATER_FIRE_SECONDS` and `HIGHWATER_FIRE_MINUTES` make them longer; `HIGHWATER_SEED` repeats the random choices of a
+//! run.
 #![cfg(all(feature = "postgres", feature = "sqlite", feature = "testing"))]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 #![allow(
@@ -23,7 +23,7 @@ mod writer_process;
 
 use std::time::Duration;
 
-/// How long one test runs.
+/// The duration of one test.
 fn duration() -> Duration {
     highwater_test_support::run::duration(6)
 }

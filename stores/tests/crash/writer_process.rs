@@ -95,11 +95,11 @@ fn writes_until_it_is_killed() {
     });
 }
 
-/// Appends until the store is gone for good: then the parent kills this process.
+/// Appends until the parent kills this process.
 async fn write(store: Arc<dyn Store>, seed: u64, task: u64) {
     for number in 0.. {
         if let Ok(appended) = store.append(append(seed, task, number)).await {
-            assert!(!appended.repeated, "nobody else sends this command");
+            assert!(!appended.repeated, "no other process sends this command");
             let mut out = std::io::stdout().lock();
             writeln!(out, "ack {task} {number} end").unwrap();
             out.flush().unwrap();

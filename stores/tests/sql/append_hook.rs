@@ -1,4 +1,4 @@
-//! An application's own work in the append's transaction: with the events, or not at all.
+//! Hooks in the transaction of an append: committed with the events, or not at all.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -16,8 +16,8 @@ use super::{
 };
 
 #[tokio::test]
-async fn w2_what_the_work_writes_is_committed_with_the_events() {
-    for outbox in outboxes("w2_what_the_work_writes").await {
+async fn w2_rows_of_the_hook_are_committed_with_the_events() {
+    for outbox in outboxes("w2_rows_of_the_hook_are_committed_with_the_events").await {
         let append = outbox.append(&[], Then::Well);
         let command = append.command.to_string();
         outbox.store.append(append).await.unwrap();
@@ -27,12 +27,12 @@ async fn w2_what_the_work_writes_is_committed_with_the_events() {
 }
 
 #[tokio::test]
-async fn w2_a_conflict_takes_the_work_back() {
-    for outbox in outboxes("w2_a_conflict_takes_the_work_back").await {
+async fn w2_a_conflict_rolls_the_hook_back() {
+    for outbox in outboxes("w2_a_conflict_rolls_the_hook_back").await {
         outbox.store.append(append()).await.unwrap();
         let stale = build::append_to(&build::stream("a"), Expected::NoStream, build::events(1));
-        let attachment = Some(outbox.work(&[], Then::Well));
-        let error = outbox.store.append(Append { hook: attachment, ..stale }).await.unwrap_err();
+        let hook = Some(outbox.work(&[], Then::Well));
+        let error = outbox.store.append(Append { hook, ..stale }).await.unwrap_err();
         assert_eq!(error.code(), Code::STALE_VERSION);
         assert_eq!(outbox.rows_and_events().await, (0, 1));
         outbox.store.append(outbox.append(&[], Then::Well)).await.unwrap();
@@ -41,15 +41,17 @@ async fn w2_a_conflict_takes_the_work_back() {
 }
 
 #[tokio::test]
-async fn w2_work_that_fails_takes_the_events_back_and_gives_its_own_error() {
-    for outbox in outboxes("w2_work_that_fails").await {
+async fn w2_a_hook_that_fails_rolls_the_events_back_and_returns_its_own_error() {
+    for outbox in
+        outboxes("w2_a_hook_that_fails_rolls_the_events_back_and_returns_its_own_error").await
+    {
         let error = outbox.store.append(outbox.append(&[], Then::Fail)).await.unwrap_err();
         let words = ["the work does not want to"];
-        error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
+        error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
         let statement = outbox.append(&["insert into outbox values (null)"], Then::Well);
         let error = outbox.store.append(statement).await.unwrap_err();
         let words = ["the transaction hook failed", "outbox"];
-        error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
+        error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
         assert_eq!(outbox.rows_and_events().await, (0, 0));
         outbox.store.append(outbox.append(&[], Then::Well)).await.unwrap();
         assert_eq!(outbox.rows_and_events().await, (1, 1));
@@ -57,8 +59,8 @@ async fn w2_work_that_fails_takes_the_events_back_and_gives_its_own_error() {
 }
 
 #[tokio::test]
-async fn w4_a_repeated_command_leaves_nothing_of_the_work() {
-    for outbox in outboxes("w4_a_repeated_command").await {
+async fn w4_the_hook_of_a_repeated_command_writes_nothing() {
+    for outbox in outboxes("w4_the_hook_of_a_repeated_command_writes_nothing").await {
         let append = outbox.append(&[], Then::Well);
         let first = outbox.store.append(append.clone()).await.unwrap();
         let again = outbox.store.append(append).await.unwrap();
@@ -68,12 +70,12 @@ async fn w4_a_repeated_command_leaves_nothing_of_the_work() {
 }
 
 #[tokio::test]
-async fn work_that_panics_fails_alone() {
-    for outbox in outboxes("work_that_panics").await {
+async fn a_hook_that_panics_fails_alone() {
+    for outbox in outboxes("a_hook_that_panics_fails_alone").await {
         let panicking = outbox.store.append(outbox.append(&[], Then::Panic));
         let others: Vec<_> = (0..20).map(|_| outbox.store.append(append())).collect();
         let error = panicking.await.unwrap_err();
-        error_messages::told(
+        error_messages::check(
             &error,
             Code::PANICKED,
             NextStep::FixProgram,
@@ -87,16 +89,16 @@ async fn work_that_panics_fails_alone() {
 }
 
 #[tokio::test]
-async fn work_for_another_store_is_refused() {
-    for outbox in outboxes("work_for_another_store").await {
-        let attachment: Arc<dyn highwater_core::domain::TransactionHook> = if outbox.is_postgres() {
+async fn a_hook_for_another_store_is_refused() {
+    for outbox in outboxes("a_hook_for_another_store_is_refused").await {
+        let hook: Arc<dyn highwater_core::domain::TransactionHook> = if outbox.is_postgres() {
             Arc::new(SqliteHook::new(|_, _| Box::pin(async { Ok(()) })))
         } else {
             Arc::new(PostgresHook::new(|_, _| Box::pin(async { Ok(()) })))
         };
-        let foreign = Append { hook: Some(attachment), ..append() };
+        let foreign = Append { hook: Some(hook), ..append() };
         let error = outbox.store.append(foreign).await.unwrap_err();
-        error_messages::told(
+        error_messages::check(
             &error,
             Code::BAD_REQUEST,
             NextStep::FixRequest,
@@ -107,8 +109,8 @@ async fn work_for_another_store_is_refused() {
 }
 
 #[tokio::test]
-async fn work_that_takes_long_does_not_block_readers() {
-    for outbox in outboxes("work_that_takes_long").await {
+async fn a_slow_hook_does_not_block_readers() {
+    for outbox in outboxes("a_slow_hook_does_not_block_readers").await {
         outbox.store.append(append()).await.unwrap();
         let (there, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let slow = outbox.append(&[], Then::Wait(Arc::clone(&there), Arc::clone(&go)));
@@ -126,18 +128,21 @@ async fn work_that_takes_long_does_not_block_readers() {
 }
 
 #[tokio::test]
-async fn w2_work_that_ends_the_transaction_is_refused_before_an_event_is_stored() {
+async fn w2_a_hook_that_ends_the_transaction_is_refused_before_an_event_is_stored() {
     for ending in [&["commit"][..], &["rollback"], &["commit", "begin"], &["rollback", "begin"]] {
-        for outbox in outboxes("w2_work_that_ends_the_transaction").await {
+        for outbox in
+            outboxes("w2_a_hook_that_ends_the_transaction_is_refused_before_an_event_is_stored")
+                .await
+        {
             let rows = usize::from(ending[0] == "commit");
             let error = outbox.store.append(outbox.append(ending, Then::Well)).await.unwrap_err();
             let words = ["ended the transaction"];
-            error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
+            error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
             assert_eq!(outbox.rows_and_events().await, (rows, 0), "{ending:?}");
-            // What comes after it is in a transaction of its own again.
+            // Later appends are in a separate transaction again.
             let stale = build::append_to(&build::stream("a"), Expected::Any, build::events(3));
-            let attachment = Some(outbox.work(&[], Then::Fail));
-            outbox.store.append(Append { hook: attachment, ..stale }).await.unwrap_err();
+            let hook = Some(outbox.work(&[], Then::Fail));
+            outbox.store.append(Append { hook, ..stale }).await.unwrap_err();
             outbox.store.append(outbox.append(&[], Then::Well)).await.unwrap();
             assert_eq!(outbox.rows_and_events().await, (rows + 1, 1), "{ending:?}");
         }
@@ -145,9 +150,12 @@ async fn w2_work_that_ends_the_transaction_is_refused_before_an_event_is_stored(
 }
 
 #[tokio::test]
-async fn work_that_ends_the_transaction_and_fails_or_panics_leaves_the_store_usable() {
+async fn a_hook_that_ends_the_transaction_and_fails_or_panics_leaves_the_store_usable() {
     for then in [Then::Fail, Then::Panic] {
-        for outbox in outboxes("work_that_ends_the_transaction_and_fails").await {
+        for outbox in
+            outboxes("a_hook_that_ends_the_transaction_and_fails_or_panics_leaves_the_store_usable")
+                .await
+        {
             let failing = outbox.append(&["rollback"], then.clone());
             outbox.store.append(failing).await.unwrap_err();
             outbox.store.append(outbox.append(&[], Then::Well)).await.unwrap();
@@ -158,8 +166,8 @@ async fn work_that_ends_the_transaction_and_fails_or_panics_leaves_the_store_usa
 }
 
 #[tokio::test]
-async fn savepoints_are_the_works_own_affair() {
-    for outbox in outboxes("savepoints_are_the_works_own_affair").await {
+async fn a_hook_may_use_savepoints() {
+    for outbox in outboxes("a_hook_may_use_savepoints").await {
         let statements = [
             "savepoint mine",
             "insert into outbox values ('undone')",
@@ -171,8 +179,12 @@ async fn savepoints_are_the_works_own_affair() {
 }
 
 #[tokio::test]
-async fn work_that_passes_over_an_error_of_its_own_is_told_so_on_postgres() {
-    let Some(outbox) = Outbox::on_postgres("work_that_passes_over_an_error").await else { return };
+async fn a_hook_that_ignores_its_own_error_is_refused_on_postgres() {
+    let Some(outbox) =
+        Outbox::on_postgres("a_hook_that_ignores_its_own_error_is_refused_on_postgres").await
+    else {
+        return;
+    };
     let careless = PostgresHook::new(|connection, _| {
         Box::pin(async move {
             let _ = sqlx::raw_sql("select 1 / 0").execute(connection).await;
@@ -181,14 +193,18 @@ async fn work_that_passes_over_an_error_of_its_own_is_told_so_on_postgres() {
     });
     let careless = Append { hook: Some(Arc::new(careless)), ..append() };
     let error = outbox.store.append(careless).await.unwrap_err();
-    error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["ignored an error"]);
+    error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["ignored an error"]);
     outbox.store.append(append()).await.unwrap();
     assert_eq!(outbox.rows_and_events().await, (0, 1));
 }
 
 #[tokio::test]
-async fn work_that_loses_the_connection_leaves_nothing_on_postgres() {
-    let Some(outbox) = Outbox::on_postgres("work_that_loses_the_connection").await else { return };
+async fn a_hook_that_loses_the_connection_writes_nothing_on_postgres() {
+    let Some(outbox) =
+        Outbox::on_postgres("a_hook_that_loses_the_connection_writes_nothing_on_postgres").await
+    else {
+        return;
+    };
     let losing = outbox.append(&["select pg_terminate_backend(pg_backend_pid())"], Then::Well);
     let error = outbox.store.append(losing).await.unwrap_err();
     assert!(error.is_unavailable(), "{error}");
@@ -196,7 +212,7 @@ async fn work_that_loses_the_connection_leaves_nothing_on_postgres() {
     assert_eq!(outbox.rows_and_events().await, (1, 1));
 }
 
-/// A row that takes the connection away when it is to be committed.
+/// A trigger that terminates the connection when its row is committed.
 const DEADLY: &str = "
     create or replace function outbox_dies() returns trigger language plpgsql as $$
     begin perform pg_terminate_backend(pg_backend_pid()); return null; end $$;
@@ -204,8 +220,12 @@ const DEADLY: &str = "
     for each row execute function outbox_dies()";
 
 #[tokio::test]
-async fn w2_w4_a_commit_of_unknown_outcome_can_be_sent_again_with_its_work_on_postgres() {
-    let Some(outbox) = Outbox::on_postgres("w2_w4_a_commit_of_unknown_outcome").await else {
+async fn w2_w4_a_commit_of_unknown_outcome_can_be_retried_with_its_hook_on_postgres() {
+    let Some(outbox) = Outbox::on_postgres(
+        "w2_w4_a_commit_of_unknown_outcome_can_be_retried_with_its_hook_on_postgres",
+    )
+    .await
+    else {
         return;
     };
     outbox.execute(DEADLY).await;
@@ -213,7 +233,7 @@ async fn w2_w4_a_commit_of_unknown_outcome_can_be_sent_again_with_its_work_on_po
     let error = outbox.store.append(append.clone()).await.unwrap_err();
     let words = [append.command.to_string()];
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    error_messages::told(&error, Code::UNKNOWN_OUTCOME, NextStep::RetrySameId, &words);
+    error_messages::check(&error, Code::UNKNOWN_OUTCOME, NextStep::RetrySameId, &words);
     assert_eq!(outbox.rows_and_events().await, (0, 0));
     outbox.execute("drop trigger dies on outbox").await;
     assert!(!outbox.store.append(append.clone()).await.unwrap().repeated);
@@ -221,8 +241,7 @@ async fn w2_w4_a_commit_of_unknown_outcome_can_be_sent_again_with_its_work_on_po
     assert_eq!(outbox.rows_and_events().await, (1, 1));
 }
 
-/// A process that appends with work is killed again and again: there is a row for each command that
-/// is stored, and for no other.
+/// Kills a process that appends with a hook several times: there is a row for each stored command, and for no other.
 #[tokio::test]
 async fn w2_w7_rows_and_events_stay_together_over_kills_of_the_process() {
     for outbox in outboxes("w2_w7_rows_and_events_stay_together").await {

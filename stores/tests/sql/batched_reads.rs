@@ -1,4 +1,4 @@
-//! More readers of single rows than there are connections: those who wait are answered together.
+//! More readers of single rows than connections: waiting reads are batched.
 
 use std::{
     sync::{
@@ -18,7 +18,7 @@ use highwater_core::{
 
 use super::{error_messages, server::Server};
 
-/// The server of the tests lets a store have four connections.
+/// The number of concurrent readers; the store has four connections.
 const READERS: u64 = 64;
 const READS: u64 = 30;
 const COMMITS: u64 = 200;
@@ -27,7 +27,7 @@ fn view() -> ViewName {
     ViewName::new("meeting").unwrap()
 }
 
-/// Commits again and again: the position is the value of every row. Says how far it is.
+/// Commits repeatedly, with the position as the value of every row, and publishes the position.
 async fn write(store: &dyn Store, done: &AtomicU64) {
     let (worker, lease) = (WorkerId::new("worker").unwrap(), Duration::from_secs(3_600));
     let claiming = ClaimMode::Always;
@@ -53,7 +53,7 @@ async fn write(store: &dyn Store, done: &AtomicU64) {
     }
 }
 
-/// Half of the keys have no row.
+/// Reads a row repeatedly. Half of the keys have none.
 async fn read(store: &dyn Store, key: u64, done: &AtomicU64) {
     for _ in 0..READS {
         let before = done.load(Ordering::SeqCst);
@@ -68,8 +68,12 @@ async fn read(store: &dyn Store, key: u64, done: &AtomicU64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r2_reads_that_meet_have_their_own_row_and_all_that_was_committed_before_each() {
-    let Some(server) = Server::of("r2_reads_that_meet").await else { return };
+async fn r2_batched_reads_get_their_own_row_and_everything_committed_before_each() {
+    let Some(server) =
+        Server::of("r2_batched_reads_get_their_own_row_and_everything_committed_before_each").await
+    else {
+        return;
+    };
     let store: Arc<dyn Store> = Arc::new(server.open().await.unwrap());
     store.open_view(&ViewSpec::rows(view()), Sharding::SINGLE).await.unwrap();
     let done = Arc::new(AtomicU64::new(0));
@@ -83,7 +87,7 @@ async fn r2_reads_that_meet_have_their_own_row_and_all_that_was_committed_before
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn reads_that_meet_are_all_told_what_is_wrong() {
+async fn batched_reads_all_get_the_error() {
     let Some(server) = Server::of("reads_that_meet_are_told").await else { return };
     let store = server.open().await.unwrap();
     let reads = (0..READERS).map(|key| {
@@ -92,6 +96,6 @@ async fn reads_that_meet_are_all_told_what_is_wrong() {
     });
     for read in join_all(reads).await {
         let error = read.unwrap().unwrap_err();
-        error_messages::told(&error, Code::VIEW_MISSING, NextStep::Retry, &["meeting"]);
+        error_messages::check(&error, Code::VIEW_MISSING, NextStep::Retry, &["meeting"]);
     }
 }

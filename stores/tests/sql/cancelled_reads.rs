@@ -1,5 +1,5 @@
-//! Callers that go away in the middle of reads: the connections that they leave behind must give the
-//! next caller its own answer, and must hold nothing.
+//! Cancelled reads: the connections that they leave behind must give the next caller its own answer, and hold no lock and no
+//! snapshot.
 
 use std::{
     future::poll_fn,
@@ -22,7 +22,7 @@ use sqlx::AssertSqlSafe;
 
 use super::{error_messages, open_sqlite, server::Server};
 
-/// How many streams there are, each with a number of events of its own.
+/// The number of streams, each with a different number of events.
 const STREAMS: u64 = 6;
 const READERS: u64 = 12;
 const READS: u64 = 250;
@@ -35,7 +35,7 @@ fn command(number: u64) -> CommandId {
     CommandId::derive(["cancelled", &number.to_string()])
 }
 
-/// Payloads that take some reading.
+/// Fills the store, with payloads that take a while to read.
 async fn fill(store: &dyn Store) -> ViewName {
     let commit = super::commit(store, "cancelled").await;
     for number in 0..STREAMS {
@@ -59,7 +59,7 @@ async fn fill(store: &dyn Store) -> ViewName {
     view
 }
 
-/// Reads something of this number in one of several ways, and checks that the answer is its own.
+/// Reads by this number in one of several ways, and checks that the answer belongs to it.
 async fn read(store: &dyn Store, view: &ViewName, way: u64, number: u64) {
     let events = (number + 1) as usize;
     match way {
@@ -92,9 +92,9 @@ async fn read(store: &dyn Store, view: &ViewName, way: u64, number: u64) {
     }
 }
 
-/// Goes away after a number of steps or a time, whichever chance says, if it isn't done before. Steps
-/// go away whatever the speed of the machine; time hits what happens between two steps.
-async fn is_given_up(reading: impl Future<Output = ()>, random: &mut fastrand::Rng) -> bool {
+/// Cancels a read after a random number of polls or a random time, and returns true if it was not done before. Polls cancel
+/// at any speed of the machine; a time hits the moments between two polls.
+async fn is_cancelled(reading: impl Future<Output = ()>, random: &mut fastrand::Rng) -> bool {
     if random.bool() {
         let patience = Duration::from_micros(random.u64(0..8_000));
         return tokio::time::timeout(patience, reading).await.is_err();
@@ -110,8 +110,8 @@ async fn is_given_up(reading: impl Future<Output = ()>, random: &mut fastrand::R
     .await
 }
 
-/// Many readers, of which many go away at a random moment, while somebody writes.
-async fn storm(store: &Arc<dyn Store>) {
+/// Runs many readers, of which many are cancelled at a random moment, beside a writer.
+async fn cancel_many(store: &Arc<dyn Store>) {
     let view = fill(&**store).await;
     let (seed, gone) = (seed(), Arc::new(AtomicUsize::new(0)));
     let readers = (0..READERS).map(|reader| {
@@ -120,7 +120,7 @@ async fn storm(store: &Arc<dyn Store>) {
         tokio::spawn(async move {
             for _ in 0..READS {
                 let reading = read(&*store, &view, random.u64(0..6), random.u64(0..STREAMS));
-                if is_given_up(reading, &mut random).await {
+                if is_cancelled(reading, &mut random).await {
                     gone.fetch_add(1, Ordering::Relaxed);
                 }
                 if random.u8(..) < 32 {
@@ -134,7 +134,7 @@ async fn storm(store: &Arc<dyn Store>) {
         reader.unwrap();
     }
     let (all, gone) = ((READERS * READS) as usize, gone.load(Ordering::Relaxed));
-    assert!(gone > all / 50 && gone < all * 19 / 20, "{gone} of {all} went away");
+    assert!(gone > all / 50 && gone < all * 19 / 20, "{gone} of {all} were cancelled");
     for number in 0..STREAMS {
         for way in 0..6 {
             read(&**store, &view, way, number).await;
@@ -143,13 +143,13 @@ async fn storm(store: &Arc<dyn Store>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r_readers_that_go_away_leave_others_their_own_answers_on_sqlite() {
-    error_messages::listen();
+async fn r_cancelled_reads_leave_other_readers_their_answers_on_sqlite() {
+    error_messages::record_log();
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("log.db").display());
     let sqlite = open_sqlite(&url).await.unwrap();
     let store: Arc<dyn Store> = Arc::new(sqlite.clone());
-    storm(&store).await;
+    cancel_many(&store).await;
     // A reader that kept its snapshot would keep the log from being written back.
     store.head().await.unwrap();
     let mut other = <sqlx::SqliteConnection as sqlx::Connection>::connect(&url).await.unwrap();
@@ -159,15 +159,19 @@ async fn r_readers_that_go_away_leave_others_their_own_answers_on_sqlite() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r_readers_that_go_away_leave_others_their_own_answers_on_postgres() {
-    let Some(server) = Server::of("r_readers_that_go_away").await else { return };
+async fn r_cancelled_reads_leave_other_readers_their_answers_on_postgres() {
+    let Some(server) =
+        Server::of("r_cancelled_reads_leave_other_readers_their_answers_on_postgres").await
+    else {
+        return;
+    };
     let store: Arc<dyn Store> = Arc::new(server.open().await.unwrap());
-    storm(&store).await;
+    cancel_many(&store).await;
     let sessions = format!(
         "select coalesce(state, ''), count(*) from pg_stat_activity where usename = '{}' group by 1",
         server.name
     );
-    // A session that was left alone with a query comes to its end.
+    // The query of an abandoned session ends by itself.
     let sessions: Vec<(String, i64)> = loop {
         let sessions = sqlx::query_as(AssertSqlSafe(sessions.as_str()));
         let sessions: Vec<(String, i64)> =

@@ -1,4 +1,4 @@
-//! A store that has been closed refuses whatever it is asked.
+//! A closed store refuses every call.
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ async fn refuses_views(store: &dyn Store, view: &ViewName) {
 
 #[track_caller]
 fn refused<T: std::fmt::Debug>(outcome: Result<T>) {
-    error_messages::told(
+    error_messages::check(
         &outcome.unwrap_err(),
         Code::CLOSED,
         NextStep::Retry,
@@ -77,8 +77,8 @@ fn refused<T: std::fmt::Debug>(outcome: Result<T>) {
 }
 
 #[tokio::test]
-async fn a_closed_store_refuses_everything_on_sqlite() {
-    error_messages::listen();
+async fn a_closed_store_refuses_every_call_on_sqlite() {
+    error_messages::record_log();
     let folder = tempfile::tempdir().unwrap();
     let store = open_sqlite(&format!("sqlite:{}", folder.path().join("log.db").display())).await;
     let store = store.unwrap();
@@ -89,8 +89,10 @@ async fn a_closed_store_refuses_everything_on_sqlite() {
 }
 
 #[tokio::test]
-async fn a_closed_store_refuses_everything_on_postgres() {
-    let Some(server) = Server::of("a_closed_store_refuses_everything").await else { return };
+async fn a_closed_store_refuses_every_call_on_postgres() {
+    let Some(server) = Server::of("a_closed_store_refuses_every_call_on_postgres").await else {
+        return;
+    };
     let store = server.open().await.unwrap();
     let queued = store.append(append());
     store.close().await;
@@ -98,10 +100,10 @@ async fn a_closed_store_refuses_everything_on_postgres() {
     refuses_everything(&store).await;
 }
 
-/// Nobody is left to append: neither what was in the queue nor what comes later waits for ever.
+/// The task that appends is gone: neither queued appends nor later ones wait for ever.
 #[test]
-fn appends_end_when_the_runtime_of_the_store_has_gone() {
-    error_messages::listen();
+fn appends_end_when_the_runtime_of_the_store_has_shut_down() {
+    error_messages::record_log();
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("log.db").display());
     let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();

@@ -1,4 +1,4 @@
-//! What an error must say, and what it must not.
+//! The required content of an error, and the secrets that it must not contain.
 
 use std::{
     error::Error as _,
@@ -13,13 +13,13 @@ use tracing::{
     span::{Attributes, Id, Record},
 };
 
-/// The password of everybody here. It must never be seen.
+/// The password of every user here. It must appear in no error and no log.
 pub(super) const SECRET: &str = "hunter2-battery-staple";
 
-/// Asserts that the error has this code and this next move, that its text has all the words, and that
-/// neither it, nor what is under it, nor anything logged so far shows the password.
+/// Asserts that the error has this code and this next step, that its text has all the words, and that neither it, nor its
+/// sources, nor anything logged so far shows the password.
 #[track_caller]
-pub(super) fn told(error: &Error, code: Code, next: NextStep, words: &[&str]) {
+pub(super) fn check(error: &Error, code: Code, next: NextStep, words: &[&str]) {
     assert_eq!((error.code(), error.next_step()), (code, next), "{error:?}");
     for word in words {
         assert!(error.to_string().contains(word), "no {word:?} in: {error}");
@@ -36,18 +36,18 @@ pub(super) fn told(error: &Error, code: Code, next: NextStep, words: &[&str]) {
 
 static LOG: Mutex<String> = Mutex::new(String::new());
 
-/// Everything logged in this process so far, by whatever library, at every level.
+/// Returns everything that any library has logged in this process so far, at every level.
 pub(super) fn logged() -> String {
     LOG.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-/// Begins to keep what is logged.
-pub(super) fn listen() {
-    static LISTENING: Once = Once::new();
-    LISTENING.call_once(|| tracing::subscriber::set_global_default(Keep).unwrap());
+/// Starts to record the log.
+pub(super) fn record_log() {
+    static RECORDING: Once = Once::new();
+    RECORDING.call_once(|| tracing::subscriber::set_global_default(LogRecorder).unwrap());
 }
 
-struct Keep;
+struct LogRecorder;
 
 struct Text(String);
 
@@ -57,7 +57,7 @@ impl Visit for Text {
     }
 }
 
-fn keep(record: impl FnOnce(&mut Text)) {
+fn record(record: impl FnOnce(&mut Text)) {
     let mut text = Text(String::new());
     record(&mut text);
     let mut log = LOG.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,24 +65,24 @@ fn keep(record: impl FnOnce(&mut Text)) {
     log.push('\n');
 }
 
-impl Subscriber for Keep {
+impl Subscriber for LogRecorder {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
         true
     }
 
     fn new_span(&self, span: &Attributes<'_>) -> Id {
-        keep(|text| span.record(text));
+        record(|text| span.record(text));
         Id::from_u64(1)
     }
 
     fn record(&self, _: &Id, values: &Record<'_>) {
-        keep(|text| values.record(text));
+        record(|text| values.record(text));
     }
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        keep(|text| event.record(text));
+        record(|text| event.record(text));
     }
 
     fn enter(&self, _: &Id) {}

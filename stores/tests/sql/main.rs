@@ -1,22 +1,22 @@
-//! Bad input at the doors of the SQL stores, and while they are open: each case has the error that
-//! says what is wrong and whose move it is, and no password is ever shown.
+//! The SQL stores beyond the conformance suite: startup errors, errors of an open store, hooks, columns, migrations. Each
+//! error names the mistake and the next step, and none shows a password.
 //!
 //! | File | What is in it |
 //! |---|---|
-//! | `error_messages` | what an error must and must not say |
-//! | `processes` | a process of its own: another user, another holder of a lock |
+//! | `error_messages` | the code, the next step and the words of an error; no secrets |
+//! | `processes` | other processes: another user, another holder of a lock, another writer |
 //! | `server` | a PostgreSQL that asks for passwords |
 //! | `sqlite_errors` | files that can't be opened, are no databases, or break while they are open |
 //! | `postgres_errors` | servers that can't be reached, refuse, lack something, or go away |
-//! | `outbox` | a store with a table of the application's own beside it |
-//! | `append_hook` | an application's own work in the append's transaction |
-//! | `view_hook` | an application's own work in the commit of a view |
+//! | `outbox` | a store beside a table of the application |
+//! | `append_hook` | hooks in the transaction of an append |
+//! | `view_hook` | hooks in the commit of a view |
 //! | `view_columns` | columns and indexes of views, in plain SQL |
 //! | `upgrade` | databases of earlier versions |
 //! | `migrate` | several processes open a fresh database at once; two schemas side by side |
 //! | `closed_store` | stores that have been closed |
 //! | `batched_reads` | more readers than connections |
-//! | `cancelled_reads` | callers that go away in the middle of reads |
+//! | `cancelled_reads` | callers that cancel reads |
 #![cfg(all(feature = "postgres", feature = "sqlite", feature = "testing"))]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
@@ -63,7 +63,7 @@ fn append() -> Append {
     build::append_one(&build::stream("a"), build::event())
 }
 
-/// Opens a view, claims it, and gives a commit to the next position that writes one row.
+/// Opens and claims a view, and returns a commit of one row to the next position.
 async fn commit(store: &dyn Store, view: &str) -> ViewCommit {
     let spec = ViewSpec::rows(ViewName::new(view).unwrap());
     store.open_view(&spec, Sharding::SINGLE).await.unwrap();

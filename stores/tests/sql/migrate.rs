@@ -10,12 +10,12 @@ use super::{
     server::{self, Server},
 };
 
-/// How many processes open at once, each with several tasks.
+/// The number of concurrent processes, each with several tasks.
 const PROCESSES: usize = 6;
 
 #[tokio::test]
 async fn a_fresh_file_opened_by_several_processes_at_once_is_migrated_once() {
-    error_messages::listen();
+    error_messages::record_log();
     for _ in 0..3 {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("log.db").display());
@@ -44,8 +44,8 @@ async fn a_fresh_schema_opened_by_several_processes_at_once_is_migrated_once() {
 }
 
 #[tokio::test]
-async fn two_prefixes_in_one_file_know_nothing_of_each_other() {
-    error_messages::listen();
+async fn two_prefixes_in_one_file_are_independent() {
+    error_messages::record_log();
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("log.db").display());
     let (bank, shop) = (format!("{url}?prefix=bank_"), format!("{url}?prefix=shop_"));
@@ -54,8 +54,10 @@ async fn two_prefixes_in_one_file_know_nothing_of_each_other() {
 }
 
 #[tokio::test]
-async fn two_schemas_in_one_database_know_nothing_of_each_other() {
-    let Some(server) = Server::of("two_schemas_in_one_database").await else { return };
+async fn two_schemas_in_one_database_are_independent() {
+    let Some(server) = Server::of("two_schemas_in_one_database_are_independent").await else {
+        return;
+    };
     let other = server.url().replace("schema=", "schema=other_");
     let stores = [server.open().await.unwrap(), server::open(&other).await.unwrap()];
     live_side_by_side(&stores).await;

@@ -24,7 +24,7 @@ pub(super) struct Outbox {
     _place: Option<Box<dyn Any + Send + Sync>>,
 }
 
-/// What work does when its statements are done.
+/// The outcome of a hook after its statements.
 #[derive(Clone)]
 pub(super) enum Then {
     Well,
@@ -49,7 +49,7 @@ impl Then {
     }
 }
 
-/// One on each SQL store. What is missing is said loudly.
+/// Returns one on each SQL store. Prints a notice if there is no PostgreSQL.
 pub(super) async fn outboxes(test: &str) -> Vec<Outbox> {
     let mut outboxes = vec![Outbox::on_sqlite().await];
     outboxes.extend(Outbox::on_postgres(test).await);
@@ -58,7 +58,7 @@ pub(super) async fn outboxes(test: &str) -> Vec<Outbox> {
 
 impl Outbox {
     pub(super) async fn on_sqlite() -> Self {
-        error_messages::listen();
+        error_messages::record_log();
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("log.db").display());
         Self::at(&url).await.fresh(folder).await
@@ -91,7 +91,7 @@ impl Outbox {
         &self.url
     }
 
-    /// Where the tables are, for a statement that says ` outbox` or ` view_…`.
+    /// Returns a statement with ` outbox` and ` view_…` replaced by the full names of the tables.
     fn fill(&self, sql: &str) -> String {
         match &self.schema {
             None => sql.replace(" view_", " highwater_view_"),
@@ -116,7 +116,7 @@ impl Outbox {
         self.texts("select command from outbox order by command").await
     }
 
-    /// What a query for a text gives. `outbox` and `view_` stand for tables wherever they are.
+    /// Returns the texts of a query. `outbox` and `view_` stand for the full names of the tables.
     pub(super) async fn texts(&self, sql: &str) -> Vec<String> {
         let sql = AssertSqlSafe(self.fill(sql));
         match self.is_postgres() {
@@ -126,7 +126,7 @@ impl Outbox {
         .unwrap()
     }
 
-    /// How the database would answer a query, where it would rather use an index than not.
+    /// Returns the plan of a query, with a preference for indexes.
     pub(super) async fn plan(&self, query: &str) -> String {
         let query = self.fill(query);
         if self.is_postgres() {
@@ -166,7 +166,7 @@ impl Outbox {
         PgConnection::connect(url).await.unwrap()
     }
 
-    /// How many rows and how many events there are.
+    /// Returns the number of rows and the number of events.
     pub(super) async fn rows_and_events(&self) -> (usize, u64) {
         (self.commands().await.len(), self.store.head().await.unwrap().get())
     }

@@ -1,4 +1,4 @@
-//! Servers that can't be reached, refuse, lack something, or go away.
+//! Errors of servers that can't be reached, refuse, lack something, or go away.
 
 use std::{
     net::TcpListener,
@@ -29,33 +29,36 @@ fn elsewhere(port: u16) -> String {
 }
 
 #[tokio::test]
-async fn a_port_where_nobody_listens_is_named_at_once() {
-    error_messages::listen();
+async fn a_closed_port_is_named_at_once() {
+    error_messages::record_log();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let begun = Instant::now();
     let error = open(&elsewhere(port)).await.unwrap_err();
     let place = format!("127.0.0.1:{port}");
-    error_messages::told(&error, Code::UNREACHABLE, NextStep::Retry, &[&place, "refused"]);
+    error_messages::check(&error, Code::UNREACHABLE, NextStep::Retry, &[&place, "refused"]);
     assert!(begun.elapsed() < Duration::from_secs(5));
 }
 
 #[tokio::test]
-async fn a_port_that_never_answers_is_given_up() {
-    error_messages::listen();
+async fn a_port_that_never_answers_times_out() {
+    error_messages::record_log();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
     let begun = Instant::now();
     let error = open(&elsewhere(port)).await.unwrap_err();
     let place = format!("127.0.0.1:{port}");
-    error_messages::told(&error, Code::UNREACHABLE, NextStep::Retry, &[&place, "timed out"]);
+    error_messages::check(&error, Code::UNREACHABLE, NextStep::Retry, &[&place, "timed out"]);
     assert!(begun.elapsed() < Duration::from_secs(10));
 }
 
 #[tokio::test]
-async fn encryption_that_cannot_be_had_is_no_reason_to_go_without() {
-    let Some(server) = Server::of("encryption_that_cannot_be_had").await else { return };
+async fn missing_encryption_does_not_fall_back_to_plain_text() {
+    let Some(server) = Server::of("missing_encryption_does_not_fall_back_to_plain_text").await
+    else {
+        return;
+    };
     let error = open(&format!("{}&sslmode=require", server.url())).await.unwrap_err();
-    error_messages::told(&error, Code::BAD_CONFIGURATION, NextStep::FixRequest, &["TLS"]);
+    error_messages::check(&error, Code::BAD_CONFIGURATION, NextStep::FixRequest, &["TLS"]);
 }
 
 #[tokio::test]
@@ -64,24 +67,28 @@ async fn a_wrong_password_is_refused_with_the_user() {
     let wrong = format!("not-{SECRET}");
     let error = open(&server.url_of(&server.name, &wrong, "postgres")).await.unwrap_err();
     let words = [server.name.as_str(), "password"];
-    error_messages::told(&error, Code::BAD_CREDENTIALS, NextStep::FixRequest, &words);
+    error_messages::check(&error, Code::BAD_CREDENTIALS, NextStep::FixRequest, &words);
 }
 
 #[tokio::test]
-async fn a_password_changed_while_the_store_is_open_is_no_passing_trouble() {
-    let Some(server) = Server::of("a_password_changed").await else { return };
+async fn a_password_changed_while_the_store_is_open_is_a_permanent_error() {
+    let Some(server) =
+        Server::of("a_password_changed_while_the_store_is_open_is_a_permanent_error").await
+    else {
+        return;
+    };
     let store = server.open().await.unwrap();
     store.append(append()).await.unwrap();
     server.execute("alter role @ password 'another'").await;
     let end = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = '@'";
     server.execute(end).await;
     let mut refused = 0;
-    // What is sent on a dead connection finds out only that it is dead.
+    // A statement on a dead connection only detects that it is dead.
     for _ in 0..12 {
         for error in [store.append(append()).await.unwrap_err(), store.head().await.unwrap_err()] {
             if !error.is_retryable() {
                 let words = [server.name.as_str(), "password"];
-                error_messages::told(&error, Code::BAD_CREDENTIALS, NextStep::FixRequest, &words);
+                error_messages::check(&error, Code::BAD_CREDENTIALS, NextStep::FixRequest, &words);
                 refused += 1;
             }
         }
@@ -95,14 +102,14 @@ async fn a_password_changed_while_the_store_is_open_is_no_passing_trouble() {
 async fn an_unknown_user_is_refused_with_its_name() {
     let Some(server) = Server::of("an_unknown_user").await else { return };
     let error = open(&server.url_of("nobody", SECRET, "postgres")).await.unwrap_err();
-    error_messages::told(&error, Code::BAD_CREDENTIALS, NextStep::FixRequest, &["nobody"]);
+    error_messages::check(&error, Code::BAD_CREDENTIALS, NextStep::FixRequest, &["nobody"]);
 }
 
 #[tokio::test]
 async fn an_unknown_database_is_named() {
     let Some(server) = Server::of("an_unknown_database").await else { return };
     let error = open(&server.url_of(&server.name, SECRET, "nowhere")).await.unwrap_err();
-    error_messages::told(
+    error_messages::check(
         &error,
         Code::BAD_DATABASE,
         NextStep::FixRequest,
@@ -111,33 +118,39 @@ async fn an_unknown_database_is_named() {
 }
 
 #[tokio::test]
-async fn a_user_who_may_not_make_the_schema_is_refused() {
-    let Some(server) = Server::of("a_user_who_may_not_make_the_schema").await else { return };
+async fn a_user_without_the_right_to_create_the_schema_is_refused() {
+    let Some(server) = Server::of("a_user_without_the_right_to_create_the_schema_is_refused").await
+    else {
+        return;
+    };
     server.execute("revoke create on database postgres from @").await;
     let error = server.open().await.unwrap_err();
     let words = [server.name.as_str(), "schema", "permission denied"];
-    error_messages::told(&error, Code::BAD_DATABASE, NextStep::FixRequest, &words);
+    error_messages::check(&error, Code::BAD_DATABASE, NextStep::FixRequest, &words);
 }
 
 #[tokio::test]
-async fn a_schema_of_somebody_else_is_refused_until_it_is_granted() {
-    let Some(server) = Server::of("a_schema_of_somebody_else").await else { return };
+async fn a_schema_of_another_user_is_refused_until_it_is_granted() {
+    let Some(server) = Server::of("a_schema_of_another_user_is_refused_until_it_is_granted").await
+    else {
+        return;
+    };
     server.execute("create schema @; revoke create on database postgres from @").await;
     let error = server.open().await.unwrap_err();
     let words = [server.name.as_str(), "permission denied for schema"];
-    error_messages::told(&error, Code::BAD_DATABASE, NextStep::FixRequest, &words);
+    error_messages::check(&error, Code::BAD_DATABASE, NextStep::FixRequest, &words);
     server.execute("grant usage, create on schema @ to @").await;
     server.open().await.unwrap().append(append()).await.unwrap();
 }
 
 #[tokio::test]
-async fn tables_of_somebody_else_are_refused() {
-    let Some(server) = Server::of("tables_of_somebody_else").await else { return };
+async fn tables_of_another_user_are_refused() {
+    let Some(server) = Server::of("tables_of_another_user_are_refused").await else { return };
     open(&server.url_of("postgres", SECRET, "postgres")).await.unwrap().close().await;
     server.execute("grant usage on schema @ to @").await;
     let error = server.open().await.unwrap_err();
     let words = ["permission denied for table migrations"];
-    error_messages::told(&error, Code::BAD_DATABASE, NextStep::FixRequest, &words);
+    error_messages::check(&error, Code::BAD_DATABASE, NextStep::FixRequest, &words);
 }
 
 #[tokio::test]
@@ -147,7 +160,7 @@ async fn a_schema_from_a_newer_highwater_is_refused() {
     server.execute("insert into @.migrations (version) values (99)").await;
     let error = server.open().await.unwrap_err();
     let words = ["version 99", "use a newer Highwater"];
-    error_messages::told(&error, Code::NEWER_DATABASE, NextStep::FixRequest, &words);
+    error_messages::check(&error, Code::NEWER_DATABASE, NextStep::FixRequest, &words);
 }
 
 #[tokio::test]
@@ -167,7 +180,7 @@ async fn foreign_tables_with_highwaters_names_are_refused_and_left_alone() {
         let sql = format!("create schema @; grant all on schema @ to @; set role @; {sql}");
         server.execute(&sql).await;
         let error = server.open().await.unwrap_err();
-        error_messages::told(&error, Code::FOREIGN_DATABASE, NextStep::FixRequest, &[word]);
+        error_messages::check(&error, Code::FOREIGN_DATABASE, NextStep::FixRequest, &[word]);
         let count = "select count(*) from information_schema.tables where table_schema = $1";
         let tables: i64 = sqlx::query_scalar(count)
             .bind(&server.name)
@@ -179,27 +192,34 @@ async fn foreign_tables_with_highwaters_names_are_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn another_isolation_than_read_committed_is_refused() {
-    let Some(server) = Server::of("another_isolation").await else { return };
+async fn an_isolation_level_other_than_read_committed_is_refused() {
+    let Some(server) = Server::of("an_isolation_level_other_than_read_committed_is_refused").await
+    else {
+        return;
+    };
     server.execute("alter role @ set default_transaction_isolation = 'repeatable read'").await;
     let error = server.open().await.unwrap_err();
     let words = ["default_transaction_isolation", "repeatable read"];
-    error_messages::told(&error, Code::BAD_DATABASE, NextStep::FixRequest, &words);
+    error_messages::check(&error, Code::BAD_DATABASE, NextStep::FixRequest, &words);
 }
 
 #[tokio::test]
-async fn a_read_only_server_says_so_and_is_written_to_when_it_is_none_any_more() {
-    let Some(server) = Server::of("a_read_only_server").await else { return };
+async fn a_read_only_server_is_reported_and_is_written_to_once_it_is_writable() {
+    let Some(server) =
+        Server::of("a_read_only_server_is_reported_and_is_written_to_once_it_is_writable").await
+    else {
+        return;
+    };
     server.execute("alter role @ set default_transaction_read_only = on").await;
     let error = server.open().await.unwrap_err();
-    error_messages::told(&error, Code::UNREACHABLE, NextStep::Retry, &["read-only"]);
+    error_messages::check(&error, Code::UNREACHABLE, NextStep::Retry, &["read-only"]);
     server.execute("alter role @ reset default_transaction_read_only").await;
     server.open().await.unwrap().close().await;
     server.execute("alter role @ set default_transaction_read_only = on").await;
     let store = server.open().await.unwrap();
     assert_eq!(store.head().await.unwrap(), Position::START, "it can be read");
     let error = store.append(append()).await.unwrap_err();
-    error_messages::told(&error, Code::UNREACHABLE, NextStep::Retry, &["read-only"]);
+    error_messages::check(&error, Code::UNREACHABLE, NextStep::Retry, &["read-only"]);
     server.execute("alter role @ reset default_transaction_read_only").await;
     assert_eq!(store.append(append()).await.unwrap().position.get(), 1);
 }
@@ -210,7 +230,7 @@ async fn too_many_connections_are_named_at_once() {
     server.execute("alter role @ connection limit 0").await;
     let begun = Instant::now();
     let error = server.open().await.unwrap_err();
-    error_messages::told(&error, Code::UNREACHABLE, NextStep::Retry, &["too many connections"]);
+    error_messages::check(&error, Code::UNREACHABLE, NextStep::Retry, &["too many connections"]);
     assert!(begun.elapsed() < Duration::from_secs(5));
 }
 
@@ -262,18 +282,32 @@ async fn a_table_dropped_while_the_store_is_open_is_named() {
 
 #[track_caller]
 fn named<T: std::fmt::Debug>(outcome: highwater_core::Result<T>, table: &str) {
-    error_messages::told(&outcome.unwrap_err(), Code::BAD_DATABASE, NextStep::FixRequest, &[table]);
+    error_messages::check(
+        &outcome.unwrap_err(),
+        Code::BAD_DATABASE,
+        NextStep::FixRequest,
+        &[table],
+    );
 }
 
 #[tokio::test]
-async fn a_row_that_cannot_be_decoded_is_for_a_person_to_look_at() {
-    let Some(server) = Server::of("a_row_that_cannot_be_decoded").await else { return };
+async fn a_row_that_cannot_be_decoded_is_an_error_for_the_operator() {
+    let Some(server) =
+        Server::of("a_row_that_cannot_be_decoded_is_an_error_for_the_operator").await
+    else {
+        return;
+    };
     let store = server.open().await.unwrap();
     store.append(append()).await.unwrap();
     server.execute("update @.events set stream = 'no stream id'").await;
     let error =
         store.read_log(&Query::all(), ReadFrom::After(Position::START), 9).await.unwrap_err();
-    error_messages::told(&error, Code::UNDECODABLE, NextStep::AskOperator, &["a row of the store"]);
+    error_messages::check(
+        &error,
+        Code::UNDECODABLE,
+        NextStep::AskOperator,
+        &["a row of the store"],
+    );
 }
 
 /// A session that holds the lock of the order.
@@ -288,27 +322,34 @@ async fn holder(server: &Server) -> sqlx::PgConnection {
 }
 
 #[tokio::test]
-async fn a_lock_timeout_of_the_user_is_said_to_be_a_lock() {
-    let Some(server) = Server::of("a_lock_timeout_of_the_user").await else { return };
+async fn a_lock_timeout_of_the_user_is_reported_as_a_lock() {
+    let Some(server) = Server::of("a_lock_timeout_of_the_user_is_reported_as_a_lock").await else {
+        return;
+    };
     server.execute("alter role @ set lock_timeout = '100ms'").await;
     let store = server.open().await.unwrap();
     store.append(append()).await.unwrap();
     let mut holder = holder(&server).await;
     let error = store.append(append()).await.unwrap_err();
-    error_messages::told(&error, Code::LOCKED, NextStep::Retry, &["locked"]);
+    error_messages::check(&error, Code::LOCKED, NextStep::Retry, &["locked"]);
     holder.execute("rollback").await.unwrap();
     assert_eq!(store.append(append()).await.unwrap().position.get(), 2);
 }
 
 #[tokio::test]
-async fn w4_after_a_statement_timeout_of_the_user_the_same_command_can_be_sent_again() {
-    let Some(server) = Server::of("w4_after_a_statement_timeout").await else { return };
+async fn w4_the_same_command_can_be_retried_after_a_statement_timeout_of_the_user() {
+    let Some(server) =
+        Server::of("w4_the_same_command_can_be_retried_after_a_statement_timeout_of_the_user")
+            .await
+    else {
+        return;
+    };
     server.execute("alter role @ set statement_timeout = '300ms'").await;
     let store = server.open().await.unwrap();
     let mut holder = holder(&server).await;
     let append = append();
     let error = store.append(append.clone()).await.unwrap_err();
-    error_messages::told(
+    error_messages::check(
         &error,
         Code::UNKNOWN_OUTCOME,
         NextStep::RetrySameId,
@@ -329,11 +370,12 @@ async fn the_password_is_in_no_debug_output() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn w4_w7_a_restart_of_the_server_between_two_appends_is_survived() {
-    error_messages::listen();
-    let Some(cluster) =
-        PostgresCluster::start_with_password("w4_w7_a_restart_of_the_server", SECRET)
-    else {
+async fn w4_w7_a_store_survives_a_restart_of_the_server_between_two_appends() {
+    error_messages::record_log();
+    let Some(cluster) = PostgresCluster::start_with_password(
+        "w4_w7_a_store_survives_a_restart_of_the_server_between_two_appends",
+        SECRET,
+    ) else {
         return;
     };
     let store = open(&format!("{}?connect_timeout=1", cluster.url())).await.unwrap();

@@ -24,8 +24,8 @@ fn command(test: &str, url: &str) -> Command {
     command
 }
 
-/// What opening a SQLite file gives to a user who isn't root: `opened`, or code and text of the error.
-/// `None` if this machine can't show it.
+/// Opens a SQLite file as a user other than root, and returns `opened`, or the code and the text of the error. `None` if this
+/// machine can't run it.
 pub(super) fn opened_by_nobody(url: &str) -> Option<String> {
     const NOBODY: u32 = 65_534;
     let mut opening = command("processes::says_what_opening_gives", url);
@@ -38,13 +38,12 @@ pub(super) fn opened_by_nobody(url: &str) -> Option<String> {
     Some(said.to_owned())
 }
 
-/// Says loudly that a test can't run here: root may do everything, and another user may not run what
-/// is built in root's own folder.
+/// Prints that a test can't run here: root may do everything, and another user may not run a program in the folder of root.
 pub(super) fn unseen(test: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: nobody may run this program");
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: another user may not run this program");
 }
 
-/// Lets everybody come into a folder of the test's own.
+/// Lets every user enter the folder of a test.
 pub(super) fn let_in(folder: &Path, mode: u32) {
     fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
 }
@@ -86,7 +85,7 @@ async fn holds_the_lock() {
     std::future::pending::<()>().await;
 }
 
-/// A process that appends with work of its own, and is killed after so many acknowledgements.
+/// Runs a process that appends with a hook, and kills it after so many acknowledgements.
 pub(super) fn appends_until_killed(url: &str, acknowledgements: usize) {
     let mut child = command("processes::appends_with_work", url).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
@@ -112,10 +111,10 @@ async fn appends_with_work() {
     futures_util::future::join_all(writers).await;
 }
 
-/// How many tasks of each process open the database.
+/// The number of tasks of each process that open the database.
 pub(super) const OPENERS: u64 = 3;
 
-/// Processes that open a database at the same moment; each task then appends an event.
+/// Opens a database in several processes at the same moment; each task then appends an event.
 pub(super) fn open_at_once(url: &str, processes: usize) {
     let start =
         || command("processes::opens_when_told", url).stdin(Stdio::piped()).spawn().unwrap();
@@ -128,7 +127,7 @@ pub(super) fn open_at_once(url: &str, processes: usize) {
             lines
         })
         .collect();
-    // The end of its input is the signal.
+    // Closing its input is the signal.
     children.iter_mut().for_each(|child| drop(child.stdin.take()));
     for (mut child, lines) in children.into_iter().zip(outputs) {
         let said: Vec<String> = lines.filter(|line| line.starts_with("gave ")).collect();

@@ -1,4 +1,4 @@
-//! A PostgreSQL that asks for passwords. The tests that run at the same time share it.
+//! A PostgreSQL that asks for passwords. Concurrent tests share it.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection, postgres::PgConnect
 
 use super::error_messages::{self, SECRET};
 
-/// The server, with a user and a schema of one test's own.
+/// The server, with a user and a schema for one test.
 pub(super) struct Server {
     cluster: Arc<PostgresCluster>,
     /// The name of both.
@@ -17,9 +17,9 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// `None` if there can be none here, which is said loudly.
+    /// Starts or shares the server; skips the test without its programs.
     pub(super) async fn of(test: &str) -> Option<Self> {
-        error_messages::listen();
+        error_messages::record_log();
         let cluster = shared(test)?;
         let server = Self { cluster, name: format!("test_{:x}", fastrand::u32(..)) };
         let name = &server.name;

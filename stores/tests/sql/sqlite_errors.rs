@@ -1,4 +1,4 @@
-//! Files that can't be opened, are no databases, or break while they are open.
+//! Errors of files that can't be opened, are no databases, or break while they are open.
 
 use std::{
     fs,
@@ -21,14 +21,14 @@ use std::sync::Arc;
 
 use super::{append, commit, error_messages, open_sqlite as open, processes};
 
-/// A folder of the test's own, and the URL of a file in it.
-struct Place {
+/// A database file in a temporary folder.
+struct DatabaseFile {
     folder: tempfile::TempDir,
 }
 
-impl Place {
+impl DatabaseFile {
     fn new() -> Self {
-        error_messages::listen();
+        error_messages::record_log();
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
@@ -40,7 +40,7 @@ impl Place {
         url(&self.file())
     }
 
-    /// Another connection, as another application would have it.
+    /// Opens another connection, as another application does.
     async fn other(&self) -> SqliteConnection {
         SqliteConnection::connect(&format!("{}?mode=rwc", self.url())).await.unwrap()
     }
@@ -74,30 +74,30 @@ async fn refused(url: &str) -> Error {
 
 #[tokio::test]
 async fn a_file_in_a_missing_folder_is_refused_with_the_folder() {
-    let place = Place::new();
+    let place = DatabaseFile::new();
     let error = refused(&url(&place.folder.path().join("nowhere/log.db"))).await;
     let words = ["there is no folder", "nowhere"];
-    error_messages::told(&error, Code::BAD_DATABASE, NextStep::FixRequest, &words);
+    error_messages::check(&error, Code::BAD_DATABASE, NextStep::FixRequest, &words);
 }
 
 #[tokio::test]
 async fn a_folder_instead_of_a_file_is_refused() {
-    let place = Place::new();
+    let place = DatabaseFile::new();
     let error = refused(&url(place.folder.path())).await;
-    error_messages::told(&error, Code::BAD_DATABASE, NextStep::FixRequest, &["it is a folder"]);
+    error_messages::check(&error, Code::BAD_DATABASE, NextStep::FixRequest, &["it is a folder"]);
 }
 
 #[tokio::test]
 async fn a_missing_file_is_refused_if_it_must_be_there() {
-    let place = Place::new();
+    let place = DatabaseFile::new();
     let error = refused(&format!("{}?mode=rw", place.url())).await;
-    error_messages::told(&error, Code::BAD_DATABASE, NextStep::FixRequest, &["it isn't there"]);
+    error_messages::check(&error, Code::BAD_DATABASE, NextStep::FixRequest, &["it isn't there"]);
     assert!(!place.file().exists());
 }
 
 #[tokio::test]
 async fn a_folder_that_must_not_be_written_to_is_refused() {
-    let place = Place::new();
+    let place = DatabaseFile::new();
     processes::let_in(place.folder.path(), 0o555);
     let Some(said) = processes::opened_by_nobody(&place.url()) else {
         return processes::unseen("a_folder_that_must_not_be_written_to_is_refused");
@@ -107,7 +107,7 @@ async fn a_folder_that_must_not_be_written_to_is_refused() {
 
 #[tokio::test]
 async fn a_file_that_must_not_be_written_to_is_refused() {
-    let place = Place::new();
+    let place = DatabaseFile::new();
     place.fill().await;
     processes::let_in(place.folder.path(), 0o777);
     processes::let_in(&place.file(), 0o444);
@@ -120,18 +120,18 @@ async fn a_file_that_must_not_be_written_to_is_refused() {
 #[tokio::test]
 async fn a_file_that_is_no_database_is_refused_and_left_alone() {
     for garbage in [&b"hello"[..], &[7; 10_000]] {
-        let place = Place::new();
+        let place = DatabaseFile::new();
         fs::write(place.file(), garbage).unwrap();
         let error = refused(&place.url()).await;
         let words = ["no SQLite database"];
-        error_messages::told(&error, Code::FOREIGN_DATABASE, NextStep::FixRequest, &words);
+        error_messages::check(&error, Code::FOREIGN_DATABASE, NextStep::FixRequest, &words);
         assert_eq!(fs::read(place.file()).unwrap(), garbage);
     }
 }
 
 #[tokio::test]
 async fn an_empty_file_is_a_fresh_database() {
-    let place = Place::new();
+    let place = DatabaseFile::new();
     fs::write(place.file(), "").unwrap();
     let store = open(&place.url()).await.unwrap();
     assert_eq!(store.append(append()).await.unwrap().position.get(), 1);
@@ -139,8 +139,8 @@ async fn an_empty_file_is_a_fresh_database() {
 }
 
 #[tokio::test]
-async fn a_truncated_file_is_for_a_person_to_look_at() {
-    let place = Place::new();
+async fn a_truncated_file_is_an_error_for_the_operator() {
+    let place = DatabaseFile::new();
     place.fill().await;
     let file = fs::OpenOptions::new().write(true).open(place.file()).unwrap();
     file.set_len(file.metadata().unwrap().len() / 2).unwrap();
@@ -148,12 +148,12 @@ async fn a_truncated_file_is_for_a_person_to_look_at() {
         Err(error) => error,
         Ok(store) => read_all(&store).await.unwrap_err(),
     };
-    error_messages::told(&error, Code::UNDECODABLE, NextStep::AskOperator, &["the database file"]);
+    error_messages::check(&error, Code::UNDECODABLE, NextStep::AskOperator, &["the database file"]);
 }
 
 #[tokio::test]
-async fn a_broken_page_is_for_a_person_to_look_at() {
-    let place = Place::new();
+async fn a_broken_page_is_an_error_for_the_operator() {
+    let place = DatabaseFile::new();
     place.fill().await;
     let mut bytes = fs::read(place.file()).unwrap();
     let middle = bytes.len() / 2;
@@ -161,7 +161,7 @@ async fn a_broken_page_is_for_a_person_to_look_at() {
     fs::write(place.file(), bytes).unwrap();
     let store = open(&place.url()).await.unwrap();
     let error = read_all(&store).await.unwrap_err();
-    error_messages::told(&error, Code::UNDECODABLE, NextStep::AskOperator, &["the database file"]);
+    error_messages::check(&error, Code::UNDECODABLE, NextStep::AskOperator, &["the database file"]);
 }
 
 async fn read_all(store: &SqliteStore) -> highwater_core::Result<usize> {
@@ -171,8 +171,8 @@ async fn read_all(store: &SqliteStore) -> highwater_core::Result<usize> {
 }
 
 #[tokio::test]
-async fn tables_of_another_application_are_lived_beside() {
-    let place = Place::new();
+async fn tables_of_another_application_are_left_alone() {
+    let place = DatabaseFile::new();
     place.execute("create table events (id integer); insert into events values (7)").await;
     let store = open(&place.url()).await.unwrap();
     store.append(append()).await.unwrap();
@@ -199,10 +199,10 @@ async fn foreign_tables_with_highwaters_names_are_refused_and_left_alone() {
             "highwater_migrations",
         ),
     ] {
-        let place = Place::new();
+        let place = DatabaseFile::new();
         place.execute(sql).await;
         let error = refused(&place.url()).await;
-        error_messages::told(&error, Code::FOREIGN_DATABASE, NextStep::FixRequest, &[name]);
+        error_messages::check(&error, Code::FOREIGN_DATABASE, NextStep::FixRequest, &[name]);
         let tables: i64 =
             sqlx::query_scalar("select count(*) from sqlite_master where type = 'table'")
                 .fetch_one(&mut place.other().await)
@@ -214,10 +214,10 @@ async fn foreign_tables_with_highwaters_names_are_refused_and_left_alone() {
 
 #[tokio::test]
 async fn a_file_whose_text_is_utf_16_is_refused() {
-    let place = Place::new();
+    let place = DatabaseFile::new();
     place.execute("pragma encoding = 'UTF-16'; create table mine (id integer)").await;
     let error = refused(&place.url()).await;
-    error_messages::told(
+    error_messages::check(
         &error,
         Code::BAD_DATABASE,
         NextStep::FixRequest,
@@ -227,34 +227,39 @@ async fn a_file_whose_text_is_utf_16_is_refused() {
 
 #[tokio::test]
 async fn a_file_from_a_newer_highwater_is_refused() {
-    let place = Place::new();
+    let place = DatabaseFile::new();
     place.fill().await;
     place.execute("insert into highwater_migrations (version) values (99)").await;
     let error = refused(&place.url()).await;
     let words = ["of Highwater's schema", "use a newer Highwater"];
-    error_messages::told(&error, Code::NEWER_DATABASE, NextStep::FixRequest, &words);
+    error_messages::check(&error, Code::NEWER_DATABASE, NextStep::FixRequest, &words);
 }
 
 #[tokio::test]
 async fn a_file_without_its_table_of_migrations_is_refused() {
-    let place = Place::new();
+    let place = DatabaseFile::new();
     place.fill().await;
     place.execute("drop table highwater_migrations").await;
     let error = refused(&place.url()).await;
     let words = ["highwater_migrations", "dropped"];
-    error_messages::told(&error, Code::FOREIGN_DATABASE, NextStep::FixRequest, &words);
+    error_messages::check(&error, Code::FOREIGN_DATABASE, NextStep::FixRequest, &words);
 }
 
 #[tokio::test]
-async fn a_lock_that_another_process_holds_too_long_is_named_and_ends_nothing() {
-    let place = Place::new();
+async fn a_lock_that_another_process_holds_too_long_is_named_and_stops_nothing() {
+    let place = DatabaseFile::new();
     place.fill().await;
     let url = format!("{}?busy_timeout=200ms", place.url());
     let store = open(&url).await.unwrap();
     let begun = Instant::now();
     let holder = processes::hold(&place.url());
     for error in [refused(&url).await, store.append(append()).await.unwrap_err()] {
-        error_messages::told(&error, Code::LOCKED, NextStep::Retry, &["locked by another process"]);
+        error_messages::check(
+            &error,
+            Code::LOCKED,
+            NextStep::Retry,
+            &["locked by another process"],
+        );
     }
     assert!(begun.elapsed() < Duration::from_secs(20));
     assert_eq!(read_all(&store).await.unwrap(), 20, "readers are not blocked");
@@ -264,7 +269,7 @@ async fn a_lock_that_another_process_holds_too_long_is_named_and_ends_nothing() 
 
 #[tokio::test]
 async fn a_table_dropped_while_the_store_is_open_is_named() {
-    let place = Place::new();
+    let place = DatabaseFile::new();
     let store = open(&place.url()).await.unwrap();
     store.append(append()).await.unwrap();
     let commit = commit(&store, "balances").await;
@@ -308,22 +313,32 @@ async fn a_table_dropped_while_the_store_is_open_is_named() {
 
 #[track_caller]
 fn named<T: std::fmt::Debug>(outcome: highwater_core::Result<T>, table: &str) {
-    error_messages::told(&outcome.unwrap_err(), Code::BAD_DATABASE, NextStep::FixRequest, &[table]);
+    error_messages::check(
+        &outcome.unwrap_err(),
+        Code::BAD_DATABASE,
+        NextStep::FixRequest,
+        &[table],
+    );
 }
 
 #[tokio::test]
-async fn a_row_that_cannot_be_decoded_is_for_a_person_to_look_at() {
-    let place = Place::new();
+async fn a_row_that_cannot_be_decoded_is_an_error_for_the_operator() {
+    let place = DatabaseFile::new();
     let store = open(&place.url()).await.unwrap();
     store.append(append()).await.unwrap();
     let view = commit(&store, "balances").await.view;
     place.execute("update highwater_shards set position = -1").await;
     let error = store.read_view(&view, &["a".into()]).await.unwrap_err();
-    error_messages::told(&error, Code::UNDECODABLE, NextStep::AskOperator, &["a row of the store"]);
+    error_messages::check(
+        &error,
+        Code::UNDECODABLE,
+        NextStep::AskOperator,
+        &["a row of the store"],
+    );
     place.execute("update highwater_events set version = -1").await;
     let error =
         store.read_log(&Query::all(), ReadFrom::Before(highwater_core::Position::END), 9).await;
-    error_messages::told(
+    error_messages::check(
         &error.unwrap_err(),
         Code::UNDECODABLE,
         NextStep::AskOperator,
@@ -343,15 +358,15 @@ fn on_the_writer(sql: &'static str) -> Append {
 }
 
 #[tokio::test]
-async fn w2_a_full_disk_loses_nothing_and_the_store_goes_on() {
-    let place = Place::new();
+async fn w2_a_full_disk_loses_nothing_and_the_store_recovers() {
+    let place = DatabaseFile::new();
     let store = open(&place.url()).await.unwrap();
     // SQLite rounds it up to what there is, and forgets it with the connection.
     store.append(on_the_writer("pragma max_page_count = 1")).await.unwrap();
     let events = vec![build::event(), build::with_payload(vec![b'x'; 200_000])];
     let large = build::append_to(&build::stream("a"), Expected::Any, events);
     let error = store.append(large.clone()).await.unwrap_err();
-    error_messages::told(&error, Code::UNREACHABLE, NextStep::Retry, &["full"]);
+    error_messages::check(&error, Code::UNREACHABLE, NextStep::Retry, &["full"]);
     assert_eq!(read_all(&store).await.unwrap(), 1);
     // SQLite has ended the transaction by itself: the connection that writes must have been mended.
     assert_eq!(store.append(large).await.unwrap().position.get(), 3);

@@ -45,13 +45,13 @@ async fn has_kept(store: &dyn Store) {
     assert_eq!((layout, shards.len()), (Sharding::SINGLE, 1));
     assert_eq!(shards[0].position, Position::new(7));
     assert_eq!(shards[0].as_of, Timestamp::from_second(1_700_000_000).unwrap());
-    // Work goes on from there, with rows like those that were there before.
+    // The view continues from there, with rows like the former ones.
     let commit = commit(store, "balances").await;
     assert_eq!((commit.shard, commit.from), (ShardId::FIRST, Position::new(7)));
     store.commit_view(commit).await.unwrap();
     let read = store.read_view(&view, &keys[2..]).await.unwrap();
     assert_eq!(read.rows[0].value.as_deref(), Some(&b"1"[..]));
-    // A table that somebody has dropped is made again.
+    // A table that was dropped is created again.
     for view in ["empty", "dropped"] {
         let spec = ViewSpec::rows(ViewName::new(view).unwrap());
         store.open_view(&spec, Sharding::SINGLE).await.unwrap();
@@ -90,10 +90,14 @@ async fn make(server: &Server, version: usize, filled: &str) {
     server.owner().await.execute(AssertSqlSafe(old)).await.unwrap();
 }
 
-/// Of one view somebody has removed less than there is.
+/// One view was removed in part.
 #[tokio::test]
-async fn r1_views_of_version_5_keep_rows_layout_and_progress_on_postgres() {
-    let Some(server) = Server::of("r1_views_of_version_5").await else { return };
+async fn r1_views_of_version_5_keep_rows_sharding_and_progress_on_postgres() {
+    let Some(server) =
+        Server::of("r1_views_of_version_5_keep_rows_sharding_and_progress_on_postgres").await
+    else {
+        return;
+    };
     let name = &server.name;
     let filled = format!(
         "create table {name}.view_balances (key text primary key, value json not null);
@@ -126,7 +130,7 @@ async fn r1_views_of_version_5_keep_rows_layout_and_progress_on_postgres() {
 
 #[tokio::test]
 async fn r1_views_of_version_1_keep_rows_and_progress_on_sqlite() {
-    error_messages::listen();
+    error_messages::record_log();
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("log.db").display());
     let mut old = SqliteConnection::connect(&format!("{url}?mode=rwc")).await.unwrap();

@@ -28,7 +28,7 @@ async fn open(outbox: &Outbox, spec: &ViewSpec) {
     outbox.store.open_view(spec, Sharding::SINGLE).await.unwrap();
 }
 
-/// Writes these rows, over whatever there is.
+/// Writes these rows over existing ones.
 async fn write(
     outbox: &Outbox,
     view: &str,
@@ -46,7 +46,7 @@ const ROWS: &[(&str, &str)] = &[
     ("d", r#"{}"#),
 ];
 
-/// What the columns hold, as text.
+/// A query for the content of the columns, as text.
 const SELECT: &str = "select key || ':' || coalesce(owner, '-') || ':' || \
      coalesce(cast(cents as text), '-') || ':' || coalesce(cast(ratio > 1 as integer), 9) || ':' || \
      coalesce(cast(cast(open as integer) as text), '-') from view_balances order by key";
@@ -74,8 +74,8 @@ async fn columns_hold_the_fields_of_rows_that_were_there_before_them() {
 }
 
 #[tokio::test]
-async fn an_index_is_used_and_called_by_its_columns() {
-    for outbox in outboxes("an_index_is_used").await {
+async fn an_index_is_used_and_named_by_its_columns() {
+    for outbox in outboxes("an_index_is_used_and_named_by_its_columns").await {
         let indexes: Vec<highwater_core::domain::Index> = vec![&["owner"], &["open", "cents"]];
         open(&outbox, &ViewSpec { indexes, ..spec("balances", COLUMNS) }).await;
         write(&outbox, "balances", ROWS).await.unwrap();
@@ -89,7 +89,7 @@ async fn an_index_is_used_and_called_by_its_columns() {
 }
 
 #[tokio::test]
-async fn indexes_that_would_have_one_name_keep_apart() {
+async fn indexes_with_colliding_names_are_kept_apart() {
     for outbox in outboxes("indexes_of_views").await {
         let text = ColumnKind::Text;
         for (view, columns, index) in [
@@ -108,8 +108,9 @@ async fn indexes_that_would_have_one_name_keep_apart() {
 }
 
 #[tokio::test]
-async fn a_renamed_view_keeps_its_columns_and_indexes_and_gets_no_second_ones() {
-    for outbox in outboxes("a_renamed_view_keeps_its_columns").await {
+async fn a_renamed_view_keeps_its_columns_and_indexes_without_duplicates() {
+    for outbox in outboxes("a_renamed_view_keeps_its_columns_and_indexes_without_duplicates").await
+    {
         let indexes: Vec<highwater_core::domain::Index> = vec![&["owner"]];
         let old = ViewSpec { indexes, ..spec("accounts", COLUMNS) };
         open(&outbox, &old).await;
@@ -120,19 +121,19 @@ async fn a_renamed_view_keeps_its_columns_and_indexes_and_gets_no_second_ones() 
         assert_eq!(outbox.indexes("view_balances").await.len(), 1);
         assert_eq!(outbox.texts(SELECT).await, SELECTED);
         open(&outbox, &old).await;
-        assert_eq!(outbox.indexes("view_accounts").await.len(), 1, "a view of its own again");
+        assert_eq!(outbox.indexes("view_accounts").await.len(), 1, "a separate view again");
     }
 }
 
 #[tokio::test]
-async fn a_column_kept_up_by_hand_is_refused() {
-    for outbox in outboxes("a_column_kept_up_by_hand").await {
+async fn a_column_maintained_by_hand_is_refused() {
+    for outbox in outboxes("a_column_maintained_by_hand_is_refused").await {
         open(&outbox, &spec("balances", &[])).await;
         outbox.execute("alter table view_balances add column owner text").await;
         let wanted = spec("balances", COLUMNS);
         let error = outbox.store.open_view(&wanted, Sharding::SINGLE).await.unwrap_err();
         let words = ["owner", "balances", "an ordinary one", "drop the existing one"];
-        error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
+        error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
     }
 }
 
@@ -151,17 +152,23 @@ async fn r1_a_row_that_a_column_cannot_hold_is_refused_with_all_of_its_commit_on
     ] {
         let rows = [("a", "{}"), ("b", bad)];
         let error = write(&outbox, "balances", &rows).await.unwrap_err();
-        error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["balances"]);
+        error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["balances"]);
         assert!(outbox.texts("select key from view_balances").await.is_empty());
     }
 }
 
 #[tokio::test]
-async fn a_column_that_rows_do_not_fit_is_refused_and_leaves_the_view_as_it_was_on_postgres() {
-    let Some(outbox) = Outbox::on_postgres("a_column_that_rows_do_not_fit").await else { return };
+async fn a_column_that_rows_do_not_fit_is_refused_and_leaves_the_view_unchanged_on_postgres() {
+    let Some(outbox) = Outbox::on_postgres(
+        "a_column_that_rows_do_not_fit_is_refused_and_leaves_the_view_unchanged_on_postgres",
+    )
+    .await
+    else {
+        return;
+    };
     write(&outbox, "balances", &[("a", r#"{"cents":"many"}"#)]).await.unwrap();
     let wanted = spec("balances", COLUMNS);
     let error = outbox.store.open_view(&wanted, Sharding::SINGLE).await.unwrap_err();
-    error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["balances", "many"]);
+    error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["balances", "many"]);
     open(&outbox, &spec("balances", &COLUMNS[..1])).await;
 }

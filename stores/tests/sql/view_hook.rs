@@ -1,4 +1,4 @@
-//! An application's own work in the commit of a view: with its rows and progress, or not at all.
+//! Hooks in the commit of a view: with its rows and progress, or not at all.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ async fn with_work(outbox: &Outbox, statements: &[&str], then: Then) -> ViewComm
     ViewCommit { hook: attachment, ..commit(&*outbox.store, "balances").await }
 }
 
-/// How many rows the work has written, where the view is, and whether its row is there.
+/// Returns the number of rows of the hook, the position of the view, and true if its row exists.
 async fn state(outbox: &Outbox) -> (usize, u64, bool) {
     let view = commit(&*outbox.store, "balances").await.view;
     let read = outbox.store.read_view(&view, &["a".into()]).await.unwrap();
@@ -36,8 +36,8 @@ const NOTHING: (usize, u64, bool) = (0, 0, false);
 const EVERYTHING: (usize, u64, bool) = (1, 1, true);
 
 #[tokio::test]
-async fn r1_what_the_work_writes_is_committed_with_the_progress() {
-    for outbox in outboxes("r1_what_the_work_writes").await {
+async fn r1_rows_of_the_hook_are_committed_with_the_progress() {
+    for outbox in outboxes("r1_rows_of_the_hook_are_committed_with_the_progress").await {
         let commit = with_work(&outbox, &[], Then::Well).await;
         outbox.store.commit_view(commit).await.unwrap();
         assert_eq!(state(&outbox).await, EVERYTHING);
@@ -45,8 +45,8 @@ async fn r1_what_the_work_writes_is_committed_with_the_progress() {
 }
 
 #[tokio::test]
-async fn r1_a_conflict_takes_the_work_back() {
-    for outbox in outboxes("r1_a_conflict_takes_the_work_back").await {
+async fn r1_a_conflict_rolls_the_hook_back() {
+    for outbox in outboxes("r1_a_conflict_rolls_the_hook_back").await {
         let fenced = with_work(&outbox, &[], Then::Well).await;
         let stale = with_work(&outbox, &[], Then::Well).await;
         let to = Progress { position: Position::new(8), ..Progress::default() };
@@ -60,20 +60,22 @@ async fn r1_a_conflict_takes_the_work_back() {
 }
 
 #[tokio::test]
-async fn r1_work_that_fails_takes_everything_back_and_gives_its_own_error() {
-    for outbox in outboxes("r1_work_that_fails").await {
+async fn r1_a_hook_that_fails_rolls_the_commit_back_and_returns_its_own_error() {
+    for outbox in
+        outboxes("r1_a_hook_that_fails_rolls_the_commit_back_and_returns_its_own_error").await
+    {
         for (statements, then, word) in [
             (&[][..], Then::Fail, "the work does not want to"),
             (&["insert into outbox values (null)"], Then::Well, "outbox"),
         ] {
             let commit = with_work(&outbox, statements, then).await;
             let error = outbox.store.commit_view(commit).await.unwrap_err();
-            error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &[word]);
+            error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &[word]);
             assert_eq!(state(&outbox).await, NOTHING);
         }
         let panicking = with_work(&outbox, &[], Then::Panic).await;
         let error = outbox.store.commit_view(panicking).await.unwrap_err();
-        error_messages::told(
+        error_messages::check(
             &error,
             Code::PANICKED,
             NextStep::FixProgram,
@@ -87,8 +89,8 @@ async fn r1_work_that_fails_takes_everything_back_and_gives_its_own_error() {
 }
 
 #[tokio::test]
-async fn r1_a_row_that_is_refused_takes_the_work_back() {
-    for outbox in outboxes("r1_a_row_that_is_refused").await {
+async fn r1_a_refused_row_rolls_the_hook_back() {
+    for outbox in outboxes("r1_a_refused_row_rolls_the_hook_back").await {
         let mut bad = with_work(&outbox, &[], Then::Well).await;
         bad.rows.push(("b".to_owned(), Some(b"{"[..].into())));
         assert!(outbox.store.commit_view(bad).await.unwrap_err().is_invalid());
@@ -97,14 +99,17 @@ async fn r1_a_row_that_is_refused_takes_the_work_back() {
 }
 
 #[tokio::test]
-async fn r1_work_that_ends_the_transaction_is_refused_before_the_progress_moves() {
+async fn r1_a_hook_that_ends_the_transaction_is_refused_before_the_progress_moves() {
     for ending in [&["commit"][..], &["rollback"], &["commit", "begin"], &["rollback", "begin"]] {
-        for outbox in outboxes("r1_work_that_ends_the_transaction").await {
+        for outbox in
+            outboxes("r1_a_hook_that_ends_the_transaction_is_refused_before_the_progress_moves")
+                .await
+        {
             let rows = usize::from(ending[0] == "commit");
             let commit = with_work(&outbox, ending, Then::Well).await;
             let error = outbox.store.commit_view(commit).await.unwrap_err();
             let words = ["ended the transaction"];
-            error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
+            error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
             assert_eq!(state(&outbox).await, (rows, 0, false), "{ending:?}");
             let well = with_work(&outbox, &[], Then::Well).await;
             outbox.store.commit_view(well).await.unwrap();
@@ -114,8 +119,8 @@ async fn r1_work_that_ends_the_transaction_is_refused_before_the_progress_moves(
 }
 
 #[tokio::test]
-async fn work_for_another_store_or_for_an_append_is_refused() {
-    for outbox in outboxes("work_for_another_store_or_for_an_append").await {
+async fn a_hook_for_another_store_or_for_an_append_is_refused() {
+    for outbox in outboxes("a_hook_for_another_store_or_for_an_append_is_refused").await {
         let postgres = PostgresHook::writing(|_| Box::pin(async { Ok(()) }));
         let sqlite = SqliteHook::writing(|_| Box::pin(async { Ok(()) }));
         let foreign: Arc<dyn TransactionHook> =
@@ -127,15 +132,15 @@ async fn work_for_another_store_or_for_an_append_is_refused() {
             let commit =
                 ViewCommit { hook: attachment, ..commit(&*outbox.store, "balances").await };
             let error = outbox.store.commit_view(commit).await.unwrap_err();
-            error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &[word]);
+            error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &[word]);
         }
         assert_eq!(state(&outbox).await, NOTHING);
     }
 }
 
 #[tokio::test]
-async fn w2_work_that_needs_no_append_goes_with_appends_too() {
-    for outbox in outboxes("w2_work_that_needs_no_append").await {
+async fn w2_a_hook_that_needs_no_append_runs_with_appends_too() {
+    for outbox in outboxes("w2_a_hook_that_needs_no_append_runs_with_appends_too").await {
         let attachment = Some(outbox.writing(&[INSERT], Then::Well));
         outbox.store.append(Append { hook: attachment, ..append() }).await.unwrap();
         let attachment = Some(outbox.writing(&[INSERT], Then::Fail));
@@ -145,8 +150,13 @@ async fn w2_work_that_needs_no_append_goes_with_appends_too() {
 }
 
 #[tokio::test]
-async fn r1_work_that_takes_long_keeps_nobody_from_reading_or_taking_over_on_postgres() {
-    let Some(outbox) = Outbox::on_postgres("r1_work_that_takes_long").await else { return };
+async fn r1_a_slow_hook_blocks_neither_readers_nor_a_takeover_on_postgres() {
+    let Some(outbox) =
+        Outbox::on_postgres("r1_a_slow_hook_blocks_neither_readers_nor_a_takeover_on_postgres")
+            .await
+    else {
+        return;
+    };
     let (there, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let slow = Then::Wait(Arc::clone(&there), Arc::clone(&go));
     let slow = with_work(&outbox, &[], slow).await;
@@ -164,8 +174,11 @@ async fn r1_work_that_takes_long_keeps_nobody_from_reading_or_taking_over_on_pos
 }
 
 #[tokio::test]
-async fn r1_the_server_ends_a_transaction_whose_machine_is_gone_on_postgres() {
-    let Some(outbox) = Outbox::on_postgres("r1_the_server_ends_a_transaction").await else {
+async fn r1_the_server_ends_the_transaction_of_a_lost_machine_on_postgres() {
+    let Some(outbox) =
+        Outbox::on_postgres("r1_the_server_ends_the_transaction_of_a_lost_machine_on_postgres")
+            .await
+    else {
         return;
     };
     let setting =
@@ -176,8 +189,10 @@ async fn r1_the_server_ends_a_transaction_whose_machine_is_gone_on_postgres() {
 }
 
 #[tokio::test]
-async fn r1_work_that_passes_over_an_error_of_its_own_is_told_so_on_postgres() {
-    let Some(outbox) = Outbox::on_postgres("r1_work_that_passes_over_an_error").await else {
+async fn r1_a_hook_that_ignores_its_own_error_is_refused_on_postgres() {
+    let Some(outbox) =
+        Outbox::on_postgres("r1_a_hook_that_ignores_its_own_error_is_refused_on_postgres").await
+    else {
         return;
     };
     let careless = PostgresHook::writing(|connection| {
@@ -189,13 +204,15 @@ async fn r1_work_that_passes_over_an_error_of_its_own_is_told_so_on_postgres() {
     let attachment: Option<Arc<dyn TransactionHook>> = Some(Arc::new(careless));
     let careless = ViewCommit { hook: attachment, ..commit(&*outbox.store, "balances").await };
     let error = outbox.store.commit_view(careless).await.unwrap_err();
-    error_messages::told(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["ignored an error"]);
+    error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["ignored an error"]);
     assert_eq!(state(&outbox).await, NOTHING);
 }
 
 #[tokio::test]
-async fn r1_work_that_loses_the_connection_leaves_nothing_on_postgres() {
-    let Some(outbox) = Outbox::on_postgres("r1_work_that_loses_the_connection").await else {
+async fn r1_a_hook_that_loses_the_connection_writes_nothing_on_postgres() {
+    let Some(outbox) =
+        Outbox::on_postgres("r1_a_hook_that_loses_the_connection_writes_nothing_on_postgres").await
+    else {
         return;
     };
     let losing = ["select pg_terminate_backend(pg_backend_pid())"];
@@ -207,10 +224,16 @@ async fn r1_work_that_loses_the_connection_leaves_nothing_on_postgres() {
     assert_eq!(state(&outbox).await, EVERYTHING);
 }
 
-/// Twenty looks of its own would take a waiter twenty seconds.
+/// Twenty polls would take a waiter twenty seconds.
 #[tokio::test]
-async fn r3_another_process_hears_of_a_commit_before_it_looks_for_itself_on_postgres() {
-    let Some(outbox) = Outbox::on_postgres("r3_another_process_hears").await else { return };
+async fn r3_another_process_is_notified_of_a_commit_before_it_polls_on_postgres() {
+    let Some(outbox) = Outbox::on_postgres(
+        "r3_another_process_is_notified_of_a_commit_before_it_polls_on_postgres",
+    )
+    .await
+    else {
+        return;
+    };
     let other = super::open_any(outbox.url()).await.unwrap();
     let first = commit(&*outbox.store, "balances").await;
     let (view, begun) = (first.view.clone(), tokio::time::Instant::now());

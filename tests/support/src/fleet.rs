@@ -15,7 +15,7 @@ use tempfile::TempDir;
 const SIGSEGV: i32 = 11;
 const SIGTERM: i32 = 15;
 
-/// How long a worker may take to shut down.
+/// The time within which a worker must shut down.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A program that runs in a process of the fleet.
@@ -33,15 +33,15 @@ pub struct Counts {
     pub killed: u32,
     pub frozen: u32,
     pub stopped: u32,
-    /// How often the client of Kafka has crashed its process.
+    /// The number of processes that the client of Kafka has crashed.
     pub crashed: u32,
-    /// How often a worker lost its shard to another.
+    /// The number of shards that workers lost to others.
     pub fenced: usize,
-    /// How often a worker retried after a transient error.
+    /// The number of retries after transient errors.
     pub retried: usize,
 }
 
-/// How often faults are injected, and how long a worker is frozen.
+/// The rate of faults, and the time for which a worker is frozen.
 #[derive(Debug, Clone)]
 pub struct FaultPlan {
     /// The time between two faults, in milliseconds.

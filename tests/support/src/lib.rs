@@ -1,4 +1,4 @@
-//! What the tests and benchmarks of Highwater share.
+//! Shared support for the tests and benchmarks of Highwater.
 //!
 //! | Module | What is in it |
 //! |---|---|

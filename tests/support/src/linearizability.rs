@@ -75,7 +75,7 @@ mod tests {
     use super::{Effect, Operation, is_linearizable};
 
     #[test]
-    fn r3_the_checker_finds_each_way_in_which_an_answer_can_be_wrong() {
+    fn r3_the_checker_finds_every_kind_of_wrong_answer() {
         let operation = |began, ended, effect| Operation { began, ended, effect };
         let add = |began, ended| operation(began, ended, Effect::Add(None));
         let to = |began, ended, to| operation(began, ended, Effect::Add(Some(to)));

@@ -1,4 +1,4 @@
-//! How long a randomised test runs, and from which seed.
+//! The duration and the seed of randomised tests.
 
 use std::{env, time::Duration};
 
@@ -7,7 +7,7 @@ pub fn number(variable: &str) -> Option<u64> {
     env::var(variable).ok().map(|text| text.parse().unwrap())
 }
 
-/// How long one crash test runs: `HIGHWATER_FIRE_MINUTES` or `HIGHWATER_FIRE_SECONDS`, or this many seconds.
+/// Returns the duration of one crash test: `HIGHWATER_FIRE_MINUTES` or `HIGHWATER_FIRE_SECONDS`, or this many seconds.
 pub fn duration(default_seconds: u64) -> Duration {
     let minutes = number("HIGHWATER_FIRE_MINUTES").map(|minutes| minutes * 60);
     let seconds = minutes.or(number("HIGHWATER_FIRE_SECONDS"));

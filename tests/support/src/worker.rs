@@ -1,4 +1,4 @@
-//! What the worker processes of several tests do.
+//! Helpers for the worker processes of several tests.
 
 use std::{sync::Arc, time::Duration};
 
