@@ -91,7 +91,7 @@ async fn a_folder_instead_of_a_file_is_refused() {
 async fn a_missing_file_is_refused_if_it_must_be_there() {
     let place = Place::new();
     let error = refused(&format!("{}?mode=rw", place.url())).await;
-    told::told(&error, Code::BAD_DATABASE, NextStep::FixRequest, &["it isn't there"]);
+    told::told(&error, Code::BAD_DATABASE, NextStep::FixRequest, &["it doesn't exist"]);
     assert!(!place.file().exists());
 }
 
@@ -123,7 +123,7 @@ async fn a_file_that_is_no_database_is_refused_and_left_alone() {
         let place = Place::new();
         fs::write(place.file(), garbage).unwrap();
         let error = refused(&place.url()).await;
-        let words = ["no SQLite database"];
+        let words = ["not a SQLite database"];
         told::told(&error, Code::FOREIGN_DATABASE, NextStep::FixRequest, &words);
         assert_eq!(fs::read(place.file()).unwrap(), garbage);
     }
