@@ -91,7 +91,7 @@ async fn a_folder_instead_of_a_file_is_refused() {
 async fn a_missing_file_is_refused_if_it_must_be_there() {
     let place = DatabaseFile::new();
     let error = refused(&format!("{}?mode=rw", place.url())).await;
-    error_messages::check(&error, Code::BAD_DATABASE, NextStep::FixRequest, &["it isn't there"]);
+    error_messages::check(&error, Code::BAD_DATABASE, NextStep::FixRequest, &["it doesn't exist"]);
     assert!(!place.file().exists());
 }
 
@@ -123,7 +123,7 @@ async fn a_file_that_is_no_database_is_refused_and_left_alone() {
         let place = DatabaseFile::new();
         fs::write(place.file(), garbage).unwrap();
         let error = refused(&place.url()).await;
-        let words = ["no SQLite database"];
+        let words = ["not a SQLite database"];
         error_messages::check(&error, Code::FOREIGN_DATABASE, NextStep::FixRequest, &words);
         assert_eq!(fs::read(place.file()).unwrap(), garbage);
     }
