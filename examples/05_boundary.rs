@@ -54,7 +54,7 @@ impl Boundary for Registration {
     }
 
     fn stream(&self) -> highwater::Result<StreamId> {
-        StreamId::new(User::CATEGORY, &self.email)
+        Ok(StreamId::new(User::CATEGORY, &self.email)?)
     }
 }
 

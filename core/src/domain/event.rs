@@ -32,7 +32,8 @@ impl EventType {
 /// Checks that an event can have this type name.
 pub(crate) fn check_type_name(name: &str) -> Result<(), Error> {
     if name.is_empty() || name.len() > TYPE_NAME_LIMIT || name.contains('\0') {
-        return Err(Invalid::type_name(name).into());
+        let right = format!("use 1 to {TYPE_NAME_LIMIT} bytes, without NUL");
+        return Err(Invalid::malformed("name of an event type", name, &right).into());
     }
     Ok(())
 }

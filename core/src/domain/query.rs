@@ -86,7 +86,8 @@ impl Query {
     pub fn validate(&self) -> Result<()> {
         let types = self.items.iter().flat_map(|item| &item.types);
         types.map(String::as_str).try_for_each(check_type_name)?;
-        self.items.iter().flat_map(|item| item.tags.as_slice()).try_for_each(Tag::validate)
+        self.items.iter().flat_map(|item| item.tags.as_slice()).try_for_each(Tag::validate)?;
+        Ok(())
     }
 }
 

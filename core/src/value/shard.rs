@@ -4,8 +4,7 @@ use std::{fmt, str::FromStr};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::StreamId;
-use crate::{Error, error::Invalid};
+use super::{Malformed, StreamId};
 
 /// A part of the work on a view, with a progress of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,9 +109,9 @@ impl fmt::Display for Sharding {
 }
 
 impl FromStr for Sharding {
-    type Err = Error;
+    type Err = Malformed;
 
-    fn from_str(text: &str) -> Result<Self, Error> {
+    fn from_str(text: &str) -> Result<Self, Malformed> {
         let parsed = text.split_once('/').and_then(|(by, shards)| {
             let by = match by {
                 "keys" => ShardBy::Key,
@@ -123,7 +122,7 @@ impl FromStr for Sharding {
             Some(Self { by, shards })
         });
         let right = "it reads keys/N or streams/N";
-        parsed.ok_or_else(|| Invalid::malformed("layout", text, right).into())
+        parsed.ok_or_else(|| Malformed::new("layout", text, right))
     }
 }
 

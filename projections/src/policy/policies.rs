@@ -195,5 +195,5 @@ impl std::fmt::Debug for Policies {
 }
 
 fn stream() -> Result<StreamId> {
-    StreamId::new(PolicyRecord::CATEGORY, KEY)
+    Ok(StreamId::new(PolicyRecord::CATEGORY, KEY)?)
 }

@@ -128,7 +128,7 @@ async fn one(inner: &Inner, view: &ViewName, key: &str) -> Result<Result<StoredV
     }
     shards.sort_unstable_by_key(|(shard, _)| *shard);
     let shards = shards.into_iter().map(|(_, progress)| progress).collect();
-    let layout: Result<Sharding> = any.try_get::<&str, _>(0)?.parse();
+    let layout = any.try_get::<&str, _>(0)?.parse::<Sharding>().map_err(Error::from);
     Ok(layout.and_then(|layout| {
         let (state, head) = (ViewState { sharding: layout, shards }, decode_head(any)?);
         Ok(StoredView { rows: vec![stored], state, head: Some(head) })
