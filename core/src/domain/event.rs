@@ -84,7 +84,7 @@ pub trait Event: Sized + Send + Sync + 'static {
     /// The type under which this event is written.
     fn event_type(&self) -> EventType;
 
-    /// What the event is about, for queries that cross streams.
+    /// The tags of the event, for queries that cross streams.
     fn tags(&self) -> Tags {
         Tags::none()
     }

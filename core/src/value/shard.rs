@@ -33,7 +33,7 @@ impl fmt::Display for ShardId {
     }
 }
 
-/// By what the work is divided.
+/// The criterion by which the work is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ShardBy {
     /// By the key of the row. Every shard sees all the events in log order, and takes its own keys'.
@@ -43,15 +43,15 @@ pub enum ShardBy {
     Stream,
 }
 
-/// How the work is divided: by what, and into how many shards.
+/// The division of the work: its criterion, and the number of shards.
 ///
 /// As text it reads `keys/4` or `streams/12`. Which shard something belongs to is a function of the
 /// layout alone, and never changes: stored views and published topics depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sharding {
-    /// By what.
+    /// The criterion.
     pub by: ShardBy,
-    /// Into how many, at least 1.
+    /// The number of shards, at least 1.
     pub shards: u32,
 }
 

@@ -72,13 +72,13 @@ impl Tags {
         &self.0
     }
 
-    /// Whether there are none.
+    /// Returns true if there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether all of `wanted` are among these.
+    /// Returns true if all of `wanted` are among these.
     #[must_use]
     pub fn contain_all(&self, wanted: &Self) -> bool {
         wanted.0.iter().all(|tag| self.0.binary_search(tag).is_ok())

@@ -50,9 +50,9 @@ const WITHOUT_LOG: u8 = 1;
 /// The first byte of the encoding with the four bytes of a log's fingerprint after it.
 const OF_A_LOG: u8 = 2;
 
-/// How many partitions a token may name as text. It comes from outside, so its size must have a bound.
+/// The number of partitions that a token may name as text. It comes from outside, so its size is bounded.
 const MOST_CLOCKS: usize = 256;
-/// How long its text can be: 20 bytes at the most for each of those, in base 64.
+/// The longest text of a token: at most 20 bytes for each of those partitions, in base 64.
 const LONGEST: usize = MOST_CLOCKS * 20 * 4 / 3;
 
 impl Token {
@@ -93,7 +93,7 @@ impl Token {
         self.clocks.iter().map(|(partition, position)| (*partition, *position))
     }
 
-    /// Whether it names no partition but [`PartitionId::LOG`], so that a single store can be as far.
+    /// Returns true if it names no partition but [`PartitionId::LOG`], so that a single store can be as far.
     #[must_use]
     pub fn is_of_one_order(&self) -> bool {
         self.clocks.keys().all(|partition| *partition == PartitionId::LOG)
@@ -110,7 +110,7 @@ impl Token {
         other.clocks().fold(both, |token, (partition, at)| token.with(partition, at))
     }
 
-    /// Whether a reader at `seen` has seen all that this token asks for.
+    /// Returns true if a reader at `seen` has seen all that this token requires.
     #[must_use]
     pub fn is_covered_by(&self, seen: &Self) -> bool {
         self.clocks().all(|(partition, position)| seen.position(partition) >= position)
