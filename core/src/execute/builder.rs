@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     follow::UnknownEvents,
-    metrics::Meter,
+    metrics::CommandMeter,
     port::{Clock, Ids, Store, ViewStore},
 };
 
@@ -39,7 +39,7 @@ impl Highwater {
                 unknown_events: UnknownEvents::default(),
                 policy: ConflictPolicy::default(),
                 extensions: Extensions::default(),
-                meter: Meter::default(),
+                meter: CommandMeter::default(),
             },
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{extensions::Extensions, policy::ConflictPolicy, state_cache::StateCache};
 use crate::{
     follow::UnknownEvents,
-    metrics::Meter,
+    metrics::CommandMeter,
     port::{Clock, EventStore, Ids, SnapshotStore, ViewStore},
 };
 
@@ -21,7 +21,7 @@ pub(super) struct Engine {
     pub(super) unknown_events: UnknownEvents,
     pub(super) policy: ConflictPolicy,
     pub(super) extensions: Extensions,
-    pub(super) meter: Meter,
+    pub(super) meter: CommandMeter,
 }
 
 /// The place where views are kept.

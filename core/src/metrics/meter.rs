@@ -11,7 +11,7 @@ use crate::error::{Conflict, Error};
 
 /// The metrics of an engine.
 #[derive(Default)]
-pub(crate) struct Meter {
+pub(crate) struct CommandMeter {
     durations: HandleCache<(&'static str, &'static str), Histogram>,
     rejections: HandleCache<(&'static str, &'static str), Counter>,
     lost: HandleCache<(&'static str, &'static str), Counter>,
@@ -22,7 +22,7 @@ pub(crate) struct Meter {
 const RETRIED: &str = "retried";
 const RETURNED: &str = "returned";
 
-impl Meter {
+impl CommandMeter {
     /// Counts a command that was answered: with true if events were appended.
     pub(crate) fn answered(
         &self,

@@ -15,7 +15,7 @@ mod metric;
 
 pub use ::metrics::Unit;
 pub use kept::HandleCache;
-pub(crate) use meter::Meter;
+pub(crate) use meter::CommandMeter;
 pub use metric::{Kind, Metric};
 
 /// The duration of commands, from the call to the answer.
