@@ -53,7 +53,7 @@ impl Boundary for Registration {
     }
 
     fn stream(&self) -> highwater::Result<StreamId> {
-        StreamId::new(User::CATEGORY, &self.email)
+        Ok(StreamId::new(User::CATEGORY, &self.email)?)
     }
 }
 

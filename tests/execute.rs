@@ -366,7 +366,7 @@ impl highwater::Boundary for AccountsOf {
     }
 
     fn stream(&self) -> highwater::Result<StreamId> {
-        StreamId::new("owner", &self.owner)
+        Ok(StreamId::new("owner", &self.owner)?)
     }
 }
 
@@ -420,4 +420,74 @@ async fn w4_a_retry_resolves_an_unknown_outcome_and_each_deposit_counts_once() {
     assert!(store.struck() > 0);
     let hot = bank.aggregate::<Account>("hot").load(AsOf::Now).await.unwrap();
     assert_eq!((hot.balance, hot.version), (200, Version::new(200)));
+}
+
+/// An account whose code has bugs: a withdrawal of 13 cents panics, and a deposit of 666 can't be applied.
+#[derive(Aggregate, Default, Clone, Debug, PartialEq)]
+#[aggregate(event = AccountEvent, category = "account")]
+struct BuggyAccount {
+    balance: i64,
+}
+
+impl BuggyAccount {
+    fn apply(&mut self, event: &AccountEvent) {
+        if let AccountEvent::Deposited { cents } = event {
+            assert_ne!(*cents, 666, "no number for this");
+            self.balance += cents;
+        }
+    }
+}
+
+impl Decide<Deposit> for BuggyAccount {
+    fn decide(&self, deposit: &Deposit, _: &Context) -> Decision<AccountEvent> {
+        Ok(vec![AccountEvent::Deposited { cents: deposit.cents }])
+    }
+}
+
+impl Decide<Withdraw> for BuggyAccount {
+    fn decide(&self, withdraw: &Withdraw, _: &Context) -> Decision<AccountEvent> {
+        assert_ne!(withdraw.cents, 13, "bad luck");
+        Ok(vec![AccountEvent::Withdrawn { cents: withdraw.cents }])
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn w5_a_panic_in_a_decision_is_an_error_and_leaves_the_aggregate_as_it_was() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        let alice = bank.aggregate::<BuggyAccount>("alice");
+        alice.execute(Deposit { cents: 5 }).await.unwrap();
+        let error = alice.execute(Withdraw { cents: 13 }).await.unwrap_err();
+        assert_eq!(error.code(), Code::PANICKED);
+        let text = error.to_string();
+        assert!(text.starts_with("decision of command withdraw on account-alice"), "{text}");
+        assert!(text.contains("bad luck") && !error.is_retryable(), "{text}");
+        let error = alice.execute(Deposit { cents: 666 }).await.unwrap_err();
+        assert!(error.is_panicked(), "apply panics on the new event: {error}");
+        let receipt = alice.execute(Deposit { cents: 2 }).await.unwrap();
+        assert_eq!(receipt.position().get(), 2);
+        assert_eq!(alice.load(AsOf::Now).await.unwrap().balance, 7);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_in_apply_while_loading_is_an_error_that_names_the_event() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        for cents in [1, 666, 2] {
+            bank.aggregate::<Account>("alice").execute(Deposit { cents }).await.unwrap();
+        }
+        let alice = bank.aggregate::<BuggyAccount>("alice");
+        let expected = "apply of event account.deposited at 2 of stream account-alice panicked: ";
+        let loaded = alice.load(AsOf::Now).await.unwrap_err();
+        let executed = alice.execute(Deposit { cents: 1 }).await.unwrap_err();
+        let audited = bank.audit::<BuggyAccount>(&[]).await.unwrap_err();
+        for error in [loaded, executed, audited] {
+            assert_eq!(error.code(), Code::PANICKED);
+            assert!(error.to_string().starts_with(expected), "{error}");
+        }
+        assert_eq!(alice.load(AsOf::Version(Version::new(1))).await.unwrap().balance, 1);
+        bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap();
+        bank.aggregate::<BuggyAccount>("bob").execute(Deposit { cents: 1 }).await.unwrap();
+    }
 }

@@ -50,7 +50,7 @@ impl Boundary for Charged {
     }
 
     fn stream(&self) -> highwater::Result<StreamId> {
-        StreamId::new("payer", "total")
+        Ok(StreamId::new("payer", "total")?)
     }
 }
 

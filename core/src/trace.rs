@@ -1,4 +1,4 @@
-//! How spans belong to traces that cross processes (O1).
+//! The relation of spans to traces that cross processes (O1).
 //!
 //! The spans are those of the crate `tracing`. What gives them ids in a trace, and sends them
 //! somewhere, is the program's to choose; this is where it is asked.

@@ -20,9 +20,9 @@ use crate::{
 pub trait Decider: Clone + Send + Sync + 'static {
     /// The events that change it.
     type Event: Event;
-    /// What decisions need from outside (a price list, say); `()` if nothing.
+    /// The external input of decisions (a price list, say); `()` if there is none.
     type Services: Send + Sync + 'static;
-    /// What must hold of every state that a command leaves behind.
+    /// The conditions that hold of every state that a command leaves behind.
     const INVARIANTS: &'static [Invariant<Self>];
 
     /// Changes the state by one event. It can't fail: the event has happened.
@@ -42,7 +42,7 @@ pub trait Aggregate: Decider + Default {
     const SNAPSHOTS: Option<SnapshotPolicy<Self>> = None;
 }
 
-/// How an aggregate's state is decided on by one kind of command.
+/// The decision of a state on one kind of command.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not decide on `{C}`",
     label = "no decision on this command",
@@ -56,10 +56,10 @@ pub trait Decide<C: Command>: Decider {
     fn decide(&self, command: &C, context: &Context<Self::Services>) -> Decision<Self::Event>;
 }
 
-/// What a decision gives: events, or a rejection.
+/// The result of a decision: events, or a rejection.
 pub type Decision<E> = Result<Vec<E>, Rejection>;
 
-/// What a decision may know besides state and command. It is fixed for one execution of a command,
+/// The input of a decision besides state and command. It is fixed for one execution of a command,
 /// so a decision that is repeated after a conflict sees the same.
 ///
 /// It dereferences to the services.
@@ -71,7 +71,7 @@ pub struct Context<S = ()> {
     pub now: Timestamp,
     /// The circumstances of the command: actor, correlation, and so on.
     pub metadata: Metadata,
-    /// What was injected.
+    /// The injected services.
     pub services: Arc<S>,
 }
 
@@ -99,7 +99,7 @@ pub struct SnapshotPolicy<A> {
 
 impl<A> std::fmt::Debug for SnapshotPolicy<A> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Snapshotting")
+        f.debug_struct("SnapshotPolicy")
             .field("every", &self.every)
             .field("bytes", &self.bytes)
             .field("schema", &self.schema)
@@ -108,7 +108,7 @@ impl<A> std::fmt::Debug for SnapshotPolicy<A> {
 }
 
 impl<A> SnapshotPolicy<A> {
-    /// Whether a snapshot is due after this many events and bytes since the last one.
+    /// Returns true if a snapshot is due after this many events and bytes since the last one.
     #[must_use]
     pub const fn is_due(&self, events: u64, bytes: u64) -> bool {
         (self.every > 0 && events >= self.every) || (self.bytes > 0 && bytes >= self.bytes)

@@ -15,7 +15,7 @@ use crate::{Error, domain::Query, value::StreamId};
     note = "implement `Boundary` (its query and the stream for new events) beside `#[derive(Decider)]`"
 )]
 pub trait Boundary: Decider {
-    /// Which events the decision depends on. It is narrowed to [`Event::NAMES`](super::Event::NAMES)
+    /// The events that the decision depends on. The query is narrowed to [`Event::NAMES`](super::Event::NAMES)
     /// where it names no types.
     fn query(&self) -> Query;
 

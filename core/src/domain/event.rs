@@ -32,7 +32,8 @@ impl EventType {
 /// Checks that an event can have this type name.
 pub(crate) fn check_type_name(name: &str) -> Result<(), Error> {
     if name.is_empty() || name.len() > TYPE_NAME_LIMIT || name.contains('\0') {
-        return Err(Invalid::type_name(name).into());
+        let right = format!("use 1 to {TYPE_NAME_LIMIT} bytes, without NUL");
+        return Err(Invalid::malformed("name of an event type", name, &right).into());
     }
     Ok(())
 }
@@ -83,7 +84,7 @@ pub trait Event: Sized + Send + Sync + 'static {
     /// The type under which this event is written.
     fn event_type(&self) -> EventType;
 
-    /// What the event is about, for queries that cross streams.
+    /// The tags of the event, for queries that cross streams.
     fn tags(&self) -> Tags {
         Tags::none()
     }

@@ -14,9 +14,9 @@ use crate::error::Rejection;
 pub struct Invariant<S: 'static> {
     /// The name, which rejections carry.
     pub name: &'static str,
-    /// What it demands, in words for people.
+    /// Its demand, in words for people.
     pub statement: &'static str,
-    /// Whether it holds of a state.
+    /// The check of a state.
     pub check: fn(&S) -> Check,
 }
 
@@ -52,7 +52,7 @@ impl<S> Invariant<S> {
 
 type Values = Vec<(Cow<'static, str>, Value)>;
 
-/// Whether an invariant holds, and the values that say why not.
+/// The result of checking an invariant, with the values that violate it.
 ///
 /// ```
 /// use highwater_core::Check;
@@ -83,14 +83,14 @@ impl Check {
         self
     }
 
-    /// Whether it holds.
+    /// Returns true if it holds.
     #[must_use]
     pub const fn holds(&self) -> bool {
         self.violation.is_none()
     }
 }
 
-/// What an invariant's function may return: a [`Check`], or a plain `bool`.
+/// The types that an invariant's function may return: a [`Check`], or a plain `bool`.
 #[diagnostic::on_unimplemented(
     message = "an invariant's function returns `bool` or `Check`, not `{Self}`",
     label = "the function named in `#[invariant(…)]` returns this"

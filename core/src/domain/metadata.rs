@@ -1,4 +1,4 @@
-//! What travels with an event besides its payload.
+//! The metadata of events.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -14,7 +14,7 @@ use crate::{
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Metadata {
-    /// What this belongs to; the command's own id if nothing caused it.
+    /// The correlation of this event; the command's own id if nothing caused it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub correlation: Option<CorrelationId>,
     /// The event that caused the command, if one did.
@@ -32,7 +32,7 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// Whether it says nothing; then nothing is stored.
+    /// Returns true if it is empty; then nothing is stored.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -1,4 +1,4 @@
-//! Which events are asked for, and the pages that answer.
+//! Queries for events.
 
 use crate::{
     Result,
@@ -6,7 +6,7 @@ use crate::{
     value::{Category, StreamId, Tag, Tags},
 };
 
-/// Which events: those that match at least one of the items; every event if there are none.
+/// A selection of events: those that match at least one of the items; every event if there are none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Query {
     /// The alternatives.
@@ -50,7 +50,7 @@ impl Query {
         Self::from(QueryItem { tags: tags.into_iter().collect(), ..QueryItem::default() })
     }
 
-    /// What matches this query or the other.
+    /// The events that match this query or the other.
     #[must_use]
     pub fn or(mut self, other: Self) -> Self {
         if self.items.is_empty() || other.items.is_empty() {
@@ -73,7 +73,7 @@ impl Query {
         self
     }
 
-    /// Whether an event with these properties matches.
+    /// Returns true if an event with these properties matches.
     #[must_use]
     pub fn matches(&self, stream: &StreamId, type_name: &str, tags: &Tags) -> bool {
         self.items.is_empty() || self.items.iter().any(|item| item.matches(stream, type_name, tags))
@@ -86,7 +86,8 @@ impl Query {
     pub fn validate(&self) -> Result<()> {
         let types = self.items.iter().flat_map(|item| &item.types);
         types.map(String::as_str).try_for_each(check_type_name)?;
-        self.items.iter().flat_map(|item| item.tags.as_slice()).try_for_each(Tag::validate)
+        self.items.iter().flat_map(|item| item.tags.as_slice()).try_for_each(Tag::validate)?;
+        Ok(())
     }
 }
 

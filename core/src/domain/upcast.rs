@@ -30,6 +30,6 @@ pub trait Upcast {
     /// The payload of the next schema version, or the event itself.
     type Next;
 
-    /// What this old value means one version later.
+    /// Returns the meaning of this old value one version later.
     fn upcast(self) -> Vec<Self::Next>;
 }

@@ -26,7 +26,7 @@ pub trait View: Default + Clone + Serialize + DeserializeOwned + Send + Sync + '
     const NAME: &'static str;
     /// Names that it had before: what is there under one of them is renamed.
     const FORMERLY: &'static [&'static str] = &[];
-    /// What its key is.
+    /// The origin of its key.
     const KEYED_BY: KeyedBy = KeyedBy::Key;
     /// Columns beside the row, for queries in plain SQL.
     const COLUMNS: &'static [Column] = &[];
@@ -43,7 +43,7 @@ pub trait View: Default + Clone + Serialize + DeserializeOwned + Send + Sync + '
     /// worker's policy (R4).
     fn fold(&mut self, event: &Self::Event, at: &EventContext<'_>) -> FoldResult;
 
-    /// Which events it is folded from.
+    /// The events that it is folded from.
     ///
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) if the category of [`KeyedBy::Stream`] is malformed.
@@ -75,7 +75,7 @@ pub trait View: Default + Clone + Serialize + DeserializeOwned + Send + Sync + '
     }
 }
 
-/// What the key of a view is, and with it how its work may be divided.
+/// The origin of a view's key, which also determines how its work may be divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyedBy {
     /// Whatever [`View::keys`] says. Events of one key may come from many streams, so they are taken in
@@ -108,7 +108,7 @@ impl Keys {
     }
 }
 
-/// What the `key` of a view may be written to give: a key, perhaps none, or several.
+/// The types that the `key` function of a view may return: a key, perhaps none, or several.
 #[diagnostic::on_unimplemented(
     message = "a view's `key` returns keys, not `{Self}`",
     label = "its `key` returns this",
@@ -155,7 +155,7 @@ impl<K: IntoKeys, const N: usize> IntoKeys for [K; N] {
     }
 }
 
-/// Where an event is folded: the key of the row, and all that is known of the event.
+/// The context in which an event is folded: the key of the row, and the stored event.
 #[derive(Debug, Clone, Copy)]
 pub struct EventContext<'a> {
     /// The key of the row.
@@ -172,7 +172,7 @@ impl Deref for EventContext<'_> {
     }
 }
 
-/// What becomes of a row after an event.
+/// The fate of a row after an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowChange {
     /// It is kept as it is now.
@@ -181,7 +181,7 @@ pub enum RowChange {
     Delete,
 }
 
-/// What a fold gives.
+/// The result of a fold.
 pub type FoldResult = std::result::Result<RowChange, FoldError>;
 
 /// Why a view can't cope with an event.
@@ -196,7 +196,7 @@ impl FoldError {
     }
 }
 
-/// What the `fold` of a view may be written to give: nothing, what becomes of the row, or an error too.
+/// The types that the `fold` function of a view may return: nothing, a [`RowChange`], or a `Result` of these.
 #[diagnostic::on_unimplemented(
     message = "a view's `fold` returns nothing or a `RowChange`, not `{Self}`",
     label = "its `fold` returns this",

@@ -1,4 +1,4 @@
-//! What a view is called, and what its table looks like.
+//! The name of a view and the form of its table.
 
 use std::fmt;
 
@@ -47,11 +47,11 @@ fn identifier(what: &'static str, name: &str) -> Result<String> {
 pub struct Column {
     /// Its name, and the name of the row's field: as a view's name, but not `key` or `value`.
     pub name: &'static str,
-    /// What kind of value it holds.
+    /// The kind of its values.
     pub kind: ColumnKind,
 }
 
-/// What a column holds. A field that is absent or null gives null.
+/// The kind of a column's values. A field that is absent or null gives null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnKind {
     /// A string.
@@ -67,20 +67,20 @@ pub enum ColumnKind {
 /// A secondary index: the columns that it has, in order.
 pub type Index = &'static [&'static str];
 
-/// What a view is called and how its rows are stored.
+/// The name of a view and the storage of its rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ViewSpec {
     /// Its name.
     pub name: ViewName,
     /// Names that it had before.
     pub formerly: Vec<ViewName>,
-    /// Whether it has a table of rows; a projection that writes its own has none.
+    /// True if it has a table of rows; a projection that writes its own has none.
     pub rows: bool,
     /// Columns beside the row.
     pub columns: Vec<Column>,
     /// Secondary indexes over those.
     pub indexes: Vec<Index>,
-    /// Where it begins if it is new: with the events after this position.
+    /// The position after which a new view starts.
     pub start_after: Position,
 }
 

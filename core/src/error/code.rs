@@ -1,4 +1,4 @@
-//! Stable codes of errors, and whose move it is.
+//! Stable codes of errors, and the next step after each.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ macro_rules! codes {
             /// Every code, in order.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
 
-            /// What it says, as one sentence for people; the same for every error with this code.
+            /// Its meaning, as one sentence for people; the same for every error with this code.
             #[must_use]
             pub fn title(self) -> &'static str {
                 match self {
@@ -117,7 +117,7 @@ impl fmt::Display for Code {
     }
 }
 
-/// Whose move it is after an error.
+/// The next step after an error, and the actor that takes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NextStep {

@@ -1,11 +1,11 @@
-//! Conflicts: somebody else was faster.
+//! Conflicts: another writer was faster.
 
 use crate::{
     error::Code,
     value::{Epoch, EventId, Expected, Position, ShardId, Sharding, StreamId, Version},
 };
 
-/// What was expected, and what was found instead. Nothing was appended.
+/// The expected state and the state found instead. Nothing was appended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Conflict {
@@ -14,9 +14,9 @@ pub enum Conflict {
     Stream {
         /// The stream.
         stream: StreamId,
-        /// What the append expected.
+        /// The state that the append expected.
         expected: Expected,
-        /// What the stream has.
+        /// The state of the stream.
         actual: Actual,
     },
     /// An event that matches the append's condition came after the position decided on (W6).
@@ -32,9 +32,9 @@ pub enum Conflict {
     Checkpoint {
         /// The view.
         view: String,
-        /// Where this worker had left it.
+        /// The position at which this worker left it.
         expected: Position,
-        /// Where it is.
+        /// Its position now.
         actual: Position,
     },
     /// The work on a view is divided otherwise than this worker knows (R1).
@@ -63,7 +63,7 @@ pub enum Conflict {
     },
 }
 
-/// Where a stream really is.
+/// The actual state of a stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Actual {
     /// Its version.

@@ -5,16 +5,16 @@ use crate::{
     value::{Position, SchemaVersion, StreamId},
 };
 
-/// What in the store can't be understood, and where it is.
+/// Stored data that can't be understood, and its place.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Corrupt {
     /// This program has no event of this type.
     #[error("event {position} of stream {stream} has the unknown type {type_name}")]
     UnknownEvent {
-        /// Where.
+        /// Its position.
         position: Position,
-        /// Whose.
+        /// Its stream.
         stream: StreamId,
         /// The type that isn't known.
         type_name: String,
@@ -25,9 +25,9 @@ pub enum Corrupt {
          versions up to {known}"
     )]
     NewerEvent {
-        /// Where.
+        /// Its position.
         position: Position,
-        /// Whose.
+        /// Its stream.
         stream: StreamId,
         /// The event's type.
         type_name: String,
@@ -39,9 +39,9 @@ pub enum Corrupt {
     /// The payload is not what its type and version promise.
     #[error("event {position} of stream {stream} ({type_name}) can't be decoded: {source}")]
     Payload {
-        /// Where.
+        /// Its position.
         position: Position,
-        /// Whose.
+        /// Its stream.
         stream: StreamId,
         /// The event's type.
         type_name: String,
@@ -51,7 +51,7 @@ pub enum Corrupt {
     /// A stored value other than an event's payload or a view's row can't be decoded.
     #[error("{what} can't be decoded: {source}")]
     Value {
-        /// What it is and where it stands.
+        /// The value and its place.
         what: String,
         /// The decoder's error.
         source: Source,
@@ -95,9 +95,9 @@ pub enum Corrupt {
     TooManyParked {
         /// The view.
         view: String,
-        /// How many are.
+        /// The number of parked keys.
         parked: usize,
-        /// What would have parked one more.
+        /// The error that would have parked one more.
         source: Source,
     },
     /// A record of a topic is not one of Highwater's, or contradicts the log.
@@ -109,7 +109,7 @@ pub enum Corrupt {
         partition: i32,
         /// The record's offset.
         offset: i64,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
     /// Something that must hold of the log does not.

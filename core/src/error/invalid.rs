@@ -1,12 +1,11 @@
 //! Requests and configurations that can't work as they are.
 
 use crate::{
-    domain::TYPE_NAME_LIMIT,
     error::{Code, Source},
-    value::{CommandId, STREAM_ID_LIMIT, TAG_LIMIT},
+    value::{CommandId, Malformed},
 };
 
-/// What is wrong with the request or the configuration. The message says what would be right.
+/// A request or a configuration that can't work as it is. The message says what would be right.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct Invalid {
@@ -16,12 +15,12 @@ pub struct Invalid {
 }
 
 impl Invalid {
-    /// Something wrong of the kind `code`; the message says what would be right.
+    /// Creates the error of the kind `code`. The message says what would be right.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), source: None }
     }
 
-    /// The error underneath.
+    /// Adds the error that caused this one.
     #[must_use]
     pub fn caused_by(mut self, source: Source) -> Self {
         self.source = Some(source);
@@ -34,7 +33,7 @@ impl Invalid {
         self.code
     }
 
-    /// The same command id came with a different command (W4).
+    /// A command id that was used for a different command (W4).
     #[must_use]
     pub fn command_id_reused(command: CommandId) -> Self {
         Self::new(
@@ -65,37 +64,12 @@ impl Invalid {
     /// A malformed name, with what would be right.
     #[must_use]
     pub fn malformed(what: &str, text: &str, right: &str) -> Self {
-        Self::new(Code::MALFORMED, format!("{:?} is no {what}: {right}", shortened(text)))
-    }
-
-    pub(crate) fn category(text: &str) -> Self {
-        Self::malformed("category", text, "use ASCII letters, digits, '_' and '.'")
-    }
-
-    pub(crate) fn stream_id(text: &str) -> Self {
-        let right = format!("write category-key, without NUL, in at most {STREAM_ID_LIMIT} bytes");
-        Self::malformed("stream id", text, &right)
-    }
-
-    pub(crate) fn tag(text: &str) -> Self {
-        let right = format!("use 1 to {TAG_LIMIT} bytes, without NUL");
-        Self::malformed("tag", text, &right)
-    }
-
-    pub(crate) fn type_name(text: &str) -> Self {
-        let right = format!("use 1 to {TYPE_NAME_LIMIT} bytes, without NUL");
-        Self::malformed("name of an event type", text, &right)
-    }
-
-    pub(crate) fn token(text: &str) -> Self {
-        Self::malformed("consistency token", text, "pass on the receipt's token unchanged")
+        Malformed::new(what, text, right).into()
     }
 }
 
-/// Bad input may be long; an error message need not be.
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(80) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+impl From<Malformed> for Invalid {
+    fn from(malformed: Malformed) -> Self {
+        Self::new(Code::MALFORMED, malformed.to_string())
     }
 }

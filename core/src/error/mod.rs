@@ -1,14 +1,14 @@
-//! Errors: each says whose move it is, has a stable code, and keeps its source.
+//! Errors: each names the next step and its actor, has a stable code, and keeps its source.
 
 mod code;
 mod conflict;
 mod corrupt;
+mod debug;
 mod invalid;
 mod panicked;
 mod rejection;
+mod source;
 mod unavailable;
-
-use std::{error::Error as StdError, fmt, sync::Arc};
 
 pub use code::{Code, NextStep};
 pub use conflict::{Actual, Conflict};
@@ -16,19 +16,20 @@ pub use corrupt::Corrupt;
 pub use invalid::Invalid;
 pub use panicked::Panicked;
 pub use rejection::Rejection;
+pub use source::Source;
 pub use unavailable::Unavailable;
 
-use crate::value::CommandId;
+use crate::value::{CommandId, Malformed};
 
-/// What Highwater's functions return.
+/// The result of Highwater's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Everything that can go wrong, by whose move it is.
+/// Everything that can go wrong, by the actor of the next step.
 ///
 /// | Variant | What happened | What to do |
 /// |---|---|---|
 /// | [`Rejected`](Error::Rejected) | the domain said no | tell the user |
-/// | [`Conflict`](Error::Conflict) | somebody else was faster | decide again on fresh state |
+/// | [`Conflict`](Error::Conflict) | another writer was faster | decide again on fresh state |
 /// | [`Unavailable`](Error::Unavailable) | nothing was changed | try the same again |
 /// | [`UnknownOutcome`](Error::UnknownOutcome) | it may or may not have been stored | send it again with the same command id |
 /// | [`Invalid`](Error::Invalid) | the request or the configuration is wrong | correct it |
@@ -36,7 +37,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// | [`Panicked`](Error::Panicked) | application code panicked | a developer must fix the bug |
 ///
 /// The code of [`Error::code`] names a page under `docs/errors/`.
-#[derive(Debug, Clone, thiserror::Error)]
+///
+/// `Debug` prints code, message and causes on lines of their own, since that is what Rust prints when
+/// `main` returns an error; `{:#?}` prints the fields.
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// An invariant or a decision refused the command; nothing was appended (W5).
@@ -45,7 +49,7 @@ pub enum Error {
     /// The stream, the boundary or the view has moved on; nothing was appended (W1, W6).
     #[error(transparent)]
     Conflict(Box<Conflict>),
-    /// The store could not be asked; nothing was changed.
+    /// The store could not be reached; nothing was changed.
     #[error(transparent)]
     Unavailable(Box<Unavailable>),
     /// The connection was lost while the append was being committed (W4).
@@ -53,10 +57,10 @@ pub enum Error {
     UnknownOutcome {
         /// Send the command again with this id: it is applied once, whatever happened.
         command: CommandId,
-        /// What cut the answer off.
+        /// The error that cut the answer off.
         source: Source,
     },
-    /// The caller or the configuration asks for something that can't be done.
+    /// The request or the configuration can't work as it is.
     #[error(transparent)]
     Invalid(Box<Invalid>),
     /// Something in the store can't be decoded or contradicts itself.
@@ -82,7 +86,7 @@ impl Error {
         }
     }
 
-    /// Whose move it is now.
+    /// The next step, and the actor that takes it.
     #[must_use]
     pub fn next_step(&self) -> NextStep {
         match self {
@@ -107,37 +111,37 @@ impl Error {
         if let Self::Conflict(conflict) = self { Some(conflict) } else { None }
     }
 
-    /// Whether an invariant or a decision refused the command.
+    /// Returns true if an invariant or a decision refused the command.
     #[must_use]
     pub fn is_rejected(&self) -> bool {
         matches!(self, Self::Rejected(_))
     }
 
-    /// Whether somebody else was faster.
+    /// Returns true if another writer was faster.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Conflict(_))
     }
 
-    /// Whether the store could not be asked and nothing was changed.
+    /// Returns true if the store could not be reached and nothing was changed.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Unavailable(_))
     }
 
-    /// Whether it is not known if the append was committed.
+    /// Returns true if it is not known whether the append was committed.
     #[must_use]
     pub fn is_unknown_outcome(&self) -> bool {
         matches!(self, Self::UnknownOutcome { .. })
     }
 
-    /// Whether the request or the configuration is at fault.
+    /// Returns true if the request or the configuration is at fault.
     #[must_use]
     pub fn is_invalid(&self) -> bool {
         matches!(self, Self::Invalid(_))
     }
 
-    /// Whether stored data can't be understood.
+    /// Returns true if stored data can't be understood.
     #[must_use]
     pub fn is_corrupt(&self) -> bool {
         matches!(self, Self::Corrupt(_))
@@ -149,7 +153,7 @@ impl Error {
         matches!(self, Self::Panicked(_))
     }
 
-    /// Whether the same call, with the same command id, can succeed without anybody changing it.
+    /// Returns true if the same call, with the same command id, can succeed unchanged.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Conflict(_) | Self::Unavailable(_) | Self::UnknownOutcome { .. })
@@ -175,31 +179,8 @@ boxed!(
     Panicked => Panicked
 );
 
-/// The error underneath, shared so that an [`Error`] can be given to everyone who waits for it.
-#[derive(Clone)]
-pub struct Source(Arc<dyn StdError + Send + Sync>);
-
-impl Source {
-    /// Keeps an error of another library.
-    pub fn new(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self(Arc::from(error.into()))
-    }
-}
-
-impl fmt::Debug for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl StdError for Source {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source()
+impl From<Malformed> for Error {
+    fn from(malformed: Malformed) -> Self {
+        Invalid::from(malformed).into()
     }
 }

@@ -1,4 +1,4 @@
-//! The store could not be asked, or not in time. Nothing was changed.
+//! The store could not be reached, or not in time. Nothing was changed.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub enum Unavailable {
     /// The store can't be reached, or refused for a passing reason.
     #[error("the store is unavailable while {doing}: {source}")]
     Unreachable {
-        /// What was being done.
+        /// The operation.
         doing: &'static str,
         /// The driver's error.
         source: Source,
@@ -22,7 +22,7 @@ pub enum Unavailable {
     /// Another process holds the database's lock for longer than the busy time-out.
     #[error("the database is locked by another process (while {doing})")]
     Locked {
-        /// What was being done.
+        /// The operation.
         doing: &'static str,
         /// The driver's error.
         source: Source,
@@ -30,7 +30,7 @@ pub enum Unavailable {
     /// The broker can't be reached, or refused for a passing reason.
     #[error("Kafka is unavailable while {doing}: {source}")]
     Broker {
-        /// What was being done.
+        /// The operation.
         doing: &'static str,
         /// The client's error.
         source: Source,
@@ -58,7 +58,7 @@ pub enum Unavailable {
     /// A service was ended before it had drained (O5).
     #[error("the service was ended after {waited:?}, before it had drained")]
     ShutdownTimeout {
-        /// How long it had been draining.
+        /// The time that it had been draining.
         waited: Duration,
     },
 }

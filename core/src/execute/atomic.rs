@@ -7,10 +7,10 @@ use super::{
     policy::ConflictPolicy, receipt::Receipt, run::run,
 };
 use crate::{
-    Error, Result,
+    Result,
     domain::{Aggregate, DecidedBy, Request},
     error::Invalid,
-    value::StreamId,
+    value::{Malformed, StreamId},
 };
 
 /// A command that is made of several, each decided by its own aggregate, stored in one append (W2).
@@ -22,7 +22,7 @@ pub struct Atomic {
     engine: Arc<Engine>,
     participants: Vec<Box<dyn Participant>>,
     policy: ConflictPolicy,
-    malformed: Option<Error>,
+    malformed: Option<Malformed>,
 }
 
 impl Atomic {
@@ -88,7 +88,7 @@ impl Atomic {
     /// aggregates share a stream, or the request expects a version.
     pub async fn execute_as(mut self, request: Request<()>) -> Result<Receipt> {
         if let Some(error) = self.malformed {
-            return Err(error);
+            return Err(error.into());
         }
         if self.participants.is_empty() || request.options.expected.is_some() {
             let message = "an atomic command has one or more members, and expects no one version";

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     follow::UnknownEvents,
-    metrics::Meter,
+    metrics::CommandMeter,
     port::{Clock, Ids, Store, ViewStore},
 };
 
@@ -41,7 +41,7 @@ impl Highwater {
                 unknown_events: UnknownEvents::default(),
                 policy: ConflictPolicy::default(),
                 read_side: OnceLock::new(),
-                meter: Meter::default(),
+                meter: CommandMeter::default(),
             },
         }
     }

@@ -8,7 +8,7 @@ use std::{
 use super::{policy::ConflictPolicy, state_cache::StateCache};
 use crate::{
     follow::UnknownEvents,
-    metrics::Meter,
+    metrics::CommandMeter,
     port::{Clock, EventStore, Ids, SnapshotStore, ViewStore},
 };
 
@@ -25,7 +25,7 @@ pub(super) struct Engine {
     pub(super) policy: ConflictPolicy,
     /// The state of the read side, which this crate knows nothing of.
     pub(super) read_side: OnceLock<Arc<dyn Any + Send + Sync>>,
-    pub(super) meter: Meter,
+    pub(super) meter: CommandMeter,
 }
 
 /// The place where views are kept.

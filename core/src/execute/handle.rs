@@ -14,7 +14,7 @@ use super::{
 use crate::{
     Result,
     domain::{Aggregate, DecidedBy, Request},
-    value::StreamId,
+    value::{Malformed, StreamId},
 };
 
 /// One aggregate: the stream of its key, and what decisions on it need.
@@ -23,7 +23,7 @@ use crate::{
 pub struct AggregateHandle<A: Aggregate> {
     engine: Arc<Engine>,
     /// A malformed key is reported when the handle is used.
-    stream: Result<StreamId>,
+    stream: Result<StreamId, Malformed>,
     services: Arc<A::Services>,
     policy: ConflictPolicy,
     resolver: Option<SharedResolver<A>>,

@@ -53,7 +53,8 @@ pub(super) async fn run(
     };
     let started = Instant::now();
     let answer = run.with_retries(policy).instrument(span).await;
-    engine.meter.answered(name, started.elapsed(), &answer);
+    let has_events = answer.as_ref().map(|receipt| !receipt.is_empty());
+    engine.meter.answered(name, started.elapsed(), has_events);
     answer
 }
 

@@ -9,8 +9,8 @@ use crate::{
     value::Position,
 };
 
-/// How many events a page has at the most unless the follower says otherwise.
-const PAGE: usize = 1000;
+/// The largest number of events per page unless the follower sets another.
+const DEFAULT_PAGE_SIZE: usize = 1000;
 
 /// Delivers matching events in log order, none twice, none skipped (W3). It reads the next page when
 /// it is asked for, so a slow follower holds nothing up and nothing piles up.
@@ -26,7 +26,7 @@ impl Follower {
     /// Follows what matches `query` from after `after` on.
     #[must_use]
     pub fn new(log: Arc<dyn EventStore>, query: Query, after: Position) -> Self {
-        Self { log, query, position: after, page: PAGE }
+        Self { log, query, position: after, page: DEFAULT_PAGE_SIZE }
     }
 
     /// At most so many events in a page.
@@ -36,7 +36,7 @@ impl Follower {
         self
     }
 
-    /// Up to where everything has been delivered: the checkpoint to resume from.
+    /// The position up to which everything was delivered: the checkpoint to resume from.
     #[must_use]
     pub fn position(&self) -> Position {
         self.position

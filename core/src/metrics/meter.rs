@@ -1,4 +1,4 @@
-//! The handles that commands use. They are made when they are first needed, and kept.
+//! The handles that commands use. They are created on first use and kept.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -7,11 +7,11 @@ use ::metrics::{Counter, Histogram};
 use super::{
     COMMAND_DURATION, CONFLICTS, HandleCache, REJECTIONS, STATE_LOOKUPS, UNKNOWN_OUTCOMES,
 };
-use crate::{Error, Receipt, Result, error::Conflict};
+use crate::error::{Conflict, Error};
 
-/// What an engine measures.
+/// The metrics of an engine.
 #[derive(Default)]
-pub(crate) struct Meter {
+pub(crate) struct CommandMeter {
     durations: HandleCache<(&'static str, &'static str), Histogram>,
     rejections: HandleCache<(&'static str, &'static str), Counter>,
     lost: HandleCache<(&'static str, &'static str), Counter>,
@@ -22,9 +22,14 @@ pub(crate) struct Meter {
 const RETRIED: &str = "retried";
 const RETURNED: &str = "returned";
 
-impl Meter {
-    /// A command has been answered.
-    pub(crate) fn answered(&self, command: &'static str, took: Duration, answer: &Result<Receipt>) {
+impl CommandMeter {
+    /// Counts a command that was answered: with true if events were appended.
+    pub(crate) fn answered(
+        &self,
+        command: &'static str,
+        took: Duration,
+        answer: Result<bool, &Error>,
+    ) {
         let key = (command, outcome(answer));
         let make = || COMMAND_DURATION.distribution(&[key.0, key.1]);
         self.durations.with(key, make, |durations| durations.record(took));
@@ -39,7 +44,7 @@ impl Meter {
         }
     }
 
-    /// A command is decided again, or sent again, after this.
+    /// Counts a command that is decided or sent again after this error.
     pub(crate) fn retried(&self, error: &Error) {
         self.lost(error, RETRIED);
     }
@@ -61,22 +66,22 @@ impl Meter {
         self.lost.with((kind, outcome), make, |lost| lost.increment(1));
     }
 
-    /// A state has been found in memory.
+    /// Counts a state that was found in memory.
     pub(crate) fn hit(&self) {
         self.hit.get_or_init(|| STATE_LOOKUPS.count(&["hit"])).increment(1);
     }
 
-    /// A state has been looked for in memory, and was not there.
+    /// Counts a state that was not in memory.
     pub(crate) fn missed(&self) {
         self.miss.get_or_init(|| STATE_LOOKUPS.count(&["miss"])).increment(1);
     }
 }
 
-/// By whose move it is, as the label says it.
-fn outcome(answer: &Result<Receipt>) -> &'static str {
+/// The outcome as a label.
+fn outcome(answer: Result<bool, &Error>) -> &'static str {
     match answer {
-        Ok(receipt) if receipt.is_empty() => "unchanged",
-        Ok(_) => "appended",
+        Ok(false) => "unchanged",
+        Ok(true) => "appended",
         Err(Error::Rejected(_)) => "rejected",
         Err(Error::Conflict(_)) => "conflict",
         Err(Error::Unavailable(_)) => "unavailable",

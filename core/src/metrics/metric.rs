@@ -14,17 +14,17 @@ use ::metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Unit, wi
 pub struct Metric {
     /// Its name.
     pub name: &'static str,
-    /// What it does.
+    /// Its kind.
     pub kind: Kind,
     /// The names of its labels.
     pub labels: &'static [&'static str],
     /// In what it is measured.
     pub unit: Unit,
-    /// What it tells.
+    /// Its meaning.
     pub help: &'static str,
 }
 
-/// What a metric does.
+/// The kind of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// It grows.
@@ -38,7 +38,7 @@ pub enum Kind {
 const WHERE: Metadata<'static> = Metadata::new("highwater", Level::INFO, None);
 
 impl Metric {
-    /// What happens, counted.
+    /// A counter of occurrences.
     #[must_use]
     pub const fn counter(
         name: &'static str,
@@ -58,7 +58,7 @@ impl Metric {
         Self { name, kind: Kind::Gauge, labels, unit: Unit::Count, help }
     }
 
-    /// How large something is, each time.
+    /// A histogram of sizes.
     #[must_use]
     pub const fn sizes(
         name: &'static str,
@@ -68,7 +68,7 @@ impl Metric {
         Self { name, kind: Kind::Histogram, labels, unit: Unit::Count, help }
     }
 
-    /// How long something takes, each time.
+    /// A histogram of durations.
     #[must_use]
     pub const fn seconds(
         name: &'static str,

@@ -1,4 +1,4 @@
-//! What is measured of commands (O2), and how a metric is named.
+//! The metrics of commands (O2), and their names.
 //!
 //! | File | What is in it |
 //! |---|---|
@@ -15,10 +15,10 @@ mod metric;
 
 pub use ::metrics::Unit;
 pub use kept::HandleCache;
-pub(crate) use meter::Meter;
+pub(crate) use meter::CommandMeter;
 pub use metric::{Kind, Metric};
 
-/// How long commands took, from the call to the answer.
+/// The duration of commands, from the call to the answer.
 pub const COMMAND_DURATION: Metric = Metric::seconds(
     "highwater_command_duration_seconds",
     &["command", "outcome"],

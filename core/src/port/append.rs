@@ -1,4 +1,4 @@
-//! What is asked of a store when events are appended, and what it answers.
+//! Appends to a store, and its answers.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -33,18 +33,18 @@ pub struct Append {
 pub struct StreamAppend {
     /// The stream.
     pub stream: StreamId,
-    /// Where it must be.
+    /// The state that it must have.
     pub expected: Expected,
-    /// What is appended to it, in order.
+    /// The events that are appended to it, in order.
     pub events: Vec<NewEvent>,
 }
 
 /// Append only if no event that matches `query` has been appended after `after` (W6).
 #[derive(Debug, Clone)]
 pub struct Condition {
-    /// Which events matter.
+    /// The events that matter.
     pub query: Query,
-    /// Up to where the decision has seen them.
+    /// The position up to which the decision has seen them.
     pub after: Position,
 }
 
@@ -61,14 +61,14 @@ pub struct NewEvent {
     pub payload: Bytes,
 }
 
-/// What a store answers to an append.
+/// The answer of a store to an append.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Appended {
     /// The position of the last event appended, or the head of the log if none was.
     pub position: Position,
     /// The streams that got events, each at its version after them.
     pub streams: Vec<StreamHead>,
-    /// Whether the command had been stored before, so that nothing was appended now.
+    /// True if the command had been stored before, so that nothing was appended now.
     pub repeated: bool,
 }
 
@@ -81,7 +81,7 @@ pub struct StreamHead {
     pub version: Version,
 }
 
-/// How large an append may be. Larger ones are refused before anything is sent.
+/// The largest append. Larger ones are refused before anything is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of one payload.

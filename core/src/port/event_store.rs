@@ -18,7 +18,7 @@ pub type AppendFuture = BoxFuture<'static, Result<Appended>>;
 /// Adapters prove themselves by the conformance suite of `highwater-stores`.
 #[async_trait]
 pub trait EventStore: Send + Sync + 'static {
-    /// Which log it is: the same through every handle, in every process, and after a restart. No other
+    /// The identity of the log: the same through every handle, in every process, and after a restart. No other
     /// log's, but for chance. A copy of a database is the same log.
     fn log_id(&self) -> LogId;
 
@@ -76,7 +76,7 @@ pub trait EventStore: Send + Sync + 'static {
     /// [`Unavailable`](crate::Error::Unavailable) if the store has been closed.
     async fn wait_for_append(&self, position: Position) -> Result<()>;
 
-    /// What is known of a command; `None` if it has not been stored.
+    /// Returns the record of a command; `None` if it has not been stored.
     ///
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable).

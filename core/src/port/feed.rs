@@ -1,4 +1,4 @@
-//! What feeds a view: the log itself, or what a relay has published of it.
+//! The feeds of views: the log itself, or what a relay has published of it.
 
 use std::time::Duration;
 
@@ -21,11 +21,11 @@ pub struct FeedPage {
     /// Up to here every matching event of the shard has been delivered. No less than before, and the
     /// same if only the time moves.
     pub through: Position,
-    /// As of when that is known; `None` if nothing newer is known than before.
+    /// The time as of which that is known; `None` if nothing newer is known than before.
     pub as_of: Option<Timestamp>,
-    /// Where the feed goes on after this page, in its own terms.
+    /// The place where the feed continues after this page, in its own terms.
     pub cursor: Bytes,
-    /// Whether more may follow at once: then the batch may as well wait for it.
+    /// True if more may follow at once: then the batch may as well wait for it.
     pub more: bool,
 }
 
@@ -51,20 +51,20 @@ pub trait Feed: Send {
     }
 }
 
-/// What a view asks of a feed.
+/// The request of a view to a feed.
 #[derive(Debug, Clone)]
 pub struct Subscription {
     /// The view.
     pub view: ViewName,
-    /// Which events it is folded from.
+    /// The events that it is folded from.
     pub query: Query,
-    /// Who asks.
+    /// The worker that subscribes.
     pub worker: WorkerId,
-    /// How the work is divided, as [`Source::layout`] has said.
+    /// The division of the work, as returned by [`FeedSource::sharding`].
     pub sharding: Sharding,
 }
 
-/// Where feeds come from: one for each shard, and who is to work on which.
+/// The source of feeds, one for each shard, and of the assignment of shards to workers.
 #[async_trait]
 pub trait FeedSource: Send + Sync + 'static {
     /// How the work is divided if it is by this, wished to be into so many shards. A source that has
@@ -74,7 +74,7 @@ pub trait FeedSource: Send + Sync + 'static {
     /// [`Unavailable`](crate::Error::Unavailable) or [`Invalid`](crate::Error::Invalid).
     async fn sharding(&self, by: ShardBy, shards: u32) -> Result<Sharding>;
 
-    /// How long a worker may give no sign of life before others may take what it holds.
+    /// The time without a heartbeat after which others may take a worker's shards.
     fn lease(&self) -> Duration {
         Duration::from_secs(5)
     }

@@ -5,7 +5,7 @@ use crate::{
     value::{Position, Version},
 };
 
-/// From where and in which direction to read, the bound itself not included.
+/// The start and the direction of a read, the bound itself not included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadFrom<T> {
     /// Forward, from just after here.
@@ -19,7 +19,7 @@ pub enum ReadFrom<T> {
 pub struct StreamPage {
     /// The events, at most as many as the limit.
     pub events: Vec<Envelope>,
-    /// Where the next page begins; `None` if there are no more events.
+    /// The start of the next page; `None` if there are no more events.
     pub next: Option<ReadFrom<Version>>,
 }
 
@@ -32,6 +32,6 @@ pub struct LogPage {
     /// begins. At the head of the log it is the head, also if the last events didn't match.
     /// Reading backward: the position of the last event, or [`Position::START`] at the end.
     pub through: Position,
-    /// Whether more may follow at once; if not, the reader has what there was.
+    /// True if more may follow at once; if not, the reader has everything there was.
     pub more: bool,
 }

@@ -13,21 +13,21 @@ pub struct ParkedKey {
     pub since: Position,
     /// Why.
     pub error: String,
-    /// How often it has been tried.
+    /// The number of attempts.
     pub attempts: u32,
     /// Since when, by the store's clock.
     pub parked_at: Timestamp,
-    /// How many events wait.
+    /// The number of waiting events.
     pub queued: u64,
-    /// Whether somebody has asked for another try.
+    /// True if an operator has requested another attempt.
     pub retry: bool,
 }
 
-/// What changes about a parked key, in one commit.
+/// A change of a parked key, in one commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ParkChange {
     /// The key is parked: its first event waits, too, without being queued. Or it has failed again:
-    /// then only error and attempts change, and the wish for another try is granted.
+    /// then only error and attempts change, and the request for another attempt is cleared.
     Park {
         /// The key.
         key: String,
@@ -35,7 +35,7 @@ pub enum ParkChange {
         since: Position,
         /// Why.
         error: String,
-        /// How often it has been tried.
+        /// The number of attempts.
         attempts: u32,
     },
     /// One more event waits behind a key that is parked. The same event again changes nothing.

@@ -12,14 +12,14 @@ use crate::{
     value::{Epoch, Position, ShardId},
 };
 
-/// How far a shard is: every event of it up to `position` has had its effect.
+/// The progress of a shard: every event of it up to `position` has had its effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
     /// The position.
     pub position: Position,
     /// When the event there was recorded; the epoch if there was none.
     pub as_of: Timestamp,
-    /// Where the feed goes on from here, in its own terms; empty if it has nothing to say.
+    /// The place where the feed continues, in its own terms; empty if it has nothing to say.
     pub cursor: Bytes,
 }
 
@@ -70,12 +70,12 @@ impl fmt::Display for WorkerId {
     }
 }
 
-/// Whether a claim respects who holds the shard.
+/// Says if a claim respects the current holder of the shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClaimMode {
     /// Only if nobody else holds it: it is free, the lease has run out, or it is the worker's own.
     IfFree,
-    /// Whoever holds it: something else, a consumer group, has decided that it is this worker's.
+    /// In any case: something else, a consumer group, has assigned it to this worker.
     Always,
 }
 
@@ -86,16 +86,16 @@ pub struct Claim {
     pub shard: ShardId,
     /// The epoch under which the worker commits.
     pub epoch: Epoch,
-    /// Where it goes on from.
+    /// The progress from which the worker continues.
     pub progress: Progress,
 }
 
-/// Who is alive, and who holds what.
+/// The workers that are alive, and the shards that they hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Members {
     /// The workers that are alive, in order, the one that asked among them.
     pub workers: Vec<WorkerId>,
-    /// Who holds each shard, by its number; `None` if it is free or the lease has run out.
+    /// The holder of each shard, by its number; `None` if it is free or the lease has run out.
     pub holders: Vec<Option<WorkerId>>,
 }
 

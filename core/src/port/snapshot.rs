@@ -23,7 +23,7 @@ pub struct Snapshot {
     pub state: Bytes,
 }
 
-/// Where the latest snapshot of each stream is kept.
+/// Storage of the latest snapshot of each stream.
 #[async_trait]
 pub trait SnapshotStore: Send + Sync + 'static {
     /// The latest snapshot of a stream.

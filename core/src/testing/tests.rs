@@ -121,7 +121,7 @@ impl Boundary for Sum {
     }
 
     fn stream(&self) -> Result<StreamId, Error> {
-        StreamId::new("sum", self.cents)
+        Ok(StreamId::new("sum", self.cents)?)
     }
 }
 

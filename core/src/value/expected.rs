@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{EventId, Version};
 
-/// Where a stream must be for an append to go through (W1).
+/// The state of a stream that an append requires (W1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
     /// Anywhere.
@@ -22,7 +22,7 @@ pub enum Expected {
 }
 
 impl Expected {
-    /// Whether a stream at `version` whose last event is `head` is as expected.
+    /// Returns true if a stream at `version` whose last event is `head` is as expected.
     #[must_use]
     pub fn is_met_by(&self, version: Version, head: Option<EventId>) -> bool {
         match *self {

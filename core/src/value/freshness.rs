@@ -1,4 +1,4 @@
-//! How fresh an answer is (R2).
+//! The freshness of an answer (R2).
 
 use std::{fmt, time::Duration};
 
@@ -6,18 +6,18 @@ use jiff::Timestamp;
 
 use super::{LogId, Position, Token};
 
-/// How fresh an answer is (R2).
+/// The freshness of an answer (R2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Freshness {
     /// Every event up to here is in the answer, but for those that a parked key holds back.
     pub position: Position,
-    /// As of when that is known: nothing recorded before is missing, but for what is held back. It is
+    /// The time as of which that is known: nothing recorded before is missing, but for what is held back. It is
     /// the time of the read if there was nothing that could be missing.
     pub as_of: Timestamp,
     /// When the answer was read, by the reader's clock.
     pub read_at: Timestamp,
-    /// Where the log was at that moment; `None` if the view is kept elsewhere and the log was not asked.
+    /// The head of the log at that moment; `None` if the view is kept elsewhere and the log was not asked.
     pub head: Option<Position>,
     /// The first event that is not in the answer because its key is parked (R4).
     pub parked_since: Option<Position>,
@@ -38,7 +38,7 @@ pub enum FreshnessStatus {
 }
 
 impl Freshness {
-    /// What is known of an answer that was read at `read_at` from a view as far as `position`, as of
+    /// The freshness of an answer that was read at `read_at` from a view as far as `position`, as of
     /// `as_of`. If nothing can be missing, it is as of when it was read: a quiet log is not stale.
     #[must_use]
     pub fn new(
@@ -66,21 +66,21 @@ impl Freshness {
         self
     }
 
-    /// What a later read must wait for, here or elsewhere, so as not to go back behind this answer: *monotonic
+    /// The token that a later read must wait for, here or elsewhere, so as not to go back behind this answer: *monotonic
     /// reads*.
     #[must_use]
     pub fn token(&self) -> Token {
         self.log.map_or_else(|| Token::at(self.position), |log| Token::of(log, self.position))
     }
 
-    /// How many events of the log the answer does not know yet, whatever they are about; `None` if
+    /// The number of events of the log that the answer does not know yet, whatever they are about; `None` if
     /// that isn't known.
     #[must_use]
     pub fn lag(&self) -> Option<u64> {
         self.head.map(|head| head.since(self.position))
     }
 
-    /// How long before the read the answer is known to be complete, by the clock of the reader and that of the
+    /// The time before the read up to which the answer is known to be complete, by the clock of the reader and that of the
     /// log; no time at all if it knew every event there was.
     #[must_use]
     pub fn age(&self) -> Duration {
@@ -97,7 +97,7 @@ impl Freshness {
         }
     }
 
-    /// Whether it knew every event there was.
+    /// Returns true if it knew every event of the log.
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.status() == FreshnessStatus::Current

@@ -1,4 +1,4 @@
-//! Which log a position is of.
+//! The identity of the log that a position belongs to.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 pub struct LogId(u32);
 
 impl LogId {
-    /// No log's: what a token has that was put together of several logs'.
+    /// The id of no log: that of a token merged from tokens of several logs.
     pub const NONE: Self = Self(0);
 
     /// The fingerprint of what a store is known by.

@@ -1,9 +1,10 @@
-//! The small values that public functions take and give instead of strings and integers.
+//! The small values that public functions take and return instead of strings and integers.
 
 mod expected;
 mod freshness;
 mod id;
 mod log_id;
+mod malformed;
 mod number;
 mod pending;
 mod shard;
@@ -11,13 +12,14 @@ mod stream;
 mod tag;
 mod token;
 
-/// A moment, as the clock and the events tell it.
+/// A moment in time, of the clock or of an event.
 pub use jiff::Timestamp;
 
 pub use expected::Expected;
 pub use freshness::{Freshness, FreshnessStatus};
 pub use id::{CommandId, CorrelationId, EventId};
 pub use log_id::LogId;
+pub use malformed::Malformed;
 pub use number::{Position, SchemaVersion, Version};
 pub use pending::{Pending, Target};
 pub use shard::{Epoch, ShardBy, ShardId, Sharding};

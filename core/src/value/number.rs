@@ -32,7 +32,7 @@ impl Position {
         self.0
     }
 
-    /// How many events lie between an earlier position and this one (0 if it isn't earlier).
+    /// The number of events between an earlier position and this one (0 if it isn't earlier).
     #[must_use]
     pub const fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)

@@ -1,4 +1,4 @@
-//! What is said of a view that is not far enough: *pending reconciliation* (R3).
+//! The state of a view that has not reached the target of a read: *pending reconciliation* (R3).
 
 use std::{fmt, time::Duration};
 
@@ -6,31 +6,31 @@ use jiff::Timestamp;
 
 use super::{Freshness, Position, Token};
 
-/// How far a view should be, and isn't yet (R3). Nothing is lost: what it waits for is stored.
+/// A view that has not reached the target of a read yet (R3). Nothing is lost: the missing events are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Pending {
     /// The view.
     pub view: String,
-    /// Where it was to be.
+    /// The target of the read.
     pub target: Target,
-    /// Where it is, of the keys that were asked for.
+    /// The progress of the view for the keys that were read.
     pub reached: Freshness,
-    /// How long the read waited.
+    /// The time that the read waited.
     pub waited: Duration,
-    /// How long it may still take, at the rate at which the view moved meanwhile; `None` if it didn't.
+    /// The estimated remaining time, at the rate at which the view moved meanwhile; `None` if it didn't.
     pub estimate: Option<Duration>,
 }
 
-/// Where a view was to be.
+/// The target of a read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Target {
-    /// It was to have seen what this stands for.
+    /// The view must have applied what this token stands for.
     Token(Token),
-    /// It was to lack nothing that was recorded longer ago than this.
+    /// The view must have applied everything that was recorded longer ago than this.
     Bounded(Duration),
-    /// It was to have seen all that there was.
+    /// The view must have applied every event of the log.
     Head,
 }
 
@@ -56,7 +56,7 @@ impl Pending {
         self
     }
 
-    /// How many events of the log it still has to get through; 0 if that isn't known.
+    /// The number of events of the log that the view still has to process; 0 if that isn't known.
     #[must_use]
     pub fn missing(&self) -> u64 {
         let wanted = match &self.target {

@@ -4,8 +4,7 @@ use std::{fmt, str::FromStr};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::StreamId;
-use crate::{Error, error::Invalid};
+use super::{Malformed, StreamId};
 
 /// A part of the work on a view, with a progress of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,7 +33,7 @@ impl fmt::Display for ShardId {
     }
 }
 
-/// By what the work is divided.
+/// The criterion by which the work is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ShardBy {
     /// By the key of the row. Every shard sees all the events in log order, and takes its own keys'.
@@ -44,15 +43,15 @@ pub enum ShardBy {
     Stream,
 }
 
-/// How the work is divided: by what, and into how many shards.
+/// The division of the work: its criterion, and the number of shards.
 ///
 /// As text it reads `keys/4` or `streams/12`. Which shard something belongs to is a function of the
 /// layout alone, and never changes: stored views and published topics depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sharding {
-    /// By what.
+    /// The criterion.
     pub by: ShardBy,
-    /// Into how many, at least 1.
+    /// The number of shards, at least 1.
     pub shards: u32,
 }
 
@@ -110,9 +109,9 @@ impl fmt::Display for Sharding {
 }
 
 impl FromStr for Sharding {
-    type Err = Error;
+    type Err = Malformed;
 
-    fn from_str(text: &str) -> Result<Self, Error> {
+    fn from_str(text: &str) -> Result<Self, Malformed> {
         let parsed = text.split_once('/').and_then(|(by, shards)| {
             let by = match by {
                 "keys" => ShardBy::Key,
@@ -123,7 +122,7 @@ impl FromStr for Sharding {
             Some(Self { by, shards })
         });
         let right = "it reads keys/N or streams/N";
-        parsed.ok_or_else(|| Invalid::malformed("layout", text, right).into())
+        parsed.ok_or_else(|| Malformed::new("layout", text, right))
     }
 }
 

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, error::Invalid};
+use super::Malformed;
 
 /// The longest stream id, in bytes of UTF-8. It keeps every key well inside what the stores' indexes
 /// can hold.
@@ -19,11 +19,12 @@ impl Category {
     /// Checks and wraps a category: ASCII letters, digits, `_` and `.`, at least one of them.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the name is empty or holds another character.
-    pub fn new(name: &str) -> Result<Self, Error> {
+    /// [`Malformed`] if the name is empty or holds another character.
+    pub fn new(name: &str) -> Result<Self, Malformed> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
         if name.is_empty() || name.len() > STREAM_ID_LIMIT / 2 || !name.chars().all(allowed) {
-            return Err(Invalid::category(name).into());
+            let right = "use ASCII letters, digits, '_' and '.'";
+            return Err(Malformed::new("category", name, right));
         }
         Ok(Self(name.into()))
     }
@@ -42,9 +43,9 @@ impl fmt::Display for Category {
 }
 
 impl TryFrom<String> for Category {
-    type Error = Error;
+    type Error = Malformed;
 
-    fn try_from(name: String) -> Result<Self, Error> {
+    fn try_from(name: String) -> Result<Self, Malformed> {
         Self::new(&name)
     }
 }
@@ -67,9 +68,9 @@ impl StreamId {
     /// The stream of this category with this key.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the category or the key is empty, the category holds a character other
+    /// [`Malformed`] if the category or the key is empty, the category holds a character other
     /// than ASCII letters, digits, `_` and `.`, the key holds NUL, or the id is too long.
-    pub fn new(category: &str, key: impl fmt::Display) -> Result<Self, Error> {
+    pub fn new(category: &str, key: impl fmt::Display) -> Result<Self, Malformed> {
         Self::parse(&format!("{category}-{key}"))
     }
 
@@ -77,11 +78,16 @@ impl StreamId {
     ///
     /// # Errors
     /// As [`StreamId::new`].
-    pub fn parse(id: &str) -> Result<Self, Error> {
-        let (category, key) = id.split_once('-').ok_or_else(|| Invalid::stream_id(id))?;
+    pub fn parse(id: &str) -> Result<Self, Malformed> {
+        let malformed = || {
+            let right =
+                format!("write category-key, without NUL, in at most {STREAM_ID_LIMIT} bytes");
+            Malformed::new("stream id", id, right)
+        };
+        let (category, key) = id.split_once('-').ok_or_else(malformed)?;
         Category::new(category)?;
         if key.is_empty() || key.contains('\0') || id.len() > STREAM_ID_LIMIT {
-            return Err(Invalid::stream_id(id).into());
+            return Err(malformed());
         }
         Ok(Self(id.into()))
     }
@@ -118,9 +124,9 @@ impl fmt::Debug for StreamId {
 }
 
 impl TryFrom<String> for StreamId {
-    type Error = Error;
+    type Error = Malformed;
 
-    fn try_from(id: String) -> Result<Self, Error> {
+    fn try_from(id: String) -> Result<Self, Malformed> {
         Self::parse(&id)
     }
 }
@@ -144,9 +150,9 @@ mod tests {
     #[test]
     fn bad_ids_are_refused() {
         for id in ["", "account", "-key", "account-", "a b-key", "account-nul\0"] {
-            assert!(StreamId::parse(id).unwrap_err().is_invalid(), "{id:?}");
+            assert!(StreamId::parse(id).is_err(), "{id:?}");
         }
         let long = "x".repeat(STREAM_ID_LIMIT);
-        assert!(StreamId::new("account", long).unwrap_err().is_invalid());
+        assert!(StreamId::new("account", long).is_err());
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, error::Invalid};
+use super::Malformed;
 
 /// The longest tag, in bytes of UTF-8.
 pub const TAG_LIMIT: usize = 512;
@@ -38,10 +38,11 @@ impl Tag {
     /// Checks that the stores can hold this tag.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if it is empty, longer than [`TAG_LIMIT`] bytes or holds NUL.
-    pub fn validate(&self) -> Result<(), Error> {
+    /// [`Malformed`] if it is empty, longer than [`TAG_LIMIT`] bytes or holds NUL.
+    pub fn validate(&self) -> Result<(), Malformed> {
         if self.0.is_empty() || self.0.len() > TAG_LIMIT || self.0.contains('\0') {
-            return Err(Invalid::tag(&self.0).into());
+            let right = format!("use 1 to {TAG_LIMIT} bytes, without NUL");
+            return Err(Malformed::new("tag", &self.0, right));
         }
         Ok(())
     }
@@ -71,13 +72,13 @@ impl Tags {
         &self.0
     }
 
-    /// Whether there are none.
+    /// Returns true if there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether all of `wanted` are among these.
+    /// Returns true if all of `wanted` are among these.
     #[must_use]
     pub fn contain_all(&self, wanted: &Self) -> bool {
         wanted.0.iter().all(|tag| self.0.binary_search(tag).is_ok())

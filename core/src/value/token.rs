@@ -5,8 +5,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{LogId, Position};
-use crate::{Error, error::Invalid};
+use super::{LogId, Malformed, Position};
 
 /// A part of the log with a clock of its own. A single store has only [`PartitionId::LOG`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,9 +50,9 @@ const WITHOUT_LOG: u8 = 1;
 /// The first byte of the encoding with the four bytes of a log's fingerprint after it.
 const OF_A_LOG: u8 = 2;
 
-/// How many partitions a token may name as text. It comes from outside, so its size must have a bound.
+/// The number of partitions that a token may name as text. It comes from outside, so its size is bounded.
 const MOST_CLOCKS: usize = 256;
-/// How long its text can be: 20 bytes at the most for each of those, in base 64.
+/// The longest text of a token: at most 20 bytes for each of those partitions, in base 64.
 const LONGEST: usize = MOST_CLOCKS * 20 * 4 / 3;
 
 impl Token {
@@ -94,7 +93,7 @@ impl Token {
         self.clocks.iter().map(|(partition, position)| (*partition, *position))
     }
 
-    /// Whether it names no partition but [`PartitionId::LOG`], so that a single store can be as far.
+    /// Returns true if it names no partition but [`PartitionId::LOG`], so that a single store can be as far.
     #[must_use]
     pub fn is_of_one_order(&self) -> bool {
         self.clocks.keys().all(|partition| *partition == PartitionId::LOG)
@@ -111,7 +110,7 @@ impl Token {
         other.clocks().fold(both, |token, (partition, at)| token.with(partition, at))
     }
 
-    /// Whether a reader at `seen` has seen all that this token asks for.
+    /// Returns true if a reader at `seen` has seen all that this token requires.
     #[must_use]
     pub fn is_covered_by(&self, seen: &Self) -> bool {
         self.clocks().all(|(partition, position)| seen.position(partition) >= position)
@@ -188,12 +187,14 @@ impl AsRef<Self> for Token {
 }
 
 impl FromStr for Token {
-    type Err = Error;
+    type Err = Malformed;
 
-    fn from_str(text: &str) -> Result<Self, Error> {
+    fn from_str(text: &str) -> Result<Self, Malformed> {
         let is_short = text.len() <= LONGEST;
         let bytes = is_short.then(|| URL_SAFE_NO_PAD.decode(text).ok()).flatten();
-        bytes.and_then(|bytes| Self::from_bytes(&bytes)).ok_or_else(|| Invalid::token(text).into())
+        bytes.and_then(|bytes| Self::from_bytes(&bytes)).ok_or_else(|| {
+            Malformed::new("consistency token", text, "pass on the receipt's token unchanged")
+        })
     }
 }
 
@@ -261,13 +262,13 @@ mod tests {
         assert_eq!(most.to_string().parse::<Token>().unwrap(), most);
         assert!(clocks(MOST_CLOCKS as u32 + 1).to_string().parse::<Token>().is_err());
         let endless = URL_SAFE_NO_PAD.encode([&[WITHOUT_LOG][..], &[0; 1 << 20]].concat());
-        assert!(endless.parse::<Token>().unwrap_err().is_invalid());
+        assert!(endless.parse::<Token>().is_err());
     }
 
     #[test]
     fn garbage_is_an_error_and_not_an_empty_token() {
         for text in ["", "!", "AA", "Av8", "AgAAAA", "Aw", "Af_______________w", "AYA", "AQA"] {
-            assert!(text.parse::<Token>().unwrap_err().is_invalid(), "{text:?}");
+            assert!(text.parse::<Token>().is_err(), "{text:?}");
         }
     }
 

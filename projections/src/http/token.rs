@@ -24,11 +24,11 @@ pub(super) fn read(headers: &HeaderMap) -> Result<Token, Problem> {
     for line in lines {
         let line = line.to_str().map_err(|_| malformed(line))?;
         for text in line.split(',').map(str::trim).filter(|text| !text.is_empty()) {
-            all = all.merge(&text.parse()?);
+            all = all.merge(&text.parse().map_err(Error::from)?);
         }
     }
     // Parsing bounds each token. The merged one is parsed again, since it is sent back and must be bounded too.
-    Ok(all.to_string().parse()?)
+    Ok(all.to_string().parse().map_err(Error::from)?)
 }
 
 fn malformed(line: &HeaderValue) -> Error {

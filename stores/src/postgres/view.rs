@@ -135,7 +135,7 @@ async fn read_one(
     }
     shards.sort_unstable_by_key(|(shard, _)| *shard);
     let shards = shards.into_iter().map(|(_, progress)| progress).collect();
-    let sharding: Result<Sharding> = any.try_get::<&str, _>(0)?.parse();
+    let sharding = any.try_get::<&str, _>(0)?.parse::<Sharding>().map_err(Error::from);
     Ok(sharding.and_then(|sharding| {
         let (state, head) = (ViewState { sharding, shards }, decode_head(any)?);
         Ok(StoredView { rows: vec![stored], state, head: Some(head) })
