@@ -38,10 +38,7 @@ mod trace;
 pub use direct::{DirectSource, Leases, LogFeed};
 pub use job::{Handler, Projection, ReceivedEvent, Sink};
 pub use parked::ParkedKeys;
-pub use read::{
-    AppliedRequest, ManyRows, ReadRequest, ReadScope, RowPage, RowRange, RowSet, SingleRow,
-    ViewReader, Views,
-};
+pub use read::{AppliedRequest, IntoKeyRange, ReadRequest, RowPage, RowSet, ViewReader, Views};
 pub use runtime::{
     Backoff, OnFailure, ProjectionOptions, ProjectionState, ProjectionStatus, Worker, WorkerHandle,
 };

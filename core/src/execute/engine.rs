@@ -1,12 +1,15 @@
 //! What executing commands needs, and the way into it.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    any::Any,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
 use tracing::{Instrument as _, Span, field};
 
 use super::{
     execution::Execution,
-    extensions::Extensions,
     member::{Member, Occasion},
     policy::ConflictPolicy,
     receipt::Receipt,
@@ -33,7 +36,8 @@ pub(super) struct Engine {
     pub(super) slots: Slots,
     pub(super) unknown: UnknownEvents,
     pub(super) policy: ConflictPolicy,
-    pub(super) extensions: Extensions,
+    /// The state of the read side, which this crate knows nothing of.
+    pub(super) read_side: OnceLock<Arc<dyn Any + Send + Sync>>,
     pub(super) meter: Meter,
 }
 

@@ -1,11 +1,13 @@
 //! The front door.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use super::{
     atomic::Atomic,
     engine::{Engine, ViewsAt},
-    extensions::Extensions,
     handle::AggregateHandle,
     over::BoundaryHandle,
     policy::ConflictPolicy,
@@ -45,7 +47,7 @@ impl Highwater {
                 slots: Slots::new(DEFAULT_CACHE),
                 unknown: UnknownEvents::default(),
                 policy: ConflictPolicy::default(),
-                extensions: Extensions::default(),
+                read_side: OnceLock::new(),
                 meter: Meter::default(),
             },
         }
@@ -148,11 +150,13 @@ impl Highwater {
         self.engine.views_at == ViewsAt::TheLog
     }
 
-    /// What another crate keeps with this store, one of each type; made when it is first asked for.
+    /// Returns the state of the read side, which all clones share. The first call creates it; every call must ask for
+    /// the same type.
     #[doc(hidden)]
     #[must_use]
-    pub fn extension<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
-        self.engine.extensions.get()
+    pub fn read_side<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        let state = self.engine.read_side.get_or_init(|| Arc::<T>::default());
+        Arc::clone(state).downcast().unwrap_or_default()
     }
 
     /// The source of ids.

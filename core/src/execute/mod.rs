@@ -7,7 +7,6 @@
 //! | `atomic` | several aggregates in one append |
 //! | `over` | decisions over a query |
 //! | `engine` | what executing commands needs |
-//! | `extensions` | what other rooms keep with an open store |
 //! | `execution` | the loop from first attempt to receipt |
 //! | `attempt` | decide and send, under the locks of the slots |
 //! | `member` | one aggregate's part in a command |
@@ -20,7 +19,6 @@ mod atomic;
 mod attempt;
 mod engine;
 mod execution;
-mod extensions;
 mod handle;
 mod highwater;
 mod load;

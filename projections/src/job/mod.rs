@@ -26,7 +26,7 @@ use highwater_core::{
 
 pub use effect::ReceivedEvent;
 pub(crate) use effect::{Effect, EffectJob};
-pub(crate) use keyed::{KeyedView, fold_one};
+pub(crate) use keyed::KeyedView;
 pub use projection::Projection;
 pub(crate) use projection::Writes;
 pub(crate) use rows::decode;

@@ -1,32 +1,38 @@
-//! Reads that say how fresh they are, and wait if they must be fresher (R2, R3).
+//! Reads with a freshness, which wait for a fresher view if asked to (R2, R3).
 //!
-//! | File | What is in it |
+//! | File | Contents |
 //! |---|---|
-//! | `door` | the way from an open store to its views |
-//! | `reader` | one view: what can be asked of it |
-//! | `lookup` | a read that has not been made yet: its level, its budget, its fallback |
-//! | `one`, `many`, `within` | what is asked for: a row, several, those of a range |
-//! | `ask` | from what is asked to an answer: read, judge, wait, fall back |
-//! | `desk` | one look at the view: rows, progress and head |
-//! | `demand` | how far the view must be, for which keys |
-//! | `hub` | all who wait for one view, woken together |
-//! | `fold` | events that a row lacks, folded over it from the log |
+//! | `ext` | extension methods of an open store |
+//! | `reader` | the reader of one view |
+//! | `request` | a read before it is awaited: its level, its budget, its fallback |
+//! | `row`, `rows` | the answers: one row, several, a page of a range |
+//! | `key_range` | ranges of keys, as callers write them |
+//! | `plan` | the execution of a read: read a snapshot, check it, wait, fall back |
+//! | `scope`, `requirement` | the rows that a read covers, and the progress that it requires |
+//! | `source` | snapshots of a view: rows, progress and head |
+//! | `batcher`, `batch_task` | reads of one view, answered together |
+//! | `overlay` | events from the log, folded over rows that lack them |
+//! | `token` | tokens that do not belong to this log |
+//! | `shared` | the state that all clones of a handle share |
 
-mod ask;
-mod demand;
-mod desk;
-mod door;
-mod fold;
-mod hub;
-mod lookup;
-mod many;
-mod one;
+mod batch_task;
+mod batcher;
+mod ext;
+mod key_range;
+mod overlay;
+mod plan;
 mod reader;
-mod within;
+mod request;
+mod requirement;
+mod row;
+mod rows;
+mod scope;
+mod shared;
+mod source;
+mod token;
 
-pub use door::Views;
-pub use lookup::{ReadRequest, ReadScope};
-pub use many::{ManyRows, RowSet};
-pub use one::SingleRow;
+pub use ext::Views;
+pub use key_range::IntoKeyRange;
 pub use reader::{AppliedRequest, ViewReader};
-pub use within::{RowPage, RowRange};
+pub use request::ReadRequest;
+pub use rows::{RowPage, RowSet};

@@ -1,13 +1,13 @@
-//! One view: what can be asked of it.
+//! The reader of one view.
 
 use std::{
-    future::{Future, IntoFuture},
+    fmt::{self, Display},
+    future::IntoFuture,
     marker::PhantomData,
-    ops::RangeBounds,
-    pin::Pin,
     time::Duration,
 };
 
+use futures_util::future::BoxFuture;
 use highwater_core::{
     Error, Highwater, Result, Token,
     consistency::{AppliedOutcome, Basis, Operation},
@@ -17,11 +17,15 @@ use highwater_core::{
 };
 
 use super::{
-    demand::Over, desk::Desk, lookup::ReadRequest, many::ManyRows, one::SingleRow, within::RowRange,
+    key_range::IntoKeyRange,
+    request::ReadRequest,
+    rows::{RowPage, RowSet},
+    scope::RowScope,
+    source::ViewSource,
 };
 
-/// Reads rows of a view.
-#[derive(Debug, Clone)]
+/// Reads rows of a view. Cheap to clone.
+#[derive(Clone)]
 pub struct ViewReader<V> {
     highwater: Highwater,
     view: PhantomData<fn() -> V>,
@@ -32,76 +36,136 @@ impl<V: View> ViewReader<V> {
         Self { highwater: highwater.clone(), view: PhantomData }
     }
 
-    /// The row of this key. Await it for whatever the view has now, or say first how fresh it must be:
-    /// `.get("alice").after(&receipt).await`.
-    pub fn get(&self, key: impl Into<String>) -> ReadRequest<V> {
-        ReadRequest::new(&self.highwater, SingleRow { key: key.into(), own: Vec::new() })
+    /// Reads the row of a key. Awaited as it is, the read returns the row that the view has now; its methods ask
+    /// for a fresher one.
+    ///
+    /// ```
+    /// # use highwater_core::{Highwater, Receipt, Result, domain::View};
+    /// # use highwater_projections::Views as _;
+    /// # async fn example<Balances: View>(bank: &Highwater, receipt: &Receipt) -> Result<()> {
+    /// let balances = bank.view::<Balances>();
+    /// let now = balances.get("alice").await?;
+    /// let mine = balances.get(4711).after(receipt).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn get(&self, key: impl Display) -> ReadRequest<V> {
+        ReadRequest::new(&self.highwater, RowScope::Keys([key.to_string()].into()))
     }
 
-    /// The rows of these keys, all of one moment and with one freshness.
+    /// Reads the rows of several keys, all of one moment and with one freshness. A key that is repeated is read
+    /// once.
+    ///
+    /// ```
+    /// # use highwater_core::{Highwater, Result, domain::View};
+    /// # use highwater_projections::Views as _;
+    /// # async fn example<Balances: View>(bank: &Highwater) -> Result<()> {
+    /// let both = bank.view::<Balances>().get_many(["alice", "bob"]).await?;
+    /// let alice = both.get("alice");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn get_many(
         &self,
-        keys: impl IntoIterator<Item = impl Into<String>>,
-    ) -> ReadRequest<V, ManyRows> {
-        ReadRequest::new(&self.highwater, ManyRows::of(keys))
+        keys: impl IntoIterator<Item = impl Display>,
+    ) -> ReadRequest<V, RowSet<V>> {
+        ReadRequest::new(&self.highwater, RowScope::distinct_keys(keys))
     }
 
-    /// The first rows of a range of keys, at most `limit`, with one freshness: `.range("a".., 100)`.
-    pub fn range<K: AsRef<str>>(
-        &self,
-        keys: impl RangeBounds<K>,
-        limit: usize,
-    ) -> ReadRequest<V, RowRange> {
-        ReadRequest::new(&self.highwater, RowRange::of(&keys, limit))
+    /// Reads the first rows of a range of keys, at most `limit`, with one freshness.
+    ///
+    /// ```
+    /// # use highwater_core::{Highwater, Result, domain::View};
+    /// # use highwater_projections::Views as _;
+    /// # async fn example<Balances: View>(bank: &Highwater) -> Result<()> {
+    /// let balances = bank.view::<Balances>();
+    /// let first = balances.range(.., 100).await?;
+    /// if let Some(last) = &first.next {
+    ///     let second = balances.range(.., 100).following(last).await?;
+    /// }
+    /// let from_a_to_m = balances.range("a".."n", 100).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn range(&self, keys: impl IntoKeyRange, limit: usize) -> ReadRequest<V, RowPage<V>> {
+        ReadRequest::new(&self.highwater, RowScope::Range(keys.into_key_range(), limit))
     }
 
-    /// Whether the row of this key has what a command did: awaited, for up to a budget.
-    pub fn applied(&self, key: impl Into<String>, token: impl AsRef<Token>) -> AppliedRequest<V> {
-        AppliedRequest { lookup: self.get(key).after(&token), token: token.as_ref().clone() }
+    /// Waits until the row of a key has the effect of a command, for at most a budget.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use highwater_core::{Highwater, Receipt, Result, consistency::AppliedOutcome, domain::View};
+    /// # use highwater_projections::Views as _;
+    /// # async fn example<Balances: View>(bank: &Highwater, receipt: &Receipt) -> Result<()> {
+    /// let applied = bank.view::<Balances>().applied("alice", receipt);
+    /// match applied.within(Duration::from_millis(100)).await? {
+    ///     AppliedOutcome::Applied(freshness) => println!("the view is at {freshness}"),
+    ///     AppliedOutcome::Pending(pending) => println!("{pending}"),
+    ///     _ => {}
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn applied(&self, key: impl Display, token: impl AsRef<Token>) -> AppliedRequest<V> {
+        AppliedRequest { request: self.get(key).after(&token), token: token.as_ref().clone() }
     }
 
-    /// How far the view is. If it is kept elsewhere, the log is asked where its head is, which may fail.
+    /// Returns the freshness of the whole view. If the view is in another store than the log, the log is asked
+    /// for its head, which may fail.
     ///
     /// # Errors
     /// [`Unavailable`](highwater_core::Error::Unavailable).
     pub async fn freshness(&self) -> Result<Freshness> {
-        let (desk, over) = (Desk::of::<V>(&self.highwater)?, Over::nothing());
-        let seen = desk.look_with_head(&over).await?;
-        Ok(desk.freshness(&seen, &over))
+        let source = ViewSource::new::<V>(&self.highwater)?;
+        let snapshot = source.read_with_head(&RowScope::AllShards).await?;
+        Ok(source.freshness(&snapshot, &RowScope::AllShards))
     }
 }
 
-/// The question whether a view has what a command did.
-#[derive(Debug, Clone)]
-#[must_use = "nothing is asked until it is awaited"]
+impl<V: View> fmt::Debug for ViewReader<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ViewReader").field("view", &V::NAME).finish_non_exhaustive()
+    }
+}
+
+/// A wait for the effect of a command on a row.
+#[derive(Clone)]
+#[must_use = "nothing is read until it is awaited"]
 pub struct AppliedRequest<V> {
-    lookup: ReadRequest<V>,
+    request: ReadRequest<V>,
     token: Token,
 }
 
 impl<V: View> AppliedRequest<V> {
-    /// How long the view may take to get as far; 5 seconds unless set.
+    /// Sets how long to wait for the view; 5 seconds unless set.
     pub fn within(mut self, budget: Duration) -> Self {
-        self.lookup = self.lookup.within(budget);
+        self.request = self.request.within(budget);
         self
     }
 
-    /// As long as the policy that holds for a named operation now allows. Nothing else of it counts: what is
-    /// asked is whether the view has it.
+    /// Waits for as long as the current policy of a named operation allows. The rest of the policy does not
+    /// matter here: the answer says if the view has the effect.
     pub fn by(self, operation: &Operation) -> Self {
-        let budget = self.lookup.ruled(operation).policy.budget;
+        let budget = self.request.effective_policy(operation).policy.budget;
         self.within(budget)
+    }
+}
+
+impl<V: View> fmt::Debug for AppliedRequest<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AppliedRequest").field(&self.request).finish()
     }
 }
 
 impl<V: View> IntoFuture for AppliedRequest<V> {
     type Output = Result<AppliedOutcome>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
 
-    /// That the view isn't that far in time is an outcome, no error.
+    /// A view that is not that far in time is an outcome, no error.
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let reading = match self.lookup.find().await {
+            let reading = match self.request.find().await {
                 Ok(reading) => reading,
                 Err(Error::Unavailable(unavailable)) => match *unavailable {
                     Unavailable::StaleRead(pending) => return Ok(AppliedOutcome::Pending(pending)),
@@ -111,7 +175,7 @@ impl<V: View> IntoFuture for AppliedRequest<V> {
             };
             let freshness = reading.freshness();
             Ok(match reading.basis() {
-                // The key is parked before it.
+                // The key is parked before the effect.
                 Basis::Stale => AppliedOutcome::Pending(Pending::new(
                     V::NAME,
                     Target::Token(self.token),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use highwater::{
-    Fallback, Operation, ReadRequest, View, http::ReadConditions, projections::ReadScope as What,
+    Fallback, Operation, ReadRequest, View, http::ReadConditions,
 };
 use jiff::SignedDuration;
 use serde::Deserialize;
@@ -38,12 +38,12 @@ enum Level {
 
 impl Asked {
     /// The read as it was asked for; what isn't said is as the operation's policy has it.
-    pub(super) fn of<V: View, W: What>(
+    pub(super) fn of<V: View, A>(
         self,
-        lookup: ReadRequest<V, W>,
+        lookup: ReadRequest<V, A>,
         operation: &Operation,
         after: &ReadConditions,
-    ) -> ReadRequest<V, W> {
+    ) -> ReadRequest<V, A> {
         let mut lookup = match self.level {
             None => lookup.by(operation).after(after),
             Some(Level::Eventual) => lookup,

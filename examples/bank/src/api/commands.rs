@@ -101,7 +101,7 @@ impl Api {
         waits: Waits,
     ) -> ReceiptResponse {
         let Some(budget) = waits.budget() else { return intent.answer(receipt) };
-        let applied = self.bank.view::<Balance>().applied(id.as_ref(), &receipt);
+        let applied = self.bank.view::<Balance>().applied(id, &receipt);
         let outcome = applied.within(budget).await;
         intent.answer(receipt).outcome(outcome)
     }

@@ -45,6 +45,6 @@ pub(super) async fn accounts(
     Asking(asked): Asking<Asked>,
     after: ReadConditions,
 ) -> Result<ViewResponse<RowPage<Balance>>, Problem> {
-    let accounts = api.bank.view::<Balance>().range("".., LISTED);
+    let accounts = api.bank.view::<Balance>().range(.., LISTED);
     Ok(after.answer(asked.of(accounts, &LIST_ACCOUNTS, &after).await?))
 }

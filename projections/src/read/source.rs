@@ -1,0 +1,118 @@
+//! Snapshots of a view: rows, progress and head, in one round trip.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use futures_util::future::join;
+use highwater_core::{
+    Highwater, Position, Result,
+    domain::{KeyedBy, View, ViewName},
+    error::{Source, Unavailable},
+    port::{StoredRange, StoredRow, StoredView, ViewState},
+    value::Freshness,
+};
+use jiff::Timestamp;
+use tokio::time::timeout;
+
+use super::scope::RowScope;
+
+/// The longest wait for a store that is connected and silent. A wait for a connection ends sooner, unless the store is
+/// configured otherwise, with the store's own error.
+pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Reads snapshots of one view. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct ViewSource {
+    pub(super) highwater: Highwater,
+    pub(super) view: ViewName,
+    pub(super) keyed_by: KeyedBy,
+}
+
+/// Rows of a view and its progress, all of one moment.
+#[derive(Debug, Clone)]
+pub(super) struct ViewSnapshot {
+    /// Shared by all reads of the same scope.
+    pub(super) rows: Arc<Vec<(String, StoredRow)>>,
+    /// True if the range has more rows.
+    pub(super) has_more: bool,
+    pub(super) state: Arc<ViewState>,
+    /// The head of the log at that moment, if it is known.
+    pub(super) head: Option<Position>,
+    /// The time before the read: an event that was recorded until then and is not in the view is missing.
+    pub(super) read_at: Timestamp,
+}
+
+impl ViewSnapshot {
+    pub(super) fn with_rows(&self, rows: Vec<(String, StoredRow)>) -> Self {
+        Self { rows: Arc::new(rows), has_more: false, state: Arc::clone(&self.state), ..*self }
+    }
+
+    /// The first parked key of the snapshot, with its first event that is not in the row.
+    pub(super) fn parked_key(&self) -> Option<(&str, Position)> {
+        self.rows.iter().find_map(|(key, row)| Some((key.as_str(), row.parked_since?)))
+    }
+
+    pub(super) fn rows_by_key(&self) -> HashMap<&str, &StoredRow> {
+        self.rows.iter().map(|(key, row)| (key.as_str(), row)).collect()
+    }
+}
+
+impl ViewSource {
+    pub(super) fn new<V: View>(highwater: &Highwater) -> Result<Self> {
+        let view = ViewName::new(V::NAME)?;
+        Ok(Self { highwater: highwater.clone(), view, keyed_by: V::KEYED_BY })
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.highwater.clock().now()
+    }
+
+    /// Reads a snapshot. A view in another store than the log is read without the log, which may be unreachable.
+    ///
+    /// # Errors
+    /// [`Unavailable`](highwater_core::Error::Unavailable), also if the store does not answer in time: other
+    /// readers may wait for this snapshot.
+    pub(super) async fn read(&self, scope: &RowScope) -> Result<ViewSnapshot> {
+        // Not the clock of the port: this time decides nothing but the end of the read.
+        timeout(STORE_TIMEOUT, self.read_store(scope)).await.unwrap_or_else(|elapsed| {
+            Err(Unavailable::unreachable("reading a view", Source::new(elapsed)).into())
+        })
+    }
+
+    async fn read_store(&self, scope: &RowScope) -> Result<ViewSnapshot> {
+        let views = self.highwater.views();
+        let read_at = self.now();
+        let (rows, has_more, state, head) = match scope {
+            RowScope::Range(range, limit) => {
+                let range = views.read_range(&self.view, range, *limit).await?;
+                let StoredRange { rows, more, state, head } = range;
+                (rows, more, state, head)
+            }
+            RowScope::Keys(_) | RowScope::AllShards => {
+                let keys = scope.keys();
+                let StoredView { rows, state, head } = views.read_view(&self.view, keys).await?;
+                (keys.iter().cloned().zip(rows).collect(), false, state, head)
+            }
+        };
+        // The head of another log means nothing here.
+        let head = head.filter(|_| self.highwater.has_views_with_the_log());
+        Ok(ViewSnapshot { rows: Arc::new(rows), has_more, state: Arc::new(state), head, read_at })
+    }
+
+    /// Reads a snapshot with the head, which is read at the same time if the log is in another store.
+    pub(super) async fn read_with_head(&self, scope: &RowScope) -> Result<ViewSnapshot> {
+        if self.highwater.has_views_with_the_log() {
+            return self.read(scope).await;
+        }
+        let (snapshot, head) = join(self.read(scope), self.highwater.log().head()).await;
+        Ok(ViewSnapshot { head: Some(head?), ..snapshot? })
+    }
+
+    /// The freshness of a snapshot for some rows.
+    pub(super) fn freshness(&self, snapshot: &ViewSnapshot, scope: &RowScope) -> Freshness {
+        let progress = scope.progress(&snapshot.state, self.keyed_by);
+        let parked = snapshot.rows.iter().filter_map(|(_, row)| row.parked_since).min();
+        Freshness::new(progress.position, progress.as_of, snapshot.read_at, snapshot.head)
+            .with_log(self.highwater.log().log_id())
+            .with_parked(parked)
+    }
+}
