@@ -21,6 +21,7 @@ mod lost;
 mod many;
 mod marks;
 mod own;
+mod panics;
 mod policies;
 mod policy_files;
 mod relayed;
