@@ -106,8 +106,7 @@ impl ReadBatcher {
         let ticket = Ticket { batcher: Arc::clone(self), number, answer };
         if starts_task {
             // Not under the lock: a runtime that is ending drops the task at once, and its drop takes the lock.
-            let (batcher, source) = (Arc::clone(self), source.clone());
-            tokio::spawn(BatchTask::new(batcher, source, number).run());
+            tokio::spawn(BatchTask::new(Arc::clone(self), source.clone(), number).run());
         } else if is_satisfied {
             self.changed.notify_one();
         }
