@@ -15,12 +15,10 @@ use highwater::{
     projections::{OnFailure, ProjectionOptions, ProjectionState, WorkerHandle},
     stores::{self, MemoryStore},
 };
+use highwater_test_support::ledger::{LedgerEvent, Trace};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    ledger::{LedgerEvent, Trace},
-    parking::move_money,
-};
+use crate::parking::move_money;
 
 const PARK: OnFailure = OnFailure::Park { at_most: 10 };
 

@@ -6,12 +6,10 @@ use highwater::{
     Basis, Code, Error, Fallback, Highwater, Keys, NextStep, Receipt, View, Views as _,
     core::domain::FoldResult, prelude::*,
 };
+use highwater_test_support::bank::{AccountEvent, banks};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    bank::{AccountEvent, banks},
-    views::{deposit, work_until},
-};
+use crate::views::{deposit, work_until};
 
 /// An amount whose key panics.
 const BAD_KEY: i64 = 13;

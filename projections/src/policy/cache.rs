@@ -80,11 +80,11 @@ impl PolicyCache {
     /// [`Invalid`](highwater_core::Error::Invalid) if it can't be parsed, or has a rule for an operation that the
     /// program doesn't have or that doesn't allow it; then nothing has changed.
     #[cfg(feature = "service")]
-    pub(super) fn load_file(&self, file: PolicyFile) -> Result<()> {
+    pub(super) fn load_file(&self, file: &PolicyFile) -> Result<()> {
         let contents = file.parse()?;
         self.write().set_file_rules(contents.operations.clone())?;
         let before = self.file().replace(file.clone());
-        if before.as_ref() != Some(&file) {
+        if before.as_ref() != Some(file) {
             file.log(&contents, before.is_none());
         }
         Ok(())
@@ -96,7 +96,7 @@ impl PolicyCache {
         let loaded = self.file().clone();
         let Some(loaded) = loaded else { return Ok(()) };
         let file = loaded.read_again().await?;
-        if file == loaded { Ok(()) } else { self.load_file(file) }
+        if file == loaded { Ok(()) } else { self.load_file(&file) }
     }
 
     #[cfg(feature = "service")]

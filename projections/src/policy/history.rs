@@ -65,5 +65,5 @@ pub(super) async fn last_changes(
 }
 
 fn stream() -> Result<StreamId> {
-    StreamId::new(PolicyRecord::CATEGORY, RECORD_KEY)
+    Ok(StreamId::new(PolicyRecord::CATEGORY, RECORD_KEY)?)
 }

@@ -102,7 +102,7 @@ impl Policies {
     /// [registered](Self::register), or one that doesn't allow its policy. Then nothing has changed.
     #[cfg(feature = "service")]
     pub fn load(&self, file: impl AsRef<std::path::Path>) -> Result<()> {
-        self.cache.load_file(super::file::PolicyFile::read(file.as_ref())?)
+        self.cache.load_file(&super::file::PolicyFile::read(file.as_ref())?)
     }
 
     /// Changes policies: at once in this process, within about a second in others that

@@ -118,7 +118,7 @@ impl Service {
 fn log_end(outcome: &Result<()>) {
     match outcome {
         Ok(()) => {
-            tracing::warn!("a component has ended before the shutdown; the service shuts down")
+            tracing::warn!("a component has ended before the shutdown; the service shuts down");
         }
         Err(error) => {
             tracing::error!(%error, code = %error.code(), "a component has failed; the service shuts down");

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use highwater::{
-    Fallback, Operation, ReadRequest, View, http::ReadConditions, projections::ReadScope,
-};
+use highwater::{Fallback, Operation, ReadRequest, View, http::ReadConditions};
 use jiff::SignedDuration;
 use serde::Deserialize;
 
@@ -38,7 +36,7 @@ enum Level {
 
 impl ReadOptions {
     /// Applies the options to a read. Without a level the operation's policy decides.
-    pub(super) fn apply<V: View, S: ReadScope>(
+    pub(super) fn apply<V: View, S>(
         self,
         read: ReadRequest<V, S>,
         operation: &Operation,
