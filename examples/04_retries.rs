@@ -6,7 +6,9 @@
 mod place;
 
 use highwater::{
-    Code, ConflictPolicy, Error, NextStep,
+    Code, Error,
+    error::NextStep,
+    execute::ConflictPolicy,
     prelude::*,
     stores::{
         self, MemoryStore,

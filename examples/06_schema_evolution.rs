@@ -8,14 +8,13 @@ mod place;
 use std::error::Error;
 
 use highwater::{
-    Code, SchemaVersion, Tags, UnknownEvents,
-    core::{
-        domain::{EventType, Fingerprinter},
-        value::Expected,
-    },
+    Code,
+    domain::{EventType, Fingerprinter},
+    follow::UnknownEvents,
     port::{Append, Ids, NewEvent},
     prelude::*,
     stores::SystemIds,
+    value::{Expected, SchemaVersion, Tags},
 };
 use serde::Deserialize;
 

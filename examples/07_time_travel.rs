@@ -6,7 +6,8 @@
 use std::{sync::Arc, time::Duration};
 
 use highwater::{
-    Invariant, Version,
+    Version,
+    domain::Invariant,
     prelude::*,
     stores::{self, MemoryStore},
     testing::ManualClock,

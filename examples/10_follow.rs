@@ -7,7 +7,7 @@ mod place;
 
 use std::{fs, path::Path};
 
-use highwater::{Category, Position, ReadFrom, prelude::*};
+use highwater::{Position, port::ReadFrom, prelude::*, value::Category};
 
 #[derive(Event)]
 #[event(prefix = "parcel")]

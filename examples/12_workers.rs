@@ -11,9 +11,10 @@ use std::{
 };
 
 use highwater::{
-    FreshnessStatus, ParkedKeys,
     prelude::*,
-    projections::{OnFailure, ProjectionOptions},
+    projection::ParkedKeys,
+    value::FreshnessStatus,
+    worker::{OnFailure, ProjectionOptions},
 };
 
 #[derive(Event)]

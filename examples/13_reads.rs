@@ -8,7 +8,11 @@ mod accounts;
 use std::time::Duration;
 
 use accounts::{Account, Balance, Deposit, Open, Withdraw};
-use highwater::{AppliedOutcome, Basis, Code, Fallback, Token, prelude::*};
+use highwater::{
+    Code, Token,
+    consistency::{AppliedOutcome, Basis, Fallback},
+    prelude::*,
+};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -8,7 +8,7 @@ mod place;
 
 use accounts::{Account, Balance, Deposit, Open};
 use highwater::{
-    Level, Operation,
+    consistency::{Level, Operation},
     policy::{Override, PolicyChange, PolicyRollback, Rule},
     prelude::*,
 };

@@ -1,49 +1,52 @@
 #![doc = include_str!("../README.md")]
 //! # Modules
 //!
+//! The root has the names of every domain and every program. All else is in a module, under one path:
+//!
 //! | Module | Content |
 //! |---|---|
-//! | [`core`] | the vocabulary, command execution, and every port |
-//! | [`stores`] | memory, SQLite, PostgreSQL |
-//! | [`projections`] | workers that feed views, projections, sinks and handlers; reads that wait for a token |
+//! | [`domain`] | events, commands, aggregates, boundaries, invariants, views |
+//! | [`execute`] | handles that execute commands; conflict policies; states as of a version, position or time |
+//! | [`read`] | reads of views: requests, rows, ranges |
+//! | [`consistency`] | levels, budgets, fallbacks and tiers of reads; the reading that they return |
 //! | [`policy`] | policies of named operations, changed at run time |
-//! | [`metrics`] | every metric, by name |
+//! | [`worker`] | workers: options, failure policies, statuses |
+//! | [`projection`] | what a worker runs beside views: projections, sinks, handlers; parked keys |
+//! | [`direct`] | the feed from the store itself |
+//! | `kafka` | the relay, and the feed from Kafka (feature `kafka`) |
+//! | [`follow`] | followers and audits of the log |
+//! | [`stores`] | memory, SQLite, PostgreSQL |
+//! | [`port`] | the traits that stores, feeds and clocks implement |
+//! | [`value`] | ids, positions, versions, tokens, freshness |
+//! | [`error`] | errors with codes, and the next step after each |
 //! | `http` | freshness, tokens and errors over HTTP (feature `axum`) |
 //! | `service` | workers and relays as services (feature `service`) |
-
-pub use highwater_core as core;
-pub use highwater_projections as projections;
-pub use highwater_stores as stores;
+//! | [`metrics`], [`trace`] | every metric, by name; traces across processes |
+//! | `testing` | given/when/then, fixed clocks, fault injection (feature `testing`) |
+//! | [`prelude`] | the names of a domain module and of a program |
 
 pub mod metrics;
-
 #[cfg(feature = "testing")]
-pub use highwater_core::testing;
+pub mod testing;
+
 pub use highwater_core::{
-    Aggregate, Boundary, Category, Check, Code, Command, CommandId, Context, CorrelationId, Decide,
-    Decider, Decision, Envelope, Error, Event, EventId, Highwater, Invariant, LogId, Metadata,
-    NextStep, PartitionId, Position, Query, QueryItem, ReadFrom, Receipt, Rejection, Request,
-    Result, SchemaVersion, StreamId, Tag, Tags, Targeted, Timestamp, Token, TraceContext, Upcast,
-    Version,
-    consistency::{AppliedOutcome, Basis, Fallback, Level, Operation, ReadPolicy, Reading, Tier},
-    domain::{EventContext, FoldError, FoldResult, KeyedBy, Keys, RowChange, View},
-    error,
-    execute::{AsOf, ConflictPolicy, Loaded, Resolver, Retry},
-    follow::{Follower, UnknownEvents, Violation},
-    port, trace,
-    value::{Freshness, FreshnessStatus, Pending, Target},
+    Aggregate, Boundary, Check, Code, Command, CommandId, Context, Decide, Decider, Decision,
+    Envelope, Error, Event, Highwater, Position, Query, Receipt, Rejection, Request, Result,
+    StreamId, Tag, Token, Upcast, Version, consistency, domain, domain::View, error, execute,
+    follow, port, trace, value,
 };
 #[cfg(feature = "macros")]
 pub use highwater_macros::{Aggregate, Command, Decider, Event, View};
 #[cfg(feature = "axum")]
 pub use highwater_projections::http;
-pub use highwater_projections::policy;
+#[cfg(feature = "kafka")]
+pub use highwater_projections::kafka;
 #[cfg(feature = "service")]
 pub use highwater_projections::service;
 pub use highwater_projections::{
-    Handler, ParkedKeys, Projection, ReadRequest, ReceivedEvent, RowPage, RowSet, Sink, ViewReader,
-    Views, Worker,
+    direct, policy, projection, read, read::Views, worker, worker::Worker,
 };
+pub use highwater_stores as stores;
 pub use highwater_stores::Open;
 
 #[doc(hidden)]
@@ -53,9 +56,12 @@ pub use highwater_core::__private;
 /// that only lend their methods are imported without a name, so that a domain may have an `Open` of its own.
 pub mod prelude {
     pub use crate::{
-        Aggregate, AsOf, Boundary, Check, Command, CommandId, Context, Decide, Decider, Decision,
-        Envelope, Event, EventContext, Highwater, Query, Receipt, Rejection, Request, RowChange,
-        StreamId, Tag, Timestamp, Upcast, View, Worker,
+        Aggregate, Boundary, Check, Command, CommandId, Context, Decide, Decider, Decision,
+        Envelope, Event, Highwater, Query, Receipt, Rejection, Request, StreamId, Tag, Upcast,
+        View, Worker,
+        domain::{EventContext, RowChange},
+        execute::AsOf,
+        value::Timestamp,
     };
     pub use crate::{Open as _, Views as _};
 }

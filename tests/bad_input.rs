@@ -11,15 +11,16 @@ use std::{
 };
 
 use highwater::{
-    Code, Highwater, NextStep, ParkedKeys, Position, SchemaVersion, StreamId, UnknownEvents,
-    core::{
-        domain::ViewName,
-        value::{ShardId, Sharding},
-    },
+    Code, Highwater, Position, StreamId,
+    domain::ViewName,
+    error::NextStep,
+    follow::UnknownEvents,
     port::{ClaimMode, NewEvent, Progress, ShardClaim, ViewCommit, WorkerId},
     prelude::*,
-    projections::ProjectionState,
+    projection::ParkedKeys,
     stores::{self, testing::build},
+    value::{SchemaVersion, ShardId, Sharding},
+    worker::ProjectionState,
 };
 use highwater_test_support::bank::{Account, Balance, Bank, Deposit, Withdraw, banks};
 

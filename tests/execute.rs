@@ -2,8 +2,12 @@
 
 use futures_util::future::join_all;
 use highwater::{
-    Code, ConflictPolicy, Invariant, Query, ReadFrom, StreamId, Tag, Version, port::Snapshot,
-    prelude::*, stores::MemoryStore,
+    Code, Query, StreamId, Tag, Version,
+    domain::Invariant,
+    execute::ConflictPolicy,
+    port::{ReadFrom, Snapshot},
+    prelude::*,
+    stores::MemoryStore,
 };
 use highwater_test_support::bank::{Account, AccountEvent, Deposit, Withdraw, banks};
 
@@ -307,7 +311,7 @@ async fn a_snapshot_is_saved_and_one_that_cannot_be_decoded_is_ignored() {
                 ..taken.clone()
             },
             Snapshot {
-                head: highwater::EventId::from_uuid(*CommandId::derive(["x"]).as_uuid()),
+                head: highwater::value::EventId::from_uuid(*CommandId::derive(["x"]).as_uuid()),
                 version: Version::new(12),
                 ..taken.clone()
             },
@@ -405,7 +409,7 @@ async fn w4_a_retry_resolves_an_unknown_outcome_and_each_deposit_counts_once() {
 
     let faults = Faults::seeded(seed()).lost(0.2).unsent(0.2);
     let store = Faulty::new(MemoryStore::default(), faults);
-    let retry = highwater::Retry { times: 100, ..Default::default() };
+    let retry = highwater::execute::Retry { times: 100, ..Default::default() };
     let bank =
         highwater::stores::on(store.clone()).on_conflict(ConflictPolicy::Retry(retry)).build();
     let writers = (0..8).map(|_| {

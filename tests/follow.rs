@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use futures_util::FutureExt as _;
-use highwater::{Category, Position, QueryItem, prelude::*};
+use highwater::{Position, domain::QueryItem, prelude::*, value::Category};
 use highwater_test_support::bank::{Account, Deposit, Withdraw, banks};
 
 async fn five_events(bank: &Highwater) {

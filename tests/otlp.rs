@@ -20,7 +20,8 @@ use axum::{
 use highwater_test_support::bank::{Account, Balance, Bank, Deposit, banks};
 
 use highwater::{
-    Token, TraceContext,
+    Token,
+    domain::TraceContext,
     http::{CommandHeaders, Problem, ReceiptResponse, TOKEN, request_span},
     prelude::*,
     service::{Config, OtlpConfig, Service},
@@ -128,7 +129,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 /// The context that is stored with the last event: that of its command's span.
 async fn stored(bank: &Highwater) -> TraceContext {
     let last = bank.log().head().await.unwrap().get() - 1;
-    let span = highwater::ReadFrom::After(highwater::Position::new(last));
+    let span = highwater::port::ReadFrom::After(highwater::Position::new(last));
     let page = bank.log().read_log(&Query::all(), span, 1).await.unwrap();
     page.events[0].trace().unwrap()
 }
@@ -167,7 +168,7 @@ async fn through_kafka<T>(
     servers: &str,
     work: impl AsyncFnOnce(&Highwater) -> T,
 ) -> T {
-    use highwater::projections::kafka::{Kafka, KafkaSource, Relay, Topics};
+    use highwater::kafka::{Kafka, KafkaSource, Relay, Topics};
 
     let bank = bank.open().await;
     let topics = Topics::one(format!("test-{:016x}", fastrand::u64(..)));

@@ -2,13 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use highwater::{
-    Code, EventId, SchemaVersion, Tags, UnknownEvents, Version,
-    core::{
-        domain::{EventType, Fingerprinter},
-        value::Expected,
-    },
+    Code, Version,
+    domain::{EventType, Fingerprinter},
+    follow::UnknownEvents,
     port::{Append, NewEvent},
     prelude::*,
+    value::{EventId, Expected, SchemaVersion, Tags},
 };
 use highwater_test_support::bank::banks;
 use serde::Deserialize;

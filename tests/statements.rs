@@ -18,10 +18,12 @@ use highwater_test_support::bank::{Account, Balance, Bank, Deposit, banks};
 
 use futures_util::future::join_all;
 use highwater::{
-    Fallback, Highwater, Receipt, Timestamp, Views as _, Worker,
+    Highwater, Receipt, Views as _, Worker,
+    consistency::Fallback,
     port::Clock,
-    projections::{ProjectionOptions, WorkerHandle},
     stores::SystemClock,
+    value::Timestamp,
+    worker::{ProjectionOptions, WorkerHandle},
 };
 use sqlx::{Connection as _, PgConnection};
 use tokio::{

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use highwater::{Code, Position, Token, prelude::*, projections::ProjectionOptions};
+use highwater::{Code, Position, Token, prelude::*, worker::ProjectionOptions};
 use highwater_test_support::bank::{Account, Balance, Deposit, banks};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

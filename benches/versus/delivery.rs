@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use highwater::{Follower, Highwater, PartitionId, Query};
+use highwater::{Highwater, Query, follow::Follower, value::PartitionId};
 use highwater_benches::{Delivery, Seen, Writer};
 use tokio::sync::mpsc;
 

@@ -7,12 +7,10 @@ use std::{
 
 use highwater::{
     Highwater,
-    core::domain::ViewName,
+    domain::ViewName,
+    kafka::{Kafka, KafkaSource, Relay, RelayStatus, Topics},
     prelude::*,
-    projections::{
-        ProjectionOptions,
-        kafka::{Kafka, KafkaSource, Relay, RelayStatus, Topics},
-    },
+    worker::ProjectionOptions,
 };
 use highwater_benches::{Bench, Place, Routine, wait};
 use tokio::sync::oneshot;

@@ -3,8 +3,8 @@
 use std::{fs, time::Instant};
 
 #[cfg(feature = "kafka")]
-use highwater::projections::kafka::{Kafka, KafkaSource, Topics};
-use highwater::{Highwater, core::domain::ViewName, prelude::*};
+use highwater::kafka::{Kafka, KafkaSource, Topics};
+use highwater::{Highwater, domain::ViewName, prelude::*};
 use highwater_benches::wait;
 use serde::{Deserialize, Serialize};
 

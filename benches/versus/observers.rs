@@ -1,7 +1,7 @@
 //! The observers of a process.
 
-use highwater::core::{
-    TraceContext,
+use highwater::{
+    domain::TraceContext,
     trace::{self, Propagator},
 };
 use metrics_exporter_prometheus::PrometheusBuilder;

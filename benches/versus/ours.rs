@@ -8,14 +8,14 @@ use std::{
 
 use futures_util::future::join_all;
 use highwater::{
-    Highwater, Position, Token, Views as _,
-    core::{
-        CommandId, EventId, StreamId, domain::ViewName, execute::AggregateHandle, value::Expected,
-    },
+    CommandId, Highwater, Position, StreamId, Token, Views as _,
+    domain::ViewName,
+    execute::AggregateHandle,
     port::{Append, EventStore, NewEvent},
     prelude::*,
-    projections::ProjectionOptions,
     stores::{self, PostgresOptions, PostgresStore, SqliteOptions, SqliteStore, SystemClock},
+    value::{EventId, Expected},
+    worker::ProjectionOptions,
 };
 
 use crate::domain::{ACCOUNTS, Account, AccountEvent, Balance, Deposit, Saved, memo};
@@ -123,7 +123,7 @@ async fn fill_stream(log: &dyn EventStore, stream: &StreamId, events: u64) {
 
 fn append(stream: &StreamId, events: Vec<NewEvent>) -> Append {
     let command = CommandId::from_uuid(uuid::Uuid::now_v7());
-    let fingerprint = highwater::core::domain::Fingerprinter::default().finish();
+    let fingerprint = highwater::domain::Fingerprinter::default().finish();
     Append::new(command, fingerprint).stream(stream.clone(), Expected::Any, events)
 }
 

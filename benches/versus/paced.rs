@@ -3,13 +3,10 @@
 use std::time::{Duration, Instant};
 
 #[cfg(feature = "kafka")]
-use highwater::projections::kafka::{Kafka, KafkaSource, Relay, Topics};
+use highwater::kafka::{Kafka, KafkaSource, Relay, Topics};
 use highwater::{
-    Highwater, Views as _,
-    core::{domain::ViewName, value::Sharding},
-    port::ViewState,
-    prelude::*,
-    projections::WorkerHandle,
+    Highwater, Views as _, domain::ViewName, port::ViewState, prelude::*, value::Sharding,
+    worker::WorkerHandle,
 };
 use highwater_benches::{Asked, Asking, Board, Pace, Paced, Spot};
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use highwater::core::value::Sharding;
+use highwater::value::Sharding;
 use highwater_benches::{Board, Pace, Paced, Routine, Spot, wait};
 use rdkafka::{
     ClientConfig, Message as _, Offset, TopicPartitionList,

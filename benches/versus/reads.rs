@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use highwater::{Highwater, Token, Views as _, core::domain::ViewName, prelude::*};
+use highwater::{Highwater, Token, Views as _, domain::ViewName, prelude::*};
 use highwater_benches::{Bench, Budget, Place, Routine, in_a_task, wait};
 
 use crate::{

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use highwater::{
-    Error, Position, Token, error::Unavailable, prelude::*, projections::WorkerHandle,
-};
+use highwater::{Error, Position, Token, error::Unavailable, prelude::*, worker::WorkerHandle};
 
 use crate::{
     problem::Problem,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use highwater::{
     Error, Position,
-    core::domain::ViewName,
+    domain::ViewName,
     error::{Corrupt, Source},
     prelude::*,
 };

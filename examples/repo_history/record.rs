@@ -1,6 +1,6 @@
 //! Steps of the history become commands, one atomic command for each commit.
 
-use highwater::{Aggregate as _, Position, StreamId, Token, core::execute::Atomic, prelude::*};
+use highwater::{Aggregate as _, Position, StreamId, Token, execute::Atomic, prelude::*};
 
 use crate::{
     file::{Add, Content, Delete, Edit, File, Lines, RenameAway, RenameHere, Replace},

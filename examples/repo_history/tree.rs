@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use highwater::{Position, Query, ReadFrom, core::Decider as _, prelude::*};
+use highwater::{Decider as _, Position, Query, port::ReadFrom, prelude::*};
 
 use crate::{
     file::{File, FileEvent},

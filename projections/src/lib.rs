@@ -6,14 +6,13 @@
 //! | [`worker`] | workers: effect and progress in one transaction (R1), poison events (R4) |
 //! | [`direct`] | the feed from the store itself, and shards shared by leases |
 //! | `kafka` | the relay, and the feed from Kafka (feature `kafka`) |
-//! | `read` | reads that say how fresh they are, and wait if they must be fresher (R2, R3) |
+//! | [`read`] | reads that say how fresh they are, and wait if they must be fresher (R2, R3) |
 //! | `config` | configuration from a file and the environment (feature `service`) |
 //! | [`policy`] | policies of named operations, changed at run time (M6, M14, O4) |
 //! | `http` | freshness, tokens and errors in HTTP (feature `axum`) |
 //! | `service` | workers and relays as services (feature `service`, O5) |
 //! | [`metrics`] | the metrics of the read side (O2) |
 //! | `testing` | fault injection for projections (feature `testing`) |
-//! | `parked` | parked keys: list and retry (R4) |
 //! | `heartbeat`, `options`, `trace` | leases; options of a projection; one trace from command to read model (O1) |
 //!
 //! `worker` runs what is in `projection`, never the other way; `options`, `heartbeat`, `trace` and `metrics` lie below both.
@@ -28,21 +27,12 @@ pub mod http;
 pub mod kafka;
 pub mod metrics;
 mod options;
-mod parked;
 pub mod policy;
 pub mod projection;
-mod read;
+pub mod read;
 #[cfg(feature = "service")]
 pub mod service;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod trace;
 pub mod worker;
-
-pub use direct::{DirectSource, Leases, LogFeed};
-pub use parked::ParkedKeys;
-pub use projection::{Handler, Projection, ReceivedEvent, Sink};
-pub use read::{AppliedRequest, IntoKeyRange, ReadRequest, RowPage, RowSet, ViewReader, Views};
-pub use worker::{
-    Backoff, OnFailure, ProjectionOptions, ProjectionState, ProjectionStatus, Worker, WorkerHandle,
-};

@@ -7,12 +7,15 @@ use std::{
 
 use axum::{Router, http::StatusCode, middleware::map_response, routing::get};
 use highwater::{
-    Code, CommandId, Error, EventId, Freshness, Pending, Position, Reading, SchemaVersion,
-    StreamId, Target, Timestamp, Version,
-    core::value::{Epoch, Expected, ShardId, Sharding},
+    Code, CommandId, Error, Position, StreamId, Version,
+    consistency::Reading,
     error::{Actual, Conflict, Corrupt, Invalid, Panicked, Source, Unavailable},
     http::{Problem, ViewResponse, error_pages_at, headers},
     prelude::*,
+    value::{
+        Epoch, EventId, Expected, Freshness, Pending, SchemaVersion, ShardId, Sharding, Target,
+        Timestamp,
+    },
 };
 use serde_json::json;
 

@@ -1,7 +1,7 @@
 //! Malformed input is refused or ignored, and breaks nothing.
 
 use axum::http::HeaderValue;
-use highwater::{PartitionId, Position, Token};
+use highwater::{Position, Token, value::PartitionId};
 use highwater_test_support::bank::{Balance, banks};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},

@@ -1,6 +1,9 @@
 //! R2, R3: what an answer says of itself, and what happens if it can't be had in time.
 
-use highwater::{Code, LogId, PartitionId, Position, Token};
+use highwater::{
+    Code, Position, Token,
+    value::{LogId, PartitionId},
+};
 use highwater_test_support::bank::{Balance, banks};
 use serde_json::json;
 

@@ -10,10 +10,12 @@ use axum::{
     routing::{get, post},
 };
 use highwater::{
-    Basis, Fallback, Highwater, Reading, Receipt, RowSet, View, Views as _,
+    Highwater, Receipt, View, Views as _,
+    consistency::{Basis, Fallback, Reading},
     http::{CacheControl, CommandHeaders, Problem, ReadConditions, ReceiptResponse, ViewResponse},
     prelude::*,
-    projections::{OnFailure, ProjectionOptions, RowPage, WorkerHandle},
+    read::{RowPage, RowSet},
+    worker::{OnFailure, ProjectionOptions, WorkerHandle},
 };
 use highwater_test_support::bank::{Account, AccountEvent, Balance, Deposit, Withdraw};
 use serde::{Deserialize, Serialize};
@@ -32,13 +34,19 @@ impl View for Pious {
     type Event = AccountEvent;
     const NAME: &'static str = "pious";
 
-    fn keys(_: &AccountEvent, envelope: &Envelope, keys: &mut highwater::Keys) {
+    fn keys(_: &AccountEvent, envelope: &Envelope, keys: &mut highwater::domain::Keys) {
         keys.push(envelope.stream.key());
     }
 
-    fn fold(&mut self, event: &AccountEvent, _: &EventContext<'_>) -> highwater::FoldResult {
+    fn fold(
+        &mut self,
+        event: &AccountEvent,
+        _: &EventContext<'_>,
+    ) -> highwater::domain::FoldResult {
         match event {
-            AccountEvent::Deposited { cents: 666 } => Err(highwater::FoldError::new("the beast")),
+            AccountEvent::Deposited { cents: 666 } => {
+                Err(highwater::domain::FoldError::new("the beast"))
+            }
             AccountEvent::Deposited { cents } => {
                 self.cents += cents;
                 Ok(RowChange::Keep)

@@ -1,7 +1,9 @@
 //! O1: the trace of a request is that of its events.
 
 use highwater::{
-    Position, Query, ReadFrom, TraceContext,
+    Position, Query,
+    domain::TraceContext,
+    port::ReadFrom,
     trace::{self, Propagator},
 };
 use highwater_test_support::bank::banks;

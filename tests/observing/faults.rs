@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use highwater::{
-    ConflictPolicy, Retry,
+    execute::{ConflictPolicy, Retry},
     prelude::*,
-    projections::testing::WorkerFaults,
     stores::{self, MemoryStore},
+    testing::WorkerFaults,
 };
 use highwater_test_support::bank::{Account, Balance, Deposit};
 
@@ -120,7 +120,7 @@ fn o2_appends_of_unknown_outcome_are_counted_by_whether_the_caller_sees_them() {
 #[cfg(feature = "kafka")]
 #[test]
 fn o2_failures_of_a_relay_are_counted() {
-    use highwater::projections::kafka::{Kafka, Relay, Topics};
+    use highwater::kafka::{Kafka, Relay, Topics};
 
     on_every_store(async |bank, meter| {
         let bank = bank.open().await;

@@ -1,10 +1,12 @@
 //! The metrics of commands, stores and workers (O2).
 
 use highwater::{
-    Code, Level, Operation,
+    Code,
+    consistency::{Level, Operation},
     policy::{Override, PolicyChange, PolicyRollback, Rule},
     prelude::*,
-    projections::{OnFailure, ProjectionOptions, testing::WorkerFaults},
+    testing::WorkerFaults,
+    worker::{OnFailure, ProjectionOptions},
 };
 use highwater_test_support::bank::{
     Account, AccountEvent, Balance, Bank, Deposit, Withdraw, banks,
@@ -117,9 +119,9 @@ struct Picky {
 }
 
 impl Picky {
-    fn fold(&mut self, event: &AccountEvent, _: &Envelope) -> highwater::FoldResult {
+    fn fold(&mut self, event: &AccountEvent, _: &Envelope) -> highwater::domain::FoldResult {
         if let AccountEvent::Withdrawn { .. } = event {
-            return Err(highwater::FoldError::new("no withdrawals here"));
+            return Err(highwater::domain::FoldError::new("no withdrawals here"));
         }
         self.events += 1;
         Ok(RowChange::Keep)
@@ -197,11 +199,9 @@ fn o2_repeated_events_and_retries_are_counted() {
 #[test]
 fn o2_a_shard_lost_to_another_worker_is_counted() {
     use highwater::{
-        core::{
-            domain::ViewName,
-            value::{ShardId, Sharding},
-        },
+        domain::ViewName,
         port::{ClaimMode, ShardClaim, WorkerId},
+        value::{ShardId, Sharding},
     };
 
     on_every_store(async |bank, meter| {
@@ -234,7 +234,7 @@ fn o2_a_shard_lost_to_another_worker_is_counted() {
 #[cfg(feature = "kafka")]
 #[test]
 fn o2_a_relay_and_a_source_report_their_state() {
-    use highwater::projections::kafka::{Kafka, KafkaSource, Relay, Topics};
+    use highwater::kafka::{Kafka, KafkaSource, Relay, Topics};
 
     let test = "o2_a_relay_and_a_source_report_their_state";
     let Some(servers) = highwater_test_support::services::kafka_servers(test) else { return };

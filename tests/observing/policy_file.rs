@@ -8,7 +8,8 @@ use std::{
 };
 
 use highwater::{
-    Operation, Views as _,
+    Views as _,
+    consistency::Operation,
     stores::{self, MemoryStore},
 };
 use serde_json::Value;

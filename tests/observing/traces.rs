@@ -2,7 +2,7 @@
 
 use axum::{Router, body::Body, http::Request as Sent, routing::get};
 use highwater::{
-    TraceContext,
+    domain::TraceContext,
     http::{record_response, request_span},
     prelude::*,
 };
@@ -102,7 +102,7 @@ fn o1_the_span_of_a_request_has_its_method_its_route_its_trace_and_its_status() 
 #[cfg(feature = "kafka")]
 #[test]
 fn o1_the_trace_of_a_command_is_that_of_the_views_commit_through_kafka() {
-    use highwater::projections::kafka::{Kafka, KafkaSource, Relay, Topics};
+    use highwater::kafka::{Kafka, KafkaSource, Relay, Topics};
 
     let test = "o1_the_trace_of_a_command_is_that_of_the_views_commit_through_kafka";
     let Some(servers) = highwater_test_support::services::kafka_servers(test) else { return };
@@ -117,8 +117,7 @@ fn o1_the_trace_of_a_command_is_that_of_the_views_commit_through_kafka() {
             let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
             let mut status = relay.status();
             let relay = tokio::spawn(relay.run(async { drop(stopped.await) }));
-            let leads =
-                |status: &highwater::projections::kafka::RelayStatus| status.name() == "leading";
+            let leads = |status: &highwater::kafka::RelayStatus| status.name() == "leading";
             status.wait_for(leads).await.unwrap();
             let source = KafkaSource::new(&bank, Kafka::at(&servers), topics);
             let worker = Worker::new(&bank).fed_by(source).view::<Balance>().start().await.unwrap();

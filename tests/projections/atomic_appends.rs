@@ -1,6 +1,6 @@
 //! The visibility of an append over several streams.
 
-use highwater::{Views as _, Worker, prelude::*, projections::ProjectionOptions};
+use highwater::{Views as _, Worker, prelude::*, worker::ProjectionOptions};
 use highwater_test_support::{
     bank::banks,
     ledger::{Ledger, LedgerEvent, Move},

@@ -2,7 +2,7 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use highwater::{Highwater, ParkedKeys, Worker, prelude::*, projections::OnFailure};
+use highwater::{Highwater, Worker, prelude::*, projection::ParkedKeys, worker::OnFailure};
 use highwater_test_support::{
     bank::{Account, Deposit, banks},
     ledger::ByCustomer,

@@ -7,9 +7,10 @@ use std::{
 };
 
 use highwater::{
-    Code, Handler, Highwater, ReceivedEvent, Result, Sink, Token, Views as _, Worker,
-    core::error::{Source, Unavailable},
-    projections::{ProjectionOptions, ProjectionState},
+    Code, Highwater, Result, Token, Views as _, Worker,
+    error::{Source, Unavailable},
+    projection::{Handler, ReceivedEvent, Sink},
+    worker::{ProjectionOptions, ProjectionState},
 };
 use highwater_test_support::{
     bank::banks,

@@ -4,10 +4,8 @@
 
 use highwater::{
     Worker,
-    projections::{
-        Backoff, ProjectionOptions,
-        testing::{ProjectionTest, WorkerFaults},
-    },
+    testing::{ProjectionTest, WorkerFaults},
+    worker::{Backoff, ProjectionOptions},
 };
 use highwater_test_support::{
     bank::{AccountEvent, Balance, banks},

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use highwater::{
     Code, Highwater, View as _, Worker,
-    core::domain::ViewName,
+    direct::DirectSource,
+    domain::ViewName,
+    kafka::{Kafka, KafkaSource, Relay, Topics},
     port::WorkerId,
-    projections::{
-        DirectSource, ProjectionOptions, ProjectionState, WorkerHandle,
-        kafka::{Kafka, KafkaSource, Relay, Topics},
-    },
+    worker::{ProjectionOptions, ProjectionState, WorkerHandle},
 };
 use highwater_test_support::{
     bank::banks,

@@ -11,16 +11,16 @@ use std::{
 };
 
 use highwater::{
-    Highwater, ParkedKeys, Projection, ReceivedEvent, Worker,
-    core::domain::TransactionHook,
+    Highwater, Worker,
+    direct::DirectSource,
+    domain::TransactionHook,
     port::ParkedKey,
-    projections::{
-        Backoff, DirectSource, OnFailure, ProjectionOptions, ProjectionState, WorkerHandle,
-    },
+    projection::{ParkedKeys, Projection, ReceivedEvent},
     stores::{
         HookError, PostgresHook, SqliteHook,
         sqlx::{self, AssertSqlSafe, Connection as _},
     },
+    worker::{Backoff, OnFailure, ProjectionOptions, ProjectionState, WorkerHandle},
 };
 use highwater_test_support::{
     bank::{Bank, banks},

@@ -7,13 +7,13 @@ use std::{
 };
 
 use highwater::{
-    Code, Error, Handler, Highwater, KeyedBy, Keys, ParkedKeys, Projection, ReceivedEvent, Sink,
-    Token, View, Views as _, Worker,
-    core::domain::{FoldResult, TransactionHook},
+    Code, Error, Highwater, Token, View, Views as _, Worker,
+    domain::{FoldResult, KeyedBy, Keys, TransactionHook},
     port::ParkedKey,
     prelude::*,
-    projections::{OnFailure, ProjectionOptions, ProjectionState, WorkerHandle},
+    projection::{Handler, ParkedKeys, Projection, ReceivedEvent, Sink},
     stores::{self, MemoryStore},
+    worker::{OnFailure, ProjectionOptions, ProjectionState, WorkerHandle},
 };
 use highwater_test_support::ledger::{LedgerEvent, Trace};
 use serde::{Deserialize, Serialize};

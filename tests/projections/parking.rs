@@ -6,10 +6,12 @@ use std::{
 };
 
 use highwater::{
-    Code, FreshnessStatus, Highwater, Keys, ParkedKeys, Position, Token, View, Views as _, Worker,
-    core::domain::{FoldError, FoldResult},
+    Code, Highwater, Position, Token, View, Views as _, Worker,
+    domain::{FoldError, FoldResult, Keys},
     prelude::*,
-    projections::{OnFailure, ProjectionOptions, ProjectionState, WorkerHandle},
+    projection::ParkedKeys,
+    value::FreshnessStatus,
+    worker::{OnFailure, ProjectionOptions, ProjectionState, WorkerHandle},
 };
 use highwater_test_support::{
     bank::banks,
@@ -72,7 +74,11 @@ fn trace(steps: &[(u64, i64)]) -> Trace {
     trace
 }
 
-async fn row<V: View>(bank: &Highwater, key: &str, token: &Token) -> highwater::Reading<V> {
+async fn row<V: View>(
+    bank: &Highwater,
+    key: &str,
+    token: &Token,
+) -> highwater::consistency::Reading<V> {
     bank.view::<V>().get(key).after(token).within(Duration::from_secs(30)).await.unwrap()
 }
 

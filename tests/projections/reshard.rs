@@ -5,17 +5,16 @@ use std::{future::pending, time::Duration};
 
 use async_trait::async_trait;
 use highwater::{
-    Code, Envelope, Highwater, KeyedBy, Keys, Position, Query, ReadFrom, Result, View, Worker,
-    core::{
-        domain::{FoldResult, ViewName},
-        value::{ShardBy, ShardId, Sharding},
-    },
+    Code, Envelope, Highwater, Position, Query, Result, View, Worker,
+    direct::DirectSource,
+    domain::{FoldResult, KeyedBy, Keys, ViewName},
     port::{
-        Assignment, ClaimMode, Feed, FeedSource, Membership, Progress, ShardClaim, Subscription,
-        ViewCommit, WorkerId,
+        Assignment, ClaimMode, Feed, FeedSource, Membership, Progress, ReadFrom, ShardClaim,
+        Subscription, ViewCommit, WorkerId,
     },
     prelude::*,
-    projections::{DirectSource, ProjectionOptions, ProjectionState},
+    value::{ShardBy, ShardId, Sharding},
+    worker::{ProjectionOptions, ProjectionState},
 };
 use highwater_test_support::{
     bank::banks,

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use highwater::{
     Highwater, Worker,
-    projections::{DirectSource, ProjectionOptions, WorkerHandle},
+    direct::DirectSource,
+    worker::{ProjectionOptions, WorkerHandle},
 };
 use highwater_test_support::{
     bank::banks,
@@ -150,7 +151,7 @@ async fn r1_shards_are_shared_and_move_when_a_worker_joins_or_dies() {
 
 /// Waits until so many workers hold all the shards of a view, none more than its share.
 async fn holders_become(bank: &Highwater, workers: usize) {
-    let view = highwater::core::domain::ViewName::new("by_customer").unwrap();
+    let view = highwater::domain::ViewName::new("by_customer").unwrap();
     let onlooker = highwater::port::WorkerId::new("~onlooker").unwrap();
     loop {
         let roll = bank.views().heartbeat(&view, &onlooker, Duration::ZERO).await.unwrap();

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use highwater::{
-    Code, Error, FreshnessStatus, Highwater, ParkedKeys, Position, Token, View as _, Worker,
-    core::value::{ShardId, Sharding},
+    Code, Error, Highwater, Position, Token, View as _, Worker,
     error::Corrupt,
     port::{ClaimMode, ShardClaim, ViewCommit, WorkerId},
     prelude::*,
-    projections::{OnFailure, ProjectionOptions, ProjectionState, WorkerHandle},
+    projection::ParkedKeys,
+    value::{FreshnessStatus, ShardId, Sharding},
+    worker::{OnFailure, ProjectionOptions, ProjectionState, WorkerHandle},
 };
 use highwater_test_support::{bank::banks, ledger::ByCustomer};
 
@@ -44,7 +45,11 @@ async fn write_by_hand(bank: &Highwater, key: &str, row: Option<&'static str>) {
     views.leave(&spec.name, &worker).await.unwrap();
 }
 
-async fn row(bank: &Highwater, key: &str, token: &Token) -> highwater::Reading<ByCustomer> {
+async fn row(
+    bank: &Highwater,
+    key: &str,
+    token: &Token,
+) -> highwater::consistency::Reading<ByCustomer> {
     bank.view::<ByCustomer>().get(key).after(token).within(Duration::from_secs(30)).await.unwrap()
 }
 

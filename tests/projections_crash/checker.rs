@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use highwater::{Highwater, View, core::domain::ViewName, port::ViewStore};
+use highwater::{Highwater, View, domain::ViewName, port::ViewStore};
 use highwater_test_support::ledger::{self, ByAccount, ByCustomer, ByPartner};
 
 use crate::{

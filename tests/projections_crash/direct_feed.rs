@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use highwater::{Highwater, Open as _, View, core::domain::ViewName};
+use highwater::{Highwater, Open as _, View, domain::ViewName};
 use highwater_test_support::{
     fleet::{FaultPlan, Fleet},
     ledger::ByCustomer,

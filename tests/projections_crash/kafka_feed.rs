@@ -7,7 +7,7 @@ use std::{
 
 use highwater::{
     Highwater,
-    projections::kafka::{Kafka, KafkaSource, Relay, Topics},
+    kafka::{Kafka, KafkaSource, Relay, Topics},
 };
 use highwater_test_support::{
     fleet::{FaultPlan, Fleet},

@@ -1,6 +1,10 @@
 //! The records of the topic, read by Kafka's own tools.
 
-use highwater::{Position, Query, ReadFrom, core::value::Sharding, port::EventStore};
+use highwater::{
+    Position, Query,
+    port::{EventStore, ReadFrom},
+    value::Sharding,
+};
 use highwater_test_support::kafka::KafkaCluster;
 
 use crate::findings::{Finding, Record, of_topic};

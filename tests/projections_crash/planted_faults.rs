@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use highwater::{
     Highwater, Open as _, View,
-    core::value::Sharding,
     port::{ClaimMode, Progress, ShardClaim, ViewCommit, WorkerId},
+    value::Sharding,
 };
 use highwater_test_support::ledger::{self, ByCustomer, Ledger, Move, Trace};
 

@@ -8,10 +8,11 @@ use std::{
 
 use futures_util::{StreamExt as _, stream};
 use highwater::{
-    CommandId, Highwater, Keys, Open as _, ParkedKeys, Position, Query, ReadFrom, View,
-    core::domain::{FoldError, FoldResult},
-    port::ParkedKey,
+    CommandId, Highwater, Open as _, Position, Query, View,
+    domain::{FoldError, FoldResult, Keys},
+    port::{ParkedKey, ReadFrom},
     prelude::*,
+    projection::ParkedKeys,
 };
 use highwater_test_support::{
     fleet::Fleet,

@@ -4,7 +4,8 @@ use std::{path::Path, process::Command, time::Duration};
 
 use highwater::{
     Highwater, Result, Worker,
-    projections::{DirectSource, OnFailure, ProjectionOptions, ProjectionState, WorkerHandle},
+    direct::DirectSource,
+    worker::{OnFailure, ProjectionOptions, ProjectionState, WorkerHandle},
 };
 use highwater_test_support::{
     fleet::WorkerProgram,

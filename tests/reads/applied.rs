@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use highwater::{AppliedOutcome, FreshnessStatus, Position, Views as _};
+use highwater::{Position, Views as _, consistency::AppliedOutcome, value::FreshnessStatus};
 use highwater_test_support::bank::{Balance, banks};
 
 use crate::views::{Parity, deposit, work, work_until};

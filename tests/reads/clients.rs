@@ -4,8 +4,7 @@ use std::{env, time::Duration};
 
 use futures_util::future::join_all;
 use highwater::{
-    Code, Highwater, Token, Views as _, Worker,
-    projections::{DirectSource, ProjectionOptions},
+    Code, Highwater, Token, Views as _, Worker, direct::DirectSource, worker::ProjectionOptions,
 };
 use highwater_test_support::bank::{Account, Balance, Deposit, banks};
 

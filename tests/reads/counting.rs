@@ -10,18 +10,16 @@ use std::{
 
 use async_trait::async_trait;
 use highwater::{
-    CommandId, Highwater, LogId, Position, Query, ReadFrom, Result, StreamId, Version,
-    core::{
-        domain::{ViewName, ViewSpec},
-        value::{Epoch, ShardId, Sharding},
-    },
+    CommandId, Highwater, Position, Query, Result, StreamId, Version,
+    domain::{ViewName, ViewSpec},
     error::{Source, Unavailable},
     port::{
         Append, AppendFuture, Claim, EventStore, KeyRange, LeaseStore, LogPage, Members, ParkedKey,
-        ParkedStore, RecordedCommand, ShardClaim, Snapshot, SnapshotStore, Store, StoredRange,
-        StoredView, StreamPage, ViewCommit, ViewState, ViewStore, WorkerId,
+        ParkedStore, ReadFrom, RecordedCommand, ShardClaim, Snapshot, SnapshotStore, Store,
+        StoredRange, StoredView, StreamPage, ViewCommit, ViewState, ViewStore, WorkerId,
     },
     stores,
+    value::{Epoch, LogId, ShardId, Sharding},
 };
 use highwater_test_support::bank::Bank;
 

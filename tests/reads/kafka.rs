@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use highwater::{
-    Basis, Code, FreshnessStatus, Highwater, Position, Views as _, Worker,
-    projections::{
-        OnFailure, ProjectionOptions,
-        kafka::{Kafka, KafkaSource, Relay, Topics},
-    },
+    Code, Highwater, Position, Views as _, Worker,
+    consistency::Basis,
+    kafka::{Kafka, KafkaSource, Relay, Topics},
+    value::FreshnessStatus,
+    worker::{OnFailure, ProjectionOptions},
 };
 use highwater_test_support::{bank::banks, services};
 use tokio::{sync::oneshot, task::JoinHandle};

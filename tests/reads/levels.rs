@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use highwater::{
-    Basis, Code, Error, Fallback, FreshnessStatus, Level, Position, ReadPolicy, Target, Views as _,
+    Code, Error, Position, Views as _,
+    consistency::{Basis, Fallback, Level, ReadPolicy},
     error::{Corrupt, Unavailable},
+    value::{FreshnessStatus, Target},
 };
 use highwater_test_support::bank::{Balance, banks};
 
@@ -105,7 +107,7 @@ async fn r3_each_fallback_applies_when_the_budget_is_spent() {
     }
 }
 
-fn pending(error: &Error) -> &highwater::Pending {
+fn pending(error: &Error) -> &highwater::value::Pending {
     let Error::Unavailable(unavailable) = error else { panic!("{error}") };
     let Unavailable::StaleRead(pending) = &**unavailable else { panic!("{error}") };
     pending

@@ -5,8 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use highwater::{
-    Highwater, View, Views as _, Worker,
-    projections::{DirectSource, ProjectionOptions},
+    Highwater, View, Views as _, Worker, direct::DirectSource, worker::ProjectionOptions,
 };
 use highwater_test_support::{
     bank::{Balance, banks},

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use highwater::{Highwater, Position, Reading, Result, Views as _};
+use highwater::{Highwater, Position, Result, Views as _, consistency::Reading};
 use highwater_test_support::bank::{Balance, Bank, banks};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 use tokio::task::JoinHandle;

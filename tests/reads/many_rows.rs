@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use highwater::{
-    Basis, Code, Fallback, FreshnessStatus, Position, Views as _, core::value::Sharding,
+    Code, Position, Views as _,
+    consistency::{Basis, Fallback},
+    value::{FreshnessStatus, Sharding},
 };
 use highwater_test_support::bank::{Balance, banks};
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use highwater::{
-    Basis, Code, Highwater, Receipt, Views as _,
-    core::value::{ShardId, Sharding},
+    Code, Highwater, Receipt, Views as _,
+    consistency::Basis,
+    value::{ShardId, Sharding},
 };
 use highwater_test_support::bank::{Account, Balance, Deposit, banks};
 

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use highwater::{Basis, Code, Fallback, FreshnessStatus, Position, Views as _};
+use highwater::{
+    Code, Position, Views as _,
+    consistency::{Basis, Fallback},
+    value::FreshnessStatus,
+};
 use highwater_test_support::bank::{Balance, banks};
 
 use crate::views::{Parity, deposit, work_until};

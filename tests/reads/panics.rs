@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use highwater::{
-    Basis, Code, Error, Fallback, Highwater, Keys, NextStep, Receipt, View, Views as _,
-    core::domain::FoldResult, prelude::*,
+    Code, Error, Highwater, Receipt, View, Views as _,
+    consistency::{Basis, Fallback},
+    domain::{FoldResult, Keys},
+    error::NextStep,
+    prelude::*,
 };
 use highwater_test_support::bank::{AccountEvent, banks};
 use serde::{Deserialize, Serialize};

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use highwater::{
-    AppliedOutcome, Basis, Code, CommandId, Fallback, Highwater, Level, NextStep, Operation,
-    Request, StreamId, Tier, Views as _,
+    Code, CommandId, Highwater, Request, StreamId, Views as _,
+    consistency::{AppliedOutcome, Basis, Fallback, Level, Operation, Tier},
+    error::NextStep,
     policy::{Override, PolicyChange, PolicyRollback, Rule, Variant},
     stores::testing::build,
 };

@@ -3,7 +3,8 @@
 use std::{fs, path::PathBuf, time::Duration};
 
 use highwater::{
-    Code, Highwater, Level, Operation, Views as _,
+    Code, Highwater, Views as _,
+    consistency::{Level, Operation},
     policy::{Override, Policies, PolicyChange, Rule},
     stores::{self, MemoryStore},
 };

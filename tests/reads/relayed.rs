@@ -4,12 +4,10 @@ use std::{marker::PhantomData, time::Duration};
 
 use bytes::Bytes;
 use highwater::{
-    Highwater, Timestamp, View,
-    core::{
-        domain::ViewName,
-        value::{ShardId, Sharding},
-    },
+    Highwater, View,
+    domain::ViewName,
     port::{Claim, ClaimMode, Progress, ShardClaim, ViewCommit, WorkerId},
+    value::{ShardId, Sharding, Timestamp},
 };
 
 /// Owns all shards of a view, and advances each on demand.

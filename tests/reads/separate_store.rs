@@ -6,10 +6,12 @@ use std::{
 };
 
 use highwater::{
-    Basis, Code, Fallback, FreshnessStatus, Highwater, Position, Views as _, Worker,
+    Code, Highwater, Position, Views as _, Worker,
+    consistency::{Basis, Fallback},
     port::Store,
-    projections::ProjectionOptions,
     stores::{SystemClock, SystemIds},
+    value::FreshnessStatus,
+    worker::ProjectionOptions,
 };
 use highwater_test_support::bank::{Balance, Bank, banks};
 

@@ -10,9 +10,11 @@ use std::{
 
 use async_trait::async_trait;
 use highwater::{
-    Code, Fallback, Highwater, Reading, Receipt, Result, Timestamp, Views as _,
+    Code, Highwater, Receipt, Result, Views as _,
+    consistency::{Fallback, Reading},
     port::Clock,
     stores::{SystemClock, SystemIds},
+    value::Timestamp,
 };
 use highwater_test_support::bank::{Balance, Bank, banks};
 use tokio::sync::watch;

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use highwater::{Code, LogId, PartitionId, Position, Token, Views as _};
+use highwater::{
+    Code, Position, Token, Views as _,
+    value::{LogId, PartitionId},
+};
 use highwater_test_support::bank::{Balance, banks};
 
 use crate::views::{deposit, work_until};

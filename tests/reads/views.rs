@@ -1,10 +1,10 @@
 //! Views of the bank: one by stream, one by the owner, whose accounts are many streams.
 
 use highwater::{
-    Highwater, Keys, Receipt, View, Views as _, Worker,
-    core::domain::{FoldError, FoldResult},
+    Highwater, Receipt, View, Views as _, Worker,
+    domain::{FoldError, FoldResult, Keys},
     prelude::*,
-    projections::{OnFailure, ProjectionOptions, WorkerHandle},
+    worker::{OnFailure, ProjectionOptions, WorkerHandle},
 };
 use highwater_test_support::bank::{Account, AccountEvent, Deposit};
 use serde::{Deserialize, Serialize};

@@ -3,7 +3,7 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use futures_util::future::join_all;
-use highwater::{Code, Fallback, Views as _};
+use highwater::{Code, Views as _, consistency::Fallback};
 use highwater_test_support::bank::{Balance, banks};
 
 use crate::{

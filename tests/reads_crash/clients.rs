@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use highwater::{Basis, Code, CommandId, Highwater, Receipt, Token, Views as _};
+use highwater::{Code, CommandId, Highwater, Receipt, Token, Views as _, consistency::Basis};
 use highwater_test_support::{
     bank::Balance,
     fleet::WorkerProgram as _,

@@ -8,8 +8,8 @@ use std::{
 use async_trait::async_trait;
 use highwater::{
     Result,
-    core::value::{ShardBy, ShardId, Sharding},
     port::{Assignment, Feed, FeedPage, FeedSource, Membership, Progress, Subscription},
+    value::{ShardBy, ShardId, Sharding},
 };
 
 type Random = Arc<Mutex<fastrand::Rng>>;

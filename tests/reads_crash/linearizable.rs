@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use highwater::{Basis, CommandId, Highwater, Views as _};
+use highwater::{CommandId, Highwater, Views as _, consistency::Basis};
 use highwater_test_support::{
     bank::Balance,
     linearizability::{Effect, HistoryClock, Operation, is_linearizable},

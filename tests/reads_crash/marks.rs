@@ -10,7 +10,9 @@ use std::{
 };
 
 use highwater::{
-    Basis, Code, CommandId, Highwater, Receipt, Timestamp, Views as _, core::value::Sharding,
+    Code, CommandId, Highwater, Receipt, Views as _,
+    consistency::Basis,
+    value::{Sharding, Timestamp},
 };
 use highwater_test_support::{bank::Balance, fleet::Fleet, run::seed};
 use tokio::task::JoinHandle;

@@ -8,10 +8,8 @@ use std::{
 
 use highwater::{
     Highwater, Result, Worker,
-    projections::{
-        OnFailure, ProjectionOptions, WorkerHandle,
-        kafka::{Kafka, KafkaSource, Relay, Topics},
-    },
+    kafka::{Kafka, KafkaSource, Relay, Topics},
+    worker::{OnFailure, ProjectionOptions, WorkerHandle},
 };
 use highwater_test_support::{bank::Balance, fleet::WorkerProgram, process, tally::Tally, worker};
 use serde::{Deserialize, Serialize};

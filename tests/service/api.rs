@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use highwater::{
-    Level, Operation,
+    consistency::{Level, Operation},
     policy::{Override, PolicyChange, Rule},
     prelude::*,
 };

@@ -4,8 +4,8 @@ use std::{fs, time::Duration};
 
 use highwater::{
     Code,
-    projections::OnFailure,
     service::{Config, LogFormat},
+    worker::OnFailure,
 };
 use highwater_test_support::process;
 
@@ -43,7 +43,7 @@ fn o5_a_configuration_is_read_from_a_file() {
     assert_eq!((balances.shards, balances.batch), (4, 100));
     assert_eq!(balances.on_failure, OnFailure::Park { at_most: 7 });
     assert_eq!(config.options("owners").on_failure, OnFailure::Skip);
-    assert_eq!(config.options("others"), highwater::projections::ProjectionOptions::default());
+    assert_eq!(config.options("others"), highwater::worker::ProjectionOptions::default());
 }
 
 #[test]

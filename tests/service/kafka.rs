@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use highwater::{
     Highwater, View, Worker,
+    kafka::{Kafka, KafkaSource, Relay, RelayStatus, Topics},
     prelude::*,
-    projections::kafka::{Kafka, KafkaSource, Relay, RelayStatus, Topics},
 };
 use highwater_test_support::{
     bank::{Account, Balance, Deposit, banks},

@@ -2,7 +2,10 @@
 //! its metrics (O4).
 
 use futures_util::future::join_all;
-use highwater::{Level, Operation, prelude::*};
+use highwater::{
+    consistency::{Level, Operation},
+    prelude::*,
+};
 use highwater_test_support::bank::Balance;
 
 use crate::shutdown::KEYS;
@@ -35,7 +38,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use highwater::{
-        Fallback,
+        consistency::Fallback,
         policy::{Override, PolicyChange, PolicyRollback, Rule},
     };
 

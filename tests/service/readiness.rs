@@ -10,12 +10,14 @@ use std::{
 
 use axum::{Router, routing::get};
 use highwater::{
-    Code, FoldError, FoldResult, Worker,
-    core::domain::ViewName,
+    Code, Worker,
+    direct::DirectSource,
+    domain::{FoldError, FoldResult, ViewName},
     port::WorkerId,
     prelude::*,
-    projections::{DirectSource, ProjectionOptions, testing::WorkerFaults},
     service::{Config, Shutdown},
+    testing::WorkerFaults,
+    worker::ProjectionOptions,
 };
 use highwater_test_support::bank::{Account, AccountEvent, Balance, Deposit, Withdraw, banks};
 
@@ -293,7 +295,7 @@ async fn o5_configuration_of_an_unknown_projection_is_refused_with_its_name() {
 #[cfg(feature = "kafka")]
 #[tokio::test(flavor = "multi_thread")]
 async fn o5_a_relay_that_cannot_publish_is_not_ready_and_reports_why() {
-    use highwater::projections::kafka::{Kafka, Relay, Topics};
+    use highwater::kafka::{Kafka, Relay, Topics};
 
     let bank = banks()[0].open().await;
     let relay =
@@ -309,7 +311,7 @@ async fn o5_a_relay_that_cannot_publish_is_not_ready_and_reports_why() {
 #[cfg(feature = "kafka")]
 #[tokio::test(flavor = "multi_thread")]
 async fn o5_a_relay_and_a_worker_that_it_feeds_are_ready() {
-    use highwater::projections::kafka::{Kafka, KafkaSource, Relay, Topics};
+    use highwater::kafka::{Kafka, KafkaSource, Relay, Topics};
 
     let test = "o5_a_relay_and_a_worker_that_it_feeds_are_ready";
     let Some(servers) = highwater_test_support::services::kafka_servers(test) else { return };

@@ -10,7 +10,7 @@ use std::{
 
 use highwater::{
     Highwater, Open as _, Worker,
-    projections::DirectSource,
+    direct::DirectSource,
     service::{Config, Service},
 };
 use highwater_test_support::{bank::Balance, process};
@@ -95,7 +95,7 @@ fn with(role: Role, service: Service, bank: &Highwater) -> Service {
         #[cfg(feature = "kafka")]
         Role::Fed => {
             let (kafka, topics) = service.config().kafka().unwrap();
-            let source = highwater::projections::kafka::KafkaSource::new(bank, kafka, topics);
+            let source = highwater::kafka::KafkaSource::new(bank, kafka, topics);
             let worker = Worker::new(bank).fed_by(source.clone()).view_with::<Balance>(options);
             service.source(&source).worker(worker)
         }

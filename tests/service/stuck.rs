@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use highwater::{
     Result,
-    core::value::{ShardBy, ShardId, Sharding},
+    direct::DirectSource,
     port::{Assignment, Feed, FeedSource, Membership, Progress, Subscription},
-    projections::DirectSource,
+    value::{ShardBy, ShardId, Sharding},
 };
 
 /// Feeds as another source does, and never gets to give back what it holds.

@@ -13,7 +13,7 @@ use bank::{
 use clap::Parser;
 use highwater::{
     Highwater, Open as _,
-    projections::DirectSource,
+    direct::DirectSource,
     service::{Config, Service},
 };
 

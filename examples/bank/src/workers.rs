@@ -3,8 +3,8 @@
 use highwater::{
     Highwater, Worker,
     port::FeedSource,
-    projections::{OnFailure, ProjectionOptions},
     service::Config,
+    worker::{OnFailure, ProjectionOptions},
 };
 
 use crate::domain::{Balance, Statement};

@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::Parser as _;
-use highwater::{Envelope, Highwater, Position, Query, ReadFrom, prelude::*};
+use highwater::{Envelope, Highwater, Position, Query, port::ReadFrom, prelude::*};
 
 use crate::{
     problem::Problem,

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-use crate::{RowPage, RowSet};
+use crate::read::{RowPage, RowSet};
 
 #[derive(Serialize)]
 struct JsonRow<'a, V> {

@@ -10,6 +10,7 @@
 //! | `sink` | stores that can't share the transaction |
 //! | `handler` | side effects |
 //! | `apply_error` | errors of applying events; panics of application code |
+//! | `parked_keys` | parked keys: list and retry (R4) |
 //! | `parking` | the parked keys of a shard (R4) |
 //! | `shard_scope` | which keys belong to a shard |
 //!
@@ -20,6 +21,7 @@ mod apply_error;
 mod effect;
 mod handler;
 mod keyed;
+mod parked_keys;
 mod parking;
 mod rows;
 mod shard_scope;
@@ -43,6 +45,7 @@ pub(crate) use effect::{Effect, EffectJob};
 pub use handler::Handler;
 pub(crate) use handler::HandlerEffect;
 pub(crate) use keyed::KeyedView;
+pub use parked_keys::ParkedKeys;
 pub(crate) use parking::ShardParking;
 pub(crate) use rows::decode;
 pub(crate) use shard_scope::{ShardScope, is_key_sharding_known, progress_of};

@@ -7,7 +7,7 @@ use crate::policy::Policies;
 
 /// Adds the read side to an open store.
 pub trait Views {
-    /// Returns the reader of a view. A worker feeds the view, in this process ([`Worker`](crate::Worker)) or in
+    /// Returns the reader of a view. A worker feeds the view, in this process ([`Worker`](crate::worker::Worker)) or in
     /// another.
     fn view<V: View>(&self) -> ViewReader<V>;
 

@@ -14,7 +14,7 @@ use highwater_core::port::KeyRange;
 /// use std::ops::Bound;
 ///
 /// use highwater_core::port::KeyRange;
-/// use highwater_projections::IntoKeyRange as _;
+/// use highwater_projections::read::IntoKeyRange as _;
 ///
 /// let all = KeyRange { from: Bound::Unbounded, to: Bound::Unbounded };
 /// assert_eq!((..).into_key_range(), all);

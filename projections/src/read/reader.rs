@@ -41,7 +41,7 @@ impl<V: View> ViewReader<V> {
     ///
     /// ```
     /// # use highwater_core::{Highwater, Receipt, Result, domain::View};
-    /// # use highwater_projections::Views as _;
+    /// # use highwater_projections::read::Views as _;
     /// # async fn example<Balances: View>(bank: &Highwater, receipt: &Receipt) -> Result<()> {
     /// let balances = bank.view::<Balances>();
     /// let now = balances.get("alice").await?;
@@ -58,7 +58,7 @@ impl<V: View> ViewReader<V> {
     ///
     /// ```
     /// # use highwater_core::{Highwater, Result, domain::View};
-    /// # use highwater_projections::Views as _;
+    /// # use highwater_projections::read::Views as _;
     /// # async fn example<Balances: View>(bank: &Highwater) -> Result<()> {
     /// let both = bank.view::<Balances>().get_many(["alice", "bob"]).await?;
     /// let alice = both.get("alice");
@@ -76,7 +76,7 @@ impl<V: View> ViewReader<V> {
     ///
     /// ```
     /// # use highwater_core::{Highwater, Result, domain::View};
-    /// # use highwater_projections::Views as _;
+    /// # use highwater_projections::read::Views as _;
     /// # async fn example<Balances: View>(bank: &Highwater) -> Result<()> {
     /// let balances = bank.view::<Balances>();
     /// let first = balances.range(.., 100).await?;
@@ -96,7 +96,7 @@ impl<V: View> ViewReader<V> {
     /// ```
     /// # use std::time::Duration;
     /// # use highwater_core::{Highwater, Receipt, Result, consistency::AppliedOutcome, domain::View};
-    /// # use highwater_projections::Views as _;
+    /// # use highwater_projections::read::Views as _;
     /// # async fn example<Balances: View>(bank: &Highwater, receipt: &Receipt) -> Result<()> {
     /// let applied = bank.view::<Balances>().applied("alice", receipt);
     /// match applied.within(Duration::from_millis(100)).await? {

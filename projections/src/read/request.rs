@@ -10,14 +10,14 @@ use highwater_core::{
 
 use super::{plan::ReadPlan, scope::RowScope, shared::ReadSide, source::ViewSource};
 
-/// A read of a view `V` before it is awaited. It answers with an `A`: one row, a [`RowSet`](crate::RowSet) or a
-/// [`RowPage`](crate::RowPage). Awaited as it is, it returns the rows that the view has now (*eventual*); its
+/// A read of a view `V` before it is awaited. It answers with an `A`: one row, a [`RowSet`](crate::read::RowSet) or a
+/// [`RowPage`](crate::read::RowPage). Awaited as it is, it returns the rows that the view has now (*eventual*); its
 /// methods ask for fresher ones (R3).
 ///
 /// ```
 /// # use std::time::Duration;
 /// # use highwater_core::{Highwater, Receipt, Result, consistency::Fallback, domain::View};
-/// # use highwater_projections::Views as _;
+/// # use highwater_projections::read::Views as _;
 /// # async fn example<Balances: View>(bank: &Highwater, receipt: &Receipt) -> Result<()> {
 /// let balances = bank.view::<Balances>();
 /// let now = balances.get("alice").await?;

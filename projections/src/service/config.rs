@@ -15,7 +15,10 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use super::Secret;
 #[cfg(feature = "kafka")]
 use crate::kafka::{Kafka, Relay, Topics};
-use crate::{OnFailure, ProjectionOptions, config};
+use crate::{
+    config,
+    options::{OnFailure, ProjectionOptions},
+};
 
 /// The configuration of a service, from a file (TOML) and the environment, which takes precedence.
 ///

@@ -38,9 +38,9 @@ pub use config::{KafkaConfig, RelayConfig};
 pub use readiness::{Failure, ProjectionReport, RelayReport, Report};
 pub use secret::Secret;
 
-use crate::Worker;
 #[cfg(feature = "kafka")]
 use crate::kafka::{KafkaSource, Relay};
+use crate::worker::Worker;
 
 /// Resolves when a service shuts down.
 pub type Shutdown = BoxFuture<'static, ()>;

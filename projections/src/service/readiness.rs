@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 #[cfg(feature = "kafka")]
 use crate::kafka::{KafkaSource, RelayStatus};
-use crate::{ProjectionState, ProjectionStatus};
+use crate::worker::{ProjectionState, ProjectionStatus};
 
 /// The health of a service: the response of `/ready`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -18,7 +18,7 @@ use super::{
     readiness::{Health, Phase},
     signals::Signals,
 };
-use crate::WorkerHandle;
+use crate::worker::WorkerHandle;
 
 /// The interval of the recorder's maintenance, which bounds the memory of its histograms.
 const METRICS_UPKEEP_INTERVAL: Duration = Duration::from_secs(5);

@@ -191,7 +191,7 @@ mod tests {
     use highwater_stores::{MemoryStore, SystemClock, SystemIds};
 
     use super::*;
-    use crate::DirectSource;
+    use crate::direct::DirectSource;
 
     #[test]
     fn a_faulty_source_keeps_the_lease_of_its_source() {

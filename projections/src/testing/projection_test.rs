@@ -17,7 +17,7 @@ use highwater_core::{
 
 use super::WorkerFaults;
 use crate::{
-    Views as _,
+    read::Views as _,
     worker::{Backoff, ProjectionOptions, Worker, WorkerHandle},
 };
 

@@ -32,7 +32,7 @@ const TOPIC_ERRORS: [Code; 2] = [Code::TOPIC_MISSING, Code::BROKER_UNREACHABLE];
 ///
 /// ```
 /// # use highwater_core::{Highwater, Result, domain::View};
-/// # use highwater_projections::Worker;
+/// # use highwater_projections::worker::Worker;
 /// # async fn example<Balances: View, Owners: View>(bank: &Highwater) -> Result<()> {
 /// let worker = Worker::new(bank).view::<Balances>().view::<Owners>().start().await?;
 /// // …

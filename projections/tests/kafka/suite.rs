@@ -6,7 +6,7 @@ use highwater_core::{
     port::{FeedSource, Progress},
     value::{ShardBy, ShardId, Sharding},
 };
-use highwater_projections::DirectSource;
+use highwater_projections::direct::DirectSource;
 
 use super::fixture::{RelayTask, TopicFixture, drain, positions};
 

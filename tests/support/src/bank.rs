@@ -3,7 +3,8 @@
 use std::{env, sync::Arc};
 
 use highwater::{
-    ConflictPolicy, Highwater,
+    Highwater,
+    execute::ConflictPolicy,
     port::Store,
     prelude::*,
     stores::{self, MemoryStore},
@@ -128,7 +129,7 @@ impl Bank {
         }
     }
 
-    pub async fn builder(&self) -> highwater::core::execute::Builder {
+    pub async fn builder(&self) -> highwater::execute::Builder {
         match self {
             Self::Memory(store) => stores::on(store.clone()),
             Self::Sqlite(folder) => {

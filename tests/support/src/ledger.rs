@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use highwater::{
-    KeyedBy, Keys, ReadFrom, View,
-    core::domain::{Column, ColumnKind, FoldResult, Index},
-    port::EventStore,
+    View,
+    domain::{Column, ColumnKind, FoldResult, Index, KeyedBy, Keys},
+    port::{EventStore, ReadFrom},
     prelude::*,
 };
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,10 @@
 //! A second view of the bank by account, sharded by key: each shard reads every partition.
 
-use highwater::{Keys, View, core::domain::FoldResult, prelude::*};
+use highwater::{
+    View,
+    domain::{FoldResult, Keys},
+    prelude::*,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::bank::{AccountEvent, Balance};

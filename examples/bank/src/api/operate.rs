@@ -1,7 +1,7 @@
 //! Operations of the bank's operator: the switches of the workers, and the parked accounts.
 
 use axum::{Json, extract::State, http::StatusCode};
-use highwater::{ParkedKeys, View as _, http::Problem};
+use highwater::{View as _, http::Problem, projection::ParkedKeys};
 use serde::Serialize;
 
 use super::{

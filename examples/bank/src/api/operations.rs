@@ -3,10 +3,12 @@
 
 use axum::{Json, extract::State};
 use highwater::{
-    Highwater, Operation, ReadPolicy, Timestamp, Views as _,
+    Highwater, Views as _,
+    consistency::{Operation, ReadPolicy},
     http::{CommandHeaders, Problem, ReceiptResponse},
     policy::{PolicyChange, PolicyFollower, PolicyRollback, RecordedChange, Rule},
     service::Config,
+    value::Timestamp,
 };
 use serde::{Deserialize, Serialize};
 

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use highwater::{Fallback, Operation, ReadRequest, View, http::ReadConditions};
+use highwater::{
+    View,
+    consistency::{Fallback, Operation},
+    http::ReadConditions,
+    read::ReadRequest,
+};
 use jiff::SignedDuration;
 use serde::Deserialize;
 

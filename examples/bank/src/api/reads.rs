@@ -2,8 +2,9 @@
 
 use axum::extract::State;
 use highwater::{
-    RowPage, Views as _,
+    Views as _,
     http::{Problem, ReadConditions, ViewResponse},
+    read::RowPage,
 };
 
 use super::{

@@ -10,7 +10,7 @@ use bank::{
 use clap::Parser;
 use highwater::{
     Highwater, Open as _,
-    projections::kafka::KafkaSource,
+    kafka::KafkaSource,
     service::{Config, Service},
 };
 

@@ -5,8 +5,8 @@ use std::future::pending;
 use async_trait::async_trait;
 use highwater::{
     Result,
-    core::value::{ShardBy, ShardId, Sharding},
     port::{Assignment, Feed, FeedPage, FeedSource, Membership, Progress, Subscription},
+    value::{ShardBy, ShardId, Sharding},
 };
 use tokio::{
     sync::watch,

@@ -9,8 +9,8 @@ use highwater_core::{
 };
 
 use crate::{
-    Backoff,
     kafka::{admin::TopicConfig, connection::Kafka, topics::Topics},
+    options::Backoff,
 };
 
 /// The settings of a relay, and the ports that it uses.

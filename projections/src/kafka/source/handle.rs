@@ -28,8 +28,7 @@ use super::{
     state::KafkaState,
 };
 use crate::{
-    Leases,
-    direct::LEASE,
+    direct::{LEASE, Leases},
     kafka::{
         admin::count_partitions, connection::Kafka, error::client_error, heartbeat::Heartbeat,
         topics::Topics,

@@ -21,7 +21,7 @@ use super::{
     resume::ResumePoints,
 };
 use crate::{
-    Leases,
+    direct::Leases,
     kafka::{connection::Kafka, error::client_error},
 };
 
