@@ -172,7 +172,7 @@ async fn w2_a_hook_that_fails_rolls_the_events_back_and_the_command_may_be_repea
         for (then, code) in [
             (Then::Rejects, Code::REJECTED),
             (Then::ReadsWhatIsNotThere, Code::BAD_REQUEST),
-            (Then::Panics, Code::BAD_REQUEST),
+            (Then::Panics, Code::PANICKED),
         ] {
             let failed = office.execute(office.noting(deposit(), "note", then)).await;
             assert_eq!(failed.unwrap_err().code(), code);

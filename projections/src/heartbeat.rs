@@ -60,6 +60,13 @@ impl Heartbeat {
         members
     }
 
+    /// Skips one heartbeat: a claim has just shown that the worker is alive.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn skip(mut self) -> Self {
+        self.due = self.clock.now() + self.lease / 5;
+        self
+    }
+
     /// Sends heartbeats while `work` runs. An error of either ends both.
     pub(crate) async fn during<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let mut work = std::pin::pin!(work);

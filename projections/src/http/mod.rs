@@ -23,8 +23,8 @@
 //!
 //! ```
 //! use axum::{Json, extract::{Path, State}};
-//! use highwater_core::{Aggregate, Highwater, domain::DecidedBy, read::View};
-//! use highwater_projections::{Views as _, http::{ReadConditions, ViewResponse, CommandHeaders, Problem, ReceiptResponse}};
+//! use highwater_core::{Aggregate, Highwater, domain::{DecidedBy, View}};
+//! use highwater_projections::{read::Views as _, http::{ReadConditions, ViewResponse, CommandHeaders, Problem, ReceiptResponse}};
 //!
 //! async fn show<Balance: View>(
 //!     State(bank): State<Highwater>,

@@ -9,14 +9,13 @@
 //! | `record` | encodes an event as a record, and decodes it |
 //! | `admin`, `error` | creates and describes topics, classifies errors of the client |
 //! | `cursor` | the encoding of cursors |
-//! | `heartbeat`, `drop_in_thread` | keeps leases, drops clients without blocking a task |
+//! | `drop_in_thread` | drops clients without blocking a task |
 
 mod admin;
 mod connection;
 mod cursor;
 mod drop_in_thread;
 mod error;
-mod heartbeat;
 mod record;
 mod relay;
 mod source;

@@ -20,7 +20,7 @@ use super::{
 ///
 /// ```
 /// use highwater_core::{Highwater, Result, consistency::{Level, Operation, Override, Rule}, domain::View};
-/// use highwater_projections::{Views as _, policy::{PolicyChange, PolicyRollback}};
+/// use highwater_projections::{read::Views as _, policy::{PolicyChange, PolicyRollback}};
 ///
 /// const SHOW: Operation = Operation::standard("account.show");
 /// const OFFER: Operation = Operation::critical("transfer.offer");

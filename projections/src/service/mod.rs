@@ -52,8 +52,8 @@ type Component = Box<dyn FnOnce(Shutdown) -> BoxFuture<'static, Result<()>> + Se
 /// Create the service before opening a store: it sets up logs and metrics.
 ///
 /// ```no_run
-/// use highwater_core::{Highwater, Result, read::View};
-/// use highwater_projections::{Worker, service::{Config, Service}};
+/// use highwater_core::{Highwater, Result, domain::View};
+/// use highwater_projections::{worker::Worker, service::{Config, Service}};
 ///
 /// # async fn open(_: &str) -> Result<Highwater> { unimplemented!() }
 /// # async fn example<Balances: View>() -> Result<()> {

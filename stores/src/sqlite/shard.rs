@@ -76,11 +76,15 @@ pub(super) async fn heartbeat(
     let now = inner.clock.now();
     let mut connection = inner.writer().await?;
     let mut transaction = connection.begin().await.map_err(classify(doing))?;
-    let members =
-        Heartbeat { connection: &mut transaction, prefix: &inner.prefix, view: &view, now }
-            .record(&worker, lease_end(lease, now))
-            .await
-            .map_err(classify(doing))?;
+    let members = HeartbeatTransaction {
+        connection: &mut transaction,
+        prefix: &inner.prefix,
+        view: &view,
+        now,
+    }
+    .record(&worker, lease_end(lease, now))
+    .await
+    .map_err(classify(doing))?;
     if members.holders.is_empty() {
         return Err(view_missing(&view));
     }
@@ -88,14 +92,14 @@ pub(super) async fn heartbeat(
     Ok(members)
 }
 
-struct Heartbeat<'a> {
+struct HeartbeatTransaction<'a> {
     connection: &'a mut SqliteConnection,
     prefix: &'a Prefix,
     view: &'a ViewName,
     now: Timestamp,
 }
 
-impl Heartbeat<'_> {
+impl HeartbeatTransaction<'_> {
     async fn record(
         &mut self,
         worker: &WorkerId,

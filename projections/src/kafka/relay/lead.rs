@@ -22,7 +22,7 @@ use super::{
     status::RelayReporter,
     topics::RelayTopics,
 };
-use crate::kafka::heartbeat::Heartbeat;
+use crate::heartbeat::Heartbeat;
 
 /// The time that a shutdown waits for what has been sent.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -178,7 +178,7 @@ impl Leader {
         let RelaySettings { views, clock, worker, lease, name, .. } = &self.settings;
         let mut heartbeat = Heartbeat::new(views, clock, &self.view, worker, *lease).skip();
         loop {
-            match heartbeat.send().await {
+            match heartbeat.next().await {
                 Ok(members) => match members.holders.first() {
                     Some(Some(holder)) if holder == worker => {}
                     _ => return,

@@ -65,7 +65,10 @@ use super::{
     report::SourceReporter,
     resume::ResumePoints,
 };
-use crate::kafka::{drop_in_thread::DropInThread, error::client_error, heartbeat::Heartbeat};
+use crate::{
+    heartbeat::Heartbeat,
+    kafka::{drop_in_thread::DropInThread, error::client_error},
+};
 
 /// The time for work on revoked partitions to end in order, and for the consumer to leave the group.
 const REVOKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -348,7 +351,7 @@ fn unknown_partition(partition: i32) -> Error {
 /// other errors of the store: if another worker takes its shards meanwhile, its commits are refused.
 async fn view_missing(heartbeat: &mut Heartbeat, view: &ViewName) -> Error {
     loop {
-        match heartbeat.send().await {
+        match heartbeat.next().await {
             Err(error) if error.code() == Code::VIEW_MISSING => return error,
             Err(error) => tracing::warn!(%view, %error, "a heartbeat failed"),
             Ok(_) => {}

@@ -29,10 +29,8 @@ use super::{
 };
 use crate::{
     direct::{LEASE, Leases},
-    kafka::{
-        admin::count_partitions, connection::Kafka, error::client_error, heartbeat::Heartbeat,
-        topics::Topics,
-    },
+    heartbeat::Heartbeat,
+    kafka::{admin::count_partitions, connection::Kafka, error::client_error, topics::Topics},
     metrics::DUPLICATES,
 };
 
@@ -44,8 +42,8 @@ use crate::{
 /// them reads all the partitions, in log order.
 ///
 /// ```
-/// # use highwater_core::{Highwater, Result, read::View};
-/// # use highwater_projections::{Worker, kafka::{Kafka, KafkaSource, Topics}};
+/// # use highwater_core::{Highwater, Result, domain::View};
+/// # use highwater_projections::{worker::Worker, kafka::{Kafka, KafkaSource, Topics}};
 /// # async fn example<Balances: View>(bank: &Highwater) -> Result<()> {
 /// let source = KafkaSource::new(bank, Kafka::at("127.0.0.1:9092"), Topics::one("bank"));
 /// let worker = Worker::new(bank).fed_by(source).view::<Balances>().start().await?;
