@@ -1,17 +1,17 @@
 //! The vocabulary of Highwater and everything that is pure: no I/O, no runtime.
 //!
-//! | Room | What is in it |
+//! | Module | Contents |
 //! |---|---|
 //! | [`value`] | stream ids, positions, versions, tags, tokens |
-//! | [`domain`] | what users write: events, commands, aggregates, boundaries, invariants |
-//! | [`execute`] | how a command becomes an append: load, decide, check, append, try again |
+//! | [`domain`] | the types that users write: events, commands, aggregates, boundaries, invariants |
+//! | [`execute`] | the execution of commands: load, decide, check, append, try again |
 //! | [`follow`] | reading the log: followers, audits |
 //! | [`consistency`] | the levels and policies of reads |
-//! | [`port`] | what is asked of stores and clocks |
-//! | [`error`] | errors that say whose move it is |
-//! | [`metrics`] | what is measured of commands (O2) |
-//! | [`trace`] | how spans belong to traces that cross processes (O1) |
-//! | `testing` | given/when/then, fixed clocks (feature `testing`) |
+//! | [`port`] | the traits of stores and clocks |
+//! | [`error`] | errors that name the next step |
+//! | [`metrics`] | the metrics of commands (O2) |
+//! | [`trace`] | the relation of spans to traces that cross processes (O1) |
+//! | `testing` | given/when/then, manual clocks (feature `testing`) |
 
 pub mod consistency;
 pub mod domain;

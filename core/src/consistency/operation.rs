@@ -1,19 +1,19 @@
-//! Named operations: what a program reads for, and how fresh that must be unless somebody says otherwise.
+//! Named operations: the purposes for which a program reads, and their default policies.
 
 use std::time::Duration;
 
 use super::{Fallback, Level, ReadPolicy, Tier};
 
-/// What a program reads for, by name (M6). Its policy is the one that the program was written with; operators
-/// change it at run time (O4).
+/// A named purpose for which a program reads (M6). Its policy is the one that it was defined with;
+/// operators change it at run time (O4).
 ///
 /// ```
 /// use std::time::Duration;
 /// use highwater_core::consistency::{Level, Operation, Tier};
 ///
-/// /// What a page shows. Users see their own changes in it.
+/// /// The balance on a page. Users see their own changes in it.
 /// const SHOW_BALANCE: Operation = Operation::standard("account.show");
-/// /// What a transfer looks at before it is offered.
+/// /// The balance that is checked before a transfer is offered.
 /// const OFFER_TRANSFER: Operation = Operation::critical("transfer.offer");
 /// const LIST_ACCOUNTS: Operation = Operation::auxiliary("account.list")
 ///     .reading(Level::Bounded(Duration::from_secs(5)))
@@ -34,58 +34,59 @@ impl Operation {
         Self { name, tier, policy: tier.policy() }
     }
 
-    /// Something is decided by the answer. Names are lower-case letters, digits, `_` and `.`.
+    /// Creates an operation whose answer decides something. Names are lower-case letters, digits,
+    /// `_` and `.`.
     #[must_use]
     pub const fn critical(name: &'static str) -> Self {
         Self::of(name, Tier::Critical)
     }
 
-    /// Users look at it.
+    /// Creates an operation whose answer users look at.
     #[must_use]
     pub const fn standard(name: &'static str) -> Self {
         Self::of(name, Tier::Standard)
     }
 
-    /// It is good to have.
+    /// Creates an operation whose answer is nice to have.
     #[must_use]
     pub const fn auxiliary(name: &'static str) -> Self {
         Self::of(name, Tier::Auxiliary)
     }
 
-    /// How fresh the answer must be, if not as the tier has it.
+    /// Sets the freshness that the answer must have, instead of the tier's.
     #[must_use]
     pub const fn reading(mut self, level: Level) -> Self {
         self.policy.level = level;
         self
     }
 
-    /// How long a read may take to get there, if not as the tier has it.
+    /// Sets the time that a read may take to reach that freshness, instead of the tier's.
     #[must_use]
     pub const fn within(mut self, budget: Duration) -> Self {
         self.policy.budget = budget;
         self
     }
 
-    /// What is done when that is over, if not as the tier has it.
+    /// Sets the fallback when the budget is exhausted, instead of the tier's.
     #[must_use]
     pub const fn or(mut self, fallback: Fallback) -> Self {
         self.policy.fallback = fallback;
         self
     }
 
-    /// Its name, which policies and metrics know it by.
+    /// The name, by which policies and metrics identify the operation.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
-    /// How much it matters.
+    /// The importance of the operation.
     #[must_use]
     pub const fn tier(&self) -> Tier {
         self.tier
     }
 
-    /// How it is read unless somebody says otherwise.
+    /// The policy of the operation, unless an operator overrides it.
     #[must_use]
     pub const fn policy(&self) -> ReadPolicy {
         self.policy

@@ -1,30 +1,31 @@
-//! What a read asks of its answer, and what is done if that can't be had in time (R3).
+//! The policy of a read: the freshness of its answer, and the fallback if that can't be reached in
+//! time (R3).
 
 use std::time::Duration;
 
 use jiff::fmt::serde::unsigned_duration::friendly::compact;
 use serde::{Deserialize, Serialize};
 
-/// How fresh an answer must be (R3).
+/// The freshness that an answer must have (R3).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Level {
-    /// Whatever the view has. It never waits.
+    /// The answer is the state that the view has. The read never waits.
     #[default]
     Eventual,
-    /// It lacks nothing that was recorded longer ago than this.
+    /// The answer lacks nothing that was recorded longer ago than this.
     #[serde(with = "compact::required")]
     Bounded(Duration),
-    /// It has seen what the token of the read stands for.
+    /// The answer includes the events that the token of the read stands for.
     ReadYourWrites,
-    /// It has seen every event that was acknowledged before the read began. What the view lacks is folded over
-    /// it from the log.
+    /// The answer includes every event that was acknowledged before the read began. Events that the
+    /// view lacks are folded over it from the log.
     Strong,
 }
 
 impl Level {
-    /// Its name, as metrics have it.
+    /// The name, as it is used in metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -36,21 +37,22 @@ impl Level {
     }
 }
 
-/// What is done when the level can't be met within the budget (R3).
+/// The fallback when the level can't be met within the budget (R3).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fallback {
     /// An error that says where the view is: *pending reconciliation*.
     #[default]
     Fail,
-    /// What the view has, marked as [`Stale`](super::Basis::Stale).
+    /// The state that the view has, marked as [`Stale`](super::Basis::Stale).
     ServeStale,
-    /// The events that the view lacks are folded over it from the log, as for a strong read.
+    /// The state that the view has, with the events that it lacks folded over it from the log, as
+    /// for a strong read.
     Fold,
 }
 
-/// What a read asks of its answer, and what is done if that can't be had in time (R3). A plain value,
-/// which can be read from a file:
+/// The freshness that a read asks for, and the fallback if that can't be reached in time (R3). A
+/// plain value, which can be read from a file:
 ///
 /// ```
 /// # use highwater_core::consistency::{Fallback, Level, ReadPolicy};
@@ -63,19 +65,22 @@ pub enum Fallback {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReadPolicy {
-    /// How fresh the answer must be.
+    /// The freshness that the answer must have.
     pub level: Level,
-    /// How long the read may take to get there; 5 seconds unless set.
+    /// The time that the read may take to reach it; 5 seconds unless set.
     #[serde(with = "compact::required")]
     pub budget: Duration,
-    /// What is done when that is over.
+    /// The fallback when the budget is exhausted.
     pub fallback: Fallback,
 }
 
 impl Default for ReadPolicy {
     fn default() -> Self {
-        let (level, fallback) = (Level::default(), Fallback::default());
-        Self { level, budget: Duration::from_secs(5), fallback }
+        Self {
+            level: Level::default(),
+            budget: Duration::from_secs(5),
+            fallback: Fallback::default(),
+        }
     }
 }
 

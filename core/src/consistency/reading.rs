@@ -5,23 +5,25 @@ use std::ops::Deref;
 use super::Level;
 use crate::value::Freshness;
 
-/// What an answer stands on.
+/// The basis of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Basis {
     /// The view, which was as far as the read asked for.
     View,
-    /// The view, and the events that it lacked, folded over it from the log. As good as the view.
+    /// The view with the events that it lacked folded over it from the log. As good as the view.
     Folded,
-    /// The view, which was *not* as far as the read asked for: its fallback is to be served all the same, or
-    /// its key is parked. The caller's own may be folded over it, if that was asked for.
+    /// The view, which was *not* as far as the read asked for: the fallback of the read is to serve
+    /// it anyway, or its key is parked. The caller's own events may be folded over it, if that was
+    /// asked for.
     Stale,
-    /// The view, and events of the caller's own folded over it. What others did in between is missing.
+    /// The view with the caller's own events folded over it. Events of other writers in between are
+    /// missing.
     Optimistic,
 }
 
 impl Basis {
-    /// Its name, as metrics have it.
+    /// The name, as it is used in metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -33,7 +35,7 @@ impl Basis {
     }
 }
 
-/// A value that says how fresh it is. It dereferences to the value.
+/// A value with its freshness. It dereferences to the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading<T> {
     value: T,
@@ -43,52 +45,52 @@ pub struct Reading<T> {
 }
 
 impl<T> Reading<T> {
-    /// A value as of then, of which nothing was demanded.
+    /// Creates a reading of a value for which no freshness was asked.
     pub const fn new(value: T, freshness: Freshness) -> Self {
         Self { value, freshness, basis: Basis::View, level: Level::Eventual }
     }
 
-    /// The same on another basis than the view alone.
+    /// Sets a basis other than the view alone.
     #[must_use]
     pub fn with_basis(mut self, basis: Basis) -> Self {
         self.basis = basis;
         self
     }
 
-    /// The same, asked for at another level.
+    /// Sets the level that was asked for.
     #[must_use]
     pub fn with_level(mut self, level: Level) -> Self {
         self.level = level;
         self
     }
 
-    /// How fresh it was asked to be: of a named operation what its policy said at that moment. What it
-    /// [stands on](Self::basis) says whether it is.
+    /// The level that was asked for; for a named operation, that of its policy at the time of the
+    /// read. The [basis](Self::basis) shows if the answer meets it.
     pub const fn level(&self) -> Level {
         self.level
     }
 
-    /// How fresh it is.
+    /// The freshness of the value.
     pub const fn freshness(&self) -> Freshness {
         self.freshness
     }
 
-    /// What it stands on.
+    /// The basis of the value.
     pub const fn basis(&self) -> Basis {
         self.basis
     }
 
-    /// Whether it is less than what the read asked for.
+    /// Returns true if the value is less fresh than the read asked for.
     pub fn is_stale(&self) -> bool {
         self.basis == Basis::Stale
     }
 
-    /// The value alone.
+    /// Returns the value alone.
     pub fn into_value(self) -> T {
         self.value
     }
 
-    /// Another value that is as fresh.
+    /// Maps the value and keeps its freshness.
     pub fn map<U>(self, map: impl FnOnce(T) -> U) -> Reading<U> {
         let Self { value, freshness, basis, level } = self;
         Reading { value: map(value), freshness, basis, level }

@@ -1,4 +1,4 @@
-//! What operators say of an operation: another policy, for all of its keys or for some (M14, O4).
+//! Rules: operators' overrides of an operation's policy, for all of its keys or for some (M14, O4).
 
 use std::time::Duration;
 
@@ -9,27 +9,27 @@ use xxhash_rust::xxh3::Xxh3;
 use super::{Fallback, Level, Operation, ReadPolicy, Tier};
 use crate::{Result, error::Invalid};
 
-/// What is other than the operation has it. What isn't set stays; with another tier, what isn't set is as
-/// that tier has it.
+/// The parts of a policy that differ from those of the operation. Parts that are not set stay; if
+/// the tier is set, they come from that tier.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Override {
-    /// How much it matters.
+    /// The importance of the operation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tier: Option<Tier>,
-    /// How fresh the answer must be.
+    /// The freshness that the answer must have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub level: Option<Level>,
-    /// How long the read may take to get there.
+    /// The time that the read may take to reach it.
     #[serde(with = "compact::optional", skip_serializing_if = "Option::is_none")]
     pub budget: Option<Duration>,
-    /// What is done when that is over.
+    /// The fallback when the budget is exhausted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Fallback>,
 }
 
-/// How an operation is read while somebody says otherwise (M14, O4). A plain value, which can be read from
-/// a file:
+/// An override of an operation's policy by an operator (M14, O4). A plain value, which can be read
+/// from a file:
 ///
 /// ```
 /// use highwater_core::consistency::{Variant, Level, Operation, Rule};
@@ -43,46 +43,46 @@ pub struct Override {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rule {
-    /// For all keys.
+    /// The override for all keys.
     pub policy: Override,
-    /// For some of them, over that.
+    /// The override for some of the keys, on top of the one for all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
 }
 
-/// What holds for some of the keys.
+/// An override for a share of the keys.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rollout {
-    /// For how many of them, from 0 to 100. Which ones depends on nothing but key and operation: with a
-    /// higher share those that had it keep it.
+    /// The share of the keys, from 0 to 100. The selection depends only on the key and the
+    /// operation: with a higher share, the keys of a lower one stay selected.
     pub percent: f64,
-    /// What holds for them.
+    /// The override for these keys.
     pub policy: Override,
 }
 
-/// How one key of an operation is read.
+/// The policy that applies to one key of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EffectivePolicy {
-    /// How fresh, how long, what then.
+    /// The level, the budget and the fallback.
     pub policy: ReadPolicy,
-    /// How much it matters.
+    /// The importance of the operation, as overridden.
     pub tier: Tier,
-    /// Whether the key is among those of a rollout.
+    /// The part of the rule that the policy comes from.
     pub variant: Variant,
 }
 
-/// Which part of a rule holds for a key.
+/// The part of a rule that applies to a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Variant {
-    /// That for all keys.
+    /// The override for all keys.
     Base,
-    /// That for some.
+    /// The override for a share of the keys.
     Rollout,
 }
 
 impl Variant {
-    /// Its name, as metrics have it.
+    /// The name, as it is used in metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -93,20 +93,20 @@ impl Variant {
 }
 
 impl Rule {
-    /// This holds for all keys.
+    /// Creates a rule that overrides the policy for all keys.
     #[must_use]
     pub const fn of_all(policy: Override) -> Self {
         Self { policy, rollout: None }
     }
 
-    /// This holds for so many percent of the keys, over what holds for all.
+    /// Adds an override for so many percent of the keys, on top of the one for all.
     #[must_use]
     pub const fn rolled_out(mut self, percent: f64, policy: Override) -> Self {
         self.rollout = Some(Rollout { percent, policy });
         self
     }
 
-    /// How this key of the operation is read.
+    /// Returns the policy that applies to this key of the operation.
     #[must_use]
     pub fn of(&self, operation: &Operation, key: &str) -> EffectivePolicy {
         let base = self.base(operation);
@@ -119,21 +119,24 @@ impl Rule {
     }
 
     fn base(&self, operation: &Operation) -> EffectivePolicy {
-        let (policy, tier) = (operation.policy(), operation.tier());
+        let policy = operation.policy();
+        let tier = operation.tier();
         self.policy.over(EffectivePolicy { policy, tier, variant: Variant::Base }, Variant::Base)
     }
 
-    /// Whether the operation may be read like that.
+    /// Checks that the operation may be read by this rule.
     ///
     /// # Errors
-    /// [`Invalid`](crate::Error::Invalid) if the share of a rollout is none, or a critical operation would
-    /// give answers that are less than was asked for. Who wants that says that it is critical no more.
+    /// [`Invalid`](crate::Error::Invalid) if the share of a rollout is not from 0 to 100, or the
+    /// rule would lower the answers of a critical operation below what was asked for. A rule that
+    /// intends this must set a lower tier, too.
     pub fn check(&self, operation: &Operation) -> Result<()> {
         let base = self.base(operation);
         base.check(operation)?;
         let Some(rollout) = &self.rollout else { return Ok(()) };
         if !(0.0..=100.0).contains(&rollout.percent) {
-            let (name, percent) = (operation.name(), rollout.percent);
+            let name = operation.name();
+            let percent = rollout.percent;
             let message = format!("the rollout of {name} has {percent} percent: use 0 to 100");
             return Err(Invalid::configuration(message).into());
         }
@@ -142,28 +145,28 @@ impl Rule {
 }
 
 impl Override {
-    /// How fresh the answer must be.
+    /// Sets the freshness that the answer must have.
     #[must_use]
     pub const fn reading(mut self, level: Level) -> Self {
         self.level = Some(level);
         self
     }
 
-    /// How long the read may take to get there.
+    /// Sets the time that the read may take to reach it.
     #[must_use]
     pub const fn within(mut self, budget: Duration) -> Self {
         self.budget = Some(budget);
         self
     }
 
-    /// What is done when that is over.
+    /// Sets the fallback when the budget is exhausted.
     #[must_use]
     pub const fn or(mut self, fallback: Fallback) -> Self {
         self.fallback = Some(fallback);
         self
     }
 
-    /// How much it matters.
+    /// Sets the importance of the operation.
     #[must_use]
     pub const fn as_of_tier(mut self, tier: Tier) -> Self {
         self.tier = Some(tier);
@@ -183,7 +186,8 @@ impl Override {
 }
 
 impl Rollout {
-    /// The hash is of the operation as well, so that not always the same keys are the first.
+    /// Selects keys by a hash of the key and the operation, so that operations don't all start with
+    /// the same keys.
     fn has(&self, operation: &Operation, key: &str) -> bool {
         let mut hash = Xxh3::new();
         hash.update(operation.name().as_bytes());

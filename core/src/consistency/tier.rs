@@ -1,4 +1,4 @@
-//! How much an operation matters (M6).
+//! The importance of an operation (M6).
 
 use std::time::Duration;
 
@@ -6,29 +6,29 @@ use serde::{Deserialize, Serialize};
 
 use super::{Fallback, Level, ReadPolicy};
 
-/// How much an operation matters (M6). It gives the policy of an operation that states none, and says what
-/// no policy may lower.
+/// The importance of an operation (M6). It sets the policy of an operation that states none, and
+/// the limit below which no policy may lower it.
 ///
 /// | Tier | Level | Budget | Fallback | May be lowered |
 /// |---|---|---|---|---|
 /// | critical | strong | 2 s | fail | never to an answer that is less than was asked for |
-/// | standard | read your writes | 500 ms | serve stale | as far as anybody likes |
-/// | auxiliary | eventual | 100 ms | serve stale | as far as anybody likes |
+/// | standard | read your writes | 500 ms | serve stale | without limit |
+/// | auxiliary | eventual | 100 ms | serve stale | without limit |
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Tier {
-    /// Something is decided by the answer: it must be right, or not be there.
+    /// Something is decided by the answer: it must be right, or not be given.
     Critical,
-    /// Users look at it, and miss in it what they have just done.
+    /// Users look at the answer and expect their own changes in it.
     #[default]
     Standard,
-    /// It is good to have.
+    /// The answer is nice to have.
     Auxiliary,
 }
 
 impl Tier {
-    /// Its name, as metrics have it.
+    /// The name, as it is used in metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -38,7 +38,7 @@ impl Tier {
         }
     }
 
-    /// The policy of its operations, unless they state another.
+    /// The policy of operations of this tier that state no other.
     #[must_use]
     pub const fn policy(self) -> ReadPolicy {
         let (level, budget, fallback) = match self {
@@ -49,7 +49,7 @@ impl Tier {
         ReadPolicy { level, budget: Duration::from_millis(budget), fallback }
     }
 
-    /// Whether operations of this tier may be read like that.
+    /// Returns true if operations of this tier may be read by this policy.
     #[must_use]
     pub const fn allows(self, policy: ReadPolicy) -> bool {
         let may_be_less = matches!(policy.level, Level::Eventual)

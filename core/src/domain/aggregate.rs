@@ -20,12 +20,12 @@ use crate::{
 pub trait Decider: Clone + Send + Sync + 'static {
     /// The events that change it.
     type Event: Event;
-    /// The external input of decisions (a price list, say); `()` if there is none.
+    /// The external input of decisions, for example a price list; `()` if there is none.
     type Services: Send + Sync + 'static;
-    /// The conditions that hold of every state that a command leaves behind.
+    /// The conditions for every state that a command leaves behind.
     const INVARIANTS: &'static [Invariant<Self>];
 
-    /// Changes the state by one event. It can't fail: the event has happened.
+    /// Applies one event to the state. It can't fail: the event has happened.
     fn apply(&mut self, event: &Self::Event);
 }
 
@@ -38,7 +38,7 @@ pub trait Decider: Clone + Send + Sync + 'static {
 pub trait Aggregate: Decider + Default {
     /// The category of its streams: the stream of key `alice` is `CATEGORY-alice`.
     const CATEGORY: &'static str;
-    /// When to take snapshots and how, if at all.
+    /// The policy for snapshots, if any are taken.
     const SNAPSHOTS: Option<SnapshotPolicy<Self>> = None;
 }
 
@@ -49,10 +49,11 @@ pub trait Aggregate: Decider + Default {
     note = "implement `Decide<{C}> for {Self}`"
 )]
 pub trait Decide<C: Command>: Decider {
-    /// The events that the command leads to, in the present state; none if it changes nothing.
+    /// Returns the events that the command leads to in the current state; none if it changes
+    /// nothing.
     ///
     /// # Errors
-    /// A [`Rejection`] if the domain says no.
+    /// A [`Rejection`] if the domain refuses the command.
     fn decide(&self, command: &C, context: &Context<Self::Services>) -> Decision<Self::Event>;
 }
 
@@ -83,17 +84,20 @@ impl<S> Deref for Context<S> {
     }
 }
 
-/// When snapshots of an aggregate are taken, and how its state is written.
+/// The policy for snapshots of an aggregate: the times at which they are taken, and the encoding of
+/// the state.
 pub struct SnapshotPolicy<A> {
-    /// After so many events since the last one; 0 for never by count.
+    /// The number of events since the last snapshot after which the next is due; 0 for never by
+    /// count.
     pub every: u64,
-    /// After so many bytes of payload since the last one; 0 for never by size.
+    /// The number of bytes of payload since the last snapshot after which the next is due; 0 for
+    /// never by size.
     pub bytes: u64,
     /// The schema version of the state: a stored snapshot of another version is ignored.
     pub schema: SchemaVersion,
-    /// Writes a state.
+    /// Encodes a state.
     pub encode: fn(&A) -> Result<Vec<u8>, serde_json::Error>,
-    /// Reads a state.
+    /// Decodes a state.
     pub decode: fn(&[u8]) -> Result<A, serde_json::Error>,
 }
 

@@ -3,7 +3,7 @@
 use super::Decider;
 use crate::{Error, domain::Query, value::StreamId};
 
-/// A decision that depends on whichever events match a query, not on one stream: a *dynamic
+/// A decision that depends on all events that match a query, not on one stream: a *dynamic
 /// consistency boundary* (the idea is Sara Pellegrini's and Milan Savić's, *Kill Aggregate*).
 ///
 /// The value starts as the question ("is the name `bob` taken?"), is folded from exactly the events

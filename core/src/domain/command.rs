@@ -1,4 +1,4 @@
-//! Commands, and the fingerprints that recognise them.
+//! Commands, and the fingerprints that identify them.
 
 use xxhash_rust::xxh3::Xxh3;
 
@@ -19,8 +19,8 @@ pub trait Command: Send + Sync + 'static {
     fn encode(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error>;
 }
 
-/// A hash by which a command that comes again under its id is recognised (W4): XXH3-64 over names,
-/// streams and fields, the same in every process and version.
+/// A hash by which a repeated command is recognised under its id (W4): XXH3-64 over names, streams
+/// and fields, the same in every process and version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint(u64);
 
@@ -38,7 +38,7 @@ impl Fingerprint {
     }
 }
 
-/// Builds a [`Fingerprint`] from parts that can't run into each other.
+/// Builds a [`Fingerprint`] from parts, which are separated unambiguously.
 #[derive(Default)]
 pub struct Fingerprinter(Xxh3);
 

@@ -13,26 +13,27 @@ use crate::{
     value::{CommandId, CorrelationId, EventId, Position, SchemaVersion, StreamId, Tags, Version},
 };
 
-/// A stored event with all that is known of it. Payload and metadata stay bytes until asked for.
+/// A stored event with all its data. Payload and metadata stay bytes until they are decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
-    /// Its place in the log.
+    /// Its position in the log.
     pub position: Position,
     /// Its stream.
     pub stream: StreamId,
-    /// The version of the stream with it.
+    /// The version of the stream after it.
     pub version: Version,
     /// Its id.
     pub id: EventId,
-    /// The command that led to it.
+    /// The id of the command that led to it.
     pub command: CommandId,
     /// The stable name of its type.
     pub type_name: Arc<str>,
     /// The schema version of its payload.
     pub schema_version: SchemaVersion,
-    /// When the store recorded it, by the store's clock; never earlier than the event before it.
+    /// The time at which the store recorded it, by the store's clock; never earlier than that of
+    /// the event before it.
     pub recorded_at: Timestamp,
-    /// What it is about.
+    /// Its tags.
     pub tags: Tags,
     /// Its payload.
     pub payload: Bytes,
@@ -40,7 +41,7 @@ pub struct Envelope {
     pub raw_metadata: Bytes,
 }
 
-/// The part of metadata that says in which trace it is.
+/// The trace context within the metadata.
 #[derive(Deserialize)]
 struct Trace<'a> {
     #[serde(borrow)]
@@ -50,10 +51,10 @@ struct Trace<'a> {
 }
 
 impl Envelope {
-    /// Why, on whose behalf, in which trace.
+    /// Decodes the metadata: the cause, the actor, the trace.
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt) if what is stored can't be decoded.
+    /// [`Error::Corrupt`](crate::Error::Corrupt) if the metadata can't be decoded.
     pub fn metadata(&self) -> Result<Metadata> {
         if self.raw_metadata.is_empty() {
             return Ok(Metadata::default());
@@ -64,8 +65,8 @@ impl Envelope {
         })
     }
 
-    /// In which trace, if it says so. Nothing else is decoded, and what can't be understood is no
-    /// trace: work on events must not end for it.
+    /// Decodes the trace context alone, if there is one. A malformed one counts as none: it must
+    /// not stop the work on events.
     #[must_use]
     pub fn trace(&self) -> Option<TraceContext> {
         let trace: Trace<'_> = serde_json::from_slice(&self.raw_metadata).ok()?;
@@ -76,7 +77,7 @@ impl Envelope {
         })
     }
 
-    /// To what it belongs: the stored correlation, or else its command.
+    /// Returns the stored correlation of the event, or else the id of its command as one.
     ///
     /// # Errors
     /// As [`Envelope::metadata`].
@@ -84,7 +85,7 @@ impl Envelope {
         Ok(self.metadata()?.correlation.unwrap_or_else(|| self.command.into()))
     }
 
-    /// Decodes it as an `E` and gives what it means today to `emit`.
+    /// Decodes the event as an `E` and passes its current meaning to `emit`.
     ///
     /// # Errors
     /// [`Error::Corrupt`](crate::Error::Corrupt): an unknown type, a newer schema version, or a
@@ -98,7 +99,7 @@ impl Envelope {
         E::decode(raw, emit).map_err(|error| self.undecodable(error).into())
     }
 
-    /// Decodes it as an `E`: what it means today, one event as a rule.
+    /// Decodes the event as an `E`: its current meaning, usually one event.
     ///
     /// # Errors
     /// As [`Envelope::decode_into`].
@@ -109,7 +110,8 @@ impl Envelope {
     }
 
     fn undecodable(&self, error: DecodeError) -> Corrupt {
-        let (position, stream) = (self.position, self.stream.clone());
+        let position = self.position;
+        let stream = self.stream.clone();
         let type_name = self.type_name.as_ref().to_owned();
         match error {
             DecodeError::UnknownType => Corrupt::UnknownEvent { position, stream, type_name },

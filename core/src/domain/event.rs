@@ -9,7 +9,7 @@ use crate::{
 /// The longest name of an event type, in bytes of UTF-8.
 pub const TYPE_NAME_LIMIT: usize = 512;
 
-/// The stable name of an event type and the schema version in which it is written today.
+/// The stable name of an event type and its current schema version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EventType {
     /// The name, for example `account.opened`. It is stored with every event and never changes
@@ -49,14 +49,14 @@ pub struct RawEvent<'a> {
     pub payload: &'a [u8],
 }
 
-/// Why a stored event can't be decoded.
+/// The reason for which a stored event can't be decoded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
     /// The type name is none of [`Event::NAMES`].
     #[error("unknown event type")]
     UnknownType,
-    /// The schema version is newer than the program.
+    /// The schema version is newer than those that the program knows.
     #[error("schema version is newer than {known}")]
     NewerVersion {
         /// The newest version that can be decoded.
@@ -77,8 +77,8 @@ pub enum DecodeError {
     note = "write `#[derive(Event)]` above the enum, with `#[event(prefix = \"…\")]` for its type names"
 )]
 pub trait Event: Sized + Send + Sync + 'static {
-    /// Every type name that can be decoded: today's, old names and retired ones. Readers of this
-    /// event type ask the store for exactly these.
+    /// Every type name that can be decoded: current, former and retired ones. Readers of this event
+    /// type request exactly these from the store.
     const NAMES: &'static [&'static str];
 
     /// The type under which this event is written.
@@ -92,10 +92,10 @@ pub trait Event: Sized + Send + Sync + 'static {
     /// Writes the payload to `out`.
     ///
     /// # Errors
-    /// If a field can't be represented (a map with keys that are no strings, say).
+    /// If a field can't be represented, for example a map whose keys are not strings.
     fn encode(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error>;
 
-    /// Decodes a stored event and gives what it means today to `emit`: one event as a rule, none or
+    /// Decodes a stored event and passes its current meaning to `emit`: usually one event, none or
     /// several after upcasting.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Invariants: what must hold of every state, by name (W5).
+//! Invariants: named conditions that every state must meet (W5).
 
 use std::borrow::Cow;
 
@@ -14,9 +14,9 @@ use crate::error::Rejection;
 pub struct Invariant<S: 'static> {
     /// The name, which rejections carry.
     pub name: &'static str,
-    /// Its demand, in words for people.
+    /// The condition in words, for people.
     pub statement: &'static str,
-    /// The check of a state.
+    /// The function that checks a state.
     pub check: fn(&S) -> Check,
 }
 
@@ -68,12 +68,12 @@ pub struct Check {
 }
 
 impl Check {
-    /// Holds if `condition` does.
+    /// Creates a check that holds if `condition` is true.
     pub const fn that(condition: bool) -> Self {
         Self { violation: if condition { None } else { Some(Vec::new()) } }
     }
 
-    /// Shows a value in the rejection; costs nothing while the invariant holds.
+    /// Adds a value that the rejection shows; it is not serialised while the invariant holds.
     pub fn with(mut self, name: &'static str, value: impl Serialize) -> Self {
         if let Some(values) = &mut self.violation {
             let value = serde_json::to_value(value)
@@ -83,7 +83,7 @@ impl Check {
         self
     }
 
-    /// Returns true if it holds.
+    /// Returns true if the invariant holds.
     #[must_use]
     pub const fn holds(&self) -> bool {
         self.violation.is_none()
@@ -96,7 +96,7 @@ impl Check {
     label = "the function named in `#[invariant(…)]` returns this"
 )]
 pub trait IntoCheck {
-    /// The check.
+    /// Converts the result into a check.
     fn into_check(self) -> Check;
 }
 

@@ -10,7 +10,7 @@ use crate::{
     value::{CorrelationId, EventId},
 };
 
-/// The circumstances of an event: why, on whose behalf, in which trace.
+/// The circumstances of an event: the cause, the actor, the trace.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Metadata {
@@ -23,16 +23,16 @@ pub struct Metadata {
     /// The W3C trace context of the request.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub trace: Option<TraceContext>,
-    /// On whose behalf.
+    /// The actor on whose behalf the command was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
-    /// Anything else.
+    /// Further values by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub extra: BTreeMap<String, String>,
 }
 
 impl Metadata {
-    /// Returns true if it is empty; then nothing is stored.
+    /// Returns true if there is no metadata; then nothing is stored.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -16,28 +16,28 @@ pub struct Query {
 /// One alternative of a [`Query`]: an event matches if it meets each part that is not empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueryItem {
-    /// It is in one of these categories.
+    /// The event is in one of these categories.
     pub categories: Vec<Category>,
-    /// It has one of these types.
+    /// The event has one of these types.
     pub types: Vec<String>,
-    /// It has all of these tags.
+    /// The event has all of these tags.
     pub tags: Tags,
 }
 
 impl Query {
-    /// Every event.
+    /// Selects every event.
     #[must_use]
     pub fn all() -> Self {
         Self::default()
     }
 
-    /// The events of one category.
+    /// Selects the events of one category.
     #[must_use]
     pub fn category(category: Category) -> Self {
         Self::from(QueryItem { categories: vec![category], ..QueryItem::default() })
     }
 
-    /// The events of these types.
+    /// Selects the events of these types.
     pub fn types<T: Into<String>>(types: impl IntoIterator<Item = T>) -> Self {
         Self::from(QueryItem {
             types: types.into_iter().map(Into::into).collect(),
@@ -45,12 +45,12 @@ impl Query {
         })
     }
 
-    /// The events with all of these tags.
+    /// Selects the events with all of these tags.
     pub fn tags(tags: impl IntoIterator<Item = Tag>) -> Self {
         Self::from(QueryItem { tags: tags.into_iter().collect(), ..QueryItem::default() })
     }
 
-    /// The events that match this query or the other.
+    /// Selects the events that match this query or the other.
     #[must_use]
     pub fn or(mut self, other: Self) -> Self {
         if self.items.is_empty() || other.items.is_empty() {
@@ -60,7 +60,7 @@ impl Query {
         self
     }
 
-    /// This query, with items that name no types narrowed to those of `E`.
+    /// Narrows the items that name no types to those of `E`.
     #[must_use]
     pub fn narrowed_to<E: Event>(mut self) -> Self {
         let names = || E::NAMES.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
@@ -79,7 +79,7 @@ impl Query {
         self.items.is_empty() || self.items.iter().any(|item| item.matches(stream, type_name, tags))
     }
 
-    /// Checks that its types and tags are well formed.
+    /// Checks that the types and tags are well formed.
     ///
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) if one isn't.

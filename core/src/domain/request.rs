@@ -13,10 +13,11 @@ pub struct Request<C> {
     pub(crate) options: RequestOptions,
 }
 
-/// All of a request but the command.
+/// The parts of a request other than the command.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RequestOptions {
-    /// None: nobody can retry it, so an id is made for it.
+    /// `None` if the caller sets none: the caller can't retry the command, so an id is created for
+    /// it.
     pub(crate) id: Option<CommandId>,
     pub(crate) expected: Option<Version>,
     pub(crate) metadata: Metadata,
@@ -24,7 +25,7 @@ pub(crate) struct RequestOptions {
 }
 
 impl<C> Request<C> {
-    /// A request without an id of its own.
+    /// Creates a request for a command, without an id.
     pub fn new(command: C) -> Self {
         Self { command, options: RequestOptions::default() }
     }
@@ -35,43 +36,43 @@ impl<C> Request<C> {
         &self.command
     }
 
-    /// Gives it an id, so that it can be sent again safely (W4).
+    /// Sets the id of the command, so that it can be sent again safely (W4).
     #[must_use]
     pub fn id(mut self, id: CommandId) -> Self {
         self.options.id = Some(id);
         self
     }
 
-    /// Refuses with a conflict unless the stream is at this version, say the one that the user was
-    /// looking at.
+    /// Requires the stream to be at this version, for example the one that the user was looking at.
+    /// At another version the command meets a conflict.
     #[must_use]
     pub fn expecting(mut self, version: Version) -> Self {
         self.options.expected = Some(version);
         self
     }
 
-    /// On whose behalf.
+    /// Sets the actor on whose behalf the command is sent.
     #[must_use]
     pub fn actor(mut self, actor: impl Into<String>) -> Self {
         self.options.metadata.actor = Some(actor.into());
         self
     }
 
-    /// In which trace.
+    /// Sets the trace context.
     #[must_use]
     pub fn trace(mut self, trace: TraceContext) -> Self {
         self.options.metadata.trace = Some(trace);
         self
     }
 
-    /// To what it belongs.
+    /// Sets the correlation.
     #[must_use]
     pub fn correlation(mut self, correlation: CorrelationId) -> Self {
         self.options.metadata.correlation = Some(correlation);
         self
     }
 
-    /// That `event` caused it: sets causation, and correlation to that of the event.
+    /// Sets the causation to `event`, and the correlation to that of the event.
     ///
     /// # Errors
     /// [`Error::Corrupt`](crate::Error::Corrupt) if the event's metadata can't be decoded.
@@ -81,17 +82,18 @@ impl<C> Request<C> {
         Ok(self)
     }
 
-    /// Anything else that should be stored with the events.
+    /// Adds a further value that is stored with the events.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.options.metadata.extra.insert(name.into(), value.into());
         self
     }
 
-    /// Work of the application's own in the transaction of the append, made by the store's adapter.
+    /// Adds a hook of the application in the transaction of the append, created by the store's
+    /// adapter.
     #[must_use]
-    pub fn in_transaction(mut self, work: impl TransactionHook) -> Self {
-        self.options.hook = Some(Arc::new(work));
+    pub fn in_transaction(mut self, hook: impl TransactionHook) -> Self {
+        self.options.hook = Some(Arc::new(hook));
         self
     }
 }

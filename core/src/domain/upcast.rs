@@ -1,4 +1,4 @@
-//! Upcasting: what an old payload means today.
+//! Upcasting: the conversion of old payloads to their current meaning.
 
 /// A payload of an earlier schema version that can be turned into the next one.
 ///

@@ -1,4 +1,4 @@
-//! Keyed views: what a read model is made of.
+//! Keyed views, which read models are made of.
 
 use std::{fmt, ops::Deref};
 
@@ -11,9 +11,9 @@ use crate::{
 };
 
 /// A read model with one row for each key, folded from events. Pure: the same events always give
-/// the same rows, whoever folds them and in whatever batches.
+/// the same rows, in any process and in any batches.
 ///
-/// `#[derive(View)]` makes it of a struct with two functions, `key` and `fold`.
+/// `#[derive(View)]` implements it for a struct with two functions, `key` and `fold`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a view",
     label = "not a view",
@@ -22,25 +22,24 @@ use crate::{
 pub trait View: Default + Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The events that it is folded from.
     type Event: Event;
-    /// Its name, and part of the name of its table: `a-z`, `0-9`, `_`, at most 40.
+    /// Its name, and part of the name of its table: `a-z`, `0-9`, `_`, at most 40 characters.
     const NAME: &'static str;
-    /// Names that it had before: what is there under one of them is renamed.
+    /// Its former names: a view that is stored under one of them is renamed.
     const FORMERLY: &'static [&'static str] = &[];
     /// The origin of its key.
     const KEYED_BY: KeyedBy = KeyedBy::Key;
     /// Columns beside the row, for queries in plain SQL.
     const COLUMNS: &'static [Column] = &[];
-    /// Secondary indexes over them.
+    /// Secondary indexes over these columns.
     const INDEXES: &'static [Index] = &[];
 
     /// Names the rows that an event changes: none, one or many.
     fn keys(event: &Self::Event, envelope: &Envelope, keys: &mut Keys);
 
-    /// Changes the row of one of those keys. A row that isn't there yet is the default one.
+    /// Changes the row of one of those keys. A row that doesn't exist yet is the default one.
     ///
     /// # Errors
-    /// Whatever the view can't cope with; the event's effect on this key is then a matter of the
-    /// worker's policy (R4).
+    /// Any error of the view; the worker's policy decides on the event's effect on this key (R4).
     fn fold(&mut self, event: &Self::Event, at: &EventContext<'_>) -> FoldResult;
 
     /// The events that it is folded from.
@@ -58,7 +57,7 @@ pub trait View: Default + Clone + Serialize + DeserializeOwned + Send + Sync + '
         Ok(query.narrowed_to::<Self::Event>())
     }
 
-    /// Its name and its table.
+    /// Returns the name of the view and the form of its table.
     ///
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) if a name, a column or an index is malformed.
@@ -78,12 +77,12 @@ pub trait View: Default + Clone + Serialize + DeserializeOwned + Send + Sync + '
 /// The origin of a view's key, which also determines how its work may be divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyedBy {
-    /// Whatever [`View::keys`] says. Events of one key may come from many streams, so they are taken in
-    /// the order of the log.
+    /// The result of [`View::keys`]. Events of one key may come from many streams, so they are
+    /// processed in the order of the log.
     Key,
-    /// The key of the stream, of streams of this category alone: a row has the events of one stream.
-    /// Then the work can be divided by stream, as a topic is. An event that gives another key is an
-    /// error: the claim is checked, not believed.
+    /// The key of the stream, for streams of this category only: a row has the events of one
+    /// stream. So the work can be divided by stream, as a topic is. An event that gives another key
+    /// is an error: the declaration is checked, not trusted.
     Stream(&'static str),
 }
 
@@ -94,7 +93,7 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Adds a key; one that is there already is not added again.
+    /// Adds a key, unless it is there already.
     pub fn push(&mut self, key: impl Into<String>) {
         let key = key.into();
         if !self.keys.contains(&key) {
@@ -102,7 +101,7 @@ impl Keys {
         }
     }
 
-    /// Gives the keys, in the order in which they were added, and is empty again.
+    /// Removes and returns the keys, in the order in which they were added.
     pub fn drain(&mut self) -> impl Iterator<Item = String> + '_ {
         self.keys.drain(..)
     }
@@ -115,7 +114,7 @@ impl Keys {
     note = "return a `String`, a `&str`, or an `Option`, a `Vec` or an array of those"
 )]
 pub trait IntoKeys {
-    /// Adds them.
+    /// Adds these keys.
     fn add_to(self, keys: &mut Keys);
 }
 
@@ -172,25 +171,25 @@ impl Deref for EventContext<'_> {
     }
 }
 
-/// The fate of a row after an event.
+/// The change of a row by an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowChange {
-    /// It is kept as it is now.
+    /// Keep the row as it is now.
     Keep,
-    /// It is deleted. A later event of the key begins with the default row again.
+    /// Delete the row. A later event of the key starts with the default row again.
     Delete,
 }
 
 /// The result of a fold.
 pub type FoldResult = std::result::Result<RowChange, FoldError>;
 
-/// Why a view can't cope with an event.
+/// The reason for which a view can't apply an event.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct FoldError(#[from] Box<dyn std::error::Error + Send + Sync>);
 
 impl FoldError {
-    /// The reason.
+    /// Creates the error with this reason.
     pub fn new(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self(reason.into())
     }
@@ -203,10 +202,10 @@ impl FoldError {
     note = "return nothing, a `RowChange`, or a `Result` of one of those"
 )]
 pub trait IntoFoldResult {
-    /// As the runtime wants it.
+    /// Converts the result into the form that the runtime expects.
     ///
     /// # Errors
-    /// That of the fold.
+    /// The error of the fold.
     fn into_fold_result(self) -> FoldResult;
 }
 
@@ -235,7 +234,7 @@ where
 impl fmt::Display for KeyedBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Key => f.write_str("freely"),
+            Self::Key => f.write_str("by key"),
             Self::Stream(category) => write!(f, "by stream of {category}"),
         }
     }

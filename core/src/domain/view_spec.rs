@@ -13,7 +13,7 @@ impl ViewName {
     /// Checks and wraps a name.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) if it isn't as above.
+    /// [`Error::Invalid`](crate::Error::Invalid) if the name is malformed.
     pub fn new(name: &str) -> Result<Self> {
         identifier("view name", name).map(Self)
     }
@@ -41,8 +41,8 @@ fn identifier(what: &'static str, name: &str) -> Result<String> {
     Ok(name.to_owned())
 }
 
-/// A column beside the row itself, for queries in plain SQL. Its value is that of a field of the row,
-/// kept up by the database.
+/// A column beside the row itself, for queries in plain SQL. Its value is that of a field of the
+/// row, kept up to date by the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Column {
     /// Its name, and the name of the row's field: as a view's name, but not `key` or `value`.
@@ -72,9 +72,9 @@ pub type Index = &'static [&'static str];
 pub struct ViewSpec {
     /// Its name.
     pub name: ViewName,
-    /// Names that it had before.
+    /// Its former names.
     pub formerly: Vec<ViewName>,
-    /// True if it has a table of rows; a projection that writes its own has none.
+    /// True if it has a table of rows; a projection that writes its own tables has none.
     pub rows: bool,
     /// Columns beside the row.
     pub columns: Vec<Column>,
@@ -85,15 +85,20 @@ pub struct ViewSpec {
 }
 
 impl ViewSpec {
-    /// A view with rows, without columns or indexes.
+    /// Creates the spec of a view with rows, without columns or indexes.
     #[must_use]
     pub fn rows(name: ViewName) -> Self {
-        let (formerly, columns, indexes) = (Vec::new(), Vec::new(), Vec::new());
-        let start_after = Position::START;
-        Self { name, formerly, rows: true, columns, indexes, start_after }
+        Self {
+            name,
+            formerly: Vec::new(),
+            rows: true,
+            columns: Vec::new(),
+            indexes: Vec::new(),
+            start_after: Position::START,
+        }
     }
 
-    /// Something that has progress but no rows of its own.
+    /// Creates the spec of a view that has progress but no rows.
     #[must_use]
     pub fn without_rows(name: ViewName) -> Self {
         Self { rows: false, ..Self::rows(name) }
@@ -102,8 +107,8 @@ impl ViewSpec {
     /// Checks that columns and indexes are well formed, so that adapters need not.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) if a column's name is malformed, taken or given
-    /// twice, or an index names what is no column.
+    /// [`Error::Invalid`](crate::Error::Invalid) if a column's name is malformed, reserved or used
+    /// twice, or an index names something that is not a column.
     pub fn validate(&self) -> Result<()> {
         for (place, column) in self.columns.iter().enumerate() {
             identifier("column", column.name)?;

@@ -14,7 +14,7 @@ macro_rules! codes {
             /// Every code, in order.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
 
-            /// Its meaning, as one sentence for people; the same for every error with this code.
+            /// The meaning, as one sentence for people; the same for every error with this code.
             #[must_use]
             pub fn title(self) -> &'static str {
                 match self {
@@ -121,16 +121,16 @@ impl fmt::Display for Code {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NextStep {
-    /// The caller's: the same request would fail again.
+    /// The caller corrects the request: the same one would fail again.
     FixRequest,
-    /// The caller's: decide again on fresh state.
+    /// The caller decides again on fresh state.
     DecideAgain,
-    /// Anybody's: the same request may succeed later; nothing has been changed.
+    /// The caller tries again: the same request may succeed later; nothing has been changed.
     Retry,
-    /// The caller's: send it again with the same command id; it is applied at most once.
+    /// The caller sends the command again with the same command id; it is applied at most once.
     RetrySameId,
-    /// An operator's or developer's: stored data must be looked at.
+    /// An operator or a developer looks at the stored data.
     AskOperator,
-    /// A developer's: the program has a bug, and the same input meets it again.
+    /// A developer fixes the program: it has a bug, and the same input triggers it again.
     FixProgram,
 }

@@ -9,7 +9,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Conflict {
-    /// A stream is not where the append expected it (W1).
+    /// A stream is not in the state that the append expected (W1).
     #[error("stream {stream} was expected at {expected}, but is at version {}", actual.version)]
     Stream {
         /// The stream.
@@ -19,7 +19,8 @@ pub enum Conflict {
         /// The state of the stream.
         actual: Actual,
     },
-    /// An event that matches the append's condition came after the position decided on (W6).
+    /// An event that matches the append's condition was appended after the position decided on
+    /// (W6).
     #[error("an event matching the boundary's query was appended at {found}, after {after}")]
     Boundary {
         /// The position up to which the decision had seen every matching event.
@@ -37,14 +38,14 @@ pub enum Conflict {
         /// Its position now.
         actual: Position,
     },
-    /// The work on a view is divided otherwise than this worker knows (R1).
+    /// The work on a view is divided differently from what this worker knows (R1).
     #[error("view {view} is divided as {actual} by now, not as {expected}")]
     Sharding {
         /// The view.
         view: String,
-        /// The layout that this worker knows.
+        /// The sharding that this worker knows.
         expected: Sharding,
-        /// The layout that the view has.
+        /// The sharding that the view has.
         actual: Sharding,
     },
     /// Another worker has taken the shard over: this one may not commit any more (R1).
@@ -85,7 +86,7 @@ impl Conflict {
         }
     }
 
-    /// The version that the stream really has, if a stream was stale.
+    /// The actual version of the stream, if a stream was stale.
     #[must_use]
     pub fn actual_version(&self) -> Option<Version> {
         if let Self::Stream { actual, .. } = self { Some(actual.version) } else { None }

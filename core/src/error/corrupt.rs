@@ -1,4 +1,5 @@
-//! Stored data that can't be understood. A person must look; nothing is skipped.
+//! Stored data that can't be understood. An operator or a developer must look at it; nothing is
+//! skipped.
 
 use crate::{
     error::{Code, Source},
@@ -33,7 +34,7 @@ pub enum Corrupt {
         type_name: String,
         /// The schema version that was stored.
         found: SchemaVersion,
-        /// The newest that this program can decode.
+        /// The newest version that this program can decode.
         known: SchemaVersion,
     },
     /// The payload is not what its type and version promise.
@@ -66,19 +67,19 @@ pub enum Corrupt {
         /// The decoder's error.
         source: Source,
     },
-    /// A view or a projection can't cope with an event (R4).
+    /// A view or a projection can't apply an event (R4).
     #[error("{view} can't apply event {position} to {key:?}: {source}")]
     NotApplied {
         /// The view or projection.
         view: String,
-        /// The key of the row, or what the projection orders by.
+        /// The key of the row, or the key by which the projection orders events.
         key: String,
         /// The event.
         position: Position,
-        /// Why.
+        /// The error of the view or projection.
         source: Source,
     },
-    /// A key is parked, and the read asked for more than the row has (R3, R4).
+    /// A key is parked, and the read asked for events that the row lacks (R3, R4).
     #[error(
         "{key:?} of {view} is parked since event {since}, so its row can't be had as asked for"
     )]
@@ -112,13 +113,13 @@ pub enum Corrupt {
         /// The reason.
         why: String,
     },
-    /// Something that must hold of the log does not.
+    /// An invariant of the log is broken.
     #[error("the log is broken: {0}")]
     Log(String),
 }
 
 impl Corrupt {
-    /// A stored value that can't be decoded.
+    /// Creates the error of a stored value that can't be decoded.
     pub fn value(what: impl Into<String>, source: Source) -> Self {
         Self::Value { what: what.into(), source }
     }

@@ -33,7 +33,7 @@ impl Invalid {
         self.code
     }
 
-    /// A command id that was used for a different command (W4).
+    /// Creates the error of a command id that was used for a different command (W4).
     #[must_use]
     pub fn command_id_reused(command: CommandId) -> Self {
         Self::new(
@@ -45,23 +45,23 @@ impl Invalid {
         )
     }
 
-    /// A value is larger than its limit, both in bytes.
+    /// Creates the error of a value that is larger than its limit, both in bytes.
     #[must_use]
     pub fn too_large(what: &str, size: usize, limit: usize) -> Self {
         Self::new(Code::TOO_LARGE, format!("{what} has {size} bytes; the limit is {limit}"))
     }
 
-    /// A request that can't be executed as it was put together.
+    /// Creates the error of a request that can't be executed as it was put together.
     pub fn request(message: impl Into<String>) -> Self {
         Self::new(Code::BAD_REQUEST, message)
     }
 
-    /// A configuration that contradicts itself or can't be understood.
+    /// Creates the error of a configuration that contradicts itself or can't be understood.
     pub fn configuration(message: impl Into<String>) -> Self {
         Self::new(Code::BAD_CONFIGURATION, message)
     }
 
-    /// A malformed name, with what would be right.
+    /// Creates the error of a malformed name, with what would be right.
     #[must_use]
     pub fn malformed(what: &str, text: &str, right: &str) -> Self {
         Malformed::new(what, text, right).into()

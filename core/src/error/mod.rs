@@ -28,12 +28,12 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// | Variant | What happened | What to do |
 /// |---|---|---|
-/// | [`Rejected`](Error::Rejected) | the domain said no | tell the user |
+/// | [`Rejected`](Error::Rejected) | the domain refused the command | show the reason to the user |
 /// | [`Conflict`](Error::Conflict) | another writer was faster | decide again on fresh state |
 /// | [`Unavailable`](Error::Unavailable) | nothing was changed | try the same again |
-/// | [`UnknownOutcome`](Error::UnknownOutcome) | it may or may not have been stored | send it again with the same command id |
+/// | [`UnknownOutcome`](Error::UnknownOutcome) | the command may have been stored or not | send it again with the same command id |
 /// | [`Invalid`](Error::Invalid) | the request or the configuration is wrong | correct it |
-/// | [`Corrupt`](Error::Corrupt) | what is stored can't be understood | an operator or a developer must look |
+/// | [`Corrupt`](Error::Corrupt) | stored data can't be understood | an operator or a developer must look |
 /// | [`Panicked`](Error::Panicked) | application code panicked | a developer must fix the bug |
 ///
 /// The code of [`Error::code`] names a page under `docs/errors/`.
@@ -55,9 +55,9 @@ pub enum Error {
     /// The connection was lost while the append was being committed (W4).
     #[error("the outcome of command {command} is unknown: {source}")]
     UnknownOutcome {
-        /// Send the command again with this id: it is applied once, whatever happened.
+        /// The command. Sent again with this id, it is applied once in either case.
         command: CommandId,
-        /// The error that cut the answer off.
+        /// The error that interrupted the answer.
         source: Source,
     },
     /// The request or the configuration can't work as it is.
@@ -99,13 +99,13 @@ impl Error {
         }
     }
 
-    /// The rejection, if the domain said no.
+    /// The rejection, if the domain refused the command.
     #[must_use]
     pub fn rejection(&self) -> Option<&Rejection> {
         if let Self::Rejected(rejection) = self { Some(rejection) } else { None }
     }
 
-    /// The conflict, with what was expected and what was found.
+    /// The conflict, with the expected state and the state found.
     #[must_use]
     pub fn conflict(&self) -> Option<&Conflict> {
         if let Self::Conflict(conflict) = self { Some(conflict) } else { None }
@@ -117,7 +117,7 @@ impl Error {
         matches!(self, Self::Rejected(_))
     }
 
-    /// Returns true if another writer was faster.
+    /// Returns true if there was a conflict with another writer.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Conflict(_))

@@ -19,8 +19,8 @@ pub struct Panicked {
 }
 
 impl Panicked {
-    /// Creates the error from the payload of a caught panic, of a joined task for example. `place` names the code
-    /// and its input: "fold of view balances at event 7".
+    /// Creates the error from the payload of a caught panic, for example that of a joined task.
+    /// `place` names the code and its input: "fold of view balances at event 7".
     pub fn new(place: impl Into<String>, payload: &(dyn Any + Send)) -> Self {
         let text = payload.downcast_ref::<&str>().copied();
         let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
@@ -35,7 +35,7 @@ impl Panicked {
         catch_unwind(AssertUnwindSafe(code)).map_err(|payload| Self::new(place(), &*payload))
     }
 
-    /// As [`guard`](Self::guard), for asynchronous code.
+    /// Runs asynchronous application code and catches its panic, as [`guard`](Self::guard) does.
     ///
     /// # Errors
     /// The panic, with its place.

@@ -1,12 +1,12 @@
-//! Rejections: the domain said no, by name, with the values that made it say so.
+//! Rejections by the domain: the name of the rule, a message, and the offending values.
 
 use std::{borrow::Cow, fmt};
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// Why the domain refused a command (W5): the name of the invariant or of the rule, a sentence for
-/// people, and the offending values.
+/// The refusal of a command by the domain (W5): the name of the invariant or of the rule, a
+/// sentence for people, and the offending values.
 ///
 /// ```
 /// use highwater_core::Rejection;
@@ -22,12 +22,12 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    /// A rejection by the rule `name`.
+    /// Creates a rejection by the rule `name`.
     pub fn new(name: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
         Self { name: name.into(), message: message.into(), values: Vec::new() }
     }
 
-    /// Adds an offending value. A value that can't be shown as JSON is shown by the reason why.
+    /// Adds an offending value. A value that can't be written as JSON is replaced by the reason.
     #[must_use]
     pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Serialize) -> Self {
         let value =
@@ -47,7 +47,8 @@ impl Rejection {
         &self.name
     }
 
-    /// The name, as a label of metrics: of names that are made at run time there may be any number.
+    /// The name as a label of metrics. Names that are created at run time become `other`, because
+    /// their number is unbounded.
     pub(crate) fn rule(&self) -> &'static str {
         match self.name {
             Cow::Borrowed(name) => name,

@@ -7,7 +7,8 @@ use crate::{
     value::Pending,
 };
 
-/// Why the store gave no answer. Nothing was changed: the same call can be made again.
+/// The reason for which the store gave no answer. Nothing was changed: the same call can be made
+/// again.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unavailable {
@@ -35,13 +36,13 @@ pub enum Unavailable {
         /// The client's error.
         source: Source,
     },
-    /// A topic isn't there, because no relay has made it yet, or somebody has deleted it.
+    /// A topic does not exist: no relay has created it yet, or it was deleted.
     #[error("there is no topic {topic}: start the relay, which makes it, or check its name")]
     TopicMissing {
         /// Its name, or the names of which one is missing.
         topic: String,
     },
-    /// A view isn't there, because no worker has opened it yet, or somebody has removed or renamed it.
+    /// A view does not exist: no worker has opened it yet, or it was removed or renamed.
     #[error(
         "there is no view {view}: start a worker that folds it, which makes it, or check its name"
     )]
@@ -64,7 +65,7 @@ pub enum Unavailable {
 }
 
 impl Unavailable {
-    /// The store can't be reached while `doing` this.
+    /// Creates the error of a store that can't be reached during the operation `doing`.
     pub fn unreachable(doing: &'static str, source: Source) -> Self {
         Self::Unreachable { doing, source }
     }

@@ -13,7 +13,8 @@ use crate::{
     value::{Malformed, StreamId},
 };
 
-/// A command that is made of several, each decided by its own aggregate, stored in one append (W2).
+/// A command that consists of several, each decided by its own aggregate, stored in one append
+/// (W2).
 ///
 /// If one is rejected or meets a conflict, none takes effect. Commands on the same stream see the
 /// changes of those before them.

@@ -23,13 +23,14 @@ use crate::{
 /// The number of events per read.
 const READ_PAGE_SIZE: usize = 4096;
 
-/// A command on a boundary. Its events are appended only if no further matching event was.
+/// A command on a boundary. Its events are appended only if no further matching event has been
+/// appended.
 pub(super) struct BoundaryCommand<B: Boundary, C> {
     key: StateKey,
     query: Query,
     command: C,
     services: Arc<B::Services>,
-    /// The state of the last attempt, from which the next one reads on.
+    /// The state of the last attempt. The next attempt continues reading from it.
     folded: Mutex<Loaded<Arc<B>>>,
 }
 
@@ -59,8 +60,8 @@ pub(super) async fn load<B: Boundary>(engine: &Engine, boundary: B) -> Result<B>
     Ok(Arc::unwrap_or_clone(folded.state))
 }
 
-/// The query of a boundary, for known types only. So an unknown type in a page is one that the query
-/// names and the event enum doesn't know.
+/// The query of a boundary, for known types only. So an unknown type in a page is one that the
+/// query names and the event enum does not have.
 fn query_of<B: Boundary>(boundary: &B) -> Query {
     boundary.query().narrowed_to::<B::Event>()
 }
@@ -107,7 +108,7 @@ where
         fingerprint_of(&self.key.stream, &self.command, so_far)
     }
 
-    /// Reads on from the state of the last attempt.
+    /// Continues reading from the state of the last attempt.
     async fn load(&self, engine: &Engine, _: Option<Loaded<AnyState>>) -> Result<CachedState> {
         let mut folded = self.folded().clone();
         read_on(engine, &self.query, &mut folded).await?;

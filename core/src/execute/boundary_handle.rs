@@ -15,7 +15,7 @@ use crate::{
     error::Invalid,
 };
 
-/// A [`Boundary`], and what decisions on it need.
+/// A [`Boundary`] with the services and the policy of decisions on it.
 pub struct BoundaryHandle<B: Boundary> {
     engine: Arc<Engine>,
     boundary: B,

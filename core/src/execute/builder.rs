@@ -87,7 +87,7 @@ impl Builder {
         self
     }
 
-    /// Opens the front door.
+    /// Builds the [`Highwater`].
     #[must_use]
     pub fn build(self) -> Highwater {
         Highwater::new(self.engine)

@@ -1,4 +1,4 @@
-//! Running application code for a decision, and encoding what it decided.
+//! Running application code for a decision, and encoding its events.
 
 use std::{fmt::Display, sync::Arc};
 
@@ -42,7 +42,7 @@ where
     })?
 }
 
-/// Gives a state its type back.
+/// Returns a state with its type.
 pub(super) fn typed<D: Decider>(state: &AnyState) -> Result<&D> {
     let wrong_type = || Corrupt::Log("a cached state has another aggregate's type".to_owned());
     state.downcast_ref::<D>().ok_or_else(|| wrong_type().into())

@@ -1,4 +1,4 @@
-//! The ports, caches and defaults that executing commands needs.
+//! The ports, caches and defaults for executing commands.
 
 use std::{
     any::Any,
@@ -12,7 +12,7 @@ use crate::{
     port::{Clock, EventStore, Ids, SnapshotStore, ViewStore},
 };
 
-/// The ports, caches and defaults that executing commands needs.
+/// The ports, caches and defaults for executing commands.
 pub(super) struct Engine {
     pub(super) log: Arc<dyn EventStore>,
     pub(super) snapshots: Arc<dyn SnapshotStore>,
@@ -23,7 +23,7 @@ pub(super) struct Engine {
     pub(super) states: StateCache,
     pub(super) unknown_events: UnknownEvents,
     pub(super) policy: ConflictPolicy,
-    /// The state of the read side, which this crate knows nothing of.
+    /// The state of the read side. Its type is not known in this crate.
     pub(super) read_side: OnceLock<Arc<dyn Any + Send + Sync>>,
     pub(super) meter: CommandMeter,
 }
@@ -33,6 +33,6 @@ pub(super) struct Engine {
 pub(super) enum ViewLocation {
     /// The store of the log: one statement reads both as of the same moment.
     WithLog,
-    /// A store that knows nothing of this log.
+    /// A store separate from the log.
     Separate,
 }

@@ -17,7 +17,7 @@ use crate::{
     value::{Malformed, StreamId},
 };
 
-/// One aggregate: the stream of its key, and what decisions on it need.
+/// One aggregate: the stream of its key, with the services and the policy of decisions on it.
 ///
 /// Cheap to create; the state is loaded when a command is executed, and cached.
 pub struct AggregateHandle<A: Aggregate> {
@@ -63,12 +63,12 @@ impl<A: Aggregate> AggregateHandle<A> {
     /// events lead to, and appends them (W1, W4, W5).
     ///
     /// # Errors
-    /// [`Rejected`](crate::Error::Rejected) if the domain says no;
+    /// [`Rejected`](crate::Error::Rejected) if the domain refuses the command;
     /// [`Conflict`](crate::Error::Conflict) after the policy's retries;
     /// [`Unavailable`](crate::Error::Unavailable) if nothing was stored;
-    /// [`UnknownOutcome`](crate::Error::UnknownOutcome) if that isn't known: send it again with the
-    /// same id; [`Invalid`](crate::Error::Invalid), [`Corrupt`](crate::Error::Corrupt) and
-    /// [`Panicked`](crate::Error::Panicked).
+    /// [`UnknownOutcome`](crate::Error::UnknownOutcome) if that is not known: send the command
+    /// again with the same id; [`Invalid`](crate::Error::Invalid),
+    /// [`Corrupt`](crate::Error::Corrupt) and [`Panicked`](crate::Error::Panicked).
     pub async fn execute<C>(&self, request: impl Into<Request<C>>) -> Result<Receipt>
     where
         C: DecidedBy<A>,

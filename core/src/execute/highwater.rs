@@ -1,4 +1,4 @@
-//! The front door.
+//! The entry point.
 
 use std::{fmt, sync::Arc};
 
@@ -86,8 +86,9 @@ impl Highwater {
         BoundaryHandle::new(&self.engine, boundary, services)
     }
 
-    /// Finds the streams that break these invariants, and from which version on. The invariants may be
-    /// new: the result shows the consequences of declaring them for the recorded events.
+    /// Finds the streams that break these invariants, each with the first version that does. The
+    /// invariants may be new: the result shows the consequences of declaring them for the recorded
+    /// events.
     ///
     /// It reads the whole category and keeps a state for each of its streams in memory.
     ///
@@ -98,7 +99,7 @@ impl Highwater {
         audit(&*self.engine.log, invariants, self.engine.unknown_events).await
     }
 
-    /// Follows the events that match a query, from after a position on.
+    /// Follows the events that match a query, starting after a position.
     #[must_use]
     pub fn follow(&self, query: Query, after: Position) -> Follower {
         Follower::new(Arc::clone(&self.engine.log), query, after)

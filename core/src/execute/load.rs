@@ -43,7 +43,7 @@ pub(super) async fn load<A: Aggregate>(
     all.ok_or_else(|| Corrupt::Log(format!("stream {stream} has no beginning")).into())
 }
 
-/// Reads on from an older state. Returns `None` if that state is not of this stream.
+/// Continues reading from an older state. Returns `None` if that state is not of this stream.
 pub(super) async fn resume<A: Aggregate>(
     log: &dyn EventStore,
     stream: &StreamId,
@@ -56,9 +56,9 @@ pub(super) async fn resume<A: Aggregate>(
     }
 }
 
-/// Reads on from a state and folds. The last event of a state that isn't initial is read again and
-/// compared: the result is `None` if the state is of another history, after a database was restored
-/// for example.
+/// Continues reading from a state, and folds. The last event of a state that is not initial is read
+/// again and compared: the result is `None` if the state is of another history, for example after a
+/// database was restored.
 async fn fold<A: Aggregate>(
     log: &dyn EventStore,
     stream: &StreamId,
@@ -81,7 +81,7 @@ async fn fold<A: Aggregate>(
         let Some(ReadFrom::After(next)) = page.next else {
             return folded.await.map(|_| Some(loaded));
         };
-        // The store works on the next pages while this one is folded.
+        // The store reads the next pages while this one is folded.
         let (next, needs_more) = read_ahead(reads.next(next), folded).await;
         if !needs_more? {
             return Ok(Some(loaded));

@@ -52,7 +52,7 @@ pub struct Loaded<A> {
     pub version: Version,
     /// The last event folded.
     pub head: Option<EventId>,
-    /// The position of the last event read for it; [`Position::START`] if none was.
+    /// The position of the last event read for the state; [`Position::START`] if none was.
     pub position: Position,
     /// The version of the last snapshot.
     pub(super) snapshot: Version,
@@ -61,7 +61,7 @@ pub struct Loaded<A> {
 }
 
 impl<A> Loaded<A> {
-    /// A state before the first event.
+    /// Creates a state before the first event.
     pub(super) fn initial(state: A) -> Self {
         Self {
             state,
@@ -73,7 +73,7 @@ impl<A> Loaded<A> {
         }
     }
 
-    /// The same place with another form of the state.
+    /// Maps the state and keeps its place.
     pub(super) fn map<B>(self, map: impl FnOnce(A) -> B) -> Loaded<B> {
         let Self { state, version, head, position, snapshot, bytes_since } = self;
         Loaded { state: map(state), version, head, position, snapshot, bytes_since }

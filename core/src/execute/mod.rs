@@ -1,21 +1,21 @@
-//! How a command becomes an append: load, decide, check, append, and again after a conflict.
+//! The execution of commands: load, decide, check, append, and again after a conflict.
 //!
 //! | File | Contents |
 //! |---|---|
-//! | `highwater` | the front door |
+//! | `highwater` | the entry point |
 //! | `builder` | its ports and defaults |
 //! | `handle` | one aggregate: executes commands, loads its state as of now or an earlier time |
 //! | `atomic` | several aggregates in one append |
 //! | `boundary_handle` | decisions over a query |
 //! | `run` | the loop of every command: load, decide, check, append, receipt |
-//! | `participant` | the seam between that loop and what it runs |
+//! | `participant` | the interface between that loop and a command |
 //! | `aggregate_command` | a command on one aggregate |
 //! | `boundary_command` | a decision over a query |
 //! | `decision` | runs application code and encodes the events |
 //! | `state_cache` | cached states, with events that are still being appended |
 //! | `loaded` | a state and its place in its stream |
 //! | `load` | folds a stream, from a snapshot if there is one |
-//! | `snapshot` | when a snapshot is due, and which one is usable |
+//! | `snapshot` | encodes snapshots that are due, loads usable ones |
 //! | `engine` | the ports, caches and defaults of all of these |
 //! | `policy` | the reaction to a conflict |
 //! | `receipt` | the result of a command |

@@ -1,4 +1,5 @@
-//! The seam between the command loop and what takes part in a command: aggregates and boundaries.
+//! The interface between the command loop and the participants of a command: aggregates and
+//! boundaries.
 
 use std::sync::Arc;
 
@@ -18,8 +19,8 @@ use crate::{
     value::{CommandId, Expected, Version},
 };
 
-/// One command together with the state that decides on it. Typed inside, the same for every type
-/// outside.
+/// One command together with the state that decides on it. Its types are erased, so that one loop
+/// runs commands of every type.
 #[async_trait]
 pub(super) trait Participant: Send + Sync {
     /// The name of the command.
@@ -45,7 +46,8 @@ pub(super) trait Participant: Send + Sync {
         ids: &dyn Ids,
     ) -> Result<Decided>;
 
-    /// Returns what must hold of the store when the events of a decision on this state are appended.
+    /// Returns the conditions that must hold in the store when the events of a decision on this
+    /// state are appended.
     fn expectation(&self, state: &Loaded<AnyState>) -> Expectation;
 
     /// Returns true if the last decision stands in spite of this conflict.

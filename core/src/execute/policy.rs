@@ -62,11 +62,11 @@ impl ConflictPolicy {
     }
 }
 
-/// Judges if a command may still be decided although other events were appended in between.
+/// Judges if a command may still be decided although other events have been appended in between.
 ///
-/// If so, the command is decided again on the fresh state, so invariants hold in any case. A resolver
+/// If so, the command is decided again on fresh state, so invariants hold in any case. A resolver
 /// only avoids the conflict that [`Request::expecting`](crate::Request::expecting) or
-/// [`ConflictPolicy::Reject`] would give.
+/// [`ConflictPolicy::Reject`] would cause.
 pub trait Resolver<A: Aggregate>: Send + Sync + 'static {
     /// Returns true if the `intended` events still make sense after the `concurrent` ones, which the
     /// command did not know.

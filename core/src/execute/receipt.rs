@@ -22,8 +22,8 @@ impl Receipt {
         Self { command, token: Token::of(log, appended.position), versions: versions.collect() }
     }
 
-    /// The receipt of a command that changes nothing and can't be sent again, as of the state that it was
-    /// decided on.
+    /// Creates the receipt of a command that changes nothing and can't be sent again, as of the
+    /// state that it was decided on.
     pub(super) fn nothing(log: LogId, command: CommandId, position: Position) -> Self {
         Self { command, token: Token::of(log, position), versions: Vec::new() }
     }

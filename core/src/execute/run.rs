@@ -58,8 +58,8 @@ pub(super) async fn run(
     answer
 }
 
-/// Creates the context of a command and its span. If a propagator knows the span's trace, that trace
-/// goes into the metadata, so that the span is the cause of what the command causes.
+/// Creates the context of a command and its span. If a propagator knows the span's trace, that
+/// trace goes into the metadata, so that the span is the cause of the effects of the command.
 fn begin(engine: &Engine, name: &'static str, options: &RequestOptions) -> (CommandContext, Span) {
     let mut context = CommandContext {
         command: options.id.unwrap_or_else(|| engine.ids.command_id()),
@@ -97,9 +97,9 @@ struct Run<'a> {
 /// The result of an attempt.
 enum Attempt {
     Done(Receipt),
-    /// The states were not those of the store, through no fault of this command.
+    /// The states were not those of the store. The command did not cause that.
     Reload,
-    /// Another writer was faster, or the outcome isn't known.
+    /// There was a conflict with another writer, or the outcome isn't known.
     Conflict(Error),
 }
 
@@ -144,7 +144,7 @@ impl Run<'_> {
         }
     }
 
-    /// Goes through the five steps once.
+    /// Runs the five steps once.
     async fn attempt(&mut self) -> Result<Attempt> {
         let states = self.load().await?;
         let Some((outcome, depends_on)) = self.decide_and_send(&states)? else {
@@ -328,8 +328,8 @@ impl Run<'_> {
         }
     }
 
-    /// Step 5 of a refusal. A command that may have been stored before gets the receipt of that time,
-    /// whatever is decided now (W4).
+    /// Step 5 of a refusal. A command that may have been stored before gets the receipt of that
+    /// time, regardless of the new decision (W4).
     async fn refuse(&self, error: Error) -> Result<Attempt> {
         let recorded = match self.may_be_stored() {
             true => self.engine.log.find_command(self.context.command).await?,
@@ -353,8 +353,8 @@ impl Run<'_> {
         Receipt::new(self.engine.log.log_id(), self.context.command, appended)
     }
 
-    /// Returns true if a cached state is behind the store. An append finds that out by its expectation;
-    /// an answer that appends nothing has to look.
+    /// Returns true if a cached state is behind the store. An append detects that by its
+    /// expectation; an answer that appends nothing must read the store.
     async fn is_behind(&self, states: &[SharedState]) -> Result<bool> {
         if self.has_reloaded {
             return Ok(false);

@@ -1,4 +1,4 @@
-//! Snapshots of aggregates: when one is due, and which stored one is usable.
+//! Snapshots of aggregates: encoding those that are due, and loading usable ones.
 
 use super::{
     decision::{typed, unencodable},

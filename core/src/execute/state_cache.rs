@@ -30,8 +30,8 @@
 //! stored can't be stored either. A rejection is not stored anywhere, so it waits until the state that
 //! it was decided on is committed.
 //!
-//! A discarded entry leaves its last committed state behind. The next load reads on from there instead
-//! of folding the whole stream.
+//! A discarded entry leaves its last committed state behind. The next load continues reading from
+//! there instead of folding the whole stream.
 
 use std::{
     any::{Any, TypeId},
@@ -86,12 +86,12 @@ pub(super) struct CachedState {
 }
 
 impl CachedState {
-    /// A state as it was read from the store.
+    /// Creates the entry of a state as it was read from the store.
     pub(super) fn new(loaded: Loaded<AnyState>) -> Self {
         Self { latest: loaded.clone(), committed: loaded, pending: None, is_stale: false }
     }
 
-    /// Moves on to the state after events that are about to be sent.
+    /// Advances to the state after events that are about to be sent.
     pub(super) fn extend(&mut self, state: AnyState, events: &[NewEvent]) {
         let latest = &mut self.latest;
         latest.state = state;
@@ -160,7 +160,7 @@ impl StateKey {
 /// the states that discarded entries leave behind are bounded by the same number once more.
 pub(super) struct StateCache {
     states: Cache<StateKey, SharedState>,
-    /// The last committed states of discarded entries, from which the next load reads on.
+    /// The last committed states of discarded entries, from which the next load continues reading.
     last_committed: Cache<StateKey, Loaded<AnyState>>,
 }
 
@@ -169,8 +169,8 @@ impl StateCache {
         Self { states: Cache::new(capacity), last_committed: Cache::new(capacity) }
     }
 
-    /// Returns the cached state, or the one that `load` reads, possibly starting from an older state.
-    /// Concurrent loads of one stream are one load.
+    /// Returns the cached state, or the one that `load` reads, possibly starting from an older
+    /// state. Concurrent loads of one stream are merged into one.
     pub(super) async fn get_or_load<L>(
         &self,
         key: &StateKey,

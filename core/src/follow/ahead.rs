@@ -1,13 +1,13 @@
-//! Reading on while what has been read is worked on.
+//! Reading the next page while the current one is processed.
 
 use std::{future::poll_fn, task::Poll};
 
 use futures_util::future::join;
 
-/// Begins a read, and does work while it is under way; gives what both gave.
+/// Starts a read, and does work while it is in flight. Returns the results of both.
 ///
-/// The work is held back once, so that whatever the read has started (a task of the runtime, as a
-/// rule) can send its request before the work occupies the thread.
+/// The work yields once before it begins. So a task of the runtime, which the read usually starts,
+/// can send its request before the work occupies the thread.
 pub async fn read_ahead<R, W>(
     read: impl Future<Output = R>,
     work: impl Future<Output = W>,

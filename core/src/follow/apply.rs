@@ -11,10 +11,11 @@ use crate::{
 /// The treatment of events whose type the program doesn't know, when a state is folded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum UnknownEvents {
-    /// Fail with [`Error::Corrupt`](crate::Error::Corrupt): the state would be wrong without it.
+    /// Fail with [`Error::Corrupt`](crate::Error::Corrupt): without the event the state would be
+    /// wrong.
     #[default]
     Fail,
-    /// Leave it out, with a warning in the log.
+    /// Skip the event, with a warning in the log.
     Skip,
 }
 

@@ -19,7 +19,7 @@ const READ_PAGE_SIZE: usize = 4096;
 pub struct Violation {
     /// The stream.
     pub stream: StreamId,
-    /// The version from which on it is broken: the last event of the first command that left it so.
+    /// The first broken version: that of the last event of the first command that left it so.
     pub version: Version,
     /// The rejection of the state there.
     pub rejection: Rejection,
@@ -91,7 +91,8 @@ impl<'a, A: Aggregate> Audit<'a, A> {
                 let checked = Panicked::guard(place, || invariant.check(state))?;
                 let Err(rejection) = checked else { continue };
                 if self.reported.insert((stream.clone(), invariant.name)) {
-                    let (stream, version) = (stream.clone(), *version);
+                    let stream = stream.clone();
+                    let version = *version;
                     self.violations.push(Violation { stream, version, rejection });
                 }
             }

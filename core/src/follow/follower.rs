@@ -1,4 +1,4 @@
-//! Following the log from a position, at the follower's own pace.
+//! Following the log from a position, at the reader's own pace.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::{
 /// The largest number of events per page unless the follower sets another.
 const DEFAULT_PAGE_SIZE: usize = 1000;
 
-/// Delivers matching events in log order, none twice, none skipped (W3). It reads the next page when
-/// it is asked for, so a slow follower holds nothing up and nothing piles up.
+/// Delivers matching events in log order, none twice, none skipped (W3). Pages are read on demand,
+/// so a slow follower blocks nothing and no events accumulate.
 #[derive(Clone)]
 pub struct Follower {
     log: Arc<dyn EventStore>,
@@ -23,13 +23,13 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Follows what matches `query` from after `after` on.
+    /// Follows the events that match `query`, starting after the position `after`.
     #[must_use]
     pub fn new(log: Arc<dyn EventStore>, query: Query, after: Position) -> Self {
         Self { log, query, position: after, page: DEFAULT_PAGE_SIZE }
     }
 
-    /// At most so many events in a page.
+    /// Sets the largest number of events in a page.
     #[must_use]
     pub fn page_size(mut self, events: usize) -> Self {
         self.page = events.max(1);
@@ -42,8 +42,8 @@ impl Follower {
         self.position
     }
 
-    /// The next page; waits until there is a matching event. Safe to cancel: what was not returned
-    /// is delivered next time.
+    /// Returns the next page; waits until there is a matching event. Safe to cancel: events that
+    /// were not returned are delivered next time.
     ///
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable) or [`Corrupt`](crate::Error::Corrupt); the

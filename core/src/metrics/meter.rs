@@ -1,4 +1,4 @@
-//! The handles that commands use. They are created on first use and kept.
+//! The metric handles of commands, created on first use and kept.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::error::{Conflict, Error};
 pub(crate) struct CommandMeter {
     durations: HandleCache<(&'static str, &'static str), Histogram>,
     rejections: HandleCache<(&'static str, &'static str), Counter>,
-    lost: HandleCache<(&'static str, &'static str), Counter>,
+    failures: HandleCache<(&'static str, &'static str), Counter>,
     hit: OnceLock<Counter>,
     miss: OnceLock<Counter>,
 }
@@ -23,7 +23,7 @@ const RETRIED: &str = "retried";
 const RETURNED: &str = "returned";
 
 impl CommandMeter {
-    /// Counts a command that was answered: with true if events were appended.
+    /// Records a command that was answered; `Ok(true)` if events were appended.
     pub(crate) fn answered(
         &self,
         command: &'static str,
@@ -39,17 +39,17 @@ impl CommandMeter {
                 let make = || REJECTIONS.count(&[key.0, key.1]);
                 self.rejections.with(key, make, |rejections| rejections.increment(1));
             }
-            Err(error) => self.lost(error, RETURNED),
+            Err(error) => self.count_failure(error, RETURNED),
             Ok(_) => {}
         }
     }
 
     /// Counts a command that is decided or sent again after this error.
     pub(crate) fn retried(&self, error: &Error) {
-        self.lost(error, RETRIED);
+        self.count_failure(error, RETRIED);
     }
 
-    fn lost(&self, error: &Error, outcome: &'static str) {
+    fn count_failure(&self, error: &Error, outcome: &'static str) {
         let kind = match error {
             Error::Conflict(conflict) => match **conflict {
                 Conflict::Stream { .. } => "stream",
@@ -63,7 +63,7 @@ impl CommandMeter {
             "unknown" => UNKNOWN_OUTCOMES.count(&[outcome]),
             kind => CONFLICTS.count(&[kind, outcome]),
         };
-        self.lost.with((kind, outcome), make, |lost| lost.increment(1));
+        self.failures.with((kind, outcome), make, |failures| failures.increment(1));
     }
 
     /// Counts a state that was found in memory.

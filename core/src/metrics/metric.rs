@@ -18,7 +18,7 @@ pub struct Metric {
     pub kind: Kind,
     /// The names of its labels.
     pub labels: &'static [&'static str],
-    /// In what it is measured.
+    /// The unit of its values.
     pub unit: Unit,
     /// Its meaning.
     pub help: &'static str,
@@ -27,18 +27,18 @@ pub struct Metric {
 /// The kind of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// It grows.
+    /// A number that only grows.
     Counter,
-    /// It goes up and down.
+    /// A number that goes up and down.
     Gauge,
-    /// It tells how values are distributed.
+    /// A distribution of values.
     Histogram,
 }
 
-const WHERE: Metadata<'static> = Metadata::new("highwater", Level::INFO, None);
+const METADATA: Metadata<'static> = Metadata::new("highwater", Level::INFO, None);
 
 impl Metric {
-    /// A counter of occurrences.
+    /// Creates a counter of occurrences.
     #[must_use]
     pub const fn counter(
         name: &'static str,
@@ -48,7 +48,7 @@ impl Metric {
         Self { name, kind: Kind::Counter, labels, unit: Unit::Count, help }
     }
 
-    /// A number as it is now.
+    /// Creates a gauge: a number as it is now.
     #[must_use]
     pub const fn gauge(
         name: &'static str,
@@ -58,7 +58,7 @@ impl Metric {
         Self { name, kind: Kind::Gauge, labels, unit: Unit::Count, help }
     }
 
-    /// A histogram of sizes.
+    /// Creates a histogram of sizes.
     #[must_use]
     pub const fn sizes(
         name: &'static str,
@@ -68,7 +68,7 @@ impl Metric {
         Self { name, kind: Kind::Histogram, labels, unit: Unit::Count, help }
     }
 
-    /// A histogram of durations.
+    /// Creates a histogram of durations.
     #[must_use]
     pub const fn seconds(
         name: &'static str,
@@ -78,34 +78,34 @@ impl Metric {
         Self { name, kind: Kind::Histogram, labels, unit: Unit::Seconds, help }
     }
 
-    /// The same, in seconds.
+    /// Sets the unit to seconds.
     #[must_use]
     pub const fn in_seconds(self) -> Self {
         Self { unit: Unit::Seconds, ..self }
     }
 
-    /// A counter with these values of the labels, in their order; the recorder is told what it means.
-    /// Keep it: it is looked up by name.
+    /// Registers a counter with these values of the labels, in their order, and describes it to the
+    /// recorder. Keep the handle: every call looks it up by name.
     pub fn count(&self, values: &[&str]) -> Counter {
         with_recorder(|recorder| {
             recorder.describe_counter(self.name.into(), Some(self.unit), self.help.into());
-            recorder.register_counter(&self.key(values), &WHERE)
+            recorder.register_counter(&self.key(values), &METADATA)
         })
     }
 
-    /// A gauge, as [`Metric::count`].
+    /// Registers a gauge, as [`Metric::count`] does a counter.
     pub fn level(&self, values: &[&str]) -> Gauge {
         with_recorder(|recorder| {
             recorder.describe_gauge(self.name.into(), Some(self.unit), self.help.into());
-            recorder.register_gauge(&self.key(values), &WHERE)
+            recorder.register_gauge(&self.key(values), &METADATA)
         })
     }
 
-    /// A histogram, as [`Metric::count`].
+    /// Registers a histogram, as [`Metric::count`] does a counter.
     pub fn distribution(&self, values: &[&str]) -> Histogram {
         with_recorder(|recorder| {
             recorder.describe_histogram(self.name.into(), Some(self.unit), self.help.into());
-            recorder.register_histogram(&self.key(values), &WHERE)
+            recorder.register_histogram(&self.key(values), &METADATA)
         })
     }
 

@@ -1,20 +1,20 @@
 //! The metrics of commands (O2), and their names.
 //!
-//! | File | What is in it |
+//! | File | Contents |
 //! |---|---|
 //! | `metric` | a metric's name, labels, unit and meaning |
-//! | `kept` | handles by the values of their labels |
-//! | `meter` | the handles that commands use |
+//! | `handle_cache` | metric handles by the values of their labels |
+//! | `meter` | the metric handles of commands |
 //!
-//! Everything goes through the facade of the crate `metrics`: a program chooses what becomes of it by
+//! The metrics go through the facade of the crate `metrics`: a program chooses their destination by
 //! installing a recorder, before it opens a store. Without one, measuring costs next to nothing.
 
-mod kept;
+mod handle_cache;
 mod meter;
 mod metric;
 
 pub use ::metrics::Unit;
-pub use kept::HandleCache;
+pub use handle_cache::HandleCache;
 pub(crate) use meter::CommandMeter;
 pub use metric::{Kind, Metric};
 
@@ -22,7 +22,7 @@ pub use metric::{Kind, Metric};
 pub const COMMAND_DURATION: Metric = Metric::seconds(
     "highwater_command_duration_seconds",
     &["command", "outcome"],
-    "How long commands took, from the call to the answer, with loading, retries and the append",
+    "Duration of commands, from the call to the answer, with loading, retries and the append",
 );
 
 /// Commands that the domain refused.
@@ -32,25 +32,25 @@ pub const REJECTIONS: Metric = Metric::counter(
     "Commands that an invariant or a decision refused, by the rule that did",
 );
 
-/// Decisions that somebody else was faster than.
+/// Decisions that met a conflict with another writer.
 pub const CONFLICTS: Metric = Metric::counter(
     "highwater_conflicts_total",
     &["kind", "outcome"],
-    "Decisions that somebody else was faster than: decided again, or given to the caller",
+    "Decisions that met a conflict with another writer: decided again, or returned to the caller",
 );
 
 /// Appends whose outcome was not known.
 pub const UNKNOWN_OUTCOMES: Metric = Metric::counter(
     "highwater_unknown_outcomes_total",
     &["outcome"],
-    "Appends whose outcome was not known: sent again, or given to the caller",
+    "Appends whose outcome was not known: sent again, or returned to the caller",
 );
 
-/// Looks for an aggregate's state in memory.
+/// Lookups of an aggregate's state in memory.
 pub const STATE_LOOKUPS: Metric = Metric::counter(
     "highwater_state_lookups_total",
     &["result"],
-    "Looks for the state of an aggregate in memory: hit, or miss and read from the store",
+    "Lookups of an aggregate's state in memory: hit, or miss and read from the store",
 );
 
 /// Every metric of this crate.

@@ -14,17 +14,18 @@ use crate::{
 /// Events for one or several streams, to be stored all or none (W2), once per command id (W4).
 #[derive(Debug, Clone)]
 pub struct Append {
-    /// The command; the same id again appends nothing and gives the first answer.
+    /// The id of the command; the same id again appends nothing and gives the first answer.
     pub command: CommandId,
-    /// By which a different command under the same id is recognised.
+    /// The fingerprint by which a different command under the same id is recognised.
     pub fingerprint: Fingerprint,
-    /// Each stream at most once. A stream without events is only checked.
+    /// The parts for the streams, each stream at most once. A stream without events is only
+    /// checked.
     pub streams: Vec<StreamAppend>,
     /// A condition over other events (W6).
     pub condition: Option<Condition>,
-    /// Metadata of all the events, encoded; `None` if there is nothing to say.
+    /// The encoded metadata of all the events; `None` if there is none.
     pub metadata: Option<Bytes>,
-    /// Work of the application's own in the same transaction.
+    /// A hook of the application in the same transaction.
     pub hook: Option<Arc<dyn TransactionHook>>,
 }
 
@@ -44,7 +45,7 @@ pub struct StreamAppend {
 pub struct Condition {
     /// The events that matter.
     pub query: Query,
-    /// The position up to which the decision has seen them.
+    /// The position up to which the decision includes them.
     pub after: Position,
 }
 
@@ -55,7 +56,7 @@ pub struct NewEvent {
     pub id: EventId,
     /// Its type and schema version.
     pub event_type: EventType,
-    /// What it is about.
+    /// Its tags.
     pub tags: Tags,
     /// Its payload.
     pub payload: Bytes,
@@ -81,14 +82,14 @@ pub struct StreamHead {
     pub version: Version,
 }
 
-/// The largest append. Larger ones are refused before anything is sent.
+/// The limits of an append. Larger ones are refused before anything is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of one payload.
+    /// The largest payload of an event, in bytes.
     pub payload: usize,
-    /// Bytes of the encoded metadata.
+    /// The largest encoded metadata, in bytes.
     pub metadata: usize,
-    /// Events of one append.
+    /// The largest number of events.
     pub events: usize,
 }
 
@@ -100,7 +101,7 @@ impl Default for Limits {
 }
 
 impl Append {
-    /// An append of nothing yet under this command.
+    /// Creates an append without streams under this command.
     #[must_use]
     pub fn new(command: CommandId, fingerprint: Fingerprint) -> Self {
         Self {
@@ -127,16 +128,16 @@ impl Append {
         self
     }
 
-    /// All its events, each with its stream.
+    /// Returns all events, each with its stream.
     pub fn events(&self) -> impl Iterator<Item = (&StreamId, &NewEvent)> {
         self.streams.iter().flat_map(|part| part.events.iter().map(move |e| (&part.stream, e)))
     }
 
-    /// Checks what no store could accept, so that adapters need not.
+    /// Checks the conditions of all stores, so that adapters need not.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) if a stream is named twice, a type's name, a tag or
-    /// a query is malformed, or something is larger than `limits`.
+    /// [`Error::Invalid`](crate::Error::Invalid) if a stream is named twice, a type's name, a tag
+    /// or a query is malformed, or a part is larger than `limits`.
     pub fn validate(&self, limits: &Limits) -> Result<()> {
         let events = self.streams.iter().map(|part| part.events.len()).sum::<usize>();
         if events > limits.events {

@@ -1,4 +1,4 @@
-//! Time and identity from outside, so that everything else can be pure.
+//! Time and ids from outside, so that everything else can be pure.
 
 use std::time::Duration;
 
@@ -7,21 +7,21 @@ use jiff::Timestamp;
 
 use crate::value::{CommandId, EventId};
 
-/// The time.
+/// A clock.
 #[async_trait]
 pub trait Clock: Send + Sync + 'static {
-    /// The time now.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 
-    /// Waits.
+    /// Waits for a duration.
     async fn sleep(&self, duration: Duration);
 }
 
-/// Identities that have never been given before.
+/// A source of ids that have never been used before.
 pub trait Ids: Send + Sync + 'static {
-    /// A new event id: a UUIDv7.
+    /// Creates a new event id: a UUIDv7.
     fn event_id(&self) -> EventId;
 
-    /// A new command id.
+    /// Creates a new command id.
     fn command_id(&self) -> CommandId;
 }

@@ -15,11 +15,11 @@ pub type AppendFuture = BoxFuture<'static, Result<Appended>>;
 
 /// An append-only log with one total order, in streams (W1–W4, W6, W7).
 ///
-/// Adapters prove themselves by the conformance suite of `highwater-stores`.
+/// Adapters are tested by the conformance suite of `highwater-stores`.
 #[async_trait]
 pub trait EventStore: Send + Sync + 'static {
-    /// The identity of the log: the same through every handle, in every process, and after a restart. No other
-    /// log's, but for chance. A copy of a database is the same log.
+    /// The identity of the log: the same through every handle, in every process, and after a
+    /// restart, and except by chance that of no other log. A copy of a database is the same log.
     fn log_id(&self) -> LogId;
 
     /// Appends events: all or none, once per command id, if every expectation is met.
@@ -32,13 +32,12 @@ pub trait EventStore: Send + Sync + 'static {
     /// # Errors
     /// In this order of precedence: [`Invalid`](crate::Error::Invalid) if a limit is exceeded or
     /// the command id was used for another command; a *repeated* answer if it was used for this
-    /// one; [`Conflict`](crate::Error::Conflict);
-    /// [`Unavailable`](crate::Error::Unavailable) if nothing was stored,
-    /// [`UnknownOutcome`](crate::Error::UnknownOutcome) if that isn't known.
+    /// one; [`Conflict`](crate::Error::Conflict); [`Unavailable`](crate::Error::Unavailable) if
+    /// nothing was stored, [`UnknownOutcome`](crate::Error::UnknownOutcome) if that is not known.
     fn append(&self, append: Append) -> AppendFuture;
 
-    /// A page of one stream, at most `limit` events. With a limit of 0 the next page begins where
-    /// this one did, while there are events.
+    /// Reads a page of one stream, at most `limit` events. With a limit of 0 the next page begins
+    /// where this one did, as long as there are events.
     ///
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable), or [`Corrupt`](crate::Error::Corrupt) if a row
@@ -46,12 +45,12 @@ pub trait EventStore: Send + Sync + 'static {
     async fn read_stream(
         &self,
         stream: &StreamId,
-        span: ReadFrom<Version>,
+        from: ReadFrom<Version>,
         limit: usize,
     ) -> Result<StreamPage>;
 
-    /// A page of all streams in log order, at most `limit` events that match `query` (W3). `more`
-    /// may be true although nothing follows if the page is full.
+    /// Reads a page of all streams in log order, at most `limit` events that match `query` (W3).
+    /// `more` may be true although nothing follows if the page is full.
     ///
     /// # Errors
     /// As [`EventStore::read_stream`]; [`Invalid`](crate::Error::Invalid) if a tag of the query is
@@ -59,18 +58,18 @@ pub trait EventStore: Send + Sync + 'static {
     async fn read_log(
         &self,
         query: &Query,
-        span: ReadFrom<Position>,
+        from: ReadFrom<Position>,
         limit: usize,
     ) -> Result<LogPage>;
 
-    /// The position of the last event; [`Position::START`] if there is none.
+    /// Returns the position of the last event; [`Position::START`] if there is none.
     ///
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable).
     async fn head(&self) -> Result<Position>;
 
-    /// Waits until there may be events after `position`. It may return early, never late: whoever
-    /// reads afterwards and finds nothing waits again.
+    /// Waits until there may be events after `position`. It may return early, never late: a reader
+    /// that finds no events afterwards waits again.
     ///
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable) if the store has been closed.
@@ -86,7 +85,7 @@ pub trait EventStore: Send + Sync + 'static {
 /// A command that has been stored, with the answer it got.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedCommand {
-    /// By which a different command under the same id is recognised.
+    /// The fingerprint by which a different command under the same id is recognised.
     pub fingerprint: Fingerprint,
     /// The answer, marked as repeated.
     pub appended: Appended,

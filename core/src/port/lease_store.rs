@@ -1,4 +1,4 @@
-//! Leases: which worker works on which shard, and which one may commit (R1).
+//! Leases: the assignment of shards to workers, and the right to commit (R1).
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ use crate::{
 pub struct ShardClaim {
     /// The view.
     pub view: ViewName,
-    /// How the worker believes that the work is divided.
+    /// The sharding that the worker knows.
     pub sharding: Sharding,
     /// The shard.
     pub shard: ShardId,
     /// The worker that will hold the shard.
     pub worker: WorkerId,
-    /// What happens if another worker holds the shard.
+    /// The behaviour if another worker holds the shard.
     pub mode: ClaimMode,
     /// The time until the shard is free again if the worker sends no heartbeat.
     pub lease: Duration,
@@ -38,8 +38,8 @@ pub trait LeaseStore: Send + Sync + 'static {
     /// another worker holds the shard and the claim's mode respects that.
     ///
     /// # Errors
-    /// [`Conflict`](crate::Error::Conflict), *sharding*, if the view is divided otherwise by now: the
-    /// shard has another share of the work than the worker believes.
+    /// [`Conflict`](crate::Error::Conflict), *sharding*, if the view has been resharded: the shard
+    /// has another share of the work than the worker knows.
     /// [`Unavailable`](crate::Error::Unavailable), with code
     /// [`VIEW_MISSING`](crate::Code::VIEW_MISSING) if the view has never been opened;
     /// [`Invalid`](crate::Error::Invalid) if there is no such shard.

@@ -1,4 +1,4 @@
-//! Ports: what the core asks of the world. Adapters implement them; users may too.
+//! Ports: the traits through which the core reaches the outside. Adapters implement them; users may too.
 
 mod append;
 mod clock;

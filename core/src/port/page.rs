@@ -5,12 +5,12 @@ use crate::{
     value::{Position, Version},
 };
 
-/// The start and the direction of a read, the bound itself not included.
+/// The start and the direction of a read, exclusive of the bound itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadFrom<T> {
-    /// Forward, from just after here.
+    /// Forward, starting just after this bound.
     After(T),
-    /// Backward, from just before here.
+    /// Backward, starting just before this bound.
     Before(T),
 }
 
@@ -28,10 +28,11 @@ pub struct StreamPage {
 pub struct LogPage {
     /// The events, at most as many as the limit.
     pub events: Vec<Envelope>,
-    /// Reading forward: up to here every matching event has been delivered, and here the next page
-    /// begins. At the head of the log it is the head, also if the last events didn't match.
-    /// Reading backward: the position of the last event, or [`Position::START`] at the end.
+    /// Of a forward read: the position up to which every matching event has been delivered, and
+    /// after which the next page begins. At the head of the log it is the head, even if the last
+    /// events did not match. Of a backward read: the position of the last event, or
+    /// [`Position::START`] at the end.
     pub through: Position,
-    /// True if more may follow at once; if not, the reader has everything there was.
+    /// True if more may follow at once; if false, the reader has all events that there were.
     pub more: bool,
 }

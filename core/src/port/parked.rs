@@ -4,18 +4,18 @@ use jiff::Timestamp;
 
 use crate::value::Position;
 
-/// A key that is parked: its events wait in order, those of other keys go on.
+/// A key that is parked: its events wait in order, while those of other keys are applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParkedKey {
     /// The key.
     pub key: String,
     /// The first event that has not been applied.
     pub since: Position,
-    /// Why.
+    /// The error.
     pub error: String,
     /// The number of attempts.
     pub attempts: u32,
-    /// Since when, by the store's clock.
+    /// The time at which it was parked, by the store's clock.
     pub parked_at: Timestamp,
     /// The number of waiting events.
     pub queued: u64,
@@ -33,7 +33,7 @@ pub enum ParkChange {
         key: String,
         /// The first event that has not been applied.
         since: Position,
-        /// Why.
+        /// The error.
         error: String,
         /// The number of attempts.
         attempts: u32,
@@ -45,12 +45,12 @@ pub enum ParkChange {
         /// The event.
         position: Position,
     },
-    /// The events up to here have been applied. If none waits any more, the key is parked no longer;
-    /// otherwise it is parked since the first that does.
+    /// The events up to this position have been applied. If none waits any more, the key is no
+    /// longer parked; otherwise it is parked since the first one that waits.
     Drain {
         /// The key.
         key: String,
-        /// The last of them.
+        /// The position of the last of them.
         through: Position,
     },
 }

@@ -8,8 +8,8 @@ use crate::{Result, domain::ViewName, value::Position};
 /// The parked keys of views. They are parked and drained by [`commit_view`](super::ViewStore::commit_view).
 #[async_trait]
 pub trait ParkedStore: Send + Sync + 'static {
-    /// Returns parked keys of a view in the order of the keys, those after `after`, at most `limit`;
-    /// none if the view has never been opened.
+    /// Returns parked keys of a view in the order of the keys, starting after `after`, at most
+    /// `limit`; none if the view has never been opened.
     ///
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable).
@@ -20,8 +20,8 @@ pub trait ParkedStore: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<ParkedKey>>;
 
-    /// Returns the positions of the events that are held back behind a parked key, in log order, those
-    /// after `after`, at most `limit`.
+    /// Returns the positions of the events that are held back behind a parked key, in log order,
+    /// starting after `after`, at most `limit`.
     ///
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable).

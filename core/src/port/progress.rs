@@ -1,4 +1,4 @@
-//! How the work on a view is divided, how far it is, and who does it.
+//! The progress of a view's shards, and the workers that claim them.
 
 use std::fmt;
 
@@ -12,14 +12,14 @@ use crate::{
     value::{Epoch, Position, ShardId},
 };
 
-/// The progress of a shard: every event of it up to `position` has had its effect.
+/// The progress of a shard: every event of it up to `position` has been applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
     /// The position.
     pub position: Position,
-    /// When the event there was recorded; the epoch if there was none.
+    /// The time at which the event there was recorded; the Unix epoch if there was none.
     pub as_of: Timestamp,
-    /// The place where the feed continues, in its own terms; empty if it has nothing to say.
+    /// The place where the feed continues, in its own terms; empty if it needs none.
     pub cursor: Bytes,
 }
 
@@ -41,7 +41,7 @@ impl WorkerId {
     /// Checks and wraps a name. No two workers that run at once may have the same.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if it isn't as above.
+    /// [`Error::Invalid`] if the name is malformed.
     pub fn new(name: impl Into<String>) -> Result<Self, Error> {
         let name = name.into();
         if name.is_empty() || name.len() > WORKER_ID_LIMIT || name.contains('\0') {
@@ -51,7 +51,7 @@ impl WorkerId {
         Ok(Self(name))
     }
 
-    /// A name that no other worker has.
+    /// Creates a name that no other worker has.
     #[must_use]
     pub fn unique(ids: &dyn Ids) -> Self {
         Self(ids.command_id().to_string())
@@ -70,16 +70,17 @@ impl fmt::Display for WorkerId {
     }
 }
 
-/// Says if a claim respects the current holder of the shard.
+/// The way in which a claim treats the current holder of the shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClaimMode {
-    /// Only if nobody else holds it: it is free, the lease has run out, or it is the worker's own.
+    /// Claim it only if no other worker holds it: it is free, its lease has run out, or it is the
+    /// worker's own.
     IfFree,
-    /// In any case: something else, a consumer group, has assigned it to this worker.
+    /// Claim it in any case: another authority, a consumer group, has assigned it to this worker.
     Always,
 }
 
-/// A shard that a worker has claimed, and where it stood then.
+/// A shard that a worker has claimed, with its progress at that time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     /// The shard.
@@ -93,7 +94,7 @@ pub struct Claim {
 /// The workers that are alive, and the shards that they hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Members {
-    /// The workers that are alive, in order, the one that asked among them.
+    /// The workers that are alive, in order, including the one that sent the heartbeat.
     pub workers: Vec<WorkerId>,
     /// The holder of each shard, by its number; `None` if it is free or the lease has run out.
     pub holders: Vec<Option<WorkerId>>,

@@ -1,4 +1,4 @@
-//! Snapshots: a state that saves reading the events before it.
+//! Snapshots: states that save reading the events before them.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use crate::{
 pub struct Snapshot {
     /// The stream.
     pub stream: StreamId,
-    /// At which version.
+    /// The version of the stream in that state.
     pub version: Version,
     /// The id of the event at that version.
     pub head: EventId,
@@ -26,15 +26,15 @@ pub struct Snapshot {
 /// Storage of the latest snapshot of each stream.
 #[async_trait]
 pub trait SnapshotStore: Send + Sync + 'static {
-    /// The latest snapshot of a stream.
+    /// Loads the latest snapshot of a stream.
     ///
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable), or [`Corrupt`](crate::Error::Corrupt).
     async fn load_snapshot(&self, stream: &StreamId) -> Result<Option<Snapshot>>;
 
-    /// Keeps a snapshot unless one of a newer schema, or one of the same schema at the same or a later
-    /// version, is stored: while two versions of a program run side by side, the snapshots of the newer
-    /// one stay, and of two snapshots of one schema and version the first stays.
+    /// Saves a snapshot unless one of a newer schema, or one of the same schema at the same or a
+    /// later version, is stored: while two versions of a program run side by side, the snapshots of
+    /// the newer one stay, and of two snapshots of one schema and version the first stays.
     ///
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable).

@@ -20,7 +20,7 @@ pub const KEY_LIMIT: usize = 2_048;
 /// that claims a shard needs its cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ViewState {
-    /// How the work is divided.
+    /// The sharding.
     pub sharding: Sharding,
     /// The progress of each shard, by its number.
     pub shards: Vec<Progress>,
@@ -64,7 +64,7 @@ pub struct StoredRange {
     pub more: bool,
     /// The progress of the view.
     pub state: ViewState,
-    /// As [`StoredView::head`].
+    /// The head of the log, as in [`StoredView::head`].
     pub head: Option<Position>,
 }
 
@@ -130,7 +130,8 @@ impl fmt::Debug for ViewCommit {
     }
 }
 
-/// Storage of views, with the leases on their shards and their parked keys. It need not be where the log is.
+/// Storage of views, with the leases on their shards and their parked keys. It may be separate from
+/// the log.
 #[async_trait]
 pub trait ViewStore: LeaseStore + ParkedStore {
     /// Makes sure that the view exists with its table, columns and indexes, and returns its progress.

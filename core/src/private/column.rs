@@ -1,10 +1,10 @@
-//! What kind of column the type of a field makes.
+//! The kind of column that the type of a field makes.
 
 use std::{borrow::Cow, sync::Arc};
 
 use crate::domain::ColumnKind;
 
-/// A field's type that says by itself what kind of column it makes.
+/// A type of a field that determines the kind of its column.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say what kind of column it makes",
     label = "a column of which kind?",

@@ -1,4 +1,5 @@
-//! What the derive macros write paths to. Not for anything else: nothing in here is promised.
+//! The items that the code of derive macros names. Not for anything else: nothing in here is
+//! stable.
 
 mod column;
 mod own;
@@ -34,12 +35,12 @@ pub fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, serde_json::Error> {
     serde_json::from_slice(json)
 }
 
-/// The text of a key.
+/// Returns the text of a key.
 pub fn text(key: &impl Display) -> String {
     key.to_string()
 }
 
-/// One step of a chain of upcasters, from one schema version to the next.
+/// Runs one step of a chain of upcasters, from one schema version to the next.
 pub fn upcast<Old, New>(old: Old, next: &mut dyn FnMut(New))
 where
     Old: Upcast<Next = New>,

@@ -1,4 +1,5 @@
-//! How an expansion finds the functions of the user's own `impl` block, and says which are missing.
+//! The functions of the user's own `impl` block, as an expansion finds them, and the messages about
+//! missing ones.
 
 use crate::domain::{Envelope, EventContext};
 
@@ -11,8 +12,8 @@ pub trait Own {
     type Event;
 }
 
-/// Stands in for an `apply` that the user has not written: a function of one's own comes first, so
-/// this one is found only if there is none, and nothing satisfies its condition.
+/// Stands in for an `apply` that the user has not written: an inherent function takes precedence,
+/// so this one is found only if there is none, and nothing satisfies its condition.
 pub trait MissingApply {
     /// Never called.
     fn apply<E>(&mut self, _event: &E)
@@ -24,7 +25,7 @@ pub trait MissingApply {
 
 impl<S> MissingApply for S {}
 
-/// What nothing satisfies, for the sake of its message.
+/// A condition that nothing satisfies, for the sake of its message.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no function that applies its events",
     label = "write `fn apply(&mut self, event: &…)` in `impl {Self}`"
@@ -43,7 +44,7 @@ pub trait MissingFold {
 
 impl<S> MissingFold for S {}
 
-/// What nothing satisfies, for the sake of its message.
+/// A condition that nothing satisfies, for the sake of its message.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no function that folds its events",
     label = "write `fn fold(&mut self, event: &…, at: &EventContext<'_>)` in `impl {Self}`"
@@ -63,7 +64,7 @@ pub trait MissingKey {
 
 impl<S> MissingKey for S {}
 
-/// What nothing satisfies, for the sake of its message.
+/// A condition that nothing satisfies, for the sake of its message.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no function that names the rows which an event changes",
     label = "write `fn key(event: &…, envelope: &Envelope) -> Option<String>` in `impl {Self}`",

@@ -1,8 +1,10 @@
-//! What the expansion of a union of events calls.
+//! The functions that the expansion of a union of events calls.
 
-/// The type names of all members of a union, `N` together.
+/// Returns the type names of all members of a union, `N` together.
 pub const fn all_names<const N: usize>(members: &[&[&'static str]]) -> [&'static str; N] {
-    let (mut all, mut filled, mut member) = ([""; N], 0, 0);
+    let mut all = [""; N];
+    let mut filled = 0;
+    let mut member = 0;
     while member < members.len() {
         let mut name = 0;
         while name < members[member].len() {
@@ -14,7 +16,7 @@ pub const fn all_names<const N: usize>(members: &[&[&'static str]]) -> [&'static
     all
 }
 
-/// Whether no name is one of both members of a union.
+/// Returns true if the two members of a union have no name in common.
 pub const fn differ(these: &[&str], those: &[&str]) -> bool {
     let mut this = 0;
     while this < these.len() {

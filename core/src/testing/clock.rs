@@ -1,4 +1,4 @@
-//! A clock that stands still until it is told otherwise.
+//! A clock that stands still until a test moves it.
 
 use std::{
     future::poll_fn,
@@ -14,9 +14,9 @@ use crate::port::Clock;
 
 /// A clock that a test moves. Clones show the same time.
 ///
-/// Sleeping does not wait: it moves the clock on by the time asked for, lets other tasks run once,
-/// and is recorded. So a test of back-off takes no time and sees how long each pause was, and a
-/// loop with a deadline comes to its end.
+/// Sleeping does not wait: it moves the clock forward by the requested time, lets other tasks run
+/// once, and is recorded. So a test of backoff takes no time and sees the length of each pause, and
+/// a loop with a deadline ends.
 ///
 /// ```
 /// use std::time::Duration;
@@ -28,35 +28,36 @@ use crate::port::Clock;
 /// assert_eq!(clock.now().duration_since(start).as_secs(), 60);
 /// ```
 #[derive(Debug, Clone)]
-pub struct ManualClock(Arc<Mutex<Face>>);
+pub struct ManualClock(Arc<Mutex<ClockState>>);
 
 #[derive(Debug)]
-struct Face {
+struct ClockState {
     now: Timestamp,
     slept: Vec<Duration>,
 }
 
 impl ManualClock {
-    /// A clock that shows `now`.
+    /// Creates a clock that shows `now`.
     #[must_use]
     pub fn at(now: Timestamp) -> Self {
-        Self(Arc::new(Mutex::new(Face { now, slept: Vec::new() })))
+        Self(Arc::new(Mutex::new(ClockState { now, slept: Vec::new() })))
     }
 
-    /// Moves the clock on; the end of what a timestamp can hold is as far as it goes.
+    /// Moves the clock forward, at most to the latest timestamp.
     pub fn advance(&self, by: Duration) {
-        let mut face = self.face();
-        face.now = later(face.now, by);
+        let mut state = self.state();
+        state.now = later(state.now, by);
     }
 
-    /// The durations that were slept so far, in order.
+    /// The durations of all sleeps so far, in order.
     #[must_use]
     pub fn slept(&self) -> Vec<Duration> {
-        self.face().slept.clone()
+        self.state().slept.clone()
     }
 
-    /// A test that panics elsewhere must not be hidden by a second panic in here.
-    fn face(&self) -> MutexGuard<'_, Face> {
+    /// Locks the state, even if it is poisoned: a second panic here must not hide the one of a
+    /// test.
+    fn state(&self) -> MutexGuard<'_, ClockState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -71,12 +72,12 @@ impl Default for ManualClock {
 #[async_trait]
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        self.face().now
+        self.state().now
     }
 
     async fn sleep(&self, duration: Duration) {
         self.advance(duration);
-        self.face().slept.push(duration);
+        self.state().slept.push(duration);
         yield_once().await;
     }
 }
@@ -86,7 +87,8 @@ fn later(now: Timestamp, by: Duration) -> Timestamp {
     now.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
-/// Without it a loop that sleeps between its attempts would never let go of its thread.
+/// Yields to other tasks: otherwise a loop that sleeps between its attempts would never release its
+/// thread.
 async fn yield_once() {
     let mut yielded = false;
     poll_fn(|context| {

@@ -9,13 +9,13 @@ use jiff::Timestamp;
 use super::Then;
 use crate::{
     domain::{
-        Aggregate, Boundary, Context, DecidedBy, Decider, Event, Metadata, Query, RawEvent,
-        decide_and_check,
+        Aggregate, Boundary, Context, DecidedBy, Decider, Event, EventType, Metadata, Query,
+        RawEvent, decide_and_check,
     },
     value::{CommandId, StreamId},
 };
 
-/// State that some events have led to, and the circumstances of the command to come.
+/// The state after some events, and the circumstances of the next command.
 #[must_use = "say what happens: `.when(command)`"]
 pub struct Given<D: Decider> {
     state: D,
@@ -30,7 +30,7 @@ impl<D: Decider> std::fmt::Debug for Given<D> {
     }
 }
 
-/// An aggregate to which these events have happened, in this order.
+/// Starts with an aggregate to which these events have happened, in this order.
 ///
 /// # Panics
 /// If an event can't be encoded, or can't be decoded again.
@@ -39,14 +39,14 @@ pub fn given<A: Aggregate>(events: impl IntoIterator<Item = A::Event>) -> Given<
     Given::new(A::default()).after(events)
 }
 
-/// An aggregate to which nothing has happened yet.
+/// Starts with an aggregate to which nothing has happened yet.
 pub fn given_nothing<A: Aggregate>() -> Given<A> {
     Given::new(A::default())
 }
 
-/// A decision over a query (W6), after these events. Those that its query does not ask for by type
-/// and tags are not seen, as in production; categories don't matter, since the events have no
-/// stream here.
+/// Starts with a decision over a query (W6), after these events. Events that its query does not
+/// select by type and tags are not seen, as in production; categories don't matter, since the
+/// events have no stream here.
 ///
 /// # Panics
 /// If an event can't be encoded, or can't be decoded again.
@@ -62,7 +62,7 @@ pub fn given_boundary<B: Boundary>(
 
 impl<D: Decider> Given<D> {
     fn new(state: D) -> Self {
-        // There is nothing to inject into a decision that needs nothing.
+        // Decisions whose services are `()` need none to be set.
         let nothing: Box<dyn Any> = Box::new(Arc::new(()));
         let services = nothing.downcast().ok().map(|services| *services);
         Self { state, services, now: Timestamp::UNIX_EPOCH, metadata: Metadata::default() }
@@ -78,19 +78,19 @@ impl<D: Decider> Given<D> {
         self
     }
 
-    /// What the decision needs from outside.
+    /// Sets the services of the decision.
     pub fn with_services(mut self, services: D::Services) -> Self {
         self.services = Some(Arc::new(services));
         self
     }
 
-    /// The time of the decision; the Unix epoch unless set.
+    /// Sets the time of the decision; the Unix epoch unless set.
     pub fn at(mut self, now: Timestamp) -> Self {
         self.now = now;
         self
     }
 
-    /// The circumstances of the command; none unless set.
+    /// Sets the circumstances of the command; none unless set.
     pub fn with_metadata(mut self, metadata: Metadata) -> Self {
         self.metadata = metadata;
         self
@@ -99,8 +99,8 @@ impl<D: Decider> Given<D> {
     /// Decides on the command, and checks the invariants on the state that it would lead to.
     ///
     /// # Panics
-    /// If the decision needs services and none were given, or if a decided event can't be encoded,
-    /// or can't be decoded again.
+    /// If the decision needs services and none were set, or if a decided event can't be encoded, or
+    /// can't be decoded again.
     #[track_caller]
     #[must_use = "say what follows: `.then([…])`, `.then_rejected_by(\"…\")`"]
     #[expect(clippy::needless_pass_by_value, reason = "reads like a sentence without a `&`")]
@@ -122,11 +122,11 @@ impl<D: Decider> Given<D> {
     }
 }
 
-/// What an event means after it has been written and read.
+/// Encodes an event and decodes it again, with upcasting.
 #[track_caller]
 fn stored<E: Event>(event: &E) -> Vec<E> {
-    let (event_type, mut payload) = (event.event_type(), Vec::new());
-    let (name, version) = (event_type.name, event_type.version);
+    let EventType { name, version } = event.event_type();
+    let mut payload = Vec::new();
     if let Err(error) = event.encode(&mut payload) {
         panic!("event {name} can't be encoded: {error}");
     }

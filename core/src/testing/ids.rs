@@ -1,4 +1,4 @@
-//! Ids that can be foretold.
+//! Predictable ids.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Ids that count up: the same seed gives the same ids in the same order, and another seed gives
-/// others. They have the form of a UUIDv7 and sort in the order in which they were made.
+/// others. They have the form of a UUIDv7 and sort in the order in which they were created.
 ///
 /// ```
 /// use highwater_core::{port::Ids, testing::SequentialIds};
@@ -26,14 +26,14 @@ pub struct SequentialIds {
 }
 
 impl SequentialIds {
-    /// The ids of this seed, from the first.
+    /// Creates the ids of this seed, from the first.
     #[must_use]
     pub const fn from_seed(seed: u64) -> Self {
         Self { seed, given: AtomicU64::new(0) }
     }
 
-    /// The count stands where a UUIDv7 has its time, and the seed where it has its randomness,
-    /// clear of the bits that the version and the variant take.
+    /// Creates the next id: the count is in place of the time of a UUIDv7, and the seed in place of
+    /// its random bits, outside the bits of the version and the variant.
     fn next(&self) -> Uuid {
         let count = self.given.fetch_add(1, Ordering::Relaxed) + 1;
         let [first, rest @ ..] = self.seed.to_be_bytes();

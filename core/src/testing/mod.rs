@@ -1,8 +1,8 @@
-//! Given/when/then for decisions, and a clock and ids that can be foretold (feature `testing`).
+//! Given/when/then for decisions, a manual clock and predictable ids (feature `testing`).
 //!
-//! A decision is tested as the business says it: *given* what has happened, *when* a command comes,
-//! *then* this happens, or it is rejected by that rule. Nothing is stored and nothing is awaited,
-//! but what happens in between is what happens in production: given events are encoded and decoded
+//! A decision is tested in the words of the business: *given* these events, *when* a command comes,
+//! *then* these events follow, or it is rejected by that rule. Nothing is stored and nothing is
+//! awaited, but the steps in between are those of production: given events are encoded and decoded
 //! on their way to the state, the decision is made, and every invariant is checked on the state
 //! that it would lead to.
 //!

@@ -1,4 +1,4 @@
-//! The kit itself: what it accepts, and what it says when it does not.
+//! Tests of the kit: the tests that it accepts, and its messages otherwise.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -14,7 +14,7 @@ use crate::{
     value::{SchemaVersion, StreamId, Tag, Tags},
 };
 
-/// `cents` under a name; what is named `lossy` can be written and not read.
+/// `cents` under a name. An event named `lossy` can be encoded but not decoded.
 #[derive(Debug, Clone, PartialEq)]
 struct Moved {
     name: &'static str,
@@ -96,7 +96,8 @@ impl Decide<Withdraw> for Account {
     }
 }
 
-/// How often a sum was withdrawn, at what price, by when.
+/// A boundary that counts the movements of a sum, with a fee and the time as inputs of its
+/// decisions.
 #[derive(Debug, Clone)]
 struct Sum {
     cents: i64,

@@ -8,7 +8,7 @@ use similar_asserts::SimpleDiff;
 
 use crate::{domain::Decider, error::Rejection};
 
-/// What a command has led to.
+/// The outcome of a command.
 pub struct Then<D: Decider> {
     command: &'static str,
     before: D,
@@ -34,7 +34,7 @@ impl<D: Decider> Then<D> {
         Self { command, before, outcome }
     }
 
-    /// Exactly these events follow, in this order.
+    /// Asserts that exactly these events follow, in this order.
     ///
     /// # Panics
     /// With the difference, if other events follow; with the rejection, if there was one.
@@ -46,14 +46,15 @@ impl<D: Decider> Then<D> {
         let expected: Vec<D::Event> = expected.into_iter().collect();
         let decided = self.events();
         if *decided != expected {
-            let (expected, decided) = (format!("{expected:#?}"), format!("{decided:#?}"));
+            let expected = format!("{expected:#?}");
+            let decided = format!("{decided:#?}");
             let diff = SimpleDiff::from_str(&expected, &decided, "expected", "decided");
             panic!("{} led to other events than expected\n\n{diff}", self.command);
         }
         self
     }
 
-    /// Nothing follows: the command was accepted, and there was nothing to do.
+    /// Asserts that nothing follows: the command was accepted, and there was nothing to do.
     ///
     /// # Panics
     /// With the events that follow, if there are any; with the rejection, if there was one.
@@ -69,8 +70,8 @@ impl<D: Decider> Then<D> {
         self
     }
 
-    /// The command is rejected by the invariant or the rule of this name. Gives the rejection, for
-    /// its message and its values.
+    /// Asserts that the command is rejected by the invariant or the rule of this name. Returns the
+    /// rejection, for its message and its values.
     ///
     /// # Panics
     /// If it was accepted, or rejected by another rule.
@@ -91,8 +92,8 @@ impl<D: Decider> Then<D> {
         }
     }
 
-    /// Looks at the state that the command leaves behind: after its events, or as it was if it was
-    /// rejected.
+    /// Passes the state that the command leaves behind to `look`: the one after its events, or the
+    /// one before it if it was rejected.
     #[track_caller]
     pub fn then_state(self, look: impl FnOnce(&D)) -> Self {
         look(self.outcome.as_ref().map_or(&self.before, |(_, after)| after));

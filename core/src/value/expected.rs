@@ -7,16 +7,16 @@ use super::{EventId, Version};
 /// The state of a stream that an append requires (W1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
-    /// Anywhere.
+    /// Any state.
     Any,
-    /// It has no events.
+    /// A stream without events.
     NoStream,
-    /// It has events.
+    /// A stream with events.
     StreamExists,
-    /// It has exactly this version.
+    /// A stream at exactly this version.
     Version(Version),
-    /// It has exactly this version and its last event is this one. What the version alone can't
-    /// tell, the event's id does: that the stream *is* the one decided on, also when the decision
+    /// A stream at exactly this version whose last event is this one. The event's id shows what the
+    /// version alone can't: that the stream *is* the one that was decided on, even if the decision
     /// was made on events that were still being appended.
     Head(Version, EventId),
 }

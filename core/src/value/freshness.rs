@@ -10,36 +10,39 @@ use super::{LogId, Position, Token};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Freshness {
-    /// Every event up to here is in the answer, but for those that a parked key holds back.
+    /// The position up to which every event is in the answer, except those that a parked key holds
+    /// back.
     pub position: Position,
-    /// The time as of which that is known: nothing recorded before is missing, but for what is held back. It is
-    /// the time of the read if there was nothing that could be missing.
+    /// The time up to which the answer is known to be complete: nothing recorded before is missing,
+    /// except what is held back. It is the time of the read if nothing could be missing.
     pub as_of: Timestamp,
-    /// When the answer was read, by the reader's clock.
+    /// The time of the read, by the reader's clock.
     pub read_at: Timestamp,
-    /// The head of the log at that moment; `None` if the view is kept elsewhere and the log was not asked.
+    /// The head of the log at that time; `None` if the view is kept elsewhere and the log was not
+    /// read.
     pub head: Option<Position>,
     /// The first event that is not in the answer because its key is parked (R4).
     pub parked_since: Option<Position>,
-    /// The log that the positions are of, if that is known.
+    /// The log that the positions belong to, if that is known.
     pub log: Option<LogId>,
 }
 
-/// In which way an answer is fresh (R2).
+/// The freshness of an answer, as one of three classes (R2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FreshnessStatus {
-    /// It knew every event there was.
+    /// The answer includes every event that the log had.
     Current,
-    /// There are events that it doesn't know yet, or may be; the view is on its way.
+    /// There are, or may be, events that the answer doesn't include yet; the view is catching up.
     Converging,
-    /// The key is parked: from this position on its events wait for somebody to look.
+    /// The key is parked: from this position on its events wait for an operator.
     Degraded(Position),
 }
 
 impl Freshness {
-    /// The freshness of an answer that was read at `read_at` from a view as far as `position`, as of
-    /// `as_of`. If nothing can be missing, it is as of when it was read: a quiet log is not stale.
+    /// Creates the freshness of an answer that was read at `read_at` from a view at `position`, as
+    /// of `as_of`. If nothing can be missing, the answer is as of the time of the read: a quiet log
+    /// is not stale.
     #[must_use]
     pub fn new(
         position: Position,
@@ -52,42 +55,43 @@ impl Freshness {
         Self { position, as_of, read_at, head, parked_since: None, log: None }
     }
 
-    /// The same of a key that is parked since then, if it is.
+    /// Sets the first event that is held back, if the key is parked.
     #[must_use]
     pub fn with_parked(mut self, since: Option<Position>) -> Self {
         self.parked_since = since;
         self
     }
 
-    /// The same with the log that its positions are of.
+    /// Sets the log that the positions belong to.
     #[must_use]
     pub const fn with_log(mut self, log: LogId) -> Self {
         self.log = Some(log);
         self
     }
 
-    /// The token that a later read must wait for, here or elsewhere, so as not to go back behind this answer: *monotonic
-    /// reads*.
+    /// The token that a later read must wait for, here or elsewhere, so that it does not return an
+    /// older state than this answer: *monotonic reads*.
     #[must_use]
     pub fn token(&self) -> Token {
         self.log.map_or_else(|| Token::at(self.position), |log| Token::of(log, self.position))
     }
 
-    /// The number of events of the log that the answer does not know yet, whatever they are about; `None` if
-    /// that isn't known.
+    /// The number of events of the log that the answer does not include, whether they concern the
+    /// view or not; `None` if that is not known.
     #[must_use]
     pub fn lag(&self) -> Option<u64> {
         self.head.map(|head| head.since(self.position))
     }
 
-    /// The time before the read up to which the answer is known to be complete, by the clock of the reader and that of the
-    /// log; no time at all if it knew every event there was.
+    /// The time between the moment up to which the answer is known to be complete and the read, by
+    /// the clock of the log and that of the reader; zero if the answer includes every event of the
+    /// log.
     #[must_use]
     pub fn age(&self) -> Duration {
         self.read_at.duration_since(self.as_of).try_into().unwrap_or_default()
     }
 
-    /// In which way it is fresh.
+    /// Returns the class of the freshness.
     #[must_use]
     pub fn status(&self) -> FreshnessStatus {
         match (self.parked_since, self.lag()) {
@@ -97,7 +101,7 @@ impl Freshness {
         }
     }
 
-    /// Returns true if it knew every event of the log.
+    /// Returns true if the answer includes every event of the log.
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.status() == FreshnessStatus::Current
@@ -134,7 +138,7 @@ mod tests {
         let current = freshness(7, Some(7));
         assert_eq!((current.lag(), current.age()), (Some(0), Duration::ZERO));
         assert_eq!((current.as_of, current.status()), (current.read_at, FreshnessStatus::Current));
-        // A view can be beyond a head that was asked for before.
+        // A view can be beyond a head that was read before.
         assert!(freshness(8, Some(7)).is_current());
     }
 

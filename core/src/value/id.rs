@@ -43,13 +43,13 @@ macro_rules! uuid_newtype {
 }
 
 uuid_newtype! {
-    /// Identifies one event for ever: a UUIDv7, so ids sort by the time they were made.
+    /// Identifies one event for ever: a UUIDv7, so ids sort by the time they were created.
     EventId
 }
 
 uuid_newtype! {
     /// Identifies one intent to change something. Sending the same command again with the same id
-    /// changes nothing and gives the first receipt (W4).
+    /// changes nothing and returns the first receipt (W4).
     CommandId
 }
 
@@ -58,11 +58,11 @@ uuid_newtype! {
     CorrelationId
 }
 
-/// The name space of derived command ids, itself a fixed random UUID.
+/// The namespace of derived command ids, itself a fixed random UUID.
 const COMMAND_NAMESPACE: Uuid = Uuid::from_u128(0x6c1a_2f9e_5d0b_4b7a_9e43_0a6d_8f21_c7b5);
 
 impl CommandId {
-    /// The id that belongs to this name: the same parts always give the same id.
+    /// Derives the id from a name: the same parts always give the same id.
     ///
     /// Use it where the request already has a natural key (an HTTP `Idempotency-Key`, the id of a
     /// causing event and a step, a commit hash and a path). Parts are separated unambiguously:
@@ -86,7 +86,7 @@ impl CommandId {
 }
 
 impl From<CommandId> for CorrelationId {
-    /// A command that nothing caused starts a correlation of its own.
+    /// A command that nothing caused starts a new correlation.
     fn from(command: CommandId) -> Self {
         Self(command.0)
     }

@@ -4,8 +4,8 @@ use std::fmt;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// A short fingerprint of a log's identity, by which a token of another log is recognised. It is no
-/// secret, and no proof: one of 4 thousand million is another log's.
+/// A short fingerprint of a log's identity, by which a token of another log is recognised. It is
+/// neither secret nor proof: one of 4 thousand million other logs has the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LogId(u32);
 
@@ -13,13 +13,13 @@ impl LogId {
     /// The id of no log: that of a token merged from tokens of several logs.
     pub const NONE: Self = Self(0);
 
-    /// The fingerprint of what a store is known by.
+    /// The fingerprint of a store's identity.
     #[must_use]
     pub fn of(identity: &[u8]) -> Self {
         Self::new(xxh3_64(identity) as u32)
     }
 
-    /// The fingerprint with this number; 0, which is no log's, means 1.
+    /// The fingerprint with this number; 0, which is reserved for [`LogId::NONE`], means 1.
     #[must_use]
     pub const fn new(number: u32) -> Self {
         if number == 0 { Self(1) } else { Self(number) }

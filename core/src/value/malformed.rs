@@ -19,7 +19,7 @@ impl Malformed {
     }
 }
 
-/// Bad input may be long; an error message need not be.
+/// Shortens bad input, which may be long, for an error message.
 fn shortened(text: &str) -> String {
     match text.char_indices().nth(SHOWN_CHARACTERS) {
         Some((end, _)) => format!("{}…", &text[..end]),

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// A place in the log: 1 for the first event ever appended, without gaps from there (W3).
 ///
-/// Position 0 is [`Position::START`], the place before everything; a reader that has seen nothing
-/// is there.
+/// Position 0 is [`Position::START`], the place before everything and the position of a reader that
+/// has seen nothing.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -15,9 +15,10 @@ use serde::{Deserialize, Serialize};
 pub struct Position(u64);
 
 impl Position {
-    /// Before the first event.
+    /// The position before the first event.
     pub const START: Self = Self(0);
-    /// After every event that can ever be appended; the place to read backward from.
+    /// The position after every event that can ever be appended. Backward reads of the log start
+    /// here.
     pub const END: Self = Self(i64::MAX as u64);
 
     /// The position with this number; numbers beyond [`Position::END`] mean the end.
@@ -47,9 +48,10 @@ impl Position {
 pub struct Version(u64);
 
 impl Version {
-    /// A stream without events.
+    /// The version of a stream without events.
     pub const NONE: Self = Self(0);
-    /// After every version that a stream can reach; the place to read a stream backward from.
+    /// The version after every version that a stream can reach. Backward reads of a stream start
+    /// here.
     pub const END: Self = Self(i64::MAX as u64);
 
     /// The version with this number; numbers beyond [`Version::END`] mean the end.
@@ -77,7 +79,7 @@ impl Version {
 pub struct SchemaVersion(u32);
 
 impl SchemaVersion {
-    /// The version every schema starts with.
+    /// The version that every schema starts with.
     pub const FIRST: Self = Self(1);
 
     /// The schema version with this number; 0 means the first.

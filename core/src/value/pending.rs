@@ -35,14 +35,13 @@ pub enum Target {
 }
 
 impl Pending {
-    /// A view that is not where it was to be.
+    /// Creates the state of a view that has not reached the target, before any wait.
     #[must_use]
     pub fn new(view: impl Into<String>, target: Target, reached: Freshness) -> Self {
-        let (view, waited) = (view.into(), Duration::ZERO);
-        Self { view, target, reached, waited, estimate: None }
+        Self { view: view.into(), target, reached, waited: Duration::ZERO, estimate: None }
     }
 
-    /// After a wait that began when the view was at `before`, as of its time of reading.
+    /// Adds the wait that began when `before` was read, and estimates the remaining time.
     #[must_use]
     pub fn since(mut self, before: &Freshness, now: Timestamp) -> Self {
         let elapsed =
@@ -59,19 +58,19 @@ impl Pending {
     /// The number of events of the log that the view still has to process; 0 if that isn't known.
     #[must_use]
     pub fn missing(&self) -> u64 {
-        let wanted = match &self.target {
+        let target = match &self.target {
             Target::Token(token) => token.clocks().map(|(_, position)| position).max(),
             Target::Bounded(_) | Target::Head => self.reached.head,
         };
-        wanted.unwrap_or(Position::START).since(self.reached.position)
+        target.unwrap_or(Position::START).since(self.reached.position)
     }
 }
 
 impl fmt::Display for Pending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { view, target: wanted, reached, waited, estimate } = self;
+        let Self { view, target, reached, waited, estimate } = self;
         write!(f, "view {view} is at {reached}, and ")?;
-        match wanted {
+        match target {
             Target::Token(token) => write!(f, "did not reach {token}")?,
             Target::Bounded(bound) => write!(f, "was not within {bound:?} of now")?,
             Target::Head => f.write_str("did not have all there was")?,

@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Malformed, StreamId};
 
-/// A part of the work on a view, with a progress of its own.
+/// A part of the work on a view, with its own progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardId(u32);
 
@@ -36,7 +36,8 @@ impl fmt::Display for ShardId {
 /// The criterion by which the work is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ShardBy {
-    /// By the key of the row. Every shard sees all the events in log order, and takes its own keys'.
+    /// By the key of the row. Every shard sees all events in log order, and processes those of its
+    /// own keys.
     Key,
     /// By the stream. Every shard sees the events of its own streams in log order. A topic's
     /// partitions are divided like this.
@@ -45,8 +46,8 @@ pub enum ShardBy {
 
 /// The division of the work: its criterion, and the number of shards.
 ///
-/// As text it reads `keys/4` or `streams/12`. Which shard something belongs to is a function of the
-/// layout alone, and never changes: stored views and published topics depend on it.
+/// As text it reads `keys/4` or `streams/12`. The shard of a key or a stream is a function of the
+/// sharding alone, and never changes: stored views and published topics depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sharding {
     /// The criterion.
@@ -56,22 +57,22 @@ pub struct Sharding {
 }
 
 impl Sharding {
-    /// Not divided.
+    /// A single shard: the work is not divided.
     pub const SINGLE: Self = Self { by: ShardBy::Key, shards: 1 };
 
-    /// Divided by key.
+    /// Divides the work by key.
     #[must_use]
     pub const fn by_key(shards: u32) -> Self {
         Self { by: ShardBy::Key, shards: if shards == 0 { 1 } else { shards } }
     }
 
-    /// Divided by stream.
+    /// Divides the work by stream.
     #[must_use]
     pub const fn by_stream(shards: u32) -> Self {
         Self { by: ShardBy::Stream, shards: if shards == 0 { 1 } else { shards } }
     }
 
-    /// Every shard.
+    /// All shards.
     pub fn all(self) -> impl Iterator<Item = ShardId> {
         (0..self.shards).map(ShardId)
     }
@@ -85,13 +86,13 @@ impl Sharding {
         }
     }
 
-    /// The shard of a stream, if that is by what the work is divided.
+    /// The shard of a stream; `None` if the work is divided by key.
     #[must_use]
     pub fn shard_of_stream(self, stream: &StreamId) -> Option<ShardId> {
         (self.by == ShardBy::Stream).then(|| self.shard_of(stream.as_str()))
     }
 
-    /// The shard of a key, if that is by what the work is divided.
+    /// The shard of a key; `None` if the work is divided by stream.
     #[must_use]
     pub fn shard_of_key(self, key: &str) -> Option<ShardId> {
         (self.by == ShardBy::Key).then(|| self.shard_of(key))
@@ -122,12 +123,12 @@ impl FromStr for Sharding {
             Some(Self { by, shards })
         });
         let right = "it reads keys/N or streams/N";
-        parsed.ok_or_else(|| Malformed::new("layout", text, right))
+        parsed.ok_or_else(|| Malformed::new("sharding", text, right))
     }
 }
 
-/// A number that grows with each change of ownership of a shard. Who has an older one is fenced: it
-/// can't commit any more.
+/// A number that grows with each change of ownership of a shard. A worker with an older epoch is
+/// fenced: it can't commit any more.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(u64);
 

@@ -1,4 +1,4 @@
-//! Tags: what an event is about, for queries that cross streams (W6).
+//! Tags: the things that an event is about, for queries that cross streams (W6).
 
 use std::fmt;
 
@@ -17,13 +17,13 @@ pub const TAG_LIMIT: usize = 512;
 pub struct Tag(String);
 
 impl Tag {
-    /// The tag `name:value`. Its validity is checked when it is used in an append or a query.
+    /// Creates the tag `name:value`. It is validated when it is used in an append or a query.
     #[must_use]
     pub fn new(name: &str, value: impl fmt::Display) -> Self {
         Self(format!("{name}:{value}"))
     }
 
-    /// A tag read back as it was stored.
+    /// Wraps a tag as it was stored.
     #[must_use]
     pub fn from_stored(text: String) -> Self {
         Self(text)
@@ -60,7 +60,7 @@ impl fmt::Display for Tag {
 pub struct Tags(Vec<Tag>);
 
 impl Tags {
-    /// No tags; costs nothing.
+    /// Returns no tags, without an allocation.
     #[must_use]
     pub const fn none() -> Self {
         Self(Vec::new())
@@ -72,7 +72,7 @@ impl Tags {
         &self.0
     }
 
-    /// Returns true if there are none.
+    /// Returns true if there are no tags.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,4 +1,4 @@
-//! The consistency token: what a writer hands to a reader so that it sees the write (R3).
+//! The consistency token, which a writer passes to a reader so that the read sees the write (R3).
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{LogId, Malformed, Position};
 
-/// A part of the log with a clock of its own. A single store has only [`PartitionId::LOG`].
+/// A part of the log with its own clock. A single store has only [`PartitionId::LOG`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PartitionId(u32);
 
@@ -28,8 +28,8 @@ impl PartitionId {
 /// crosses services: as text it is URL-safe, for headers and query strings, and as a serde value it
 /// is that text. A token for one partition takes a dozen characters.
 ///
-/// A receipt's token also has a fingerprint of its log, so that another log's readers refuse it rather
-/// than wait for a position that means nothing there.
+/// A receipt's token also has a fingerprint of its log, so that readers of another log refuse it
+/// instead of waiting for a position that means nothing there.
 ///
 /// ```
 /// use highwater_core::{Position, Token};
@@ -45,36 +45,38 @@ pub struct Token {
     clocks: BTreeMap<PartitionId, Position>,
 }
 
-/// The first byte of the encoding: this one has no fingerprint of a log.
-const WITHOUT_LOG: u8 = 1;
-/// The first byte of the encoding with the four bytes of a log's fingerprint after it.
-const OF_A_LOG: u8 = 2;
+/// The first byte of the encoding without the fingerprint of a log.
+const FORMAT_WITHOUT_LOG: u8 = 1;
+/// The first byte of the encoding with a log's fingerprint, whose four bytes follow.
+const FORMAT_WITH_LOG: u8 = 2;
 
-/// The number of partitions that a token may name as text. It comes from outside, so its size is bounded.
-const MOST_CLOCKS: usize = 256;
+/// The largest number of partitions that a token may name as text. It comes from outside, so its
+/// size is bounded.
+const MAX_CLOCKS: usize = 256;
 /// The longest text of a token: at most 20 bytes for each of those partitions, in base 64.
-const LONGEST: usize = MOST_CLOCKS * 20 * 4 / 3;
+const MAX_TEXT_BYTES: usize = MAX_CLOCKS * 20 * 4 / 3;
 
 impl Token {
-    /// Everything in the store's log up to `position`.
+    /// Creates a token for everything in the store's log up to `position`.
     #[must_use]
     pub fn at(position: Position) -> Self {
         Self::default().with(PartitionId::LOG, position)
     }
 
-    /// Everything in this log up to `position`.
+    /// Creates a token for everything in this log up to `position`.
     #[must_use]
     pub fn of(log: LogId, position: Position) -> Self {
         Self { log: Some(log), ..Self::at(position) }
     }
 
-    /// The log that it is of, if it says so. [`LogId::NONE`] if it was merged of several logs'.
+    /// The log that the token belongs to, if that is recorded; [`LogId::NONE`] if the token was
+    /// merged from tokens of several logs.
     #[must_use]
     pub const fn log(&self) -> Option<LogId> {
         self.log
     }
 
-    /// This token and also everything in `partition` up to `position`.
+    /// Adds everything in `partition` up to `position`.
     #[must_use]
     pub fn with(mut self, partition: PartitionId, position: Position) -> Self {
         let clock = self.clocks.entry(partition).or_default();
@@ -82,24 +84,26 @@ impl Token {
         self
     }
 
-    /// The position in one partition; [`Position::START`] where the token says nothing.
+    /// The position in one partition; [`Position::START`] if the token does not name it.
     #[must_use]
     pub fn position(&self, partition: PartitionId) -> Position {
         self.clocks.get(&partition).copied().unwrap_or_default()
     }
 
-    /// The partitions that it names, with their positions.
+    /// The partitions that the token names, with their positions.
     pub fn clocks(&self) -> impl Iterator<Item = (PartitionId, Position)> {
         self.clocks.iter().map(|(partition, position)| (*partition, *position))
     }
 
-    /// Returns true if it names no partition but [`PartitionId::LOG`], so that a single store can be as far.
+    /// Returns true if the token names no partition but [`PartitionId::LOG`], so that a single
+    /// store can reach it.
     #[must_use]
     pub fn is_of_one_order(&self) -> bool {
         self.clocks.keys().all(|partition| *partition == PartitionId::LOG)
     }
 
-    /// The least token that covers both. Of tokens of two logs it makes one that no reader can wait for.
+    /// Returns the least token that covers both. Two tokens of different logs give one that no
+    /// reader can wait for.
     #[must_use]
     pub fn merge(&self, other: &Self) -> Self {
         let log = match (self.log, other.log) {
@@ -116,12 +120,12 @@ impl Token {
         self.clocks().all(|(partition, position)| seen.position(partition) >= position)
     }
 
-    /// Format byte, the log if it is known, then partition and position of each clock as LEB128
-    /// integers.
+    /// Encodes the format byte, the log if it is known, then partition and position of each clock
+    /// as LEB128 integers.
     fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = match self.log {
-            None => vec![WITHOUT_LOG],
-            Some(log) => [&[OF_A_LOG][..], &log.to_bytes()].concat(),
+            None => vec![FORMAT_WITHOUT_LOG],
+            Some(log) => [&[FORMAT_WITH_LOG][..], &log.to_bytes()].concat(),
         };
         for (partition, position) in self.clocks() {
             write_varint(&mut bytes, u64::from(partition.0));
@@ -132,8 +136,8 @@ impl Token {
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (log, mut rest) = match bytes.split_first()? {
-            (&WITHOUT_LOG, rest) => (None, rest),
-            (&OF_A_LOG, rest) => {
+            (&FORMAT_WITHOUT_LOG, rest) => (None, rest),
+            (&FORMAT_WITH_LOG, rest) => {
                 let (log, rest) = rest.split_first_chunk()?;
                 (Some(LogId::from_bytes(*log)), rest)
             }
@@ -145,7 +149,7 @@ impl Token {
             let position = read_varint(&mut rest).filter(|p| *p <= Position::END.get())?;
             token = token.with(PartitionId(partition), Position::new(position));
         }
-        Some(token).filter(|token| token.clocks.len() <= MOST_CLOCKS)
+        Some(token).filter(|token| token.clocks.len() <= MAX_CLOCKS)
     }
 }
 
@@ -190,7 +194,7 @@ impl FromStr for Token {
     type Err = Malformed;
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        let is_short = text.len() <= LONGEST;
+        let is_short = text.len() <= MAX_TEXT_BYTES;
         let bytes = is_short.then(|| URL_SAFE_NO_PAD.decode(text).ok()).flatten();
         bytes.and_then(|bytes| Self::from_bytes(&bytes)).ok_or_else(|| {
             Malformed::new("consistency token", text, "pass on the receipt's token unchanged")
@@ -258,10 +262,10 @@ mod tests {
                 token.with(PartitionId::new(u32::MAX - number), Position::END)
             })
         };
-        let most = clocks(MOST_CLOCKS as u32);
+        let most = clocks(MAX_CLOCKS as u32);
         assert_eq!(most.to_string().parse::<Token>().unwrap(), most);
-        assert!(clocks(MOST_CLOCKS as u32 + 1).to_string().parse::<Token>().is_err());
-        let endless = URL_SAFE_NO_PAD.encode([&[WITHOUT_LOG][..], &[0; 1 << 20]].concat());
+        assert!(clocks(MAX_CLOCKS as u32 + 1).to_string().parse::<Token>().is_err());
+        let endless = URL_SAFE_NO_PAD.encode([&[FORMAT_WITHOUT_LOG][..], &[0; 1 << 20]].concat());
         assert!(endless.parse::<Token>().is_err());
     }
 

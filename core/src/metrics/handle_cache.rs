@@ -1,4 +1,4 @@
-//! Handles of metrics, by the values of their labels.
+//! A cache of metric handles, by the values of their labels.
 
 use std::{
     collections::HashMap,
@@ -6,8 +6,8 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
-/// Handles by the values of their labels, made when they are first needed. The values must be names in
-/// the program's text, so that there are few.
+/// Metric handles by the values of their labels, created on first use. The values must be names in
+/// the program's text, so that their number is bounded.
 #[derive(Debug)]
 pub struct HandleCache<K, H>(RwLock<HashMap<K, H>>);
 
@@ -18,10 +18,10 @@ impl<K, H> Default for HandleCache<K, H> {
 }
 
 impl<K: Hash + Eq, H> HandleCache<K, H> {
-    /// Does something with the handle of these values.
+    /// Calls `then` with the handle of these values. `make` creates it if there is none yet.
     pub fn with(&self, key: K, make: impl FnOnce() -> H, then: impl FnOnce(&H)) {
-        if let Some(kept) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return then(kept);
+        if let Some(handle) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return then(handle);
         }
         let mut handles = self.0.write().unwrap_or_else(PoisonError::into_inner);
         then(handles.entry(key).or_insert_with(make));
