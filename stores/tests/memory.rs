@@ -43,7 +43,7 @@ conformance!(faulty_with_late_answers, || async {
     Fixture::new(move || ready(store.clone())).await
 });
 
-/// Sends the same again until there is an answer.
+/// Retries the same command until the store responds with success.
 async fn insist<F>(send: impl Fn() -> F) -> Appended
 where
     F: Future<Output = Result<Appended>>,
@@ -116,7 +116,7 @@ async fn one_seed_gives_one_plan() {
     assert_eq!(play().await, play().await);
 }
 
-/// A clock that goes backward with each look.
+/// A clock that goes backward with each reading.
 struct Backward(AtomicI64);
 
 #[async_trait::async_trait]
@@ -174,7 +174,7 @@ async fn claim(store: &impl ViewStore, worker: &str, claiming: ClaimMode) -> Res
         .await
 }
 
-/// A commit of the next position, which is also the row.
+/// Returns a commit to the next position, with the position as the row.
 fn next(claim: &Claim) -> ViewCommit {
     let position = Position::new(claim.progress.position.get() + 1);
     let to = Progress { position, ..Progress::default() };
@@ -215,7 +215,7 @@ async fn r1_under_faults_a_worker_that_checks_its_progress_counts_each_step_once
     let (mut position, mut losses) = (0, 0);
     loop {
         let Ok(Some(claim)) = claim(&store, "first", ClaimMode::Always).await else { continue };
-        assert!(claim.progress.position.get() >= position, "what was acknowledged stays");
+        assert!(claim.progress.position.get() >= position, "an acknowledged commit is never lost");
         position = claim.progress.position.get();
         if position == 200 {
             break;

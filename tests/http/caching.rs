@@ -1,4 +1,4 @@
-//! R2: validators and caches never hide how fresh an answer is.
+//! R2: validators and caches never hide the freshness of a response.
 
 use highwater_test_support::bank::{Balance, banks};
 
@@ -34,7 +34,7 @@ async fn r2_an_unchanged_row_is_304_with_the_current_freshness() {
             for name in ["etag", "cache-control", "vary", "highwater-token"] {
                 assert_eq!(kept.header(name), full.header(name), "{name}");
             }
-            // From here on a cache keeps the current row.
+            // From here on a cache has the current row.
             let freshness = kept.header("highwater-freshness").unwrap();
             assert!(freshness.starts_with("converging;position=1;lag=1;"), "{freshness}");
             assert!(kept.header("age").unwrap().parse::<u64>().unwrap() >= 1);
@@ -79,7 +79,8 @@ async fn r2_an_answer_that_is_not_as_fresh_as_requested_is_never_304_and_never_c
                 let path = format!("/accounts/alice/{path}");
                 let headers = [("if-none-match", kept), ("highwater-token", token.as_bytes())];
                 let reply = get_with(&router, &path, &headers).await;
-                // It is what the caller has, byte for byte; but it isn't what it has asked for.
+                // The response equals the caller's copy, byte for byte, but does not satisfy its
+                // request.
                 assert_eq!((reply.status.as_u16(), reply.json()["cents"].as_i64()), (200, Some(7)));
                 assert_eq!(reply.header("cache-control"), Some("no-store"), "{path}");
                 assert_eq!(reply.header("etag"), None, "{path}");

@@ -1,4 +1,4 @@
-//! A bank behind axum, and a client of it.
+//! A bank behind axum, and its client.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use tower::ServiceExt as _;
 
 pub(crate) const SHORT: Duration = Duration::from_millis(20);
 
-/// By account, like the balance; it can't cope with 666 cents.
+/// A view by account, like the balance, that fails at 666 cents.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Pious {
     cents: i64,
@@ -296,7 +296,7 @@ pub(crate) async fn work<V: View>(bank: &Highwater) -> WorkerHandle {
     Worker::new(bank).view_with::<V>(options).start().await.unwrap()
 }
 
-/// Runs a worker until the view has what there is, and stops it.
+/// Runs a worker until the view has applied all events, and stops it.
 pub(crate) async fn work_until<V: View>(bank: &Highwater, receipt: &Receipt) {
     let worker = work::<V>(bank).await;
     bank.view::<V>().range("".., 1).after(receipt).await.unwrap();

@@ -1,4 +1,4 @@
-//! A recorder that tells what has been measured on this thread.
+//! A recorder of the metrics of this thread.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +13,7 @@ use ::metrics::{
     Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
 };
 
-/// The metrics of everything that has run on this thread since its creation.
+/// The metrics that were recorded on this thread since the recorder was created.
 #[derive(Clone, Default)]
 pub(crate) struct Meter(Arc<Mutex<Kept>>);
 
@@ -39,8 +39,8 @@ pub(crate) fn measured<T: Future<Output = ()>>(test: impl FnOnce(Meter) -> T) {
 }
 
 impl Meter {
-    /// The value of a counter or a gauge, or how many values a histogram has got. The text reads
-    /// `name{label=value,…}`, the labels in their order.
+    /// Returns the value of a counter or a gauge, or the number of values of a histogram. The text
+    /// has the form `name{label=value,…}`, with the labels in order.
     pub(crate) fn value(&self, text: &str) -> f64 {
         let kept = self.0.lock().unwrap();
         if let Some(level) = kept.gauges.get(text) {
@@ -52,18 +52,18 @@ impl Meter {
         count.or_else(values).unwrap_or_default() as f64
     }
 
-    /// The sum of the values of a histogram.
+    /// Returns the sum of the values of a histogram.
     pub(crate) fn sum(&self, text: &str) -> f64 {
         let kept = self.0.lock().unwrap();
         kept.histograms.get(text).map(|values| *values.sum.lock().unwrap()).unwrap_or_default()
     }
 
-    /// Waits until it is that.
+    /// Waits until the value equals `wanted`.
     pub(crate) async fn until(&self, text: &str, wanted: f64) {
         self.until_it(text, |value| value == wanted).await;
     }
 
-    /// Waits until its value is as it should be.
+    /// Waits until the value satisfies the condition.
     pub(crate) async fn until_it(&self, text: &str, is: impl Fn(f64) -> bool) {
         let reached = async {
             while !is(self.value(text)) {

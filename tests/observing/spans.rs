@@ -1,4 +1,4 @@
-//! A subscriber that keeps every span with its fields.
+//! A subscriber that records every span with its fields.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +17,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// The spans so far, each with its name and its fields, in the order of their beginnings.
+/// The recorded spans with their names and fields, in order of their start.
 #[derive(Clone, Default)]
 pub(crate) struct Spans(Arc<Mutex<Vec<Kept>>>);
 
@@ -29,12 +29,12 @@ pub(crate) struct Kept {
 }
 
 impl Spans {
-    /// What keeps the spans here.
+    /// Returns the subscriber that records the spans.
     pub(crate) fn subscriber(&self) -> impl Subscriber + Send + Sync + use<> {
         Registry::default().with(self.clone())
     }
 
-    /// The spans of this name that belong to a trace.
+    /// Returns the spans of this name that belong to a trace.
     pub(crate) fn of(&self, name: &str, trace_id: &str) -> Vec<Kept> {
         let spans = self.0.lock().unwrap();
         let of = |kept: &&Kept| {
@@ -54,7 +54,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
 
     fn on_record(&self, id: &Id, record: &Record<'_>, _: Context<'_, S>) {
         let mut spans = self.0.lock().unwrap();
-        // An id is used again when its span has ended.
+        // The id of a span is reused after it has ended.
         if let Some(kept) = spans.iter_mut().rfind(|kept| kept.id == *id) {
             let mut fields = Fields(std::mem::take(&mut kept.fields));
             record.record(&mut fields);

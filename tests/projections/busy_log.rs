@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 
 use crate::parking::{BUSY_BROKEN, Busy, move_money, until_drained, work};
 
-/// Deposits on other accounts without a pause, until it is dropped.
+/// Tasks that deposit on other accounts without a pause, until this value is dropped.
 struct Crowd(Vec<AbortHandle>);
 
 impl Crowd {
@@ -22,7 +22,8 @@ impl Crowd {
                 loop {
                     let account = bank.aggregate::<Account>(format!("crowd{number}"));
                     account.execute(Deposit { cents: 1 }).await.unwrap();
-                    // In memory nothing else would give way to the other tasks.
+                    // The memory store never suspends its caller, so other tasks need a chance to
+                    // run.
                     tokio::task::yield_now().await;
                 }
             });

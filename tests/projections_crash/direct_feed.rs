@@ -1,4 +1,4 @@
-//! R1, fed by the log: views are its fold over faults of workers and server.
+//! R1, fed by the log: views equal its fold after faults of workers and the server.
 
 use std::time::{Duration, Instant};
 
@@ -45,7 +45,7 @@ fn run_with_faults(url: &str, shards: u32, workers: usize, mut between: impl FnM
     checker::assert_no_findings(&findings);
     assert!(
         written > 1_000 && written >= min_events() && counts.killed > 3,
-        "too few events or faults to show anything"
+        "too few events or faults to be conclusive"
     );
 }
 
@@ -67,7 +67,8 @@ fn r1_sqlite_views_are_the_fold_of_the_log_over_kills_and_freezes_of_the_worker(
     run_with_faults(&url, 2, 1, || {});
 }
 
-/// A machine that disappears in the middle of a commit leaves a lock in the database, until that notices.
+/// A machine that disappears in the middle of a commit leaves a lock in the database, until the
+/// database detects it.
 #[test]
 fn r1_postgres_a_commit_that_hangs_delays_only_its_shard() {
     let Some(cluster) =
@@ -89,7 +90,7 @@ fn r1_postgres_a_commit_that_hangs_delays_only_its_shard() {
         commit.execute(HANGING).await.unwrap();
         commit
     });
-    // First it hangs under a worker that is alive, then under one that is gone.
+    // The commit first hangs beside a live worker, then after all workers are killed.
     runtime.block_on(others_go_on(&bank));
     fleet.kill_all();
     runtime.block_on(async {
@@ -104,7 +105,7 @@ fn r1_postgres_a_commit_that_hangs_delays_only_its_shard() {
 const HANGING: &str = "begin; select from highwater.shards \
                        where view = 'by_customer' and shard = 0 for update";
 
-/// Waits until all shards of a view but the first have seen what is to come.
+/// Waits until all shards of a view except the first have applied all following events.
 async fn others_go_on(bank: &Highwater) {
     let later = bank.log().head().await.unwrap().get() + 200;
     let reached = async {
@@ -118,5 +119,5 @@ async fn others_go_on(bank: &Highwater) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(checker::CATCH_UP_TIMEOUT, reached).await.expect("other shards wait, too");
+    tokio::time::timeout(checker::CATCH_UP_TIMEOUT, reached).await.expect("other shards hang, too");
 }

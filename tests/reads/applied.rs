@@ -1,4 +1,4 @@
-//! R3: a command waits until a view has it, or hears that this is pending.
+//! R3: a command waits until a view has applied it, or learns that this is pending.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! R2, R3: what each level gives while the view is behind, and what happens past the budget.
+//! R2, R3: the result of each level while the view is behind, and after the budget.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ async fn r3_a_strong_read_has_every_event_although_no_worker_runs() {
         assert_eq!(
             bank.view::<Balance>().get("alice").await.unwrap().cents,
             1,
-            "the view is as it was"
+            "the view has not changed"
         );
     }
 }
@@ -119,10 +119,10 @@ async fn r3_a_bounded_read_waits_until_the_view_is_within_the_bound() {
         let bank = bank.open().await;
         work_until::<Balance>(&bank, &deposit(&bank, "alice", 1).await).await;
         let bounded = |bound| bank.view::<Balance>().get("alice").bounded(bound);
-        // Nothing is missing, so there is no bound that it does not keep.
+        // The view lacks nothing, so it satisfies every bound.
         assert_eq!(bounded(Duration::ZERO).await.unwrap().basis(), Basis::View);
         deposit(&bank, "bob", 1).await;
-        // It may lack what is younger than an hour, and knows that it lacks nothing older.
+        // The view may lack events that are younger than an hour, and is known to lack none older.
         assert_eq!(bounded(Duration::from_secs(3_600)).await.unwrap().basis(), Basis::View);
         let error = bounded(Duration::ZERO).within(SHORT).await.unwrap_err();
         assert_eq!(pending(&error).target, Target::Bounded(Duration::ZERO));
@@ -183,7 +183,7 @@ async fn r3_a_policy_sets_everything_that_the_builder_sets() {
         assert_eq!((strong.cents, strong.basis()), (11, Basis::Folded));
         let fold = alice(r#"{"level": "read_your_writes", "budget": "1ms", "fallback": "fold"}"#);
         assert_eq!(fold.await.unwrap().cents, 11);
-        // A lower level does not hide it.
+        // A lower level does not hide that the row is stale.
         let lowered = alice(r#"{"level": "eventual"}"#).await.unwrap();
         assert_eq!((lowered.cents, lowered.basis()), (1, Basis::Stale));
         let lowered = bank.view::<Balance>().get("alice").after(&receipt);

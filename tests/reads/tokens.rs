@@ -1,4 +1,4 @@
-//! R3: tokens that are not of this log are refused at once.
+//! R3: tokens of another log are refused immediately.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ async fn r3_a_token_survives_a_restart_of_everything() {
         assert_eq!(token.log(), Some(bank.log().log_id()));
         let alice = bank.view::<Balance>().get("alice").after(&token).within(LONG).await.unwrap();
         assert_eq!(alice.cents, 1);
-        // One of the format before names no log, and is taken at its word.
+        // A token of the previous format names no log, and is accepted as it is.
         let old: Token = "AQAB".parse().unwrap();
         assert_eq!(bank.view::<Balance>().get("alice").after(&old).await.unwrap().cents, 1);
     }
@@ -47,7 +47,7 @@ async fn r3_a_token_of_another_log_or_of_the_future_is_refused_at_once() {
             Token::of(bank.log().log_id(), future),
             Token::at(future),
             own.clone().with(PartitionId::LOG, Position::END),
-            // The log has no such partition, wherever in it that would be.
+            // The log has no such partition, at any position.
             own.clone().with(PartitionId::new(1), Position::START),
             own.with(PartitionId::new(7), Position::new(1)),
             Token::default().with(PartitionId::new(1), Position::new(1)),

@@ -20,7 +20,7 @@ use crate::{
     processes::Orders,
 };
 
-/// The parts that faults break, and the expected rows.
+/// The components that faults stop, and the expected rows.
 struct Parts {
     fixture: CrashFixture,
     relays: Fleet<Orders>,
@@ -91,7 +91,7 @@ fn write(parts: &mut Parts, bank: &Highwater) -> Receipt {
     receipt
 }
 
-/// Asserts that each row of a view has every write once.
+/// Asserts that each row of a view contains every write exactly once.
 async fn is_right<V: Counting>(bank: &Highwater, written: &BTreeMap<String, u64>) {
     let rows = bank.view::<V>().get_many(written.keys().cloned()).await.unwrap();
     let found: BTreeMap<String, u64> =
@@ -123,7 +123,7 @@ fn r3_kafka_views_converge_after_each_fault() {
         let times = took.get_mut(name).unwrap();
         times.sort_unstable();
         let (middle, most) = (times[times.len() / 2], times[times.len() - 1]);
-        println!("{name}: {middle:.1?}, {most:.1?} at the most of {}", times.len());
+        println!("{name}: median {middle:.1?}, at most {most:.1?} of {}", times.len());
     }
     parts.workers.shut_down();
     parts.relays.shut_down();

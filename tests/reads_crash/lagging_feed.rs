@@ -77,7 +77,8 @@ impl Membership for Late<Box<dyn Membership>> {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl Feed for Late<Box<dyn Feed>> {
-    /// Waits before it reads: a page that was read must not be lost when the caller cancels the call.
+    /// Delays the page before it is read: a page that was read must not be lost when the caller
+    /// cancels the call.
     async fn next(&mut self, limit: usize) -> Result<FeedPage> {
         let part = self.random.lock().unwrap().f64().powi(3);
         tokio::time::sleep(self.longest.mul_f64(part)).await;

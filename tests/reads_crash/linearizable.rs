@@ -1,5 +1,5 @@
-//! R3: strong reads and commands are linearizable, while workers, the relay and the database are killed. What clients did
-//! at the same time is recorded, and checked key by key.
+//! R3: strong reads and commands are linearizable, while workers, the relay and the database are
+//! killed. The operations of concurrent clients are recorded, and checked key by key.
 
 use std::{
     sync::{
@@ -34,7 +34,8 @@ const KEYS: usize = 2;
 #[derive(Debug, Default, Clone, Copy)]
 struct Counts {
     commands: u64,
-    /// Strong reads that were answered by the view, by the view and what was folded over it, and not at all.
+    /// The strong reads that were answered by the view, by the view with folded events, and not at
+    /// all.
     from_the_view: u64,
     folded: u64,
     failed: u64,
@@ -75,7 +76,7 @@ impl Client {
         self
     }
 
-    /// Sends a command until it is answered; the operation lasts as long.
+    /// Sends a command until it succeeds. The operation lasts until then.
     async fn add(&mut self, place: usize) {
         self.command = CommandId::derive([self.command.as_uuid().as_bytes()]);
         let add = async {
@@ -87,7 +88,7 @@ impl Client {
         self.counts.commands += 1;
     }
 
-    /// Records a strong read. A read without an answer is no part of the history.
+    /// Records a strong read. A failed read is not part of the history.
     async fn read<V: Counting>(&mut self, place: usize) {
         let counts = &mut self.counts;
         let lookup = self.bank.view::<V>().get(&self.keys[place]).strong().find();
@@ -176,5 +177,5 @@ fn r3_kafka_strong_reads_and_commands_are_linearizable_over_kills_of_workers_and
     let counts = fixture.runtime.block_on(working).unwrap();
     println!("{counts:?}; the database crashed {crashes} times");
     println!("workers {:?}, relays {:?}", workers.shut_down(), relays.shut_down());
-    assert!(counts.commands > 100 && counts.folded > 0, "that shows nothing");
+    assert!(counts.commands > 100 && counts.folded > 0, "the test is inconclusive");
 }

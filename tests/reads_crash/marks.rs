@@ -1,5 +1,6 @@
-//! R2, R3: bounded reads are judged by the marks of the relay: any key is fresh while one partition alone has traffic, and
-//! none is when the relay has stopped or the worker hears nothing.
+//! R2, R3: bounded reads depend on the marks of the relay. Any key is fresh while only one
+//! partition has traffic, and none is fresh when the relay has stopped or the worker receives
+//! nothing.
 
 use std::{
     sync::{
@@ -22,7 +23,8 @@ use crate::{
     processes::{Orders, PARTITIONS},
 };
 
-/// Well above what the feed takes as a rule: the relay marks a quiet log five times in a second, and views say so once.
+/// A bound well above the usual delay of the feed: the relay marks an idle log five times per
+/// second, and views record it once.
 const BOUND: Duration = Duration::from_secs(3);
 
 /// An account in each partition.
@@ -35,7 +37,7 @@ fn keys() -> Vec<String> {
     (0..PARTITIONS).map(of).collect()
 }
 
-/// Traffic on one partition alone.
+/// Writes to one partition only.
 struct Traffic {
     enough: Arc<AtomicBool>,
     task: JoinHandle<Receipt>,
@@ -67,7 +69,8 @@ impl Traffic {
     }
 }
 
-/// A bounded read of each key is satisfied: at once, or as soon as the view has heard.
+/// Asserts that a bounded read of each key succeeds, immediately or once the view has received a
+/// mark.
 async fn all_are_fresh(bank: &Highwater) {
     for key in keys() {
         let read = bank.view::<Balance>().get(key).bounded(BOUND).within(PATIENCE);
@@ -77,7 +80,8 @@ async fn all_are_fresh(bank: &Highwater) {
     }
 }
 
-/// Asserts that they are fresh by the marks although the log has newer events that the view lacks.
+/// Asserts that all keys are fresh by the marks although the log has newer events that the view
+/// lacks.
 async fn all_are_fresh_by_their_marks(bank: &Highwater) {
     let began = Instant::now();
     for key in keys() {
@@ -87,13 +91,13 @@ async fn all_are_fresh_by_their_marks(bank: &Highwater) {
             if freshness.lag().is_none_or(|lag| lag > 0) {
                 break;
             }
-            assert!(began.elapsed() < PATIENCE, "the view never lacks an event");
+            assert!(began.elapsed() < PATIENCE, "the view never lags behind");
         }
     }
 }
 
-/// From some time on no bounded read is satisfied, and it says so. None was that was given later than the bound allows:
-/// what was recorded at `since` is in no answer.
+/// Asserts that after some time every bounded read fails as stale, and that none succeeds later
+/// than the bound allows: no result contains the write of `since`.
 async fn all_become_stale(bank: &Highwater, since: Timestamp) {
     for key in keys() {
         let began = Instant::now();
@@ -140,8 +144,9 @@ const TROUBLE: [(&str, Act, Act); 3] = [
     ),
 ];
 
-/// Everything is fresh, then nothing, then everything again. Where the reader knows the head of the log there is traffic
-/// all the while; where it doesn't, the log is quiet when it happens, and the marks alone tell.
+/// Asserts that all keys are fresh, then none, then all again. If the reader knows the head of the
+/// log there is traffic throughout. If it doesn't, the log is idle during the fault, and only the
+/// marks show it.
 fn is_detected(
     fixture: &CrashFixture,
     relay: &mut Option<Fleet<Orders>>,

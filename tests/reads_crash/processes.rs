@@ -31,7 +31,7 @@ const IDLE: Duration = Duration::from_millis(200);
 pub(crate) enum Task {
     /// Publishes the log.
     Relay,
-    /// Maintains the balances and the tallies; each page is delayed by at most this lag.
+    /// Maintains the balances and the tallies. Each page is delayed by at most this lag.
     Worker { lag: Duration },
     /// Reads all notes of a file.
     Reader { notes: PathBuf },
@@ -47,12 +47,12 @@ pub(crate) struct Orders {
     pub(crate) views: Option<String>,
     /// The servers of Kafka.
     pub(crate) kafka: String,
-    /// The seed of its random choices.
+    /// The seed of the random choices.
     pub(crate) seed: u64,
 }
 
 impl Orders {
-    /// The log with the views, wherever they are.
+    /// Opens the log with the views in their store.
     pub(crate) async fn open(&self) -> Result<Highwater> {
         worker::open(&self.log, self.views.as_deref()).await
     }
@@ -81,7 +81,7 @@ impl WorkerProgram for Orders {
     }
 }
 
-/// The child itself.
+/// Runs as the child process.
 #[test]
 fn works_until_it_is_killed() {
     if let Some(orders) = process::task::<Orders>() {

@@ -1,4 +1,4 @@
-//! Asks a service as an orchestrator does.
+//! Probes a service like an orchestrator.
 
 use std::{
     io::{Read as _, Write as _},
@@ -47,7 +47,7 @@ pub(crate) fn until(address: SocketAddr, is: impl Fn(u16, &Value) -> bool) -> Va
     panic!("the report never satisfies the condition; the last one was {last:?}");
 }
 
-/// As [`until`], on a thread that may block.
+/// Runs [`until`] on a thread that may block.
 pub(crate) async fn until_said(
     address: SocketAddr,
     is: impl Fn(u16, &Value) -> bool + Send + 'static,

@@ -1,4 +1,4 @@
-//! Real processes that get real signals (O5).
+//! Service processes that receive real signals (O5).
 
 use std::{
     sync::{
@@ -19,7 +19,7 @@ use crate::{
 
 pub(crate) const KEYS: [&str; 3] = ["alice", "bob", "carol"];
 
-/// The URL of a store that several processes can open.
+/// Returns the URL of a store that several processes can open.
 pub(crate) fn url(bank: &Bank) -> Option<String> {
     match bank {
         Bank::Memory(_) => None,
@@ -32,7 +32,8 @@ pub(crate) fn url(bank: &Bank) -> Option<String> {
     }
 }
 
-/// Deposits one cent to each account concurrently until it is stopped, and returns how often.
+/// Deposits one cent to each account concurrently until it is stopped, and returns the number of
+/// rounds.
 pub(crate) async fn deposit(bank: Highwater, enough: Arc<AtomicBool>) -> (Receipt, u64) {
     let (mut last, mut rounds) = (None, 0);
     while !enough.load(Ordering::Relaxed) {
@@ -45,7 +46,7 @@ pub(crate) async fn deposit(bank: Highwater, enough: Arc<AtomicBool>) -> (Receip
     (last.unwrap(), rounds)
 }
 
-/// Starts and shuts down a service while events keep coming.
+/// Starts and shuts down a service while events arrive continuously.
 fn come_and_go(store: &str) {
     let mut serving = ServiceProcess::start(&ServiceSpec::new(Role::Worker, store, "20s"));
     serving.terminate();

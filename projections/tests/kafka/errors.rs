@@ -44,7 +44,7 @@ async fn a_foreign_record_stops_a_view_before_it_and_is_named() {
         "{state:?}"
     );
     assert!(state.what_to_do().unwrap().contains("who writes to the topic"));
-    // It says so as long as it is asked.
+    // The feed returns the error again on every call.
     assert!(in_time(feed.next(10)).await.unwrap_err().is_corrupt());
 }
 

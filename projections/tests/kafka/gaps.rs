@@ -51,7 +51,7 @@ async fn w3_a_topic_without_any_retained_record_is_filled_from_the_log() {
         let KafkaState::Truncated { to, .. } = state.borrow().clone() else { panic!("{state:?}") };
         assert_eq!(to, fixture.of_shard(layout, shard).await.last().unwrap().position);
     }
-    // And it is handed over to the topic again.
+    // The feed then returns to the topic.
     fixture.append(40).await;
     for shard in layout.all() {
         let mut expected = fixture.of_shard(layout, shard).await;
@@ -123,7 +123,7 @@ async fn r1_a_cursor_of_a_topic_that_was_deleted_loses_nothing() {
     drop(feed);
     Hand::of(&fixture).delete().await;
     fixture.append(5).await;
-    // With few marks the new topic is shorter than the old one was.
+    // With few marks the new topic is shorter than the old one.
     let relay = RelayTask::start(fixture.relay().idle_interval(Duration::from_secs(600)));
     relay.has_published(Position::new(85)).await;
     let source = fixture.source();

@@ -1,4 +1,4 @@
-//! Members of a group with a name of their own (static membership).
+//! Members of a group with an instance name (static membership).
 
 use highwater_core::{Code, Position, domain::ViewName, value::Sharding};
 use highwater_projections::kafka::KafkaState;
@@ -23,7 +23,7 @@ async fn a_member_that_returns_under_its_name_gets_its_partitions_without_a_reba
     settle(&mut members, &[2, 2]).await;
     let mut other = members.remove(1);
     let before: Vec<_> = members[0].shards.keys().copied().collect();
-    // It says no goodbye: that is what a name is for.
+    // The member ends without leaving the group, which is the purpose of an instance name.
     let first = members.remove(0);
     drop(first.shards);
     in_time(first.membership.leave()).await.unwrap();

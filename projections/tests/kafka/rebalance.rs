@@ -1,4 +1,4 @@
-//! Partitions that move while records flow: a topic that lacks nothing is not said to lack anything.
+//! Partitions that move while records flow: no gap is reported in a topic that has none.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use super::{
     member::Member,
 };
 
-/// The events that were delivered of each shard.
+/// The delivered events of each shard.
 type Seen = BTreeMap<ShardId, Vec<Envelope>>;
 
 /// A member that works in a task.
@@ -46,12 +46,12 @@ impl AtWork {
         Self { stop, shards, task }
     }
 
-    /// Waits until it works on so many shards.
+    /// Waits until the member works on this number of shards.
     async fn holds(&mut self, shards: usize) {
         in_time(self.shards.wait_for(|holds| *holds == shards)).await.unwrap();
     }
 
-    /// Ends its work in order.
+    /// Stops the member in order.
     async fn leave(self) {
         self.stop.send(()).unwrap();
         let member = in_time(self.task).await.unwrap();
@@ -60,7 +60,7 @@ impl AtWork {
     }
 }
 
-/// Appends an event now and then, until it is dropped.
+/// A task that appends an event from time to time, until this value is dropped.
 struct Flow(JoinHandle<()>);
 
 impl Flow {

@@ -1,4 +1,4 @@
-//! Leaders, zombies, checkpoints, and what can't be published.
+//! Leaders, zombies, checkpoints, and events that can't be published.
 
 use std::time::Duration;
 
@@ -70,7 +70,8 @@ async fn r1_a_crash_between_publishing_and_the_checkpoint_repeats_nothing_in_a_v
             Some(feed) => feed,
             empty => empty.insert(fixture.whole(&fixture.source(), &Progress::default()).await),
         };
-        // The first of them have reached the view; the checkpoint is somewhere behind.
+        // The first events have reached the view, and the checkpoint is somewhere before the last
+        // one.
         let page = super::fixture::in_time(feed.next(1)).await.unwrap();
         assert!(page.through <= Position::new(20 * round));
         relay.crash().await;
@@ -101,12 +102,12 @@ async fn a_displaced_relay_moves_no_checkpoint_and_waits() {
         })
         .await;
     let at = claim.unwrap().unwrap().progress.position;
-    // It may not know yet: what it publishes now is a zombie's.
+    // The former leader may not know it yet: what it publishes now is published by a zombie.
     fixture.append(10).await;
     relay.is(|status| matches!(status, RelayStatus::Waiting)).await;
     let there = fixture.store.read_view(&view, &[]).await.unwrap().state.least().position;
     assert_eq!(there, at);
-    // It leads again when the lease has run out, and views have everything once.
+    // The relay leads again when the lease has expired, and views have every event once.
     relay.has_published(Position::new(20)).await;
     delivers_the_log(&fixture, 20).await;
     relay.stop().await;
@@ -149,7 +150,7 @@ async fn an_event_that_the_broker_refuses_as_too_large_is_named() {
     fixture.append(5).await;
     let relay = RelayTask::start(fixture.relay());
     relay.has_published(Position::new(5)).await;
-    // The relay goes by the limit that there was when it began.
+    // The relay uses the limit that the topic had when it started.
     hand.set("max.message.bytes", "20000").await;
     let payload: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(50_000).collect();
     fixture

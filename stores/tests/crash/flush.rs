@@ -18,11 +18,12 @@ enum AppendPath {
     Alone,
     /// A batch that is accepted as a whole, without concurrent appends.
     Whole,
-    /// The same while another process appends: visible first, and flushed in a second transaction.
+    /// A batch that is accepted as a whole while another process appends: visible first, and
+    /// flushed in a second transaction.
     InCompany,
     /// A batch that is checked append by append.
     Judged,
-    /// An append with a hook, which turns the flush off once more.
+    /// An append with a hook, which turns the flush off again.
     WithWork,
 }
 
@@ -59,8 +60,8 @@ const ASYNCHRONOUS: [&str; 5] = [
     "alter role postgres set synchronous_commit = off",
 ];
 
-/// The first append after a start writes whole pages to the server's log, and full pages of the log go
-/// to disk by themselves. The second is small.
+/// The number of appends. The first append after a start writes whole pages to the log of the
+/// server, and full pages of that log go to disk by themselves. The second is small.
 const APPENDS: usize = 2;
 
 async fn connect(cluster: &PostgresCluster) -> PgConnection {
@@ -98,7 +99,8 @@ async fn append(cluster: &PostgresCluster, path: AppendPath) -> Vec<Uuid> {
     commands
 }
 
-/// Appends while another session holds the lock of the order, until that sees a waiting session.
+/// Appends while another session holds the advisory lock, until that session sees a waiting
+/// session.
 async fn in_company(cluster: &PostgresCluster, store: &PostgresStore, append: Append) {
     let mut other = connect(cluster).await;
     let mut holding = other.begin().await.unwrap();
@@ -129,7 +131,7 @@ fn crash_shows(runtime: &Runtime, cluster: &PostgresCluster, path: AppendPath) -
     cluster.crash();
     cluster.restart();
     let (appended, by_hand) = runtime.block_on(kept(cluster, &commands));
-    assert_eq!(appended, APPENDS as i64, "{path:?}: every acknowledged append is there");
+    assert_eq!(appended, APPENDS as i64, "{path:?}: every acknowledged append is stored");
     by_hand == 0
 }
 

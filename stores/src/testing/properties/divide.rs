@@ -1,4 +1,4 @@
-//! R1: how the work is divided may change, and no event is lost or applied twice by it.
+//! R1: the sharding of a view may change, and no event is lost or applied twice by that.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use highwater_core::{
 use super::worker::{LONG, Worker, found, is_missing, name, opened, park, progress, some, state};
 use crate::testing::{Fixture, Store, race::race};
 
-/// A worker on each shard, all of which are at this position.
+/// Claims every shard, all of which are at this position.
 async fn all(store: &Arc<dyn Store>, view: &ViewName, position: u64) -> Vec<Worker> {
     let layout = store.read_view(view, &[]).await.unwrap().state.sharding;
     let mut workers = Vec::new();
@@ -79,7 +79,7 @@ pub(super) async fn r1_shards_at_different_positions_are_not_divided_anew(fixtur
     unchanged(&store, &view, &mut workers, [5, 6]).await;
 }
 
-/// Nothing has changed, and every claim still holds.
+/// Checks that nothing has changed, and that every claim is still valid.
 async fn unchanged(
     store: &Arc<dyn Store>,
     view: &ViewName,
@@ -168,7 +168,7 @@ pub(super) async fn r1_a_worker_that_knows_the_old_layout_claims_nothing(fixture
     }
 }
 
-/// A claim fences who divides, and a division refuses who claims: not both go through.
+/// A claim fences a reshard, and a reshard refuses a claim: they never both succeed.
 pub(super) async fn r1_a_claim_and_a_division_that_race_do_not_both_go_through(fixture: Fixture) {
     let handles = [fixture.store(), fixture.reopen().await];
     for round in 0..10 {

@@ -1,4 +1,4 @@
-//! Random appends and reads, against the memory store as the model.
+//! Random appends and reads, with the memory store as the model.
 
 use std::future::Future;
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::testing::{Fixture, seed};
 
-/// A runner whose cases follow from the printed seed.
+/// Creates a runner whose cases follow from the printed seed.
 fn runner(cases: u32) -> TestRunner {
     let mut bytes = [0; 32];
     fastrand::Rng::with_seed(seed()).fill(&mut bytes);
@@ -21,7 +21,7 @@ fn runner(cases: u32) -> TestRunner {
     TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
 }
 
-/// Proptest is not async: it gets a thread of its own, from which each case is run to its end.
+/// Runs the cases in a separate thread, because proptest is not async, and each case to its end.
 async fn prop<S, F>(cases: u32, strategy: S, case: impl Fn(S::Value) -> F + Send + 'static)
 where
     S: Strategy + Send + 'static,

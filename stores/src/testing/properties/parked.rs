@@ -1,4 +1,4 @@
-//! R4: a key that can't go on is parked with all that comes after it, and others go on.
+//! R4: a key whose event fails is parked with all its later events, and other keys continue.
 
 use highwater_core::{
     Code, Position,
@@ -17,7 +17,7 @@ async fn parked(store: &dyn Store, view: &ViewName) -> Vec<ParkedKey> {
     store.parked_keys(view, None, 1_000).await.unwrap()
 }
 
-/// The only parked key.
+/// Returns the only parked key.
 async fn only(worker: &Worker) -> ParkedKey {
     let mut parked = parked(&*worker.store, &worker.view).await;
     assert_eq!(parked.len(), 1, "{parked:?}");
@@ -41,7 +41,7 @@ pub(super) async fn r4_a_parked_key_is_listed_as_it_was_parked(fixture: Fixture)
         ("a", Position::new(4), "it's \"broken\"\n")
     );
     assert_eq!((only.attempts, only.queued, only.retry), (3, 1, false));
-    assert_eq!(queued(&worker, "a").await, [4], "the first event waits, too");
+    assert_eq!(queued(&worker, "a").await, [4], "the first event is queued, too");
     let other = fixture.reopen().await;
     assert_eq!(parked(&*other, &worker.view).await, [only]);
 }
@@ -110,7 +110,7 @@ pub(super) async fn r4_a_key_is_free_when_no_event_waits_any_more(fixture: Fixtu
     assert_eq!(queued(&worker, "a").await, [8]);
 }
 
-/// Drains the key `a`, and gives the one that is left.
+/// Drains the key `a`, and returns the only key that is still parked.
 async fn drained(worker: &mut Worker, through: u64) -> ParkedKey {
     let next = worker.claim.progress.position.get() + 1;
     worker.park(next, vec![drain("a", through), drain("never", through)]).await;
@@ -125,7 +125,7 @@ pub(super) async fn r4_a_key_stays_parked_since_the_first_that_still_waits(fixtu
     let before = only(&worker).await;
     let left = drained(&mut worker, 6).await;
     assert_eq!(left, ParkedKey { since: Position::new(9), queued: 1, ..before });
-    assert!(left.retry, "the wish is granted when it fails again, or nothing waits");
+    assert!(left.retry, "requested until it fails again, or nothing is queued");
     assert_eq!(queued(&worker, "a").await, [9]);
     let left = drained(&mut worker, 8).await;
     assert_eq!(left.since, Position::new(9), "nothing was drained");

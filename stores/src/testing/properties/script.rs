@@ -1,39 +1,39 @@
-//! What the random properties do: steps and looks, drawn without knowing the store, and the world in
-//! which they are played to the store under test and to the model.
+//! Scripts of the random properties: steps and reads, drawn without knowledge of the store. The
+//! world runs them on the store under test and on the model.
 
 use std::ops::Range;
 
 use proptest::{prelude::*, sample::Index};
 
-/// An append to draw.
+/// An append to execute.
 #[derive(Debug, Clone)]
 pub(super) struct Step {
     pub(super) identity: Identity,
-    /// For each of the three streams, whether and how it takes part.
+    /// The part of each of the three streams in the append, if any.
     pub(super) parts: [Option<Part>; 3],
     pub(super) watch: Option<Watch>,
-    /// Whether the answers are awaited before the next append is called.
+    /// True if all responses are awaited before the next append is called.
     pub(super) settles: bool,
 }
 
-/// Under which command id.
+/// The command id of an append.
 #[derive(Debug, Clone)]
 pub(super) enum Identity {
     New,
-    /// An earlier append once more.
+    /// Repeats an earlier append.
     Repeat(Index),
-    /// The id of an earlier append for another command.
+    /// Uses the id of an earlier append for another command.
     Reuse(Index),
 }
 
-/// What happens to one stream: where it is guessed to be, and the tags of its new events.
+/// The expectation of one stream, and the tags of its new events.
 #[derive(Debug, Clone)]
 pub(super) struct Part {
     pub(super) guess: Guess,
     pub(super) tags: Vec<u8>,
 }
 
-/// An expectation relative to where the stream is.
+/// An expectation relative to the actual state of the stream.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Guess {
     Any,
@@ -44,14 +44,14 @@ pub(super) enum Guess {
     StrangeHead,
 }
 
-/// A condition, or the query of a read.
+/// A query for a condition or a read.
 #[derive(Debug, Clone)]
 pub(super) struct Watch {
     pub(super) kind: u8,
     pub(super) behind: u64,
 }
 
-/// A read of a page to draw.
+/// A page to read.
 #[derive(Debug, Clone)]
 pub(super) struct Look {
     pub(super) kind: u8,
@@ -103,5 +103,5 @@ pub(super) fn looks(count: Range<usize>) -> impl Strategy<Value = Vec<Look>> {
     prop::collection::vec(look, count)
 }
 
-/// How many kinds of queries there are in the world.
+/// The number of kinds of queries in the world.
 pub(super) const KINDS: u8 = 6;

@@ -1,4 +1,5 @@
-//! R1: of all who work on a shard one may commit, whoever else believes that it may.
+//! R1: of all workers of a shard only the holder of the claim can commit, even if others believe
+//! they hold it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +17,7 @@ use crate::testing::{
     race::{race, soon},
 };
 
-/// No time at all, so that the lease has run out when it is looked at again.
+/// A lease that has expired by the time of the next call.
 const SHORT: Duration = Duration::from_millis(1);
 
 fn id(name: &str) -> WorkerId {
@@ -116,7 +117,7 @@ pub(super) async fn r1_a_live_lease_is_respected(fixture: Fixture) {
     worker.write(1, &[]).await;
 }
 
-/// Claims the shard once its lease has run out.
+/// Claims the shard once its lease has expired.
 async fn claim_in_the_end(store: &dyn Store, view: &ViewName, worker: &str) -> Claim {
     soon("the end of a lease", async {
         loop {
@@ -278,7 +279,7 @@ pub(super) async fn r1_a_worker_without_a_sign_of_life_is_off_the_roll(fixture: 
         while store.heartbeat(&view, &id("other"), LONG).await.unwrap() != alone {}
     })
     .await;
-    // It was only slow: what nobody has claimed meanwhile is its own again.
+    // The worker was only slow: shards that no other worker has claimed are its own again.
     let roll = store.heartbeat(&view, &silent, LONG).await.unwrap();
     assert_eq!(
         roll,
@@ -331,8 +332,8 @@ pub(super) async fn r1_a_shard_that_is_not_there_cannot_be_claimed(fixture: Fixt
     );
 }
 
-/// Workers that take the only shard from one another, each counting on from the row that it finds: if
-/// two could commit under one claim, the count would not be that of the commits.
+/// Runs workers that take the only shard from one another, each continuing the count in the row. If
+/// two could commit under one claim, the count would not equal the number of commits.
 pub(super) async fn r1_workers_that_rob_one_another_count_each_commit_once(fixture: Fixture) {
     let handles = [fixture.store(), fixture.reopen().await];
     let view = opened(&*handles[0], "robbed", Sharding::SINGLE).await;
@@ -347,7 +348,7 @@ pub(super) async fn r1_workers_that_rob_one_another_count_each_commit_once(fixtu
     assert!(total > 0);
 }
 
-/// How many commits went through.
+/// Returns the number of successful commits.
 async fn rob_and_count(store: Arc<dyn Store>, view: ViewName, n: usize) -> u64 {
     let mut commits = 0;
     for _ in 0..20 {
@@ -356,7 +357,7 @@ async fn rob_and_count(store: Arc<dyn Store>, view: ViewName, n: usize) -> u64 {
             let (_, rows) = found(&*store, &view, &["count"]).await;
             let count: u64 = rows[0].as_deref().map_or(0, |count| count.parse().unwrap());
             let next = (count + 1).to_string();
-            // Read after the claim was lost, it may be ahead of the claim.
+            // A row that is read after the claim was lost may be ahead of the claim.
             let commit =
                 worker.to(worker.claim.progress.position.get() + 1, &[("count", Some(&next))]);
             match worker.send(commit).await {

@@ -1,4 +1,4 @@
-//! R1, R4: a view keeps what belongs to it when its name or its columns change.
+//! R1, R4: a view keeps its data when its name or its columns change.
 
 use highwater_core::{
     Code, Position,
@@ -10,7 +10,7 @@ use highwater_core::{
 use super::worker::{LONG, Worker, found, is_missing, name, park, some, spec, state};
 use crate::testing::{Fixture, race::race};
 
-/// The view of this name, which had these names before.
+/// Returns the specification of a view with former names.
 fn renamed(view: &str, formerly: &[&str]) -> ViewSpec {
     ViewSpec { formerly: formerly.iter().map(|view| name(view)).collect(), ..spec(view) }
 }
@@ -70,7 +70,7 @@ pub(super) async fn r1_a_name_that_became_free_can_be_taken(fixture: Fixture) {
     assert_eq!(found(&*store, &name("old"), &["a"]).await, (vec![2], vec![some("2")]));
 }
 
-/// A view with these columns.
+/// Returns the specification of a view with columns.
 fn with_columns(view: &str, columns: &[(&'static str, ColumnKind)]) -> ViewSpec {
     let columns = columns.iter().map(|&(name, kind)| Column { name, kind }).collect();
     ViewSpec { columns, ..spec(view) }

@@ -1,4 +1,4 @@
-//! R1: the rows of a view and its progress move together, from where they were.
+//! R1: the rows of a view and its progress advance together, from their previous position.
 
 use bytes::Bytes;
 use highwater_core::{
@@ -45,7 +45,7 @@ pub(super) async fn r1_a_new_view_begins_where_its_spec_says(fixture: Fixture) {
     worker.write(8, &[("a", Some("1"))]).await;
 }
 
-/// Here there was no event of which the progress could be.
+/// Returns progress at a position before any applied event.
 fn beginning(position: u64) -> Progress {
     Progress { position: Position::new(position), ..Progress::default() }
 }
@@ -274,7 +274,7 @@ pub(super) async fn r1_a_view_without_rows_has_progress_alone(fixture: Fixture) 
     assert_eq!(again, state(Sharding::SINGLE, &[3]));
 }
 
-/// Each commit writes its position into every row: a reader must see one position everywhere.
+/// Each commit writes its position into every row: a reader must see one position in all rows.
 pub(super) async fn r1_a_read_shows_rows_and_progress_of_one_moment(fixture: Fixture) {
     let store = fixture.store();
     let mut worker = Worker::on(&store, "moment").await;
