@@ -44,7 +44,7 @@ conformance!(faulty_with_late_answers, || async {
 });
 
 /// Retries the same command until the store responds with success.
-async fn insist<F>(send: impl Fn() -> F) -> Appended
+async fn retry_until_stored<F>(send: impl Fn() -> F) -> Appended
 where
     F: Future<Output = Result<Appended>>,
 {
@@ -70,7 +70,10 @@ async fn w4_under_faults_commands_retried_until_answered_are_stored_exactly_once
             let mut answers = Vec::new();
             for _ in 0..20 {
                 let append = build::append_to(&stream, Expected::Any, build::events(2));
-                answers.push((append.clone(), insist(|| store.append(append.clone())).await));
+                answers.push((
+                    append.clone(),
+                    retry_until_stored(|| store.append(append.clone())).await,
+                ));
             }
             answers
         }
@@ -104,7 +107,7 @@ async fn each_fault_reports_truly_what_may_have_happened() {
 
 #[tokio::test]
 async fn one_seed_gives_one_plan() {
-    let play = async || {
+    let run = async || {
         let store = Faulty::new(MemoryStore::default(), Faults::seeded(42).lost(0.3).unsent(0.3));
         let mut codes = Vec::new();
         for _ in 0..50 {
@@ -113,7 +116,7 @@ async fn one_seed_gives_one_plan() {
         }
         (codes, store.inner().head().await.unwrap())
     };
-    assert_eq!(play().await, play().await);
+    assert_eq!(run().await, run().await);
 }
 
 /// A clock that goes backward with each reading.

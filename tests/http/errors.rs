@@ -81,8 +81,8 @@ fn errors() -> Vec<Error> {
     // The message of a refused request may quote the caller. A message for an operator may contain
     // anything.
     errors.extend(Code::ALL.iter().filter(|code| code.as_str().starts_with("HW6")).map(|code| {
-        let told = [400, 404, 413, 422].contains(&status_of(*code));
-        let message = if told { "what would be right" } else { SECRET };
+        let is_quoted = [400, 404, 413, 422].contains(&status_of(*code));
+        let message = if is_quoted { "what would be right" } else { SECRET };
         Invalid::new(*code, message).caused_by(secret()).into()
     }));
     errors

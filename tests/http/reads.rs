@@ -211,16 +211,16 @@ async fn r2_a_missing_row_is_404_with_its_freshness() {
         let bank = bank.open().await;
         work_until::<Balance>(&bank, &put(&bank, "alice", 7).await).await;
         let router = router(&bank);
-        let nobody = get_with(&router, "/accounts/nobody", &[]).await;
-        nobody.is_problem(404, "HW611");
-        let nobody = get_with(&router, "/accounts/nobody/found", &[]).await;
-        assert_eq!(nobody.is_problem(404, "HW611")["next_step"], "fix_request");
+        let missing = get_with(&router, "/accounts/nobody", &[]).await;
+        missing.is_problem(404, "HW611");
+        let missing = get_with(&router, "/accounts/nobody/found", &[]).await;
+        assert_eq!(missing.is_problem(404, "HW611")["next_step"], "fix_request");
         assert_eq!(
-            freshness(&nobody),
+            freshness(&missing),
             "current;position=1;lag=0;level=read_your_writes;basis=view"
         );
-        assert_eq!(token_of(&nobody).to_string(), put_token(&bank, 1));
-        assert_eq!(nobody.header("vary"), Some("highwater-token"));
+        assert_eq!(token_of(&missing).to_string(), put_token(&bank, 1));
+        assert_eq!(missing.header("vary"), Some("highwater-token"));
         let alice = get_with(&router, "/accounts/alice/found", &[]).await;
         assert_eq!((alice.status.as_u16(), alice.json()["cents"].as_i64()), (200, Some(7)));
     }

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
-pub(crate) const SHORT: Duration = Duration::from_millis(20);
+pub(crate) const SHORT_BUDGET: Duration = Duration::from_millis(20);
 
 /// A view by account, like the balance, that fails at 666 cents.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,7 +96,7 @@ async fn eventual(
 }
 
 async fn late(State(bank): Bank, Path(id): Path<String>, after: ReadConditions) -> Answer<Balance> {
-    Ok(after.answer(bank.view::<Balance>().get(id).after(&after).within(SHORT).await?))
+    Ok(after.answer(bank.view::<Balance>().get(id).after(&after).within(SHORT_BUDGET).await?))
 }
 
 async fn stale(
@@ -104,7 +104,7 @@ async fn stale(
     Path(id): Path<String>,
     after: ReadConditions,
 ) -> Answer<Balance> {
-    let read = bank.view::<Balance>().get(id).after(&after).within(SHORT);
+    let read = bank.view::<Balance>().get(id).after(&after).within(SHORT_BUDGET);
     Ok(after.answer(read.or(Fallback::ServeStale).await?))
 }
 
@@ -204,7 +204,7 @@ async fn applied(
 ) -> Result<ReceiptResponse, Problem> {
     let account = bank.aggregate::<Account>(&id);
     let receipt = account.execute(intent.request(Deposit { cents })).await?;
-    let outcome = bank.view::<Pious>().applied(&id, &receipt).within(SHORT).await;
+    let outcome = bank.view::<Pious>().applied(&id, &receipt).within(SHORT_BUDGET).await;
     Ok(intent.answer(receipt).outcome(outcome).created(format!("/accounts/{id}/pious")))
 }
 

@@ -15,8 +15,8 @@ use crate::{
     metrics::on_every_store,
 };
 
-const LONG: Duration = Duration::from_secs(60);
-const SHORT: Duration = Duration::from_millis(20);
+const TIMEOUT: Duration = Duration::from_secs(60);
+const SHORT_BUDGET: Duration = Duration::from_millis(20);
 
 async fn deposited(bank: &Highwater) -> Receipt {
     bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap()
@@ -26,7 +26,7 @@ async fn deposited(bank: &Highwater) -> Receipt {
 async fn viewed(bank: &Highwater) {
     let worker = Worker::new(bank).view::<Balance>().start().await.unwrap();
     let receipt = deposited(bank).await;
-    bank.view::<Balance>().get("alice").after(&receipt).within(LONG).await.unwrap();
+    bank.view::<Balance>().get("alice").after(&receipt).within(TIMEOUT).await.unwrap();
     worker.stop().await.unwrap();
 }
 
@@ -45,12 +45,12 @@ fn o2_waits_are_measured_by_level_and_outcome() {
         let alice = || bank.view::<Balance>().get("alice");
 
         // No worker runs, so no wait can succeed.
-        alice().after(&receipt).within(SHORT).await.unwrap_err();
-        alice().after(&receipt).within(SHORT).await.unwrap_err();
+        alice().after(&receipt).within(SHORT_BUDGET).await.unwrap_err();
+        alice().after(&receipt).within(SHORT_BUDGET).await.unwrap_err();
         let late = waits("read_your_writes", "late");
         assert_eq!(meter.value(&late), 2.0);
         assert!(meter.sum(&late) >= 2.0 * 0.015, "two budgets are 40 ms, not {}", meter.sum(&late));
-        alice().bounded(Duration::ZERO).within(SHORT).await.unwrap_err();
+        alice().bounded(Duration::ZERO).within(SHORT_BUDGET).await.unwrap_err();
         assert_eq!(meter.value(&waits("bounded", "late")), 1.0);
         assert_eq!(meter.value(&reached), before);
 
@@ -58,9 +58,9 @@ fn o2_waits_are_measured_by_level_and_outcome() {
         let worker = Worker::new(&bank).view::<Balance>().start().await.unwrap();
         let (mut receipt, mut reads, began) = (receipt, 0.0, Instant::now());
         while meter.value(&reached) == before {
-            assert!(began.elapsed() < LONG, "no read of {reads} had to wait");
+            assert!(began.elapsed() < TIMEOUT, "no read of {reads} had to wait");
             receipt = deposited(&bank).await;
-            alice().after(&receipt).within(LONG).await.unwrap();
+            alice().after(&receipt).within(TIMEOUT).await.unwrap();
             reads += 1.0;
         }
         assert!(meter.value(&reached) <= before + reads);

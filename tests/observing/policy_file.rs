@@ -89,7 +89,7 @@ fn o2_o4_a_policy_file_is_counted_and_logged_when_it_is_loaded_and_when_it_is_ed
         write(&path, &second);
         meter.until(changes, 2.0).await;
 
-        let told = lines.of_policies();
+        let logged = lines.of_policies();
         let file = path.display().to_string();
         let line = |message: &str, by: &str, rules: &str| {
             serde_json::json!({
@@ -100,7 +100,7 @@ fn o2_o4_a_policy_file_is_counted_and_logged_when_it_is_loaded_and_when_it_is_ed
             line("policies are taken from a file", "ann", &first),
             line("policies have changed", "bob", &second),
         ];
-        assert_eq!(told, expected);
+        assert_eq!(logged, expected);
         // The history in the store contains only changes made through the program.
         assert!(policies.history(10).await.unwrap().is_empty());
     });

@@ -23,10 +23,10 @@ use serde::{Deserialize, Serialize};
 
 /// A feed that reshards views and delivers nothing, so that the state after a reshard can be
 /// examined.
-struct Nobody;
+struct IdleSource;
 
 #[async_trait]
-impl FeedSource for Nobody {
+impl FeedSource for IdleSource {
     async fn sharding(&self, _: ShardBy, shards: u32) -> Result<Sharding> {
         Ok(Sharding::by_key(shards))
     }
@@ -37,7 +37,7 @@ impl FeedSource for Nobody {
 }
 
 #[async_trait]
-impl Membership for Nobody {
+impl Membership for IdleSource {
     async fn next_assignment(&mut self) -> Result<Assignment> {
         pending().await
     }
@@ -101,7 +101,7 @@ async fn r2_a_resharded_view_is_as_of_the_last_event_that_it_has_applied() {
         bank.views().open_view(&spec, two).await.unwrap();
         put(&bank, &spec.name, two, &[&log[2], &log[8]]).await;
         let options = ProjectionOptions::default().shards(3);
-        let worker = Worker::new(&bank).fed_by(Nobody).view_with::<ByCustomer>(options);
+        let worker = Worker::new(&bank).fed_by(IdleSource).view_with::<ByCustomer>(options);
         let worker = worker.start().await.unwrap();
         let running = |state: &ProjectionState| matches!(state, ProjectionState::Running);
         worker.statuses()[0].clone().until(running).await;
@@ -180,9 +180,9 @@ async fn r1_a_worker_under_a_former_name_stops_and_the_renamed_view_skips_and_re
 
 /// A view that declares the stream key as its key, which is the account, but returns the customer.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct Wrongly(Trace);
+struct WronglyKeyed(Trace);
 
-impl View for Wrongly {
+impl View for WronglyKeyed {
     type Event = LedgerEvent;
     const NAME: &'static str = "wrongly";
     const KEYED_BY: KeyedBy = KeyedBy::Stream("ledger");
@@ -204,7 +204,7 @@ async fn r1_a_view_wrongly_declared_as_sharded_by_stream_stops_with_a_remedy() {
         for _ in 0..5 {
             step(&bank, &mut random).await;
         }
-        let worker = Worker::new(&bank).view::<Wrongly>().start().await.unwrap();
+        let worker = Worker::new(&bank).view::<WronglyKeyed>().start().await.unwrap();
         let state = worker.statuses()[0].clone().until(ProjectionState::is_stopped).await;
         let error = state.error().unwrap();
         assert_eq!(error.code(), Code::BAD_REQUEST, "{error}");

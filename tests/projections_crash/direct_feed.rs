@@ -41,7 +41,7 @@ fn run_with_faults(url: &str, shards: u32, workers: usize, mut between: impl FnM
     let findings = runtime.block_on(checker::check(&bank, &keys));
     let caught_up = calm.elapsed();
     let counts = fleet.shut_down();
-    println!("{written} events; {counts:?}; at the end and checked after {caught_up:?}");
+    println!("{written} events; {counts:?}; caught up and checked after {caught_up:?}");
     checker::assert_no_findings(&findings);
     assert!(
         written > 1_000 && written >= min_events() && counts.killed > 3,
@@ -85,16 +85,16 @@ fn r1_postgres_a_commit_that_hangs_delays_only_its_shard() {
     let load = WriteLoad { tasks: 2, batch: 1, rest: Duration::from_millis(5) };
     let writing = writer::start(runtime.handle(), &bank, seed, keys, load);
     let hanging = runtime.block_on(async {
-        others_go_on(&bank).await;
+        other_shards_advance(&bank).await;
         let mut commit = PgConnection::connect(&cluster.url()).await.unwrap();
         commit.execute(HANGING).await.unwrap();
         commit
     });
     // The commit first hangs beside a live worker, then after all workers are killed.
-    runtime.block_on(others_go_on(&bank));
+    runtime.block_on(other_shards_advance(&bank));
     fleet.kill_all();
     runtime.block_on(async {
-        others_go_on(&bank).await;
+        other_shards_advance(&bank).await;
         drop(hanging);
         writing.stop().await;
         checker::assert_no_findings(&checker::check(&bank, &keys).await);
@@ -106,7 +106,7 @@ const HANGING: &str = "begin; select from highwater.shards \
                        where view = 'by_customer' and shard = 0 for update";
 
 /// Waits until all shards of a view except the first have applied all following events.
-async fn others_go_on(bank: &Highwater) {
+async fn other_shards_advance(bank: &Highwater) {
     let later = bank.log().head().await.unwrap().get() + 200;
     let reached = async {
         let view = ViewName::new(ByCustomer::NAME).unwrap();

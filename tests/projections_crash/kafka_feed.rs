@@ -83,7 +83,7 @@ fn run_with_faults(
         workers.shut_down(),
         relays.shut_down()
     );
-    println!("at the end and checked after {caught_up:?}");
+    println!("caught up and checked after {caught_up:?}");
     checker::assert_no_findings(&findings);
     let records = runtime.block_on(kafka_topic::records(brokers));
     println!("{} records of events", records.len());

@@ -78,16 +78,16 @@ fn works_until_it_is_killed() {
 }
 
 async fn carry_out(orders: &Orders) {
-    let mut told = signal(SignalKind::terminate()).unwrap();
+    let mut terminate = signal(SignalKind::terminate()).unwrap();
     #[cfg(feature = "kafka")]
     if orders.task == Task::Relay {
         let bank = worker::retry(|| orders.open()).await;
-        let stop = async move { told.recv().await.unwrap() };
+        let stop = async move { terminate.recv().await.unwrap() };
         return crate::kafka_feed::relay(&bank, orders).run(stop).await.unwrap();
     }
     let working = tokio::select! {
         working = worker::retry(|| begin(orders)) => working,
-        _ = told.recv() => return,
+        _ = terminate.recv() => return,
     };
     let stopped = working.statuses().to_vec().into_iter().map(|mut status| {
         Box::pin(async move {
@@ -101,7 +101,7 @@ async fn carry_out(orders: &Orders) {
     });
     tokio::select! {
         _ = futures_util::future::select_all(stopped) => {}
-        _ = told.recv() => {}
+        _ = terminate.recv() => {}
     }
     if let Err(error) = working.stop().await {
         assert!(error.is_retryable(), "{error}");

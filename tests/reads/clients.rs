@@ -29,7 +29,7 @@ async fn r3_no_answer_is_older_than_its_token_while_workers_lag_and_are_killed()
         // The reader is a second handle, like that of another process.
         let (bank, reader) = (bank.open().await, bank.open().await);
         work_until::<Balance>(&bank, &deposit(&bank, "first", 1).await).await;
-        let killing = tokio::spawn(come_and_go(bank.clone(), fastrand::Rng::with_seed(seed)));
+        let killing = tokio::spawn(restart_workers(bank.clone(), fastrand::Rng::with_seed(seed)));
         let clients = (0..clients()).map(|number| {
             let random = fastrand::Rng::with_seed(seed ^ number as u64);
             tokio::spawn(client(bank.clone(), reader.clone(), number, random))
@@ -78,7 +78,7 @@ async fn client(
 }
 
 /// Runs workers that start, work for a while, and are killed at any point.
-async fn come_and_go(bank: Highwater, mut random: fastrand::Rng) {
+async fn restart_workers(bank: Highwater, mut random: fastrand::Rng) {
     let lease = Duration::from_millis(150);
     loop {
         let options = ProjectionOptions::default().shards(3).batch(1 + random.usize(..20));

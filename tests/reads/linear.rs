@@ -112,7 +112,7 @@ async fn r3_strong_reads_of_rows_of_many_streams_are_linearizable() {
 
 async fn linearizable<V: Counted>(bank: &Highwater) {
     work_until::<V>(bank, &deposit(bank, "first", 0).await).await;
-    let working = tokio::spawn(come_and_go::<V>(bank.clone()));
+    let working = tokio::spawn(restart_workers::<V>(bank.clone()));
     for history in history::<V>(bank, How::Strong).await {
         assert!(is_linearizable(&history), "{history:#?}");
     }
@@ -120,7 +120,7 @@ async fn linearizable<V: Counted>(bank: &Highwater) {
     let _ = working.await;
 }
 
-async fn come_and_go<V: View>(bank: Highwater) {
+async fn restart_workers<V: View>(bank: Highwater) {
     let lease = Duration::from_millis(100);
     loop {
         let worker = Worker::new(&bank).fed_by(DirectSource::new(&bank).lease(lease));

@@ -13,10 +13,10 @@ use crate::{
     views::{deposit, work_until},
 };
 
-const LONG: Duration = Duration::from_secs(300);
+const LONG_BUDGET: Duration = Duration::from_secs(300);
 /// The time limit of a wait. A poll is due after a second, on SQLite sooner; the rest is for a busy
 /// machine.
-const SOON: Duration = Duration::from_secs(5);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A direct connection to the database that bypasses the store.
 enum Raw {
@@ -83,14 +83,14 @@ impl Waiting {
         work_until::<Balance>(&bank, &deposit(&bank, "alice", 1).await).await;
         let receipt = deposit(&bank, "alice", 2).await;
         assert_eq!(receipt.position(), Position::new(2));
-        let lookup = bank.view::<Balance>().get("alice").after(&receipt).within(LONG);
+        let lookup = bank.view::<Balance>().get("alice").after(&receipt).within(LONG_BUDGET);
         let answer = tokio::spawn(lookup.into_future());
         while raw.listener().await == Some(None) {
             tokio::task::yield_now().await;
         }
         // After it starts to listen it polls once more, and then waits for a notification.
-        let looks = Counts::of(&counts.view_reads);
-        while Counts::of(&counts.view_reads) == looks || Counts::of(&counts.waiting) == 0 {
+        let before = Counts::of(&counts.view_reads);
+        while Counts::of(&counts.view_reads) == before || Counts::of(&counts.waiting) == 0 {
             tokio::task::yield_now().await;
         }
         Self { answer, bank }
@@ -103,7 +103,7 @@ impl Waiting {
         let read = self.answer.await.unwrap().unwrap();
         assert_eq!(read.freshness().position, Position::new(2));
         println!("seen after {:?}", began.elapsed());
-        assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+        assert!(began.elapsed() < WAIT_TIMEOUT, "{:?}", began.elapsed());
         self.bank
     }
 }

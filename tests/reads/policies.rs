@@ -208,8 +208,9 @@ async fn m6_a_policy_that_a_critical_operation_forbids_changes_nothing() {
         assert!(error.to_string().contains("transfer.offer"), "{error}");
         assert!(policies.history(1).await.unwrap().is_empty());
         assert_eq!(policies.ruled(&SHOW, "alice").policy, SHOW.policy());
-        for nobody in [PolicyChange::by(" ", "x").set(&SHOW, strong()), PolicyChange::by("", "x")] {
-            assert!(policies.change(nobody).await.unwrap_err().is_invalid());
+        for unsigned in [PolicyChange::by(" ", "x").set(&SHOW, strong()), PolicyChange::by("", "x")]
+        {
+            assert!(policies.change(unsigned).await.unwrap_err().is_invalid());
         }
     }
 }

@@ -116,7 +116,7 @@ async fn r3_a_wait_ends_with_its_budget_although_the_view_no_longer_answers() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r3_a_view_that_never_answers_times_out_for_a_single_read_and_for_a_shared_one() {
-    let asked = banks().into_iter().map(|store| async move {
+    let tests = banks().into_iter().map(|store| async move {
         let bank = store.open().await;
         work_until::<Balance>(&bank, &deposit(&bank, "alice", 1).await).await;
         let next = deposit(&bank, "alice", 2).await;
@@ -141,5 +141,5 @@ async fn r3_a_view_that_never_answers_times_out_for_a_single_read_and_for_a_shar
         let read = reader.view::<Balance>().get("alice").after(&next).await.unwrap();
         assert_eq!(read.cents, 3);
     });
-    futures_util::future::join_all(asked).await;
+    futures_util::future::join_all(tests).await;
 }

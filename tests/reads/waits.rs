@@ -11,7 +11,7 @@ use crate::{
     views::{Parity, deposit, work, work_until},
 };
 
-const LONG: Duration = Duration::from_secs(120);
+const LONG_BUDGET: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r2_r3_a_current_read_asks_the_view_once_at_every_level() {
@@ -75,7 +75,7 @@ async fn r3_ten_thousand_waiters_cost_one_subscription_and_few_statements() {
         let waiting: Vec<_> = (0..WAITERS)
             .map(|n| {
                 let key = if n % 2 == 0 { "even".to_owned() } else { format!("none-{n}") };
-                let lookup = bank.view::<Parity>().get(key).after(&receipt).within(LONG);
+                let lookup = bank.view::<Parity>().get(key).after(&receipt).within(LONG_BUDGET);
                 tokio::spawn(async move { lookup.find().await })
             })
             .collect();
@@ -95,8 +95,8 @@ async fn r3_ten_thousand_waiters_cost_one_subscription_and_few_statements() {
         assert!(Counts::of(&counts.most_waiting) <= 1, "one subscription");
         // The shards advance one by one, so there are a few rounds, each in chunks of many keys,
         // and the worker reads rows, too.
-        let looks = Counts::of(&counts.view_reads) - WAITERS;
-        assert!(looks < 200, "{looks} looks for {WAITERS} waiters");
+        let view_reads = Counts::of(&counts.view_reads) - WAITERS;
+        assert!(view_reads < 200, "{view_reads} view reads for {WAITERS} waiters");
     }
 }
 
@@ -106,7 +106,7 @@ async fn r3_a_cancelled_wait_leaves_nothing_behind() {
         let (bank, counts) = counting::open(&bank).await;
         work_until::<Balance>(&bank, &deposit(&bank, "alice", 1).await).await;
         let receipt = deposit(&bank, "alice", 1).await;
-        let lookup = || bank.view::<Balance>().get("alice").after(&receipt).within(LONG);
+        let lookup = || bank.view::<Balance>().get("alice").after(&receipt).within(LONG_BUDGET);
         let dropped: Vec<_> = (0..100).map(|_| tokio::spawn(lookup().into_future())).collect();
         while Counts::of(&counts.waiting) == 0 {
             tokio::task::yield_now().await;
@@ -143,7 +143,7 @@ fn r3_a_wait_outlives_the_runtime_of_the_first_waiter() {
         bank
     });
     let receipt = first.block_on(deposit(&bank, "alice", 1));
-    let lookup = || bank.view::<Balance>().get("alice").after(&receipt).within(LONG);
+    let lookup = || bank.view::<Balance>().get("alice").after(&receipt).within(LONG_BUDGET);
     first.block_on(async {
         let short = lookup().within(Duration::from_millis(20)).await;
         assert!(short.unwrap_err().is_unavailable());

@@ -18,19 +18,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     duration,
-    fixture::{CrashFixture, PATIENCE, deposit, until_seen},
+    fixture::{CrashFixture, RECOVERY_TIMEOUT, deposit, until_seen},
     processes::Task,
 };
 
 const CLIENTS: u64 = 1_000;
 /// The longest delay of a page.
-const LAG: Duration = Duration::from_millis(600);
+const MAX_LAG: Duration = Duration::from_millis(600);
 /// The time by which waits may exceed their budgets on an overloaded machine: 99 per cent of those
 /// that exceed them, and all of them. The budget ends only the wait itself. A statement under way
 /// then runs to its end, which is the view read at the start of a read. No database is unavailable
 /// in this test, so its duration depends only on the number of concurrent reads. (If a database is
 /// silent, a view read is given up after half a minute.)
-const OVERRUN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
+const MAX_OVERRUNS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
 /// The writes of a client. Its token is text, because other processes read it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -82,7 +82,7 @@ impl Client {
         let budget = Duration::from_millis(self.random.u64(..2_000));
         let read = self.reader.view::<V>().get(&self.note.key).after(&receipt).within(budget);
         let began = Instant::now();
-        let answer = tokio::time::timeout(PATIENCE, read.into_future()).await;
+        let answer = tokio::time::timeout(RECOVERY_TIMEOUT, read.into_future()).await;
         self.overruns.extend(began.elapsed().checked_sub(budget));
         match answer.expect("a wait hangs") {
             Ok(row) => {
@@ -113,7 +113,7 @@ fn r3_kafka_no_answer_of_a_thousand_clients_is_older_than_its_token_over_kills()
     let test = "r3_kafka_no_answer_of_a_thousand_clients_is_older_than_its_token_over_kills";
     let Some(fixture) = CrashFixture::start(test, seed()) else { return };
     let (bank, reader) = (fixture.open(), fixture.open());
-    let (mut relays, mut workers) = (fixture.relays(2), fixture.workers(3, LAG));
+    let (mut relays, mut workers) = (fixture.relays(2), fixture.workers(3, MAX_LAG));
     fixture.until_it_works(&reader);
     let until = Instant::now() + duration();
     let clients = (0..CLIENTS).map(|number| Client::new(&bank, &reader, fixture.seed, number));
@@ -133,7 +133,7 @@ fn r3_kafka_no_answer_of_a_thousand_clients_is_older_than_its_token_over_kills()
     fixture.runtime.block_on(read(&reader, &notes));
     let count = |of: fn(&Client) -> u64| clients.iter().map(of).sum::<u64>();
     let (reached, late) = (count(|client| client.reached), count(|client| client.late));
-    println!("{reached} reads had what was written, {late} were stale");
+    println!("{reached} reads returned the write, {late} were stale");
     println!("every token was reached {:?} after the last fault", calm.elapsed());
     println!("workers {:?}, relays {:?}", workers.shut_down(), relays.shut_down());
     assert!(reached > CLIENTS && late > 0, "the test is inconclusive");
@@ -148,16 +148,16 @@ fn end_within_their_budgets(mut overruns: Vec<Duration>) {
         "{} waits exceeded their budgets: p50 {p50:?}, p99 {p99:?}, at most {max:?}",
         most + 1
     );
-    assert!(p99 <= OVERRUN[0] && max <= OVERRUN[1], "waits exceed their budgets");
+    assert!(p99 <= MAX_OVERRUNS[0] && max <= MAX_OVERRUNS[1], "waits exceed their budgets");
 }
 
 /// Reads the noted keys from both views.
 async fn read(bank: &Highwater, notes: &[Note]) {
     join_all(notes.iter().map(|note| async {
         let token: Token = note.token.parse().unwrap();
-        let balance = bank.view::<Balance>().get(&note.key).after(&token).within(PATIENCE);
+        let balance = bank.view::<Balance>().get(&note.key).after(&token).within(RECOVERY_TIMEOUT);
         assert_eq!(balance.await.unwrap().events, note.events, "{}", note.key);
-        let tally = bank.view::<Tally>().get(&note.key).after(&token).within(PATIENCE);
+        let tally = bank.view::<Tally>().get(&note.key).after(&token).within(RECOVERY_TIMEOUT);
         assert_eq!(tally.await.unwrap().events, note.events, "{}", note.key);
     }))
     .await;

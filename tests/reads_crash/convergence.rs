@@ -28,16 +28,16 @@ struct Parts {
     written: BTreeMap<String, u64>,
 }
 
-type Act = fn(&mut Parts);
+type Action = fn(&mut Parts);
 
 /// A fault and its repair. A kill with a restart is a repair without a fault before it.
 struct Fault {
     name: &'static str,
-    breaks: Option<Act>,
-    heals: Act,
+    breaks: Option<Action>,
+    heals: Action,
 }
 
-const fn fault(name: &'static str, heals: Act) -> Fault {
+const fn fault(name: &'static str, heals: Action) -> Fault {
     Fault { name, breaks: None, heals }
 }
 
@@ -61,13 +61,13 @@ const FAULTS: [Fault; 8] = [
 ];
 
 /// The duration of a fault: longer than leases and sessions.
-const BROKEN: Duration = Duration::from_secs(3);
+const FAULT_DURATION: Duration = Duration::from_secs(3);
 
 /// Returns the time from the repair until both views have every write.
 fn converges(parts: &mut Parts, bank: &Highwater, fault: &Fault) -> Duration {
     if let Some(breaks) = fault.breaks {
         breaks(parts);
-        let until = Instant::now() + BROKEN;
+        let until = Instant::now() + FAULT_DURATION;
         while Instant::now() < until {
             write(parts, bank);
             thread::sleep(Duration::from_millis(10));

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The time within which everything must recover after the last fault.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const RECOVERY_TIMEOUT: Duration = Duration::from_secs(120);
 
 pub(crate) struct CrashFixture {
     pub(crate) runtime: Runtime,
@@ -116,11 +116,11 @@ pub(crate) async fn until_seen(bank: &Highwater, receipt: &Receipt) {
         sees::<Balance>(bank, receipt).await;
         sees::<Tally>(bank, receipt).await;
     };
-    tokio::time::timeout(PATIENCE, seen).await.expect("the views don't converge");
+    tokio::time::timeout(RECOVERY_TIMEOUT, seen).await.expect("the views don't converge");
 }
 
 async fn sees<V: View>(bank: &Highwater, receipt: &Receipt) {
-    while bank.view::<V>().range("".., 1).after(receipt).within(PATIENCE).await.is_err() {
+    while bank.view::<V>().range("".., 1).after(receipt).within(RECOVERY_TIMEOUT).await.is_err() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

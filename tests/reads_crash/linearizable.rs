@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The longest delay of a page, so that strong reads have events to fold.
-const LAG: Duration = Duration::from_millis(600);
+const MAX_LAG: Duration = Duration::from_millis(600);
 /// The numbers of concurrent clients, of their steps, and of the keys of a round.
 const CLIENTS: u64 = 8;
 const STEPS: u64 = 30;
@@ -113,9 +113,9 @@ impl Client {
 }
 
 /// Runs rounds on new keys, so that histories stay short, until it is stopped.
-async fn rounds(handles: [Highwater; 2], seed: u64, enough: Arc<AtomicBool>) -> Counts {
+async fn rounds(handles: [Highwater; 2], seed: u64, is_stopped: Arc<AtomicBool>) -> Counts {
     let (mut counts, mut round) = (Counts::default(), 0);
-    while !enough.load(Ordering::Relaxed) {
+    while !is_stopped.load(Ordering::Relaxed) {
         counts = counts.and(work(&handles, seed, round).await);
         round += 1;
     }
@@ -159,10 +159,10 @@ fn r3_kafka_strong_reads_and_commands_are_linearizable_over_kills_of_workers_and
     let test = "r3_kafka_strong_reads_and_commands_are_linearizable_over_kills";
     let Some(fixture) = CrashFixture::start(test, seed()) else { return };
     let handles = [fixture.open(), fixture.open()];
-    let (mut relays, mut workers) = (fixture.relays(1), fixture.workers(2, LAG));
+    let (mut relays, mut workers) = (fixture.relays(1), fixture.workers(2, MAX_LAG));
     fixture.until_it_works(&handles[0]);
-    let (until, enough) = (Instant::now() + duration(), Arc::<AtomicBool>::default());
-    let working = fixture.runtime.spawn(rounds(handles, fixture.seed, Arc::clone(&enough)));
+    let (until, is_stopped) = (Instant::now() + duration(), Arc::<AtomicBool>::default());
+    let working = fixture.runtime.spawn(rounds(handles, fixture.seed, Arc::clone(&is_stopped)));
     let mut crashes = 0;
     while Instant::now() < until {
         workers.inject_faults_for(Duration::from_millis(1_500));
@@ -171,7 +171,7 @@ fn r3_kafka_strong_reads_and_commands_are_linearizable_over_kills_of_workers_and
         relays.inject_faults_for(Duration::from_millis(500));
     }
     workers.kill_all();
-    enough.store(true, Ordering::Relaxed);
+    is_stopped.store(true, Ordering::Relaxed);
     workers.wait_until_thawed();
     relays.wait_until_thawed();
     let counts = fixture.runtime.block_on(working).unwrap();

@@ -19,7 +19,7 @@ use highwater_test_support::{bank::Balance, fleet::Fleet, run::seed};
 use tokio::task::JoinHandle;
 
 use crate::{
-    fixture::{CrashFixture, PATIENCE, deposit, until_seen},
+    fixture::{CrashFixture, RECOVERY_TIMEOUT, deposit, until_seen},
     processes::{Orders, PARTITIONS},
 };
 
@@ -39,14 +39,14 @@ fn keys() -> Vec<String> {
 
 /// Writes to one partition only.
 struct Traffic {
-    enough: Arc<AtomicBool>,
+    is_stopped: Arc<AtomicBool>,
     task: JoinHandle<Receipt>,
 }
 
 impl Traffic {
     fn start(fixture: &CrashFixture, bank: &Highwater) -> Self {
-        let (bank, enough) = (bank.clone(), Arc::<AtomicBool>::default());
-        let stopped = Arc::clone(&enough);
+        let (bank, is_stopped) = (bank.clone(), Arc::<AtomicBool>::default());
+        let stopped = Arc::clone(&is_stopped);
         let busy = keys().remove(0);
         let mut id = CommandId::derive([fastrand::u64(..).to_be_bytes()]);
         let task = fixture.runtime.spawn(async move {
@@ -59,12 +59,12 @@ impl Traffic {
                 tokio::time::sleep(Duration::from_millis(3)).await;
             }
         });
-        Self { enough, task }
+        Self { is_stopped, task }
     }
 
     /// Stops the traffic, and returns the receipt of the last write.
     async fn stop(self) -> Receipt {
-        self.enough.store(true, Ordering::Relaxed);
+        self.is_stopped.store(true, Ordering::Relaxed);
         self.task.await.unwrap()
     }
 }
@@ -73,7 +73,7 @@ impl Traffic {
 /// mark.
 async fn all_are_fresh(bank: &Highwater) {
     for key in keys() {
-        let read = bank.view::<Balance>().get(key).bounded(BOUND).within(PATIENCE);
+        let read = bank.view::<Balance>().get(key).bounded(BOUND).within(RECOVERY_TIMEOUT);
         let answer = read.find().await.unwrap();
         assert_eq!(answer.basis(), Basis::View);
         assert!(answer.freshness().age() <= BOUND);
@@ -86,12 +86,12 @@ async fn all_are_fresh_by_their_marks(bank: &Highwater) {
     let began = Instant::now();
     for key in keys() {
         loop {
-            let read = bank.view::<Balance>().get(&key).bounded(BOUND).within(PATIENCE);
+            let read = bank.view::<Balance>().get(&key).bounded(BOUND).within(RECOVERY_TIMEOUT);
             let freshness = read.find().await.unwrap().freshness();
             if freshness.lag().is_none_or(|lag| lag > 0) {
                 break;
             }
-            assert!(began.elapsed() < PATIENCE, "the view never lags behind");
+            assert!(began.elapsed() < RECOVERY_TIMEOUT, "the view never lags behind");
         }
     }
 }
@@ -114,17 +114,17 @@ async fn all_become_stale(bank: &Highwater, since: Timestamp) {
                     break;
                 }
             }
-            assert!(began.elapsed() < PATIENCE, "{key} stays fresh");
+            assert!(began.elapsed() < RECOVERY_TIMEOUT, "{key} stays fresh");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 }
 
 /// A fault or a repair of the relay or of the proxy to the broker.
-type Act = fn(&CrashFixture, &mut Option<Fleet<Orders>>);
+type Action = fn(&CrashFixture, &mut Option<Fleet<Orders>>);
 
 /// Each fault with its repair.
-const TROUBLE: [(&str, Act, Act); 3] = [
+const FAULTS: [(&str, Action, Action); 3] = [
     (
         "a relay that is frozen",
         |_, relay| relay.as_ref().unwrap().freeze_all(),
@@ -150,7 +150,7 @@ const TROUBLE: [(&str, Act, Act); 3] = [
 fn is_detected(
     fixture: &CrashFixture,
     relay: &mut Option<Fleet<Orders>>,
-    (what, breaks, heals): (&str, Act, Act),
+    (what, breaks, heals): (&str, Action, Action),
 ) {
     let bank = fixture.open();
     let mut traffic = Some(Traffic::start(fixture, &bank));
@@ -179,8 +179,8 @@ fn each_is_detected(fixture: &CrashFixture) {
     let bank = fixture.open();
     let (mut relay, worker) = (Some(fixture.relays(1)), fixture.workers(1, Duration::ZERO));
     fixture.until_it_works(&bank);
-    for trouble in TROUBLE {
-        is_detected(fixture, &mut relay, trouble);
+    for fault in FAULTS {
+        is_detected(fixture, &mut relay, fault);
     }
     worker.shut_down();
     relay.unwrap().shut_down();

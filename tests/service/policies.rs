@@ -45,7 +45,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        probe::{PATIENCE, get},
+        probe::{STATE_TIMEOUT, get},
         relay_and_worker::Chain,
         service_process::{Role, ServiceProcess},
     };
@@ -58,7 +58,7 @@ mod tests {
             if let Some(found) = is(reader) {
                 return found;
             }
-            assert!(began.elapsed() < PATIENCE, "{}", reader.output());
+            assert!(began.elapsed() < STATE_TIMEOUT, "{}", reader.output());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -109,7 +109,7 @@ mod tests {
         is_counted_alone(&mut reader, 0).await;
 
         let strong = Override::default().reading(Level::Strong).or(Fallback::Fail);
-        let strong = Rule::of_all(strong.within(PATIENCE));
+        let strong = Rule::of_all(strong.within(STATE_TIMEOUT));
         let change = PolicyChange::by("ann", "a test").set(&SHOW, strong);
         chain.bank.policies().change(change).await.unwrap();
         until_read(&mut reader, "Strong", 1).await;

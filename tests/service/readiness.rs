@@ -26,7 +26,7 @@ use tokio::{net::TcpListener, sync::oneshot};
 use crate::{
     probe::{free_address, until_said},
     served::{Served, ask},
-    stuck::{Mute, Stuck},
+    stuck::{SilentSource, Stuck},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -190,12 +190,12 @@ async fn o5_a_component_of_the_application_is_shut_down_within_the_drain_timeout
             },
         );
         until_said(served.address, |status, _| status == 200).await;
-        let asked = tokio::spawn(ask(address, "/slow"));
+        let response = tokio::spawn(ask(address, "/slow"));
         assert!(entering.await.is_err());
         served.stop().await.unwrap();
         // The component was not dropped: it ended by itself.
         assert!(has_ended.load(Ordering::SeqCst));
-        assert_eq!(asked.await.unwrap(), (200, "answered".into()));
+        assert_eq!(response.await.unwrap(), (200, "answered".into()));
         assert!(tokio::net::TcpStream::connect(address).await.is_err());
     }
 }
@@ -269,7 +269,8 @@ async fn o5_a_component_of_the_application_that_never_ends_ends_the_service_with
 async fn o5_a_service_that_is_shut_down_while_it_starts_ends_at_once() {
     for bank in banks() {
         let bank = bank.open().await;
-        let (first, mute) = (Worker::new(&bank).view::<Picky>(), Worker::new(&bank).fed_by(Mute));
+        let (first, mute) =
+            (Worker::new(&bank).view::<Picky>(), Worker::new(&bank).fed_by(SilentSource));
         let mute = mute.view::<Balance>();
         let served = Served::start(|_| {}, |service| service.worker(first).worker(mute));
         let is_starting = |_, report: &serde_json::Value| {

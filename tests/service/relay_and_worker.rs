@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 
 use crate::{
     log_format::objects,
-    probe::{PATIENCE, get},
+    probe::{STATE_TIMEOUT, get},
     service_process::{Role, ServiceProcess, ServiceSpec},
     shutdown::{KEYS, deposit},
 };
@@ -49,7 +49,7 @@ pub(crate) struct Chain {
     pub(crate) bank: Highwater,
     specs: Vec<ServiceSpec>,
     serving: Vec<ServiceProcess>,
-    enough: Arc<AtomicBool>,
+    is_stopped: Arc<AtomicBool>,
     writing: JoinHandle<(Receipt, u64)>,
 }
 
@@ -65,9 +65,10 @@ impl Chain {
             kafka: kafka.clone(),
             ..ServiceSpec::new(role, store, "20s")
         });
-        let (bank, enough) = (bank.open().await, Arc::<AtomicBool>::default());
-        let writing = tokio::spawn(deposit(bank.clone(), Arc::clone(&enough)));
-        let mut chain = Self { bank, specs: specs.into(), serving: Vec::new(), enough, writing };
+        let (bank, is_stopped) = (bank.open().await, Arc::<AtomicBool>::default());
+        let writing = tokio::spawn(deposit(bank.clone(), Arc::clone(&is_stopped)));
+        let mut chain =
+            Self { bank, specs: specs.into(), serving: Vec::new(), is_stopped, writing };
         for spec in chain.specs.clone() {
             chain.serving.push(started(spec).await);
         }
@@ -100,7 +101,7 @@ impl Chain {
     /// Stops the writer, and asserts that each key has every deposit exactly once, in its view and
     /// in its stream.
     pub(crate) async fn has_everything_once(self) {
-        self.enough.store(true, Ordering::Relaxed);
+        self.is_stopped.store(true, Ordering::Relaxed);
         let (receipt, rounds) = self.writing.await.unwrap();
         for key in KEYS {
             let balance = self.bank.view::<Balance>().get(key).after(&receipt);
@@ -181,7 +182,7 @@ async fn everything_served(api: &ServiceProcess) -> String {
         if missing.is_empty() {
             return metrics;
         }
-        assert!(began.elapsed() < PATIENCE, "{missing:?} are missing: {}", api.output());
+        assert!(began.elapsed() < STATE_TIMEOUT, "{missing:?} are missing: {}", api.output());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 use crate::{
     api, policies,
-    probe::{PATIENCE, free_address, until},
+    probe::{STATE_TIMEOUT, free_address, until},
     stuck::Stuck,
 };
 
@@ -162,7 +162,7 @@ impl ServiceProcess {
     /// Waits until the process ends.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let began = Instant::now();
-        while began.elapsed() < PATIENCE {
+        while began.elapsed() < STATE_TIMEOUT {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }

@@ -12,10 +12,10 @@ use highwater::{
 pub(crate) struct Stuck(pub(crate) DirectSource);
 
 /// A source that never returns the sharding.
-pub(crate) struct Mute;
+pub(crate) struct SilentSource;
 
 #[async_trait]
-impl FeedSource for Mute {
+impl FeedSource for SilentSource {
     async fn sharding(&self, _: ShardBy, _: u32) -> Result<Sharding> {
         std::future::pending().await
     }

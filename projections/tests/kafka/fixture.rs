@@ -24,7 +24,7 @@ use super::member::Member;
 const LEASE: Duration = Duration::from_millis(500);
 
 /// The time limit of each step, even on a slow machine.
-pub(crate) const TOO_LONG: Duration = Duration::from_secs(60);
+pub(crate) const STEP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A log in memory, and a unique name for a topic.
 #[derive(Clone)]
@@ -214,7 +214,7 @@ impl RelayTask {
 }
 
 pub(crate) async fn in_time<T>(waiting: impl Future<Output = T>) -> T {
-    tokio::time::timeout(TOO_LONG, waiting).await.unwrap()
+    tokio::time::timeout(STEP_TIMEOUT, waiting).await.unwrap()
 }
 
 /// Returns the positions of events.

@@ -129,10 +129,10 @@ async fn a_member_of_a_group_sends_heartbeats_and_releases_everything_when_it_le
     let mut member = fixture.join(&fixture.source(), &feeding).await;
     member.until(4).await;
     let onlooker = WorkerId::new("~onlooker").unwrap();
-    let look = || fixture.store.heartbeat(&feeding.view, &onlooker, Duration::ZERO);
+    let heartbeat = || fixture.store.heartbeat(&feeding.view, &onlooker, Duration::ZERO);
     // A working member polls continuously.
     let seen = async {
-        while !look().await.unwrap().workers.contains(&feeding.worker) {
+        while !heartbeat().await.unwrap().workers.contains(&feeding.worker) {
             tokio::task::yield_now().await;
         }
     };
@@ -140,11 +140,11 @@ async fn a_member_of_a_group_sends_heartbeats_and_releases_everything_when_it_le
         () = in_time(seen) => {}
         change = member.membership.next_assignment() => panic!("{change:?}"),
     }
-    assert_eq!(look().await.unwrap().holders, vec![Some(feeding.worker.clone()); 4]);
+    assert_eq!(heartbeat().await.unwrap().holders, vec![Some(feeding.worker.clone()); 4]);
     member.shards.clear();
     in_time(member.membership.leave()).await.unwrap();
-    let roll = look().await.unwrap();
-    assert_eq!((roll.workers, roll.holders), (vec![onlooker.clone()], vec![None; 4]));
+    let members = heartbeat().await.unwrap();
+    assert_eq!((members.workers, members.holders), (vec![onlooker.clone()], vec![None; 4]));
 }
 
 /// Checks the committed offsets, which Highwater itself does not use: they are for tools that show
@@ -171,7 +171,7 @@ async fn a_group_commits_the_offsets_of_its_view_to_kafka() {
     let mut tool = ClientConfig::new();
     tool.set("bootstrap.servers", &fixture.bootstrap).set("group.id", "highwater.told");
     let tool: BaseConsumer = tool.create().unwrap();
-    let told = async {
+    let committed = async {
         loop {
             let found =
                 tool.committed_offsets(partitions.clone(), Duration::from_secs(20)).unwrap();
@@ -184,7 +184,7 @@ async fn a_group_commits_the_offsets_of_its_view_to_kafka() {
             tokio::task::yield_now().await;
         }
     };
-    assert_eq!(in_time(told).await.len(), 4);
+    assert_eq!(in_time(committed).await.len(), 4);
 }
 
 #[tokio::test]

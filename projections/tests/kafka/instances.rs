@@ -52,14 +52,14 @@ async fn the_first_of_two_members_with_one_name_stops_with_an_error() {
     first.until(4).await;
     let another = fixture.source().instance("one");
     let mut second = fixture.join(&another, &fixture.subscription("twice", LAYOUT)).await;
-    let told = async {
+    let refused = async {
         loop {
             if let Err(error) = first.membership.next_assignment().await {
                 return error;
             }
         }
     };
-    let (error, ()) = in_time(async { tokio::join!(told, second.until(4)) }).await;
+    let (error, ()) = in_time(async { tokio::join!(refused, second.until(4)) }).await;
     assert_eq!(error.code(), Code::BAD_CONFIGURATION, "{error}");
     assert!(error.is_invalid() && error.to_string().contains("instance name"), "{error}");
     assert!(matches!(*state.borrow(), KafkaState::InstanceTaken { .. }), "{state:?}");

@@ -13,7 +13,7 @@ use highwater_core::{
 };
 use highwater_stores::MemoryStore;
 
-use super::fixture::{TOO_LONG, in_time};
+use super::fixture::{STEP_TIMEOUT, in_time};
 
 /// A worker that claims, opens, delivers and commits like the runtime.
 pub(crate) struct Member {
@@ -61,7 +61,7 @@ impl Member {
                 shard,
                 worker: worker.clone(),
                 mode: claiming,
-                lease: TOO_LONG,
+                lease: STEP_TIMEOUT,
             })
             .await
             .unwrap();

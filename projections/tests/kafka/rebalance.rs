@@ -22,13 +22,13 @@ use super::{
 type Seen = BTreeMap<ShardId, Vec<Envelope>>;
 
 /// A member that works in a task.
-struct AtWork {
+struct WorkingMember {
     stop: oneshot::Sender<()>,
     shards: watch::Receiver<usize>,
     task: JoinHandle<Member>,
 }
 
-impl AtWork {
+impl WorkingMember {
     fn start(mut member: Member, seen: &watch::Sender<Seen>) -> Self {
         let (stop, mut stopped) = oneshot::channel();
         let (holds, shards) = watch::channel(0);
@@ -101,10 +101,10 @@ async fn r1_partitions_that_move_while_records_flow_report_no_gap() {
     let flow = Flow::start(&fixture);
     let seen = watch::Sender::new(Seen::new());
     let join = async || fixture.join(&source, &fixture.subscription("moving", layout)).await;
-    let mut first = AtWork::start(join().await, &seen);
+    let mut first = WorkingMember::start(join().await, &seen);
     for _ in 0..6 {
         first.holds(4).await;
-        let mut second = AtWork::start(join().await, &seen);
+        let mut second = WorkingMember::start(join().await, &seen);
         second.holds(2).await;
         second.leave().await;
     }
@@ -128,7 +128,8 @@ async fn r1_a_group_reports_no_gap_after_a_broker_was_killed() {
     let flow = Flow::start(&fixture);
     let seen = watch::Sender::new(Seen::new());
     let join = async || fixture.join(&source, &fixture.subscription("killed", layout)).await;
-    let mut both = [AtWork::start(join().await, &seen), AtWork::start(join().await, &seen)];
+    let mut both =
+        [WorkingMember::start(join().await, &seen), WorkingMember::start(join().await, &seen)];
     for _ in 0..3 {
         for one in &mut both {
             one.holds(2).await;

@@ -17,13 +17,13 @@ use rdkafka::{
 use super::fixture::TopicFixture;
 
 /// A client that knows nothing of Highwater.
-pub(crate) struct Hand {
+pub(crate) struct ForeignClient {
     admin: AdminClient<DefaultClientContext>,
     producer: FutureProducer,
     topic: String,
 }
 
-impl Hand {
+impl ForeignClient {
     pub(crate) fn of(fixture: &TopicFixture) -> Self {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &fixture.bootstrap);

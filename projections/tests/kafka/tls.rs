@@ -26,7 +26,7 @@ const PASSWORD: &str = "correct-horse";
 const WRONG_PASSWORD: &str = "battery-staple";
 
 /// A server with TLS, with or without a password.
-struct Guarded {
+struct TlsServer {
     cluster: KafkaCluster,
     fixture: TopicFixture,
     tls: u16,
@@ -34,7 +34,7 @@ struct Guarded {
     certificates: TempDir,
 }
 
-impl Guarded {
+impl TlsServer {
     async fn start(test: &str) -> Option<Self> {
         let certificates = tempfile::tempdir().unwrap();
         certificate(certificates.path(), "server").await;
@@ -114,7 +114,7 @@ impl Guarded {
 
 /// Retries until the error has this code: on a busy machine a server may appear unavailable once.
 async fn refused_with<T, F: Future<Output = Result<T>>>(code: Code, ask: impl Fn() -> F) -> Error {
-    let asking = async {
+    let retrying = async {
         loop {
             match ask().await.err().unwrap() {
                 error if error.code() == code => return error,
@@ -122,7 +122,7 @@ async fn refused_with<T, F: Future<Output = Result<T>>>(code: Code, ask: impl Fn
             }
         }
     };
-    in_time(asking).await
+    in_time(retrying).await
 }
 
 fn keytool() -> PathBuf {
@@ -164,12 +164,12 @@ fn settings(certificates: &Path) -> String {
 #[tokio::test]
 async fn a_relay_and_a_view_work_over_tls_with_and_without_a_password() {
     let test = "a_relay_and_a_view_work_over_tls_with_and_without_a_password";
-    let Some(guarded) = Guarded::start(test).await else { return };
-    let fixture = &guarded.fixture;
+    let Some(server) = TlsServer::start(test).await else { return };
+    let fixture = &server.fixture;
     let ways = [
-        guarded.trusting(guarded.tls("127.0.0.1"), "server"),
-        guarded.sasl("PLAIN", PASSWORD),
-        guarded.sasl("SCRAM-SHA-512", PASSWORD),
+        server.trusting(server.tls("127.0.0.1"), "server"),
+        server.sasl("PLAIN", PASSWORD),
+        server.sasl("SCRAM-SHA-512", PASSWORD),
     ];
     for (turn, kafka) in (1..).zip(ways) {
         fixture.append(20).await;
@@ -192,40 +192,40 @@ async fn a_relay_and_a_view_work_over_tls_with_and_without_a_password() {
         }
         relay.stop().await;
     }
-    assert!(guarded.cluster.is_alive(1).await);
+    assert!(server.cluster.is_alive(1).await);
 }
 
 #[tokio::test]
 async fn errors_of_tls_are_reported_without_a_secret() {
     let test = "errors_of_tls_are_reported_without_a_secret";
-    let Some(guarded) = Guarded::start(test).await else { return };
+    let Some(server) = TlsServer::start(test).await else { return };
     let wrong = [
         // The client trusts another certificate, or only those of the machine.
-        (guarded.trusting(guarded.tls("127.0.0.1"), "stranger"), "ssl.ca.location"),
-        (guarded.tls("127.0.0.1"), "ssl.ca.location"),
+        (server.trusting(server.tls("127.0.0.1"), "stranger"), "ssl.ca.location"),
+        (server.tls("127.0.0.1"), "ssl.ca.location"),
         // The certificate is not valid for this name, which may have another address, where no
         // server listens.
         (
-            guarded
-                .trusting(guarded.tls("localhost"), "server")
+            server
+                .trusting(server.tls("localhost"), "server")
                 .setting("broker.address.family", "v4"),
             "the certificate of the server",
         ),
-        (guarded.sasl("PLAIN", WRONG_PASSWORD), "sasl"),
-        (guarded.sasl("SCRAM-SHA-512", WRONG_PASSWORD), "sasl"),
+        (server.sasl("PLAIN", WRONG_PASSWORD), "sasl"),
+        (server.sasl("SCRAM-SHA-512", WRONG_PASSWORD), "sasl"),
     ];
     for (kafka, what) in wrong {
-        let error = guarded.refused(kafka, Code::BAD_CREDENTIALS).await;
+        let error = server.refused(kafka, Code::BAD_CREDENTIALS).await;
         assert!(error.is_invalid() && error.to_string().contains(what), "{error}");
     }
-    let missing = guarded.trusting(guarded.tls("127.0.0.1"), "nobody");
-    let error = guarded.refused(missing, Code::BAD_CONFIGURATION).await;
+    let missing = server.trusting(server.tls("127.0.0.1"), "nobody");
+    let error = server.refused(missing, Code::BAD_CONFIGURATION).await;
     assert!(error.to_string().contains("ssl.ca.location"), "{error}");
     // A server with another protocol only closes the connection.
-    let plain_to_tls = Kafka::at(format!("127.0.0.1:{}", guarded.tls));
-    let tls_to_plain = Kafka::at(guarded.cluster.servers()).setting("security.protocol", "SSL");
+    let plain_to_tls = Kafka::at(format!("127.0.0.1:{}", server.tls));
+    let tls_to_plain = Kafka::at(server.cluster.servers()).setting("security.protocol", "SSL");
     for kafka in [plain_to_tls, tls_to_plain] {
-        let error = guarded.refused(kafka, Code::BROKER_UNREACHABLE).await;
+        let error = server.refused(kafka, Code::BROKER_UNREACHABLE).await;
         assert!(error.to_string().contains("security.protocol"), "{error}");
     }
 }

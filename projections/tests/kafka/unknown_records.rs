@@ -7,7 +7,7 @@ use highwater_projections::kafka::{ForeignRecords, KafkaState};
 use super::{
     fixture::{TopicFixture, drain, in_time},
     raw_record::Raw,
-    records::Hand,
+    records::ForeignClient,
 };
 
 /// Returns the record of an event as a relay writes it.
@@ -58,7 +58,7 @@ async fn every_kind_of_unknown_record_stops_a_view_before_it_and_is_named() {
     for (raw, why) in strange(&event) {
         let topic =
             TopicFixture { topic: format!("test-{:016x}", fastrand::u64(..)), ..fixture.clone() };
-        Hand::of(&topic).create(1, &[]).await;
+        ForeignClient::of(&topic).create(1, &[]).await;
         raw.write(&topic, 0).await;
         let source = topic.source();
         let mut feed = topic.whole(&source, &Progress::default()).await;
@@ -75,7 +75,7 @@ async fn every_kind_of_unknown_record_stops_a_view_before_it_and_is_named() {
 async fn skipped_unknown_records_hide_no_event() {
     let test = "skipped_unknown_records_hide_no_event";
     let Some(fixture) = TopicFixture::new(test) else { return };
-    Hand::of(&fixture).create(1, &[]).await;
+    ForeignClient::of(&fixture).create(1, &[]).await;
     fixture.append(20).await;
     let log = fixture.log().await;
     let mut strange = strange(&log[0]).into_iter().map(|(raw, _)| raw).cycle();
@@ -100,7 +100,7 @@ async fn skipped_unknown_records_hide_no_event() {
 #[tokio::test]
 async fn unknown_headers_are_ignored() {
     let Some(fixture) = TopicFixture::new("unknown_headers_are_ignored") else { return };
-    Hand::of(&fixture).create(1, &[]).await;
+    ForeignClient::of(&fixture).create(1, &[]).await;
     fixture.append(1).await;
     let log = fixture.log().await;
     let record = record(&log[0], 0).header(b"x-agent", b"\xff\x00\xfe").header(b"", b"1");

@@ -5,14 +5,14 @@ use highwater_core::{Envelope, EventId, Position, Query, ReadFrom, StreamId, Ver
 use super::Store;
 
 /// The page size of reads for which the size doesn't matter.
-const PAGE: usize = 1000;
+const DEFAULT_PAGE_SIZE: usize = 1000;
 
 /// Reads all matching events, in log order.
 ///
 /// # Panics
 /// Panics if a page can't be read or contradicts the documentation of the port.
 pub async fn log(store: &dyn Store, query: &Query) -> Vec<Envelope> {
-    log_by(store, query, ReadFrom::After(Position::START), PAGE).await
+    log_by(store, query, ReadFrom::After(Position::START), DEFAULT_PAGE_SIZE).await
 }
 
 /// Reads all matching events of a span, in its direction, in pages of `size`.
@@ -56,7 +56,7 @@ fn advanced(span: ReadFrom<Position>, through: Position) -> ReadFrom<Position> {
 /// # Panics
 /// Panics like [`log`].
 pub async fn stream(store: &dyn Store, stream: &StreamId) -> Vec<Envelope> {
-    stream_by(store, stream, ReadFrom::After(Version::NONE), PAGE).await
+    stream_by(store, stream, ReadFrom::After(Version::NONE), DEFAULT_PAGE_SIZE).await
 }
 
 /// Reads all events of a stream within a span, in its direction, in pages of `size`.

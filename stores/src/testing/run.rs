@@ -11,7 +11,7 @@ pub const REQUIRE_SERVICES: &str = "HIGHWATER_REQUIRE_SERVICES";
 pub const SEED: &str = "HIGHWATER_SEED";
 
 /// The time limit of a property. A property that takes longer hangs.
-const TOO_LONG: Duration = Duration::from_secs(300);
+const PROPERTY_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Runs the property of this name on the store that `harness` opens. If the harness returns no
 /// store because its service is missing, skips the property and prints a notice.
@@ -34,8 +34,9 @@ where
         match harness().await.into() {
             None => skip(property),
             Some(fixture) => {
-                let tried = tokio::time::timeout(TOO_LONG, (found.holds)(fixture.clone())).await;
-                tried.unwrap_or_else(|_| panic!("{property} hangs"));
+                let outcome =
+                    tokio::time::timeout(PROPERTY_TIMEOUT, (found.holds)(fixture.clone())).await;
+                outcome.unwrap_or_else(|_| panic!("{property} hangs"));
             }
         }
     });

@@ -116,12 +116,12 @@ async fn in_company(cluster: &PostgresCluster, store: &PostgresStore, append: Ap
     appended.unwrap();
 }
 
-/// Returns how many of these commands have events, and how many a row by hand.
-async fn kept(cluster: &PostgresCluster, commands: &[Uuid]) -> (i64, i64) {
-    let kept = "select \
+/// Returns the numbers of these commands that have events, and that have a row by hand.
+async fn count_stored(cluster: &PostgresCluster, commands: &[Uuid]) -> (i64, i64) {
+    let sql = "select \
         (select count(distinct command_id) from fire.events where command_id = any($1)), \
         (select count(*) from by_hand where command = any($1))";
-    let query = sqlx::query_as(kept).bind(commands);
+    let query = sqlx::query_as(sql).bind(commands);
     query.fetch_one(&mut connect(cluster).await).await.unwrap()
 }
 
@@ -130,7 +130,7 @@ fn crash_shows(runtime: &Runtime, cluster: &PostgresCluster, path: AppendPath) -
     let commands = runtime.block_on(append(cluster, path));
     cluster.crash();
     cluster.restart();
-    let (appended, by_hand) = runtime.block_on(kept(cluster, &commands));
+    let (appended, by_hand) = runtime.block_on(count_stored(cluster, &commands));
     assert_eq!(appended, APPENDS as i64, "{path:?}: every acknowledged append is stored");
     by_hand == 0
 }

@@ -95,7 +95,7 @@ async fn a_password_changed_while_the_store_is_open_is_a_permanent_error() {
     }
     assert!(refused > 12, "{refused}");
     server.execute(&format!("alter role @ password '{SECRET}'")).await;
-    insist(|| store.append(append())).await;
+    retry_call(|| store.append(append())).await;
 }
 
 #[tokio::test]
@@ -389,15 +389,15 @@ async fn w4_w7_a_store_survives_a_restart_of_the_server_between_two_appends() {
         assert!(store.head().await.unwrap_err().is_unavailable());
         cluster.restart();
         // Each connection detects by itself that it is dead.
-        let again = insist(|| store.append(append.clone())).await;
+        let again = retry_call(|| store.append(append.clone())).await;
         assert_eq!((again.position.get(), again.repeated), (number, true));
-        assert_eq!(insist(|| store.head()).await.get(), number);
+        assert_eq!(retry_call(|| store.head()).await.get(), number);
     }
     assert!(!error_messages::logged().contains(SECRET));
 }
 
 /// Retries as often as there may be dead connections.
-async fn insist<T, F: Future<Output = highwater_core::Result<T>>>(send: impl Fn() -> F) -> T {
+async fn retry_call<T, F: Future<Output = highwater_core::Result<T>>>(send: impl Fn() -> F) -> T {
     let mut last = None;
     for _ in 0..12 {
         match send().await {

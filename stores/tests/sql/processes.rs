@@ -26,7 +26,7 @@ fn command(test: &str, url: &str) -> Command {
 
 /// Opens a SQLite file as a user other than root, and returns `opened`, or the code and the text of the error. `None` if this
 /// machine can't run it.
-pub(super) fn opened_by_nobody(url: &str) -> Option<String> {
+pub(super) fn opened_by_other_user(url: &str) -> Option<String> {
     const NOBODY: u32 = 65_534;
     let mut opening = command("processes::says_what_opening_gives", url);
     if fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0) {
@@ -40,7 +40,7 @@ pub(super) fn opened_by_nobody(url: &str) -> Option<String> {
 
 /// Prints that a test can't run here: root has all permissions, and another user can't run a
 /// program in the folder of root.
-pub(super) fn unseen(test: &str) {
+pub(super) fn report_skipped(test: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED {test}: another user may not run this program");
 }
 

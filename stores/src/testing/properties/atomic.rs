@@ -120,5 +120,5 @@ pub(super) async fn w2_bad_appends_among_64_called_at_once_fail_alone(fixture: F
     let outcomes = append_back_to_back(&store, appends.clone()).await;
     check(&*store, &appends, &outcomes).await;
     let places = outcomes.iter().flatten().map(|appended| appended.position);
-    assert!(places.is_sorted(), "appends take their places when they are called");
+    assert!(places.is_sorted(), "appends are ordered by their calls");
 }

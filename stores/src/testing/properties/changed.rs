@@ -56,7 +56,7 @@ pub(super) async fn r4_a_waiter_is_woken_by_a_wish_for_another_try(fixture: Fixt
     let mut worker = Worker::on(&store, "asked").await;
     worker.park(1, vec![park("a", 1, "broken", 1)]).await;
     let seen = store.read_view(&worker.view, &[]).await.unwrap().state;
-    let asking = {
+    let request = {
         let view = worker.view.clone();
         tokio::spawn(async move { operator.retry_parked(&view, "a").await.unwrap() })
     };
@@ -66,41 +66,41 @@ pub(super) async fn r4_a_waiter_is_woken_by_a_wish_for_another_try(fixture: Fixt
         }
     })
     .await;
-    assert!(asking.await.unwrap());
+    assert!(request.await.unwrap());
 }
 
 /// Runs two tasks, each of which advances its own shard when the other shard has advanced.
 pub(super) async fn r3_no_wake_up_is_missed(fixture: Fixture) {
     let handles = [fixture.store(), fixture.reopen().await];
     let view = opened(&*handles[0], "pingpong", Sharding::by_key(2)).await;
-    let mut players = Vec::new();
+    let mut workers = Vec::new();
     for (store, number) in handles.iter().zip(0..2_u32) {
         let shard = ShardId::new(number);
-        players.push(Worker::taking(store, &view, shard, &number.to_string()).await);
+        workers.push(Worker::taking(store, &view, shard, &number.to_string()).await);
     }
-    let playing = players.into_iter().map(|player| tokio::spawn(play(player)));
-    for played in futures_util::future::join_all(playing).await {
-        played.unwrap();
+    let running = workers.into_iter().map(|worker| tokio::spawn(take_turns(worker)));
+    for outcome in futures_util::future::join_all(running).await {
+        outcome.unwrap();
     }
 }
 
 const ROUNDS: u64 = 50;
 
 /// Advances one shard in turns with the other. The first shard leads.
-async fn play(mut player: Worker) {
-    let number = player.claim.shard.get() as usize;
+async fn take_turns(mut worker: Worker) {
+    let number = worker.claim.shard.get() as usize;
     for round in 1..=ROUNDS {
         let wanted = round - 1 + number as u64;
         soon("the other shard's advance", async {
             loop {
-                let seen = player.store.read_view(&player.view, &[]).await.unwrap().state;
+                let seen = worker.store.read_view(&worker.view, &[]).await.unwrap().state;
                 if seen.shards[1 - number].position.get() >= wanted {
                     break;
                 }
-                player.store.wait_for_view_change(&player.view, &seen).await.unwrap();
+                worker.store.wait_for_view_change(&worker.view, &seen).await.unwrap();
             }
         })
         .await;
-        player.write(round, &[]).await;
+        worker.write(round, &[]).await;
     }
 }

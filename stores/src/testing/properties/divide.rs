@@ -11,7 +11,9 @@ use highwater_core::{
     value::{ShardId, Sharding},
 };
 
-use super::worker::{LONG, Worker, found, is_missing, name, opened, park, progress, some, state};
+use super::worker::{
+    LONG_LEASE, Worker, found, is_missing, name, opened, park, progress, some, state,
+};
 use crate::testing::{Fixture, Store, race::race};
 
 /// Claims every shard, all of which are at this position.
@@ -45,7 +47,7 @@ pub(super) async fn r1_a_view_divided_anew_goes_on_from_where_it_was(fixture: Fi
         store.reshard(&view, &claims(&before), layout).await.unwrap();
         let shards = vec![position; layout.shards as usize];
         assert_eq!(store.read_view(&view, &[]).await.unwrap().state, state(layout, &shards));
-        let roll = store.heartbeat(&view, &before[0].id, LONG).await.unwrap();
+        let roll = store.heartbeat(&view, &before[0].id, LONG_LEASE).await.unwrap();
         assert_eq!(roll.holders, vec![None; shards.len()], "every shard is free");
         let after = all(&store, &view, position).await;
         let newest = before.iter().map(|worker| worker.claim.epoch).max().unwrap();
@@ -153,7 +155,7 @@ pub(super) async fn r1_a_worker_that_knows_the_old_layout_claims_nothing(fixture
                     shard,
                     worker: late.clone(),
                     mode: claiming,
-                    lease: LONG,
+                    lease: LONG_LEASE,
                 })
                 .await;
             let (view, expected) = (view.to_string(), old);
@@ -161,7 +163,7 @@ pub(super) async fn r1_a_worker_that_knows_the_old_layout_claims_nothing(fixture
             assert_eq!(claim.unwrap_err().conflict(), Some(&conflict));
         }
         let mut holders = vec![None; layout.shards as usize];
-        let roll = store.heartbeat(&view, &worker.id, LONG).await.unwrap();
+        let roll = store.heartbeat(&view, &worker.id, LONG_LEASE).await.unwrap();
         holders[0] = Some(worker.id.clone());
         assert_eq!(roll.holders, holders, "what was free still is");
         worker.write(at + 1, &[]).await;
@@ -188,7 +190,7 @@ pub(super) async fn r1_a_claim_and_a_division_that_race_do_not_both_go_through(f
                     shard,
                     worker: worker.clone(),
                     mode: ClaimMode::Always,
-                    lease: LONG,
+                    lease: LONG_LEASE,
                 });
                 claim.await.map(|claim| assert!(claim.is_some()))
             }

@@ -8,7 +8,7 @@ use proptest::{
 };
 
 use super::{
-    script::{Look, Step, looks, steps},
+    script::{PageRead, Step, page_reads, steps},
     world::World,
 };
 use crate::testing::{Fixture, seed};
@@ -69,7 +69,7 @@ pub(super) async fn w1_random_appends_build_on_one_another_as_in_the_model(fixtu
 
 pub(super) async fn r_random_pages_are_as_in_the_model(fixture: Fixture) {
     let store = fixture.store();
-    let case = move |(steps, looks): (Vec<Step>, Vec<Look>)| {
+    let case = move |(steps, page_reads): (Vec<Step>, Vec<PageRead>)| {
         let store = store.clone();
         async move {
             let mut world = World::new(store).await;
@@ -77,11 +77,11 @@ pub(super) async fn r_random_pages_are_as_in_the_model(fixture: Fixture) {
                 world.step(step).await?;
             }
             world.settle().await?;
-            for look in &looks {
-                world.look(look).await?;
+            for read in &page_reads {
+                world.compare_page(read).await?;
             }
             Ok(())
         }
     };
-    prop(10, (steps(10..30), looks(1..40)), case).await;
+    prop(10, (steps(10..30), page_reads(1..40)), case).await;
 }

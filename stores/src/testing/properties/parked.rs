@@ -136,12 +136,12 @@ pub(super) async fn r4_a_key_that_fails_again_has_its_wish_granted(fixture: Fixt
     let mut worker = Worker::on(&store, "again").await;
     worker.park(5, vec![park("a", 4, "broken", 1), queue("a", 5)]).await;
     assert!(store.retry_parked(&worker.view, "a").await.unwrap());
-    let asked = only(&worker).await;
-    assert!(asked.retry);
+    let requested = only(&worker).await;
+    assert!(requested.retry);
     worker.park(6, vec![park("a", 5, "still broken", 2)]).await;
     let error = "still broken".to_owned();
-    let failed = ParkedKey { error, attempts: 2, retry: false, ..asked };
-    assert_eq!(only(&worker).await, failed, "the rest is as it was");
+    let failed = ParkedKey { error, attempts: 2, retry: false, ..requested };
+    assert_eq!(only(&worker).await, failed, "nothing else has changed");
     assert_eq!(queued(&worker, "a").await, [4, 5]);
 }
 
@@ -153,8 +153,9 @@ pub(super) async fn r4_only_of_a_parked_key_another_try_can_be_asked(fixture: Fi
     assert!(!store.retry_parked(&name("never"), "a").await.unwrap());
     let other = fixture.reopen().await;
     assert!(other.retry_parked(&worker.view, "b").await.unwrap());
-    let wishes: Vec<_> = parked(&*store, &worker.view).await.iter().map(|key| key.retry).collect();
-    assert_eq!(wishes, [false, true]);
+    let requested: Vec<_> =
+        parked(&*store, &worker.view).await.iter().map(|key| key.retry).collect();
+    assert_eq!(requested, [false, true]);
 }
 
 pub(super) async fn r4_changes_of_one_commit_are_made_in_order(fixture: Fixture) {
@@ -213,8 +214,8 @@ pub(super) async fn r4_hostile_and_long_keys_are_parked_apart(fixture: Fixture) 
         assert!(store.retry_parked(&worker.view, key).await.unwrap());
     }
     worker.park(3, numbered().step_by(2).map(|(key, _)| drain(key, 2_000)).collect()).await;
-    let asked: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
-    let read = store.read_view(&worker.view, &asked).await.unwrap();
+    let wanted: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+    let read = store.read_view(&worker.view, &wanted).await.unwrap();
     for ((key, n), row) in numbered().zip(read.rows) {
         let since = n.is_multiple_of(2).then(|| Position::new(n));
         assert_eq!(row.parked_since, since, "{key:?}");
@@ -278,7 +279,7 @@ pub(super) async fn r4_wishes_and_commits_that_race_lose_nothing(fixture: Fixtur
     let mut worker = Worker::on(&store, "raced").await;
     worker.park(1, vec![park("a", 1, "broken", 1)]).await;
     let view = worker.view.clone();
-    let asking = (0..4).map(|_| {
+    let requests = (0..4).map(|_| {
         let (store, view) = (store.clone(), view.clone());
         async move {
             for _ in 0..25 {
@@ -292,7 +293,7 @@ pub(super) async fn r4_wishes_and_commits_that_race_lose_nothing(fixture: Fixtur
         }
         worker
     });
-    race(asking).await;
+    race(requests).await;
     let worker = queueing.await.unwrap();
     assert_eq!(queued(&worker, "a").await, (1..=50).collect::<Vec<_>>());
     assert!(only(&worker).await.retry);

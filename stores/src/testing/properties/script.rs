@@ -29,13 +29,13 @@ pub(super) enum Identity {
 /// The expectation of one stream, and the tags of its new events.
 #[derive(Debug, Clone)]
 pub(super) struct Part {
-    pub(super) guess: Guess,
+    pub(super) expectation: RelativeExpectation,
     pub(super) tags: Vec<u8>,
 }
 
 /// An expectation relative to the actual state of the stream.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Guess {
+pub(super) enum RelativeExpectation {
     Any,
     NoStream,
     Exists,
@@ -53,7 +53,7 @@ pub(super) struct Watch {
 
 /// A page to read.
 #[derive(Debug, Clone)]
-pub(super) struct Look {
+pub(super) struct PageRead {
     pub(super) kind: u8,
     pub(super) from: Index,
     pub(super) backward: bool,
@@ -77,19 +77,20 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn part() -> impl Strategy<Value = Part> {
-    (guess(), prop::collection::vec(0..4_u8, 0..4)).prop_map(|(guess, tags)| Part { guess, tags })
+    (relative_expectation(), prop::collection::vec(0..4_u8, 0..4))
+        .prop_map(|(expectation, tags)| Part { expectation, tags })
 }
 
-fn guess() -> impl Strategy<Value = Guess> {
+fn relative_expectation() -> impl Strategy<Value = RelativeExpectation> {
     prop_oneof![
-        4 => Just(Guess::Any),
-        1 => Just(Guess::NoStream),
-        1 => Just(Guess::Exists),
-        6 => Just(Guess::Version(0)),
-        1 => (-1..=1_i64).prop_map(Guess::Version),
-        6 => Just(Guess::Head(0)),
-        1 => (-1..=1_i64).prop_map(Guess::Head),
-        1 => Just(Guess::StrangeHead),
+        4 => Just(RelativeExpectation::Any),
+        1 => Just(RelativeExpectation::NoStream),
+        1 => Just(RelativeExpectation::Exists),
+        6 => Just(RelativeExpectation::Version(0)),
+        1 => (-1..=1_i64).prop_map(RelativeExpectation::Version),
+        6 => Just(RelativeExpectation::Head(0)),
+        1 => (-1..=1_i64).prop_map(RelativeExpectation::Head),
+        1 => Just(RelativeExpectation::StrangeHead),
     ]
 }
 
@@ -97,10 +98,11 @@ fn watch() -> impl Strategy<Value = Watch> {
     (0..KINDS, 0..4_u64).prop_map(|(kind, behind)| Watch { kind, behind })
 }
 
-pub(super) fn looks(count: Range<usize>) -> impl Strategy<Value = Vec<Look>> {
-    let look = (0..KINDS, any::<Index>(), any::<bool>(), 0..8_usize);
-    let look = look.prop_map(|(kind, from, backward, limit)| Look { kind, from, backward, limit });
-    prop::collection::vec(look, count)
+pub(super) fn page_reads(count: Range<usize>) -> impl Strategy<Value = Vec<PageRead>> {
+    let read = (0..KINDS, any::<Index>(), any::<bool>(), 0..8_usize);
+    let read =
+        read.prop_map(|(kind, from, backward, limit)| PageRead { kind, from, backward, limit });
+    prop::collection::vec(read, count)
 }
 
 /// The number of kinds of queries in the world.

@@ -7,7 +7,7 @@ use highwater_core::{
     value::{ShardId, Sharding},
 };
 
-use super::worker::{LONG, Worker, found, is_missing, name, park, some, spec, state};
+use super::worker::{LONG_LEASE, Worker, found, is_missing, name, park, some, spec, state};
 use crate::testing::{Fixture, race::race};
 
 /// Returns the specification of a view with former names.
@@ -21,7 +21,7 @@ pub(super) async fn r1_r4_a_view_is_renamed_with_all_that_belongs_to_it(fixture:
     let parked = vec![park("b", 4, "broken", 2)];
     let commit = ViewCommit { parked, ..worker.to(5, &[("a", Some("1"))]) };
     worker.send(commit).await.unwrap();
-    store.heartbeat(&worker.view, &worker.id, LONG).await.unwrap();
+    store.heartbeat(&worker.view, &worker.id, LONG_LEASE).await.unwrap();
     let before = store.parked_keys(&worker.view, None, 9).await.unwrap();
     let new = renamed("new", &["older", "old"]);
     let other = fixture.reopen().await;
@@ -34,7 +34,7 @@ pub(super) async fn r1_r4_a_view_is_renamed_with_all_that_belongs_to_it(fixture:
         assert_eq!(queued, [Position::new(4)]);
     }
     assert!(is_missing(store.read_view(&worker.view, &[]).await));
-    let roll = store.heartbeat(&new.name, &worker.id, LONG).await.unwrap();
+    let roll = store.heartbeat(&new.name, &worker.id, LONG_LEASE).await.unwrap();
     assert_eq!(roll.holders, [Some(worker.id.clone())]);
     worker.view = new.name;
     worker.write(6, &[("a", Some("2"))]).await;

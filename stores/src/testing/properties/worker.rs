@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use crate::testing::Store;
 
 /// A lease that outlasts every property.
-pub(super) const LONG: Duration = Duration::from_secs(3_600);
+pub(super) const LONG_LEASE: Duration = Duration::from_secs(3_600);
 
 pub(super) fn name(name: &str) -> ViewName {
     ViewName::new(name).unwrap()
@@ -126,7 +126,7 @@ impl Worker {
                 shard,
                 worker: id.clone(),
                 mode: ClaimMode::Always,
-                lease: LONG,
+                lease: LONG_LEASE,
             })
             .await;
         let claim = claim.unwrap().unwrap();

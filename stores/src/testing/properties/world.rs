@@ -12,7 +12,7 @@ use highwater_core::{
 use jiff::Timestamp;
 use proptest::{prelude::*, test_runner::TestCaseError};
 
-use super::script::{Guess, Identity, Look, Part, Step, Watch};
+use super::script::{Identity, PageRead, Part, RelativeExpectation, Step, Watch};
 use crate::{
     MemoryStore,
     testing::{
@@ -92,9 +92,9 @@ impl World {
     async fn draw_new(&self, step: &Step) -> Append {
         let mut append = empty();
         for (number, part) in step.parts.iter().enumerate() {
-            if let Some(Part { guess, tags }) = part {
+            if let Some(Part { expectation, tags }) = part {
                 let stream = self.stream(number);
-                let expected = expected(*guess, self.actual(&stream).await);
+                let expected = expected(*expectation, self.actual(&stream).await);
                 append = append.stream(stream, expected, tags.iter().map(|n| drawn(*n)).collect());
             }
         }
@@ -154,15 +154,15 @@ impl World {
     }
 
     /// Reads one page from the store and from the model, and compares them.
-    pub(super) async fn look(&self, look: &Look) -> Result<(), TestCaseError> {
+    pub(super) async fn compare_page(&self, read: &PageRead) -> Result<(), TestCaseError> {
         let head = self.model.head().await.unwrap().get();
-        let from = Position::new(look.from.index(head as usize + 2) as u64);
-        let span = if look.backward { ReadFrom::Before } else { ReadFrom::After };
-        let query = self.query(look.kind);
+        let from = Position::new(read.from.index(head as usize + 2) as u64);
+        let span = if read.backward { ReadFrom::Before } else { ReadFrom::After };
+        let query = self.query(read.kind);
         let page =
-            self.store.read_log(&query, span(self.to_store(from)), look.limit).await.unwrap();
-        let modelled = self.model.read_log(&query, span(from), look.limit).await.unwrap();
-        let full = modelled.events.len() == look.limit;
+            self.store.read_log(&query, span(self.to_store(from)), read.limit).await.unwrap();
+        let modelled = self.model.read_log(&query, span(from), read.limit).await.unwrap();
+        let full = modelled.events.len() == read.limit;
         prop_assert_eq!(
             timeless(page.events.clone(), self.base),
             timeless(modelled.events.clone(), 0)
@@ -186,18 +186,18 @@ fn tags(number: u8) -> Tags {
     (0..2).filter(|bit| number & (1 << bit) != 0).map(|bit| Tag::new("bit", bit)).collect()
 }
 
-fn expected(guess: Guess, actual: Actual) -> Expected {
+fn expected(expectation: RelativeExpectation, actual: Actual) -> Expected {
     let version = |by: i64| Version::new(actual.version.get().saturating_add_signed(by));
-    match guess {
-        Guess::Any => Expected::Any,
-        Guess::NoStream => Expected::NoStream,
-        Guess::Exists => Expected::StreamExists,
-        Guess::Version(by) => Expected::Version(version(by)),
-        Guess::Head(by) => match actual.head {
+    match expectation {
+        RelativeExpectation::Any => Expected::Any,
+        RelativeExpectation::NoStream => Expected::NoStream,
+        RelativeExpectation::Exists => Expected::StreamExists,
+        RelativeExpectation::Version(by) => Expected::Version(version(by)),
+        RelativeExpectation::Head(by) => match actual.head {
             Some(head) => Expected::Head(version(by), head),
             None => Expected::NoStream,
         },
-        Guess::StrangeHead => Expected::Head(actual.version, event_id()),
+        RelativeExpectation::StrangeHead => Expected::Head(actual.version, event_id()),
     }
 }
 
