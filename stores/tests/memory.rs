@@ -43,8 +43,8 @@ conformance!(faulty_with_late_answers, || async {
     Fixture::new(move || ready(store.clone())).await
 });
 
-/// Sends the same again until there is an answer.
-async fn insist<F>(send: impl Fn() -> F) -> Appended
+/// Retries the same command until the store responds with success.
+async fn retry_until_stored<F>(send: impl Fn() -> F) -> Appended
 where
     F: Future<Output = Result<Appended>>,
 {
@@ -70,7 +70,10 @@ async fn w4_under_faults_commands_retried_until_answered_are_stored_exactly_once
             let mut answers = Vec::new();
             for _ in 0..20 {
                 let append = build::append_to(&stream, Expected::Any, build::events(2));
-                answers.push((append.clone(), insist(|| store.append(append.clone())).await));
+                answers.push((
+                    append.clone(),
+                    retry_until_stored(|| store.append(append.clone())).await,
+                ));
             }
             answers
         }
@@ -104,7 +107,7 @@ async fn each_fault_reports_truly_what_may_have_happened() {
 
 #[tokio::test]
 async fn one_seed_gives_one_plan() {
-    let play = async || {
+    let run = async || {
         let store = Faulty::new(MemoryStore::default(), Faults::seeded(42).lost(0.3).unsent(0.3));
         let mut codes = Vec::new();
         for _ in 0..50 {
@@ -113,10 +116,10 @@ async fn one_seed_gives_one_plan() {
         }
         (codes, store.inner().head().await.unwrap())
     };
-    assert_eq!(play().await, play().await);
+    assert_eq!(run().await, run().await);
 }
 
-/// A clock that goes backward with each look.
+/// A clock that goes backward with each reading.
 struct Backward(AtomicI64);
 
 #[async_trait::async_trait]
@@ -174,7 +177,7 @@ async fn claim(store: &impl ViewStore, worker: &str, claiming: ClaimMode) -> Res
         .await
 }
 
-/// A commit of the next position, which is also the row.
+/// Returns a commit to the next position, with the position as the row.
 fn next(claim: &Claim) -> ViewCommit {
     let position = Position::new(claim.progress.position.get() + 1);
     let to = Progress { position, ..Progress::default() };
@@ -215,7 +218,7 @@ async fn r1_under_faults_a_worker_that_checks_its_progress_counts_each_step_once
     let (mut position, mut losses) = (0, 0);
     loop {
         let Ok(Some(claim)) = claim(&store, "first", ClaimMode::Always).await else { continue };
-        assert!(claim.progress.position.get() >= position, "what was acknowledged stays");
+        assert!(claim.progress.position.get() >= position, "an acknowledged commit is never lost");
         position = claim.progress.position.get();
         if position == 200 {
             break;

@@ -7,7 +7,7 @@ use std::{env, io::Write as _};
 use highwater_stores::{PostgresOptions, PostgresStore, conformance, testing::Fixture};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-/// Returns options with a new schema, one for each property, in the database that the URL names.
+/// Returns options with a new schema, one for each property, in the database of the URL.
 fn options() -> Option<PostgresOptions> {
     let url = env::var("HIGHWATER_TEST_POSTGRES").ok()?;
     let schema = format!("test_{:016x}", fastrand::u64(..));
@@ -23,8 +23,8 @@ conformance!(postgres, || async {
     Some(Fixture::new(open).await)
 });
 
-/// Each test leaves a schema, so that a failure can be looked into. On a server of a developer's own
-/// they would pile up: those of runs before the last hour are dropped here.
+/// Drops the schemas of runs before the last hour. Each test leaves a schema, so that a failure can
+/// be examined, and on a developer's own server they would accumulate.
 #[tokio::test]
 async fn schemas_of_older_runs_are_dropped_and_no_others() {
     let Ok(url) = env::var("HIGHWATER_TEST_POSTGRES") else {
@@ -43,7 +43,7 @@ async fn schemas_of_older_runs_are_dropped_and_no_others() {
         let migrated =
             format!("select max(applied_at) < now() - interval '1 hour' from {schema}.migrations");
         let is_old = sqlx::query_scalar(AssertSqlSafe(migrated)).fetch_one(&mut connection).await;
-        // Another run may be dropping it now.
+        // Another run may be dropping the schema at the same time.
         if is_old.unwrap_or(Some(false)) == Some(true) {
             let drop = format!("drop schema if exists {schema} cascade");
             sqlx::query(AssertSqlSafe(drop)).execute(&mut connection).await.unwrap();

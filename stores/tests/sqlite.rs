@@ -20,7 +20,8 @@ conformance!(sqlite, || async {
     Fixture::new(open).await.keeping(folder)
 });
 
-/// The first opener switches a new file to WAL, under a lock for which SQLite doesn't wait.
+/// Opens a new file at once. The first opener switches it to WAL, under a lock for which SQLite
+/// doesn't wait.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn eight_concurrent_openers_open_a_new_file() {
     for _ in 0..20 {
@@ -36,7 +37,7 @@ async fn eight_concurrent_openers_open_a_new_file() {
     }
 }
 
-/// Part of the long runs, because it writes more than a gigabyte.
+/// Runs in the long tests only, because it writes more than a gigabyte.
 #[tokio::test(flavor = "multi_thread")]
 async fn r_a_page_larger_than_a_value_of_sqlite_is_read_in_parts() {
     if std::env::var_os("HIGHWATER_FIRE_MINUTES").is_none() {

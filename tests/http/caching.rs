@@ -1,4 +1,4 @@
-//! R2: validators and caches never hide how fresh an answer is.
+//! R2: validators and caches never hide the freshness of a response.
 
 use highwater_test_support::bank::{Balance, banks};
 
@@ -26,18 +26,19 @@ async fn r2_an_unchanged_row_is_304_with_the_current_freshness() {
         put(&bank, "bob", 1).await;
         let several = format!("\"x\", {tag}, W/\"y\"");
         let strong = tag.trim_start_matches("W/").to_owned();
-        for kept in [tag.as_str(), several.as_str(), strong.as_str(), "*"] {
-            let kept = get_with(&router, "/accounts/alice", &[("if-none-match", kept.as_bytes())]);
-            let kept = kept.await;
-            assert_eq!((kept.status.as_u16(), kept.text.as_str()), (304, ""));
-            assert_eq!(kept.header("content-type"), None);
+        for cached in [tag.as_str(), several.as_str(), strong.as_str(), "*"] {
+            let cached =
+                get_with(&router, "/accounts/alice", &[("if-none-match", cached.as_bytes())]);
+            let cached = cached.await;
+            assert_eq!((cached.status.as_u16(), cached.text.as_str()), (304, ""));
+            assert_eq!(cached.header("content-type"), None);
             for name in ["etag", "cache-control", "vary", "highwater-token"] {
-                assert_eq!(kept.header(name), full.header(name), "{name}");
+                assert_eq!(cached.header(name), full.header(name), "{name}");
             }
-            // From here on a cache keeps the current row.
-            let freshness = kept.header("highwater-freshness").unwrap();
+            // From here on a cache has the current row.
+            let freshness = cached.header("highwater-freshness").unwrap();
             assert!(freshness.starts_with("converging;position=1;lag=1;"), "{freshness}");
-            assert!(kept.header("age").unwrap().parse::<u64>().unwrap() >= 1);
+            assert!(cached.header("age").unwrap().parse::<u64>().unwrap() >= 1);
         }
         let head =
             send(&router, "HEAD", "/accounts/alice", &[("if-none-match", tag.as_bytes())], "");
@@ -75,11 +76,12 @@ async fn r2_an_answer_that_is_not_as_fresh_as_requested_is_never_304_and_never_c
         let tag = etag(&get_with(&router, "/accounts/alice", &[]).await);
         let token = put(&bank, "alice", 3).await.token().to_string();
         for path in ["stale", "eventual", "own", "cached"] {
-            for kept in [tag.as_bytes(), b"*"] {
+            for cached in [tag.as_bytes(), b"*"] {
                 let path = format!("/accounts/alice/{path}");
-                let headers = [("if-none-match", kept), ("highwater-token", token.as_bytes())];
+                let headers = [("if-none-match", cached), ("highwater-token", token.as_bytes())];
                 let reply = get_with(&router, &path, &headers).await;
-                // It is what the caller has, byte for byte; but it isn't what it has asked for.
+                // The response equals the caller's copy, byte for byte, but does not satisfy its
+                // request.
                 assert_eq!((reply.status.as_u16(), reply.json()["cents"].as_i64()), (200, Some(7)));
                 assert_eq!(reply.header("cache-control"), Some("no-store"), "{path}");
                 assert_eq!(reply.header("etag"), None, "{path}");

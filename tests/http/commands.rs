@@ -1,4 +1,4 @@
-//! W1, W4, W5: what a command's headers do, and what comes back.
+//! W1, W4, W5: the headers of a command, and its response.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ async fn w4_a_stored_command_answers_with_its_token_and_a_repeated_one_with_the_
         assert_eq!(stored.header("cache-control"), Some("no-store"));
         assert_eq!(stored.header("location"), None);
 
-        // Without its quotes, upper-case and with parameters it is the same.
+        // A key without quotes, in upper case or with parameters is the same key.
         let upper = format!("\"{}\";a=1", id.to_uppercase());
         let later = put(&bank, "bob", 1).await.token().to_string();
         for key in [quoted.as_str(), id, &upper] {
@@ -35,7 +35,7 @@ async fn w4_a_stored_command_answers_with_its_token_and_a_repeated_one_with_the_
             let again = post_with(&router, DEPOSITS, &headers, 7).await;
             assert_eq!((again.status.as_u16(), &again.json()["command"]), (200, &json!(id)));
             assert_eq!(again.json()["versions"], body["versions"]);
-            // The token that the caller has seen meanwhile is not lost for an old receipt.
+            // The response to a repeated command does not drop the newer token of the caller.
             assert_eq!(again.header("highwater-token"), Some(later.as_str()));
         }
         assert_eq!(bank.log().head().await.unwrap(), Position::new(2));
@@ -60,7 +60,7 @@ async fn w4_a_key_that_is_no_uuid_is_scoped_to_its_sender_and_path() {
         }
         let by_bea = post_with(&router, "/accounts/alice/deposits/by/bea", key, 7).await;
         commands.push(by_bea.json()["command"].as_str().unwrap().to_owned());
-        // With a query the path is the same.
+        // The query is not part of the path.
         let query = post_with(&router, &format!("{DEPOSITS}?a=1"), key, 7).await;
         assert_eq!(query.json()["command"], commands[0]);
         commands.sort();
@@ -112,7 +112,7 @@ async fn w1_if_match_is_the_version_that_the_caller_read() {
 
         let first: Headers<'_> = &[("if-match", b"\"1\""), ("idempotency-key", b"\"once\"")];
         assert_eq!(post_with(&router, DEPOSITS, first, 7).await.status, 200);
-        // It has been done: that the version has moved on by it is no conflict.
+        // The command was already stored: the version that it created itself is no conflict.
         let again = post_with(&router, DEPOSITS, first, 7).await;
         assert_eq!(
             (again.status.as_u16(), again.json()["versions"]["account-alice"].as_u64()),
@@ -138,7 +138,7 @@ async fn w1_if_match_is_the_version_that_the_caller_read() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn w1_a_conflict_is_409_and_can_be_decided_again() {
     for bank in banks() {
-        // Each handle has a state of the account that the other makes stale.
+        // Each handle caches a state of the account that the other makes stale.
         let (slow, quick) = (bank.open_rejecting_conflicts().await, bank.open().await);
         put(&slow, "alice", 1).await;
         put(&quick, "alice", 2).await;
@@ -186,7 +186,7 @@ async fn r3_a_command_that_waits_for_a_view_is_applied_or_202_pending() {
         let mine = [("highwater-token", token.as_bytes())];
         let there = get_with(&router, "/accounts/alice/pious", &mine).await;
         assert_eq!((there.status.as_u16(), there.json()["cents"].as_i64()), (200, Some(10)));
-        // The view may take any time, but has it in the end.
+        // The view may take any time, but applies the command eventually.
         let key: Headers<'_> = &[("idempotency-key", b"\"again\"")];
         let in_the_end = async {
             loop {
@@ -211,7 +211,7 @@ async fn a_created_resource_is_201_and_an_unreadable_body_is_a_problem() {
     let router = router(&bank);
     let made = post_with(&router, DEPOSITS, &[], 1).await;
     assert_eq!((made.status.as_u16(), made.header("location")), (201, Some("/accounts/alice")));
-    // A key that makes no header leaves the location out, and nothing else.
+    // A key that is no valid header value only omits the location.
     let odd = post_with(&router, "/accounts/%0d%0aSet-Cookie:a=b/deposits", &[], 1).await;
     assert_eq!(
         (odd.status.as_u16(), odd.header("location"), odd.header("set-cookie")),

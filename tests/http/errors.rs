@@ -1,4 +1,4 @@
-//! Every error as problem details (RFC 9457): its status, its members, and nothing that isn't the caller's.
+//! Every error as problem details (RFC 9457): its status and its members, without internal details.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -28,7 +28,7 @@ fn secret() -> Source {
     Source::new(SECRET)
 }
 
-/// A handler's error as it goes out.
+/// Returns the response to an error of a handler.
 pub(crate) async fn reply(error: Error) -> Reply {
     let handler = get(move || {
         let error = error.clone();
@@ -37,7 +37,7 @@ pub(crate) async fn reply(error: Error) -> Reply {
     get_with(&Router::new().route("/", handler), "/", &[]).await
 }
 
-/// Every error that can be constructed.
+/// Returns every error that can be constructed.
 fn errors() -> Vec<Error> {
     let stream = || StreamId::new("account", "alice").unwrap();
     let (position, view) = (Position::new(7), || "balances".to_owned());
@@ -78,10 +78,11 @@ fn errors() -> Vec<Error> {
         Panicked::new("the decision on deposit", &SECRET).into(),
     ];
     errors.extend(corrupt(&stream(), position).map(Error::from));
-    // A refused request may quote the caller; what an operator has to put right may quote anything.
+    // The message of a refused request may quote the caller. A message for an operator may contain
+    // anything.
     errors.extend(Code::ALL.iter().filter(|code| code.as_str().starts_with("HW6")).map(|code| {
-        let told = [400, 404, 413, 422].contains(&status_of(*code));
-        let message = if told { "what would be right" } else { SECRET };
+        let is_quoted = [400, 404, 413, 422].contains(&status_of(*code));
+        let message = if is_quoted { "what would be right" } else { SECRET };
         Invalid::new(*code, message).caused_by(secret()).into()
     }));
     errors
@@ -126,7 +127,8 @@ fn event() -> EventId {
     "0193e0c4-6a52-7c31-9d2f-5b7f0c1e8a44".parse().unwrap()
 }
 
-/// A view that moved from 10 to 20 within a second, and has 25 more to go.
+/// Returns the progress of a view that moved from 10 to 20 within a second, and lacks 25 more
+/// events.
 fn pending() -> Pending {
     let at = |second| Timestamp::from_second(second).unwrap();
     let seen = |position, second| {
@@ -136,7 +138,7 @@ fn pending() -> Pending {
     Pending::new("balances", Target::Head, seen(20, 11)).since(&seen(10, 10), at(12))
 }
 
-/// The table of docs/guide/http.md.
+/// The table in docs/guide/http.md.
 fn status_of(code: Code) -> u16 {
     match code.as_str() {
         "HW304" => 202,
@@ -164,9 +166,9 @@ async fn every_error_is_a_problem_with_its_status_and_without_a_secret() {
         assert_eq!(body["title"], code.title());
         assert!(body["next_step"].is_string() && body["detail"].is_string(), "{body}");
         for part in ["hunter2", "postgres", "SELECT", "internal"] {
-            assert!(!reply.text.contains(part), "{code} tells {part}: {body}");
+            assert!(!reply.text.contains(part), "{code} reveals {part}: {body}");
             let said = |value: &axum::http::HeaderValue| value.to_str().unwrap().contains(part);
-            assert!(!reply.headers.values().any(said), "{code} tells {part}: {reply:?}");
+            assert!(!reply.headers.values().any(said), "{code} reveals {part}: {reply:?}");
         }
         let may_pass = [202, 503, 504].contains(&reply.status.as_u16()) && code != Code::PARKED;
         assert_eq!(reply.header("retry-after").is_some(), may_pass, "{code}");
@@ -185,7 +187,7 @@ async fn r3_retry_after_is_the_estimated_delay_in_whole_seconds() {
         "waited_ms": 2000, "estimate_ms": 2500,
     });
     assert_eq!(body["pending"], expected);
-    // An estimate of years is none.
+    // An estimate of years is capped.
     let mut slow = pending();
     slow.estimate = Some(Duration::MAX);
     let reply = self::reply(Unavailable::StaleRead(slow).into()).await;
@@ -224,7 +226,8 @@ async fn the_error_pages_are_at_the_configured_url() {
     let reply = get_with(&router, "/", &[]).await;
     assert_eq!(reply.is_problem(503, "HW303")["type"], "https://bank.example/errors/HW303");
     assert_eq!(reply.header("content-length").unwrap(), reply.text.len().to_string());
-    // The members of the standard can't be overridden, and a problem of the application has no page.
+    // The members of the standard can't be overridden, and a problem of the application has no
+    // page.
     let forbidden = get_with(&router, "/forbidden", &[]).await;
     let body = forbidden.is_problem(403, "");
     assert_eq!((&body["type"], &body["title"]), (&json!("about:blank"), &json!("Forbidden")));

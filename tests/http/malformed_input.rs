@@ -49,11 +49,11 @@ async fn r3_the_tokens_of_a_request_share_a_limit_and_a_returned_token_is_accept
     let huge = "A".repeat(100_000);
     let many = vec![("highwater-token", huge.as_bytes()); 3];
     let refused = get_with(&router, "/accounts/alice", &many).await;
-    assert!(refused.text.len() < 2_000, "what is refused isn't sent back in full");
+    assert!(refused.text.len() < 2_000, "the response does not repeat the whole input");
     refused.is_problem(431, "HW602");
     let empty = [("highwater-token", b"".as_slice()), ("highwater-token", b" , ,")];
     assert_eq!(get_with(&router, "/accounts/alice", &empty).await.status, 200);
-    // Each of these is a token by itself; together they would be larger than any may be.
+    // Each of these is a valid token, but together they exceed the size limit.
     let wide = |from: u32| {
         let clocks = from..from + 200;
         let clocks = clocks.map(|n| (PartitionId::new(n), Position::new(1)));
@@ -61,7 +61,8 @@ async fn r3_the_tokens_of_a_request_share_a_limit_and_a_returned_token_is_accept
     };
     let (one, other) = (wide(1), wide(1_000));
     let alone = [("highwater-token", one.as_bytes())];
-    // They are of no store that there is. A read that asks for none of them says what holds here instead.
+    // These tokens belong to no existing store. A read that requires none of them returns the token
+    // of this store instead.
     get_with(&router, "/accounts/alice", &alone).await.is_problem(400, "HW613");
     let answer = get_with(&router, "/accounts/alice/eventual", &alone).await;
     let sent_back = [("highwater-token", answer.header("highwater-token").unwrap().as_bytes())];
@@ -110,7 +111,7 @@ async fn an_invalid_stream_key_is_400() {
     post_with(&router, "/accounts/a%00b/deposits", &[], 7).await.is_problem(400, "HW603");
     let long = format!("/accounts/{}/deposits", "a".repeat(10_000));
     let refused = post_with(&router, &long, &[], 7).await;
-    assert!(refused.text.len() < 2_000, "what is refused isn't sent back in full");
+    assert!(refused.text.len() < 2_000, "the response does not repeat the whole input");
     refused.is_problem(400, "HW603");
 }
 
@@ -124,7 +125,7 @@ const HEADERS: [&str; 7] = [
     "content-type",
 ];
 
-/// Bits of what is right, put together wrongly, and bytes that may stand in a header at all.
+/// Fragments of valid tokens in wrong combinations, and bytes that a header may contain.
 fn nonsense(random: &mut fastrand::Rng) -> Vec<u8> {
     let bits: [&[u8]; 12] = [
         b"\"",
@@ -185,7 +186,8 @@ async fn arbitrary_bytes_on_a_socket_break_nothing() {
     let ask = async |headers: &[u8]| {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let line = b"GET /accounts/alice HTTP/1.1\r\nHost: bank\r\nConnection: close\r\n";
-        // A server that refuses a request may close the connection before it has read all of it.
+        // A server that refuses a request may close the connection before it has read the whole
+        // request.
         let _ = stream.write_all(&[line, headers, b"\r\n"].concat()).await;
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer).await;

@@ -1,4 +1,4 @@
-//! R2, R3: what an answer says of itself, and what happens if it can't be had in time.
+//! R2, R3: the freshness in a response, and the response to a read that misses its deadline.
 
 use highwater::{
     Code, Position, Token,
@@ -13,7 +13,7 @@ fn token_of(reply: &Reply) -> Token {
     reply.header("highwater-token").unwrap().parse().unwrap()
 }
 
-/// The status and the parameters of `Highwater-Freshness`, but for the time.
+/// Returns the status and the parameters of `Highwater-Freshness`, without the time.
 fn freshness(reply: &Reply) -> String {
     let text = reply.header("highwater-freshness").unwrap();
     let parts = text.split(';').filter(|part| !part.starts_with("as-of=@"));
@@ -34,7 +34,7 @@ async fn r2_an_answer_has_its_freshness_and_a_token_of_its_position() {
             freshness(&current),
             "current;position=1;lag=0;level=read_your_writes;basis=view"
         );
-        // It has been validated for this request, which `Age` would deny.
+        // The row was validated for this request, which `Age` would deny.
         assert_eq!(current.header("age"), None);
         assert_eq!(current.header("content-type"), Some("application/json"));
         assert_eq!(current.header("vary"), Some("highwater-token"));
@@ -76,7 +76,7 @@ async fn r3_a_read_before_the_view_is_current_is_202_with_its_position_and_a_ret
         assert_eq!((&pending["position"], &pending["lag"]), (&json!(1), &json!(1)));
         assert_eq!((&pending["missing"], &pending["status"]), (&json!(1), &json!("converging")));
         assert!(pending["waited_ms"].as_u64().unwrap() >= 20, "{pending}");
-        assert!(pending.get("estimate_ms").is_none(), "nothing moved: {pending}");
+        assert!(pending.get("estimate_ms").is_none(), "the view did not advance: {pending}");
     }
 }
 
@@ -88,7 +88,8 @@ async fn r3_a_stale_answer_is_marked_and_its_token_does_not_go_back() {
         let receipt = put(&bank, "alice", 3).await;
         let token = receipt.token().to_string();
         let (router, mine) = (router(&bank), [("highwater-token", token.as_bytes())]);
-        // The one says so itself; the other was made by a handler that did not ask for the token.
+        // The first read is stale and reports it. The second comes from a handler that did not
+        // require the token.
         for (path, level) in [("stale", "read_your_writes"), ("eventual", "eventual")] {
             let stale = get_with(&router, &format!("/accounts/alice/{path}"), &mine).await;
             assert_eq!((stale.status.as_u16(), stale.json()["cents"].as_i64()), (200, Some(7)));
@@ -96,7 +97,7 @@ async fn r3_a_stale_answer_is_marked_and_its_token_does_not_go_back() {
             assert_eq!(freshness(&stale), expected);
             assert_eq!(stale.header("cache-control"), Some("no-store"));
             assert_eq!((stale.header("etag"), stale.header("age").is_some()), (None, true));
-            assert_eq!(token_of(&stale), *receipt.token(), "what the caller had seen before");
+            assert_eq!(token_of(&stale), *receipt.token(), "the token of the request");
         }
     }
 }
@@ -135,12 +136,13 @@ async fn r3_a_token_of_another_log_or_of_the_future_is_400_at_once() {
             let body = reply.await.is_problem(400, Code::FOREIGN_TOKEN.as_str());
             assert_eq!(body["next_step"], "fix_request");
         }
-        // A command tells it what holds here, and does not make one of two logs.
+        // The response to a command has the token of this log, and does not merge two logs into one
+        // token.
         let other = Token::of(LogId::new(1), Position::new(9)).to_string();
         let headers = [("highwater-token", other.as_bytes())];
         let stored = post_with(&router, "/accounts/alice/deposits", &headers, 2).await;
         assert_eq!(stored.header("highwater-token"), Some(put_token(&bank, 2).as_str()));
-        // So does a read without the token, which has not seen its event.
+        // So does a read without the token, which is older than its event.
         let headers = [("highwater-token", divided.as_bytes())];
         let lacking = get_with(&router, "/accounts/alice/eventual", &headers).await;
         assert_eq!(freshness(&lacking), "converging;position=1;lag=1;level=eventual;basis=stale");
@@ -178,13 +180,14 @@ async fn r4_a_parked_key_is_served_as_degraded_or_refused_and_never_cached() {
         assert_eq!(body["next_step"], "ask_operator");
         assert_eq!(refused.header("retry-after"), None, "waiting doesn't help");
 
-        // An answer of several names the parked ones, and is degraded as a whole.
+        // A response with several rows names the parked keys, and is degraded as a whole.
         let pair = get_with(&router, "/pair", &[]).await;
         assert_eq!(pair.json()["parked"], json!([{ "key": "alice", "since": 2 }]));
         assert_eq!(pair.json()["rows"][1], json!({ "key": "bob", "value": { "cents": 5 } }));
         assert_eq!((pair.header("cache-control"), pair.header("etag")), (Some("no-store"), None));
 
-        // A command on it is stored; that the view doesn't get there by itself is said.
+        // A command for a parked key is stored, and the response reports that the view needs an
+        // operator.
         let (path, key) =
             ("/accounts/alice/deposits/applied", [("idempotency-key", &b"\"k\""[..])]);
         let pending = post_with(&router, path, &key, 3).await;
@@ -208,16 +211,16 @@ async fn r2_a_missing_row_is_404_with_its_freshness() {
         let bank = bank.open().await;
         work_until::<Balance>(&bank, &put(&bank, "alice", 7).await).await;
         let router = router(&bank);
-        let nobody = get_with(&router, "/accounts/nobody", &[]).await;
-        nobody.is_problem(404, "HW611");
-        let nobody = get_with(&router, "/accounts/nobody/found", &[]).await;
-        assert_eq!(nobody.is_problem(404, "HW611")["next_step"], "fix_request");
+        let missing = get_with(&router, "/accounts/nobody", &[]).await;
+        missing.is_problem(404, "HW611");
+        let missing = get_with(&router, "/accounts/nobody/found", &[]).await;
+        assert_eq!(missing.is_problem(404, "HW611")["next_step"], "fix_request");
         assert_eq!(
-            freshness(&nobody),
+            freshness(&missing),
             "current;position=1;lag=0;level=read_your_writes;basis=view"
         );
-        assert_eq!(token_of(&nobody).to_string(), put_token(&bank, 1));
-        assert_eq!(nobody.header("vary"), Some("highwater-token"));
+        assert_eq!(token_of(&missing).to_string(), put_token(&bank, 1));
+        assert_eq!(missing.header("vary"), Some("highwater-token"));
         let alice = get_with(&router, "/accounts/alice/found", &[]).await;
         assert_eq!((alice.status.as_u16(), alice.json()["cents"].as_i64()), (200, Some(7)));
     }

@@ -1,4 +1,4 @@
-//! A bank behind axum, and a client of it.
+//! A bank behind axum, and its client.
 
 use std::time::Duration;
 
@@ -22,9 +22,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
-pub(crate) const SHORT: Duration = Duration::from_millis(20);
+pub(crate) const SHORT_BUDGET: Duration = Duration::from_millis(20);
 
-/// By account, like the balance; it can't cope with 666 cents.
+/// A view by account, like the balance, that fails at 666 cents.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Pious {
     cents: i64,
@@ -96,7 +96,7 @@ async fn eventual(
 }
 
 async fn late(State(bank): Bank, Path(id): Path<String>, after: ReadConditions) -> Answer<Balance> {
-    Ok(after.answer(bank.view::<Balance>().get(id).after(&after).within(SHORT).await?))
+    Ok(after.answer(bank.view::<Balance>().get(id).after(&after).within(SHORT_BUDGET).await?))
 }
 
 async fn stale(
@@ -104,7 +104,7 @@ async fn stale(
     Path(id): Path<String>,
     after: ReadConditions,
 ) -> Answer<Balance> {
-    let read = bank.view::<Balance>().get(id).after(&after).within(SHORT);
+    let read = bank.view::<Balance>().get(id).after(&after).within(SHORT_BUDGET);
     Ok(after.answer(read.or(Fallback::ServeStale).await?))
 }
 
@@ -204,7 +204,7 @@ async fn applied(
 ) -> Result<ReceiptResponse, Problem> {
     let account = bank.aggregate::<Account>(&id);
     let receipt = account.execute(intent.request(Deposit { cents })).await?;
-    let outcome = bank.view::<Pious>().applied(&id, &receipt).within(SHORT).await;
+    let outcome = bank.view::<Pious>().applied(&id, &receipt).within(SHORT_BUDGET).await;
     Ok(intent.answer(receipt).outcome(outcome).created(format!("/accounts/{id}/pious")))
 }
 
@@ -296,7 +296,7 @@ pub(crate) async fn work<V: View>(bank: &Highwater) -> WorkerHandle {
     Worker::new(bank).view_with::<V>(options).start().await.unwrap()
 }
 
-/// Runs a worker until the view has what there is, and stops it.
+/// Runs a worker until the view has applied all events, and stops it.
 pub(crate) async fn work_until<V: View>(bank: &Highwater, receipt: &Receipt) {
     let worker = work::<V>(bank).await;
     bank.view::<V>().range("".., 1).after(receipt).await.unwrap();

@@ -1,4 +1,4 @@
-//! O1: the trace of a request is that of its events.
+//! O1: the trace of a request is the trace of its events.
 
 use highwater::{
     Position, Query,
@@ -13,11 +13,11 @@ use crate::server::{Headers, post_with, router};
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-/// The trace of the event that a deposit with these headers makes, and its state.
+/// Returns the trace of the event that a deposit with these headers stores, and its state.
 async fn stored(headers: Headers<'_>) -> Option<(String, Option<String>)> {
     let bank = banks().remove(0).open().await;
     let reply = post_with(&router(&bank), "/accounts/alice/deposits", headers, 7).await;
-    assert_eq!(reply.status, 200, "a trace is never a reason to refuse");
+    assert_eq!(reply.status, 200, "a malformed trace is ignored");
     let page =
         bank.log().read_log(&Query::all(), ReadFrom::After(Position::START), 10).await.unwrap();
     let trace = page.events[0].trace()?;
@@ -62,7 +62,7 @@ async fn o1_a_malformed_trace_context_is_ignored() {
     let twice: Headers<'_> =
         &[("traceparent", PARENT.as_bytes()), ("traceparent", PARENT.as_bytes())];
     assert_eq!(stored(twice).await, None);
-    // The state is cut between entries, and one that is no text is passed over.
+    // The state is truncated between entries, and an entry that is no text is ignored.
     let long = (0..100).map(|n| format!("vendor{n}=0123456789")).collect::<Vec<_>>().join(",");
     let headers: Headers<'_> = &[
         ("traceparent", PARENT.as_bytes()),
@@ -76,7 +76,7 @@ async fn o1_a_malformed_trace_context_is_ignored() {
 
 const SERVING: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000001-01";
 
-/// Knows the context of spans of this name, and of no others.
+/// A provider that knows the context of spans of one name only.
 struct Serving;
 
 impl Propagator for Serving {

@@ -1,4 +1,4 @@
-//! The dashboard and the alert rules that are shipped speak of metrics that are there (O3).
+//! The shipped dashboard and alert rules use existing metrics (O3).
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
@@ -14,7 +14,7 @@ fn read(name: &str) -> String {
     fs::read_to_string(shipped(name)).unwrap()
 }
 
-/// The series that Prometheus has: a histogram is three of them.
+/// Returns the series in Prometheus; a histogram has three.
 fn series() -> BTreeSet<String> {
     let of = |metric: highwater::metrics::Metric| -> Vec<String> {
         match metric.kind {
@@ -27,13 +27,13 @@ fn series() -> BTreeSet<String> {
     all().flat_map(of).collect()
 }
 
-/// The series that a query asks for.
+/// Returns the series that a query uses.
 fn asked_for(query: &str) -> BTreeSet<String> {
     let words = query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     words.filter(|word| word.starts_with("highwater_")).map(str::to_owned).collect()
 }
 
-/// Each alert with its query.
+/// Returns each alert with its query.
 fn alerts() -> Vec<(String, String)> {
     let rules: Value = serde_saphyr::from_str(&read("alerts.yml")).unwrap();
     let groups = rules["groups"].as_array().unwrap();
@@ -49,7 +49,7 @@ fn alerts() -> Vec<(String, String)> {
         .collect()
 }
 
-/// Each panel with its queries.
+/// Returns each panel with its queries.
 fn panels() -> Vec<(String, Vec<String>)> {
     let dashboard: Value = serde_json::from_str(&read("dashboard.json")).unwrap();
     let panels = dashboard["panels"].as_array().unwrap().iter();

@@ -1,4 +1,4 @@
-//! Metrics under faults: waits, lags, lost answers, missing brokers (O2).
+//! Metrics under faults: waits, lags, lost responses, missing brokers (O2).
 
 use std::time::{Duration, Instant};
 
@@ -15,18 +15,18 @@ use crate::{
     metrics::on_every_store,
 };
 
-const LONG: Duration = Duration::from_secs(60);
-const SHORT: Duration = Duration::from_millis(20);
+const TIMEOUT: Duration = Duration::from_secs(60);
+const SHORT_BUDGET: Duration = Duration::from_millis(20);
 
 async fn deposited(bank: &Highwater) -> Receipt {
     bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap()
 }
 
-/// Makes the view, which has everything then.
+/// Creates the view, and applies all events.
 async fn viewed(bank: &Highwater) {
     let worker = Worker::new(bank).view::<Balance>().start().await.unwrap();
     let receipt = deposited(bank).await;
-    bank.view::<Balance>().get("alice").after(&receipt).within(LONG).await.unwrap();
+    bank.view::<Balance>().get("alice").after(&receipt).within(TIMEOUT).await.unwrap();
     worker.stop().await.unwrap();
 }
 
@@ -45,26 +45,26 @@ fn o2_waits_are_measured_by_level_and_outcome() {
         let alice = || bank.view::<Balance>().get("alice");
 
         // No worker runs, so no wait can succeed.
-        alice().after(&receipt).within(SHORT).await.unwrap_err();
-        alice().after(&receipt).within(SHORT).await.unwrap_err();
+        alice().after(&receipt).within(SHORT_BUDGET).await.unwrap_err();
+        alice().after(&receipt).within(SHORT_BUDGET).await.unwrap_err();
         let late = waits("read_your_writes", "late");
         assert_eq!(meter.value(&late), 2.0);
         assert!(meter.sum(&late) >= 2.0 * 0.015, "two budgets are 40 ms, not {}", meter.sum(&late));
-        alice().bounded(Duration::ZERO).within(SHORT).await.unwrap_err();
+        alice().bounded(Duration::ZERO).within(SHORT_BUDGET).await.unwrap_err();
         assert_eq!(meter.value(&waits("bounded", "late")), 1.0);
         assert_eq!(meter.value(&reached), before);
 
-        // A read that is faster than the worker waits, and is measured.
+        // A read that is faster than the worker waits, and the wait is measured.
         let worker = Worker::new(&bank).view::<Balance>().start().await.unwrap();
         let (mut receipt, mut reads, began) = (receipt, 0.0, Instant::now());
         while meter.value(&reached) == before {
-            assert!(began.elapsed() < LONG, "no read of {reads} had to wait");
+            assert!(began.elapsed() < TIMEOUT, "no read of {reads} had to wait");
             receipt = deposited(&bank).await;
-            alice().after(&receipt).within(LONG).await.unwrap();
+            alice().after(&receipt).within(TIMEOUT).await.unwrap();
             reads += 1.0;
         }
         assert!(meter.value(&reached) <= before + reads);
-        // A read that finds the view current has not waited.
+        // A read of a current view does not wait.
         let before = meter.value(&reached);
         alice().after(&receipt).await.unwrap();
         alice().await.unwrap();
@@ -87,14 +87,14 @@ fn o2_a_worker_that_cannot_commit_reports_its_lag_in_events_and_in_time() {
         deposited(&bank).await;
         deposited(&bank).await;
         meter.until("highwater_projection_lag_events{projection=balances,shard=0}", 2.0).await;
-        // The lag can be no longer than the test.
+        // The lag can't be longer than the test.
         let seconds = "highwater_projection_lag_seconds{projection=balances,shard=0}";
         meter.until_it(seconds, |seconds| seconds > 0.0).await;
         assert!(meter.value(seconds) <= began.elapsed().as_secs_f64() + 0.01);
         let retries = "highwater_projection_retries_total{projection=balances}";
         meter.until_it(retries, |count| count >= 1.0).await;
         worker.stop().await.unwrap();
-        assert_eq!(meter.value(seconds), 0.0, "no worker here has it any more");
+        assert_eq!(meter.value(seconds), 0.0, "no worker of this process holds the shard");
     });
 }
 

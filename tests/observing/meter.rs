@@ -1,4 +1,4 @@
-//! A recorder that tells what has been measured on this thread.
+//! A recorder of the metrics of this thread.
 
 use std::{
     collections::BTreeMap,
@@ -13,12 +13,12 @@ use ::metrics::{
     Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
 };
 
-/// The metrics of everything that has run on this thread since its creation.
+/// The metrics that were recorded on this thread since the recorder was created.
 #[derive(Clone, Default)]
-pub(crate) struct Meter(Arc<Mutex<Kept>>);
+pub(crate) struct Meter(Arc<Mutex<Recorded>>);
 
 #[derive(Default)]
-struct Kept {
+struct Recorded {
     counters: BTreeMap<String, Arc<AtomicU64>>,
     gauges: BTreeMap<String, Arc<AtomicU64>>,
     histograms: BTreeMap<String, Arc<Values>>,
@@ -39,31 +39,31 @@ pub(crate) fn measured<T: Future<Output = ()>>(test: impl FnOnce(Meter) -> T) {
 }
 
 impl Meter {
-    /// The value of a counter or a gauge, or how many values a histogram has got. The text reads
-    /// `name{label=value,…}`, the labels in their order.
+    /// Returns the value of a counter or a gauge, or the number of values of a histogram. The text
+    /// has the form `name{label=value,…}`, with the labels in order.
     pub(crate) fn value(&self, text: &str) -> f64 {
-        let kept = self.0.lock().unwrap();
-        if let Some(level) = kept.gauges.get(text) {
+        let recorded = self.0.lock().unwrap();
+        if let Some(level) = recorded.gauges.get(text) {
             return f64::from_bits(level.load(Ordering::Relaxed));
         }
-        let count = kept.counters.get(text).map(|count| count.load(Ordering::Relaxed));
+        let count = recorded.counters.get(text).map(|count| count.load(Ordering::Relaxed));
         let values =
-            || kept.histograms.get(text).map(|values| values.count.load(Ordering::Relaxed));
+            || recorded.histograms.get(text).map(|values| values.count.load(Ordering::Relaxed));
         count.or_else(values).unwrap_or_default() as f64
     }
 
-    /// The sum of the values of a histogram.
+    /// Returns the sum of the values of a histogram.
     pub(crate) fn sum(&self, text: &str) -> f64 {
-        let kept = self.0.lock().unwrap();
-        kept.histograms.get(text).map(|values| *values.sum.lock().unwrap()).unwrap_or_default()
+        let recorded = self.0.lock().unwrap();
+        recorded.histograms.get(text).map(|values| *values.sum.lock().unwrap()).unwrap_or_default()
     }
 
-    /// Waits until it is that.
+    /// Waits until the value equals `wanted`.
     pub(crate) async fn until(&self, text: &str, wanted: f64) {
         self.until_it(text, |value| value == wanted).await;
     }
 
-    /// Waits until its value is as it should be.
+    /// Waits until the value satisfies the condition.
     pub(crate) async fn until_it(&self, text: &str, is: impl Fn(f64) -> bool) {
         let reached = async {
             while !is(self.value(text)) {
@@ -88,18 +88,18 @@ impl Recorder for Meter {
     fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        let mut kept = self.0.lock().unwrap();
-        Counter::from_arc(Arc::clone(kept.counters.entry(text(key)).or_default()))
+        let mut recorded = self.0.lock().unwrap();
+        Counter::from_arc(Arc::clone(recorded.counters.entry(text(key)).or_default()))
     }
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-        let mut kept = self.0.lock().unwrap();
-        Gauge::from_arc(Arc::clone(kept.gauges.entry(text(key)).or_default()))
+        let mut recorded = self.0.lock().unwrap();
+        Gauge::from_arc(Arc::clone(recorded.gauges.entry(text(key)).or_default()))
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
-        let mut kept = self.0.lock().unwrap();
-        Histogram::from_arc(Arc::clone(kept.histograms.entry(text(key)).or_default()))
+        let mut recorded = self.0.lock().unwrap();
+        Histogram::from_arc(Arc::clone(recorded.histograms.entry(text(key)).or_default()))
     }
 }
 

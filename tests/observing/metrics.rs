@@ -69,7 +69,7 @@ fn o2_conflicts_are_counted_by_whether_the_caller_sees_them() {
         let deposit = Deposit { cents: 1 };
         ours.aggregate::<Account>("alice").execute(deposit.clone()).await.unwrap();
         theirs.aggregate::<Account>("alice").execute(deposit.clone()).await.unwrap();
-        // Each has a cache that the other has left behind.
+        // Each handle has a cached state that the other makes stale.
         ours.aggregate::<Account>("alice").execute(deposit.clone()).await.unwrap();
         let refused = theirs.aggregate::<Account>("alice").execute(deposit).await;
         assert!(refused.unwrap_err().is_conflict());
@@ -111,7 +111,7 @@ fn o2_a_worker_reports_its_progress_and_its_lag() {
     });
 }
 
-/// Can't cope with a withdrawal.
+/// A view that fails at a withdrawal.
 #[derive(View, Default, Clone)]
 #[view(event = AccountEvent, name = "picky", by_stream = Account)]
 struct Picky {
@@ -128,7 +128,7 @@ impl Picky {
     }
 }
 
-/// The second of three.
+/// Appends three events, of which the second can't be applied.
 async fn an_event_that_cannot_be_applied(bank: &Highwater, account: &str) -> Receipt {
     let account = bank.aggregate::<Account>(account);
     account.execute(Deposit { cents: 1 }).await.unwrap();
@@ -293,7 +293,8 @@ fn o2_o4_reads_of_named_operations_are_counted_by_variant_level_and_outcome_and_
         assert_eq!(reads("base", "read_your_writes", "view"), (2.0, 2.0));
         let changes = "highwater_policy_changes_total{source=record}";
         assert_eq!(meter.value(changes), 2.0);
-        // A change that was recorded before a process starts is not counted as one that it applies.
+        // A change that was recorded before a process starts is not counted as applied by that
+        // process.
         let late = store_again.open().await;
         late.policies().roll_back(PolicyRollback::by("bob", "a test")).await.unwrap_err();
         late.policies().change(PolicyChange::by("ann", "a test").set(&SHOW, strong)).await.unwrap();

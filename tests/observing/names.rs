@@ -1,4 +1,4 @@
-//! Names are stable: the book lists exactly those of the code.
+//! Names of metrics are stable: the documentation lists exactly those of the code.
 
 use std::{collections::BTreeSet, fs};
 
@@ -33,7 +33,7 @@ fn o2_names_are_unique_and_follow_the_rules_of_prometheus() {
     let mut names = BTreeSet::new();
     for metric in all() {
         let name = metric.name;
-        assert!(names.insert(name), "{name} is there twice");
+        assert!(names.insert(name), "{name} is defined twice");
         assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{name}");
         assert_eq!(name.ends_with("_total"), metric.kind == Kind::Counter, "{name}");
         assert_eq!(name.ends_with("_seconds"), metric.unit == Unit::Seconds, "{name}");

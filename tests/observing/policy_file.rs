@@ -1,5 +1,5 @@
-//! A file of policies has its history where it is kept; what a process takes up of it is a line of its log and a
-//! count (O2, O4).
+//! Policies from a file: the file has its own history, and each change that a process applies is
+//! one log line and one count (O2, O4).
 
 use std::{
     fs, io,
@@ -33,7 +33,7 @@ impl io::Write for Lines {
 }
 
 impl Lines {
-    /// The fields of each line at *info* that is about policies.
+    /// Returns the fields of each line at *info* that is about policies.
     fn of_policies(&self) -> Vec<Value> {
         let lines = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -50,7 +50,7 @@ fn filed(by: &str, level: &str) -> String {
     )
 }
 
-/// The follower of the file must not find it half written.
+/// Writes the file atomically, because its follower must not read half of it.
 fn write(path: &Path, text: &str) {
     let beside = path.with_extension("new");
     fs::write(&beside, text).unwrap();
@@ -72,7 +72,7 @@ fn o2_o4_a_policy_file_is_counted_and_logged_when_it_is_loaded_and_when_it_is_ed
         policies.register(&[SHOW]).unwrap();
         let changes = "highwater_policy_changes_total{source=file}";
 
-        // Only the caller is told of a change that is refused.
+        // Only the caller is notified of a refused change.
         write(&path, &filed("eve", "strnog"));
         policies.load(&path).unwrap_err();
         assert_eq!((meter.value(changes), lines.of_policies()), (0.0, Vec::new()));
@@ -80,7 +80,7 @@ fn o2_o4_a_policy_file_is_counted_and_logged_when_it_is_loaded_and_when_it_is_ed
         let first = filed("ann", "strong");
         write(&path, &first);
         policies.load(&path).unwrap();
-        // The same again is no change.
+        // Loading the same file again is no change.
         policies.load(&path).unwrap();
         assert_eq!(meter.value(changes), 1.0);
 
@@ -89,7 +89,7 @@ fn o2_o4_a_policy_file_is_counted_and_logged_when_it_is_loaded_and_when_it_is_ed
         write(&path, &second);
         meter.until(changes, 2.0).await;
 
-        let told = lines.of_policies();
+        let logged = lines.of_policies();
         let file = path.display().to_string();
         let line = |message: &str, by: &str, rules: &str| {
             serde_json::json!({
@@ -100,8 +100,8 @@ fn o2_o4_a_policy_file_is_counted_and_logged_when_it_is_loaded_and_when_it_is_ed
             line("policies are taken from a file", "ann", &first),
             line("policies have changed", "bob", &second),
         ];
-        assert_eq!(told, expected);
-        // The record is that of the changes that are made through the program.
+        assert_eq!(logged, expected);
+        // The history in the store contains only changes made through the program.
         assert!(policies.history(10).await.unwrap().is_empty());
     });
 }

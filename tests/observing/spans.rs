@@ -1,4 +1,4 @@
-//! A subscriber that keeps every span with its fields.
+//! A subscriber that records every span with its fields.
 
 use std::{
     collections::BTreeMap,
@@ -17,28 +17,29 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// The spans so far, each with its name and its fields, in the order of their beginnings.
+/// The recorded spans with their names and fields, in order of their start.
 #[derive(Clone, Default)]
-pub(crate) struct Spans(Arc<Mutex<Vec<Kept>>>);
+pub(crate) struct Spans(Arc<Mutex<Vec<RecordedSpan>>>);
 
 #[derive(Debug, Clone)]
-pub(crate) struct Kept {
+pub(crate) struct RecordedSpan {
     id: Id,
     pub(crate) name: &'static str,
     pub(crate) fields: BTreeMap<String, String>,
 }
 
 impl Spans {
-    /// What keeps the spans here.
+    /// Returns the subscriber that records the spans.
     pub(crate) fn subscriber(&self) -> impl Subscriber + Send + Sync + use<> {
         Registry::default().with(self.clone())
     }
 
-    /// The spans of this name that belong to a trace.
-    pub(crate) fn of(&self, name: &str, trace_id: &str) -> Vec<Kept> {
+    /// Returns the spans of this name that belong to a trace.
+    pub(crate) fn of(&self, name: &str, trace_id: &str) -> Vec<RecordedSpan> {
         let spans = self.0.lock().unwrap();
-        let of = |kept: &&Kept| {
-            kept.name == name && kept.fields.get("trace_id").is_some_and(|id| id == trace_id)
+        let of = |recorded: &&RecordedSpan| {
+            recorded.name == name
+                && recorded.fields.get("trace_id").is_some_and(|id| id == trace_id)
         };
         spans.iter().filter(of).cloned().collect()
     }
@@ -49,16 +50,16 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
         let mut fields = Fields::default();
         attributes.record(&mut fields);
         let name = attributes.metadata().name();
-        self.0.lock().unwrap().push(Kept { id: id.clone(), name, fields: fields.0 });
+        self.0.lock().unwrap().push(RecordedSpan { id: id.clone(), name, fields: fields.0 });
     }
 
     fn on_record(&self, id: &Id, record: &Record<'_>, _: Context<'_, S>) {
         let mut spans = self.0.lock().unwrap();
-        // An id is used again when its span has ended.
-        if let Some(kept) = spans.iter_mut().rfind(|kept| kept.id == *id) {
-            let mut fields = Fields(std::mem::take(&mut kept.fields));
+        // The id of a span is reused after it has ended.
+        if let Some(recorded) = spans.iter_mut().rfind(|recorded| recorded.id == *id) {
+            let mut fields = Fields(std::mem::take(&mut recorded.fields));
             record.record(&mut fields);
-            kept.fields = fields.0;
+            recorded.fields = fields.0;
         }
     }
 }

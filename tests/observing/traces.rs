@@ -1,4 +1,4 @@
-//! One trace goes from the command to the view's commit (O1).
+//! One trace connects a command with the commit of the view (O1).
 
 use axum::{Router, body::Body, http::Request as Sent, routing::get};
 use highwater::{
@@ -12,7 +12,7 @@ use tower_http::trace::TraceLayer;
 
 use crate::spans::Spans;
 
-/// A context, and the id of its trace.
+/// Returns a context, and the id of its trace.
 fn context() -> (TraceContext, String) {
     let id = format!("{:032x}", fastrand::u128(1..));
     (TraceContext::new(&format!("00-{id}-00f067aa0ba902b7-01")).unwrap(), id)

@@ -6,7 +6,7 @@ use highwater_test_support::{
     ledger::{Ledger, LedgerEvent, Move},
 };
 
-/// The sum of all money, which is zero, because every movement has a counterpart.
+/// The sum of all accounts, which is zero, because every movement has a counterpart.
 #[derive(View, Debug, Clone, Default, PartialEq)]
 #[view(event = LedgerEvent)]
 struct Total {

@@ -11,10 +11,10 @@ use tokio::task::AbortHandle;
 
 use crate::parking::{BUSY_BROKEN, Busy, move_money, until_drained, work};
 
-/// Deposits on other accounts without a pause, until it is dropped.
-struct Crowd(Vec<AbortHandle>);
+/// Tasks that deposit on other accounts without a pause, until this value is dropped.
+struct Traffic(Vec<AbortHandle>);
 
-impl Crowd {
+impl Traffic {
     fn on(bank: &Highwater) -> Self {
         let member = |number: usize| {
             let bank = bank.clone();
@@ -22,7 +22,8 @@ impl Crowd {
                 loop {
                     let account = bank.aggregate::<Account>(format!("crowd{number}"));
                     account.execute(Deposit { cents: 1 }).await.unwrap();
-                    // In memory nothing else would give way to the other tasks.
+                    // The memory store never suspends its caller, so other tasks need a chance to
+                    // run.
                     tokio::task::yield_now().await;
                 }
             });
@@ -32,7 +33,7 @@ impl Crowd {
     }
 }
 
-impl Drop for Crowd {
+impl Drop for Traffic {
     fn drop(&mut self) {
         self.0.iter().for_each(AbortHandle::abort);
     }
@@ -43,13 +44,13 @@ async fn r3_a_view_advances_while_the_log_is_busy_with_other_events() {
     for store in banks() {
         let bank = store.open().await;
         let worker = Worker::new(&bank).view::<ByCustomer>().start().await.unwrap();
-        let crowd = Crowd::on(&bank);
+        let traffic = Traffic::on(&bank);
         for _ in 0..5 {
             let receipt = bank.aggregate::<Account>("own").execute(Deposit { cents: 1 }).await;
             let lookup = bank.view::<ByCustomer>().get("any").after(receipt.unwrap());
             assert!(lookup.within(Duration::from_secs(20)).find().await.unwrap().is_none());
         }
-        drop(crowd);
+        drop(traffic);
         worker.stop().await.unwrap();
     }
 }
@@ -62,14 +63,14 @@ async fn r4_a_parked_key_is_retried_while_other_events_keep_coming() {
         let worker = work::<Busy>(&bank, OnFailure::Park { at_most: 1 }).await;
         move_money(&bank, "bob", &[], 666).await;
         let parked = ParkedKeys::of(&bank, "picky").unwrap();
-        let crowd = Crowd::on(&bank);
+        let traffic = Traffic::on(&bank);
         while parked.list(None, 1).await.unwrap().is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         BUSY_BROKEN.store(false, Ordering::Relaxed);
         assert!(parked.retry("bob").await.unwrap());
         until_drained(&parked).await;
-        drop(crowd);
+        drop(traffic);
         worker.stop().await.unwrap();
     }
 }

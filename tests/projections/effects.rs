@@ -1,4 +1,4 @@
-//! Sinks and handlers: at least once, in order, with what is needed to tell a repeat.
+//! Sinks and handlers: delivery at least once, in order, with an id to recognise a repeat.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,8 @@ async fn move_money(bank: &Highwater, account: &str, cents: i64) {
     bank.aggregate::<Ledger>(account).execute(step).await.unwrap();
 }
 
-/// A search engine, say: it keeps the last position by account, and drops what it has seen.
+/// A search engine, for example: it stores the last position by account, and ignores repeated
+/// events.
 #[derive(Clone, Default)]
 struct Search {
     documents: Arc<Mutex<BTreeMap<String, (u64, i64)>>>,
@@ -86,7 +87,7 @@ impl Handler for Mails {
 
     async fn handle(&self, received: &ReceivedEvent<LedgerEvent>, once: &str) -> Result<()> {
         if let LedgerEvent::Moved { cents, .. } = &received.event {
-            // At least once: one that comes again is known by this.
+            // Delivery is at least once, and the id identifies a repeat.
             self.0.lock().unwrap().insert(once.to_owned(), *cents);
         }
         Ok(())
@@ -119,7 +120,7 @@ async fn a_handler_skips_the_history_and_resumes_after_its_last_event() {
     }
 }
 
-/// Mails what an account has had, which it reads from a view.
+/// A handler that mails statements of an account, which it reads from a view.
 struct Statements {
     bank: Highwater,
     mails: Mails,

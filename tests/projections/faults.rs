@@ -1,5 +1,5 @@
-//! R1 under the public faults: commits that fail, answers that are lost, events that come again, shards
-//! that are taken away. On every store.
+//! R1 under injected faults, on every store: failed commits, lost responses, repeated events, and
+//! shards that are taken over.
 #![cfg(feature = "testing")]
 
 use highwater::{

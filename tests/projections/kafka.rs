@@ -1,4 +1,4 @@
-//! R1 through a real Kafka, on every store: a relay publishes the log, workers are fed by it.
+//! R1 through a real Kafka, on every store: a relay publishes the log, and workers consume it.
 #![cfg(feature = "kafka")]
 
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::sharding::seed;
 /// The number of partitions of the topic of a test.
 const PARTITIONS: u32 = 5;
 
-/// A topic of one test on the broker that the environment names; prints a notice if it names none.
+/// Returns the topic of a test on the broker of the environment. Prints a notice if there is none.
 fn topic() -> Option<(Kafka, Topics)> {
     let servers = services::kafka_servers("a view that is fed by Kafka")?;
     let topic = Topics::one(format!("test-{:016x}", fastrand::u64(..)));
@@ -93,7 +93,7 @@ async fn r1_views_fed_by_kafka_are_the_fold_of_the_log_while_workers_and_relays_
     }
 }
 
-/// A worker that is there before the first relay waits for the topic, and says so.
+/// Checks the report of a worker that starts before the first relay: it waits for the topic.
 async fn say_that_the_topic_is_missing(worker: &WorkerHandle) {
     for status in worker.statuses() {
         let waits = |state: &ProjectionState| matches!(state, ProjectionState::Retrying { error, .. } if error.code() == Code::TOPIC_MISSING);
@@ -101,14 +101,14 @@ async fn say_that_the_topic_is_missing(worker: &WorkerHandle) {
     }
 }
 
-/// The number of shards of a view that each of these workers holds by its leases.
+/// Returns the holder of each shard of a view, by its leases.
 async fn holders(bank: &Highwater) -> Vec<WorkerId> {
     let (view, onlooker) = (ViewName::new(ByAccount::NAME).unwrap(), WorkerId::new("~").unwrap());
     let roll = bank.views().heartbeat(&view, &onlooker, Duration::ZERO).await.unwrap();
     roll.holders.into_iter().flatten().collect()
 }
 
-/// Waits until one worker that is not one of these holds every shard, and tells which.
+/// Waits until one worker that is not among `others` holds every shard, and returns its id.
 async fn one_holds_all(bank: &Highwater, others: &[WorkerId]) -> WorkerId {
     let held = async {
         loop {
@@ -123,9 +123,9 @@ async fn one_holds_all(bank: &Highwater, others: &[WorkerId]) -> WorkerId {
     tokio::time::timeout(Duration::from_secs(60), held).await.unwrap()
 }
 
-/// From one feed to the other is a matter of a worker's configuration: while both are there the group
-/// has the shards, because its members show that they are alive, and when they are gone the other takes
-/// over.
+/// Switches a view from one feed to the other by the configuration of a worker. While both feeds
+/// have workers the consumer group has the shards, because its members send heartbeats. When they
+/// are gone the other worker takes over.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r1_a_view_switches_from_the_direct_feed_to_kafka_and_back() {
     for store in banks() {

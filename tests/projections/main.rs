@@ -1,5 +1,4 @@
-//! Workers: each event's effect exactly once (R1), and what happens when there can be none (R4). On
-//! every store.
+//! Workers on every store: the effect of each event exactly once (R1), and poison events (R4).
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod atomic_appends;

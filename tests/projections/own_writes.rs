@@ -1,4 +1,5 @@
-//! R1 for projections that write tables of their own: their writes and the progress are one transaction.
+//! R1 for projections that write to tables of the application: their writes and the progress are
+//! one transaction.
 #![cfg(all(feature = "postgres", feature = "sqlite"))]
 
 use std::{
@@ -27,7 +28,8 @@ use highwater_test_support::{
     ledger::{Ledger, LedgerEvent, Move, step},
 };
 
-/// Writes a line for each movement, and adds it up; neither write can be repeated unnoticed.
+/// A projection that inserts a line for each movement, and updates a sum. A repeat of either write
+/// is noticed.
 #[derive(Clone)]
 struct Journal {
     bank: Bank,
@@ -90,7 +92,7 @@ impl Journal {
         let (table, position) = (&self.table, received.envelope.position);
         let account = received.envelope.stream.key();
         let LedgerEvent::Moved { cents, .. } = &received.event else { return Vec::new() };
-        // The database refuses the second line of one position.
+        // The database rejects a second line at the same position.
         let poison = *cents == 666 && self.broken.load(Ordering::Relaxed);
         let line = format!("insert into {table} values ({position}, '{account}', {cents})");
         let again = poison.then(|| line.clone());
@@ -146,7 +148,7 @@ async fn work(bank: &Highwater, journal: &Journal, policy: OnFailure) -> WorkerH
     worker.start().await.unwrap()
 }
 
-/// Every bank but memory, which has no transactions.
+/// Returns every bank except the memory bank, which has no transactions.
 fn offices() -> impl Iterator<Item = Bank> {
     banks().into_iter().filter(|bank| !matches!(bank, Bank::Memory(_)))
 }

@@ -1,5 +1,5 @@
-//! R4: application code that panics is a bug of the program (HW701). It is an error of its event, for which the
-//! policy decides as for any event that can't be applied; it is never retried.
+//! R4: application code that panics is a bug of the program (HW701). The panic is an error of its
+//! event, for which the policy decides as for any event that can't be applied. It is never retried.
 
 use std::{
     sync::{Arc, Mutex},
@@ -224,7 +224,7 @@ async fn r4_decoding_that_panics_stops_the_view_unless_it_is_skipped() {
     worker.stop().await.unwrap();
 }
 
-/// Stores the positions of the events, and panics at the poison event.
+/// A projection that stores the positions of the events, and panics at the poison event.
 #[derive(Clone, Default)]
 struct Panicking {
     applied: Arc<Mutex<Vec<u64>>>,
@@ -241,7 +241,7 @@ impl Panicking {
         self.applied.lock().unwrap().extend(positions);
     }
 
-    /// Waits until the last event is applied, and returns the positions of all.
+    /// Waits until the last event is applied, and returns the positions of all events.
     async fn until_applied(&self) -> Vec<u64> {
         loop {
             let applied = self.applied.lock().unwrap().clone();

@@ -1,4 +1,4 @@
-//! R4: an event that can't be applied is a matter of policy.
+//! R4: the policy decides about an event that can't be applied.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -19,7 +19,8 @@ use highwater_test_support::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Can't cope with 666 cents while it is broken. Each test has its own, as it has its own switch.
+/// Defines a view whose fold rejects 666 cents while a switch is set. Each test has a separate view
+/// and switch.
 macro_rules! picky {
     ($view:ident, $broken:ident) => {
         pub(crate) static $broken: AtomicBool = AtomicBool::new(true);
@@ -98,14 +99,15 @@ async fn r4_events_of_a_parked_key_wait_in_order_while_others_proceed_and_are_dr
         move_money(&bank, "bob", &["ann"], 3).await;
         let token = move_money(&bank, "eve", &["bob", "ann"], 4).await;
 
-        // The others have all there is, of the poisonous event too; the key says since when it waits.
+        // Other keys have all events, also their part of the poison event. The parked key has the
+        // position since which it waits.
         assert_eq!(row::<Parks>(&bank, "ann", &token).await.0, trace(&[(2, 666), (3, 3), (4, 4)]));
         assert_eq!(row::<Parks>(&bank, "eve", &token).await.0, trace(&[(4, 4)]));
         let bob = row::<Parks>(&bank, "bob", &token).await;
         assert_eq!(bob.0, trace(&[(1, 1)]));
         assert_eq!(bob.freshness().status(), FreshnessStatus::Degraded(Position::new(2)));
 
-        // It survives a restart, and a try that comes too early.
+        // The parked key survives a restart, and a retry that comes too early.
         worker.stop().await.unwrap();
         let worker = work::<Parks>(&bank, policy).await;
         let token = move_money(&bank, "bob", &[], 5).await;
@@ -123,7 +125,7 @@ async fn r4_events_of_a_parked_key_wait_in_order_while_others_proceed_and_are_dr
         let again = until_attempts(&parked, 2).await;
         assert_eq!((again.since, again.queued), (Position::new(2), 4));
 
-        // After the fix the row is what it would have been.
+        // After the fix the row is what it would have been without the failure.
         PARKS_BROKEN.store(false, Ordering::Relaxed);
         assert!(parked.retry("bob").await.unwrap());
         until_drained(&parked).await;

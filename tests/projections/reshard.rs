@@ -1,5 +1,4 @@
-//! R1 and R2 where a view is not what it was, or not what it says: divided anew, called otherwise, declared
-//! wrongly.
+//! R1 and R2 for a view that was resharded, renamed, or declared with a wrong key.
 
 use std::{future::pending, time::Duration};
 
@@ -22,11 +21,12 @@ use highwater_test_support::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Divides views and feeds nothing, so that what a division has done can be looked at.
-struct Nobody;
+/// A feed that reshards views and delivers nothing, so that the state after a reshard can be
+/// examined.
+struct IdleSource;
 
 #[async_trait]
-impl FeedSource for Nobody {
+impl FeedSource for IdleSource {
     async fn sharding(&self, _: ShardBy, shards: u32) -> Result<Sharding> {
         Ok(Sharding::by_key(shards))
     }
@@ -37,7 +37,7 @@ impl FeedSource for Nobody {
 }
 
 #[async_trait]
-impl Membership for Nobody {
+impl Membership for IdleSource {
     async fn next_assignment(&mut self) -> Result<Assignment> {
         pending().await
     }
@@ -60,7 +60,7 @@ async fn whole_log(bank: &Highwater) -> Vec<Envelope> {
     bank.log().read_log(&Query::all(), all, usize::MAX).await.unwrap().events
 }
 
-/// Puts each shard of a view where this event of the log is.
+/// Commits the progress of each shard of a view at an event of the log.
 async fn put(bank: &Highwater, view: &ViewName, layout: Sharding, at: &[&Envelope]) {
     let (views, worker) = (bank.views(), WorkerId::new("earlier").unwrap());
     for (shard, event) in layout.all().zip(at) {
@@ -83,8 +83,9 @@ async fn put(bank: &Highwater, view: &ViewName, layout: Sharding, at: &[&Envelop
     views.leave(view, &worker).await.unwrap();
 }
 
-/// A shard that is behind is brought to where the others are, and says that it is as of the event there:
-/// neither as of its own last one, nor as of the last in the page that was read.
+/// A reshard brings a shard that is behind to the position of the others, with the time of the
+/// event there: neither the time of its own last event, nor that of the last event in the page that
+/// was read.
 #[tokio::test]
 async fn r2_a_resharded_view_is_as_of_the_last_event_that_it_has_applied() {
     for store in banks() {
@@ -92,7 +93,7 @@ async fn r2_a_resharded_view_is_as_of_the_last_event_that_it_has_applied() {
         let mut random = fastrand::Rng::with_seed(7);
         for _ in 0..12 {
             step(&bank, &mut random).await;
-            // No two events may have the same time.
+            // Two events must not have the same time.
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         let (log, spec) = (whole_log(&bank).await, ByCustomer::spec().unwrap());
@@ -100,7 +101,7 @@ async fn r2_a_resharded_view_is_as_of_the_last_event_that_it_has_applied() {
         bank.views().open_view(&spec, two).await.unwrap();
         put(&bank, &spec.name, two, &[&log[2], &log[8]]).await;
         let options = ProjectionOptions::default().shards(3);
-        let worker = Worker::new(&bank).fed_by(Nobody).view_with::<ByCustomer>(options);
+        let worker = Worker::new(&bank).fed_by(IdleSource).view_with::<ByCustomer>(options);
         let worker = worker.start().await.unwrap();
         let running = |state: &ProjectionState| matches!(state, ProjectionState::Running);
         worker.statuses()[0].clone().until(running).await;
@@ -142,8 +143,8 @@ macro_rules! called {
 called!(Former, "customers", &[]);
 called!(Latter, "clients", &["customers"]);
 
-/// In a deployment that renames a view, workers of the old program still run. What they have of it is the
-/// new program's now.
+/// In a deployment that renames a view, workers of the old program still run. Their view now
+/// belongs to the new program.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r1_a_worker_under_a_former_name_stops_and_the_renamed_view_skips_and_repeats_nothing() {
     for store in banks() {
@@ -177,11 +178,11 @@ async fn r1_a_worker_under_a_former_name_stops_and_the_renamed_view_skips_and_re
     }
 }
 
-/// Says that its key is the stream's, which is the account, but takes the customer.
+/// A view that declares the stream key as its key, which is the account, but returns the customer.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct Wrongly(Trace);
+struct WronglyKeyed(Trace);
 
-impl View for Wrongly {
+impl View for WronglyKeyed {
     type Event = LedgerEvent;
     const NAME: &'static str = "wrongly";
     const KEYED_BY: KeyedBy = KeyedBy::Stream("ledger");
@@ -203,7 +204,7 @@ async fn r1_a_view_wrongly_declared_as_sharded_by_stream_stops_with_a_remedy() {
         for _ in 0..5 {
             step(&bank, &mut random).await;
         }
-        let worker = Worker::new(&bank).view::<Wrongly>().start().await.unwrap();
+        let worker = Worker::new(&bank).view::<WronglyKeyed>().start().await.unwrap();
         let state = worker.statuses()[0].clone().until(ProjectionState::is_stopped).await;
         let error = state.error().unwrap();
         assert_eq!(error.code(), Code::BAD_REQUEST, "{error}");

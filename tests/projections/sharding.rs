@@ -1,4 +1,4 @@
-//! R1 with the work divided, and with workers that come, go and disappear.
+//! R1 with several shards, and with workers that start, stop and are killed.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ async fn r1_views_are_the_fold_of_the_log_with_any_number_of_shards() {
     }
 }
 
-/// Workers are stopped in order, or just dropped with a commit under way; others take over.
+/// Stops workers in order, or drops them with a commit under way. Other workers take over.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r1_views_are_the_fold_of_the_log_while_workers_join_leave_and_disappear() {
     for store in banks() {
@@ -81,7 +81,7 @@ async fn r1_views_are_the_fold_of_the_log_while_workers_join_leave_and_disappear
     }
 }
 
-/// Each deployment reshards the view to another number, while events come in.
+/// Reshards the view to another number in each deployment, while events arrive.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r1_a_resharded_view_skips_and_repeats_nothing() {
     for store in banks() {
@@ -95,7 +95,7 @@ async fn r1_a_resharded_view_skips_and_repeats_nothing() {
             for _ in 0..30 {
                 step(&bank, &mut random).await;
             }
-            // Some shards are ahead of others when the worker goes.
+            // Some shards are ahead of others when the worker is dropped.
             drop(worker);
         }
         let worker = work(&bank, 3).await;
@@ -104,8 +104,8 @@ async fn r1_a_resharded_view_skips_and_repeats_nothing() {
     }
 }
 
-/// A deployment that changes the number of shards, worker by worker: one of the old layout that had
-/// nothing to do may start to work just when the view has been resharded.
+/// Changes the number of shards worker by worker. An idle worker with the old sharding may start to
+/// work just after the view was resharded.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r1_a_worker_of_the_old_sharding_does_not_work_in_the_new_one() {
     for store in banks() {
@@ -149,7 +149,7 @@ async fn r1_shards_are_shared_and_move_when_a_worker_joins_or_dies() {
     }
 }
 
-/// Waits until so many workers hold all the shards of a view, none more than its share.
+/// Waits until this number of workers hold all shards of a view, and none more than its share.
 async fn holders_become(bank: &Highwater, workers: usize) {
     let view = highwater::domain::ViewName::new("by_customer").unwrap();
     let onlooker = highwater::port::WorkerId::new("~onlooker").unwrap();

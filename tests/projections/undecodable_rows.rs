@@ -21,7 +21,7 @@ async fn work(bank: &Highwater, policy: OnFailure) -> WorkerHandle {
     Worker::new(bank).view_with::<ByCustomer>(options).start().await.unwrap()
 }
 
-/// Writes or deletes a row by another hand than a worker's.
+/// Writes or deletes a row outside of the projection.
 async fn write_by_hand(bank: &Highwater, key: &str, row: Option<&'static str>) {
     let (views, spec) = (bank.views(), ByCustomer::spec().unwrap());
     let (worker, lease) = (WorkerId::new("by hand").unwrap(), Duration::from_secs(60));
@@ -96,7 +96,7 @@ async fn r4_a_row_that_cannot_be_decoded_parks_its_key_alone_and_is_drained_afte
     }
 }
 
-/// No event is at fault, so none is skipped for it.
+/// The stored row is at fault and not an event, so no event is skipped.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r4_a_row_that_cannot_be_decoded_stops_a_view_that_does_not_park_and_is_named() {
     for store in banks() {

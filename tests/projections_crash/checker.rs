@@ -1,5 +1,5 @@
-//! Compares views with the log from which they are folded. It reads both only through their ports, independently of
-//! workers, feeds and shards.
+//! Compares views with a fold of the log. The checker reads both only through their ports,
+//! independently of workers, feeds and shards.
 
 use std::{
     collections::BTreeMap,
@@ -49,7 +49,8 @@ pub(crate) async fn check(bank: &Highwater, keys: &Keyspace) -> Vec<Finding> {
     findings
 }
 
-/// Returns the findings of a view whose right rows are these, and which can have extra rows only of `keys`.
+/// Returns the findings of a view with these expected rows, which can have extra rows only among
+/// `keys`.
 pub(crate) async fn view<V: View + Journal + PartialEq>(
     views: &dyn ViewStore,
     right: &BTreeMap<String, V>,
@@ -94,7 +95,7 @@ async fn rows<V: View>(views: &dyn ViewStore, keys: Vec<String>) -> BTreeMap<Str
     rows
 }
 
-/// Asserts that there are no findings, and names the first of them.
+/// Asserts that there are no findings, and prints the first of them.
 pub(crate) fn assert_no_findings(findings: &[Finding]) {
     let named: Vec<String> = findings.iter().take(40).map(ToString::to_string).collect();
     assert!(findings.is_empty(), "{} findings:\n{}", findings.len(), named.join("\n"));

@@ -1,4 +1,4 @@
-//! R1, fed by the log: views are its fold over faults of workers and server.
+//! R1, fed by the log: views equal its fold after faults of workers and the server.
 
 use std::time::{Duration, Instant};
 
@@ -41,11 +41,11 @@ fn run_with_faults(url: &str, shards: u32, workers: usize, mut between: impl FnM
     let findings = runtime.block_on(checker::check(&bank, &keys));
     let caught_up = calm.elapsed();
     let counts = fleet.shut_down();
-    println!("{written} events; {counts:?}; at the end and checked after {caught_up:?}");
+    println!("{written} events; {counts:?}; caught up and checked after {caught_up:?}");
     checker::assert_no_findings(&findings);
     assert!(
         written > 1_000 && written >= min_events() && counts.killed > 3,
-        "too few events or faults to show anything"
+        "too few events or faults to be conclusive"
     );
 }
 
@@ -67,7 +67,8 @@ fn r1_sqlite_views_are_the_fold_of_the_log_over_kills_and_freezes_of_the_worker(
     run_with_faults(&url, 2, 1, || {});
 }
 
-/// A machine that disappears in the middle of a commit leaves a lock in the database, until that notices.
+/// A machine that disappears in the middle of a commit leaves a lock in the database, until the
+/// database detects it.
 #[test]
 fn r1_postgres_a_commit_that_hangs_delays_only_its_shard() {
     let Some(cluster) =
@@ -84,16 +85,16 @@ fn r1_postgres_a_commit_that_hangs_delays_only_its_shard() {
     let load = WriteLoad { tasks: 2, batch: 1, rest: Duration::from_millis(5) };
     let writing = writer::start(runtime.handle(), &bank, seed, keys, load);
     let hanging = runtime.block_on(async {
-        others_go_on(&bank).await;
+        other_shards_advance(&bank).await;
         let mut commit = PgConnection::connect(&cluster.url()).await.unwrap();
         commit.execute(HANGING).await.unwrap();
         commit
     });
-    // First it hangs under a worker that is alive, then under one that is gone.
-    runtime.block_on(others_go_on(&bank));
+    // The commit first hangs beside a live worker, then after all workers are killed.
+    runtime.block_on(other_shards_advance(&bank));
     fleet.kill_all();
     runtime.block_on(async {
-        others_go_on(&bank).await;
+        other_shards_advance(&bank).await;
         drop(hanging);
         writing.stop().await;
         checker::assert_no_findings(&checker::check(&bank, &keys).await);
@@ -104,8 +105,8 @@ fn r1_postgres_a_commit_that_hangs_delays_only_its_shard() {
 const HANGING: &str = "begin; select from highwater.shards \
                        where view = 'by_customer' and shard = 0 for update";
 
-/// Waits until all shards of a view but the first have seen what is to come.
-async fn others_go_on(bank: &Highwater) {
+/// Waits until all shards of a view except the first have applied all following events.
+async fn other_shards_advance(bank: &Highwater) {
     let later = bank.log().head().await.unwrap().get() + 200;
     let reached = async {
         let view = ViewName::new(ByCustomer::NAME).unwrap();
@@ -118,5 +119,5 @@ async fn others_go_on(bank: &Highwater) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(checker::CATCH_UP_TIMEOUT, reached).await.expect("other shards wait, too");
+    tokio::time::timeout(checker::CATCH_UP_TIMEOUT, reached).await.expect("other shards hang, too");
 }

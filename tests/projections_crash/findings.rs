@@ -30,7 +30,7 @@ pub(crate) enum Wrong {
     RowTooMany,
     /// The row differs although it was folded from the right events in the right order.
     OtherRow,
-    /// A record names a wrong predecessor: position, named, actual.
+    /// A record names a wrong predecessor: its position, the named position, and the actual one.
     BrokenChain(u64, u64, u64),
     /// A shard has not caught up with the log: its position, and that of the end.
     Behind(u64, u64),
@@ -48,7 +48,8 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Returns the faults of a journal (the positions that were seen, in order) against the right positions in log order.
+/// Returns the faults of a journal (the applied positions, in order) against the expected positions
+/// in log order.
 pub(crate) fn of_journal(right: &[u64], seen: &[u64]) -> Vec<Wrong> {
     let belonging: BTreeSet<u64> = right.iter().copied().collect();
     let mut times: HashMap<u64, usize> = HashMap::new();
@@ -110,8 +111,8 @@ pub(crate) struct Record {
     pub(crate) offset: i64,
 }
 
-/// Returns the findings of a topic, given the positions that belong in its partitions. A repeated record is no fault:
-/// readers recognise it.
+/// Returns the findings of a topic, given the expected positions of its partitions. A repeated
+/// record is no fault, because readers recognise it.
 pub(crate) fn of_topic(topic: &str, right: &[Vec<u64>], records: &[Record]) -> Vec<Finding> {
     let mut by_partition: BTreeMap<u32, Vec<Record>> = BTreeMap::new();
     for record in records {

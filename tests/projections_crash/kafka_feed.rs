@@ -1,4 +1,4 @@
-//! R1, fed by Kafka: views are the fold of the log over faults of workers, relays and servers.
+//! R1, fed by Kafka: views equal the fold of the log after faults of workers, relays and servers.
 
 use std::{
     thread,
@@ -35,7 +35,7 @@ fn client(orders: &Orders) -> Kafka {
         .setting("topic.metadata.refresh.interval.ms", "1000")
 }
 
-/// The relay of a child.
+/// Returns the relay of a child.
 pub(crate) fn relay(bank: &Highwater, orders: &Orders) -> Relay {
     Relay::new(bank, client(orders), Topics::one(TOPIC))
         .partitions(PARTITIONS)
@@ -43,7 +43,7 @@ pub(crate) fn relay(bank: &Highwater, orders: &Orders) -> Relay {
         .idle_interval(Duration::from_millis(200))
 }
 
-/// The source of a child.
+/// Returns the source of a child.
 pub(crate) fn source(bank: &Highwater, orders: &Orders) -> KafkaSource {
     KafkaSource::new(bank, client(orders), Topics::one(TOPIC)).lease(LEASE)
 }
@@ -83,7 +83,7 @@ fn run_with_faults(
         workers.shut_down(),
         relays.shut_down()
     );
-    println!("at the end and checked after {caught_up:?}");
+    println!("caught up and checked after {caught_up:?}");
     checker::assert_no_findings(&findings);
     let records = runtime.block_on(kafka_topic::records(brokers));
     println!("{} records of events", records.len());
@@ -91,11 +91,11 @@ fn run_with_faults(
     checker::assert_no_findings(&findings);
     assert!(
         written > 5_000 && written >= min_events(),
-        "too few events or faults to show anything"
+        "too few events or faults to be conclusive"
     );
 }
 
-/// Starts a private PostgreSQL and Kafka; skips the test without their programs.
+/// Starts a private PostgreSQL and Kafka. Skips the test if their programs are missing.
 fn clusters(test: &str, servers: usize) -> Option<(PostgresCluster, KafkaCluster)> {
     let cluster = PostgresCluster::start(test)?;
     let brokers = Runtime::new().unwrap().block_on(KafkaCluster::start(test, servers))?;
@@ -129,14 +129,14 @@ fn r1_kafka_views_are_the_fold_of_the_log_with_one_of_three_servers_missing() {
         let next = missing.map_or(1, |missing: usize| missing % 3 + 1);
         if let Some(missing) = missing.replace(next) {
             runtime.block_on(brokers.restart(missing));
-            // Two of three must be in sync: the one that is back has to catch up first.
+            // Two of three replicas must be in sync, so a restarted broker must catch up first.
             runtime.block_on(kafka_topic::in_sync(brokers));
         }
         brokers.kill(next);
     });
 }
 
-/// The views in one database, the log in another, and both go down.
+/// Runs with the views in one database and the log in another. Both servers fail.
 #[test]
 fn r1_kafka_views_in_another_store_are_the_fold_of_the_log_over_crashes_of_both_stores() {
     let test =
@@ -154,7 +154,7 @@ fn r1_kafka_views_in_another_store_are_the_fold_of_the_log_over_crashes_of_both_
     });
 }
 
-/// The views in a file, the log in a server.
+/// Runs with the views in a file, and the log in a server.
 #[test]
 fn r1_kafka_views_in_sqlite_are_the_fold_of_the_log_in_postgres() {
     let test = "r1_kafka_views_in_sqlite_are_the_fold_of_the_log_in_postgres";

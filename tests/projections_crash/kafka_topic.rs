@@ -1,4 +1,4 @@
-//! The records of the topic, read by Kafka's own tools.
+//! The records of the topic, read with Kafka's own tools.
 
 use highwater::{
     Position, Query,
@@ -15,7 +15,7 @@ pub(crate) const PARTITIONS: u32 = 12;
 const CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
 const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
 
-/// Returns the findings of the topic of the whole log, given its records.
+/// Returns the findings of a topic of the whole log, given its records.
 pub(crate) async fn findings_of(log: &dyn EventStore, records: &[Record]) -> Vec<Finding> {
     let (layout, mut after) = (Sharding::by_stream(PARTITIONS), Position::START);
     let mut right = vec![Vec::new(); PARTITIONS as usize];
@@ -39,7 +39,7 @@ pub(crate) async fn records(cluster: &KafkaCluster) -> Vec<Record> {
          --property print.partition=true --property print.offset=true --property print.value=false"
     );
     let printed = cluster.tool(&cluster.servers(), CONSUMER, &all, "").await;
-    // The tool prints its own end, too.
+    // The tool also prints a summary.
     let records = printed.lines().filter(|line| line.starts_with("Partition:"));
     records.filter(|line| !line.contains("ce_type:highwater.mark")).map(record).collect()
 }

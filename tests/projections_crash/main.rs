@@ -1,18 +1,20 @@
 //! Crash tests of projections: real processes and servers, killed at random (R1, R4).
 //!
-//! | File | What is in it |
+//! | File | Content |
 //! |---|---|
 //! | `checker`, `findings` | finds skipped, repeated and reordered events of a view or a topic |
 //! | `planted_faults` | the checker finds planted faults |
 //! | `writer` | tasks that append while faults are injected |
 //! | `worker_process` | a worker or a relay in another process |
-//! | `kafka_feed`, `kafka_topic` | R1 fed by Kafka, whose servers and relays are killed too; the records of the topic |
+//! | `kafka_feed`, `kafka_topic` | R1 fed by Kafka, whose servers and relays are also killed; the
+//! records of the topic |
 //! | `direct_feed` | R1 fed by the log, on PostgreSQL and SQLite |
 //! | `poison` | R4 among ten thousand keys |
 //!
-//! `HIGHWATER_FIRE_SECONDS` and `HIGHWATER_FIRE_MINUTES` make them longer; with `HIGHWATER_FIRE_EVENTS` they run until at
-//! least so many events are written; `HIGHWATER_SEED` repeats the random choices of a run; `HIGHWATER_FIRE_KEEP` keeps the
-//! logs of the workers.
+//! `HIGHWATER_FIRE_SECONDS` and `HIGHWATER_FIRE_MINUTES` make them longer. With
+//! `HIGHWATER_FIRE_EVENTS` they run until at least this number of events is written.
+//! `HIGHWATER_SEED` repeats the random choices of a run. `HIGHWATER_FIRE_KEEP` preserves the logs
+//! of the workers.
 #![cfg(all(feature = "postgres", feature = "sqlite"))]
 #![allow(
     clippy::expect_used,

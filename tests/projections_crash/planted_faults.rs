@@ -40,7 +40,7 @@ impl Planted {
         self.rows.insert(key.to_owned(), ByCustomer { cents: trace.cents, trace });
     }
 
-    /// Stores the rows as they are now, and lets them be checked.
+    /// Stores the current rows, and runs the checker.
     async fn found(self) -> Vec<(String, Wrong)> {
         let (views, worker) = (self.bank.views(), WorkerId::new("planter").unwrap());
         let spec = ByCustomer::spec().unwrap();
@@ -144,7 +144,7 @@ async fn a_shard_that_stays_behind_is_named() {
     assert_eq!(found, [Finding::new("by_customer", "shard 0", Wrong::Behind(0, 8))]);
 }
 
-/// Returns the findings of a partition whose right records are 1, 3, 5 and 7.
+/// Returns the findings of a partition whose expected records are 1, 3, 5 and 7.
 fn found_in_topic(positions: &[(u64, u64)]) -> Vec<Wrong> {
     let record = |(offset, (previous, position)): (i64, &(u64, u64))| Record {
         position: *position,

@@ -34,7 +34,7 @@ const KEYS: u32 = 10_000;
 const POISONED: &str = "c4711";
 const POISON: i64 = 666;
 
-/// One row for each customer. The fold fails on the number of the beast until it is fixed.
+/// One row for each customer. The fold fails on 666 cents until it is fixed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Picky(Trace);
 
@@ -97,7 +97,7 @@ async fn folded(
     }
 }
 
-/// Executes a movement of each customer in random order, and several of the poisoned one.
+/// Executes a movement of each customer in random order, and several movements of the poisoned one.
 async fn every_customer_moves(bank: &Highwater, random: &mut fastrand::Rng, round: u64) {
     let mut customers: Vec<String> = (0..KEYS).map(|number| format!("c{number}")).collect();
     random.shuffle(&mut customers);
@@ -122,7 +122,8 @@ async fn the_parked_key(bank: &Highwater) -> ParkedKey {
     parked.remove(0)
 }
 
-/// Asserts that all other keys are current, and that the parked key has the events before the poison and queues the rest.
+/// Asserts that all other keys are current, and that the parked key has the events before the
+/// poison event and queues the rest.
 async fn all_but_one_are_current(bank: &Highwater) {
     let (all, head) = folded(bank, |_, _| true).await;
     let behind =
@@ -139,7 +140,7 @@ async fn all_but_one_are_current(bank: &Highwater) {
     let seen = all[POISONED].seen().iter().copied();
     let later: Vec<u64> = seen.filter(|at| *at >= since).collect();
     assert_eq!(waiting, later, "all later events are queued in order");
-    println!("{head} events; since {since} {} of them wait", waiting.len());
+    println!("{head} events, {} of them queued since {since}", waiting.len());
 }
 
 async fn findings_of(bank: &Highwater, right: &BTreeMap<String, Picky>) -> Vec<Finding> {
@@ -185,7 +186,7 @@ fn r4_postgres_events_of_one_key_of_ten_thousand_wait_in_order_over_kills_and_ar
     runtime.block_on(writing).unwrap();
     runtime.block_on(all_but_one_are_current(&bank));
 
-    // Workers are killed while it is drained, too.
+    // Workers are killed during the drain as well.
     fleet.replace(orders(Task::Fixed));
     let parked = ParkedKeys::of(&bank, Picky::NAME).unwrap();
     assert!(runtime.block_on(parked.retry(POISONED)).unwrap());

@@ -40,9 +40,9 @@ pub(crate) struct Orders {
     pub(crate) task: Task,
     /// The URL of the log.
     pub(crate) log: String,
-    /// The URL of the store of the views, if it is another.
+    /// The URL of the store of the views, if it is a separate one.
     pub(crate) views: Option<String>,
-    /// The servers of Kafka, if views are fed from there.
+    /// The servers of Kafka, if it feeds the views.
     pub(crate) kafka: Option<String>,
     pub(crate) shards: u32,
 }
@@ -69,7 +69,7 @@ impl WorkerProgram for Orders {
     }
 }
 
-/// The child itself.
+/// Runs as the child process.
 #[test]
 fn works_until_it_is_killed() {
     if let Some(orders) = process::task::<Orders>() {
@@ -78,16 +78,16 @@ fn works_until_it_is_killed() {
 }
 
 async fn carry_out(orders: &Orders) {
-    let mut told = signal(SignalKind::terminate()).unwrap();
+    let mut terminate = signal(SignalKind::terminate()).unwrap();
     #[cfg(feature = "kafka")]
     if orders.task == Task::Relay {
         let bank = worker::retry(|| orders.open()).await;
-        let stop = async move { told.recv().await.unwrap() };
+        let stop = async move { terminate.recv().await.unwrap() };
         return crate::kafka_feed::relay(&bank, orders).run(stop).await.unwrap();
     }
     let working = tokio::select! {
         working = worker::retry(|| begin(orders)) => working,
-        _ = told.recv() => return,
+        _ = terminate.recv() => return,
     };
     let stopped = working.statuses().to_vec().into_iter().map(|mut status| {
         Box::pin(async move {
@@ -101,7 +101,7 @@ async fn carry_out(orders: &Orders) {
     });
     tokio::select! {
         _ = futures_util::future::select_all(stopped) => {}
-        _ = told.recv() => {}
+        _ = terminate.recv() => {}
     }
     if let Err(error) = working.stop().await {
         assert!(error.is_retryable(), "{error}");
@@ -119,7 +119,8 @@ async fn begin(orders: &Orders) -> Result<WorkerHandle> {
     #[cfg(not(feature = "kafka"))]
     let worker = worker.fed_by(DirectSource::new(&bank).lease(LEASE));
     let options = ProjectionOptions::default().shards(orders.shards).batch(200);
-    // The owner of a row would overwrite it from its cache after a zombie had spoilt it, and hide the fault.
+    // With a large cache the owner of a row would overwrite it after a zombie had corrupted it, and
+    // hide the fault.
     let forgetful = ProjectionOptions { cached_rows: 10, ..options };
     let worker = match orders.task {
         Task::Broken | Task::Fixed => {

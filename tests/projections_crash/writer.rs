@@ -33,14 +33,14 @@ impl Keyspace {
         (0..self.partners).map(|number| format!("p{number}"))
     }
 
-    /// Returns so many keys that a row, which records its events, stays short.
+    /// Returns enough keys that a row, which records its events, stays short.
     pub(crate) fn for_events(events: u32) -> Self {
         let keys = |share: u32| (events / share).max(50);
         Self { accounts: keys(10), customers: keys(15), partners: keys(25) }
     }
 }
 
-/// The running writers. Everything follows from the seed, except how they interleave.
+/// The running writers. Their operations follow from the seed, but not their interleaving.
 pub(crate) struct Writers {
     stop: Arc<AtomicBool>,
     written: Arc<AtomicU64>,

@@ -1,4 +1,4 @@
-//! R3: a command waits until a view has it, or hears that this is pending.
+//! R3: a command waits until a view has applied it, or learns that this is pending.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn r3_a_command_is_applied_or_pending_within_its_budget() {
         let worker = work::<Balance>(&bank).await;
         let AppliedOutcome::Applied(freshness) = applied(Duration::from_secs(30)).await.unwrap()
         else {
-            panic!("there was time enough");
+            panic!("the budget was long enough");
         };
         assert!(freshness.position >= receipt.position());
         worker.stop().await.unwrap();

@@ -10,7 +10,7 @@ use highwater_test_support::bank::{Account, Balance, Deposit, banks};
 
 use crate::views::{deposit, work_until};
 
-/// The number of clients, unless the environment asks for more.
+/// The number of clients, unless the environment sets a larger one.
 fn clients() -> usize {
     env::var("HIGHWATER_READ_CLIENTS").map_or(60, |count| count.parse().unwrap())
 }
@@ -26,10 +26,10 @@ fn seed() -> u64 {
 async fn r3_no_answer_is_older_than_its_token_while_workers_lag_and_are_killed() {
     for bank in banks() {
         let seed = seed();
-        // A second handle, as another process would have it, reads what the first one writes.
+        // The reader is a second handle, like that of another process.
         let (bank, reader) = (bank.open().await, bank.open().await);
         work_until::<Balance>(&bank, &deposit(&bank, "first", 1).await).await;
-        let killing = tokio::spawn(come_and_go(bank.clone(), fastrand::Rng::with_seed(seed)));
+        let killing = tokio::spawn(restart_workers(bank.clone(), fastrand::Rng::with_seed(seed)));
         let clients = (0..clients()).map(|number| {
             let random = fastrand::Rng::with_seed(seed ^ number as u64);
             tokio::spawn(client(bank.clone(), reader.clone(), number, random))
@@ -37,7 +37,7 @@ async fn r3_no_answer_is_older_than_its_token_while_workers_lag_and_are_killed()
         let tokens: Vec<Token> = join_all(clients).await.into_iter().map(Result::unwrap).collect();
         killing.abort();
         let _ = killing.await;
-        // Once a worker is left alone, every token is reached.
+        // Once a single worker runs undisturbed, the view reaches every token.
         let worker =
             Worker::new(&bank).view_with::<Balance>(ProjectionOptions::default().shards(3));
         let worker = worker.start().await.unwrap();
@@ -52,7 +52,7 @@ async fn r3_no_answer_is_older_than_its_token_while_workers_lag_and_are_killed()
 /// The number of writes of each client, each followed by a read.
 const STEPS: i64 = 10;
 
-/// Gives the token of what it has written last.
+/// Writes and reads repeatedly. Returns the token of the last write.
 async fn client(
     bank: Highwater,
     reader: Highwater,
@@ -77,8 +77,8 @@ async fn client(
     last
 }
 
-/// Workers that start, work for a while, and are killed where they are.
-async fn come_and_go(bank: Highwater, mut random: fastrand::Rng) {
+/// Runs workers that start, work for a while, and are killed at any point.
+async fn restart_workers(bank: Highwater, mut random: fastrand::Rng) {
     let lease = Duration::from_millis(150);
     loop {
         let options = ProjectionOptions::default().shards(3).batch(1 + random.usize(..20));

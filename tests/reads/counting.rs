@@ -1,4 +1,4 @@
-//! Stores that count what is asked of their views, and that can be slow or away.
+//! Stores that count the calls for their views, and that can be slow or unavailable.
 
 use std::{
     sync::{
@@ -25,20 +25,20 @@ use highwater_test_support::bank::Bank;
 
 use tokio::sync::watch;
 
-/// The calls so far.
+/// The numbers of calls so far.
 #[derive(Default)]
 pub(crate) struct Counts {
     pub(crate) view_reads: AtomicUsize,
     pub(crate) head_reads: AtomicUsize,
     pub(crate) log_reads: AtomicUsize,
-    /// The numbers of waits for a change: now, and at most.
+    /// The number of concurrent waits for a change, current and highest.
     pub(crate) waiting: AtomicUsize,
     pub(crate) most_waiting: AtomicUsize,
-    /// True if the log fails.
+    /// True if the log is unavailable.
     pub(crate) is_away: AtomicBool,
-    /// True if the log never answers.
+    /// True if calls to the log never return.
     pub(crate) is_stuck: AtomicBool,
-    /// True while answers of the view are held up, with the number of answers that were.
+    /// True while reads of the view are held up; `held` counts them.
     pub(crate) is_held: watch::Sender<bool>,
     pub(crate) held: AtomicUsize,
 }
@@ -71,7 +71,7 @@ impl Counts {
     }
 }
 
-/// Counts a wait, however it ends.
+/// The count of one wait, released when the wait ends or is cancelled.
 struct Waiting<'a>(&'a Counts);
 
 impl<'a> Waiting<'a> {
@@ -93,7 +93,7 @@ pub(crate) struct Counting<S> {
     counts: Arc<Counts>,
 }
 
-/// Opens a store whose calls are counted.
+/// Opens a store that counts its calls.
 pub(crate) async fn open(bank: &Bank) -> (Highwater, Arc<Counts>) {
     let (store, counts) = counted(bank).await;
     (Highwater::with_store(&store, stores::SystemClock, stores::SystemIds).build(), counts)

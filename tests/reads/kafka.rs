@@ -1,4 +1,4 @@
-//! R2, R4: a parked key of a view that a real Kafka feeds.
+//! R2, R4: a parked key of a view that is fed by a real Kafka.
 #![cfg(feature = "kafka")]
 
 use std::time::Duration;
@@ -74,7 +74,7 @@ async fn one_is_degraded(bank: &Highwater, since: Position, last: &highwater::Re
     assert_eq!(get("odd").await.unwrap().cents, 3);
     let even = get("even").await.unwrap();
     assert_eq!((even.cents, even.freshness().status()), (2, FreshnessStatus::Degraded(since)));
-    assert_eq!(even.basis(), Basis::Stale, "it has not seen the token");
+    assert_eq!(even.basis(), Basis::Stale, "the row is older than the token");
     let eventual = bank.view::<Parity>().get("even").await.unwrap();
     assert_eq!(eventual.freshness().status(), FreshnessStatus::Degraded(since));
     for refused in [get("even").strong(), get("even").bounded(LONG)] {

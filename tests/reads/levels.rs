@@ -1,4 +1,4 @@
-//! R2, R3: what each level gives while the view is behind, and what happens past the budget.
+//! R2, R3: the result of each level while the view is behind, and after the budget.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use highwater_test_support::bank::{Balance, banks};
 
 use crate::views::{Parity, deposit, work, work_until};
 
-const SHORT: Duration = Duration::from_millis(20);
+const SHORT_BUDGET: Duration = Duration::from_millis(20);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r2_a_read_reports_its_lag_and_a_quiet_log_is_not_stale() {
@@ -52,12 +52,12 @@ async fn r3_a_strong_read_has_every_event_although_no_worker_runs() {
         assert_eq!((bob.cents, bob.events), (8, 2));
         let odd = bank.view::<Parity>().get("odd").strong().await.unwrap();
         assert_eq!((odd.cents, odd.events, odd.basis()), (9, 3, Basis::Folded));
-        let nobody = bank.view::<Balance>().get("nobody").strong().find().await.unwrap();
-        assert!(nobody.is_none() && nobody.freshness().is_current());
+        let missing = bank.view::<Balance>().get("nobody").strong().find().await.unwrap();
+        assert!(missing.is_none() && missing.freshness().is_current());
         assert_eq!(
             bank.view::<Balance>().get("alice").await.unwrap().cents,
             1,
-            "the view is as it was"
+            "the view has not changed"
         );
     }
 }
@@ -88,14 +88,14 @@ async fn r3_each_fallback_applies_when_the_budget_is_spent() {
         let bank = bank.open().await;
         work_until::<Balance>(&bank, &deposit(&bank, "alice", 1).await).await;
         let receipt = deposit(&bank, "alice", 10).await;
-        let late = || bank.view::<Balance>().get("alice").after(&receipt).within(SHORT);
+        let late = || bank.view::<Balance>().get("alice").after(&receipt).within(SHORT_BUDGET);
 
         let error = late().await.unwrap_err();
         assert_eq!(error.code(), Code::STALE_READ);
         let pending = pending(&error);
         assert_eq!(pending.target, Target::Token(receipt.token().clone()));
         assert_eq!((pending.reached.position, pending.missing()), (Position::new(1), 1));
-        assert!(pending.waited >= SHORT && pending.estimate.is_none(), "{pending:?}");
+        assert!(pending.waited >= SHORT_BUDGET && pending.estimate.is_none(), "{pending:?}");
 
         let stale = late().or(Fallback::ServeStale).await.unwrap();
         assert_eq!((stale.cents, stale.is_stale(), stale.basis()), (1, true, Basis::Stale));
@@ -119,14 +119,15 @@ async fn r3_a_bounded_read_waits_until_the_view_is_within_the_bound() {
         let bank = bank.open().await;
         work_until::<Balance>(&bank, &deposit(&bank, "alice", 1).await).await;
         let bounded = |bound| bank.view::<Balance>().get("alice").bounded(bound);
-        // Nothing is missing, so there is no bound that it does not keep.
+        // The view lacks nothing, so it satisfies every bound.
         assert_eq!(bounded(Duration::ZERO).await.unwrap().basis(), Basis::View);
         deposit(&bank, "bob", 1).await;
-        // It may lack what is younger than an hour, and knows that it lacks nothing older.
+        // The view may lack events that are younger than an hour, and is known to lack none older.
         assert_eq!(bounded(Duration::from_secs(3_600)).await.unwrap().basis(), Basis::View);
-        let error = bounded(Duration::ZERO).within(SHORT).await.unwrap_err();
+        let error = bounded(Duration::ZERO).within(SHORT_BUDGET).await.unwrap_err();
         assert_eq!(pending(&error).target, Target::Bounded(Duration::ZERO));
-        let stale = bounded(Duration::ZERO).within(SHORT).or(Fallback::ServeStale).await.unwrap();
+        let stale =
+            bounded(Duration::ZERO).within(SHORT_BUDGET).or(Fallback::ServeStale).await.unwrap();
         assert!(stale.is_stale());
         let waiting = tokio::spawn(bounded(Duration::ZERO).into_future());
         let worker = work::<Balance>(&bank).await;
@@ -183,7 +184,7 @@ async fn r3_a_policy_sets_everything_that_the_builder_sets() {
         assert_eq!((strong.cents, strong.basis()), (11, Basis::Folded));
         let fold = alice(r#"{"level": "read_your_writes", "budget": "1ms", "fallback": "fold"}"#);
         assert_eq!(fold.await.unwrap().cents, 11);
-        // A lower level does not hide it.
+        // A lower level does not hide that the row is stale.
         let lowered = alice(r#"{"level": "eventual"}"#).await.unwrap();
         assert_eq!((lowered.cents, lowered.basis()), (1, Basis::Stale));
         let lowered = bank.view::<Balance>().get("alice").after(&receipt);

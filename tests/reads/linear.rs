@@ -1,5 +1,5 @@
-//! R3: strong reads are linearizable with acknowledged commands: recorded histories of concurrent clients are
-//! checked key by key.
+//! R3: strong reads are linearizable with acknowledged commands. Histories of concurrent clients
+//! are recorded, and checked key by key.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::views::{Parity, deposit, work_until};
 
 const KEYS: usize = 2;
 
-/// Clients write and read both keys at once.
+/// Runs clients that write and read both keys concurrently.
 async fn history<V: Counted>(bank: &Highwater, how: How) -> Vec<Vec<Operation>> {
     let ticks = Arc::<HistoryClock>::default();
     let clients = (0..8_u64).map(|number| {
@@ -50,10 +50,10 @@ enum How {
     Eventual,
 }
 
-/// A view of which each row counts its events.
+/// A view whose rows count their events.
 trait Counted: View {
     const KEYS: [&str; KEYS];
-    /// To which account, and how much, for an event of the key.
+    /// Returns the account and the amount of an event of the key.
     fn deposit(place: usize, random: &mut fastrand::Rng) -> (String, i64);
     fn count(&self) -> u64;
 }
@@ -70,7 +70,7 @@ impl Counted for Balance {
     }
 }
 
-/// Each row has events of many streams.
+/// The events of a row come from many streams.
 impl Counted for Parity {
     const KEYS: [&str; KEYS] = ["even", "odd"];
 
@@ -112,7 +112,7 @@ async fn r3_strong_reads_of_rows_of_many_streams_are_linearizable() {
 
 async fn linearizable<V: Counted>(bank: &Highwater) {
     work_until::<V>(bank, &deposit(bank, "first", 0).await).await;
-    let working = tokio::spawn(come_and_go::<V>(bank.clone()));
+    let working = tokio::spawn(restart_workers::<V>(bank.clone()));
     for history in history::<V>(bank, How::Strong).await {
         assert!(is_linearizable(&history), "{history:#?}");
     }
@@ -120,7 +120,7 @@ async fn linearizable<V: Counted>(bank: &Highwater) {
     let _ = working.await;
 }
 
-async fn come_and_go<V: View>(bank: Highwater) {
+async fn restart_workers<V: View>(bank: Highwater) {
     let lease = Duration::from_millis(100);
     loop {
         let worker = Worker::new(&bank).fed_by(DirectSource::new(&bank).lease(lease));
@@ -131,7 +131,7 @@ async fn come_and_go<V: View>(bank: Highwater) {
     }
 }
 
-/// The checker works: it rejects the answers of eventual reads while no worker feeds the view.
+/// Checks the checker: it rejects the results of eventual reads while no worker feeds the view.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r3_the_checker_finds_reads_that_are_stale() {
     for bank in banks() {

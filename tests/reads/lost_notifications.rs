@@ -1,4 +1,5 @@
-//! R3: a lost notification delays a wait until the next poll, and never hangs it. Here the view moves without one.
+//! R3: a lost notification delays a wait until the next poll, and never hangs it. In these tests
+//! the view advances without a notification.
 
 use std::time::{Duration, Instant};
 
@@ -12,11 +13,12 @@ use crate::{
     views::{deposit, work_until},
 };
 
-const LONG: Duration = Duration::from_secs(300);
-/// A look is due after a second, on SQLite sooner; the rest is for a machine that has much else to do.
-const SOON: Duration = Duration::from_secs(5);
+const LONG_BUDGET: Duration = Duration::from_secs(300);
+/// The time limit of a wait. A poll is due after a second, on SQLite sooner; the rest is for a busy
+/// machine.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A database as a client sees it that doesn't go through the store.
+/// A direct connection to the database that bypasses the store.
 enum Raw {
     Sqlite(SqliteConnection),
     Postgres(PgConnection, String),
@@ -24,7 +26,7 @@ enum Raw {
 
 impl Raw {
     async fn of(store: &Bank) -> Option<Self> {
-        // It is there when it has been opened.
+        // Opening the store creates the database.
         drop(store.open().await);
         match store {
             Bank::Memory(_) => None,
@@ -41,7 +43,7 @@ impl Raw {
         }
     }
 
-    /// Moves the view to the second event without a notification.
+    /// Advances the view to the second event without a notification.
     async fn move_view(&mut self) {
         let moving = |table| format!("update {table} set position = 2 where view = 'balances'");
         let moved = match self {
@@ -57,7 +59,8 @@ impl Raw {
         assert_eq!(moved, 3, "all its shards");
     }
 
-    /// The connection that listens, if any is to, and if it does already.
+    /// Returns the process id of the connection that listens, if the store uses one and it is
+    /// there.
     async fn listener(&mut self) -> Option<Option<i32>> {
         let Self::Postgres(connection, schema) = self else { return None };
         let finding = "select pid from pg_stat_activity \
@@ -67,10 +70,10 @@ impl Raw {
     }
 }
 
-/// A read of the only handle that waits for an event the view lacks.
+/// A read of the only handle, which waits for an event that the view lacks.
 struct Waiting {
     answer: JoinHandle<Result<Reading<Balance>>>,
-    /// It listens.
+    /// The handle that listens.
     bank: Highwater,
 }
 
@@ -80,26 +83,27 @@ impl Waiting {
         work_until::<Balance>(&bank, &deposit(&bank, "alice", 1).await).await;
         let receipt = deposit(&bank, "alice", 2).await;
         assert_eq!(receipt.position(), Position::new(2));
-        let lookup = bank.view::<Balance>().get("alice").after(&receipt).within(LONG);
+        let lookup = bank.view::<Balance>().get("alice").after(&receipt).within(LONG_BUDGET);
         let answer = tokio::spawn(lookup.into_future());
         while raw.listener().await == Some(None) {
             tokio::task::yield_now().await;
         }
-        // Once it listens it polls once more, and then waits for a notification.
-        let looks = Counts::of(&counts.view_reads);
-        while Counts::of(&counts.view_reads) == looks || Counts::of(&counts.waiting) == 0 {
+        // After it starts to listen it polls once more, and then waits for a notification.
+        let before = Counts::of(&counts.view_reads);
+        while Counts::of(&counts.view_reads) == before || Counts::of(&counts.waiting) == 0 {
             tokio::task::yield_now().await;
         }
         Self { answer, bank }
     }
 
-    /// The wait ends soon, long before its budget does. Gives the handle, which listens on.
+    /// Checks that the wait ends soon, long before its budget. Returns the handle, which continues
+    /// to listen.
     async fn ends(self) -> Highwater {
         let began = Instant::now();
         let read = self.answer.await.unwrap().unwrap();
         assert_eq!(read.freshness().position, Position::new(2));
         println!("seen after {:?}", began.elapsed());
-        assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+        assert!(began.elapsed() < WAIT_TIMEOUT, "{:?}", began.elapsed());
         self.bank
     }
 }

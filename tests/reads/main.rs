@@ -1,4 +1,4 @@
-//! Reads on every store: their reported freshness (R2), and the levels that demand it (R3).
+//! Reads on every store: the freshness that they report (R2), and the levels that require it (R3).
 #![allow(
     clippy::expect_used,
     clippy::panic,

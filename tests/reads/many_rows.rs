@@ -1,4 +1,4 @@
-//! R2, R3: several rows have one freshness, the least of what was read.
+//! R2, R3: several rows have one freshness, the lowest of those read.
 
 use std::time::Duration;
 
@@ -81,8 +81,8 @@ async fn r2_each_page_of_a_range_begins_after_the_previous_one() {
     }
 }
 
-/// Two keys whose shards are at different positions, which is how shards are. What is folded over each begins where
-/// its own row is.
+/// Reads two keys whose shards are at different positions, as in practice. Each row is folded from
+/// its own position.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r3_each_of_many_rows_is_folded_from_the_position_of_its_shard() {
     for bank in banks() {
@@ -98,14 +98,15 @@ async fn r3_each_of_many_rows_is_folded_from_the_position_of_its_shard() {
         relayed.mark(shards[0], 4, now, &[("even", Parity { cents: 6, events: 2 })]).await;
         relayed.mark(shards[1], 1, now, &[("odd", Parity { cents: 1, events: 1 })]).await;
         let stale = bank.view::<Parity>().get_many(["even", "odd"]).await.unwrap();
-        assert_eq!(stale.freshness().position, Position::new(1), "the least of both");
+        assert_eq!(stale.freshness().position, Position::new(1), "the lower of both");
         let strong = bank.view::<Parity>().get_many(["even", "odd"]).strong().await.unwrap();
         let found = strong.iter().map(|(_, row)| (row.cents, row.events)).collect::<Vec<_>>();
         assert_eq!(found, [(12, 3), (9, 3)]);
     }
 }
 
-/// Of a range any shard may lack a row, so the least of them counts; and a strong one waits for all.
+/// Any shard may hold a row of the range, so the lowest of them counts, and a strong read waits for
+/// all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r3_a_strong_range_waits_until_the_view_is_current() {
     for bank in banks() {

@@ -1,4 +1,5 @@
-//! R2, R3: marks, such as a relay writes to every partition, move a shard on in time although nothing happens in it.
+//! R2, R3: marks, which a relay writes to every partition, advance the time of a shard without
+//! events.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::{relayed::Relayed, views::deposit};
 
 const BOUND: Duration = Duration::from_secs(60);
 
-/// A key for each of the two partitions.
+/// Returns a key for each of the two partitions.
 fn keys() -> [String; 2] {
     let of = |shard: u32| {
         (0..)
@@ -27,7 +28,8 @@ fn keys() -> [String; 2] {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r3_a_bounded_read_is_judged_by_the_marks_of_its_own_shard() {
     for (log, elsewhere) in banks().into_iter().zip(banks()) {
-        // Beside the log, where the head is known and ahead; and elsewhere, where it isn't.
+        // Views beside the log, where the head is known and ahead; and in a separate store, where
+        // it isn't.
         let views = elsewhere.store().await;
         let apart = log.builder().await.views(views).build();
         for bank in [log.open().await, apart] {
@@ -47,22 +49,22 @@ async fn marked(bank: &Highwater) {
     };
     let now = bank.clock().now();
     let long_ago = now - 10 * BOUND;
-    // The relay has stopped long ago: neither key is fresh, whether something has happened to it or not.
+    // The relay stopped long ago: neither key is fresh, with or without events.
     for shard in [0, 1] {
         relayed.mark(ShardId::new(shard), 1, long_ago, &[]).await;
     }
     for key in [&quiet, &busy] {
         assert_eq!(read(key).await.unwrap_err().code(), Code::STALE_READ);
     }
-    // With traffic in one partition only, the marks keep the other fresh, too.
+    // With traffic in one partition only, the marks also keep the other one fresh.
     relayed.mark(ShardId::new(0), 1, now, &[]).await;
     assert_eq!(read(&quiet).await.unwrap().basis(), Basis::View);
     assert_eq!(read(&busy).await.unwrap_err().code(), Code::STALE_READ, "its own shard is behind");
     relayed.mark(ShardId::new(1), 1, now, &[]).await;
     assert_eq!(read(&busy).await.unwrap().basis(), Basis::View);
-    // Of a range every shard counts.
+    // For a range every shard counts.
     let range = bank.view::<Balance>().range("".., 10).bounded(BOUND).await.unwrap();
-    // Stores keep microseconds.
+    // Stores truncate times to microseconds.
     assert_eq!(range.freshness().as_of.as_microsecond(), now.as_microsecond());
 }
 
@@ -81,7 +83,8 @@ async fn r3_a_token_waits_only_for_the_shard_of_the_key() {
         let (end, now) = (second.position().get(), bank.clock().now());
         relayed.mark(ShardId::new(1), end, now, &[(&moving, Balance::default())]).await;
         assert!(waiting.await.unwrap().unwrap().is_some());
-        // The shard of this key is known to be complete up to the other's command, so that is seen as well.
+        // The shard of this key is known to be complete up to the command of the other, so the read
+        // sees that one as well.
         assert!(read(&moving, &first).await.unwrap().is_some());
         let soon = Duration::from_millis(10);
         for receipt in [&first, &second] {

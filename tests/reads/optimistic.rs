@@ -1,4 +1,4 @@
-//! R3: the caller's own, which the view has not seen yet.
+//! R3: events of the caller's own command that the view has not applied yet.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ async fn r3_an_optimistic_read_includes_the_callers_events_and_is_marked_as_opti
         let alice = || bank.view::<Balance>().get("alice");
         let read = alice().with_own(&own).await.unwrap();
         assert_eq!((read.cents, read.basis()), (101, Basis::Optimistic));
-        // It does not advance the position of the view.
+        // The optimistic row does not advance the position of the view.
         assert_eq!(
             (read.freshness().status(), read.freshness().lag()),
             (FreshnessStatus::Converging, Some(2))
@@ -61,18 +61,14 @@ async fn r3_an_optimistic_read_of_a_view_behind_its_token_is_marked_as_stale() {
         let own = deposit(&bank, "alice", 100).await;
         let late = || bank.view::<Balance>().get("alice").after(&others).within(Duration::ZERO);
         let read = late().or(Fallback::ServeStale).with_own(&own).await.unwrap();
-        assert_eq!(
-            (read.cents, read.basis()),
-            (101, Basis::Stale),
-            "what was waited for is missing"
-        );
+        assert_eq!((read.cents, read.basis()), (101, Basis::Stale), "the awaited event is missing");
         assert_eq!(late().with_own(&own).await.unwrap_err().code(), Code::STALE_READ);
         let folded = late().or(Fallback::Fold).with_own(&own).await.unwrap();
         assert_eq!((folded.cents, folded.basis()), (111, Basis::Folded));
     }
 }
 
-/// The queued events of the key are in no row, though the view has passed them.
+/// The queued events of the key are in no row, although the view has passed them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r3_r4_an_optimistic_read_of_a_parked_key_has_its_row_and_reports_what_it_lacks() {
     for bank in banks() {
@@ -88,6 +84,6 @@ async fn r3_r4_an_optimistic_read_of_a_parked_key_has_its_row_and_reports_what_i
             assert_eq!(even.freshness().status(), FreshnessStatus::Degraded(Position::new(2)));
         }
         let even = bank.view::<Parity>().get("even").with_own(&before).await.unwrap();
-        assert_eq!((even.cents, even.basis()), (2, Basis::View), "its own is in it");
+        assert_eq!((even.cents, even.basis()), (2, Basis::View), "its events are in it");
     }
 }

@@ -1,4 +1,4 @@
-//! R3: a panic of a view's code is an error of the read that folds, and of no other.
+//! R3: a panic in the code of a view is an error of the read that folds, and of no other.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const BAD_KEY: i64 = 13;
 /// An amount whose fold panics.
 const BAD_FOLD: i64 = 666;
 
-/// One row for all accounts, with code that panics.
+/// A view of one row for all accounts, with code that panics.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Fragile {
     cents: i64,
@@ -45,13 +45,13 @@ impl View for Fragile {
     }
 }
 
-/// Makes the view as far as a first deposit, and deposits an amount that it can't cope with.
+/// Applies a first deposit, and then deposits an amount at which the view panics.
 async fn behind(bank: &Highwater, bad: i64) -> Receipt {
     work_until::<Fragile>(bank, &deposit(bank, "alice", 2).await).await;
     deposit(bank, "bob", bad).await
 }
 
-/// The error names view, event and stream, and the panic's own message.
+/// Asserts that the error names the view, event and stream, and the panic message.
 fn assert_panicked(error: &Error, message: &str) {
     assert!(matches!(error, Error::Panicked(_)), "{error:?}");
     assert_eq!((error.code(), error.next_step()), (Code::PANICKED, NextStep::FixProgram));
@@ -85,7 +85,8 @@ async fn r3_a_key_that_panics_is_an_error_of_strong_and_optimistic_reads() {
     assert_every_folding_read_panics(BAD_KEY, "no key for 13").await;
 }
 
-/// A read that waits is answered although another one has panicked meanwhile, and so is the next strong read.
+/// A waiting read is answered although another read panics meanwhile, and so is the next strong
+/// read.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r3_a_read_that_panics_harms_no_other() {
     for bank in banks() {

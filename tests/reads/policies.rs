@@ -1,4 +1,5 @@
-//! M6, M14, O4: named operations, whose policies change at run time, for all keys or some, and back.
+//! M6, M14, O4: named operations, whose policies change at run time for all keys or for some, and
+//! are rolled back.
 
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ fn rollback() -> PolicyRollback {
     PolicyRollback::by("bob", "a test")
 }
 
-/// A view that lacks the last deposit of alice, and of bob.
+/// Creates a view that lacks the last deposit of alice, and of bob.
 async fn behind(bank: &Highwater) {
     deposit(bank, "alice", 1).await;
     let receipt = deposit(bank, "bob", 1).await;
@@ -108,7 +109,7 @@ async fn o4_other_processes_apply_changes_and_rollbacks() {
         one.policies().roll_back(rollback()).await.unwrap();
         until("a rollback elsewhere", || level(&other) == Level::ReadYourWrites).await;
         drop(following);
-        // A process that starts later begins with what is recorded.
+        // A process that starts later applies the recorded policies.
         one.policies().change(change(strong())).await.unwrap();
         let late = bank.open().await;
         let _following = late.policies().follow().await.unwrap();
@@ -148,7 +149,7 @@ async fn o4_the_policies_before_an_unreadable_change_remain_in_force() {
 
         let error = reader.policies().follow().await.unwrap_err();
         assert_eq!((error.code(), error.next_step()), (Code::UNKNOWN_EVENT, NextStep::AskOperator));
-        // A process that knew the change before keeps it, and refuses further changes.
+        // A process that had read the change before keeps it, and refuses further changes.
         for bank in [&reader, &writer] {
             let refused = bank.policies().change(change(Rule::default())).await.unwrap_err();
             assert_eq!(refused.code(), Code::UNKNOWN_EVENT);
@@ -207,8 +208,9 @@ async fn m6_a_policy_that_a_critical_operation_forbids_changes_nothing() {
         assert!(error.to_string().contains("transfer.offer"), "{error}");
         assert!(policies.history(1).await.unwrap().is_empty());
         assert_eq!(policies.ruled(&SHOW, "alice").policy, SHOW.policy());
-        for nobody in [PolicyChange::by(" ", "x").set(&SHOW, strong()), PolicyChange::by("", "x")] {
-            assert!(policies.change(nobody).await.unwrap_err().is_invalid());
+        for unsigned in [PolicyChange::by(" ", "x").set(&SHOW, strong()), PolicyChange::by("", "x")]
+        {
+            assert!(policies.change(unsigned).await.unwrap_err().is_invalid());
         }
     }
 }
@@ -280,7 +282,8 @@ fn m14_names_of_operations_are_checked() {
     }
     let twice = Operation::auxiliary("account.show");
     assert_eq!(policies.register(&[twice]).unwrap_err().code(), Code::BAD_CONFIGURATION);
-    // The first has the name, and a critical one is not read by what was allowed for it.
+    // The first operation has the name, and a critical operation does not use a policy that was
+    // approved for it.
     assert_eq!(policies.operation("account.show").unwrap(), SHOW);
     assert_eq!(policies.ruled(&twice, "alice").policy, twice.policy());
     assert_eq!(policies.operation("transfer.offer").unwrap(), OFFER);

@@ -1,4 +1,4 @@
-//! M14, O4: policies from a file, which is edited while the program runs.
+//! M14, O4: policies in a file that is edited while the program runs.
 
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -125,7 +125,7 @@ async fn o4_an_edit_of_the_file_is_applied_and_a_bad_one_changes_nothing() {
     filed.write(eventual);
     filed.until(Level::Eventual).await;
     filed.write("operations = [");
-    // A good edit is taken up after a bad one, and after the file was away.
+    // A valid edit is applied after an invalid one, and after the file was missing.
     filed.write(STRONG);
     filed.until(Level::Strong).await;
     fs::remove_file(&filed.path).unwrap();

@@ -1,4 +1,4 @@
-//! A feed that is played by hand, shard by shard.
+//! A feed that a test drives, shard by shard.
 
 use std::{marker::PhantomData, time::Duration};
 
@@ -10,7 +10,7 @@ use highwater::{
     value::{ShardId, Sharding, Timestamp},
 };
 
-/// Owns all shards of a view, and advances each on demand.
+/// The owner of all shards of a view, which advances each on demand.
 pub(crate) struct Relayed<V> {
     bank: Highwater,
     claims: Vec<Claim>,
@@ -37,7 +37,8 @@ impl<V: View> Relayed<V> {
         Self { bank: bank.clone(), claims, view: PhantomData }
     }
 
-    /// A mark in this shard: all up to here has been published, as of then. With rows, perhaps.
+    /// Commits a mark in this shard: all events up to the position were published by that time.
+    /// Optionally with rows.
     pub(crate) async fn mark(
         &mut self,
         shard: ShardId,

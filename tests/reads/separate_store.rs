@@ -1,4 +1,4 @@
-//! R2, R3: views that are kept elsewhere than the log.
+//! R2, R3: views in a separate store from the log.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -20,7 +20,7 @@ use crate::{
     views::{deposit, work_until},
 };
 
-/// The log of one store, counted, and the views of another of the same kind.
+/// Opens the log in one store, with counted calls, and the views in another of the same kind.
 async fn apart(log: &Bank, views: &Bank) -> (Highwater, Arc<Counts>) {
     let (log, counts) = counted(log).await;
     let views: Arc<dyn Store> = views.store().await;
@@ -58,7 +58,7 @@ async fn r3_strong_reads_and_tokens_work_with_views_in_another_store() {
     for (log, views) in banks().into_iter().zip(banks()) {
         let (bank, _) = apart(&log, &views).await;
         work_until::<Balance>(&bank, &deposit(&bank, "alice", 1).await).await;
-        // A head that is that of another log is no head: this one must not be taken for the bank's.
+        // The head of another log must not be taken for the head of the bank's log.
         let other = views.open().await;
         for _ in 0..5 {
             deposit(&other, "alice", 1_000).await;
@@ -78,7 +78,7 @@ async fn r3_strong_reads_and_tokens_work_with_views_in_another_store() {
     }
 }
 
-/// The log is quiet all along: what keeps a bounded read satisfied is that the worker says so.
+/// The log is idle throughout: reads satisfy their bound only because the worker reports progress.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r3_a_bounded_read_of_views_in_another_store_detects_a_dead_worker() {
     for (log, views) in banks().into_iter().zip(banks()) {
@@ -89,13 +89,13 @@ async fn r3_a_bounded_read_of_views_in_another_store_detects_a_dead_worker() {
         let worker = worker.start().await.unwrap();
         let alice = || bank.view::<Balance>().get("alice");
         let first = alice().after(&receipt).await.unwrap().freshness();
-        // The view says something newer of itself although nothing happens.
+        // The time of the view advances without events.
         let mut later = first;
         while later.as_of <= first.as_of {
             later = alice().await.unwrap().freshness();
         }
         assert_eq!(later.position, first.position);
-        // A bound that the worker keeps for as long as it lives, and not for longer.
+        // The worker keeps this bound as long as it runs, and no longer.
         let bound = Duration::from_secs(4);
         assert_eq!(alice().bounded(bound).await.unwrap().basis(), Basis::View);
         worker.stop().await.unwrap();

@@ -24,7 +24,7 @@ use crate::{
     views::{deposit, work_until},
 };
 
-/// A clock by which a budget is over when that is said.
+/// A clock on which budgets end on demand.
 #[derive(Clone, Default)]
 struct Budget(Arc<watch::Sender<bool>>);
 
@@ -41,10 +41,10 @@ impl Clock for Budget {
 
 type Read = Pin<Box<dyn Future<Output = Result<Reading<Balance>>> + Send>>;
 
-/// A read that waits, while a look at the view as it is now is on its way.
+/// A waiting read, while a read of the current state of the view is under way.
 struct Waiting {
     writer: Highwater,
-    /// The position that the view can reach meanwhile.
+    /// The write that the view can apply meanwhile.
     next: Receipt,
     read: Read,
     counts: Arc<Counts>,
@@ -71,15 +71,15 @@ impl Waiting {
         self.budget.0.send_replace(true);
     }
 
-    /// It is polled, and waits, until something else is so.
+    /// Polls the read, which waits, until the condition holds.
     async fn waits_until(&mut self, is_so: impl Fn(&Counts) -> bool) {
         while !is_so(&self.counts) {
-            assert!(self.answer().await.is_none(), "it has been answered");
+            assert!(self.answer().await.is_none(), "the read has ended");
             tokio::task::yield_now().await;
         }
     }
 
-    /// The answer, if it is there.
+    /// Returns the result of the read, if it has ended.
     async fn answer(&mut self) -> Option<Result<Reading<Balance>>> {
         poll_fn(|context| match self.read.as_mut().poll(context) {
             Poll::Ready(answer) => Poll::Ready(Some(answer)),
@@ -93,10 +93,10 @@ impl Waiting {
 async fn r3_a_row_served_at_the_end_of_the_budget_was_read_at_that_time() {
     for store in banks() {
         let mut waiting = Waiting::on(&store, Fallback::ServeStale).await;
-        // The answer under way is older than this.
+        // The read under way is older than this write.
         work_until::<Balance>(&waiting.writer, &waiting.next).await;
         waiting.has_waited_enough();
-        assert!(waiting.answer().await.is_none(), "the view was not read since");
+        assert!(waiting.answer().await.is_none(), "the view has not been read since");
         waiting.counts.is_held.send_replace(false);
         let read = waiting.read.await.unwrap();
         assert_eq!((read.cents, read.freshness().position), (3, waiting.next.position()));
@@ -110,13 +110,13 @@ async fn r3_a_wait_ends_with_its_budget_although_the_view_no_longer_answers() {
         waiting.has_waited_enough();
         let error = waiting.read.await.unwrap_err();
         assert_eq!(error.code(), Code::STALE_READ, "{error}");
-        assert!(*waiting.counts.is_held.borrow(), "the view was not read since");
+        assert!(*waiting.counts.is_held.borrow(), "the view has not been read since");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r3_a_view_that_never_answers_times_out_for_a_single_read_and_for_a_shared_one() {
-    let asked = banks().into_iter().map(|store| async move {
+    let tests = banks().into_iter().map(|store| async move {
         let bank = store.open().await;
         work_until::<Balance>(&bank, &deposit(&bank, "alice", 1).await).await;
         let next = deposit(&bank, "alice", 2).await;
@@ -129,17 +129,17 @@ async fn r3_a_view_that_never_answers_times_out_for_a_single_read_and_for_a_shar
             tokio::task::yield_now().await;
         }
         counts.is_held.send_replace(true);
-        // The shared read is under way, and is not answered.
+        // The shared read is under way, and has not returned.
         work_until::<Balance>(&bank, &next).await;
         let first = reader.view::<Balance>().get("alice").within(Duration::ZERO).find();
         for outcome in [first.await, waits.await.unwrap()] {
             let error = outcome.unwrap_err();
             assert_eq!(error.code(), Code::UNREACHABLE, "{error}");
         }
-        // A read that comes after the view answers again is served.
+        // A read that starts after the view responds again succeeds.
         counts.is_held.send_replace(false);
         let read = reader.view::<Balance>().get("alice").after(&next).await.unwrap();
         assert_eq!(read.cents, 3);
     });
-    futures_util::future::join_all(asked).await;
+    futures_util::future::join_all(tests).await;
 }

@@ -1,4 +1,4 @@
-//! R3: tokens that are not of this log are refused at once.
+//! R3: tokens of another log are refused immediately.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use highwater_test_support::bank::{Balance, banks};
 
 use crate::views::{deposit, work_until};
 
-const LONG: Duration = Duration::from_secs(3_600);
+const LONG_BUDGET: Duration = Duration::from_secs(3_600);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r3_a_token_survives_a_restart_of_everything() {
@@ -24,9 +24,10 @@ async fn r3_a_token_survives_a_restart_of_everything() {
         let bank = store.open().await;
         let token: Token = text.parse().unwrap();
         assert_eq!(token.log(), Some(bank.log().log_id()));
-        let alice = bank.view::<Balance>().get("alice").after(&token).within(LONG).await.unwrap();
+        let alice =
+            bank.view::<Balance>().get("alice").after(&token).within(LONG_BUDGET).await.unwrap();
         assert_eq!(alice.cents, 1);
-        // One of the format before names no log, and is taken at its word.
+        // A token of the previous format names no log, and is accepted as it is.
         let old: Token = "AQAB".parse().unwrap();
         assert_eq!(bank.view::<Balance>().get("alice").after(&old).await.unwrap().cents, 1);
     }
@@ -47,17 +48,17 @@ async fn r3_a_token_of_another_log_or_of_the_future_is_refused_at_once() {
             Token::of(bank.log().log_id(), future),
             Token::at(future),
             own.clone().with(PartitionId::LOG, Position::END),
-            // The log has no such partition, wherever in it that would be.
+            // The log has no such partition, at any position.
             own.clone().with(PartitionId::new(1), Position::START),
             own.with(PartitionId::new(7), Position::new(1)),
             Token::default().with(PartitionId::new(1), Position::new(1)),
         ] {
-            let alice = bank.view::<Balance>().get("alice").after(&token).within(LONG);
+            let alice = bank.view::<Balance>().get("alice").after(&token).within(LONG_BUDGET);
             let error = alice.await.unwrap_err();
             assert_eq!(error.code(), Code::FOREIGN_TOKEN, "{token:?}: {error}");
-            let applied = bank.view::<Balance>().applied("alice", &token).within(LONG);
+            let applied = bank.view::<Balance>().applied("alice", &token).within(LONG_BUDGET);
             assert_eq!(applied.await.unwrap_err().code(), Code::FOREIGN_TOKEN, "{token:?}");
-            let rows = bank.view::<Balance>().range("".., 10).after(&token).within(LONG);
+            let rows = bank.view::<Balance>().range("".., 10).after(&token).within(LONG_BUDGET);
             assert_eq!(rows.await.unwrap_err().code(), Code::FOREIGN_TOKEN);
         }
     }

@@ -1,4 +1,4 @@
-//! Views of the bank: one by stream, one by the owner, whose accounts are many streams.
+//! Views of the bank: one by stream, and one by amount, whose events come from many streams.
 
 use highwater::{
     Highwater, Receipt, View, Views as _, Worker,
@@ -9,8 +9,8 @@ use highwater::{
 use highwater_test_support::bank::{Account, AccountEvent, Deposit};
 use serde::{Deserialize, Serialize};
 
-/// By amount, so that events of one key come from many streams, and one event can have no key. It can't
-/// cope with 666 cents.
+/// A view by amount, so that events of one key come from many streams, and an event may have no
+/// key. It fails at 666 cents.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Parity {
     pub(crate) cents: i64,
@@ -49,10 +49,10 @@ pub(crate) async fn work<V: View>(bank: &Highwater) -> WorkerHandle {
     Worker::new(bank).view_with::<V>(options).start().await.unwrap()
 }
 
-/// Runs a worker until the view has what there is, and stops it.
+/// Runs a worker until the view has applied all events, and stops it.
 pub(crate) async fn work_until<V: View>(bank: &Highwater, receipt: &Receipt) {
     let worker = work::<V>(bank).await;
-    // Of a range every shard must be that far.
+    // A range requires that every shard has reached the position.
     bank.view::<V>().range("".., 1).after(receipt).await.unwrap();
     worker.stop().await.unwrap();
 }

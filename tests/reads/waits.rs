@@ -1,4 +1,4 @@
-//! R2, R3: what reads and waits cost, in calls of the store's port.
+//! R2, R3: the cost of reads and waits, in calls of the store's port.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{
     views::{Parity, deposit, work, work_until},
 };
 
-const LONG: Duration = Duration::from_secs(120);
+const LONG_BUDGET: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r2_r3_a_current_read_asks_the_view_once_at_every_level() {
@@ -62,7 +62,8 @@ async fn r3_a_strong_read_whose_log_does_not_answer_ends_with_its_budget() {
     }
 }
 
-/// Ten thousand wait for one view: one of them waits for the store, and all are answered by few looks.
+/// Ten thousand reads wait for one view: only one wait reaches the store, and few view reads answer
+/// all of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r3_ten_thousand_waiters_cost_one_subscription_and_few_statements() {
     const WAITERS: usize = 10_000;
@@ -74,7 +75,7 @@ async fn r3_ten_thousand_waiters_cost_one_subscription_and_few_statements() {
         let waiting: Vec<_> = (0..WAITERS)
             .map(|n| {
                 let key = if n % 2 == 0 { "even".to_owned() } else { format!("none-{n}") };
-                let lookup = bank.view::<Parity>().get(key).after(&receipt).within(LONG);
+                let lookup = bank.view::<Parity>().get(key).after(&receipt).within(LONG_BUDGET);
                 tokio::spawn(async move { lookup.find().await })
             })
             .collect();
@@ -92,10 +93,10 @@ async fn r3_ten_thousand_waiters_cost_one_subscription_and_few_statements() {
         }
         worker.stop().await.unwrap();
         assert!(Counts::of(&counts.most_waiting) <= 1, "one subscription");
-        // The shards move one by one, so there are a few rounds, each in chunks of many keys; and the
-        // worker reads rows, too.
-        let looks = Counts::of(&counts.view_reads) - WAITERS;
-        assert!(looks < 200, "{looks} looks for {WAITERS} waiters");
+        // The shards advance one by one, so there are a few rounds, each in chunks of many keys,
+        // and the worker reads rows, too.
+        let view_reads = Counts::of(&counts.view_reads) - WAITERS;
+        assert!(view_reads < 200, "{view_reads} view reads for {WAITERS} waiters");
     }
 }
 
@@ -105,7 +106,7 @@ async fn r3_a_cancelled_wait_leaves_nothing_behind() {
         let (bank, counts) = counting::open(&bank).await;
         work_until::<Balance>(&bank, &deposit(&bank, "alice", 1).await).await;
         let receipt = deposit(&bank, "alice", 1).await;
-        let lookup = || bank.view::<Balance>().get("alice").after(&receipt).within(LONG);
+        let lookup = || bank.view::<Balance>().get("alice").after(&receipt).within(LONG_BUDGET);
         let dropped: Vec<_> = (0..100).map(|_| tokio::spawn(lookup().into_future())).collect();
         while Counts::of(&counts.waiting) == 0 {
             tokio::task::yield_now().await;
@@ -114,11 +115,11 @@ async fn r3_a_cancelled_wait_leaves_nothing_behind() {
             waiting.abort();
             assert!(waiting.await.unwrap_err().is_cancelled());
         }
-        // No read waits, so the store gets no more queries.
+        // No read waits any more, so the store gets no more queries.
         while Counts::of(&counts.waiting) > 0 {
             tokio::task::yield_now().await;
         }
-        // Later reads are served as usual.
+        // Later reads work as usual.
         let late = lookup().within(Duration::from_millis(5)).await.unwrap_err();
         assert_eq!(late.code(), Code::STALE_READ);
         let waiting = tokio::spawn(lookup().into_future());
@@ -128,21 +129,21 @@ async fn r3_a_cancelled_wait_leaves_nothing_behind() {
     }
 }
 
-/// A runtime that ends takes the task with it that answers the others.
+/// When a runtime ends, the task that answers the waiting reads ends with it.
 #[test]
 fn r3_a_wait_outlives_the_runtime_of_the_first_waiter() {
     let runtime = || {
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
     };
     let (first, second) = (runtime(), runtime());
-    // On a store in memory: the others have connections that belong to a runtime.
+    // The store must be in memory: the others have connections that belong to a runtime.
     let bank = first.block_on(async {
         let bank = banks().remove(0).open().await;
         work_until::<Balance>(&bank, &deposit(&bank, "alice", 1).await).await;
         bank
     });
     let receipt = first.block_on(deposit(&bank, "alice", 1));
-    let lookup = || bank.view::<Balance>().get("alice").after(&receipt).within(LONG);
+    let lookup = || bank.view::<Balance>().get("alice").after(&receipt).within(LONG_BUDGET);
     first.block_on(async {
         let short = lookup().within(Duration::from_millis(20)).await;
         assert!(short.unwrap_err().is_unavailable());

@@ -20,7 +20,7 @@ use crate::{
     processes::Orders,
 };
 
-/// The parts that faults break, and the expected rows.
+/// The components that faults stop, and the expected rows.
 struct Parts {
     fixture: CrashFixture,
     relays: Fleet<Orders>,
@@ -28,16 +28,16 @@ struct Parts {
     written: BTreeMap<String, u64>,
 }
 
-type Act = fn(&mut Parts);
+type Action = fn(&mut Parts);
 
 /// A fault and its repair. A kill with a restart is a repair without a fault before it.
 struct Fault {
     name: &'static str,
-    breaks: Option<Act>,
-    heals: Act,
+    breaks: Option<Action>,
+    heals: Action,
 }
 
-const fn fault(name: &'static str, heals: Act) -> Fault {
+const fn fault(name: &'static str, heals: Action) -> Fault {
     Fault { name, breaks: None, heals }
 }
 
@@ -61,13 +61,13 @@ const FAULTS: [Fault; 8] = [
 ];
 
 /// The duration of a fault: longer than leases and sessions.
-const BROKEN: Duration = Duration::from_secs(3);
+const FAULT_DURATION: Duration = Duration::from_secs(3);
 
 /// Returns the time from the repair until both views have every write.
 fn converges(parts: &mut Parts, bank: &Highwater, fault: &Fault) -> Duration {
     if let Some(breaks) = fault.breaks {
         breaks(parts);
-        let until = Instant::now() + BROKEN;
+        let until = Instant::now() + FAULT_DURATION;
         while Instant::now() < until {
             write(parts, bank);
             thread::sleep(Duration::from_millis(10));
@@ -91,7 +91,7 @@ fn write(parts: &mut Parts, bank: &Highwater) -> Receipt {
     receipt
 }
 
-/// Asserts that each row of a view has every write once.
+/// Asserts that each row of a view contains every write exactly once.
 async fn is_right<V: Counting>(bank: &Highwater, written: &BTreeMap<String, u64>) {
     let rows = bank.view::<V>().get_many(written.keys().cloned()).await.unwrap();
     let found: BTreeMap<String, u64> =
@@ -123,7 +123,7 @@ fn r3_kafka_views_converge_after_each_fault() {
         let times = took.get_mut(name).unwrap();
         times.sort_unstable();
         let (middle, most) = (times[times.len() / 2], times[times.len() - 1]);
-        println!("{name}: {middle:.1?}, {most:.1?} at the most of {}", times.len());
+        println!("{name}: median {middle:.1?}, at most {most:.1?} of {}", times.len());
     }
     parts.workers.shut_down();
     parts.relays.shut_down();

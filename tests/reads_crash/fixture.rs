@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The time within which everything must recover after the last fault.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const RECOVERY_TIMEOUT: Duration = Duration::from_secs(120);
 
 pub(crate) struct CrashFixture {
     pub(crate) runtime: Runtime,
@@ -27,12 +27,12 @@ pub(crate) struct CrashFixture {
     /// The proxy between the workers and the broker.
     pub(crate) proxy: Proxy,
     pub(crate) seed: u64,
-    /// The server of the views and its URL, if they are not in that of the log.
+    /// The server of the views and its URL, if they are in a separate store.
     elsewhere: Option<(PostgresCluster, String)>,
 }
 
 impl CrashFixture {
-    /// Starts both servers; skips the test without their programs.
+    /// Starts both servers. Skips the test if their programs are missing.
     pub(crate) fn start(test: &str, seed: u64) -> Option<Self> {
         let database = PostgresCluster::start(test)?;
         let runtime = Runtime::new().unwrap();
@@ -41,7 +41,7 @@ impl CrashFixture {
         Some(Self { runtime, database, brokers, proxy, seed, elsewhere: None })
     }
 
-    /// Puts the views into another server.
+    /// Moves the views to another server.
     pub(crate) fn with_views_elsewhere(self) -> Self {
         let views = PostgresCluster::start("the store of the views").unwrap();
         let url = views.url();
@@ -61,7 +61,7 @@ impl CrashFixture {
         Orders { task, log: self.database.url(), views, kafka, seed: self.seed }
     }
 
-    /// Opens another handle, as of another process.
+    /// Opens another handle, like that of another process.
     pub(crate) fn open(&self) -> Highwater {
         self.runtime.block_on(self.orders(Task::Relay).open()).unwrap()
     }
@@ -91,7 +91,7 @@ impl CrashFixture {
         self.runtime.block_on(self.brokers.restart(1));
     }
 
-    /// Stops the database as a loss of power does, and starts it again.
+    /// Stops the database like a power failure, and starts it again.
     pub(crate) fn restart_database(&self) {
         self.database.crash();
         self.database.restart();
@@ -110,17 +110,17 @@ pub(crate) async fn deposit(bank: &Highwater, account: &str, id: CommandId) -> R
     }
 }
 
-/// Waits until both views exist and have seen this receipt, and retries errors.
+/// Waits until both views exist and have applied this receipt, and retries errors.
 pub(crate) async fn until_seen(bank: &Highwater, receipt: &Receipt) {
     let seen = async {
         sees::<Balance>(bank, receipt).await;
         sees::<Tally>(bank, receipt).await;
     };
-    tokio::time::timeout(PATIENCE, seen).await.expect("the views don't converge");
+    tokio::time::timeout(RECOVERY_TIMEOUT, seen).await.expect("the views don't converge");
 }
 
 async fn sees<V: View>(bank: &Highwater, receipt: &Receipt) {
-    while bank.view::<V>().range("".., 1).after(receipt).within(PATIENCE).await.is_err() {
+    while bank.view::<V>().range("".., 1).after(receipt).within(RECOVERY_TIMEOUT).await.is_err() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

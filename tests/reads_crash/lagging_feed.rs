@@ -41,12 +41,12 @@ impl<S: FeedSource> FeedSource for Lagging<S> {
     async fn join(&self, feeding: Subscription) -> Result<Box<dyn Membership>> {
         let membership = self.source.join(feeding).await?;
         let (longest, random) = (self.longest, Arc::clone(&self.random));
-        Ok(Box::new(Late { inner: membership, longest, random }))
+        Ok(Box::new(Delayed { inner: membership, longest, random }))
     }
 }
 
 /// A membership or a feed with delays.
-struct Late<T> {
+struct Delayed<T> {
     inner: T,
     longest: Duration,
     random: Random,
@@ -54,7 +54,7 @@ struct Late<T> {
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl Membership for Late<Box<dyn Membership>> {
+impl Membership for Delayed<Box<dyn Membership>> {
     async fn next_assignment(&mut self) -> Result<Assignment> {
         self.inner.next_assignment().await
     }
@@ -62,7 +62,7 @@ impl Membership for Late<Box<dyn Membership>> {
     async fn open(&mut self, shard: ShardId, from: &Progress) -> Result<Box<dyn Feed>> {
         let feed = self.inner.open(shard, from).await?;
         let (longest, random) = (self.longest, Arc::clone(&self.random));
-        Ok(Box::new(Late { inner: feed, longest, random }))
+        Ok(Box::new(Delayed { inner: feed, longest, random }))
     }
 
     async fn released(&mut self, shard: ShardId) -> Result<()> {
@@ -76,8 +76,9 @@ impl Membership for Late<Box<dyn Membership>> {
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl Feed for Late<Box<dyn Feed>> {
-    /// Waits before it reads: a page that was read must not be lost when the caller cancels the call.
+impl Feed for Delayed<Box<dyn Feed>> {
+    /// Delays the page before it is read: a page that was read must not be lost when the caller
+    /// cancels the call.
     async fn next(&mut self, limit: usize) -> Result<FeedPage> {
         let part = self.random.lock().unwrap().f64().powi(3);
         tokio::time::sleep(self.longest.mul_f64(part)).await;

@@ -1,5 +1,5 @@
-//! R3: strong reads and commands are linearizable, while workers, the relay and the database are killed. What clients did
-//! at the same time is recorded, and checked key by key.
+//! R3: strong reads and commands are linearizable, while workers, the relay and the database are
+//! killed. The operations of concurrent clients are recorded, and checked key by key.
 
 use std::{
     sync::{
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The longest delay of a page, so that strong reads have events to fold.
-const LAG: Duration = Duration::from_millis(600);
+const MAX_LAG: Duration = Duration::from_millis(600);
 /// The numbers of concurrent clients, of their steps, and of the keys of a round.
 const CLIENTS: u64 = 8;
 const STEPS: u64 = 30;
@@ -34,7 +34,8 @@ const KEYS: usize = 2;
 #[derive(Debug, Default, Clone, Copy)]
 struct Counts {
     commands: u64,
-    /// Strong reads that were answered by the view, by the view and what was folded over it, and not at all.
+    /// The strong reads that were answered by the view, by the view with folded events, and not at
+    /// all.
     from_the_view: u64,
     folded: u64,
     failed: u64,
@@ -75,7 +76,7 @@ impl Client {
         self
     }
 
-    /// Sends a command until it is answered; the operation lasts as long.
+    /// Sends a command until it succeeds. The operation lasts until then.
     async fn add(&mut self, place: usize) {
         self.command = CommandId::derive([self.command.as_uuid().as_bytes()]);
         let add = async {
@@ -87,7 +88,7 @@ impl Client {
         self.counts.commands += 1;
     }
 
-    /// Records a strong read. A read without an answer is no part of the history.
+    /// Records a strong read. A failed read is not part of the history.
     async fn read<V: Counting>(&mut self, place: usize) {
         let counts = &mut self.counts;
         let lookup = self.bank.view::<V>().get(&self.keys[place]).strong().find();
@@ -112,9 +113,9 @@ impl Client {
 }
 
 /// Runs rounds on new keys, so that histories stay short, until it is stopped.
-async fn rounds(handles: [Highwater; 2], seed: u64, enough: Arc<AtomicBool>) -> Counts {
+async fn rounds(handles: [Highwater; 2], seed: u64, is_stopped: Arc<AtomicBool>) -> Counts {
     let (mut counts, mut round) = (Counts::default(), 0);
-    while !enough.load(Ordering::Relaxed) {
+    while !is_stopped.load(Ordering::Relaxed) {
         counts = counts.and(work(&handles, seed, round).await);
         round += 1;
     }
@@ -158,10 +159,10 @@ fn r3_kafka_strong_reads_and_commands_are_linearizable_over_kills_of_workers_and
     let test = "r3_kafka_strong_reads_and_commands_are_linearizable_over_kills";
     let Some(fixture) = CrashFixture::start(test, seed()) else { return };
     let handles = [fixture.open(), fixture.open()];
-    let (mut relays, mut workers) = (fixture.relays(1), fixture.workers(2, LAG));
+    let (mut relays, mut workers) = (fixture.relays(1), fixture.workers(2, MAX_LAG));
     fixture.until_it_works(&handles[0]);
-    let (until, enough) = (Instant::now() + duration(), Arc::<AtomicBool>::default());
-    let working = fixture.runtime.spawn(rounds(handles, fixture.seed, Arc::clone(&enough)));
+    let (until, is_stopped) = (Instant::now() + duration(), Arc::<AtomicBool>::default());
+    let working = fixture.runtime.spawn(rounds(handles, fixture.seed, Arc::clone(&is_stopped)));
     let mut crashes = 0;
     while Instant::now() < until {
         workers.inject_faults_for(Duration::from_millis(1_500));
@@ -170,11 +171,11 @@ fn r3_kafka_strong_reads_and_commands_are_linearizable_over_kills_of_workers_and
         relays.inject_faults_for(Duration::from_millis(500));
     }
     workers.kill_all();
-    enough.store(true, Ordering::Relaxed);
+    is_stopped.store(true, Ordering::Relaxed);
     workers.wait_until_thawed();
     relays.wait_until_thawed();
     let counts = fixture.runtime.block_on(working).unwrap();
     println!("{counts:?}; the database crashed {crashes} times");
     println!("workers {:?}, relays {:?}", workers.shut_down(), relays.shut_down());
-    assert!(counts.commands > 100 && counts.folded > 0, "that shows nothing");
+    assert!(counts.commands > 100 && counts.folded > 0, "the test is inconclusive");
 }

@@ -1,5 +1,6 @@
-//! R2, R3: bounded reads are judged by the marks of the relay: any key is fresh while one partition alone has traffic, and
-//! none is when the relay has stopped or the worker hears nothing.
+//! R2, R3: bounded reads depend on the marks of the relay. Any key is fresh while only one
+//! partition has traffic, and none is fresh when the relay has stopped or the worker receives
+//! nothing.
 
 use std::{
     sync::{
@@ -18,11 +19,12 @@ use highwater_test_support::{bank::Balance, fleet::Fleet, run::seed};
 use tokio::task::JoinHandle;
 
 use crate::{
-    fixture::{CrashFixture, PATIENCE, deposit, until_seen},
+    fixture::{CrashFixture, RECOVERY_TIMEOUT, deposit, until_seen},
     processes::{Orders, PARTITIONS},
 };
 
-/// Well above what the feed takes as a rule: the relay marks a quiet log five times in a second, and views say so once.
+/// A bound well above the usual delay of the feed: the relay marks an idle log five times per
+/// second, and views record it once.
 const BOUND: Duration = Duration::from_secs(3);
 
 /// An account in each partition.
@@ -35,16 +37,16 @@ fn keys() -> Vec<String> {
     (0..PARTITIONS).map(of).collect()
 }
 
-/// Traffic on one partition alone.
+/// Writes to one partition only.
 struct Traffic {
-    enough: Arc<AtomicBool>,
+    is_stopped: Arc<AtomicBool>,
     task: JoinHandle<Receipt>,
 }
 
 impl Traffic {
     fn start(fixture: &CrashFixture, bank: &Highwater) -> Self {
-        let (bank, enough) = (bank.clone(), Arc::<AtomicBool>::default());
-        let stopped = Arc::clone(&enough);
+        let (bank, is_stopped) = (bank.clone(), Arc::<AtomicBool>::default());
+        let stopped = Arc::clone(&is_stopped);
         let busy = keys().remove(0);
         let mut id = CommandId::derive([fastrand::u64(..).to_be_bytes()]);
         let task = fixture.runtime.spawn(async move {
@@ -57,43 +59,45 @@ impl Traffic {
                 tokio::time::sleep(Duration::from_millis(3)).await;
             }
         });
-        Self { enough, task }
+        Self { is_stopped, task }
     }
 
     /// Stops the traffic, and returns the receipt of the last write.
     async fn stop(self) -> Receipt {
-        self.enough.store(true, Ordering::Relaxed);
+        self.is_stopped.store(true, Ordering::Relaxed);
         self.task.await.unwrap()
     }
 }
 
-/// A bounded read of each key is satisfied: at once, or as soon as the view has heard.
+/// Asserts that a bounded read of each key succeeds, immediately or once the view has received a
+/// mark.
 async fn all_are_fresh(bank: &Highwater) {
     for key in keys() {
-        let read = bank.view::<Balance>().get(key).bounded(BOUND).within(PATIENCE);
+        let read = bank.view::<Balance>().get(key).bounded(BOUND).within(RECOVERY_TIMEOUT);
         let answer = read.find().await.unwrap();
         assert_eq!(answer.basis(), Basis::View);
         assert!(answer.freshness().age() <= BOUND);
     }
 }
 
-/// Asserts that they are fresh by the marks although the log has newer events that the view lacks.
+/// Asserts that all keys are fresh by the marks although the log has newer events that the view
+/// lacks.
 async fn all_are_fresh_by_their_marks(bank: &Highwater) {
     let began = Instant::now();
     for key in keys() {
         loop {
-            let read = bank.view::<Balance>().get(&key).bounded(BOUND).within(PATIENCE);
+            let read = bank.view::<Balance>().get(&key).bounded(BOUND).within(RECOVERY_TIMEOUT);
             let freshness = read.find().await.unwrap().freshness();
             if freshness.lag().is_none_or(|lag| lag > 0) {
                 break;
             }
-            assert!(began.elapsed() < PATIENCE, "the view never lacks an event");
+            assert!(began.elapsed() < RECOVERY_TIMEOUT, "the view never lags behind");
         }
     }
 }
 
-/// From some time on no bounded read is satisfied, and it says so. None was that was given later than the bound allows:
-/// what was recorded at `since` is in no answer.
+/// Asserts that after some time every bounded read fails as stale, and that none succeeds later
+/// than the bound allows: no result contains the write of `since`.
 async fn all_become_stale(bank: &Highwater, since: Timestamp) {
     for key in keys() {
         let began = Instant::now();
@@ -110,17 +114,17 @@ async fn all_become_stale(bank: &Highwater, since: Timestamp) {
                     break;
                 }
             }
-            assert!(began.elapsed() < PATIENCE, "{key} stays fresh");
+            assert!(began.elapsed() < RECOVERY_TIMEOUT, "{key} stays fresh");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 }
 
 /// A fault or a repair of the relay or of the proxy to the broker.
-type Act = fn(&CrashFixture, &mut Option<Fleet<Orders>>);
+type Action = fn(&CrashFixture, &mut Option<Fleet<Orders>>);
 
 /// Each fault with its repair.
-const TROUBLE: [(&str, Act, Act); 3] = [
+const FAULTS: [(&str, Action, Action); 3] = [
     (
         "a relay that is frozen",
         |_, relay| relay.as_ref().unwrap().freeze_all(),
@@ -140,12 +144,13 @@ const TROUBLE: [(&str, Act, Act); 3] = [
     ),
 ];
 
-/// Everything is fresh, then nothing, then everything again. Where the reader knows the head of the log there is traffic
-/// all the while; where it doesn't, the log is quiet when it happens, and the marks alone tell.
+/// Asserts that all keys are fresh, then none, then all again. If the reader knows the head of the
+/// log there is traffic throughout. If it doesn't, the log is idle during the fault, and only the
+/// marks show it.
 fn is_detected(
     fixture: &CrashFixture,
     relay: &mut Option<Fleet<Orders>>,
-    (what, breaks, heals): (&str, Act, Act),
+    (what, breaks, heals): (&str, Action, Action),
 ) {
     let bank = fixture.open();
     let mut traffic = Some(Traffic::start(fixture, &bank));
@@ -174,8 +179,8 @@ fn each_is_detected(fixture: &CrashFixture) {
     let bank = fixture.open();
     let (mut relay, worker) = (Some(fixture.relays(1)), fixture.workers(1, Duration::ZERO));
     fixture.until_it_works(&bank);
-    for trouble in TROUBLE {
-        is_detected(fixture, &mut relay, trouble);
+    for fault in FAULTS {
+        is_detected(fixture, &mut relay, fault);
     }
     worker.shut_down();
     relay.unwrap().shut_down();

@@ -24,14 +24,14 @@ pub(crate) const SESSION: Duration = Duration::from_secs(2);
 /// The number of partitions of the topic.
 pub(crate) const PARTITIONS: u32 = 4;
 /// The interval of the marks of an idle relay.
-const IDLE: Duration = Duration::from_millis(200);
+const IDLE_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The task of a child.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Task {
     /// Publishes the log.
     Relay,
-    /// Maintains the balances and the tallies; each page is delayed by at most this lag.
+    /// Maintains the balances and the tallies. Each page is delayed by at most this lag.
     Worker { lag: Duration },
     /// Reads all notes of a file.
     Reader { notes: PathBuf },
@@ -47,12 +47,12 @@ pub(crate) struct Orders {
     pub(crate) views: Option<String>,
     /// The servers of Kafka.
     pub(crate) kafka: String,
-    /// The seed of its random choices.
+    /// The seed of the random choices.
     pub(crate) seed: u64,
 }
 
 impl Orders {
-    /// The log with the views, wherever they are.
+    /// Opens the log with the views in their store.
     pub(crate) async fn open(&self) -> Result<Highwater> {
         worker::open(&self.log, self.views.as_deref()).await
     }
@@ -81,7 +81,7 @@ impl WorkerProgram for Orders {
     }
 }
 
-/// The child itself.
+/// Runs as the child process.
 #[test]
 fn works_until_it_is_killed() {
     if let Some(orders) = process::task::<Orders>() {
@@ -90,12 +90,12 @@ fn works_until_it_is_killed() {
 }
 
 async fn carry_out(orders: &Orders) {
-    let mut told = signal(SignalKind::terminate()).unwrap();
+    let mut terminate = signal(SignalKind::terminate()).unwrap();
     let bank = tokio::select! {
         bank = worker::retry(|| orders.open()) => bank,
-        _ = told.recv() => return,
+        _ = terminate.recv() => return,
     };
-    let stop = async move { told.recv().await.unwrap() };
+    let stop = async move { terminate.recv().await.unwrap() };
     match &orders.task {
         Task::Relay => relay(&bank, orders).run(stop).await.unwrap(),
         Task::Worker { lag } => work(&bank, orders, *lag, stop).await,
@@ -106,7 +106,7 @@ async fn carry_out(orders: &Orders) {
 fn relay(bank: &Highwater, orders: &Orders) -> Relay {
     let (kafka, topics) = orders.client();
     let relay = Relay::new(bank, kafka, topics).partitions(PARTITIONS);
-    relay.lease(LEASE).idle_interval(IDLE)
+    relay.lease(LEASE).idle_interval(IDLE_INTERVAL)
 }
 
 async fn work(bank: &Highwater, orders: &Orders, lag: Duration, stop: impl Future<Output = ()>) {

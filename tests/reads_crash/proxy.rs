@@ -1,4 +1,4 @@
-//! A proxy that can be held up: connections stay open, and no byte passes.
+//! A proxy that can pause all traffic: connections stay open, and no byte passes.
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -34,12 +34,12 @@ impl Proxy {
         Self { is_open }
     }
 
-    /// Holds up both directions from now on.
+    /// Pauses both directions.
     pub(crate) fn hold(&self) {
         self.is_open.send_replace(false);
     }
 
-    /// Lets everything pass again.
+    /// Resumes both directions.
     pub(crate) fn let_through(&self) {
         self.is_open.send_replace(true);
     }

@@ -10,13 +10,13 @@ use highwater::{
 };
 use highwater_test_support::bank::{Account, Balance, Deposit, Withdraw};
 
-/// The operation that is read without end.
+/// The operation that is read continuously.
 const CHECK: Operation = Operation::standard("account.check");
 
-/// The budget of a read. Some views have not caught up by then.
+/// The budget of a read, too short for some views to catch up.
 const SHORT_BUDGET: Duration = Duration::from_millis(20);
 
-/// Serves two handles, each of which makes the cache of the other stale.
+/// Runs two handles, each of which makes the cache of the other stale.
 pub(crate) async fn serve_for_ever(banks: [Highwater; 2]) {
     let policies = banks[0].policies();
     policies.register(&[CHECK]).unwrap();

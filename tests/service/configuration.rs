@@ -1,4 +1,4 @@
-//! The configuration of a service: every wrong key is named, with its place.
+//! The configuration of a service: the error for a wrong key names the key and its place.
 
 use std::{fs, time::Duration};
 

@@ -26,7 +26,7 @@ struct KafkaServices {
 }
 
 impl KafkaServices {
-    /// On the store that is most like what runs somewhere.
+    /// Creates the services on the store that is closest to production.
     async fn new() -> Self {
         let bank = banks().pop().unwrap().open().await;
         Self { bank, topics: Topics::one("bank") }
@@ -47,7 +47,7 @@ impl KafkaServices {
         Served::start(|_| {}, |service| service.worker(worker).source(&source))
     }
 
-    /// More workers than there are shards for.
+    /// Starts more workers than there are shards.
     fn spares(&self, kafka: &Kafka) -> [Served; 3] {
         [
             self.working::<Balance>(kafka),
@@ -56,7 +56,7 @@ impl KafkaServices {
         ]
     }
 
-    /// The number of events of the row once the view has seen this receipt.
+    /// Returns the number of events of the row once the view has applied this receipt.
     async fn events_after(&self, receipt: &Receipt) -> u64 {
         let alice = self.bank.view::<Balance>().get("alice").after(receipt);
         alice.within(Duration::from_secs(120)).await.unwrap().events
@@ -67,7 +67,7 @@ impl KafkaServices {
     }
 }
 
-/// Starts a cluster, and returns the settings of clients that notice soon that it is gone and back.
+/// Starts a cluster, and returns the settings of clients that soon detect its failure and recovery.
 async fn cluster(test: &str) -> Option<(KafkaCluster, Kafka)> {
     let cluster = KafkaCluster::start(test, 1).await?;
     let kafka = Kafka::at(cluster.servers())
@@ -100,7 +100,7 @@ async fn o5_services_whose_broker_is_gone_are_not_ready_until_it_is_back() {
         })
         .await;
     }
-    // There are two partitions, and one shard by key: these have nothing to do, and are ready to.
+    // There are two partitions, and one shard by key: the spare workers are idle, and ready.
     let spare = services.spares(&kafka);
     for worker in &spare {
         until_said(worker.address, is_ready).await;
@@ -113,7 +113,7 @@ async fn o5_services_whose_broker_is_gone_are_not_ready_until_it_is_back() {
     let last = services.deposit().await;
     let report = until_said(relay.address, |status, _| status == 503).await;
     assert_eq!(report["relays"][0]["error"]["code"], "HW305");
-    // Those that start now stay up as well.
+    // Workers that start now stay ready as well.
     let late = services.spares(&kafka);
     for worker in &late {
         let says_why = |status, report: &Value| {
@@ -220,7 +220,8 @@ async fn o5_a_worker_whose_topic_was_truncated_reports_it_and_continues_from_the
     relay.stop().await.unwrap();
     truncate(&cluster).await;
 
-    // It writes a mark to each partition at once, and then nothing until there is an event.
+    // The relay writes a mark to each partition at its start, and then none until there is an
+    // event.
     let rare = Duration::from_secs(600);
     let marking = services.relay(&kafka).idle_interval(rare);
     let marking = Served::start(|_| {}, |service| service.relay(marking));
@@ -239,7 +240,7 @@ async fn o5_a_worker_whose_topic_was_truncated_reports_it_and_continues_from_the
     marking.stop().await.unwrap();
 }
 
-/// Removes everything that is in the topic.
+/// Deletes all records of the topic.
 async fn truncate(cluster: &KafkaCluster) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("offsets.json");

@@ -11,7 +11,7 @@ use crate::{
 
 const LEVELS: [&str; 5] = ["ERROR", "WARN", "INFO", "DEBUG", "TRACE"];
 
-/// The lines of a log for machines: each is an object that says when, how grave, where and what.
+/// Parses the lines of a JSON log: each is an object with time, level, target and message.
 pub(crate) fn objects(log: &str) -> Vec<Value> {
     let object = |line: &str| {
         let object: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
@@ -25,7 +25,7 @@ pub(crate) fn objects(log: &str) -> Vec<Value> {
     log.lines().map(object).collect()
 }
 
-/// Everything that a service has logged from its start to its end.
+/// Returns the log of a service from its start to its end.
 fn logged(store: &str, log: &'static str) -> (String, String) {
     let mut serving =
         ServiceProcess::start(&ServiceSpec { log, ..ServiceSpec::new(Role::Worker, store, "20s") });

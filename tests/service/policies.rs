@@ -1,5 +1,5 @@
-//! A policy that is changed and taken back while a service reads under load, without a restart: seen in its answers and in
-//! its metrics (O4).
+//! A policy that is changed and rolled back without a restart while a service reads under load: the
+//! change shows in its results and in its metrics (O4).
 
 use futures_util::future::join_all;
 use highwater::{
@@ -10,10 +10,11 @@ use highwater_test_support::bank::Balance;
 
 use crate::shutdown::KEYS;
 
-/// The operation that is read without end.
+/// The operation that is read continuously.
 const SHOW: Operation = Operation::auxiliary("account.show");
 
-/// Says each time when another level is read, and that a strong answer is one.
+/// Reads continuously, prints every change of the level, and checks that a strong read returns the
+/// latest state.
 pub(crate) async fn read_for_ever(bank: Highwater) {
     let policies = bank.policies();
     policies.register(&[SHOW]).unwrap();
@@ -44,7 +45,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        probe::{PATIENCE, get},
+        probe::{STATE_TIMEOUT, get},
         relay_and_worker::Chain,
         service_process::{Role, ServiceProcess},
     };
@@ -57,12 +58,12 @@ mod tests {
             if let Some(found) = is(reader) {
                 return found;
             }
-            assert!(began.elapsed() < PATIENCE, "{}", reader.output());
+            assert!(began.elapsed() < STATE_TIMEOUT, "{}", reader.output());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
-    /// Waits until each key has been read so, so often since the start.
+    /// Waits until each key has been read at this level, this number of times since the start.
     async fn until_read(reader: &mut ServiceProcess, level: &str, times: usize) {
         let line = format!("IS READ {level}");
         until(reader, |reader| {
@@ -71,7 +72,7 @@ mod tests {
         .await;
     }
 
-    /// The number of reads of each level by the metrics.
+    /// Returns the number of reads of each level in the metrics.
     fn counted(reader: &ServiceProcess) -> [u64; 2] {
         let (status, metrics) = get(reader.address, "/metrics").unwrap();
         assert_eq!(status, 200);
@@ -86,7 +87,8 @@ mod tests {
         })
     }
 
-    /// From when all keys are read at a level on no other is counted, while many are at this.
+    /// Asserts that after all keys are read at a level no other level is counted, while many reads
+    /// at this level are.
     async fn is_counted_alone(reader: &mut ServiceProcess, place: usize) {
         let before = counted(reader);
         let after = until(reader, |reader| {
@@ -107,7 +109,7 @@ mod tests {
         is_counted_alone(&mut reader, 0).await;
 
         let strong = Override::default().reading(Level::Strong).or(Fallback::Fail);
-        let strong = Rule::of_all(strong.within(PATIENCE));
+        let strong = Rule::of_all(strong.within(STATE_TIMEOUT));
         let change = PolicyChange::by("ann", "a test").set(&SHOW, strong);
         chain.bank.policies().change(change).await.unwrap();
         until_read(&mut reader, "Strong", 1).await;

@@ -1,4 +1,4 @@
-//! Asks a service as an orchestrator does.
+//! Probes a service like an orchestrator.
 
 use std::{
     io::{Read as _, Write as _},
@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 
 /// The time within which an expected state must be reached.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const STATE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Returns an address that no socket listens on now.
 pub(crate) fn free_address() -> SocketAddr {
@@ -20,7 +20,7 @@ pub(crate) fn free_address() -> SocketAddr {
 /// Returns the status and the body of a response; `None` if there is none.
 pub(crate) fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    stream.set_read_timeout(Some(STATE_TIMEOUT)).ok()?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).ok()?;
     let mut answer = String::new();
@@ -34,7 +34,7 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
 pub(crate) fn until(address: SocketAddr, is: impl Fn(u16, &Value) -> bool) -> Value {
     let began = Instant::now();
     let mut last = None;
-    while began.elapsed() < PATIENCE {
+    while began.elapsed() < STATE_TIMEOUT {
         if let Some((status, body)) = get(address, "/ready") {
             let report: Value = serde_json::from_str(&body).unwrap();
             if is(status, &report) {
@@ -47,7 +47,7 @@ pub(crate) fn until(address: SocketAddr, is: impl Fn(u16, &Value) -> bool) -> Va
     panic!("the report never satisfies the condition; the last one was {last:?}");
 }
 
-/// As [`until`], on a thread that may block.
+/// Runs [`until`] on a thread that may block.
 pub(crate) async fn until_said(
     address: SocketAddr,
     is: impl Fn(u16, &Value) -> bool + Send + 'static,

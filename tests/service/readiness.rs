@@ -1,4 +1,4 @@
-//! Readiness in each state, and what else a service tells (O2, O5).
+//! Readiness in each state, and the other reports of a service (O2, O5).
 
 use std::{
     sync::{
@@ -26,7 +26,7 @@ use tokio::{net::TcpListener, sync::oneshot};
 use crate::{
     probe::{free_address, until_said},
     served::{Served, ask},
-    stuck::{Mute, Stuck},
+    stuck::{SilentSource, Stuck},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,7 +68,7 @@ async fn o5_a_preparing_projection_is_not_ready() {
         let other = Worker::new(&bank).view_with::<Balance>(divided(2)).start().await.unwrap();
         let mut status = other.statuses()[0].clone();
         status.until(|state| state.name() == "running").await;
-        // Its first commit: by then it holds a shard.
+        // After its first commit the worker holds a shard.
         let receipt =
             bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap();
         bank.view::<Balance>().get("alice").after(&receipt).await.unwrap();
@@ -103,7 +103,7 @@ async fn o5_a_retrying_projection_is_not_ready_and_reports_why() {
 
 const LEASE: Duration = Duration::from_secs(30);
 
-/// Can't cope with a withdrawal.
+/// A view that fails at a withdrawal.
 #[derive(View, Default, Clone)]
 #[view(event = AccountEvent, name = "picky", by_stream = Account)]
 struct Picky {
@@ -136,7 +136,7 @@ async fn o5_a_stopped_projection_leaves_the_service_up_which_reports_why() {
         assert_eq!(picky["error"]["code"], "HW506");
         let message = picky["error"]["message"].as_str().unwrap();
         assert!(message.contains("no withdrawals here"), "{message}");
-        // The other keeps running.
+        // The other view keeps running.
         bank.view::<Balance>().get("alice").after(&receipt).await.unwrap();
         assert_eq!(ask(served.address, "/live").await.0, 200);
         let error = served.stop().await.unwrap_err();
@@ -190,12 +190,12 @@ async fn o5_a_component_of_the_application_is_shut_down_within_the_drain_timeout
             },
         );
         until_said(served.address, |status, _| status == 200).await;
-        let asked = tokio::spawn(ask(address, "/slow"));
+        let response = tokio::spawn(ask(address, "/slow"));
         assert!(entering.await.is_err());
         served.stop().await.unwrap();
-        // It was not dropped: it has answered, and come to its end.
+        // The component was not dropped: it ended by itself.
         assert!(has_ended.load(Ordering::SeqCst));
-        assert_eq!(asked.await.unwrap(), (200, "answered".into()));
+        assert_eq!(response.await.unwrap(), (200, "answered".into()));
         assert!(tokio::net::TcpStream::connect(address).await.is_err());
     }
 }
@@ -214,14 +214,14 @@ async fn o5_a_component_of_the_application_that_ends_by_itself_shuts_the_service
             },
         );
         until_said(served.address, |status, _| status == 200).await;
-        // Its first commit: by then it holds its shard.
+        // After its first commit the worker holds its shard.
         let receipt =
             bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap();
         bank.view::<Balance>().get("alice").after(&receipt).await.unwrap();
         drop(fail);
         let error = served.ended().await.unwrap_err().to_string();
         assert!(error.contains("the API has failed: channel closed"), "{error}");
-        // The worker has given its shard back: another one has it at once.
+        // The worker has released its shard, so another worker gets it immediately.
         let name = ViewName::new("balances").unwrap();
         let roll =
             bank.views().heartbeat(&name, &WorkerId::unique(&**bank.ids()), LEASE).await.unwrap();
@@ -254,7 +254,7 @@ async fn o5_a_component_of_the_application_that_never_ends_ends_the_service_with
     });
     until_said(served.address, |status, _| status == 200).await;
     assert_eq!(served.stop().await.unwrap_err().code(), Code::SHUTDOWN_TIMEOUT);
-    // An error of Highwater's stays what it is.
+    // An error of Highwater is returned unchanged.
     let served = Served::start(
         |_| {},
         |service| {
@@ -269,7 +269,8 @@ async fn o5_a_component_of_the_application_that_never_ends_ends_the_service_with
 async fn o5_a_service_that_is_shut_down_while_it_starts_ends_at_once() {
     for bank in banks() {
         let bank = bank.open().await;
-        let (first, mute) = (Worker::new(&bank).view::<Picky>(), Worker::new(&bank).fed_by(Mute));
+        let (first, mute) =
+            (Worker::new(&bank).view::<Picky>(), Worker::new(&bank).fed_by(SilentSource));
         let mute = mute.view::<Balance>();
         let served = Served::start(|_| {}, |service| service.worker(first).worker(mute));
         let is_starting = |_, report: &serde_json::Value| {

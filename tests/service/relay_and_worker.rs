@@ -1,5 +1,5 @@
-//! The whole chain as services: a relay and two workers in processes of their own, on the real PostgreSQL and the real
-//! Kafka, under load (O2, O5).
+//! The whole pipeline as services: a relay and two workers in separate processes, on a real
+//! PostgreSQL and a real Kafka, under load (O2, O5).
 
 use std::{
     io::Write as _,
@@ -21,12 +21,12 @@ use tokio::task::JoinHandle;
 
 use crate::{
     log_format::objects,
-    probe::{PATIENCE, get},
+    probe::{STATE_TIMEOUT, get},
     service_process::{Role, ServiceProcess, ServiceSpec},
     shutdown::{KEYS, deposit},
 };
 
-/// The metrics of an API.
+/// The metrics of an API service.
 const SERVED: [&str; 12] = [
     "command_duration_seconds",
     "rejections_total",
@@ -44,17 +44,18 @@ const SERVED: [&str; 12] = [
 
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// The services, and who gives them work.
+/// The services, and the task that writes events.
 pub(crate) struct Chain {
     pub(crate) bank: Highwater,
     specs: Vec<ServiceSpec>,
     serving: Vec<ServiceProcess>,
-    enough: Arc<AtomicBool>,
+    is_stopped: Arc<AtomicBool>,
     writing: JoinHandle<(Receipt, u64)>,
 }
 
 impl Chain {
-    /// Starts all, and waits until they are ready; `None` if there is no PostgreSQL or no Kafka, which is said.
+    /// Starts all services, and waits until they are ready. Prints a notice and returns `None` if
+    /// there is no PostgreSQL or no Kafka.
     pub(crate) async fn start(test: &str) -> Option<Self> {
         let servers = services::kafka_servers(test)?;
         let bank = banks().into_iter().find(|bank| matches!(bank, Bank::Postgres(_)))?;
@@ -64,9 +65,10 @@ impl Chain {
             kafka: kafka.clone(),
             ..ServiceSpec::new(role, store, "20s")
         });
-        let (bank, enough) = (bank.open().await, Arc::<AtomicBool>::default());
-        let writing = tokio::spawn(deposit(bank.clone(), Arc::clone(&enough)));
-        let mut chain = Self { bank, specs: specs.into(), serving: Vec::new(), enough, writing };
+        let (bank, is_stopped) = (bank.open().await, Arc::<AtomicBool>::default());
+        let writing = tokio::spawn(deposit(bank.clone(), Arc::clone(&is_stopped)));
+        let mut chain =
+            Self { bank, specs: specs.into(), serving: Vec::new(), is_stopped, writing };
         for spec in chain.specs.clone() {
             chain.serving.push(started(spec).await);
         }
@@ -78,7 +80,8 @@ impl Chain {
         started(ServiceSpec { role, ..self.specs[0].clone() }).await
     }
 
-    /// Tells some to end at the same time, waits until they have, and starts them again.
+    /// Terminates some services at the same time, waits until they have ended, and starts them
+    /// again.
     async fn restart(&mut self, mut places: Vec<usize>) {
         places.sort_unstable_by_key(|place| std::cmp::Reverse(*place));
         let mut specs = Vec::new();
@@ -95,9 +98,10 @@ impl Chain {
         assert!(!self.writing.is_finished(), "the writer has ended");
     }
 
-    /// No work comes any more. Each key has what was deposited, once: in its view as in its stream.
+    /// Stops the writer, and asserts that each key has every deposit exactly once, in its view and
+    /// in its stream.
     pub(crate) async fn has_everything_once(self) {
-        self.enough.store(true, Ordering::Relaxed);
+        self.is_stopped.store(true, Ordering::Relaxed);
         let (receipt, rounds) = self.writing.await.unwrap();
         for key in KEYS {
             let balance = self.bank.view::<Balance>().get(key).after(&receipt);
@@ -114,7 +118,7 @@ async fn started(spec: ServiceSpec) -> ServiceProcess {
     tokio::task::spawn_blocking(move || ServiceProcess::start(&spec)).await.unwrap()
 }
 
-/// Tells all, and waits for all: each within its bound, with 0.
+/// Terminates all services, and waits for them: each ends within its bound, with status 0.
 fn all_end(mut serving: Vec<ServiceProcess>) {
     serving.iter().for_each(ServiceProcess::terminate);
     let began = Instant::now();
@@ -132,7 +136,7 @@ fn all_end(mut serving: Vec<ServiceProcess>) {
 async fn o5_r1_kafka_sigterm_under_load_loses_and_repeats_nothing_and_a_restart_resumes() {
     let test = "o5_r1_kafka_sigterm_under_load_loses_and_repeats_nothing_and_a_restart_resumes";
     let Some(mut chain) = Chain::start(test).await else { return };
-    // Each alone, the relay first, and then all at once.
+    // Each service alone, the relay first, and then all at once.
     for _ in 0..3 {
         chain.restart(vec![0]).await;
     }
@@ -167,7 +171,8 @@ async fn scraped(address: SocketAddr) -> String {
     metrics
 }
 
-/// The metrics of a service that takes commands and reads, once all that it may do has been done.
+/// Returns the metrics of a service that executes commands and reads, once all expected metrics
+/// have values.
 async fn everything_served(api: &ServiceProcess) -> String {
     let began = Instant::now();
     loop {
@@ -177,7 +182,7 @@ async fn everything_served(api: &ServiceProcess) -> String {
         if missing.is_empty() {
             return metrics;
         }
-        assert!(began.elapsed() < PATIENCE, "{missing:?} are missing: {}", api.output());
+        assert!(began.elapsed() < STATE_TIMEOUT, "{missing:?} are missing: {}", api.output());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

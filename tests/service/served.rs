@@ -1,4 +1,4 @@
-//! A service in this process, and what it answers.
+//! A service in this process.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use crate::probe::{free_address, get};
 
-/// A service in this process.
+/// A service in this process, with its address.
 pub(crate) struct Served {
     pub(crate) address: SocketAddr,
     stop: oneshot::Sender<()>,
@@ -29,7 +29,7 @@ impl Served {
         Self { address, stop, task }
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until the service ends by itself.
     pub(crate) async fn ended(self) -> highwater::Result<()> {
         self.task.await.unwrap()
     }

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 use crate::{
     api, policies,
-    probe::{PATIENCE, free_address, until},
+    probe::{STATE_TIMEOUT, free_address, until},
     stuck::Stuck,
 };
 
@@ -30,15 +30,15 @@ const PREFIX: &str = "HIGHWATER_TEST_SERVICE";
 pub(crate) enum Role {
     /// Maintains the balances, fed by the log.
     Worker,
-    /// As a worker, but unable to end.
+    /// A worker that can't end.
     Stuck,
     /// Maintains the balances, fed by Kafka.
     Fed,
     /// Publishes the log.
     Relay,
-    /// Reads without end.
+    /// Reads continuously.
     Reader,
-    /// Executes commands and reads without end.
+    /// Executes commands and reads continuously.
     Api,
 }
 
@@ -57,13 +57,13 @@ pub(crate) struct ServiceSpec {
 }
 
 impl ServiceSpec {
-    /// Without Kafka, and with a log for machines.
+    /// Creates a configuration without Kafka and with a JSON log.
     pub(crate) fn new(role: Role, store: &str, drain: &'static str) -> Self {
         Self { role, store: store.to_owned(), drain, kafka: None, log: "json" }
     }
 }
 
-/// The child itself.
+/// Runs as the child process.
 #[test]
 fn serves_until_shutdown() {
     let Some(role) = process::task::<Role>() else { return };
@@ -73,7 +73,7 @@ fn serves_until_shutdown() {
         let bank = Highwater::open(service.config().store.expose()).await.unwrap();
         let other = Highwater::open(service.config().store.expose()).await.unwrap();
         let serving = with(role, service, &bank).run_until_shutdown();
-        // They end with the runtime.
+        // These tasks end with the runtime.
         match role {
             Role::Reader => drop(tokio::spawn(policies::read_for_ever(bank))),
             Role::Api => drop(tokio::spawn(api::serve_for_ever([bank, other]))),
@@ -120,7 +120,7 @@ pub(crate) struct ServiceProcess {
 }
 
 impl ServiceProcess {
-    /// Starts one, and waits until it is ready.
+    /// Starts a service, and waits until it is ready.
     pub(crate) fn start(spec: &ServiceSpec) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let address = free_address();
@@ -147,22 +147,22 @@ impl ServiceProcess {
         serving
     }
 
-    /// Sends SIGTERM.
+    /// Sends SIGTERM to the process.
     pub(crate) fn terminate(&self) {
         let process = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &process]).status().unwrap().success());
     }
 
-    /// Returns true if it still runs.
+    /// Returns true if the process still runs.
     #[cfg(all(feature = "kafka", feature = "postgres"))]
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Waits for its end.
+    /// Waits until the process ends.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let began = Instant::now();
-        while began.elapsed() < PATIENCE {
+        while began.elapsed() < STATE_TIMEOUT {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
@@ -171,13 +171,13 @@ impl ServiceProcess {
         panic!("it does not end: {}", self.output());
     }
 
-    /// Its standard output and its log.
+    /// Returns the standard output and the log of the process.
     pub(crate) fn output(&self) -> String {
         let printed = std::fs::read_to_string(&self.printed).unwrap();
         printed + &self.log()
     }
 
-    /// Its log.
+    /// Returns the log of the process.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
     }

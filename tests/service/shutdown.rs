@@ -1,4 +1,4 @@
-//! Real processes that get real signals (O5).
+//! Service processes that receive real signals (O5).
 
 use std::{
     sync::{
@@ -19,7 +19,7 @@ use crate::{
 
 pub(crate) const KEYS: [&str; 3] = ["alice", "bob", "carol"];
 
-/// The URL of a store that several processes can open.
+/// Returns the URL of a store that several processes can open.
 pub(crate) fn url(bank: &Bank) -> Option<String> {
     match bank {
         Bank::Memory(_) => None,
@@ -32,10 +32,11 @@ pub(crate) fn url(bank: &Bank) -> Option<String> {
     }
 }
 
-/// Deposits one cent to each account concurrently until it is stopped, and returns how often.
-pub(crate) async fn deposit(bank: Highwater, enough: Arc<AtomicBool>) -> (Receipt, u64) {
+/// Deposits one cent to each account concurrently until it is stopped, and returns the number of
+/// rounds.
+pub(crate) async fn deposit(bank: Highwater, is_stopped: Arc<AtomicBool>) -> (Receipt, u64) {
     let (mut last, mut rounds) = (None, 0);
-    while !enough.load(Ordering::Relaxed) {
+    while !is_stopped.load(Ordering::Relaxed) {
         let accounts = KEYS.map(|key| bank.aggregate::<Account>(key));
         let all = accounts.iter().map(|account| account.execute(Deposit { cents: 1 }));
         let receipts = join_all(all).await.into_iter().map(Result::unwrap);
@@ -45,8 +46,8 @@ pub(crate) async fn deposit(bank: Highwater, enough: Arc<AtomicBool>) -> (Receip
     (last.unwrap(), rounds)
 }
 
-/// Starts and shuts down a service while events keep coming.
-fn come_and_go(store: &str) {
+/// Starts and shuts down a service while events arrive continuously.
+fn start_and_stop(store: &str) {
     let mut serving = ServiceProcess::start(&ServiceSpec::new(Role::Worker, store, "20s"));
     serving.terminate();
     let began = Instant::now();
@@ -60,18 +61,18 @@ fn come_and_go(store: &str) {
 async fn o5_r1_sigterm_under_load_loses_nothing_and_a_restart_resumes() {
     for bank in banks() {
         let Some(url) = url(&bank) else { continue };
-        let (bank, enough) = (bank.open().await, Arc::new(AtomicBool::default()));
-        let writing = tokio::spawn(deposit(bank.clone(), Arc::clone(&enough)));
+        let (bank, is_stopped) = (bank.open().await, Arc::new(AtomicBool::default()));
+        let writing = tokio::spawn(deposit(bank.clone(), Arc::clone(&is_stopped)));
         for _ in 0..6 {
             let store = url.clone();
-            tokio::task::spawn_blocking(move || come_and_go(&store)).await.unwrap();
+            tokio::task::spawn_blocking(move || start_and_stop(&store)).await.unwrap();
         }
         assert!(!writing.is_finished());
         let last = tokio::task::spawn_blocking(move || {
             ServiceProcess::start(&ServiceSpec::new(Role::Worker, &url, "20s"))
         });
         let last = last.await.unwrap();
-        enough.store(true, Ordering::Relaxed);
+        is_stopped.store(true, Ordering::Relaxed);
         let (receipt, rounds) = writing.await.unwrap();
         for key in KEYS {
             let balance = bank.view::<Balance>().get(key).after(&receipt);

@@ -1,4 +1,4 @@
-//! Workers that can't end, or can't begin.
+//! Sources of workers that can't stop, or can't start.
 
 use async_trait::async_trait;
 use highwater::{
@@ -8,14 +8,14 @@ use highwater::{
     value::{ShardBy, ShardId, Sharding},
 };
 
-/// Feeds as another source does, and never gets to give back what it holds.
+/// A source that delivers events, and never releases its shards.
 pub(crate) struct Stuck(pub(crate) DirectSource);
 
-/// Never says how the work is divided.
-pub(crate) struct Mute;
+/// A source that never returns the sharding.
+pub(crate) struct SilentSource;
 
 #[async_trait]
-impl FeedSource for Mute {
+impl FeedSource for SilentSource {
     async fn sharding(&self, _: ShardBy, _: u32) -> Result<Sharding> {
         std::future::pending().await
     }

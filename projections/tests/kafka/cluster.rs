@@ -1,4 +1,5 @@
-//! The properties of the private cluster on which other tests rely, shown by Kafka's own tools.
+//! The properties of the private cluster on which other tests rely, verified with Kafka's own
+//! tools.
 
 use std::time::Duration;
 
@@ -14,13 +15,13 @@ async fn create_topic(cluster: &KafkaCluster) {
     cluster.tool(&cluster.servers(), TOPICS, create, "").await;
 }
 
-/// Returns when all that are in sync have acknowledged them.
+/// Writes lines, and returns when all in-sync replicas have acknowledged them.
 async fn write(cluster: &KafkaCluster, lines: &str) {
     let acknowledged = "--topic letters --producer-property acks=all";
     cluster.tool(&cluster.servers(), PRODUCER, acknowledged, lines).await;
 }
 
-/// Reads through one server, in any order.
+/// Reads lines through one server, in any order.
 async fn read(cluster: &KafkaCluster, node: usize, count: usize) -> Vec<String> {
     let all = format!("--topic letters --from-beginning --timeout-ms 60000 --max-messages {count}");
     let printed = cluster.tool(&cluster.server(node), CONSUMER, &all, "").await;

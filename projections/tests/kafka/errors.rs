@@ -12,7 +12,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 
 use super::{
     fixture::{RelayTask, TopicFixture, drain, in_time},
-    records::Hand,
+    records::ForeignClient,
 };
 
 #[tokio::test]
@@ -21,15 +21,15 @@ async fn a_foreign_record_stops_a_view_before_it_and_is_named() {
     else {
         return;
     };
-    let hand = Hand::of(&fixture);
-    hand.create(1, &[]).await;
+    let client = ForeignClient::of(&fixture);
+    client.create(1, &[]).await;
     fixture.append(3).await;
     fixture.publish().await;
     let source = fixture.source();
     let mut feed = fixture.whole(&source, &Progress::default()).await;
     let events = drain(&mut *feed, Position::new(3), 10).await.events;
     assert_eq!(events.len(), 3);
-    hand.write(0, Some("account-1"), b"{}", OwnedHeaders::new()).await;
+    client.write(0, Some("account-1"), b"{}", OwnedHeaders::new()).await;
     let error = loop {
         if let Err(error) = in_time(feed.next(10)).await {
             break error;
@@ -44,7 +44,7 @@ async fn a_foreign_record_stops_a_view_before_it_and_is_named() {
         "{state:?}"
     );
     assert!(state.what_to_do().unwrap().contains("who writes to the topic"));
-    // It says so as long as it is asked.
+    // The feed returns the error again on every call.
     assert!(in_time(feed.next(10)).await.unwrap_err().is_corrupt());
 }
 
@@ -52,15 +52,15 @@ async fn a_foreign_record_stops_a_view_before_it_and_is_named() {
 async fn foreign_records_are_skipped_and_counted_on_demand() {
     let test = "foreign_records_are_skipped_and_counted_on_demand";
     let Some(fixture) = TopicFixture::new(test) else { return };
-    let hand = Hand::of(&fixture);
-    hand.create(1, &[]).await;
+    let client = ForeignClient::of(&fixture);
+    client.create(1, &[]).await;
     let wrong = [
         OwnedHeaders::new(),
         OwnedHeaders::new().insert(Header { key: "ce_specversion", value: Some("1.0") }),
         OwnedHeaders::new().insert(Header { key: "ce_position", value: None::<&str> }),
     ];
     for headers in wrong {
-        hand.write(0, None, b"noise", headers).await;
+        client.write(0, None, b"noise", headers).await;
     }
     fixture.append(3).await;
     fixture.publish().await;
@@ -75,12 +75,12 @@ async fn an_event_in_a_wrong_partition_is_refused() {
     let Some(fixture) = TopicFixture::new("an_event_in_a_wrong_partition_is_refused") else {
         return;
     };
-    let hand = Hand::of(&fixture);
-    hand.create(4, &[]).await;
+    let client = ForeignClient::of(&fixture);
+    client.create(4, &[]).await;
     fixture.append(1).await;
     let event = fixture.log().await.remove(0);
     let own = Sharding::by_stream(4).shard_of_stream(&event.stream).unwrap().get() as i32;
-    hand.forge((own + 1) % 4, &event, Position::START).await;
+    client.forge((own + 1) % 4, &event, Position::START).await;
     let mut feed = fixture.whole(&fixture.source(), &Progress::default()).await;
     let error = in_time(feed.next(10)).await.unwrap_err();
     assert_eq!(error.code(), Code::FOREIGN_RECORD, "{error}");
@@ -95,7 +95,7 @@ async fn a_topic_of_another_log_is_detected() {
     let mut younger = TopicFixture::at(fixture.bootstrap.clone());
     younger.topic.clone_from(&fixture.topic);
     younger.append(5).await;
-    Hand::of(&fixture).truncate(4).await;
+    ForeignClient::of(&fixture).truncate(4).await;
     let relay = RelayTask::start(fixture.relay());
     let mut feed = younger.whole(&younger.source(), &Progress::default()).await;
     let error = loop {
@@ -131,7 +131,7 @@ async fn a_topic_with_added_partitions_is_refused_by_relay_and_view() {
     let Some(fixture) = TopicFixture::new(test) else { return };
     fixture.append(10).await;
     fixture.publish().await;
-    Hand::of(&fixture).add_partitions(6).await;
+    ForeignClient::of(&fixture).add_partitions(6).await;
     let relay = RelayTask::start(fixture.relay());
     let error = relay.fails().await;
     assert_eq!(error.code(), Code::BAD_TOPIC, "{error}");
@@ -145,7 +145,7 @@ async fn a_topic_with_added_partitions_is_refused_by_relay_and_view() {
 #[tokio::test]
 async fn a_compacted_topic_is_refused() {
     let Some(fixture) = TopicFixture::new("a_compacted_topic_is_refused") else { return };
-    Hand::of(&fixture).create(4, &[("cleanup.policy", "compact")]).await;
+    ForeignClient::of(&fixture).create(4, &[("cleanup.policy", "compact")]).await;
     let relay = RelayTask::start(fixture.relay());
     let error = relay.fails().await;
     assert_eq!(error.code(), Code::BAD_TOPIC, "{error}");

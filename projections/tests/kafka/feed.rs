@@ -34,7 +34,7 @@ async fn topics_by_category_are_merged_into_one_order() {
     let by_category = highwater_projections::kafka::Relay::new(
         &fixture.highwater,
         fixture.kafka(),
-        // One of the two is made when its first event comes.
+        // One of the two topics is created with its first event.
         Topics::per_category(format!("{}.", fixture.topic)).categories([category("account")]),
     );
     fixture.append(150).await;

@@ -23,8 +23,8 @@ use super::member::Member;
 
 const LEASE: Duration = Duration::from_millis(500);
 
-/// The time within which everything must happen, even on a slow machine.
-pub(crate) const TOO_LONG: Duration = Duration::from_secs(60);
+/// The time limit of each step, even on a slow machine.
+pub(crate) const STEP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A log in memory, and a unique name for a topic.
 #[derive(Clone)]
@@ -36,7 +36,7 @@ pub(crate) struct TopicFixture {
 }
 
 impl TopicFixture {
-    /// Uses the server that the environment names; skips the test if it names none.
+    /// Uses the server in the environment. Skips the test if there is none.
     pub(crate) fn new(test: &str) -> Option<Self> {
         highwater_test_support::services::kafka_servers(test).map(Self::at)
     }
@@ -82,7 +82,7 @@ impl TopicFixture {
         self.store.append(append).await.unwrap();
     }
 
-    /// The whole log.
+    /// Returns the whole log.
     pub(crate) async fn log(&self) -> Vec<Envelope> {
         let all = ReadFrom::After(Position::START);
         self.store.read_log(&Query::all(), all, usize::MAX).await.unwrap().events
@@ -111,7 +111,7 @@ impl TopicFixture {
         relay.stop().await;
     }
 
-    /// Returns a source whose members learn of assignments soon.
+    /// Returns a source whose members are notified of assignments soon.
     pub(crate) fn source(&self) -> KafkaSource {
         let kafka = self.kafka().setting("heartbeat.interval.ms", "100");
         KafkaSource::new(&self.highwater, kafka, self.topics()).lease(LEASE)
@@ -131,7 +131,7 @@ impl TopicFixture {
         Member::new(membership, Arc::clone(&self.store), feeding.clone())
     }
 
-    /// The only worker on a view with this layout.
+    /// Joins as the only worker of a view with this sharding.
     pub(crate) async fn alone(&self, view: &str, layout: Sharding) -> Member {
         self.join(&self.source(), &self.subscription(view, layout)).await
     }
@@ -144,7 +144,7 @@ impl TopicFixture {
     }
 }
 
-/// Reads everything that a feed delivers up to a position.
+/// Reads all events that a feed delivers up to a position.
 pub(crate) async fn drain(feed: &mut dyn Feed, to: Position, limit: usize) -> Drained {
     let mut drained = Drained::default();
     while drained.progress.position < to {
@@ -167,7 +167,7 @@ pub(crate) struct Drained {
     pub(crate) pages: usize,
 }
 
-/// A relay in a task.
+/// A relay that runs in a task.
 pub(crate) struct RelayTask {
     pub(crate) status: watch::Receiver<RelayStatus>,
     stop: oneshot::Sender<()>,
@@ -188,7 +188,7 @@ impl RelayTask {
         in_time(self.task).await.unwrap().unwrap();
     }
 
-    /// Aborts the relay as a crash does.
+    /// Aborts the relay like a crash.
     pub(crate) async fn crash(self) {
         self.task.abort();
         let _ = self.task.await;
@@ -214,15 +214,15 @@ impl RelayTask {
 }
 
 pub(crate) async fn in_time<T>(waiting: impl Future<Output = T>) -> T {
-    tokio::time::timeout(TOO_LONG, waiting).await.unwrap()
+    tokio::time::timeout(STEP_TIMEOUT, waiting).await.unwrap()
 }
 
-/// The positions of events.
+/// Returns the positions of events.
 pub(crate) fn positions(events: &[Envelope]) -> Vec<u64> {
     events.iter().map(|event| event.position.get()).collect()
 }
 
-/// An event of this type.
+/// Returns an event of this type.
 pub(crate) fn event(name: &'static str) -> NewEvent {
     NewEvent {
         id: SystemIds.event_id(),

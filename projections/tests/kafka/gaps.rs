@@ -7,17 +7,17 @@ use highwater_projections::kafka::KafkaState;
 
 use super::{
     fixture::{RelayTask, TopicFixture, drain, in_time, positions},
-    records::Hand,
+    records::ForeignClient,
 };
 
 #[tokio::test]
 async fn w3_a_lost_record_is_read_from_the_log() {
     let Some(fixture) = TopicFixture::new("w3_a_lost_record_is_read_from_the_log") else { return };
     fixture.append(30).await;
-    let (hand, log) = (Hand::of(&fixture), fixture.log().await);
-    hand.create(1, &[]).await;
+    let (client, log) = (ForeignClient::of(&fixture), fixture.log().await);
+    client.create(1, &[]).await;
     for index in [0, 1, 2, 9, 10, 29] {
-        hand.forge(0, &log[index], Position::new(index as u64)).await;
+        client.forge(0, &log[index], Position::new(index as u64)).await;
     }
     for layout in [Sharding::SINGLE, Sharding::by_stream(1)] {
         let view = if layout == Sharding::SINGLE { "keyed" } else { "streamed" };
@@ -38,7 +38,7 @@ async fn w3_a_topic_without_any_retained_record_is_filled_from_the_log() {
     fixture.append(120).await;
     let relay = RelayTask::start(fixture.relay());
     relay.has_published(Position::new(120)).await;
-    Hand::of(&fixture).truncate(4).await;
+    ForeignClient::of(&fixture).truncate(4).await;
     let layout = Sharding::by_stream(4);
     let source = fixture.source();
     let feeding = fixture.subscription("truncated", layout);
@@ -51,7 +51,7 @@ async fn w3_a_topic_without_any_retained_record_is_filled_from_the_log() {
         let KafkaState::Truncated { to, .. } = state.borrow().clone() else { panic!("{state:?}") };
         assert_eq!(to, fixture.of_shard(layout, shard).await.last().unwrap().position);
     }
-    // And it is handed over to the topic again.
+    // The feed then returns to the topic.
     fixture.append(40).await;
     for shard in layout.all() {
         let mut expected = fixture.of_shard(layout, shard).await;
@@ -74,7 +74,7 @@ async fn r1_a_cursor_before_the_retained_records_loses_nothing() {
     let relay = RelayTask::start(fixture.relay());
     fixture.append(60).await;
     relay.has_published(Position::new(120)).await;
-    Hand::of(&fixture).truncate(4).await;
+    ForeignClient::of(&fixture).truncate(4).await;
     fixture.append(10).await;
     let mut feed = fixture.whole(&fixture.source(), &first.progress).await;
     let rest = drain(&mut *feed, Position::new(130), 1000).await;
@@ -92,7 +92,7 @@ async fn r1_a_topic_that_is_deleted_under_relay_and_views_is_recreated_and_nothi
     relay.has_published(Position::new(50)).await;
     let mut feed = fixture.whole(&fixture.source(), &Progress::default()).await;
     let mut seen = drain(&mut *feed, Position::new(50), 1000).await.events;
-    Hand::of(&fixture).delete().await;
+    ForeignClient::of(&fixture).delete().await;
     fixture.append(50).await;
     relay.has_published(Position::new(100)).await;
     fixture.append(1).await;
@@ -121,9 +121,9 @@ async fn r1_a_cursor_of_a_topic_that_was_deleted_loses_nothing() {
     let mut feed = fixture.whole(&fixture.source(), &Progress::default()).await;
     let first = drain(&mut *feed, Position::new(40), 40).await;
     drop(feed);
-    Hand::of(&fixture).delete().await;
+    ForeignClient::of(&fixture).delete().await;
     fixture.append(5).await;
-    // With few marks the new topic is shorter than the old one was.
+    // With few marks the new topic is shorter than the old one.
     let relay = RelayTask::start(fixture.relay().idle_interval(Duration::from_secs(600)));
     relay.has_published(Position::new(85)).await;
     let source = fixture.source();
@@ -146,7 +146,7 @@ async fn r1_a_recreated_topic_that_outgrew_the_old_one_is_distinguished_from_it(
     let mut feed = fixture.whole(&fixture.source(), &Progress::default()).await;
     let first = drain(&mut *feed, Position::new(40), 40).await;
     drop(feed);
-    Hand::of(&fixture).delete().await;
+    ForeignClient::of(&fixture).delete().await;
     fixture.append(400).await;
     let relay = RelayTask::start(fixture.relay());
     relay.has_published(Position::new(480)).await;

@@ -1,4 +1,4 @@
-//! Workers that come, go and are displaced.
+//! Workers that join, leave and are displaced.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -20,8 +20,8 @@ use super::{
 
 type Seen = BTreeMap<ShardId, Vec<Envelope>>;
 
-/// Every member takes part and delivers what it has up to a position. Who doesn't take part is held up:
-/// the group waits for its answer to a rebalance.
+/// Lets every member take part, and deliver its events up to a position. Otherwise the group would
+/// wait for the response of the missing member to a rebalance.
 async fn deliver_all(members: &mut [Member], to: u64, seen: &mut Seen) {
     let to = Position::new(to);
     let delivering = members.iter_mut().map(async |member| {
@@ -83,7 +83,7 @@ async fn r1_a_worker_that_has_been_displaced_commits_nothing() {
     let feeding = fixture.subscription("displaced", layout);
     let mut zombie = fixture.join(&fixture.source(), &feeding).await;
     zombie.until(4).await;
-    // It is not polled any more, as if it were frozen; another member has its shards now.
+    // The member is no longer polled, as if it were frozen. Another member has its shards now.
     let mut other = fixture
         .join(
             &fixture.source().group_prefix("another."),
@@ -129,10 +129,10 @@ async fn a_member_of_a_group_sends_heartbeats_and_releases_everything_when_it_le
     let mut member = fixture.join(&fixture.source(), &feeding).await;
     member.until(4).await;
     let onlooker = WorkerId::new("~onlooker").unwrap();
-    let look = || fixture.store.heartbeat(&feeding.view, &onlooker, Duration::ZERO);
-    // A working member polls all the time.
+    let heartbeat = || fixture.store.heartbeat(&feeding.view, &onlooker, Duration::ZERO);
+    // A working member polls continuously.
     let seen = async {
-        while !look().await.unwrap().workers.contains(&feeding.worker) {
+        while !heartbeat().await.unwrap().workers.contains(&feeding.worker) {
             tokio::task::yield_now().await;
         }
     };
@@ -140,14 +140,15 @@ async fn a_member_of_a_group_sends_heartbeats_and_releases_everything_when_it_le
         () = in_time(seen) => {}
         change = member.membership.next_assignment() => panic!("{change:?}"),
     }
-    assert_eq!(look().await.unwrap().holders, vec![Some(feeding.worker.clone()); 4]);
+    assert_eq!(heartbeat().await.unwrap().holders, vec![Some(feeding.worker.clone()); 4]);
     member.shards.clear();
     in_time(member.membership.leave()).await.unwrap();
-    let roll = look().await.unwrap();
-    assert_eq!((roll.workers, roll.holders), (vec![onlooker.clone()], vec![None; 4]));
+    let members = heartbeat().await.unwrap();
+    assert_eq!((members.workers, members.holders), (vec![onlooker.clone()], vec![None; 4]));
 }
 
-/// Nothing depends on it: it is for tools that show how far behind a group is.
+/// Checks the committed offsets, which Highwater itself does not use: they are for tools that show
+/// the lag of a group.
 #[tokio::test]
 async fn a_group_commits_the_offsets_of_its_view_to_kafka() {
     let test = "a_group_commits_the_offsets_of_its_view_to_kafka";
@@ -162,7 +163,7 @@ async fn a_group_commits_the_offsets_of_its_view_to_kafka() {
     for shard in layout.all() {
         let partition = shard.get() as i32;
         partitions.add_partition(&fixture.topic, partition);
-        // The first page is committed at once, the next ones every few seconds.
+        // The first page is committed immediately, the next ones every few seconds.
         let events = member.page(shard, 1000).await.unwrap();
         assert!(!events.is_empty());
         ends.push(events.len() as i64);
@@ -170,20 +171,20 @@ async fn a_group_commits_the_offsets_of_its_view_to_kafka() {
     let mut tool = ClientConfig::new();
     tool.set("bootstrap.servers", &fixture.bootstrap).set("group.id", "highwater.told");
     let tool: BaseConsumer = tool.create().unwrap();
-    let told = async {
+    let committed = async {
         loop {
             let found =
                 tool.committed_offsets(partitions.clone(), Duration::from_secs(20)).unwrap();
             let found: Vec<_> =
                 found.elements().iter().filter_map(|one| one.offset().to_raw()).collect();
-            // Marks may stand between the events.
+            // There may be marks between the events.
             if found.iter().zip(&ends).all(|(found, end)| found >= end) {
                 return found;
             }
             tokio::task::yield_now().await;
         }
     };
-    assert_eq!(in_time(told).await.len(), 4);
+    assert_eq!(in_time(committed).await.len(), 4);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Members of a group with a name of their own (static membership).
+//! Members of a group with an instance name (static membership).
 
 use highwater_core::{Code, Position, domain::ViewName, value::Sharding};
 use highwater_projections::kafka::KafkaState;
@@ -23,7 +23,7 @@ async fn a_member_that_returns_under_its_name_gets_its_partitions_without_a_reba
     settle(&mut members, &[2, 2]).await;
     let mut other = members.remove(1);
     let before: Vec<_> = members[0].shards.keys().copied().collect();
-    // It says no goodbye: that is what a name is for.
+    // The member ends without leaving the group, which is the purpose of an instance name.
     let first = members.remove(0);
     drop(first.shards);
     in_time(first.membership.leave()).await.unwrap();
@@ -52,14 +52,14 @@ async fn the_first_of_two_members_with_one_name_stops_with_an_error() {
     first.until(4).await;
     let another = fixture.source().instance("one");
     let mut second = fixture.join(&another, &fixture.subscription("twice", LAYOUT)).await;
-    let told = async {
+    let refused = async {
         loop {
             if let Err(error) = first.membership.next_assignment().await {
                 return error;
             }
         }
     };
-    let (error, ()) = in_time(async { tokio::join!(told, second.until(4)) }).await;
+    let (error, ()) = in_time(async { tokio::join!(refused, second.until(4)) }).await;
     assert_eq!(error.code(), Code::BAD_CONFIGURATION, "{error}");
     assert!(error.is_invalid() && error.to_string().contains("instance name"), "{error}");
     assert!(matches!(*state.borrow(), KafkaState::InstanceTaken { .. }), "{state:?}");

@@ -1,13 +1,14 @@
-//! The relay and the feeds on a real Kafka: the one that `HIGHWATER_TEST_KAFKA` names, with a topic for each test, and
-//! private clusters, whose servers the tests kill, pause and restart.
+//! The relay and the feeds on a real Kafka: the server in `HIGHWATER_TEST_KAFKA`, with a topic for
+//! each test, and private clusters, whose servers the tests kill, pause and restart.
 //!
-//! | File | What is in it |
+//! | File | Content |
 //! |---|---|
 //! | `fixture` | a log, a relay, feeds, and a topic for each test |
 //! | `member` | a worker that acts as the runtime does |
 //! | `records` | records and topics written by another client |
 //! | `raw_record` | a record written byte by byte, as no client writes it |
-//! | `suite` | the properties of every feed, also the direct one: all events, once, in order (R1, W3) |
+//! | `suite` | the properties of every feed, including the direct one: all events, once, in order
+//! (R1, W3) |
 //! | `feed` | further properties of the feed from a topic |
 //! | `gaps` | events that a topic lacks are read from the log |
 //! | `relay` | leaders, zombies, checkpoints, and events that can't be published |
@@ -15,9 +16,9 @@
 //! | `instances` | members with an instance name (static membership) |
 //! | `rebalance` | partitions that move while records flow |
 //! | `errors` | errors that a retry can't fix |
-//! | `unknown_records` | records that are no events of the log |
+//! | `unknown_records` | records that are not events of the log |
 //! | `tls` | TLS, SASL over TLS, and their errors |
-//! | `other_clients` | the records as other clients read them |
+//! | `other_clients` | the records as read by other clients |
 //! | `outage` | brokers that are killed |
 //! | `cluster` | the properties of the private cluster on which other tests rely |
 #![cfg(feature = "kafka")]

@@ -1,4 +1,4 @@
-//! A worker that acts as the runtime does, under the control of the test.
+//! A worker that acts like the runtime, under the control of the test.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -13,9 +13,9 @@ use highwater_core::{
 };
 use highwater_stores::MemoryStore;
 
-use super::fixture::{TOO_LONG, in_time};
+use super::fixture::{STEP_TIMEOUT, in_time};
 
-/// A worker that claims, opens, delivers and commits as the runtime does.
+/// A worker that claims, opens, delivers and commits like the runtime.
 pub(crate) struct Member {
     pub(crate) membership: Box<dyn Membership>,
     store: Arc<MemoryStore>,
@@ -61,7 +61,7 @@ impl Member {
                 shard,
                 worker: worker.clone(),
                 mode: claiming,
-                lease: TOO_LONG,
+                lease: STEP_TIMEOUT,
             })
             .await
             .unwrap();
@@ -70,20 +70,20 @@ impl Member {
         self.shards.insert(shard, Shard { feed, claim });
     }
 
-    /// Applies assignments until it works on so many shards.
+    /// Applies assignments until the member works on this number of shards.
     pub(crate) async fn until(&mut self, shards: usize) {
         while self.shards.len() != shards {
             self.change().await;
         }
     }
 
-    /// Delivers the events of a shard up to a position at least, and commits.
+    /// Delivers the events of a shard at least up to a position, and commits them.
     pub(crate) async fn deliver(&mut self, shard: ShardId, to: Position) -> Vec<Envelope> {
         let mut events = Vec::new();
         while self.shards[&shard].claim.progress.position < to {
             match self.page(shard, 7).await {
                 Ok(page) => events.extend(page),
-                // A broker may be gone for a while.
+                // A broker may be unavailable for a while.
                 Err(error) => assert!(error.is_unavailable(), "{error}"),
             }
         }
@@ -116,7 +116,7 @@ impl Member {
                     self.shards.remove(&shard);
                     self.membership.released(shard).await.unwrap();
                 }
-                // A broker may be gone for a while.
+                // A broker may be unavailable for a while.
                 Ok((_, Err(error))) => assert!(error.is_unavailable(), "{error}"),
                 Ok((shard, Ok(page))) => match self.commit(shard, page).await {
                     Ok(events) => return (shard, events),

@@ -1,4 +1,4 @@
-//! The records as other clients read them: Kafka's own console, and an SDK of CloudEvents.
+//! The records as read by other clients: Kafka's own console consumer, and an SDK of CloudEvents.
 
 use std::{env, process::Stdio};
 
@@ -44,8 +44,8 @@ async fn the_console_of_kafka_shows_events_as_cloud_events() {
     relay.stop().await;
 }
 
-/// Needs a Python with `cloudevents` (2) and `confluent-kafka`: the one that `HIGHWATER_TEST_PYTHON`
-/// names, or python3.
+/// Requires a Python with `cloudevents` (2) and `confluent-kafka`: the one in
+/// `HIGHWATER_TEST_PYTHON`, or python3.
 #[tokio::test]
 async fn an_sdk_of_cloud_events_accepts_every_record() {
     let test = "an_sdk_of_cloud_events_accepts_every_record";

@@ -1,4 +1,5 @@
-//! A record byte by byte, as no client would write it: names of headers that are no text.
+//! A record encoded byte by byte, to write what no client would write: header names that are no
+//! text.
 
 use std::time::Duration;
 
@@ -24,20 +25,20 @@ pub(crate) struct Raw {
 }
 
 impl Raw {
-    /// The same with this header, in the place of one of this name.
+    /// Returns the record with this header, which replaces one of the same name.
     pub(crate) fn header(mut self, name: &[u8], value: &[u8]) -> Self {
         self.headers.retain(|(other, _)| other != name);
         self.headers.push((name.to_vec(), Some(value.to_vec())));
         self
     }
 
-    /// The same without this header.
+    /// Returns the record without this header.
     pub(crate) fn without(mut self, name: &[u8]) -> Self {
         self.headers.retain(|(other, _)| other != name);
         self
     }
 
-    /// Writes it into a partition of the test's topic.
+    /// Writes the record to a partition of the test's topic.
     pub(crate) async fn write(&self, fixture: &TopicFixture, partition: i32) {
         let request = request(&fixture.topic, partition, &self.batch());
         let mut leader = TcpStream::connect(leader(fixture, partition)).await.unwrap();
@@ -45,12 +46,12 @@ impl Raw {
         let length = leader.read_u32().await.unwrap();
         let mut answer = vec![0; length as usize];
         leader.read_exact(&mut answer).await.unwrap();
-        // Behind the request's number: one topic by name, one partition by number, the error.
+        // After the request number: one topic by name, one partition by number, the error code.
         let place = 4 + 4 + 2 + fixture.topic.len() + 4 + 4;
         assert_eq!(answer[place..place + 2], [0, 0], "the server refuses the record: {answer:?}");
     }
 
-    /// A batch of this record alone, in format 2.
+    /// Encodes a batch of this record alone, in format 2.
     fn batch(&self) -> Vec<u8> {
         let mut record = vec![0];
         varint(&mut record, 0);
@@ -63,7 +64,8 @@ impl Raw {
             bytes(&mut record, value.as_deref());
         }
         let now = SystemClock.now().as_millisecond().to_be_bytes();
-        // Attributes, the last offset's delta, two times, no producer with its epoch and sequence.
+        // Attributes, the delta of the last offset, two timestamps, and no producer id, epoch and
+        // sequence.
         let mut checked = [&[0, 0][..], &[0; 4], &now, &now, &[0xff; 8 + 2 + 4]].concat();
         checked.extend(1_u32.to_be_bytes());
         varint(&mut checked, record.len() as i64);
@@ -76,7 +78,7 @@ impl Raw {
     }
 }
 
-/// Request 0 (produce) in version 3, acknowledged by all, within ten seconds.
+/// Encodes request 0 (produce) in version 3, acknowledged by all, within ten seconds.
 fn request(topic: &str, partition: i32, batch: &[u8]) -> Vec<u8> {
     let mut request = b"\0\0\0\x03hiwa\xff\xff\xff\xff\xff\xff".to_vec();
     request.extend(10_000_u32.to_be_bytes());
@@ -101,7 +103,7 @@ fn leader(fixture: &TopicFixture, partition: i32) -> String {
     format!("{}:{}", broker.host(), broker.port())
 }
 
-/// In zigzag and LEB128.
+/// Encodes an integer in zigzag and LEB128.
 fn varint(out: &mut Vec<u8>, number: i64) {
     let mut number = ((number << 1) ^ (number >> 63)).cast_unsigned();
     while number >= 0x80 {
@@ -116,7 +118,7 @@ fn bytes(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
     out.extend(bytes.unwrap_or_default());
 }
 
-/// The checksum of Castagnoli, bit by bit.
+/// Computes the CRC-32C (Castagnoli) checksum, bit by bit.
 fn crc32c(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0x82f6_3b78 * (crc & 1)))

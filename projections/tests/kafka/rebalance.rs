@@ -1,4 +1,4 @@
-//! Partitions that move while records flow: a topic that lacks nothing is not said to lack anything.
+//! Partitions that move while records flow: no gap is reported in a topic that has none.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -18,17 +18,17 @@ use super::{
     member::Member,
 };
 
-/// The events that were delivered of each shard.
+/// The delivered events of each shard.
 type Seen = BTreeMap<ShardId, Vec<Envelope>>;
 
 /// A member that works in a task.
-struct AtWork {
+struct WorkingMember {
     stop: oneshot::Sender<()>,
     shards: watch::Receiver<usize>,
     task: JoinHandle<Member>,
 }
 
-impl AtWork {
+impl WorkingMember {
     fn start(mut member: Member, seen: &watch::Sender<Seen>) -> Self {
         let (stop, mut stopped) = oneshot::channel();
         let (holds, shards) = watch::channel(0);
@@ -46,12 +46,12 @@ impl AtWork {
         Self { stop, shards, task }
     }
 
-    /// Waits until it works on so many shards.
+    /// Waits until the member works on this number of shards.
     async fn holds(&mut self, shards: usize) {
         in_time(self.shards.wait_for(|holds| *holds == shards)).await.unwrap();
     }
 
-    /// Ends its work in order.
+    /// Stops the member in order.
     async fn leave(self) {
         self.stop.send(()).unwrap();
         let member = in_time(self.task).await.unwrap();
@@ -60,7 +60,7 @@ impl AtWork {
     }
 }
 
-/// Appends an event now and then, until it is dropped.
+/// A task that appends an event from time to time, until this value is dropped.
 struct Flow(JoinHandle<()>);
 
 impl Flow {
@@ -101,10 +101,10 @@ async fn r1_partitions_that_move_while_records_flow_report_no_gap() {
     let flow = Flow::start(&fixture);
     let seen = watch::Sender::new(Seen::new());
     let join = async || fixture.join(&source, &fixture.subscription("moving", layout)).await;
-    let mut first = AtWork::start(join().await, &seen);
+    let mut first = WorkingMember::start(join().await, &seen);
     for _ in 0..6 {
         first.holds(4).await;
-        let mut second = AtWork::start(join().await, &seen);
+        let mut second = WorkingMember::start(join().await, &seen);
         second.holds(2).await;
         second.leave().await;
     }
@@ -128,7 +128,8 @@ async fn r1_a_group_reports_no_gap_after_a_broker_was_killed() {
     let flow = Flow::start(&fixture);
     let seen = watch::Sender::new(Seen::new());
     let join = async || fixture.join(&source, &fixture.subscription("killed", layout)).await;
-    let mut both = [AtWork::start(join().await, &seen), AtWork::start(join().await, &seen)];
+    let mut both =
+        [WorkingMember::start(join().await, &seen), WorkingMember::start(join().await, &seen)];
     for _ in 0..3 {
         for one in &mut both {
             one.holds(2).await;

@@ -1,4 +1,4 @@
-//! Records and topics by a foreign hand.
+//! Records and topics written by another client.
 
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ use rdkafka::{
 
 use super::fixture::TopicFixture;
 
-/// A hand that knows nothing of Highwater.
-pub(crate) struct Hand {
+/// A client that knows nothing of Highwater.
+pub(crate) struct ForeignClient {
     admin: AdminClient<DefaultClientContext>,
     producer: FutureProducer,
     topic: String,
 }
 
-impl Hand {
+impl ForeignClient {
     pub(crate) fn of(fixture: &TopicFixture) -> Self {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &fixture.bootstrap);
@@ -62,7 +62,7 @@ impl Hand {
         made.into_iter().for_each(|made| drop(made.unwrap()));
     }
 
-    /// Deletes every record that the topic has now.
+    /// Deletes all current records of the topic.
     pub(crate) async fn truncate(&self, partitions: i32) {
         let mut list = TopicPartitionList::new();
         for partition in 0..partitions {
@@ -88,7 +88,7 @@ impl Hand {
         self.producer.send(record, Duration::from_secs(20)).await.unwrap();
     }
 
-    /// Writes an event as a relay would that had published `previous` before.
+    /// Writes an event like a relay whose previous event in the partition is `previous`.
     pub(crate) async fn forge(&self, partition: i32, event: &Envelope, previous: Position) {
         let headers = OwnedHeaders::new();
         let all = [

@@ -1,4 +1,4 @@
-//! Leaders, zombies, checkpoints, and what can't be published.
+//! Leaders, zombies, checkpoints, and events that can't be published.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use highwater_projections::kafka::RelayStatus;
 
 use super::{
     fixture::{RelayTask, TopicFixture, drain, event},
-    records::Hand,
+    records::ForeignClient,
 };
 
 async fn delivers_the_log(fixture: &TopicFixture, to: u64) {
@@ -70,7 +70,8 @@ async fn r1_a_crash_between_publishing_and_the_checkpoint_repeats_nothing_in_a_v
             Some(feed) => feed,
             empty => empty.insert(fixture.whole(&fixture.source(), &Progress::default()).await),
         };
-        // The first of them have reached the view; the checkpoint is somewhere behind.
+        // The first events have reached the view, and the checkpoint is somewhere before the last
+        // one.
         let page = super::fixture::in_time(feed.next(1)).await.unwrap();
         assert!(page.through <= Position::new(20 * round));
         relay.crash().await;
@@ -101,12 +102,12 @@ async fn a_displaced_relay_moves_no_checkpoint_and_waits() {
         })
         .await;
     let at = claim.unwrap().unwrap().progress.position;
-    // It may not know yet: what it publishes now is a zombie's.
+    // The former leader may not know it yet: what it publishes now is published by a zombie.
     fixture.append(10).await;
     relay.is(|status| matches!(status, RelayStatus::Waiting)).await;
     let there = fixture.store.read_view(&view, &[]).await.unwrap().state.least().position;
     assert_eq!(there, at);
-    // It leads again when the lease has run out, and views have everything once.
+    // The relay leads again when the lease has expired, and views have every event once.
     relay.has_published(Position::new(20)).await;
     delivers_the_log(&fixture, 20).await;
     relay.stop().await;
@@ -116,8 +117,8 @@ async fn a_displaced_relay_moves_no_checkpoint_and_waits() {
 async fn an_event_that_is_too_large_is_named_and_stops_the_relay_until_the_topic_accepts_it() {
     let test = "an_event_that_is_too_large_is_named_and_stops_the_relay_until_the_topic_accepts_it";
     let Some(fixture) = TopicFixture::new(test) else { return };
-    let hand = Hand::of(&fixture);
-    hand.create(2, &[("max.message.bytes", "20000")]).await;
+    let client = ForeignClient::of(&fixture);
+    client.create(2, &[("max.message.bytes", "20000")]).await;
     fixture.append(5).await;
     let payload = Bytes::from(vec![b'7'; 50_000]);
     let large = NewEvent { payload, ..event("suite.large") };
@@ -134,7 +135,7 @@ async fn an_event_that_is_too_large_is_named_and_stops_the_relay_until_the_topic
     let said = error.to_string();
     assert!(said.contains("event 6 of stream account-large"), "{said}");
     assert!(said.contains("max.message.bytes"), "{said}");
-    hand.set("max.message.bytes", "100000").await;
+    client.set("max.message.bytes", "100000").await;
     relay.has_published(Position::new(11)).await;
     delivers_the_log(&fixture, 11).await;
     relay.stop().await;
@@ -144,13 +145,13 @@ async fn an_event_that_is_too_large_is_named_and_stops_the_relay_until_the_topic
 async fn an_event_that_the_broker_refuses_as_too_large_is_named() {
     let test = "an_event_that_the_broker_refuses_as_too_large_is_named";
     let Some(fixture) = TopicFixture::new(test) else { return };
-    let hand = Hand::of(&fixture);
-    hand.create(2, &[]).await;
+    let client = ForeignClient::of(&fixture);
+    client.create(2, &[]).await;
     fixture.append(5).await;
     let relay = RelayTask::start(fixture.relay());
     relay.has_published(Position::new(5)).await;
-    // The relay goes by the limit that there was when it began.
-    hand.set("max.message.bytes", "20000").await;
+    // The relay uses the limit that the topic had when it started.
+    client.set("max.message.bytes", "20000").await;
     let payload: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(50_000).collect();
     fixture
         .append_one("account-large", NewEvent { payload: payload.into(), ..event("suite.large") })
@@ -159,7 +160,7 @@ async fn an_event_that_the_broker_refuses_as_too_large_is_named() {
     let status = relay.status.borrow().clone();
     let RelayStatus::RecordTooLarge { position, bytes, .. } = status else { panic!("{status:?}") };
     assert_eq!((position, bytes), (Position::new(6), 50_000));
-    hand.set("max.message.bytes", "100000").await;
+    client.set("max.message.bytes", "100000").await;
     relay.has_published(Position::new(6)).await;
     delivers_the_log(&fixture, 6).await;
     relay.stop().await;
@@ -185,7 +186,7 @@ async fn a_bounded_context_may_publish_some_events_and_views_receive_those() {
     let orders = highwater_core::Query::category(highwater_core::Category::new("order").unwrap());
     let relay = RelayTask::start(fixture.relay().only(orders.clone()));
     relay.has_published(Position::new(70)).await;
-    Hand::of(&fixture).truncate(4).await;
+    ForeignClient::of(&fixture).truncate(4).await;
     fixture.append(70).await;
     let source = fixture.source().published(orders);
     let mut member = fixture.join(&source, &fixture.subscription("orders", Sharding::SINGLE)).await;

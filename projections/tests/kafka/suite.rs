@@ -1,4 +1,5 @@
-//! The properties of every feed: all events, once, in order (R1, W3). The direct feed and that of Kafka pass the same suite.
+//! The properties of every feed: all events, once, in order (R1, W3). The direct feed and the feed
+//! from Kafka pass the same suite.
 
 use futures_util::FutureExt as _;
 use highwater_core::{
@@ -10,7 +11,8 @@ use highwater_projections::direct::DirectSource;
 
 use super::fixture::{RelayTask, TopicFixture, drain, positions};
 
-/// Each of these for a source that follows the log itself, and for one fed by a relay that runs.
+/// Runs each property with a source that follows the log itself, and with one fed by a running
+/// relay.
 macro_rules! on_every_feed {
     ($($test:ident)*) => {
         mod direct {
@@ -60,7 +62,7 @@ async fn r1_every_shard_delivers_its_events_once_in_order_and_to_the_byte(
         let events = member.deliver(shard, Position::new(300)).await;
         assert_eq!(events, fixture.of_shard(layout, shard).await);
     }
-    // And what comes while it listens.
+    // Events that are appended while the feed waits are delivered as well.
     fixture.append(100).await;
     for shard in layout.all() {
         let events = member.deliver(shard, Position::new(400)).await;
@@ -95,7 +97,8 @@ async fn r1_a_feed_without_a_cursor_recognises_what_has_been_delivered(
     assert_eq!(positions(&drained.events), (61..=100).collect::<Vec<_>>());
 }
 
-/// The caller may cancel a wait for a page at any point; events that were read by then are delivered later.
+/// A caller may cancel a wait for a page at any point. Events that were read by then are delivered
+/// later.
 async fn r1_a_wait_that_is_given_up_loses_nothing(fixture: &TopicFixture, source: &dyn FeedSource) {
     let mut feed = fixture.whole(source, &Progress::default()).await;
     let (mut seen, mut through) = (Vec::new(), Position::START);

@@ -1,5 +1,5 @@
-//! TLS and SASL over it, and what can be wrong with them. Certificates are made by the `keytool` of the
-//! Java that runs Kafka.
+//! TLS and SASL over TLS, and their errors. Certificates are created by the `keytool` of the Java
+//! that runs Kafka.
 
 use std::{
     env,
@@ -20,13 +20,13 @@ use tokio::process::Command;
 
 use super::fixture::{RelayTask, TopicFixture, drain, in_time};
 
-/// Guards the key of the server; it is in no client's hands.
+/// The password of the server's key store, which no client has.
 const STORE_PASSWORD: &str = "keeps-the-key";
 const PASSWORD: &str = "correct-horse";
 const WRONG_PASSWORD: &str = "battery-staple";
 
-/// A server that is spoken to by TLS, with a password or without one.
-struct Guarded {
+/// A server with TLS, with or without a password.
+struct TlsServer {
     cluster: KafkaCluster,
     fixture: TopicFixture,
     tls: u16,
@@ -34,7 +34,7 @@ struct Guarded {
     certificates: TempDir,
 }
 
-impl Guarded {
+impl TlsServer {
     async fn start(test: &str) -> Option<Self> {
         let certificates = tempfile::tempdir().unwrap();
         certificate(certificates.path(), "server").await;
@@ -59,7 +59,7 @@ impl Guarded {
         Some(Self { cluster, fixture, tls, sasl, certificates })
     }
 
-    /// Trusts the server whose certificate this is.
+    /// Configures a client that trusts the server with this certificate.
     fn trusting(&self, kafka: Kafka, whom: &str) -> Kafka {
         let certificate = self.certificates.path().join(format!("{whom}.pem"));
         kafka.setting("ssl.ca.location", certificate.display().to_string())
@@ -112,9 +112,9 @@ impl Guarded {
     }
 }
 
-/// Asks until this is what is wrong: on a busy machine a server may look as if it were gone, for once.
+/// Retries until the error has this code: on a busy machine a server may appear unavailable once.
 async fn refused_with<T, F: Future<Output = Result<T>>>(code: Code, ask: impl Fn() -> F) -> Error {
-    let asking = async {
+    let retrying = async {
         loop {
             match ask().await.err().unwrap() {
                 error if error.code() == code => return error,
@@ -122,7 +122,7 @@ async fn refused_with<T, F: Future<Output = Result<T>>>(code: Code, ask: impl Fn
             }
         }
     };
-    in_time(asking).await
+    in_time(retrying).await
 }
 
 fn keytool() -> PathBuf {
@@ -130,7 +130,7 @@ fn keytool() -> PathBuf {
     home.filter(|keytool| keytool.exists()).unwrap_or_else(|| "keytool".into())
 }
 
-/// A key for a server at 127.0.0.1 and nowhere else, signed by itself, and its certificate.
+/// Creates a self-signed key for a server at 127.0.0.1 only, and its certificate.
 async fn certificate(folder: &Path, whose: &str) {
     let store = folder.join(format!("{whose}.p12"));
     let common = ["-alias", whose, "-storetype", "PKCS12", "-storepass", STORE_PASSWORD];
@@ -164,12 +164,12 @@ fn settings(certificates: &Path) -> String {
 #[tokio::test]
 async fn a_relay_and_a_view_work_over_tls_with_and_without_a_password() {
     let test = "a_relay_and_a_view_work_over_tls_with_and_without_a_password";
-    let Some(guarded) = Guarded::start(test).await else { return };
-    let fixture = &guarded.fixture;
+    let Some(server) = TlsServer::start(test).await else { return };
+    let fixture = &server.fixture;
     let ways = [
-        guarded.trusting(guarded.tls("127.0.0.1"), "server"),
-        guarded.sasl("PLAIN", PASSWORD),
-        guarded.sasl("SCRAM-SHA-512", PASSWORD),
+        server.trusting(server.tls("127.0.0.1"), "server"),
+        server.sasl("PLAIN", PASSWORD),
+        server.sasl("SCRAM-SHA-512", PASSWORD),
     ];
     for (turn, kafka) in (1..).zip(ways) {
         fixture.append(20).await;
@@ -181,7 +181,7 @@ async fn a_relay_and_a_view_work_over_tls_with_and_without_a_password() {
         let drained = drain(&mut *feed, Position::new(20 * turn), 7).await;
         assert_eq!(drained.events, fixture.log().await);
         assert_eq!(source.filled(), 0);
-        // A member of a group, too.
+        // Members of a group work as well.
         let layout = Sharding::by_stream(4);
         let feeding = fixture.subscription(&format!("grouped_{turn}"), layout);
         let mut member = fixture.join(&source, &feeding).await;
@@ -192,39 +192,40 @@ async fn a_relay_and_a_view_work_over_tls_with_and_without_a_password() {
         }
         relay.stop().await;
     }
-    assert!(guarded.cluster.is_alive(1).await);
+    assert!(server.cluster.is_alive(1).await);
 }
 
 #[tokio::test]
 async fn errors_of_tls_are_reported_without_a_secret() {
     let test = "errors_of_tls_are_reported_without_a_secret";
-    let Some(guarded) = Guarded::start(test).await else { return };
+    let Some(server) = TlsServer::start(test).await else { return };
     let wrong = [
-        // The client trusts the certificate of a stranger, or only those of the machine.
-        (guarded.trusting(guarded.tls("127.0.0.1"), "stranger"), "ssl.ca.location"),
-        (guarded.tls("127.0.0.1"), "ssl.ca.location"),
-        // The certificate is not for this name, which may have another address, where no server listens.
+        // The client trusts another certificate, or only those of the machine.
+        (server.trusting(server.tls("127.0.0.1"), "stranger"), "ssl.ca.location"),
+        (server.tls("127.0.0.1"), "ssl.ca.location"),
+        // The certificate is not valid for this name, which may have another address, where no
+        // server listens.
         (
-            guarded
-                .trusting(guarded.tls("localhost"), "server")
+            server
+                .trusting(server.tls("localhost"), "server")
                 .setting("broker.address.family", "v4"),
             "the certificate of the server",
         ),
-        (guarded.sasl("PLAIN", WRONG_PASSWORD), "sasl"),
-        (guarded.sasl("SCRAM-SHA-512", WRONG_PASSWORD), "sasl"),
+        (server.sasl("PLAIN", WRONG_PASSWORD), "sasl"),
+        (server.sasl("SCRAM-SHA-512", WRONG_PASSWORD), "sasl"),
     ];
     for (kafka, what) in wrong {
-        let error = guarded.refused(kafka, Code::BAD_CREDENTIALS).await;
+        let error = server.refused(kafka, Code::BAD_CREDENTIALS).await;
         assert!(error.is_invalid() && error.to_string().contains(what), "{error}");
     }
-    let missing = guarded.trusting(guarded.tls("127.0.0.1"), "nobody");
-    let error = guarded.refused(missing, Code::BAD_CONFIGURATION).await;
+    let missing = server.trusting(server.tls("127.0.0.1"), "nobody");
+    let error = server.refused(missing, Code::BAD_CONFIGURATION).await;
     assert!(error.to_string().contains("ssl.ca.location"), "{error}");
-    // A server that speaks another language only hangs up.
-    let plain_to_tls = Kafka::at(format!("127.0.0.1:{}", guarded.tls));
-    let tls_to_plain = Kafka::at(guarded.cluster.servers()).setting("security.protocol", "SSL");
+    // A server with another protocol only closes the connection.
+    let plain_to_tls = Kafka::at(format!("127.0.0.1:{}", server.tls));
+    let tls_to_plain = Kafka::at(server.cluster.servers()).setting("security.protocol", "SSL");
     for kafka in [plain_to_tls, tls_to_plain] {
-        let error = guarded.refused(kafka, Code::BROKER_UNREACHABLE).await;
+        let error = server.refused(kafka, Code::BROKER_UNREACHABLE).await;
         assert!(error.to_string().contains("security.protocol"), "{error}");
     }
 }

@@ -1,4 +1,5 @@
-//! Records that are not ours, or not any more: each is named, and none hides an event.
+//! Records that do not belong to Highwater, or no longer do: each is named in an error, and none
+//! hides an event.
 
 use highwater_core::{Code, Envelope, Position, domain::ViewName, port::Progress};
 use highwater_projections::kafka::{ForeignRecords, KafkaState};
@@ -6,10 +7,10 @@ use highwater_projections::kafka::{ForeignRecords, KafkaState};
 use super::{
     fixture::{TopicFixture, drain, in_time},
     raw_record::Raw,
-    records::Hand,
+    records::ForeignClient,
 };
 
-/// The record of an event as a relay writes it.
+/// Returns the record of an event as a relay writes it.
 fn record(event: &Envelope, previous: u64) -> Raw {
     let headers = [
         ("ce_position", event.position.to_string()),
@@ -28,7 +29,7 @@ fn record(event: &Envelope, previous: u64) -> Raw {
     headers.iter().fold(raw, |raw, (name, value)| raw.header(name.as_bytes(), value.as_bytes()))
 }
 
-/// Records of a topic that are no events, each with the words of its error.
+/// Returns records of a topic that are no events, each with the words of its error.
 fn strange(event: &Envelope) -> Vec<(Raw, &'static str)> {
     let good = record(event, 0);
     vec![
@@ -42,7 +43,7 @@ fn strange(event: &Envelope) -> Vec<(Raw, &'static str)> {
         (Raw { key: Some(b"\xff\xfe".into()), ..good.clone() }, "its key is no text"),
         (Raw { key: Some(b"somebody".into()), ..good.clone() }, "its key"),
         (Raw { key: None, ..good.clone() }, "it has no key"),
-        // The tombstone of a compacted key, with our headers and without any.
+        // The tombstone of a compacted key, with the headers of Highwater and without any.
         (Raw { value: None, ..good.clone() }, "it has no value"),
         (Raw { value: None, headers: Vec::new(), ..good.clone() }, "it has no headers"),
     ]
@@ -57,7 +58,7 @@ async fn every_kind_of_unknown_record_stops_a_view_before_it_and_is_named() {
     for (raw, why) in strange(&event) {
         let topic =
             TopicFixture { topic: format!("test-{:016x}", fastrand::u64(..)), ..fixture.clone() };
-        Hand::of(&topic).create(1, &[]).await;
+        ForeignClient::of(&topic).create(1, &[]).await;
         raw.write(&topic, 0).await;
         let source = topic.source();
         let mut feed = topic.whole(&source, &Progress::default()).await;
@@ -74,13 +75,13 @@ async fn every_kind_of_unknown_record_stops_a_view_before_it_and_is_named() {
 async fn skipped_unknown_records_hide_no_event() {
     let test = "skipped_unknown_records_hide_no_event";
     let Some(fixture) = TopicFixture::new(test) else { return };
-    Hand::of(&fixture).create(1, &[]).await;
+    ForeignClient::of(&fixture).create(1, &[]).await;
     fixture.append(20).await;
     let log = fixture.log().await;
     let mut strange = strange(&log[0]).into_iter().map(|(raw, _)| raw).cycle();
     let mut written = 0;
     for (previous, event) in (0..).zip(&log) {
-        // One event is missing: what was written in its place must not pass for it.
+        // One event is missing: the record written in its place must not be taken for it.
         if event.position.get() != 11 {
             record(event, previous).write(&fixture, 0).await;
         }
@@ -95,11 +96,11 @@ async fn skipped_unknown_records_hide_no_event() {
     assert_eq!(source.filled(), 1);
 }
 
-/// A record of ours may have arbitrary headers of other programs.
+/// A record of Highwater may have arbitrary headers of other programs.
 #[tokio::test]
 async fn unknown_headers_are_ignored() {
     let Some(fixture) = TopicFixture::new("unknown_headers_are_ignored") else { return };
-    Hand::of(&fixture).create(1, &[]).await;
+    ForeignClient::of(&fixture).create(1, &[]).await;
     fixture.append(1).await;
     let log = fixture.log().await;
     let record = record(&log[0], 0).header(b"x-agent", b"\xff\x00\xfe").header(b"", b"1");

@@ -1,4 +1,4 @@
-//! Events and appends to try a store with.
+//! Builders of events and appends.
 
 use bytes::Bytes;
 use highwater_core::{
@@ -10,55 +10,55 @@ use highwater_core::{
 
 use crate::system::SystemIds;
 
-/// A stream of the category `suite`.
+/// Returns a stream of the category `suite`.
 #[must_use]
 pub fn stream(key: &str) -> StreamId {
     stream_of("suite", key)
 }
 
-/// A stream of this category.
+/// Returns a stream of a category.
 #[must_use]
 pub fn stream_of(category: &str, key: &str) -> StreamId {
     StreamId::new(category, key).unwrap()
 }
 
-/// A tag with this value.
+/// Returns a tag with this value.
 #[must_use]
 pub fn tag(value: &str) -> Tag {
     Tag::new("suite", value)
 }
 
-/// A command id that has never been used.
+/// Creates a command id.
 #[must_use]
 pub fn command() -> CommandId {
     SystemIds.command_id()
 }
 
-/// An event id that has never been used.
+/// Creates an event id.
 #[must_use]
 pub fn event_id() -> EventId {
     SystemIds.event_id()
 }
 
-/// The fingerprint that the appends made here have.
+/// The fingerprint of the appends that this module builds.
 pub const FINGERPRINT: Fingerprint = Fingerprint::from_bits(0xfeed_f00d_dead_beef);
 
 /// The fingerprint of a different command.
 pub const OTHER_FINGERPRINT: Fingerprint = Fingerprint::from_bits(7);
 
-/// An event without tags.
+/// Creates an event without tags.
 #[must_use]
 pub fn event() -> NewEvent {
     typed("suite.happened")
 }
 
-/// Several events without tags.
+/// Creates several events without tags.
 #[must_use]
 pub fn events(count: usize) -> Vec<NewEvent> {
     (0..count).map(|_| event()).collect()
 }
 
-/// An event of this type.
+/// Creates an event of a type.
 #[must_use]
 pub fn typed(name: &'static str) -> NewEvent {
     NewEvent {
@@ -69,41 +69,41 @@ pub fn typed(name: &'static str) -> NewEvent {
     }
 }
 
-/// An event with these tags.
+/// Creates an event with tags.
 pub fn tagged(tags: impl IntoIterator<Item = Tag>) -> NewEvent {
     NewEvent { tags: tags.into_iter().collect(), ..event() }
 }
 
-/// An event with this payload.
+/// Creates an event with a payload.
 pub fn with_payload(payload: impl Into<Bytes>) -> NewEvent {
     NewEvent { payload: payload.into(), ..event() }
 }
 
-/// An append of nothing yet, under a new command.
+/// Creates an append without events, with a new command id.
 #[must_use]
 pub fn empty() -> Append {
     Append::new(command(), FINGERPRINT)
 }
 
-/// An append to one stream, under a new command.
+/// Creates an append to one stream, with a new command id.
 #[must_use]
 pub fn append_to(stream: &StreamId, expected: Expected, events: Vec<NewEvent>) -> Append {
     empty().stream(stream.clone(), expected, events)
 }
 
-/// An append of one event to a stream at any version, under a new command.
+/// Creates an append of one event to a stream at any version, with a new command id.
 #[must_use]
 pub fn append_one(stream: &StreamId, event: NewEvent) -> Append {
     append_to(stream, Expected::Any, vec![event])
 }
 
-/// The expectation of exactly this version.
+/// Returns the expectation of exactly this version.
 #[must_use]
 pub fn at(version: u64) -> Expected {
     Expected::Version(Version::new(version))
 }
 
-/// The condition that nothing matching `query` came after `position`.
+/// Returns the condition that no event after `position` matches `query`.
 #[must_use]
 pub fn nothing_like(query: Query, position: Position) -> Condition {
     Condition { query, after: position }

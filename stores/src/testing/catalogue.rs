@@ -1,16 +1,16 @@
-//! The names of the properties, each once: [`conformance!`](crate::conformance) makes tests of them,
-//! and `properties/mod.rs` the table [`PROPERTIES`].
+//! The names of the properties, each once: [`conformance!`](crate::conformance) makes tests of
+//! them, and `properties/mod.rs` the table [`PROPERTIES`].
 
 use futures_util::future::BoxFuture;
 
 use super::{Fixture, properties};
 
-/// Something that every store must keep.
+/// A property that every store must have.
 #[derive(Debug, Clone, Copy)]
 pub struct Property {
-    /// Its name, which begins with the number of the contract that it proves.
+    /// The name, which begins with the number of the contract that the property proves.
     pub name: &'static str,
-    /// Tries it on an empty store, and panics if it doesn't hold.
+    /// Runs the property on an empty store, and panics if it doesn't hold.
     pub holds: fn(Fixture) -> BoxFuture<'static, ()>,
 }
 
@@ -19,8 +19,8 @@ pub const PROPERTIES: &[Property] = properties::TABLE;
 
 /// Makes one test of each property, in a module of the given name.
 ///
-/// The second argument is a closure whose future gives a [`Fixture`](crate::testing::Fixture) with
-/// an empty store, or `None` if a service is missing; it is called anew for each test. See
+/// The second argument is a closure whose future returns a [`Fixture`](crate::testing::Fixture)
+/// with an empty store, or `None` if a service is missing. It is called once for each test. See
 /// [`testing`](crate::testing) for an example.
 #[macro_export]
 macro_rules! conformance {
@@ -34,7 +34,7 @@ macro_rules! conformance {
     };
 }
 
-/// One test per property.
+/// Makes one test per property.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __highwater_tests {

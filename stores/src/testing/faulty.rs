@@ -1,4 +1,4 @@
-//! A store that fails by plan.
+//! A store decorator that injects faults.
 
 mod view;
 
@@ -21,7 +21,7 @@ use highwater_core::{
 
 use crate::system::SystemClock;
 
-/// How often which fault strikes, as a share of the calls from 0 to 1.
+/// The rates of the faults, each as a share of the calls from 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Faults {
     seed: u64,
@@ -33,48 +33,51 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// No faults: the store is as it is.
+    /// No faults: every call goes to the store unchanged.
     #[must_use]
     pub fn none() -> Self {
         Self::seeded(0)
     }
 
-    /// No faults yet; those that are added strike as this seed has it. The same calls in the same
-    /// order meet the same faults.
+    /// Starts a seeded plan without faults. The same seed and the same calls in the same order
+    /// produce the same faults.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         let delay = Duration::ZERO;
         Self { seed, unavailable: 0.0, unsent: 0.0, lost: 0.0, delayed: 0.0, delay }
     }
 
-    /// The store can't be reached, for any call: nothing is stored, and the caller knows.
+    /// Makes any call fail because the store can't be reached: nothing is stored, and the caller
+    /// knows it.
     #[must_use]
     pub fn unavailable(self, share: f64) -> Self {
         Self { unavailable: share, ..self }
     }
 
-    /// The connection is lost before an append or a change of a view is stored: nothing is, but the
-    /// caller can't know.
+    /// Loses the connection before an append or a change of a view is stored: nothing is stored,
+    /// but the caller can't know it.
     #[must_use]
     pub fn unsent(self, share: f64) -> Self {
         Self { unsent: share, ..self }
     }
 
-    /// The connection is lost after an append or a change of a view was stored: the caller can't know.
+    /// Loses the connection after an append or a change of a view was stored: the caller can't know
+    /// the outcome.
     #[must_use]
     pub fn lost(self, share: f64) -> Self {
         Self { lost: share, ..self }
     }
 
-    /// An answer comes late, by at most this much.
+    /// Delays responses, by at most `delay`.
     #[must_use]
     pub fn delayed(self, share: f64, at_most: Duration) -> Self {
         Self { delayed: share, delay: at_most, ..self }
     }
 }
 
-/// Lets calls to another store fail by a seeded plan. It keeps what the port promises: an append
-/// still takes its place when it is called, and every error says truly what may have happened.
+/// Makes calls to another store fail by a seeded plan. It keeps the promises of the port: an append
+/// still takes its place in the order when it is called, and every error states correctly what may
+/// have happened.
 #[derive(Clone)]
 pub struct Faulty<S> {
     inner: S,
@@ -87,7 +90,7 @@ struct Plan {
     struck: u64,
 }
 
-/// What happens to a call.
+/// The outcome that the plan selects for a call.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Spared,
@@ -104,19 +107,19 @@ impl<S> Faulty<S> {
         Self { inner, faults, plan: Arc::new(Mutex::new(plan)) }
     }
 
-    /// The store without faults.
+    /// Returns the store without faults.
     #[must_use]
     pub fn inner(&self) -> &S {
         &self.inner
     }
 
-    /// How many calls have failed by plan.
+    /// Returns the number of calls that have failed by plan.
     #[must_use]
     pub fn struck(&self) -> u64 {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner).struck
     }
 
-    /// The fate of the next call, and how late its answer comes.
+    /// Draws the fate of the next call, and the delay of its response.
     fn next(&self) -> (Fate, Duration) {
         let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
         let Faults { unavailable, unsent, lost, delayed, delay, .. } = self.faults;
@@ -131,14 +134,14 @@ impl<S> Faulty<S> {
         (fate, if late { delay.mul_f64(plan.random.f64()) } else { Duration::ZERO })
     }
 
-    /// The fate of a call that changes nothing, which can only be unavailable or late.
+    /// Applies the plan to a call that changes nothing, which can only be unavailable or late.
     async fn pass(&self, doing: &'static str) -> Result<()> {
         let (fate, delay) = self.next();
         late(delay).await;
         if fate == Fate::Unavailable { Err(unavailable(doing)) } else { Ok(()) }
     }
 
-    /// The fate of a change of a view. Whoever can't know what became of it looks at the view.
+    /// Applies the plan to a change of a view. A caller that can't know its outcome reads the view.
     async fn change<T>(
         &self,
         doing: &'static str,
@@ -220,7 +223,7 @@ impl<S: EventStore> EventStore for Faulty<S> {
     }
 
     async fn head(&self) -> Result<Position> {
-        self.pass("asking for the head").await?;
+        self.pass("reading the head").await?;
         self.inner.head().await
     }
 
@@ -230,7 +233,7 @@ impl<S: EventStore> EventStore for Faulty<S> {
     }
 
     async fn find_command(&self, id: CommandId) -> Result<Option<RecordedCommand>> {
-        self.pass("looking a command up").await?;
+        self.pass("looking up a command").await?;
         self.inner.find_command(id).await
     }
 }

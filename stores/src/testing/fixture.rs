@@ -1,25 +1,25 @@
-//! What an adapter gives the suite: an empty store, and a way to open it again.
+//! The store under test, as its adapter provides it: an empty store, and a way to open it again.
 
 use std::{any::Any, fmt, future::Future, sync::Arc};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use highwater_core::port::{Limits, Store};
 
-/// An empty store of its own for one property. A clone is the same.
+/// A separate empty store for one property. Clones share the store.
 #[derive(Clone)]
 pub struct Fixture {
     store: Arc<dyn Store>,
     limits: Limits,
     open: Opener,
-    /// Kept until the property has been tried: a temporary directory, say.
+    /// A guard that is dropped after the property has run, for example a temporary directory.
     guard: Arc<dyn Any + Send + Sync>,
 }
 
 type Opener = Arc<dyn Fn() -> BoxFuture<'static, Arc<dyn Store>> + Send + Sync>;
 
 impl Fixture {
-    /// The store that `open` opens. It is called again for a second handle to the same data, such as
-    /// another process would have. The default limits are taken for the store's.
+    /// Opens the store with `open`, which is called again for a second handle to the same data, as
+    /// another process would have. Assumes the default limits.
     pub async fn new<S, F>(open: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         S: Store,
@@ -30,30 +30,30 @@ impl Fixture {
         Self { store: open().await, limits: Limits::default(), open, guard: Arc::new(()) }
     }
 
-    /// Keeps `guard` until the property has been tried.
+    /// Holds `guard` until the property has run.
     #[must_use]
     pub fn keeping(self, guard: impl Any + Send + Sync) -> Self {
         Self { guard: Arc::new((self.guard, guard)), ..self }
     }
 
-    /// Says which limits the store has, if not the default ones.
+    /// Sets the limits of the store, if they are not the default ones.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }
 
-    /// The store.
+    /// Returns the store.
     #[must_use]
     pub fn store(&self) -> Arc<dyn Store> {
         self.store.clone()
     }
 
-    /// Another handle to the same data.
+    /// Opens another handle to the same data.
     pub async fn reopen(&self) -> Arc<dyn Store> {
         (self.open)().await
     }
 
-    /// The limits of the store.
+    /// Returns the limits of the store.
     #[must_use]
     pub fn limits(&self) -> Limits {
         self.limits

@@ -1,7 +1,8 @@
-//! The conformance suite: what every store must keep, one named test per property; and faults.
+//! The conformance suite: one named test for each property that every store must have, and a
+//! decorator that injects faults.
 //!
-//! A store's test file tells the suite how to open an empty one, and [`conformance!`] makes a test
-//! of every property:
+//! The test file of a store tells the suite how to open an empty store, and [`conformance!`] makes
+//! a test of every property:
 //!
 //! ```
 //! use highwater_stores::{MemoryStore, conformance, testing::Fixture};
@@ -13,14 +14,15 @@
 //! # fn main() {}
 //! ```
 //!
-//! | File | What is in it |
+//! | File | Content |
 //! |---|---|
 //! | `catalogue.rs` | the names of the properties, each once |
-//! | `fixture.rs` | what an adapter gives the suite |
-//! | `run.rs` | how one property is run, or skipped loudly |
-//! | `build.rs`, `race.rs`, `read.rs` | events and appends to try, tasks released together, pages walked |
-//! | `faulty.rs` | a decorator that lets appends fail by a seeded plan |
-//! | `properties/` | the properties, by what they are about |
+//! | `fixture.rs` | the store under test, as its adapter provides it |
+//! | `run.rs` | runs one property, or skips it with a visible notice |
+//! | `build.rs`, `race.rs`, `read.rs` | builders of events and appends, tasks released together,
+//! reads of all pages |
+//! | `faulty.rs` | a decorator that makes calls fail by a seeded plan |
+//! | `properties/` | the properties, by subject |
 #![allow(
     clippy::expect_used,
     clippy::panic,

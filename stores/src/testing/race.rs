@@ -1,4 +1,4 @@
-//! Tasks that are released together.
+//! Concurrent tasks that start at the same moment.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -11,10 +11,10 @@ use tokio::sync::Barrier;
 
 use super::Store;
 
-/// Runs each future in a task of its own, all released together, and gives their outputs in order.
+/// Runs each future in a separate task, all released together, and returns their outputs in order.
 ///
 /// # Panics
-/// If one of them panics.
+/// Panics if one of the tasks panics.
 pub async fn race<F>(racers: impl IntoIterator<Item = F>) -> Vec<F::Output>
 where
     F: Future<Output: Send + 'static> + Send + 'static,
@@ -31,7 +31,7 @@ where
     join_all(tasks).await.into_iter().map(|output| output.expect("no task panics")).collect()
 }
 
-/// Appends from as many tasks as there are appends, all released together.
+/// Appends from one task per append, all released together.
 pub async fn race_appends(
     store: &Arc<dyn Store>,
     appends: impl IntoIterator<Item = Append>,
@@ -43,7 +43,7 @@ pub async fn race_appends(
     .await
 }
 
-/// Calls `append` for each without awaiting any, and only then awaits them all.
+/// Calls `append` for each without awaiting any, and only then awaits all of them.
 pub async fn append_back_to_back(
     store: &Arc<dyn Store>,
     appends: impl IntoIterator<Item = Append>,
@@ -52,10 +52,10 @@ pub async fn append_back_to_back(
     join_all(called).await
 }
 
-/// Guards a wait that must end.
+/// Awaits a future that must complete soon.
 ///
 /// # Panics
-/// If it doesn't within half a minute.
+/// Panics if it doesn't complete within 30 seconds.
 pub async fn soon<F: Future>(what: &str, wait: F) -> F::Output {
     let limit = Duration::from_secs(30);
     tokio::time::timeout(limit, wait).await.unwrap_or_else(|_| panic!("{what}: not in {limit:?}"))

@@ -1,24 +1,24 @@
-//! Pages walked to their end.
+//! Reads of all pages.
 
 use highwater_core::{Envelope, EventId, Position, Query, ReadFrom, StreamId, Version};
 
 use super::Store;
 
-/// The size of pages where it doesn't matter.
-const PAGE: usize = 1000;
+/// The page size of reads for which the size doesn't matter.
+const DEFAULT_PAGE_SIZE: usize = 1000;
 
-/// All events that match, in log order.
+/// Reads all matching events, in log order.
 ///
 /// # Panics
-/// If a page can't be read or contradicts the port's documentation.
+/// Panics if a page can't be read or contradicts the documentation of the port.
 pub async fn log(store: &dyn Store, query: &Query) -> Vec<Envelope> {
-    log_by(store, query, ReadFrom::After(Position::START), PAGE).await
+    log_by(store, query, ReadFrom::After(Position::START), DEFAULT_PAGE_SIZE).await
 }
 
-/// All events that match within a span, in its direction, read in pages of this size.
+/// Reads all matching events of a span, in its direction, in pages of `size`.
 ///
 /// # Panics
-/// As [`log`].
+/// Panics like [`log`].
 pub async fn log_by(
     store: &dyn Store,
     query: &Query,
@@ -37,7 +37,7 @@ pub async fn log_by(
     }
 }
 
-/// The rest of a span whose page went through here.
+/// Returns the rest of a span after a page that ended at `through`.
 fn advanced(span: ReadFrom<Position>, through: Position) -> ReadFrom<Position> {
     match span {
         ReadFrom::After(bound) => {
@@ -51,18 +51,18 @@ fn advanced(span: ReadFrom<Position>, through: Position) -> ReadFrom<Position> {
     }
 }
 
-/// All events of a stream.
+/// Reads all events of a stream.
 ///
 /// # Panics
-/// As [`log`].
+/// Panics like [`log`].
 pub async fn stream(store: &dyn Store, stream: &StreamId) -> Vec<Envelope> {
-    stream_by(store, stream, ReadFrom::After(Version::NONE), PAGE).await
+    stream_by(store, stream, ReadFrom::After(Version::NONE), DEFAULT_PAGE_SIZE).await
 }
 
-/// All events of a stream within a span, in its direction, read in pages of this size.
+/// Reads all events of a stream within a span, in its direction, in pages of `size`.
 ///
 /// # Panics
-/// As [`log`].
+/// Panics like [`log`].
 pub async fn stream_by(
     store: &dyn Store,
     stream: &StreamId,
@@ -81,28 +81,28 @@ pub async fn stream_by(
     events
 }
 
-/// The version of a stream.
+/// Reads the version of a stream.
 ///
 /// # Panics
-/// As [`log`].
+/// Panics like [`log`].
 pub async fn version(store: &dyn Store, stream: &StreamId) -> Version {
     let page = store.read_stream(stream, ReadFrom::Before(Version::END), 1).await.unwrap();
     page.events.last().map_or(Version::NONE, |event| event.version)
 }
 
-/// The ids of these events.
+/// Returns the ids of these events.
 #[must_use]
 pub fn ids(events: &[Envelope]) -> Vec<EventId> {
     events.iter().map(|event| event.id).collect()
 }
 
-/// Their positions.
+/// Returns the positions of these events.
 #[must_use]
 pub fn positions(events: &[Envelope]) -> Vec<u64> {
     events.iter().map(|event| event.position.get()).collect()
 }
 
-/// Their versions.
+/// Returns the versions of these events.
 #[must_use]
 pub fn versions(events: &[Envelope]) -> Vec<u64> {
     events.iter().map(|event| event.version.get()).collect()

@@ -1,23 +1,23 @@
-//! How one property is tried: in a runtime of its own, with a time limit, on an empty store.
+//! Runs one property: in a separate runtime, with a time limit, on an empty store.
 
 use std::{env, future::Future, io::Write as _, time::Duration};
 
 use super::{Fixture, PROPERTIES};
 
-/// The environment variable which, set to `1`, lets a property fail when its service is missing.
+/// The environment variable that, if set to `1`, makes a property fail when its service is missing.
 pub const REQUIRE_SERVICES: &str = "HIGHWATER_REQUIRE_SERVICES";
 
-/// The environment variable that holds the seed of a run that is to be repeated.
+/// The environment variable that sets the seed, to repeat a run.
 pub const SEED: &str = "HIGHWATER_SEED";
 
-/// Nothing here takes that long; what does, hangs.
-const TOO_LONG: Duration = Duration::from_secs(300);
+/// The time limit of a property. A property that takes longer hangs.
+const PROPERTY_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Tries the property of this name on the store that `harness` opens. If it opens none because its
-/// service is missing, the property is skipped with a line that can't be overlooked.
+/// Runs the property of this name on the store that `harness` opens. If the harness returns no
+/// store because its service is missing, skips the property and prints a notice.
 ///
 /// # Panics
-/// If the property does not hold, hangs, or is unknown; or if it would be skipped where
+/// Panics if the property does not hold, hangs, or is unknown; or if it would be skipped although
 /// [`REQUIRE_SERVICES`] forbids that.
 pub fn run<F>(property: &str, harness: impl FnOnce() -> F)
 where
@@ -34,24 +34,27 @@ where
         match harness().await.into() {
             None => skip(property),
             Some(fixture) => {
-                let tried = tokio::time::timeout(TOO_LONG, (found.holds)(fixture.clone())).await;
-                tried.unwrap_or_else(|_| panic!("{property} hangs"));
+                let outcome =
+                    tokio::time::timeout(PROPERTY_TIMEOUT, (found.holds)(fixture.clone())).await;
+                outcome.unwrap_or_else(|_| panic!("{property} hangs"));
             }
         }
     });
 }
 
-/// Written past the test harness, which would hide what a passing test prints.
+/// Prints the notice directly to stderr, because the test harness hides the output of a passing
+/// test.
 fn skip(property: &str) {
     let required = env::var(REQUIRE_SERVICES).is_ok_and(|value| value == "1");
     assert!(!required, "{property}: the service is missing, and {REQUIRE_SERVICES} is 1");
     let _ = writeln!(std::io::stderr(), "SKIPPED {property}: the service is missing");
 }
 
-/// The seed of this run, printed so that a failure can be repeated: that of [`SEED`], or a new one.
+/// Returns the seed of this run, and prints it so that a failure can be repeated: the seed in
+/// [`SEED`], or a new one.
 ///
 /// # Panics
-/// If [`SEED`] is not a number.
+/// Panics if [`SEED`] is not a number.
 #[must_use]
 pub fn seed() -> u64 {
     let seed = match env::var(SEED) {

@@ -18,11 +18,12 @@ enum AppendPath {
     Alone,
     /// A batch that is accepted as a whole, without concurrent appends.
     Whole,
-    /// The same while another process appends: visible first, and flushed in a second transaction.
+    /// A batch that is accepted as a whole while another process appends: visible first, and
+    /// flushed in a second transaction.
     InCompany,
     /// A batch that is checked append by append.
     Judged,
-    /// An append with a hook, which turns the flush off once more.
+    /// An append with a hook, which turns the flush off again.
     WithWork,
 }
 
@@ -59,8 +60,8 @@ const ASYNCHRONOUS: [&str; 5] = [
     "alter role postgres set synchronous_commit = off",
 ];
 
-/// The first append after a start writes whole pages to the server's log, and full pages of the log go
-/// to disk by themselves. The second is small.
+/// The number of appends. The first append after a start writes whole pages to the log of the
+/// server, and full pages of that log go to disk by themselves. The second is small.
 const APPENDS: usize = 2;
 
 async fn connect(cluster: &PostgresCluster) -> PgConnection {
@@ -98,7 +99,8 @@ async fn append(cluster: &PostgresCluster, path: AppendPath) -> Vec<Uuid> {
     commands
 }
 
-/// Appends while another session holds the lock of the order, until that sees a waiting session.
+/// Appends while another session holds the advisory lock, until that session sees a waiting
+/// session.
 async fn in_company(cluster: &PostgresCluster, store: &PostgresStore, append: Append) {
     let mut other = connect(cluster).await;
     let mut holding = other.begin().await.unwrap();
@@ -114,12 +116,12 @@ async fn in_company(cluster: &PostgresCluster, store: &PostgresStore, append: Ap
     appended.unwrap();
 }
 
-/// Returns how many of these commands have events, and how many a row by hand.
-async fn kept(cluster: &PostgresCluster, commands: &[Uuid]) -> (i64, i64) {
-    let kept = "select \
+/// Returns the numbers of these commands that have events, and that have a row by hand.
+async fn count_stored(cluster: &PostgresCluster, commands: &[Uuid]) -> (i64, i64) {
+    let sql = "select \
         (select count(distinct command_id) from fire.events where command_id = any($1)), \
         (select count(*) from by_hand where command = any($1))";
-    let query = sqlx::query_as(kept).bind(commands);
+    let query = sqlx::query_as(sql).bind(commands);
     query.fetch_one(&mut connect(cluster).await).await.unwrap()
 }
 
@@ -128,8 +130,8 @@ fn crash_shows(runtime: &Runtime, cluster: &PostgresCluster, path: AppendPath) -
     let commands = runtime.block_on(append(cluster, path));
     cluster.crash();
     cluster.restart();
-    let (appended, by_hand) = runtime.block_on(kept(cluster, &commands));
-    assert_eq!(appended, APPENDS as i64, "{path:?}: every acknowledged append is there");
+    let (appended, by_hand) = runtime.block_on(count_stored(cluster, &commands));
+    assert_eq!(appended, APPENDS as i64, "{path:?}: every acknowledged append is stored");
     by_hand == 0
 }
 

@@ -31,7 +31,7 @@ async fn follow(store: Arc<dyn Store>, stop: Arc<AtomicBool>, seed: u64) -> Vec<
             Ok(page) => {
                 for event in page.unwrap().events {
                     let expected = delivered.len() as u64 + 1;
-                    assert_eq!(event.position.get(), expected, "in order, no gap, nothing twice");
+                    assert_eq!(event.position.get(), expected, "in order, no gaps, no repeats");
                     delivered.push(event.id);
                 }
             }
@@ -118,7 +118,7 @@ async fn stall_and_roll_back(url: String, stop: Arc<AtomicBool>, seed: u64) {
     }
 }
 
-/// Runs the same in one process, with tasks instead of processes.
+/// Runs the same test in one process, with tasks instead of processes.
 async fn in_one_process(store: Arc<dyn Store>) {
     let seed = seed();
     let stop = Arc::new(AtomicBool::new(false));
@@ -133,7 +133,7 @@ async fn in_one_process(store: Arc<dyn Store>) {
                 store.append(writer_process::append(seed, task, number)).await.unwrap();
                 let stale = build::append_to(&build::stream("x"), Expected::StreamExists, vec![]);
                 assert!(store.append(stale).await.unwrap_err().is_conflict());
-                // The memory store never makes its caller wait; others want to run too.
+                // The memory store never suspends its caller, so other tasks need a chance to run.
                 tokio::task::yield_now().await;
             }
         })

@@ -43,11 +43,11 @@ async fn check(store: &dyn Store, acknowledged: &[(u64, Vec<(u64, u64)>)]) {
         for (task, number) in acks {
             let append = append(*seed, *task, *number);
             let stored = before.get(&append.command).copied().unwrap_or_default();
-            assert_eq!(stored, append.events().count(), "an acknowledged append is there, once");
+            assert_eq!(stored, append.events().count(), "an acknowledged append is stored once");
             next[*task as usize] = number + 1;
         }
-        // An append under way at the kill may be stored or not; sending it again
-        // makes it there once. So does sending again what is there.
+        // An append under way at the kill may be stored or not. After a retry it is stored once. So
+        // is an append that was already stored.
         for task in 0..TASKS {
             let end = next[task as usize] + 1;
             for number in end.saturating_sub(3)..end {
@@ -57,7 +57,7 @@ async fn check(store: &dyn Store, acknowledged: &[(u64, Vec<(u64, u64)>)]) {
     }
     let after = events_by_command(store).await;
     for (command, events) in &before {
-        assert_eq!(after.get(command), Some(events), "nothing was lost, nothing added");
+        assert_eq!(after.get(command), Some(events), "a retry neither loses nor adds events");
     }
     let log = read::log(store, &Query::all()).await;
     assert!(log.iter().zip(1..).all(|(event, n)| event.position.get() == n), "no gaps");

@@ -35,8 +35,8 @@ pub(super) async fn open(url: &str, schema: &str) -> highwater_core::Result<Arc<
     Ok(Arc::new(PostgresStore::connect(options).await?))
 }
 
-/// Returns the n-th append of a writer, of one to three events. Everything about it follows from the numbers, so that the
-/// parent can send it again.
+/// Returns the n-th append of a writer, of one to three events. All its content follows from the
+/// numbers, so that the parent can send it again.
 pub(super) fn append(seed: u64, task: u64, number: u64) -> Append {
     let command = CommandId::derive([seed, task, number].map(u64::to_be_bytes));
     let stream = stream((seed ^ task.wrapping_mul(31) ^ number) % STREAMS);
@@ -63,7 +63,7 @@ pub(super) fn start(url: &str, schema: &str, seed: u64) -> WriterProcess {
             .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let reader = thread::spawn(move || {
-        // A line that was cut off by the kill is no acknowledgement.
+        // A line that was truncated by the kill is no acknowledgement.
         let parse = |line: String| {
             let (task, number) =
                 line.strip_prefix("ack ")?.strip_suffix(" end")?.split_once(' ')?;
@@ -83,7 +83,7 @@ impl WriterProcess {
     }
 }
 
-/// The child itself.
+/// Runs as the child process.
 #[test]
 fn writes_until_it_is_killed() {
     let Some((url, schema, seed)) = process::task::<Task>() else { return };

@@ -139,7 +139,7 @@ async fn w2_a_hook_that_ends_the_transaction_is_refused_before_an_event_is_store
             let words = ["ended the transaction"];
             error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
             assert_eq!(outbox.rows_and_events().await, (rows, 0), "{ending:?}");
-            // Later appends are in a separate transaction again.
+            // Later appends run in a separate transaction again.
             let stale = build::append_to(&build::stream("a"), Expected::Any, build::events(3));
             let hook = Some(outbox.work(&[], Then::Fail));
             outbox.store.append(Append { hook, ..stale }).await.unwrap_err();
@@ -241,7 +241,7 @@ async fn w2_w4_a_commit_of_unknown_outcome_can_be_retried_with_its_hook_on_postg
     assert_eq!(outbox.rows_and_events().await, (1, 1));
 }
 
-/// Kills a process that appends with a hook several times: there is a row for each stored command, and for no other.
+/// Kills a process that appends with a hook several times. Exactly the stored commands have a row.
 #[tokio::test]
 async fn w2_w7_rows_and_events_stay_together_over_kills_of_the_process() {
     for outbox in outboxes("w2_w7_rows_and_events_stay_together").await {

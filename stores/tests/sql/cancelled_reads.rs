@@ -1,5 +1,5 @@
-//! Cancelled reads: the connections that they leave behind must give the next caller its own answer, and hold no lock and no
-//! snapshot.
+//! Cancelled reads. The connection of a cancelled read must give the next caller its own response,
+//! and hold no lock and no snapshot.
 
 use std::{
     future::poll_fn,
@@ -59,7 +59,7 @@ async fn fill(store: &dyn Store) -> ViewName {
     view
 }
 
-/// Reads by this number in one of several ways, and checks that the answer belongs to it.
+/// Reads in one of several ways, chosen by `way`, and checks that the response belongs to `number`.
 async fn read(store: &dyn Store, view: &ViewName, way: u64, number: u64) {
     let events = (number + 1) as usize;
     match way {
@@ -92,8 +92,9 @@ async fn read(store: &dyn Store, view: &ViewName, way: u64, number: u64) {
     }
 }
 
-/// Cancels a read after a random number of polls or a random time, and returns true if it was not done before. Polls cancel
-/// at any speed of the machine; a time hits the moments between two polls.
+/// Cancels a read after a random number of polls or a random time, and returns true if the read was
+/// still pending. Polls cancel at any speed of the machine. A time hits the moments between two
+/// polls.
 async fn is_cancelled(reading: impl Future<Output = ()>, random: &mut fastrand::Rng) -> bool {
     if random.bool() {
         let patience = Duration::from_micros(random.u64(0..8_000));
@@ -150,7 +151,7 @@ async fn r_cancelled_reads_leave_other_readers_their_answers_on_sqlite() {
     let sqlite = open_sqlite(&url).await.unwrap();
     let store: Arc<dyn Store> = Arc::new(sqlite.clone());
     cancel_many(&store).await;
-    // A reader that kept its snapshot would keep the log from being written back.
+    // A reader that held its snapshot would block the checkpoint of the write-ahead log.
     store.head().await.unwrap();
     let mut other = <sqlx::SqliteConnection as sqlx::Connection>::connect(&url).await.unwrap();
     let (busy, log, written): (i64, i64, i64) =

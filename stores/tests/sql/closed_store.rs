@@ -100,7 +100,7 @@ async fn a_closed_store_refuses_every_call_on_postgres() {
     refuses_everything(&store).await;
 }
 
-/// The task that appends is gone: neither queued appends nor later ones wait for ever.
+/// The appending task is gone, so neither queued appends nor later ones may wait for ever.
 #[test]
 fn appends_end_when_the_runtime_of_the_store_has_shut_down() {
     error_messages::record_log();

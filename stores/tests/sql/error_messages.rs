@@ -13,7 +13,7 @@ use tracing::{
     span::{Attributes, Id, Record},
 };
 
-/// The password of every user here. It must appear in no error and no log.
+/// The password of every user in these tests. It must appear in no error and no log.
 pub(super) const SECRET: &str = "hunter2-battery-staple";
 
 /// Asserts that the error has this code and this next step, that its text has all the words, and that neither it, nor its

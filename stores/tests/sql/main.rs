@@ -1,7 +1,7 @@
 //! The SQL stores beyond the conformance suite: startup errors, errors of an open store, hooks, columns, migrations. Each
 //! error names the mistake and the next step, and none shows a password.
 //!
-//! | File | What is in it |
+//! | File | Content |
 //! |---|---|
 //! | `error_messages` | the code, the next step and the words of an error; no secrets |
 //! | `processes` | other processes: another user, another holder of a lock, another writer |
@@ -50,7 +50,7 @@ async fn open_sqlite(url: &str) -> Result<SqliteStore> {
     SqliteStore::open(SqliteOptions::new(url)?, Arc::new(SystemClock)).await
 }
 
-/// Opens the store of a URL, whichever it is.
+/// Opens the store of a URL, on any database.
 async fn open_any(url: &str) -> Result<Arc<dyn Store>> {
     Ok(match url.starts_with("sqlite:") {
         true => Arc::new(open_sqlite(url).await?),
@@ -58,7 +58,7 @@ async fn open_any(url: &str) -> Result<Arc<dyn Store>> {
     })
 }
 
-/// An append of one event.
+/// Returns an append of one event.
 fn append() -> Append {
     build::append_one(&build::stream("a"), build::event())
 }

@@ -63,7 +63,7 @@ async fn two_schemas_in_one_database_are_independent() {
     live_side_by_side(&stores).await;
 }
 
-/// Both write at once; the same command is a different one in each.
+/// Writes to both stores at the same time. The same command is a different one in each.
 async fn live_side_by_side<S: highwater_core::port::Store>(stores: &[S; 2]) {
     let shared = append();
     for (index, store) in stores.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! A store with a table of the application's own beside it, on SQLite and on PostgreSQL alike.
+//! A store beside a table of the application, on SQLite and on PostgreSQL.
 
 use std::{any::Any, sync::Arc};
 
@@ -20,7 +20,7 @@ pub(super) struct Outbox {
     url: String,
     /// The schema, on PostgreSQL.
     schema: Option<String>,
-    /// Kept until the test is over.
+    /// The folder or server, held until the test ends.
     _place: Option<Box<dyn Any + Send + Sync>>,
 }
 
@@ -30,7 +30,7 @@ pub(super) enum Then {
     Well,
     Fail,
     Panic,
-    /// Says that it is there, and waits.
+    /// Signals that it runs, and waits.
     Wait(Arc<Notify>, Arc<Notify>),
 }
 
@@ -49,7 +49,7 @@ impl Then {
     }
 }
 
-/// Returns one on each SQL store. Prints a notice if there is no PostgreSQL.
+/// Returns one outbox on each SQL store. Prints a notice if there is no PostgreSQL.
 pub(super) async fn outboxes(test: &str) -> Vec<Outbox> {
     let mut outboxes = vec![Outbox::on_sqlite().await];
     outboxes.extend(Outbox::on_postgres(test).await);
@@ -69,7 +69,7 @@ impl Outbox {
         Some(Self::at(&server.url()).await.fresh(server).await)
     }
 
-    /// The store of a URL, whose outbox is there.
+    /// Opens the store of a URL, with its outbox.
     pub(super) async fn at(url: &str) -> Self {
         let store = open_any(url).await.unwrap();
         let schema =
@@ -101,7 +101,7 @@ impl Outbox {
         }
     }
 
-    /// Executes statements from outside, as the user of the store.
+    /// Executes statements on a separate connection, as the user of the store.
     pub(super) async fn execute(&self, sql: &str) {
         let sql = sqlx::raw_sql(AssertSqlSafe(self.fill(sql)));
         match self.is_postgres() {
@@ -111,7 +111,7 @@ impl Outbox {
         .unwrap();
     }
 
-    /// The commands in the outbox, in order.
+    /// Returns the commands in the outbox, in order.
     pub(super) async fn commands(&self) -> Vec<String> {
         self.texts("select command from outbox order by command").await
     }
@@ -142,7 +142,7 @@ impl Outbox {
         plan.iter().map(detail).collect::<Vec<_>>().join("\n")
     }
 
-    /// The indexes of a view's table beside its key's.
+    /// Returns the indexes of a view's table, without that of the primary key.
     pub(super) async fn indexes(&self, table: &str) -> Vec<String> {
         match &self.schema {
             Some(schema) => {
@@ -171,8 +171,8 @@ impl Outbox {
         (self.commands().await.len(), self.store.head().await.unwrap().get())
     }
 
-    /// An append of one event, with work that writes its command into the outbox, executes these
-    /// statements, and ends like this.
+    /// Returns an append of one event, with a hook that writes its command to the outbox, executes
+    /// these statements, and ends like this.
     pub(super) fn append(&self, statements: &[&str], then: Then) -> Append {
         Append { hook: Some(self.work(statements, then)), ..append() }
     }
@@ -207,7 +207,7 @@ impl Outbox {
         }
     }
 
-    /// Work for the commit of a view that executes these statements and ends like this.
+    /// Returns a hook for the commit of a view that executes these statements and ends like this.
     pub(super) fn writing(&self, statements: &[&str], then: Then) -> Arc<dyn TransactionHook> {
         let statements: Vec<String> = statements.iter().map(|sql| self.fill(sql)).collect();
         let all = move || statements.clone().into_iter().map(AssertSqlSafe);

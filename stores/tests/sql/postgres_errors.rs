@@ -83,7 +83,7 @@ async fn a_password_changed_while_the_store_is_open_is_a_permanent_error() {
     let end = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = '@'";
     server.execute(end).await;
     let mut refused = 0;
-    // A statement on a dead connection only detects that it is dead.
+    // A statement on a dead connection only detects that the connection is dead.
     for _ in 0..12 {
         for error in [store.append(append()).await.unwrap_err(), store.head().await.unwrap_err()] {
             if !error.is_retryable() {
@@ -95,7 +95,7 @@ async fn a_password_changed_while_the_store_is_open_is_a_permanent_error() {
     }
     assert!(refused > 12, "{refused}");
     server.execute(&format!("alter role @ password '{SECRET}'")).await;
-    insist(|| store.append(append())).await;
+    retry_call(|| store.append(append())).await;
 }
 
 #[tokio::test]
@@ -310,7 +310,7 @@ async fn a_row_that_cannot_be_decoded_is_an_error_for_the_operator() {
     );
 }
 
-/// A session that holds the lock of the order.
+/// Opens a session that holds the advisory lock of the log.
 async fn holder(server: &Server) -> sqlx::PgConnection {
     let mut other = server.owner().await;
     let lock = format!(
@@ -388,16 +388,16 @@ async fn w4_w7_a_store_survives_a_restart_of_the_server_between_two_appends() {
         assert!(error.is_retryable(), "{error}");
         assert!(store.head().await.unwrap_err().is_unavailable());
         cluster.restart();
-        // Each connection finds out by itself that it is dead.
-        let again = insist(|| store.append(append.clone())).await;
+        // Each connection detects by itself that it is dead.
+        let again = retry_call(|| store.append(append.clone())).await;
         assert_eq!((again.position.get(), again.repeated), (number, true));
-        assert_eq!(insist(|| store.head()).await.get(), number);
+        assert_eq!(retry_call(|| store.head()).await.get(), number);
     }
     assert!(!error_messages::logged().contains(SECRET));
 }
 
-/// Tries as often as there may be dead connections.
-async fn insist<T, F: Future<Output = highwater_core::Result<T>>>(send: impl Fn() -> F) -> T {
+/// Retries as often as there may be dead connections.
+async fn retry_call<T, F: Future<Output = highwater_core::Result<T>>>(send: impl Fn() -> F) -> T {
     let mut last = None;
     for _ in 0..12 {
         match send().await {

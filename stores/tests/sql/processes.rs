@@ -26,7 +26,7 @@ fn command(test: &str, url: &str) -> Command {
 
 /// Opens a SQLite file as a user other than root, and returns `opened`, or the code and the text of the error. `None` if this
 /// machine can't run it.
-pub(super) fn opened_by_nobody(url: &str) -> Option<String> {
+pub(super) fn opened_by_other_user(url: &str) -> Option<String> {
     const NOBODY: u32 = 65_534;
     let mut opening = command("processes::says_what_opening_gives", url);
     if fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0) {
@@ -38,8 +38,9 @@ pub(super) fn opened_by_nobody(url: &str) -> Option<String> {
     Some(said.to_owned())
 }
 
-/// Prints that a test can't run here: root may do everything, and another user may not run a program in the folder of root.
-pub(super) fn unseen(test: &str) {
+/// Prints that a test can't run here: root has all permissions, and another user can't run a
+/// program in the folder of root.
+pub(super) fn report_skipped(test: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED {test}: another user may not run this program");
 }
 
@@ -57,10 +58,10 @@ async fn says_what_opening_gives() {
     }
 }
 
-/// A process that holds the lock of a SQLite file until it is dropped.
+/// A process that holds the lock of a SQLite file until this value is dropped.
 pub(super) struct Holder(Child);
 
-/// Starts it, and waits until it has the lock.
+/// Starts the process, and waits until it has the lock.
 pub(super) fn hold(url: &str) -> Holder {
     let mut child =
         command("processes::holds_the_lock", url).stdin(Stdio::piped()).spawn().unwrap();
@@ -85,7 +86,7 @@ async fn holds_the_lock() {
     std::future::pending::<()>().await;
 }
 
-/// Runs a process that appends with a hook, and kills it after so many acknowledgements.
+/// Runs a process that appends with a hook, and kills it after this number of acknowledgements.
 pub(super) fn appends_until_killed(url: &str, acknowledgements: usize) {
     let mut child = command("processes::appends_with_work", url).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
@@ -127,7 +128,7 @@ pub(super) fn open_at_once(url: &str, processes: usize) {
             lines
         })
         .collect();
-    // Closing its input is the signal.
+    // Closing the input of a child is its signal.
     children.iter_mut().for_each(|child| drop(child.stdin.take()));
     for (mut child, lines) in children.into_iter().zip(outputs) {
         let said: Vec<String> = lines.filter(|line| line.starts_with("gave ")).collect();

@@ -12,12 +12,12 @@ use super::error_messages::{self, SECRET};
 /// The server, with a user and a schema for one test.
 pub(super) struct Server {
     cluster: Arc<PostgresCluster>,
-    /// The name of both.
+    /// The name of the user and the schema.
     pub(super) name: String,
 }
 
 impl Server {
-    /// Starts or shares the server; skips the test without its programs.
+    /// Starts or shares the server. Skips the test if the programs of the server are missing.
     pub(super) async fn of(test: &str) -> Option<Self> {
         error_messages::record_log();
         let cluster = shared(test)?;
@@ -28,7 +28,7 @@ impl Server {
         Some(server)
     }
 
-    /// The URL for the user.
+    /// Returns the URL for the user.
     pub(super) fn url(&self) -> String {
         self.url_of(&self.name, SECRET, "postgres")
     }
@@ -42,15 +42,15 @@ impl Server {
         open(&self.url()).await
     }
 
-    /// The server's owner.
+    /// Connects as the owner of the server.
     pub(super) async fn owner(&self) -> PgConnection {
         let options: PgConnectOptions = self.cluster.url().parse().unwrap();
-        // The tests' own statements, not the store's, have passwords in them.
+        // The statements of the tests contain passwords, those of the store don't.
         options.disable_statement_logging().connect().await.unwrap()
     }
 
-    /// Executes statements as the server's owner; `@` stands for the name. One at a time, because they
-    /// change what the server knows of itself.
+    /// Executes statements as the owner of the server; `@` stands for the name. One at a time,
+    /// because they change the catalogue of the server.
     pub(super) async fn execute(&self, sql: &str) {
         let sql = sql.replace('@', &self.name);
         let sql = AssertSqlSafe(format!("begin; select pg_advisory_xact_lock(1); {sql}; commit"));
@@ -62,7 +62,7 @@ pub(super) async fn open(url: &str) -> Result<PostgresStore> {
     PostgresStore::connect(PostgresOptions::new(url)?).await
 }
 
-/// It is stopped when the last test that uses it is done.
+/// Stops the server when the last test that uses it ends.
 fn shared(test: &str) -> Option<Arc<PostgresCluster>> {
     static SHARED: Mutex<Weak<PostgresCluster>> = Mutex::new(Weak::new());
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);

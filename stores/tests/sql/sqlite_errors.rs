@@ -51,7 +51,7 @@ impl DatabaseFile {
         other.close().await.unwrap();
     }
 
-    /// A store with some pages of events, closed again: everything is in the one file.
+    /// Creates a store with some pages of events, and closes it: all data is then in one file.
     async fn fill(&self) {
         let store = open(&self.url()).await.unwrap();
         for _ in 0..20 {
@@ -99,8 +99,8 @@ async fn a_missing_file_is_refused_if_it_must_be_there() {
 async fn a_folder_that_must_not_be_written_to_is_refused() {
     let place = DatabaseFile::new();
     processes::let_in(place.folder.path(), 0o555);
-    let Some(said) = processes::opened_by_nobody(&place.url()) else {
-        return processes::unseen("a_folder_that_must_not_be_written_to_is_refused");
+    let Some(said) = processes::opened_by_other_user(&place.url()) else {
+        return processes::report_skipped("a_folder_that_must_not_be_written_to_is_refused");
     };
     assert!(said.starts_with("HW608 ") && said.contains("log.db"), "{said}");
 }
@@ -111,8 +111,8 @@ async fn a_file_that_must_not_be_written_to_is_refused() {
     place.fill().await;
     processes::let_in(place.folder.path(), 0o777);
     processes::let_in(&place.file(), 0o444);
-    let Some(said) = processes::opened_by_nobody(&place.url()) else {
-        return processes::unseen("a_file_that_must_not_be_written_to_is_refused");
+    let Some(said) = processes::opened_by_other_user(&place.url()) else {
+        return processes::report_skipped("a_file_that_must_not_be_written_to_is_refused");
     };
     assert!(said.starts_with("HW608 ") && said.contains("must be allowed to write"), "{said}");
 }
@@ -135,7 +135,7 @@ async fn an_empty_file_is_a_fresh_database() {
     fs::write(place.file(), "").unwrap();
     let store = open(&place.url()).await.unwrap();
     assert_eq!(store.append(append()).await.unwrap().position.get(), 1);
-    assert!(error_messages::logged().contains("migrated"), "what is logged is seen here");
+    assert!(error_messages::logged().contains("migrated"), "the test records the log");
 }
 
 #[tokio::test]
@@ -346,7 +346,7 @@ async fn a_row_that_cannot_be_decoded_is_an_error_for_the_operator() {
     );
 }
 
-/// A statement of ours on the connection that writes.
+/// Returns an append whose hook runs a statement on the writing connection.
 fn on_the_writer(sql: &'static str) -> Append {
     let work = SqliteHook::new(move |connection, _| {
         Box::pin(async move {
@@ -361,14 +361,15 @@ fn on_the_writer(sql: &'static str) -> Append {
 async fn w2_a_full_disk_loses_nothing_and_the_store_recovers() {
     let place = DatabaseFile::new();
     let store = open(&place.url()).await.unwrap();
-    // SQLite rounds it up to what there is, and forgets it with the connection.
+    // SQLite rounds the limit up to the current size, and the limit ends with the connection.
     store.append(on_the_writer("pragma max_page_count = 1")).await.unwrap();
     let events = vec![build::event(), build::with_payload(vec![b'x'; 200_000])];
     let large = build::append_to(&build::stream("a"), Expected::Any, events);
     let error = store.append(large.clone()).await.unwrap_err();
     error_messages::check(&error, Code::UNREACHABLE, NextStep::Retry, &["full"]);
     assert_eq!(read_all(&store).await.unwrap(), 1);
-    // SQLite has ended the transaction by itself: the connection that writes must have been mended.
+    // SQLite has ended the transaction by itself: the store must have repaired the writing
+    // connection.
     assert_eq!(store.append(large).await.unwrap().position.get(), 3);
     assert_eq!(read_all(&store).await.unwrap(), 3);
 }

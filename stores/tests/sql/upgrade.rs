@@ -1,4 +1,4 @@
-//! Databases of the versions before views had shards: their rows and progress are still there.
+//! Databases of the versions before views had shards: an upgrade preserves their rows and progress.
 
 use highwater_core::{
     Code, Position,
@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqliteConnection};
 
 use super::{commit, error_messages, open_sqlite, server::Server};
 
-/// The schema as it was, up to each version; `@` stands for what comes before the names of tables.
+/// The former schema, up to each version; `@` stands for the prefix of table names.
 const ON_POSTGRES: [&str; 5] = [
     include_str!("../../src/postgres/sql/001_tables.sql"),
     include_str!("../../src/postgres/sql/002_append.sql"),
@@ -21,7 +21,7 @@ const ON_POSTGRES: [&str; 5] = [
 ];
 const ON_SQLITE: &str = include_str!("../../src/sqlite/sql/001_tables.sql");
 
-/// Rows were bytes then.
+/// The rows of these versions are bytes.
 fn views(prefix: &str, bytes: &str, time: &str) -> String {
     format!(
         "create table {prefix}view_balances (key text primary key, value {bytes} not null);
@@ -45,7 +45,7 @@ async fn has_kept(store: &dyn Store) {
     assert_eq!((layout, shards.len()), (Sharding::SINGLE, 1));
     assert_eq!(shards[0].position, Position::new(7));
     assert_eq!(shards[0].as_of, Timestamp::from_second(1_700_000_000).unwrap());
-    // The view continues from there, with rows like the former ones.
+    // The view continues from its former progress, with rows like the former ones.
     let commit = commit(store, "balances").await;
     assert_eq!((commit.shard, commit.from), (ShardId::FIRST, Position::new(7)));
     store.commit_view(commit).await.unwrap();
@@ -72,7 +72,7 @@ async fn r1_views_of_version_3_keep_rows_and_progress_on_postgres() {
     has_kept(stores[0].as_ref().unwrap()).await;
 }
 
-/// A database of this version, with this in it.
+/// Creates a database of this version with this content.
 async fn make(server: &Server, version: usize, filled: &str) {
     let name = &server.name;
     let fill = |sql: &&str| {
@@ -90,7 +90,7 @@ async fn make(server: &Server, version: usize, filled: &str) {
     server.owner().await.execute(AssertSqlSafe(old)).await.unwrap();
 }
 
-/// One view was removed in part.
+/// Upgrades a database in which one view was removed in part.
 #[tokio::test]
 async fn r1_views_of_version_5_keep_rows_sharding_and_progress_on_postgres() {
     let Some(server) =

@@ -1,4 +1,4 @@
-//! Columns and indexes of views, as plain SQL sees them.
+//! Columns and indexes of views, in plain SQL.
 
 use highwater_core::{
     Code, NextStep,

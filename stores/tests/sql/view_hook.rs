@@ -1,4 +1,4 @@
-//! Hooks in the commit of a view: with its rows and progress, or not at all.
+//! Hooks in the commit of a view: committed with its rows and progress, or not at all.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use super::{
 
 const INSERT: &str = "insert into outbox values ('written')";
 
-/// A commit with work that inserts a row, executes these statements, and ends like this.
+/// Returns a commit with a hook that inserts a row, executes these statements, and ends like this.
 async fn with_work(outbox: &Outbox, statements: &[&str], then: Then) -> ViewCommit {
     let statements: Vec<&str> = [INSERT].iter().chain(statements).copied().collect();
     let attachment = Some(outbox.writing(&statements, then));
@@ -224,7 +224,7 @@ async fn r1_a_hook_that_loses_the_connection_writes_nothing_on_postgres() {
     assert_eq!(state(&outbox).await, EVERYTHING);
 }
 
-/// Twenty polls would take a waiter twenty seconds.
+/// The test would take twenty seconds if the waiter polled twenty times.
 #[tokio::test]
 async fn r3_another_process_is_notified_of_a_commit_before_it_polls_on_postgres() {
     let Some(outbox) = Outbox::on_postgres(

@@ -1,4 +1,4 @@
-//! The faults of views.
+//! The calls of views, with injected faults.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ impl<S: LeaseStore> LeaseStore for Faulty<S> {
         worker: &WorkerId,
         lease: Duration,
     ) -> Result<Members> {
-        self.change("signing in", self.inner.heartbeat(view, worker, lease)).await
+        self.change("sending a heartbeat", self.inner.heartbeat(view, worker, lease)).await
     }
 
     async fn release_shard(&self, view: &ViewName, shard: ShardId, epoch: Epoch) -> Result<()> {
@@ -69,11 +69,11 @@ impl<S: LeaseStore> LeaseStore for Faulty<S> {
     }
 
     async fn leave(&self, view: &ViewName, worker: &WorkerId) -> Result<()> {
-        self.change("signing out", self.inner.leave(view, worker)).await
+        self.change("leaving a view", self.inner.leave(view, worker)).await
     }
 
     async fn reshard(&self, view: &ViewName, claims: &[Claim], layout: Sharding) -> Result<()> {
-        self.change("dividing a view anew", self.inner.reshard(view, claims, layout)).await
+        self.change("resharding a view", self.inner.reshard(view, claims, layout)).await
     }
 }
 
@@ -97,11 +97,11 @@ impl<S: ParkedStore> ParkedStore for Faulty<S> {
         after: Position,
         limit: usize,
     ) -> Result<Vec<Position>> {
-        self.pass("reading what waits behind a parked key").await?;
+        self.pass("reading queued events").await?;
         self.inner.queued_events(view, key, after, limit).await
     }
 
     async fn retry_parked(&self, view: &ViewName, key: &str) -> Result<bool> {
-        self.change("asking for another try", self.inner.retry_parked(view, key)).await
+        self.change("requesting a retry", self.inner.retry_parked(view, key)).await
     }
 }

@@ -25,7 +25,7 @@ pub(super) async fn w1_n_racing_appends_at_one_version_have_one_winner(fixture: 
     assert_eq!(won.len(), 1);
     for outcome in lost {
         let error = outcome.unwrap_err();
-        let conflict = error.conflict().expect("a loser gets a conflict");
+        let conflict = error.conflict().expect("a losing append is a conflict");
         assert_eq!(conflict.actual_version(), Some(Version::new(5)));
     }
     assert_eq!(read::stream(&*store, &stream).await.len(), 5);
@@ -40,7 +40,7 @@ pub(super) async fn w1_n_racing_first_appends_have_one_winner(fixture: Fixture) 
     assert_eq!(read::stream(&*store, &stream).await.len(), 1);
 }
 
-/// A stream without events, and one at version 2 with the id of its last event.
+/// Returns a stream without events, and a stream at version 2 with the id of its last event.
 async fn none_and_two(store: &dyn Store) -> (StreamId, StreamId, EventId) {
     let (none, two) = (stream("none"), stream("two"));
     let events = events(2);
@@ -155,7 +155,7 @@ pub(super) async fn w3_positions_are_contiguous_and_in_order_under_64_writers(fi
     }
 }
 
-/// Three appends by each of 64 tasks, of two events each, to one of four streams.
+/// Appends from 64 tasks, three times each: two events, to one of four streams.
 async fn write_from_64_tasks(store: &std::sync::Arc<dyn Store>) {
     let tasks = (0..64).map(|task| {
         let (store, stream) = (store.clone(), stream(&(task % 4).to_string()));

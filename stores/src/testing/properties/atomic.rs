@@ -1,4 +1,4 @@
-//! W2: all events of an append or none, whoever appends beside it.
+//! W2: an append stores all of its events or none, also with concurrent appends.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -61,7 +61,8 @@ pub(super) async fn w2_a_stale_condition_leaves_nothing(fixture: Fixture) {
     assert_eq!(read::log(&*store, &Query::all()).await.len(), 1);
 }
 
-/// 64 appends, every fourth of which is stale in one of its two streams whatever the order.
+/// Builds 64 appends, every fourth of which is stale in one of its two streams, in any order of
+/// execution.
 async fn mixed(store: &dyn Store) -> Vec<Append> {
     let full = stream("full");
     store.append(append_to(&full, Expected::NoStream, events(1))).await.unwrap();
@@ -75,7 +76,8 @@ async fn mixed(store: &dyn Store) -> Vec<Append> {
     (0..64).map(append).collect()
 }
 
-/// The outcomes are exact, and the log holds exactly the good appends, each where its answer says.
+/// Checks that the outcomes are exact, and that the log holds exactly the successful appends, each
+/// at the positions that it returned.
 async fn check(store: &dyn Store, appends: &[Append], outcomes: &[Result<Appended>]) {
     let mut expected = 1;
     for (index, (append, outcome)) in appends.iter().zip(outcomes).enumerate() {
@@ -118,5 +120,5 @@ pub(super) async fn w2_bad_appends_among_64_called_at_once_fail_alone(fixture: F
     let outcomes = append_back_to_back(&store, appends.clone()).await;
     check(&*store, &appends, &outcomes).await;
     let places = outcomes.iter().flatten().map(|appended| appended.position);
-    assert!(places.is_sorted(), "appends take their places when they are called");
+    assert!(places.is_sorted(), "appends are ordered by their calls");
 }

@@ -12,7 +12,8 @@ use crate::testing::{
     race::{append_back_to_back, race_appends},
 };
 
-/// Whether an append on this condition goes through; it appends an event that nothing looks for.
+/// Returns true if an append with this condition succeeds. The appended event matches no query of
+/// this file.
 async fn holds(store: &dyn Store, query: Query, after: u64) -> bool {
     let append = append_one(&stream("holds"), typed("suite.irrelevant"));
     let append = append.only_if(nothing_like(query, Position::new(after)));
@@ -125,7 +126,7 @@ pub(super) async fn w6_condition_and_expectation_must_both_be_met(fixture: Fixtu
     append(at(1), seen).await.unwrap();
 }
 
-/// 16 appends of matching events, each to a stream of its own, on one condition: one wins.
+/// Races 16 appends of matching events with one condition, each to a separate stream: one wins.
 async fn raced(store: &Arc<dyn Store>, query: &Query, event: impl Fn() -> NewEvent) {
     let appends = (0..16).map(|task| {
         let stream = stream(&format!("task-{task}"));
@@ -184,11 +185,11 @@ pub(super) async fn w6_a_condition_sees_appends_called_just_before(fixture: Fixt
     assert!(outcomes[2].is_ok());
 }
 
-/// Pairs whose hashes are the same: Java's `hashCode`, CRC-32, FNV-1a, djb2.
+/// Pairs of words with equal hashes: Java's `hashCode`, CRC-32, FNV-1a, djb2.
 pub(super) const COLLISIONS: [[&str; 2]; 4] =
     [["Aa", "BB"], ["plumless", "buckeroo"], ["costarring", "liquor"], ["hetairas", "mentioner"]];
 
-/// The tag that is just this word, so that its hash is the word's.
+/// Returns the tag that consists of just this word, so that its hash is that of the word.
 pub(super) fn bare(word: &str) -> Tag {
     Tag::from_stored(word.to_owned())
 }

@@ -1,4 +1,5 @@
-//! R3, R4: whoever waits for a view is woken when it moves or something is asked of it.
+//! R3, R4: a caller that waits for a view is woken when it advances or when a request for it
+//! arrives.
 
 use futures_util::FutureExt as _;
 use highwater_core::{
@@ -16,7 +17,7 @@ pub(super) async fn r3_a_waiter_is_woken_by_a_commit_through_another_handle(fixt
     for to in 1..=20 {
         let seen = store.read_view(&view, &[]).await.unwrap().state;
         let mut waiting = store.wait_for_view_change(&view, &seen);
-        // Polled once, it waits; that it may end early is the port's to allow.
+        // The wait has been polled once. The port allows it to end early.
         let early = (&mut waiting).now_or_never();
         worker.write(to, &[]).await;
         if early.is_none() {
@@ -35,7 +36,7 @@ pub(super) async fn r3_what_has_changed_since_it_was_seen_is_not_waited_for(fixt
     for to in 1..=3 {
         worker.write(to, &[]).await;
         for seen in &seen {
-            soon("a change that is past", store.wait_for_view_change(&view, seen)).await.unwrap();
+            soon("an earlier change", store.wait_for_view_change(&view, seen)).await.unwrap();
         }
         seen.push(store.read_view(&view, &[]).await.unwrap().state);
     }
@@ -46,7 +47,7 @@ pub(super) async fn r3_waiting_ends_also_where_nothing_changes(fixture: Fixture)
     let view = opened(&*store, "still", Sharding::SINGLE).await;
     let seen = store.read_view(&view, &[]).await.unwrap().state;
     for _ in 0..2 {
-        soon("looking for itself", store.wait_for_view_change(&view, &seen)).await.unwrap();
+        soon("a poll by the waiter", store.wait_for_view_change(&view, &seen)).await.unwrap();
     }
 }
 
@@ -55,51 +56,51 @@ pub(super) async fn r4_a_waiter_is_woken_by_a_wish_for_another_try(fixture: Fixt
     let mut worker = Worker::on(&store, "asked").await;
     worker.park(1, vec![park("a", 1, "broken", 1)]).await;
     let seen = store.read_view(&worker.view, &[]).await.unwrap().state;
-    let asking = {
+    let request = {
         let view = worker.view.clone();
         tokio::spawn(async move { operator.retry_parked(&view, "a").await.unwrap() })
     };
-    soon("hearing of the wish", async {
+    soon("noticing the retry request", async {
         while !store.parked_keys(&worker.view, None, 1).await.unwrap()[0].retry {
             store.wait_for_view_change(&worker.view, &seen).await.unwrap();
         }
     })
     .await;
-    assert!(asking.await.unwrap());
+    assert!(request.await.unwrap());
 }
 
-/// Two who each move their own shard when the other has moved.
+/// Runs two tasks, each of which advances its own shard when the other shard has advanced.
 pub(super) async fn r3_no_wake_up_is_missed(fixture: Fixture) {
     let handles = [fixture.store(), fixture.reopen().await];
     let view = opened(&*handles[0], "pingpong", Sharding::by_key(2)).await;
-    let mut players = Vec::new();
+    let mut workers = Vec::new();
     for (store, number) in handles.iter().zip(0..2_u32) {
         let shard = ShardId::new(number);
-        players.push(Worker::taking(store, &view, shard, &number.to_string()).await);
+        workers.push(Worker::taking(store, &view, shard, &number.to_string()).await);
     }
-    let playing = players.into_iter().map(|player| tokio::spawn(play(player)));
-    for played in futures_util::future::join_all(playing).await {
-        played.unwrap();
+    let running = workers.into_iter().map(|worker| tokio::spawn(take_turns(worker)));
+    for outcome in futures_util::future::join_all(running).await {
+        outcome.unwrap();
     }
 }
 
 const ROUNDS: u64 = 50;
 
-/// The first shard leads, and the second follows.
-async fn play(mut player: Worker) {
-    let number = player.claim.shard.get() as usize;
+/// Advances one shard in turns with the other. The first shard leads.
+async fn take_turns(mut worker: Worker) {
+    let number = worker.claim.shard.get() as usize;
     for round in 1..=ROUNDS {
         let wanted = round - 1 + number as u64;
-        soon("the other's move", async {
+        soon("the other shard's advance", async {
             loop {
-                let seen = player.store.read_view(&player.view, &[]).await.unwrap().state;
+                let seen = worker.store.read_view(&worker.view, &[]).await.unwrap().state;
                 if seen.shards[1 - number].position.get() >= wanted {
                     break;
                 }
-                player.store.wait_for_view_change(&player.view, &seen).await.unwrap();
+                worker.store.wait_for_view_change(&worker.view, &seen).await.unwrap();
             }
         })
         .await;
-        player.write(round, &[]).await;
+        worker.write(round, &[]).await;
     }
 }

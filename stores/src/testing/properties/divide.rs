@@ -1,4 +1,4 @@
-//! R1: how the work is divided may change, and no event is lost or applied twice by it.
+//! R1: the sharding of a view may change, and no event is lost or applied twice by that.
 
 use std::sync::Arc;
 
@@ -11,10 +11,12 @@ use highwater_core::{
     value::{ShardId, Sharding},
 };
 
-use super::worker::{LONG, Worker, found, is_missing, name, opened, park, progress, some, state};
+use super::worker::{
+    LONG_LEASE, Worker, found, is_missing, name, opened, park, progress, some, state,
+};
 use crate::testing::{Fixture, Store, race::race};
 
-/// A worker on each shard, all of which are at this position.
+/// Claims every shard, all of which are at this position.
 async fn all(store: &Arc<dyn Store>, view: &ViewName, position: u64) -> Vec<Worker> {
     let layout = store.read_view(view, &[]).await.unwrap().state.sharding;
     let mut workers = Vec::new();
@@ -45,7 +47,7 @@ pub(super) async fn r1_a_view_divided_anew_goes_on_from_where_it_was(fixture: Fi
         store.reshard(&view, &claims(&before), layout).await.unwrap();
         let shards = vec![position; layout.shards as usize];
         assert_eq!(store.read_view(&view, &[]).await.unwrap().state, state(layout, &shards));
-        let roll = store.heartbeat(&view, &before[0].id, LONG).await.unwrap();
+        let roll = store.heartbeat(&view, &before[0].id, LONG_LEASE).await.unwrap();
         assert_eq!(roll.holders, vec![None; shards.len()], "every shard is free");
         let after = all(&store, &view, position).await;
         let newest = before.iter().map(|worker| worker.claim.epoch).max().unwrap();
@@ -79,7 +81,7 @@ pub(super) async fn r1_shards_at_different_positions_are_not_divided_anew(fixtur
     unchanged(&store, &view, &mut workers, [5, 6]).await;
 }
 
-/// Nothing has changed, and every claim still holds.
+/// Checks that nothing has changed, and that every claim is still valid.
 async fn unchanged(
     store: &Arc<dyn Store>,
     view: &ViewName,
@@ -153,7 +155,7 @@ pub(super) async fn r1_a_worker_that_knows_the_old_layout_claims_nothing(fixture
                     shard,
                     worker: late.clone(),
                     mode: claiming,
-                    lease: LONG,
+                    lease: LONG_LEASE,
                 })
                 .await;
             let (view, expected) = (view.to_string(), old);
@@ -161,14 +163,14 @@ pub(super) async fn r1_a_worker_that_knows_the_old_layout_claims_nothing(fixture
             assert_eq!(claim.unwrap_err().conflict(), Some(&conflict));
         }
         let mut holders = vec![None; layout.shards as usize];
-        let roll = store.heartbeat(&view, &worker.id, LONG).await.unwrap();
+        let roll = store.heartbeat(&view, &worker.id, LONG_LEASE).await.unwrap();
         holders[0] = Some(worker.id.clone());
         assert_eq!(roll.holders, holders, "what was free still is");
         worker.write(at + 1, &[]).await;
     }
 }
 
-/// A claim fences who divides, and a division refuses who claims: not both go through.
+/// A claim fences a reshard, and a reshard refuses a claim: they never both succeed.
 pub(super) async fn r1_a_claim_and_a_division_that_race_do_not_both_go_through(fixture: Fixture) {
     let handles = [fixture.store(), fixture.reopen().await];
     for round in 0..10 {
@@ -188,7 +190,7 @@ pub(super) async fn r1_a_claim_and_a_division_that_race_do_not_both_go_through(f
                     shard,
                     worker: worker.clone(),
                     mode: ClaimMode::Always,
-                    lease: LONG,
+                    lease: LONG_LEASE,
                 });
                 claim.await.map(|claim| assert!(claim.is_some()))
             }

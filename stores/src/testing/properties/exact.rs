@@ -1,4 +1,4 @@
-//! What is read back is what was written, byte for byte.
+//! Reads return exactly what was written, byte for byte.
 
 use bytes::Bytes;
 use highwater_core::{
@@ -16,7 +16,7 @@ use crate::testing::{
     read,
 };
 
-/// Texts that a careless store would normalise, escape, cut, fold or execute.
+/// Texts that a careless store would normalise, escape, truncate, fold or execute.
 pub(super) const HOSTILE: &[&str] = &[
     "'",
     "''",
@@ -149,7 +149,7 @@ pub(super) async fn w2_schema_versions_and_types_may_differ_in_one_append(fixtur
     assert_eq!(stored, types);
 }
 
-/// Streams with hostile keys, and the two longest ones, which differ in their last byte.
+/// Returns streams with hostile keys, and the two longest streams, which differ in their last byte.
 fn hostile_streams() -> Vec<StreamId> {
     let euros = "suite-".to_owned() + &"€".repeat(300);
     let zeds = "z".repeat(STREAM_ID_LIMIT - euros.len() - 1);

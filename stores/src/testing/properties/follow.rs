@@ -1,4 +1,4 @@
-//! W3: whoever follows the log gets every event once and in order, and is woken.
+//! W3: a follower of the log receives every event once and in order, and is woken.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::testing::{
     read, seed,
 };
 
-/// Reads what matches from `from` on, waiting where there is nothing, until `count` events have
-/// come. Says where to go on.
+/// Reads matching events after `from`, waiting at the end of the log, until `count` events have
+/// arrived. Returns the position to continue from.
 async fn follow(
     store: &dyn Store,
     query: &Query,
@@ -25,7 +25,7 @@ async fn follow(
     while seen.len() < count {
         let page =
             store.read_log(query, ReadFrom::After(at), page.min(count - seen.len())).await.unwrap();
-        assert!(page.through >= at, "a follower is never sent back");
+        assert!(page.through >= at, "a page never ends before the position it starts at");
         at = page.through;
         seen.extend(page.events);
         if !page.more && seen.len() < count {
@@ -35,7 +35,7 @@ async fn follow(
     (seen, at)
 }
 
-/// Eight tasks that each append 25 times, 1 to 3 events, through either handle.
+/// Appends from eight tasks, 25 times each, 1 to 3 events, through either handle.
 fn write_from_eight(handles: [Arc<dyn Store>; 2]) -> tokio::task::JoinHandle<()> {
     let writers = (0..8).map(move |writer| {
         let store = handles[writer % 2].clone();
@@ -52,14 +52,14 @@ fn write_from_eight(handles: [Arc<dyn Store>; 2]) -> tokio::task::JoinHandle<()>
     })
 }
 
-/// What the eight write: 8 × (9 × 1 + 8 × 2 + 8 × 3).
+/// The number of events that the eight tasks write: 8 × (9 × 1 + 8 × 2 + 8 × 3).
 const WRITTEN: usize = 392;
 
 pub(super) async fn w3_a_waiting_follower_is_woken_by_another_handle(fixture: Fixture) {
     let (store, writer) = (fixture.store(), fixture.reopen().await);
     for head in (0..20).map(Position::new) {
         let mut waiting = store.wait_for_append(head);
-        // Polled once, it waits; that it may end early is the port's to allow.
+        // The wait has been polled once. The port allows it to end early.
         let early = (&mut waiting).now_or_never();
         let appended = writer.append(append_one(&stream("woken"), event())).await.unwrap();
         if early.is_none() {
@@ -75,7 +75,7 @@ pub(super) async fn w3_waiting_ends_at_once_where_there_is_more(fixture: Fixture
     let head =
         store.append(append_to(&stream("a"), Expected::Any, events(3))).await.unwrap().position;
     for behind in 0..head.get() {
-        soon("an event that is there", store.wait_for_append(Position::new(behind))).await.unwrap();
+        soon("an event in the log", store.wait_for_append(Position::new(behind))).await.unwrap();
     }
 }
 
@@ -111,7 +111,7 @@ pub(super) async fn w3_a_follower_gets_all_once_in_order_while_eight_write(fixtu
     writing.await.unwrap();
     assert_eq!(read::positions(&seen), (1..=WRITTEN as u64).collect::<Vec<_>>());
     assert_eq!(at, handles[0].head().await.unwrap());
-    assert_eq!(seen, read::log(&*handles[1], &Query::all()).await, "as it was read, it stays");
+    assert_eq!(seen, read::log(&*handles[1], &Query::all()).await, "a later read is the same");
 }
 
 pub(super) async fn w3_a_follower_resumes_exclusively_from_anywhere(fixture: Fixture) {

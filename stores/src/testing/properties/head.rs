@@ -1,4 +1,4 @@
-//! R2, R3: which log it is, and where it ends, told with what is read of a view.
+//! R2, R3: a read of a view returns the identity of the log and its head.
 
 use std::ops::Bound;
 

@@ -1,4 +1,4 @@
-//! W4: once per command id, with the same answer to everybody.
+//! W4: a command id is stored once, and every caller gets the same response.
 
 use highwater_core::{
     Code, CommandId, Position, Query,
@@ -17,7 +17,7 @@ use crate::testing::{
     read,
 };
 
-/// The answer as it is given again.
+/// Returns the response to a repeated command.
 fn again(appended: &Appended) -> Appended {
     Appended { repeated: true, ..appended.clone() }
 }
@@ -100,7 +100,7 @@ pub(super) async fn w4_of_two_commands_racing_under_one_id_one_is_stored(fixture
     });
     let outcomes = race_appends(&store, appends).await;
     let (stored, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
-    assert_eq!((stored.len(), refused.len()), (8, 8), "half of them sent the command stored");
+    assert_eq!((stored.len(), refused.len()), (8, 8), "half of them sent the stored command");
     assert_eq!(stored.iter().flatten().filter(|answer| !answer.repeated).count(), 1);
     let codes = refused.into_iter().map(|outcome| outcome.unwrap_err().code());
     assert!(codes.into_iter().all(|code| code == Code::COMMAND_ID_REUSED));
@@ -113,7 +113,7 @@ pub(super) async fn w4_an_append_without_events_is_recorded(fixture: Fixture) {
     let append = append_to(&stream, at(2), Vec::new());
     let first = store.append(append.clone()).await.unwrap();
     let head = Appended { position: Position::new(2), streams: Vec::new(), repeated: false };
-    assert_eq!(first, head, "it answers with the head of the log");
+    assert_eq!(first, head, "the response has the head of the log");
     store.append(append_one(&stream, event())).await.unwrap();
     assert_eq!(store.append(append.clone()).await.unwrap(), again(&first));
     let different = under(append.command, OTHER_FINGERPRINT, empty());

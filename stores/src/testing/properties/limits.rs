@@ -1,4 +1,4 @@
-//! What is too large or malformed is refused before anything is stored.
+//! An append that is too large or malformed is refused before anything is stored.
 
 use bytes::Bytes;
 use highwater_core::{
@@ -17,7 +17,8 @@ use crate::testing::{
     read,
 };
 
-/// It is refused with this code, nothing is stored, and its command id stays free.
+/// Checks that an append is refused with this code, that nothing is stored, and that its command id
+/// stays free.
 async fn refused(store: &dyn Store, append: Append, code: Code) {
     let (command, head) = (append.command, store.head().await.unwrap());
     let error = store.append(append).await.unwrap_err();

@@ -1,8 +1,8 @@
 //! The properties, one function each. A function that `catalogue.rs` doesn't name is dead code, and
-//! a name there without a function doesn't compile: the list and the functions can't drift apart.
+//! a name without a function doesn't compile, so the list and the functions can't diverge.
 //!
-//! A name begins with the number of the contract that it proves; `r` and `s` are what the ports
-//! promise of reading and of snapshots beyond those.
+//! A name begins with the number of the contract that it proves. `r` and `s` stand for further
+//! promises of the ports about reading and about snapshots.
 #![deny(dead_code)]
 
 mod append;

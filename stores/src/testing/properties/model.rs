@@ -1,4 +1,4 @@
-//! Random appends and reads, against the memory store as the model.
+//! Random appends and reads, with the memory store as the model.
 
 use std::future::Future;
 
@@ -8,12 +8,12 @@ use proptest::{
 };
 
 use super::{
-    script::{Look, Step, looks, steps},
+    script::{PageRead, Step, page_reads, steps},
     world::World,
 };
 use crate::testing::{Fixture, seed};
 
-/// A runner whose cases follow from the printed seed.
+/// Creates a runner whose cases follow from the printed seed.
 fn runner(cases: u32) -> TestRunner {
     let mut bytes = [0; 32];
     fastrand::Rng::with_seed(seed()).fill(&mut bytes);
@@ -21,7 +21,7 @@ fn runner(cases: u32) -> TestRunner {
     TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
 }
 
-/// Proptest is not async: it gets a thread of its own, from which each case is run to its end.
+/// Runs the cases in a separate thread, because proptest is not async, and each case to its end.
 async fn prop<S, F>(cases: u32, strategy: S, case: impl Fn(S::Value) -> F + Send + 'static)
 where
     S: Strategy + Send + 'static,
@@ -69,7 +69,7 @@ pub(super) async fn w1_random_appends_build_on_one_another_as_in_the_model(fixtu
 
 pub(super) async fn r_random_pages_are_as_in_the_model(fixture: Fixture) {
     let store = fixture.store();
-    let case = move |(steps, looks): (Vec<Step>, Vec<Look>)| {
+    let case = move |(steps, page_reads): (Vec<Step>, Vec<PageRead>)| {
         let store = store.clone();
         async move {
             let mut world = World::new(store).await;
@@ -77,11 +77,11 @@ pub(super) async fn r_random_pages_are_as_in_the_model(fixture: Fixture) {
                 world.step(step).await?;
             }
             world.settle().await?;
-            for look in &looks {
-                world.look(look).await?;
+            for read in &page_reads {
+                world.compare_page(read).await?;
             }
             Ok(())
         }
     };
-    prop(10, (steps(10..30), looks(1..40)), case).await;
+    prop(10, (steps(10..30), page_reads(1..40)), case).await;
 }

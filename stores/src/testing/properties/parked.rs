@@ -1,4 +1,4 @@
-//! R4: a key that can't go on is parked with all that comes after it, and others go on.
+//! R4: a key whose event fails is parked with all its later events, and other keys continue.
 
 use highwater_core::{
     Code, Position,
@@ -17,7 +17,7 @@ async fn parked(store: &dyn Store, view: &ViewName) -> Vec<ParkedKey> {
     store.parked_keys(view, None, 1_000).await.unwrap()
 }
 
-/// The only parked key.
+/// Returns the only parked key.
 async fn only(worker: &Worker) -> ParkedKey {
     let mut parked = parked(&*worker.store, &worker.view).await;
     assert_eq!(parked.len(), 1, "{parked:?}");
@@ -41,7 +41,7 @@ pub(super) async fn r4_a_parked_key_is_listed_as_it_was_parked(fixture: Fixture)
         ("a", Position::new(4), "it's \"broken\"\n")
     );
     assert_eq!((only.attempts, only.queued, only.retry), (3, 1, false));
-    assert_eq!(queued(&worker, "a").await, [4], "the first event waits, too");
+    assert_eq!(queued(&worker, "a").await, [4], "the first event is queued, too");
     let other = fixture.reopen().await;
     assert_eq!(parked(&*other, &worker.view).await, [only]);
 }
@@ -110,7 +110,7 @@ pub(super) async fn r4_a_key_is_free_when_no_event_waits_any_more(fixture: Fixtu
     assert_eq!(queued(&worker, "a").await, [8]);
 }
 
-/// Drains the key `a`, and gives the one that is left.
+/// Drains the key `a`, and returns the only key that is still parked.
 async fn drained(worker: &mut Worker, through: u64) -> ParkedKey {
     let next = worker.claim.progress.position.get() + 1;
     worker.park(next, vec![drain("a", through), drain("never", through)]).await;
@@ -125,7 +125,7 @@ pub(super) async fn r4_a_key_stays_parked_since_the_first_that_still_waits(fixtu
     let before = only(&worker).await;
     let left = drained(&mut worker, 6).await;
     assert_eq!(left, ParkedKey { since: Position::new(9), queued: 1, ..before });
-    assert!(left.retry, "the wish is granted when it fails again, or nothing waits");
+    assert!(left.retry, "requested until it fails again, or nothing is queued");
     assert_eq!(queued(&worker, "a").await, [9]);
     let left = drained(&mut worker, 8).await;
     assert_eq!(left.since, Position::new(9), "nothing was drained");
@@ -136,12 +136,12 @@ pub(super) async fn r4_a_key_that_fails_again_has_its_wish_granted(fixture: Fixt
     let mut worker = Worker::on(&store, "again").await;
     worker.park(5, vec![park("a", 4, "broken", 1), queue("a", 5)]).await;
     assert!(store.retry_parked(&worker.view, "a").await.unwrap());
-    let asked = only(&worker).await;
-    assert!(asked.retry);
+    let requested = only(&worker).await;
+    assert!(requested.retry);
     worker.park(6, vec![park("a", 5, "still broken", 2)]).await;
     let error = "still broken".to_owned();
-    let failed = ParkedKey { error, attempts: 2, retry: false, ..asked };
-    assert_eq!(only(&worker).await, failed, "the rest is as it was");
+    let failed = ParkedKey { error, attempts: 2, retry: false, ..requested };
+    assert_eq!(only(&worker).await, failed, "nothing else has changed");
     assert_eq!(queued(&worker, "a").await, [4, 5]);
 }
 
@@ -153,8 +153,9 @@ pub(super) async fn r4_only_of_a_parked_key_another_try_can_be_asked(fixture: Fi
     assert!(!store.retry_parked(&name("never"), "a").await.unwrap());
     let other = fixture.reopen().await;
     assert!(other.retry_parked(&worker.view, "b").await.unwrap());
-    let wishes: Vec<_> = parked(&*store, &worker.view).await.iter().map(|key| key.retry).collect();
-    assert_eq!(wishes, [false, true]);
+    let requested: Vec<_> =
+        parked(&*store, &worker.view).await.iter().map(|key| key.retry).collect();
+    assert_eq!(requested, [false, true]);
 }
 
 pub(super) async fn r4_changes_of_one_commit_are_made_in_order(fixture: Fixture) {
@@ -213,8 +214,8 @@ pub(super) async fn r4_hostile_and_long_keys_are_parked_apart(fixture: Fixture) 
         assert!(store.retry_parked(&worker.view, key).await.unwrap());
     }
     worker.park(3, numbered().step_by(2).map(|(key, _)| drain(key, 2_000)).collect()).await;
-    let asked: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
-    let read = store.read_view(&worker.view, &asked).await.unwrap();
+    let wanted: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+    let read = store.read_view(&worker.view, &wanted).await.unwrap();
     for ((key, n), row) in numbered().zip(read.rows) {
         let since = n.is_multiple_of(2).then(|| Position::new(n));
         assert_eq!(row.parked_since, since, "{key:?}");
@@ -278,7 +279,7 @@ pub(super) async fn r4_wishes_and_commits_that_race_lose_nothing(fixture: Fixtur
     let mut worker = Worker::on(&store, "raced").await;
     worker.park(1, vec![park("a", 1, "broken", 1)]).await;
     let view = worker.view.clone();
-    let asking = (0..4).map(|_| {
+    let requests = (0..4).map(|_| {
         let (store, view) = (store.clone(), view.clone());
         async move {
             for _ in 0..25 {
@@ -292,7 +293,7 @@ pub(super) async fn r4_wishes_and_commits_that_race_lose_nothing(fixture: Fixtur
         }
         worker
     });
-    race(asking).await;
+    race(requests).await;
     let worker = queueing.await.unwrap();
     assert_eq!(queued(&worker, "a").await, (1..=50).collect::<Vec<_>>());
     assert!(only(&worker).await.retry);

@@ -1,4 +1,4 @@
-//! Which events a query finds.
+//! The events that a query matches.
 
 use highwater_core::{Category, Envelope, Position, Query, QueryItem, ReadFrom, port::NewEvent};
 
@@ -13,7 +13,8 @@ fn category(name: &str) -> Category {
     Category::new(name).unwrap()
 }
 
-/// The keys of the streams in which this query finds events, in log order, both ways.
+/// Returns the keys of the streams in which this query finds events, in log order, in both
+/// directions.
 async fn found(store: &dyn Store, query: Query) -> Vec<String> {
     let forward = read::log_by(store, &query, ReadFrom::After(Position::START), 2).await;
     let mut backward = read::log_by(store, &query, ReadFrom::Before(Position::END), 2).await;

@@ -1,4 +1,4 @@
-//! R2: rows of a range of keys, with the progress of the same moment.
+//! R2: rows of a range of keys, with the progress at the same moment.
 
 use std::{collections::BTreeMap, ops::Bound};
 
@@ -114,7 +114,7 @@ pub(super) async fn r4_a_range_names_parked_keys_also_those_without_a_row(fixtur
     assert_eq!(keys(&*store, &worker.view, &all(), 2).await, ["a", "b"]);
 }
 
-/// Each commit writes its position into every row, and deletes and writes one more.
+/// Each commit writes its position into every row, and deletes or writes one more row.
 pub(super) async fn r2_a_range_shows_rows_and_progress_of_one_moment(fixture: Fixture) {
     let store = fixture.store();
     let mut worker = Worker::on(&store, "range_moment").await;

@@ -1,4 +1,4 @@
-//! Pages of a stream and of the log: their edges, their directions, their ends.
+//! Pages of a stream and of the log: limits, directions and ends.
 
 use highwater_core::{
     Position, Query, ReadFrom, StreamId, Version,
@@ -12,7 +12,7 @@ use crate::testing::{
     read,
 };
 
-/// A stream of this many events among as many others.
+/// Creates a stream of `count` events, interleaved with as many other events.
 async fn filled(store: &dyn Store, count: usize) -> StreamId {
     let filled = stream("filled");
     for part in 0..2 {
@@ -120,7 +120,7 @@ pub(super) async fn r_pages_of_the_log_of_any_size_give_the_same_events(fixture:
     }
 }
 
-/// 30 events, of which every third, from the third on, has the tag `third`.
+/// Appends 30 events. Every third, beginning with the third, has the tag `third`.
 async fn thirds(store: &dyn Store) -> Query {
     let batch = (1..=30).map(|n| if n % 3 == 0 { tagged([tag("third")]) } else { event() });
     let append = append_to(&stream("thirds"), Expected::NoStream, batch.collect());
@@ -159,8 +159,8 @@ pub(super) async fn r_a_last_log_page_goes_through_the_end(fixture: Fixture) {
     assert_eq!((backward.through, backward.more), (Position::START, false));
 }
 
-/// Whether a page that is exactly full knows that it is the last one is the store's affair; that
-/// nothing is lost or repeated after it is not.
+/// A store may or may not know that an exactly full page is the last one. After it, nothing may be
+/// lost or repeated.
 pub(super) async fn r_an_exactly_full_log_page_is_followed_by_nothing(fixture: Fixture) {
     let store = &*fixture.store();
     let query = thirds(store).await;

@@ -1,4 +1,4 @@
-//! R1: what a view refuses on every store, with all that came with it.
+//! R1: commits that every store refuses as a whole.
 
 use bytes::Bytes;
 use highwater_core::{
@@ -56,7 +56,7 @@ pub(super) async fn r1_r4_a_key_with_nul_is_refused_wherever_it_is_asked_for(fix
     }
 }
 
-/// Long keys of a kind that no compression makes shorter.
+/// Returns long keys that don't compress.
 fn long_key(bytes: usize) -> String {
     let mut random = fastrand::Rng::with_seed(7);
     std::iter::repeat_with(|| random.alphanumeric()).take(bytes).collect()

@@ -1,41 +1,41 @@
-//! What the random properties do: steps and looks, drawn without knowing the store, and the world in
-//! which they are played to the store under test and to the model.
+//! Scripts of the random properties: steps and reads, drawn without knowledge of the store. The
+//! world runs them on the store under test and on the model.
 
 use std::ops::Range;
 
 use proptest::{prelude::*, sample::Index};
 
-/// An append to draw.
+/// An append to execute.
 #[derive(Debug, Clone)]
 pub(super) struct Step {
     pub(super) identity: Identity,
-    /// For each of the three streams, whether and how it takes part.
+    /// The part of each of the three streams in the append, if any.
     pub(super) parts: [Option<Part>; 3],
     pub(super) watch: Option<Watch>,
-    /// Whether the answers are awaited before the next append is called.
+    /// True if all responses are awaited before the next append is called.
     pub(super) settles: bool,
 }
 
-/// Under which command id.
+/// The command id of an append.
 #[derive(Debug, Clone)]
 pub(super) enum Identity {
     New,
-    /// An earlier append once more.
+    /// Repeats an earlier append.
     Repeat(Index),
-    /// The id of an earlier append for another command.
+    /// Uses the id of an earlier append for another command.
     Reuse(Index),
 }
 
-/// What happens to one stream: where it is guessed to be, and the tags of its new events.
+/// The expectation of one stream, and the tags of its new events.
 #[derive(Debug, Clone)]
 pub(super) struct Part {
-    pub(super) guess: Guess,
+    pub(super) expectation: RelativeExpectation,
     pub(super) tags: Vec<u8>,
 }
 
-/// An expectation relative to where the stream is.
+/// An expectation relative to the actual state of the stream.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Guess {
+pub(super) enum RelativeExpectation {
     Any,
     NoStream,
     Exists,
@@ -44,16 +44,16 @@ pub(super) enum Guess {
     StrangeHead,
 }
 
-/// A condition, or the query of a read.
+/// A query for a condition or a read.
 #[derive(Debug, Clone)]
 pub(super) struct Watch {
     pub(super) kind: u8,
     pub(super) behind: u64,
 }
 
-/// A read of a page to draw.
+/// A page to read.
 #[derive(Debug, Clone)]
-pub(super) struct Look {
+pub(super) struct PageRead {
     pub(super) kind: u8,
     pub(super) from: Index,
     pub(super) backward: bool,
@@ -77,19 +77,20 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn part() -> impl Strategy<Value = Part> {
-    (guess(), prop::collection::vec(0..4_u8, 0..4)).prop_map(|(guess, tags)| Part { guess, tags })
+    (relative_expectation(), prop::collection::vec(0..4_u8, 0..4))
+        .prop_map(|(expectation, tags)| Part { expectation, tags })
 }
 
-fn guess() -> impl Strategy<Value = Guess> {
+fn relative_expectation() -> impl Strategy<Value = RelativeExpectation> {
     prop_oneof![
-        4 => Just(Guess::Any),
-        1 => Just(Guess::NoStream),
-        1 => Just(Guess::Exists),
-        6 => Just(Guess::Version(0)),
-        1 => (-1..=1_i64).prop_map(Guess::Version),
-        6 => Just(Guess::Head(0)),
-        1 => (-1..=1_i64).prop_map(Guess::Head),
-        1 => Just(Guess::StrangeHead),
+        4 => Just(RelativeExpectation::Any),
+        1 => Just(RelativeExpectation::NoStream),
+        1 => Just(RelativeExpectation::Exists),
+        6 => Just(RelativeExpectation::Version(0)),
+        1 => (-1..=1_i64).prop_map(RelativeExpectation::Version),
+        6 => Just(RelativeExpectation::Head(0)),
+        1 => (-1..=1_i64).prop_map(RelativeExpectation::Head),
+        1 => Just(RelativeExpectation::StrangeHead),
     ]
 }
 
@@ -97,11 +98,12 @@ fn watch() -> impl Strategy<Value = Watch> {
     (0..KINDS, 0..4_u64).prop_map(|(kind, behind)| Watch { kind, behind })
 }
 
-pub(super) fn looks(count: Range<usize>) -> impl Strategy<Value = Vec<Look>> {
-    let look = (0..KINDS, any::<Index>(), any::<bool>(), 0..8_usize);
-    let look = look.prop_map(|(kind, from, backward, limit)| Look { kind, from, backward, limit });
-    prop::collection::vec(look, count)
+pub(super) fn page_reads(count: Range<usize>) -> impl Strategy<Value = Vec<PageRead>> {
+    let read = (0..KINDS, any::<Index>(), any::<bool>(), 0..8_usize);
+    let read =
+        read.prop_map(|(kind, from, backward, limit)| PageRead { kind, from, backward, limit });
+    prop::collection::vec(read, count)
 }
 
-/// How many kinds of queries there are in the world.
+/// The number of kinds of queries in the world.
 pub(super) const KINDS: u8 = 6;

@@ -1,4 +1,5 @@
-//! R1: of all who work on a shard one may commit, whoever else believes that it may.
+//! R1: of all workers of a shard only the holder of the claim can commit, even if others believe
+//! they hold it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,14 +11,14 @@ use highwater_core::{
     value::{Epoch, ShardId, Sharding},
 };
 
-use super::worker::{LONG, Worker, found, name, opened, park, progress, shard, some, state};
+use super::worker::{LONG_LEASE, Worker, found, name, opened, park, progress, shard, some, state};
 use crate::testing::{
     Fixture, Store,
     race::{race, soon},
 };
 
-/// No time at all, so that the lease has run out when it is looked at again.
-const SHORT: Duration = Duration::from_millis(1);
+/// A lease that has expired by the time of the next call.
+const SHORT_LEASE: Duration = Duration::from_millis(1);
 
 fn id(name: &str) -> WorkerId {
     WorkerId::new(name).unwrap()
@@ -37,7 +38,7 @@ async fn claim_if_free(store: &dyn Store, view: &ViewName, worker: &str) -> Opti
         shard: ShardId::FIRST,
         worker: worker.clone(),
         mode: ClaimMode::IfFree,
-        lease: LONG,
+        lease: LONG_LEASE,
     });
     claim.await.unwrap()
 }
@@ -52,7 +53,7 @@ pub(super) async fn r1_of_16_tasks_that_claim_a_free_shard_one_gets_it(fixture: 
     .await;
     let got: Vec<_> = (0..16).zip(&claims).filter(|(_, claim)| claim.is_some()).collect();
     assert_eq!(got.len(), 1, "{got:?}");
-    let roll = handles[1].heartbeat(&view, &id("another"), LONG).await.unwrap();
+    let roll = handles[1].heartbeat(&view, &id("another"), LONG_LEASE).await.unwrap();
     assert_eq!(roll.holders, [Some(id(&got[0].0.to_string()))]);
 }
 
@@ -116,8 +117,8 @@ pub(super) async fn r1_a_live_lease_is_respected(fixture: Fixture) {
     worker.write(1, &[]).await;
 }
 
-/// Claims the shard once its lease has run out.
-async fn claim_in_the_end(store: &dyn Store, view: &ViewName, worker: &str) -> Claim {
+/// Claims the shard once its lease has expired.
+async fn claim_after_expiry(store: &dyn Store, view: &ViewName, worker: &str) -> Claim {
     soon("the end of a lease", async {
         loop {
             match claim_if_free(store, view, worker).await {
@@ -138,10 +139,10 @@ pub(super) async fn r1_a_lease_that_has_run_out_gives_the_shard_free(fixture: Fi
         shard: ShardId::FIRST,
         worker: late.id.clone(),
         mode: ClaimMode::IfFree,
-        lease: SHORT,
+        lease: SHORT_LEASE,
     });
     late.claim = claim.await.unwrap().unwrap();
-    let claim = claim_in_the_end(&*store, &late.view, "other").await;
+    let claim = claim_after_expiry(&*store, &late.view, "other").await;
     let error = late.send(late.to(1, &[])).await.unwrap_err();
     assert_fenced(&error, &late, claim.epoch);
 }
@@ -157,11 +158,13 @@ pub(super) async fn r1_a_lease_that_has_run_out_does_not_keep_its_holder_from_co
         shard: ShardId::FIRST,
         worker: worker.id.clone(),
         mode: ClaimMode::IfFree,
-        lease: SHORT,
+        lease: SHORT_LEASE,
     });
     worker.claim = claim.await.unwrap().unwrap();
     soon("the end of the lease", async {
-        while store.heartbeat(&worker.view, &id("other"), LONG).await.unwrap().holders != [None] {}
+        while store.heartbeat(&worker.view, &id("other"), LONG_LEASE).await.unwrap().holders
+            != [None]
+        {}
     })
     .await;
     worker.write(1, &[]).await;
@@ -196,11 +199,11 @@ pub(super) async fn r1_a_sign_of_life_keeps_what_a_worker_holds(fixture: Fixture
             shard: shard(number),
             worker: first.clone(),
             mode: ClaimMode::IfFree,
-            lease: SHORT,
+            lease: SHORT_LEASE,
         });
         assert!(claim.await.unwrap().is_some());
     }
-    let roll = store.heartbeat(&view, &first, LONG).await.unwrap();
+    let roll = store.heartbeat(&view, &first, LONG_LEASE).await.unwrap();
     assert_eq!(roll.holders, [Some(first.clone()), Some(first.clone())]);
     let other = id("other");
     for number in 0..2 {
@@ -210,7 +213,7 @@ pub(super) async fn r1_a_sign_of_life_keeps_what_a_worker_holds(fixture: Fixture
             shard: shard(number),
             worker: other.clone(),
             mode: ClaimMode::IfFree,
-            lease: LONG,
+            lease: LONG_LEASE,
         });
         assert_eq!(claim.await.unwrap(), None);
     }
@@ -245,7 +248,7 @@ pub(super) async fn r1_the_roll_tells_who_is_alive_and_who_holds_what(fixture: F
     let handles = [fixture.store(), fixture.reopen().await];
     let view = opened(&*handles[0], "roll", Sharding::by_key(4)).await;
     let other = opened(&*handles[0], "other", Sharding::SINGLE).await;
-    handles[0].heartbeat(&other, &id("elsewhere"), LONG).await.unwrap();
+    handles[0].heartbeat(&other, &id("elsewhere"), LONG_LEASE).await.unwrap();
     for (number, worker) in [(0, "b"), (2, "a'"), (3, "ü")] {
         Worker::taking(&handles[0], &view, shard(number), worker).await;
     }
@@ -254,7 +257,7 @@ pub(super) async fn r1_the_roll_tells_who_is_alive_and_who_holds_what(fixture: F
     for (n, worker) in ["b", "ü", "a'", "c"].into_iter().enumerate() {
         alive.push(id(worker));
         alive.sort();
-        let roll = handles[n % 2].heartbeat(&view, &id(worker), LONG).await.unwrap();
+        let roll = handles[n % 2].heartbeat(&view, &id(worker), LONG_LEASE).await.unwrap();
         assert_eq!(roll, Members { workers: alive.clone(), holders: holders.to_vec() });
     }
 }
@@ -269,17 +272,17 @@ pub(super) async fn r1_a_worker_without_a_sign_of_life_is_off_the_roll(fixture: 
         shard: ShardId::FIRST,
         worker: silent.clone(),
         mode: ClaimMode::IfFree,
-        lease: SHORT,
+        lease: SHORT_LEASE,
     });
     assert!(claim.await.unwrap().is_some());
-    store.heartbeat(&view, &silent, SHORT).await.unwrap();
+    store.heartbeat(&view, &silent, SHORT_LEASE).await.unwrap();
     let alone = Members { workers: vec![id("other")], holders: vec![None] };
     soon("the end of a silent worker", async {
-        while store.heartbeat(&view, &id("other"), LONG).await.unwrap() != alone {}
+        while store.heartbeat(&view, &id("other"), LONG_LEASE).await.unwrap() != alone {}
     })
     .await;
-    // It was only slow: what nobody has claimed meanwhile is its own again.
-    let roll = store.heartbeat(&view, &silent, LONG).await.unwrap();
+    // The worker was only slow: shards that no other worker has claimed are its own again.
+    let roll = store.heartbeat(&view, &silent, LONG_LEASE).await.unwrap();
     assert_eq!(
         roll,
         Members { workers: vec![id("other"), silent.clone()], holders: vec![Some(silent)] }
@@ -295,11 +298,11 @@ pub(super) async fn r1_signing_out_gives_back_what_a_worker_holds_and_nothing_el
     Worker::taking(&store, &view, shard(1), "gone").await;
     let mut stays = Worker::taking(&store, &view, shard(2), "stays").await;
     for worker in [&gone, &stays] {
-        store.heartbeat(&view, &worker.id, LONG).await.unwrap();
+        store.heartbeat(&view, &worker.id, LONG_LEASE).await.unwrap();
     }
     store.leave(&view, &gone.id).await.unwrap();
     store.leave(&name("never"), &gone.id).await.unwrap();
-    let roll = store.heartbeat(&view, &stays.id, LONG).await.unwrap();
+    let roll = store.heartbeat(&view, &stays.id, LONG_LEASE).await.unwrap();
     let stayed = stays.id.clone();
     assert_eq!(
         roll,
@@ -321,7 +324,7 @@ pub(super) async fn r1_a_shard_that_is_not_there_cannot_be_claimed(fixture: Fixt
             shard: shard(2),
             worker: first.clone(),
             mode: claiming,
-            lease: LONG,
+            lease: LONG_LEASE,
         });
         assert!(claim.await.unwrap_err().is_invalid());
     }
@@ -331,14 +334,14 @@ pub(super) async fn r1_a_shard_that_is_not_there_cannot_be_claimed(fixture: Fixt
     );
 }
 
-/// Workers that take the only shard from one another, each counting on from the row that it finds: if
-/// two could commit under one claim, the count would not be that of the commits.
+/// Runs workers that take the only shard from one another, each continuing the count in the row. If
+/// two could commit under one claim, the count would not equal the number of commits.
 pub(super) async fn r1_workers_that_rob_one_another_count_each_commit_once(fixture: Fixture) {
     let handles = [fixture.store(), fixture.reopen().await];
     let view = opened(&*handles[0], "robbed", Sharding::SINGLE).await;
     let counts = race((0..4).map(|n: usize| {
         let (store, view) = (handles[n % 2].clone(), view.clone());
-        async move { rob_and_count(store, view, n).await }
+        async move { take_over_and_count(store, view, n).await }
     }))
     .await;
     let total: u64 = counts.iter().sum();
@@ -347,8 +350,8 @@ pub(super) async fn r1_workers_that_rob_one_another_count_each_commit_once(fixtu
     assert!(total > 0);
 }
 
-/// How many commits went through.
-async fn rob_and_count(store: Arc<dyn Store>, view: ViewName, n: usize) -> u64 {
+/// Returns the number of successful commits.
+async fn take_over_and_count(store: Arc<dyn Store>, view: ViewName, n: usize) -> u64 {
     let mut commits = 0;
     for _ in 0..20 {
         let mut worker = Worker::taking(&store, &view, ShardId::FIRST, &n.to_string()).await;
@@ -356,7 +359,7 @@ async fn rob_and_count(store: Arc<dyn Store>, view: ViewName, n: usize) -> u64 {
             let (_, rows) = found(&*store, &view, &["count"]).await;
             let count: u64 = rows[0].as_deref().map_or(0, |count| count.parse().unwrap());
             let next = (count + 1).to_string();
-            // Read after the claim was lost, it may be ahead of the claim.
+            // A row that is read after the claim was lost may be ahead of the claim.
             let commit =
                 worker.to(worker.claim.progress.position.get() + 1, &[("count", Some(&next))]);
             match worker.send(commit).await {

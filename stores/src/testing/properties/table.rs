@@ -1,4 +1,4 @@
-//! R1, R4: a view keeps what belongs to it when its name or its columns change.
+//! R1, R4: a view keeps its data when its name or its columns change.
 
 use highwater_core::{
     Code, Position,
@@ -7,10 +7,10 @@ use highwater_core::{
     value::{ShardId, Sharding},
 };
 
-use super::worker::{LONG, Worker, found, is_missing, name, park, some, spec, state};
+use super::worker::{LONG_LEASE, Worker, found, is_missing, name, park, some, spec, state};
 use crate::testing::{Fixture, race::race};
 
-/// The view of this name, which had these names before.
+/// Returns the specification of a view with former names.
 fn renamed(view: &str, formerly: &[&str]) -> ViewSpec {
     ViewSpec { formerly: formerly.iter().map(|view| name(view)).collect(), ..spec(view) }
 }
@@ -21,7 +21,7 @@ pub(super) async fn r1_r4_a_view_is_renamed_with_all_that_belongs_to_it(fixture:
     let parked = vec![park("b", 4, "broken", 2)];
     let commit = ViewCommit { parked, ..worker.to(5, &[("a", Some("1"))]) };
     worker.send(commit).await.unwrap();
-    store.heartbeat(&worker.view, &worker.id, LONG).await.unwrap();
+    store.heartbeat(&worker.view, &worker.id, LONG_LEASE).await.unwrap();
     let before = store.parked_keys(&worker.view, None, 9).await.unwrap();
     let new = renamed("new", &["older", "old"]);
     let other = fixture.reopen().await;
@@ -34,7 +34,7 @@ pub(super) async fn r1_r4_a_view_is_renamed_with_all_that_belongs_to_it(fixture:
         assert_eq!(queued, [Position::new(4)]);
     }
     assert!(is_missing(store.read_view(&worker.view, &[]).await));
-    let roll = store.heartbeat(&new.name, &worker.id, LONG).await.unwrap();
+    let roll = store.heartbeat(&new.name, &worker.id, LONG_LEASE).await.unwrap();
     assert_eq!(roll.holders, [Some(worker.id.clone())]);
     worker.view = new.name;
     worker.write(6, &[("a", Some("2"))]).await;
@@ -70,7 +70,7 @@ pub(super) async fn r1_a_name_that_became_free_can_be_taken(fixture: Fixture) {
     assert_eq!(found(&*store, &name("old"), &["a"]).await, (vec![2], vec![some("2")]));
 }
 
-/// A view with these columns.
+/// Returns the specification of a view with columns.
 fn with_columns(view: &str, columns: &[(&'static str, ColumnKind)]) -> ViewSpec {
     let columns = columns.iter().map(|&(name, kind)| Column { name, kind }).collect();
     ViewSpec { columns, ..spec(view) }

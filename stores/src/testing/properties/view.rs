@@ -1,4 +1,4 @@
-//! R1: the rows of a view and its progress move together, from where they were.
+//! R1: the rows of a view and its progress advance together, from their previous position.
 
 use bytes::Bytes;
 use highwater_core::{
@@ -11,7 +11,9 @@ use highwater_core::{
 
 use super::{
     exact::HOSTILE,
-    worker::{LONG, Worker, found, is_missing, name, opened, progress, row, some, spec, state},
+    worker::{
+        LONG_LEASE, Worker, found, is_missing, name, opened, progress, row, some, spec, state,
+    },
 };
 use crate::testing::{Fixture, race::race};
 
@@ -45,7 +47,7 @@ pub(super) async fn r1_a_new_view_begins_where_its_spec_says(fixture: Fixture) {
     worker.write(8, &[("a", Some("1"))]).await;
 }
 
-/// Here there was no event of which the progress could be.
+/// Returns progress at a position before any applied event.
 fn beginning(position: u64) -> Progress {
     Progress { position: Position::new(position), ..Progress::default() }
 }
@@ -86,10 +88,10 @@ pub(super) async fn r1_a_view_that_was_never_opened_is_refused(fixture: Fixture)
         shard: ShardId::FIRST,
         worker: worker.id.clone(),
         mode: ClaimMode::Always,
-        lease: LONG,
+        lease: LONG_LEASE,
     });
     assert!(is_missing(claim.await));
-    assert!(is_missing(store.heartbeat(&never, &worker.id, LONG).await));
+    assert!(is_missing(store.heartbeat(&never, &worker.id, LONG_LEASE).await));
     worker.view = never;
     for changes in [&[][..], &[("a", Some("1"))]] {
         assert!(is_missing(worker.send(worker.to(1, changes)).await));
@@ -274,7 +276,7 @@ pub(super) async fn r1_a_view_without_rows_has_progress_alone(fixture: Fixture) 
     assert_eq!(again, state(Sharding::SINGLE, &[3]));
 }
 
-/// Each commit writes its position into every row: a reader must see one position everywhere.
+/// Each commit writes its position into every row: a reader must see one position in all rows.
 pub(super) async fn r1_a_read_shows_rows_and_progress_of_one_moment(fixture: Fixture) {
     let store = fixture.store();
     let mut worker = Worker::on(&store, "moment").await;
@@ -305,8 +307,8 @@ pub(super) async fn r1_a_read_shows_rows_and_progress_of_one_moment(fixture: Fix
 pub(super) async fn r1_a_worker_signs_for_nothing_that_is_not_there(fixture: Fixture) {
     let store = fixture.store();
     let worker = WorkerId::new("early").unwrap();
-    assert!(store.heartbeat(&name("late"), &worker, LONG).await.is_err());
+    assert!(store.heartbeat(&name("late"), &worker, LONG_LEASE).await.is_err());
     let view = opened(&*store, "late", Sharding::SINGLE).await;
-    let roll = store.heartbeat(&view, &WorkerId::new("later").unwrap(), LONG).await.unwrap();
+    let roll = store.heartbeat(&view, &WorkerId::new("later").unwrap(), LONG_LEASE).await.unwrap();
     assert_eq!(roll.workers, [WorkerId::new("later").unwrap()]);
 }

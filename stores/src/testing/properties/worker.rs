@@ -1,4 +1,4 @@
-//! A worker on one shard of a view, and what it commits: helpers of the properties of views.
+//! A worker on one shard of a view, and its commits: helpers of the properties of views.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,8 +16,8 @@ use jiff::Timestamp;
 
 use crate::testing::Store;
 
-/// Longer than any property takes.
-pub(super) const LONG: Duration = Duration::from_secs(3_600);
+/// A lease that outlasts every property.
+pub(super) const LONG_LEASE: Duration = Duration::from_secs(3_600);
 
 pub(super) fn name(name: &str) -> ViewName {
     ViewName::new(name).unwrap()
@@ -31,30 +31,30 @@ pub(super) fn shard(number: u32) -> ShardId {
     ShardId::new(number)
 }
 
-/// Whether there is no such view.
+/// Returns true if the view does not exist.
 pub(super) fn is_missing<T>(outcome: Result<T>) -> bool {
     outcome.is_err_and(|error| error.code() == Code::VIEW_MISSING)
 }
 
-/// Progress up to here, as of a second of its own.
+/// Returns progress at a position, with a distinct time.
 pub(super) fn progress(position: u64) -> Progress {
     let as_of = Timestamp::from_second(1_700_000_000 + position as i64).unwrap();
     Progress { position: Position::new(position), as_of, cursor: Bytes::new() }
 }
 
-/// The state in which the shards are at these positions; 0 is a fresh one.
+/// Returns the state whose shards are at these positions; 0 is a fresh shard.
 pub(super) fn state(layout: Sharding, positions: &[u64]) -> ViewState {
     let at =
         |position: &u64| if *position == 0 { Progress::default() } else { progress(*position) };
     ViewState { sharding: layout, shards: positions.iter().map(at).collect() }
 }
 
-/// A row in JSON.
+/// Encodes a row as JSON.
 pub(super) fn row(text: &str) -> Bytes {
     serde_json::to_vec(text).unwrap().into()
 }
 
-/// Rows to write, in JSON.
+/// Encodes rows to write as JSON.
 pub(super) fn rows(rows: &[(&str, Option<&str>)]) -> Vec<(String, Option<Bytes>)> {
     rows.iter().map(|(key, text)| ((*key).to_owned(), text.map(row))).collect()
 }
@@ -77,7 +77,7 @@ pub(super) async fn opened(store: &dyn Store, view: &str, layout: Sharding) -> V
     name(view)
 }
 
-/// The positions of the shards, and the rows as text, of these keys.
+/// Reads the positions of the shards, and the rows of these keys as text.
 pub(super) async fn found(
     store: &dyn Store,
     view: &ViewName,
@@ -94,7 +94,7 @@ pub(super) fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// Claims a shard, and goes on from where it is.
+/// A worker that has claimed a shard, and continues from its progress.
 #[derive(Clone)]
 pub(super) struct Worker {
     pub(super) store: Arc<dyn Store>,
@@ -104,13 +104,13 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// On a fresh view that is not divided.
+    /// Creates a worker of a fresh view with a single shard.
     pub(super) async fn on(store: &Arc<dyn Store>, view: &str) -> Self {
         let view = opened(&**store, view, Sharding::SINGLE).await;
         Self::taking(store, &view, ShardId::FIRST, "first").await
     }
 
-    /// On a shard of a view, whoever has it.
+    /// Claims a shard of a view, also from another worker.
     pub(super) async fn taking(
         store: &Arc<dyn Store>,
         view: &ViewName,
@@ -126,14 +126,14 @@ impl Worker {
                 shard,
                 worker: id.clone(),
                 mode: ClaimMode::Always,
-                lease: LONG,
+                lease: LONG_LEASE,
             })
             .await;
         let claim = claim.unwrap().unwrap();
         Self { store: Arc::clone(store), view: view.clone(), id, claim }
     }
 
-    /// A commit to a position.
+    /// Creates a commit to a position.
     pub(super) fn to(&self, position: u64, changes: &[(&str, Option<&str>)]) -> ViewCommit {
         let rows = rows(changes);
         ViewCommit { rows, ..ViewCommit::new(self.view.clone(), &self.claim, progress(position)) }
@@ -146,12 +146,12 @@ impl Worker {
         Ok(())
     }
 
-    /// Commits rows, and nothing may be wrong with it.
+    /// Commits rows, which must succeed.
     pub(super) async fn write(&mut self, position: u64, changes: &[(&str, Option<&str>)]) {
         self.send(self.to(position, changes)).await.unwrap();
     }
 
-    /// Commits changes of parked keys, and nothing may be wrong with it.
+    /// Commits changes of parked keys, which must succeed.
     pub(super) async fn park(&mut self, position: u64, parked: Vec<ParkChange>) {
         self.send(ViewCommit { parked, ..self.to(position, &[]) }).await.unwrap();
     }

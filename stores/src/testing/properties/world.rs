@@ -1,4 +1,4 @@
-//! Where a script is played: to the store under test and, beside it, to a memory store as the model.
+//! Runs a script on the store under test and on a memory store as the model.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use highwater_core::{
 use jiff::Timestamp;
 use proptest::{prelude::*, test_runner::TestCaseError};
 
-use super::script::{Guess, Identity, Look, Part, Step, Watch};
+use super::script::{Identity, PageRead, Part, RelativeExpectation, Step, Watch};
 use crate::{
     MemoryStore,
     testing::{
@@ -22,25 +22,25 @@ use crate::{
     },
 };
 
-/// The model is new for each case while the store under test goes on, so every position in the
-/// store is `base` more than in the model; and the streams belong to a category of the case.
+/// A case. The model is new for each case while the store under test continues, so every position
+/// in the store is `base` more than in the model, and the streams belong to a category of the case.
 pub(super) struct World {
     store: Arc<dyn Store>,
     model: MemoryStore,
     base: u64,
     category: Category,
-    /// Appends as the model got them.
+    /// The appends, as the model received them.
     sent: Vec<Append>,
-    /// Appends called and not yet awaited, with what is to come of them.
+    /// The appends that were called and not yet awaited, with their expected outcomes.
     called: Vec<(AppendFuture, Outcome)>,
 }
 
-/// What must be the same, with the positions of the model.
+/// The comparable part of an outcome, with the positions of the model.
 #[derive(Debug, Clone, PartialEq)]
 enum Outcome {
     Appended(Appended),
     Conflict(Conflict),
-    /// Where several expectations are unmet, any of them may be reported.
+    /// A conflict. Where several expectations are unmet, the store may report any of them.
     SomeConflict,
     Failed(Code),
 }
@@ -53,7 +53,7 @@ impl World {
         Self { store, model, base, category, sent, called }
     }
 
-    /// Calls one append: on the model first, which answers at once.
+    /// Calls one append: first on the model, which responds immediately.
     pub(super) async fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
         let append = self.draw(step).await;
         let expected = outcome(self.model.append(append.clone()).await, &append, 0);
@@ -66,7 +66,7 @@ impl World {
         if step.settles { self.settle().await } else { Ok(()) }
     }
 
-    /// Awaits what has been called.
+    /// Awaits all appends that have been called.
     pub(super) async fn settle(&mut self) -> Result<(), TestCaseError> {
         let first = self.sent.len() - self.called.len();
         for (index, (called, expected)) in std::mem::take(&mut self.called).into_iter().enumerate()
@@ -92,9 +92,9 @@ impl World {
     async fn draw_new(&self, step: &Step) -> Append {
         let mut append = empty();
         for (number, part) in step.parts.iter().enumerate() {
-            if let Some(Part { guess, tags }) = part {
+            if let Some(Part { expectation, tags }) = part {
                 let stream = self.stream(number);
-                let expected = expected(*guess, self.actual(&stream).await);
+                let expected = expected(*expectation, self.actual(&stream).await);
                 append = append.stream(stream, expected, tags.iter().map(|n| drawn(*n)).collect());
             }
         }
@@ -119,7 +119,7 @@ impl World {
         })
     }
 
-    /// One of [`KINDS`](super::script::KINDS) queries over the streams of this case.
+    /// Returns one of [`KINDS`](super::script::KINDS) queries over the streams of this case.
     fn query(&self, kind: u8) -> Query {
         let item = |types: &[&str], tags: Tags| {
             let types = types.iter().map(|name| (*name).to_owned()).collect();
@@ -153,21 +153,21 @@ impl World {
         Ok(())
     }
 
-    /// Reads one page from both.
-    pub(super) async fn look(&self, look: &Look) -> Result<(), TestCaseError> {
+    /// Reads one page from the store and from the model, and compares them.
+    pub(super) async fn compare_page(&self, read: &PageRead) -> Result<(), TestCaseError> {
         let head = self.model.head().await.unwrap().get();
-        let from = Position::new(look.from.index(head as usize + 2) as u64);
-        let span = if look.backward { ReadFrom::Before } else { ReadFrom::After };
-        let query = self.query(look.kind);
+        let from = Position::new(read.from.index(head as usize + 2) as u64);
+        let span = if read.backward { ReadFrom::Before } else { ReadFrom::After };
+        let query = self.query(read.kind);
         let page =
-            self.store.read_log(&query, span(self.to_store(from)), look.limit).await.unwrap();
-        let modelled = self.model.read_log(&query, span(from), look.limit).await.unwrap();
-        let full = modelled.events.len() == look.limit;
+            self.store.read_log(&query, span(self.to_store(from)), read.limit).await.unwrap();
+        let modelled = self.model.read_log(&query, span(from), read.limit).await.unwrap();
+        let full = modelled.events.len() == read.limit;
         prop_assert_eq!(
             timeless(page.events.clone(), self.base),
             timeless(modelled.events.clone(), 0)
         );
-        // A full page need not know whether it is the last.
+        // A full page may or may not know that it is the last.
         let ends = |page: &LogPage, base| (to_model(page.through, base), page.more);
         prop_assert!(full || ends(&page, self.base) == ends(&modelled, 0), "{page:?} {modelled:?}");
         Ok(())
@@ -176,28 +176,28 @@ impl World {
 
 const TYPES: [&str; 2] = ["model.even", "model.odd"];
 
-/// The number says type and tags.
+/// Creates an event whose type and tags follow from the number.
 fn drawn(number: u8) -> NewEvent {
     NewEvent { tags: tags(number), id: event_id(), ..typed(TYPES[usize::from(number % 2)]) }
 }
 
-/// A tag for each of the two bits.
+/// Returns a tag for each of the two bits.
 fn tags(number: u8) -> Tags {
     (0..2).filter(|bit| number & (1 << bit) != 0).map(|bit| Tag::new("bit", bit)).collect()
 }
 
-fn expected(guess: Guess, actual: Actual) -> Expected {
+fn expected(expectation: RelativeExpectation, actual: Actual) -> Expected {
     let version = |by: i64| Version::new(actual.version.get().saturating_add_signed(by));
-    match guess {
-        Guess::Any => Expected::Any,
-        Guess::NoStream => Expected::NoStream,
-        Guess::Exists => Expected::StreamExists,
-        Guess::Version(by) => Expected::Version(version(by)),
-        Guess::Head(by) => match actual.head {
+    match expectation {
+        RelativeExpectation::Any => Expected::Any,
+        RelativeExpectation::NoStream => Expected::NoStream,
+        RelativeExpectation::Exists => Expected::StreamExists,
+        RelativeExpectation::Version(by) => Expected::Version(version(by)),
+        RelativeExpectation::Head(by) => match actual.head {
             Some(head) => Expected::Head(version(by), head),
             None => Expected::NoStream,
         },
-        Guess::StrangeHead => Expected::Head(actual.version, event_id()),
+        RelativeExpectation::StrangeHead => Expected::Head(actual.version, event_id()),
     }
 }
 
@@ -222,7 +222,7 @@ fn outcome(answer: Result<Appended, Error>, append: &Append, base: u64) -> Outco
     }
 }
 
-/// The events as the model numbers them, but for their times.
+/// Returns the events with the positions of the model, without their times.
 fn timeless(events: Vec<Envelope>, base: u64) -> Vec<Envelope> {
     let timeless = |event: Envelope| Envelope {
         position: to_model(event.position, base),
