@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use highwater::{Code, Position, Token, prelude::*, worker::ProjectionOptions};
+use highwater::{
+    Code, Position, Token, domain::ViewName, port::WorkerId, prelude::*, worker::ProjectionOptions,
+};
 use highwater_test_support::bank::{Account, Balance, Deposit, banks};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -71,5 +73,27 @@ async fn r1_concurrent_workers_of_one_view_that_restart_apply_each_event_once() 
         }
         worker.stop().await.unwrap();
         other.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r1_a_stopped_worker_is_no_member_of_its_view() {
+    let view = ViewName::new("balances").unwrap();
+    let probe = WorkerId::new("probe").unwrap();
+    for bank in banks() {
+        let handles = [bank.open().await, bank.open().await];
+        for round in 0..300 {
+            let work = |handle| Worker::new(handle).view::<Balance>().start();
+            let workers = [work(&handles[0]).await.unwrap(), work(&handles[1]).await.unwrap()];
+            tokio::task::yield_now().await;
+            for worker in workers {
+                worker.stop().await.unwrap();
+            }
+            let lease = Duration::from_secs(60);
+            // Without members it was stopped before it had opened the view.
+            let members = handles[0].views().heartbeat(&view, &probe, lease).await;
+            let members = members.map_or_else(|_| vec![probe.clone()], |members| members.workers);
+            assert_eq!(members, [probe.clone()], "round {round}");
+        }
     }
 }

@@ -2,6 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, Shared},
+};
 use highwater_core::{
     Result,
     domain::ViewName,
@@ -20,6 +24,9 @@ pub(crate) struct Heartbeat {
     lease: Duration,
     /// The time of the next heartbeat. Calling often doesn't postpone it.
     due: Timestamp,
+    /// The heartbeat that has been sent and not answered. A caller that stops waiting leaves it here: the store
+    /// carries it out all the same, and after `leave` it would make the worker a member again.
+    in_flight: Option<Shared<BoxFuture<'static, Result<Members>>>>,
 }
 
 impl Heartbeat {
@@ -38,6 +45,7 @@ impl Heartbeat {
             worker: worker.clone(),
             lease,
             due: Timestamp::UNIX_EPOCH,
+            in_flight: None,
         }
     }
 
@@ -52,10 +60,18 @@ impl Heartbeat {
     /// As [`ViewStore::heartbeat`].
     pub(crate) async fn next(&mut self) -> Result<Members> {
         let wait = self.wait();
-        if !wait.is_zero() {
+        if self.in_flight.is_none() && !wait.is_zero() {
             self.clock.sleep(wait).await;
         }
-        let members = self.views.heartbeat(&self.view, &self.worker, self.lease).await;
+        let members = self.in_flight.get_or_insert_with(|| {
+            let views = Arc::clone(&self.views);
+            let view = self.view.clone();
+            let worker = self.worker.clone();
+            let lease = self.lease;
+            async move { views.heartbeat(&view, &worker, lease).await }.boxed().shared()
+        });
+        let members = members.clone().await;
+        self.in_flight = None;
         self.due = self.clock.now() + self.lease / 5;
         members
     }
@@ -79,11 +95,15 @@ impl Heartbeat {
         }
     }
 
-    /// Gives back all shards that the worker holds.
+    /// Gives back all shards that the worker holds, after the heartbeat that is in flight.
     ///
     /// # Errors
     /// As [`ViewStore::leave`].
     pub(crate) async fn leave(self) -> Result<()> {
+        if let Some(in_flight) = self.in_flight {
+            // Its outcome no longer matters.
+            let _ = in_flight.await;
+        }
         self.views.leave(&self.view, &self.worker).await
     }
 

@@ -47,7 +47,7 @@ async fn o5_a_running_worker_is_ready_and_exports_metrics() {
         let (status, metrics) = ask(served.address, "/metrics").await;
         assert_eq!(status, 200);
         for line in [
-            "# HELP highwater_projection_events_total Events that have had their effect",
+            "# HELP highwater_projection_events_total Events that were applied and committed",
             "# TYPE highwater_projection_commit_duration_seconds histogram",
             "highwater_projection_state{projection=\"balances\",state=\"running\"} 1",
             "highwater_command_duration_seconds_bucket{command=\"deposit\"",
