@@ -93,7 +93,7 @@ async fn r1_a_stopped_worker_is_no_member_of_its_view() {
             // Without members it was stopped before it had opened the view.
             let members = handles[0].views().heartbeat(&view, &probe, lease).await;
             let members = members.map_or_else(|_| vec![probe.clone()], |members| members.workers);
-            assert_eq!(members, [probe.clone()], "round {round}");
+            assert_eq!(members, std::slice::from_ref(&probe), "round {round}");
         }
     }
 }
