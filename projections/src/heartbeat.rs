@@ -57,7 +57,7 @@ impl Heartbeat {
     /// fifth of the lease later, even if this one failed. Safe to cancel.
     ///
     /// # Errors
-    /// As [`ViewStore::heartbeat`].
+    /// As [`LeaseStore::heartbeat`](highwater_core::port::LeaseStore::heartbeat).
     pub(crate) async fn next(&mut self) -> Result<Members> {
         let wait = self.wait();
         if self.in_flight.is_none() && !wait.is_zero() {
@@ -98,7 +98,7 @@ impl Heartbeat {
     /// Gives back all shards that the worker holds, after the heartbeat that is in flight.
     ///
     /// # Errors
-    /// As [`ViewStore::leave`].
+    /// As [`LeaseStore::leave`](highwater_core::port::LeaseStore::leave).
     pub(crate) async fn leave(self) -> Result<()> {
         if let Some(in_flight) = self.in_flight {
             // Its outcome no longer matters.

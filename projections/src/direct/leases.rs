@@ -45,7 +45,7 @@ impl Leases {
     /// Waits for the next assignment. Safe to cancel.
     ///
     /// # Errors
-    /// As [`ViewStore::heartbeat`].
+    /// As [`LeaseStore::heartbeat`](highwater_core::port::LeaseStore::heartbeat).
     pub async fn next_assignment(&mut self) -> Result<Assignment> {
         loop {
             if !self.heartbeat.is_due()
@@ -69,7 +69,7 @@ impl Leases {
     /// Gives back all shards that are held.
     ///
     /// # Errors
-    /// As [`ViewStore::leave`].
+    /// As [`LeaseStore::leave`](highwater_core::port::LeaseStore::leave).
     pub async fn leave(self) -> Result<()> {
         self.heartbeat.leave().await
     }
