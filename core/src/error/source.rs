@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
-/// The cause of an error, shared so that an [`Error`] can be given to every task that waits for it.
+/// The cause of an error, shared so that an [`Error`](crate::Error) can be given to every task that waits for it.
 #[derive(Clone)]
 pub struct Source(Arc<dyn StdError + Send + Sync>);
 
