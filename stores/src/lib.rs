@@ -6,7 +6,7 @@
 //! | `sqlite` | the store on SQLite, embedded (feature `sqlite`) |
 //! | `postgres` | the store on PostgreSQL (feature `postgres`) |
 //! | `sql` | what the two SQL stores share |
-//! | `fencing` | the rules for commits, claims and resharding of views |
+//! | `fencing` | why a commit, a claim or a reshard of a view was refused, in words |
 //! | [`metrics`] | the metrics of stores (O2) |
 //! | `open` | `Highwater::open(url)` |
 //! | `parameters` | the parameters of a URL |

@@ -9,6 +9,7 @@
 //! | `hook` | transaction hooks |
 //! | `idempotency` | commands that have been stored (W4) |
 //! | `migrate` | migrations of the schema |
+//! | `options` | the options of a store, and its URL |
 //! | `parked` | parked keys and the events behind them (R4) |
 //! | `range` | rows of a view in the order of their keys |
 //! | `read` | pages of a stream and of the log (W3) |
