@@ -409,7 +409,7 @@ async fn w4_a_retry_resolves_an_unknown_outcome_and_each_deposit_counts_once() {
 
     let faults = Faults::seeded(seed()).lost(0.2).unsent(0.2);
     let store = Faulty::new(MemoryStore::default(), faults);
-    let retry = highwater::execute::Retry { times: 100, ..Default::default() };
+    let retry = highwater::execute::Retry { max_retries: 100, ..Default::default() };
     let bank =
         highwater::stores::on(store.clone()).on_conflict(ConflictPolicy::Retry(retry)).build();
     let writers = (0..8).map(|_| {
