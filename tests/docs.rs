@@ -96,14 +96,24 @@ fn every_test_that_the_contracts_name_is_there() {
 
 /// The folders of the repository that documents name files of.
 const FOLDERS: [&str; 11] = [
-    ".ci/", "benches/", "core/", "docs/", "examples/", "macros/", "projections/", "scripts/", "src/", "stores/",
+    ".ci/",
+    "benches/",
+    "core/",
+    "docs/",
+    "examples/",
+    "macros/",
+    "projections/",
+    "scripts/",
+    "src/",
+    "stores/",
     "tests/",
 ];
 
 /// Returns the paths between backticks. `{a,b}` stands for several.
 fn paths_named_in(text: &str) -> Vec<String> {
     let is_path = |name: &&str| {
-        FOLDERS.iter().any(|folder| name.starts_with(folder)) && !name.contains([' ', '*', '<', '\n'])
+        FOLDERS.iter().any(|folder| name.starts_with(folder))
+            && !name.contains([' ', '*', '<', '\n'])
     };
     let variants = |name: &str| match name.split_once('{').zip(name.split_once('}')) {
         Some(((before, _), (inner, after))) => {

@@ -99,7 +99,9 @@ mod tests {
         let waits: Vec<_> = retry.waits().collect();
         assert_eq!(waits.len(), 4);
         assert_eq!(waits[0], Duration::ZERO);
-        assert!(waits[1..].iter().all(|wait| *wait >= retry.min_delay && *wait <= retry.max_delay * 2));
+        assert!(
+            waits[1..].iter().all(|wait| *wait >= retry.min_delay && *wait <= retry.max_delay * 2)
+        );
         assert_eq!(ConflictPolicy::Reject.waits().count(), 0);
     }
 }

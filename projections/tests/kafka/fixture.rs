@@ -91,7 +91,8 @@ impl TopicFixture {
     /// Returns the events of the log that belong to a shard.
     pub(crate) async fn of_shard(&self, sharding: Sharding, shard: ShardId) -> Vec<Envelope> {
         let mut events = self.log().await;
-        events.retain(|event| sharding.shard_of_stream(&event.stream).is_none_or(|own| own == shard));
+        events
+            .retain(|event| sharding.shard_of_stream(&event.stream).is_none_or(|own| own == shard));
         events
     }
 
@@ -124,7 +125,11 @@ impl TopicFixture {
     }
 
     /// Joins the group of a view.
-    pub(crate) async fn join(&self, source: &dyn FeedSource, subscription: &Subscription) -> Member {
+    pub(crate) async fn join(
+        &self,
+        source: &dyn FeedSource,
+        subscription: &Subscription,
+    ) -> Member {
         let spec = ViewSpec::without_rows(subscription.view.clone());
         self.store.open_view(&spec, subscription.sharding).await.unwrap();
         let membership = source.join(subscription.clone()).await.unwrap();

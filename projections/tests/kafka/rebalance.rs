@@ -81,7 +81,11 @@ impl Flow {
     }
 }
 
-async fn everything_is_seen(fixture: &TopicFixture, sharding: Sharding, seen: &watch::Sender<Seen>) {
+async fn everything_is_seen(
+    fixture: &TopicFixture,
+    sharding: Sharding,
+    seen: &watch::Sender<Seen>,
+) {
     let head = fixture.store.head().await.unwrap().get() as usize;
     let count = |seen: &Seen| seen.values().map(Vec::len).sum::<usize>();
     in_time(seen.subscribe().wait_for(|seen| count(seen) >= head)).await.unwrap();
