@@ -31,7 +31,7 @@ pub use clock::{Clock, Ids};
 pub use event_store::{AppendFuture, EventStore, RecordedCommand};
 pub use feed::{Assignment, Feed, FeedPage, FeedSource, Membership, Subscription};
 pub use lease_store::{LeaseStore, ShardClaim};
-pub use page::{LogPage, ReadFrom, StreamPage};
+pub use page::{LogPage, MAX_PAGE_BYTES, ReadFrom, StreamPage};
 pub use parked::{ParkChange, ParkedKey};
 pub use parked_store::ParkedStore;
 pub use progress::{Claim, ClaimMode, Members, Progress, WORKER_ID_LIMIT, WorkerId};
