@@ -59,28 +59,6 @@ pub(crate) fn check_range(range: &KeyRange) -> Result<()> {
     })
 }
 
-/// A bound of a range as a condition of a statement.
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub(crate) struct SqlBound<'a> {
-    /// The condition; empty if there is no bound.
-    pub(crate) sql: &'static str,
-    /// The value to bind.
-    pub(crate) key: Option<&'a str>,
-}
-
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub(crate) fn sql_bound<'a>(
-    bound: &'a Bound<String>,
-    included: &'static str,
-    excluded: &'static str,
-) -> SqlBound<'a> {
-    match bound {
-        Bound::Included(key) => SqlBound { sql: included, key: Some(key) },
-        Bound::Excluded(key) => SqlBound { sql: excluded, key: Some(key) },
-        Bound::Unbounded => SqlBound { sql: "", key: None },
-    }
-}
-
 fn key_of(change: &ParkChange) -> &str {
     match change {
         ParkChange::Park { key, .. }
@@ -98,10 +76,10 @@ pub(crate) fn not_parked(view: &ViewName, key: &str) -> Invalid {
 
 /// The error of a column that exists with another kind than in the spec.
 pub(crate) fn column_mismatch(spec: &ViewSpec, column: &Column, found: &str) -> Invalid {
-    let (view, name, kind) = (&spec.name, column.name, column.kind);
-    let message = format!(
+    let Column { name, kind, .. } = column;
+    let view = &spec.name;
+    Invalid::request(format!(
         "column {name} of view {view} should be {kind:?}, but exists as {found}: give the column \
          another name, or drop the existing one"
-    );
-    Invalid::request(message)
+    ))
 }

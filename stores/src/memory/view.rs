@@ -39,8 +39,8 @@ pub(super) struct MemoryView {
 
 impl MemoryView {
     fn new(spec: &ViewSpec, sharding: Sharding) -> Self {
-        let (epoch, as_of) = (Epoch::default(), Timestamp::UNIX_EPOCH);
-        let at = ShardState { epoch, position: spec.start_after, as_of };
+        let as_of = Timestamp::UNIX_EPOCH;
+        let at = ShardState { epoch: Epoch::default(), position: spec.start_after, as_of };
         Self {
             sharding,
             shards: sharding.all().map(|_| MemoryShard::initial(at)).collect(),

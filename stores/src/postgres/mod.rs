@@ -12,13 +12,11 @@
 //! | `notifications` | notifying other processes of changes of views |
 //! | `options` | the options of a store, and its URL |
 //! | `parked` | parked keys and the events behind them (R4) |
-//! | `range` | rows of a view in the order of their keys |
 //! | `read` | pages of a stream and of the log, durable before they are returned (W3) |
 //! | `read_batcher` | reads of single rows that share a statement |
 //! | `row` | decoding of rows |
 //! | `shard` | leases and epochs of shards (R1) |
-//! | `snapshot` | snapshots |
-//! | `view`, `table` | views: reading them, and their tables with columns and indexes |
+//! | `view`, `table` | views: their statements, and their tables with columns and indexes |
 //! | `view_store` | the ports of views |
 
 mod append;
@@ -31,12 +29,10 @@ mod migrate;
 mod notifications;
 mod options;
 mod parked;
-mod range;
 mod read;
 mod read_batcher;
 mod row;
 mod shard;
-mod snapshot;
 mod table;
 mod view;
 mod view_store;
@@ -62,7 +58,7 @@ use crate::{
     metrics::StoreMeter,
     page_limit::PageLimit,
     sql::{
-        connections::Connections, group_commit::GroupCommit, spec_cache::SpecCache,
+        connections::Connections, group_commit::GroupCommit, snapshot, spec_cache::SpecCache,
         uncancellable::uncancellable,
     },
 };
@@ -223,10 +219,10 @@ impl EventStore for PostgresStore {
 #[async_trait]
 impl SnapshotStore for PostgresStore {
     async fn load_snapshot(&self, stream: &StreamId) -> Result<Option<Snapshot>> {
-        snapshot::load(&self.inner, stream).await
+        snapshot::load(self.inner(), stream.clone()).await
     }
 
     async fn save_snapshot(&self, snapshot: Snapshot) -> Result<()> {
-        snapshot::save(&self.inner, snapshot).await
+        snapshot::save(self.inner(), snapshot).await
     }
 }

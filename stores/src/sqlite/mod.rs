@@ -11,12 +11,10 @@
 //! | `migrate` | migrations of the schema |
 //! | `options` | the options of a store, and its URL |
 //! | `parked` | parked keys and the events behind them (R4) |
-//! | `range` | rows of a view in the order of their keys |
 //! | `read` | pages of a stream and of the log (W3) |
 //! | `row` | decoding of rows |
 //! | `shard` | leases and epochs of shards (R1) |
-//! | `snapshot` | snapshots |
-//! | `view`, `table` | views: reading them, and their tables with columns and indexes |
+//! | `view`, `table` | views: their statements, and their tables with columns and indexes |
 //! | `view_store` | the ports of views |
 //! | `write_connection` | the connection for writes |
 
@@ -29,11 +27,9 @@ mod idempotency;
 mod migrate;
 mod options;
 mod parked;
-mod range;
 mod read;
 mod row;
 mod shard;
-mod snapshot;
 mod table;
 mod view;
 mod view_store;
@@ -60,7 +56,7 @@ use crate::{
     metrics::StoreMeter,
     page_limit::PageLimit,
     sql::{
-        connections::Connections, group_commit::GroupCommit, spec_cache::SpecCache,
+        connections::Connections, group_commit::GroupCommit, snapshot, spec_cache::SpecCache,
         uncancellable::uncancellable,
     },
 };
@@ -179,20 +175,20 @@ impl EventStore for SqliteStore {
     async fn read_stream(
         &self,
         stream: &StreamId,
-        span: ReadFrom<Version>,
+        from: ReadFrom<Version>,
         limit: usize,
     ) -> Result<StreamPage> {
-        uncancellable(read::read_stream(self.inner(), stream.clone(), span, limit)).await
+        uncancellable(read::read_stream(self.inner(), stream.clone(), from, limit)).await
     }
 
     async fn read_log(
         &self,
         query: &Query,
-        span: ReadFrom<Position>,
+        from: ReadFrom<Position>,
         limit: usize,
     ) -> Result<LogPage> {
         query.validate()?;
-        uncancellable(read::read_log(self.inner(), query.clone(), span, limit)).await
+        uncancellable(read::read_log(self.inner(), query.clone(), from, limit)).await
     }
 
     async fn head(&self) -> Result<Position> {

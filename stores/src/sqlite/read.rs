@@ -25,19 +25,19 @@ use crate::{
 pub(super) async fn read_stream(
     inner: Arc<SqliteInner>,
     stream: StreamId,
-    span: ReadFrom<Version>,
+    from: ReadFrom<Version>,
     limit: usize,
 ) -> Result<StreamPage> {
     let mut limit = inner.page_limit.of(limit);
     let mut page = loop {
         let row =
-            inner.readers.fetch_one(stream_statement(&inner, &stream, span, limit).build()).await;
+            inner.readers.fetch_one(stream_statement(&inner, &stream, from, limit).build()).await;
         if !shorten_if_too_big(&row, &mut limit) {
             let row = row.map_err(classify("reading a stream"))?;
             break unpack(&row, 0).map_err(classify("decoding events"))?;
         }
     };
-    let bound = match span {
+    let bound = match from {
         ReadFrom::After(version) => {
             // They are in the order of the index already, but SQLite does not guarantee it.
             page.sort_by_key(|event| event.version);
@@ -49,7 +49,7 @@ pub(super) async fn read_stream(
     page.truncate(limit);
     let (events, is_cut) = complete(&inner, page, limit).await?;
     let last = events.last().map_or(bound, |event| event.version);
-    let next = match span {
+    let next = match from {
         ReadFrom::After(_) => ReadFrom::After(last),
         ReadFrom::Before(_) => ReadFrom::Before(last),
     };
@@ -60,7 +60,7 @@ pub(super) async fn read_stream(
 fn stream_statement(
     inner: &SqliteInner,
     stream: &StreamId,
-    span: ReadFrom<Version>,
+    from: ReadFrom<Version>,
     limit: usize,
 ) -> QueryBuilder<Sqlite> {
     let prefix = &inner.prefix;
@@ -68,7 +68,7 @@ fn stream_statement(
     push_packed(&mut sql, inline_bytes(limit));
     sql.push(" from ");
     let limit = signed(limit as u64).saturating_add(1);
-    match span {
+    match from {
         // Versions have no gaps, so those of the page are known. Rows that are not from a subquery are
         // packed without a copy.
         ReadFrom::After(version) => {
@@ -91,12 +91,12 @@ fn stream_statement(
 pub(super) async fn read_log(
     inner: Arc<SqliteInner>,
     query: Query,
-    span: ReadFrom<Position>,
+    from: ReadFrom<Position>,
     limit: usize,
 ) -> Result<LogPage> {
     let mut limit = inner.page_limit.of(limit);
     let row = loop {
-        let row = inner.readers.fetch_one(log_statement(&inner, &query, span, limit).build()).await;
+        let row = inner.readers.fetch_one(log_statement(&inner, &query, from, limit).build()).await;
         if !shorten_if_too_big(&row, &mut limit) {
             break row.map_err(classify("reading the log"))?;
         }
@@ -106,7 +106,7 @@ pub(super) async fn read_log(
     let (events, is_cut) = complete(&inner, page, limit).await?;
     let more = is_cut || events.len() >= limit;
     let last = events.last().map(|event| event.position);
-    let through = match span {
+    let through = match from {
         ReadFrom::After(after) if limit == 0 => after,
         ReadFrom::After(after) if !more => head.max(after),
         ReadFrom::After(after) => last.unwrap_or(after),
@@ -179,24 +179,24 @@ pub(super) async fn head(inner: Arc<SqliteInner>) -> Result<Position> {
 fn log_statement(
     inner: &SqliteInner,
     query: &Query,
-    span: ReadFrom<Position>,
+    from: ReadFrom<Position>,
     limit: usize,
 ) -> QueryBuilder<Sqlite> {
     let prefix = &inner.prefix;
-    let order = direction(span);
+    let order = direction(from);
     let mut sql = QueryBuilder::new(format!(
         "select (select coalesce(max(position), 0) from {prefix}events), "
     ));
     push_packed(&mut sql, inline_bytes(limit));
     sql.push(" from (select e.* from ");
     match alternatives(query).as_slice() {
-        [item] => push_matching(&mut sql, prefix, item, span),
+        [item] => push_matching(&mut sql, prefix, item, from),
         items => {
             sql.push("(");
             for (index, item) in items.iter().enumerate() {
                 let before = if index == 0 { "" } else { " union " };
                 sql.push(before).push("select position from (");
-                push_item(&mut sql, prefix, item, span, limit);
+                push_item(&mut sql, prefix, item, from, limit);
                 sql.push(")");
             }
             sql.push(format!(") f join {prefix}events e on e.position = f.position where true"));
@@ -207,8 +207,8 @@ fn log_statement(
     sql
 }
 
-fn direction(span: ReadFrom<Position>) -> &'static str {
-    if let ReadFrom::After(_) = span { "asc" } else { "desc" }
+fn direction(from: ReadFrom<Position>) -> &'static str {
+    if let ReadFrom::After(_) = from { "asc" } else { "desc" }
 }
 
 /// Selects the first positions that match one item.
@@ -216,12 +216,12 @@ pub(super) fn push_item(
     sql: &mut QueryBuilder<Sqlite>,
     prefix: &Prefix,
     item: &QueryItem,
-    span: ReadFrom<Position>,
+    from: ReadFrom<Position>,
     limit: usize,
 ) {
     sql.push("select e.position as position from ");
-    push_matching(sql, prefix, item, span);
-    sql.push(format!(" order by e.position {} limit ", direction(span)));
+    push_matching(sql, prefix, item, from);
+    sql.push(format!(" order by e.position {} limit ", direction(from)));
     sql.push_bind(signed(limit as u64));
 }
 
@@ -230,7 +230,7 @@ fn push_matching(
     sql: &mut QueryBuilder<Sqlite>,
     prefix: &Prefix,
     item: &QueryItem,
-    span: ReadFrom<Position>,
+    from: ReadFrom<Position>,
 ) {
     sql.push(format!("{prefix}events e"));
     match item.tags.as_slice().split_first() {
@@ -239,7 +239,7 @@ fn push_matching(
                 " join {prefix}event_tags t on t.position = e.position where t.tag = "
             ));
             sql.push_bind(first.to_string());
-            push_span(sql, "t.position", span);
+            push_bound(sql, "t.position", from);
             for tag in rest {
                 sql.push(format!(
                     " and exists (select 1 from {prefix}event_tags o where o.position = e.position \
@@ -250,7 +250,7 @@ fn push_matching(
         }
         None => {
             sql.push(" where true");
-            push_span(sql, "e.position", span);
+            push_bound(sql, "e.position", from);
         }
     }
     push_one_of(sql, "e.type", item.types.iter().map(String::as_str));
@@ -273,8 +273,8 @@ fn push_one_of<'a>(
     }
 }
 
-fn push_span(sql: &mut QueryBuilder<Sqlite>, column: &str, span: ReadFrom<Position>) {
-    let (bound, comparison) = match span {
+fn push_bound(sql: &mut QueryBuilder<Sqlite>, column: &str, from: ReadFrom<Position>) {
+    let (bound, comparison) = match from {
         ReadFrom::After(position) => (position, ">"),
         ReadFrom::Before(position) => (position, "<"),
     };

@@ -112,7 +112,8 @@ async fn a_hook_for_another_store_is_refused() {
 async fn a_slow_hook_does_not_block_readers() {
     for outbox in outboxes("a_slow_hook_does_not_block_readers").await {
         outbox.store.append(append()).await.unwrap();
-        let (there, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let there = Arc::new(Notify::new());
+        let go = Arc::new(Notify::new());
         let slow = outbox.append(&[], Then::Wait(Arc::clone(&there), Arc::clone(&go)));
         let slow = outbox.store.append(slow);
         let next = outbox.store.append(append());

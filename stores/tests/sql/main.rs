@@ -67,7 +67,8 @@ fn append() -> Append {
 async fn commit(store: &dyn Store, view: &str) -> ViewCommit {
     let spec = ViewSpec::rows(ViewName::new(view).unwrap());
     store.open_view(&spec, Sharding::SINGLE).await.unwrap();
-    let (worker, lease) = (WorkerId::new("worker").unwrap(), std::time::Duration::from_secs(3_600));
+    let worker = WorkerId::new("worker").unwrap();
+    let lease = std::time::Duration::from_secs(3_600);
     let claim = store.claim_shard(ShardClaim {
         view: spec.name.clone(),
         sharding: Sharding::SINGLE,

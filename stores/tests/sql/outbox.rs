@@ -186,7 +186,8 @@ impl Outbox {
         };
         if self.is_postgres() {
             Arc::new(PostgresHook::new(move |connection, append| {
-                let (all, then) = (all(append.command), then.clone());
+                let all = all(append.command);
+                let then = then.clone();
                 Box::pin(async move {
                     for sql in all {
                         sqlx::raw_sql(sql).execute(&mut *connection).await?;
@@ -196,7 +197,8 @@ impl Outbox {
             }))
         } else {
             Arc::new(SqliteHook::new(move |connection, append| {
-                let (all, then) = (all(append.command), then.clone());
+                let all = all(append.command);
+                let then = then.clone();
                 Box::pin(async move {
                     for sql in all {
                         sqlx::raw_sql(sql).execute(&mut *connection).await?;
@@ -213,7 +215,8 @@ impl Outbox {
         let all = move || statements.clone().into_iter().map(AssertSqlSafe);
         if self.is_postgres() {
             Arc::new(PostgresHook::writing(move |connection| {
-                let (all, then) = (all(), then.clone());
+                let all = all();
+                let then = then.clone();
                 Box::pin(async move {
                     for sql in all {
                         sqlx::raw_sql(sql).execute(&mut *connection).await?;
@@ -223,7 +226,8 @@ impl Outbox {
             }))
         } else {
             Arc::new(SqliteHook::writing(move |connection| {
-                let (all, then) = (all(), then.clone());
+                let all = all();
+                let then = then.clone();
                 Box::pin(async move {
                     for sql in all {
                         sqlx::raw_sql(sql).execute(&mut *connection).await?;

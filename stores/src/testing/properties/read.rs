@@ -41,8 +41,8 @@ pub(super) async fn r_an_unknown_stream_is_an_empty_page(fixture: Fixture) {
     store.append(append_one(&stream("known"), event())).await.unwrap();
     let unknown = stream("unknown");
     let nothing = StreamPage { events: Vec::new(), next: None };
-    for span in [FIRST, LAST, after(7), before(1)] {
-        assert_eq!(store.read_stream(&unknown, span, 10).await.unwrap(), nothing);
+    for from in [FIRST, LAST, after(7), before(1)] {
+        assert_eq!(store.read_stream(&unknown, from, 10).await.unwrap(), nothing);
     }
 }
 
@@ -50,8 +50,8 @@ pub(super) async fn r_an_empty_log_is_an_empty_page(fixture: Fixture) {
     let store = &*fixture.store();
     let nothing = LogPage { events: Vec::new(), through: Position::START, more: false };
     assert_eq!(store.head().await.unwrap(), Position::START);
-    for span in [START, END] {
-        assert_eq!(store.read_log(&Query::all(), span, 10).await.unwrap(), nothing);
+    for from in [START, END] {
+        assert_eq!(store.read_log(&Query::all(), from, 10).await.unwrap(), nothing);
     }
 }
 
@@ -72,19 +72,19 @@ pub(super) async fn r_a_stream_page_ends_exactly_at_its_limit(fixture: Fixture) 
         (before(1), 1, vec![], None),
         (before(0), 1, vec![], None),
     ];
-    for (span, limit, versions, next) in cases {
-        let page = store.read_stream(&stream, span, limit).await.unwrap();
-        assert_eq!(read::versions(&page.events), versions, "{span:?}, at most {limit}");
-        assert_eq!(page.next, next, "{span:?}, at most {limit}");
+    for (from, limit, versions, next) in cases {
+        let page = store.read_stream(&stream, from, limit).await.unwrap();
+        assert_eq!(read::versions(&page.events), versions, "{from:?}, at most {limit}");
+        assert_eq!(page.next, next, "{from:?}, at most {limit}");
     }
 }
 
 pub(super) async fn r_a_limit_of_zero_advances_nothing(fixture: Fixture) {
     let store = &*fixture.store();
     let stream = filled(store, 10).await;
-    for span in [FIRST, after(4), LAST, before(4)] {
-        let page = store.read_stream(&stream, span, 0).await.unwrap();
-        assert_eq!(page, StreamPage { events: Vec::new(), next: Some(span) });
+    for from in [FIRST, after(4), LAST, before(4)] {
+        let page = store.read_stream(&stream, from, 0).await.unwrap();
+        assert_eq!(page, StreamPage { events: Vec::new(), next: Some(from) });
     }
     for bound in [Position::START, Position::new(4)] {
         let page = store.read_log(&Query::all(), ReadFrom::After(bound), 0).await.unwrap();

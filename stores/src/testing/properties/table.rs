@@ -53,7 +53,8 @@ pub(super) async fn r1_a_view_renamed_by_eight_at_once_is_renamed(fixture: Fixtu
 
 pub(super) async fn r1_a_former_name_does_not_replace_a_view_that_is_there(fixture: Fixture) {
     let store = fixture.store();
-    let (mut new, mut old) = (Worker::on(&store, "new").await, Worker::on(&store, "old").await);
+    let mut new = Worker::on(&store, "new").await;
+    let mut old = Worker::on(&store, "old").await;
     new.write(5, &[("a", Some("new"))]).await;
     old.write(3, &[("a", Some("old"))]).await;
     store.open_view(&renamed("new", &["old"]), Sharding::SINGLE).await.unwrap();
