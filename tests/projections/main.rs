@@ -12,3 +12,4 @@ mod parking;
 mod reshard;
 mod sharding;
 mod undecodable_rows;
+mod unstorable_keys;
