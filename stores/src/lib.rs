@@ -6,6 +6,7 @@
 //! | `sqlite` | the store on SQLite, embedded (feature `sqlite`) |
 //! | `postgres` | the store on PostgreSQL (feature `postgres`) |
 //! | `sql` | what the two SQL stores share |
+//! | `columns` | the rules for rows of views with columns |
 //! | `fencing` | the rules for commits, claims and resharding of views |
 //! | [`metrics`] | the metrics of stores (O2) |
 //! | `open` | `Highwater::open(url)` |
@@ -14,6 +15,7 @@
 //! | [`system`] | the clock and the ids of the machine |
 //! | `testing` | the conformance suite and the fault-injecting decorator (feature `testing`) |
 
+mod columns;
 mod fencing;
 pub mod memory;
 pub mod metrics;
