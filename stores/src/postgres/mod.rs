@@ -8,6 +8,7 @@
 //! | `follow` | waking followers |
 //! | `hook` | transaction hooks |
 //! | `idempotency` | commands that have been stored (W4) |
+//! | `large_table` | columns and indexes of large tables, added while they are in use |
 //! | `migrate` | migrations of the schema |
 //! | `notifications` | notifying other processes of changes of views |
 //! | `parked` | parked keys and the events behind them (R4) |
@@ -26,6 +27,7 @@ mod error;
 mod follow;
 mod hook;
 mod idempotency;
+mod large_table;
 mod migrate;
 mod notifications;
 mod options;
