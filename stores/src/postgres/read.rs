@@ -293,9 +293,8 @@ async fn large_payloads(inner: &PostgresInner, page: &PartialPage) -> Result<Vec
              join @schema@.events e on e.position = i.position) l \
          join @schema@.events e on e.position = l.position where l.before < $2 order by l.n",
     );
-    let query = sqlx::query(sql)
-        .bind(page.positions_without_payload())
-        .bind(signed(MAX_PAGE_BYTES as u64));
+    let query =
+        sqlx::query(sql).bind(page.positions_without_payload()).bind(signed(MAX_PAGE_BYTES as u64));
     let rows = inner.connections.fetch_all(query).await.map_err(classify("reading the log"))?;
     let payload = |row: &PgRow| row.try_get::<Vec<u8>, _>(0).map(Bytes::from);
     rows.iter().map(payload).collect::<Result<_, _>>().map_err(classify("decoding events"))

@@ -214,7 +214,10 @@ async fn filled_with_large(store: &dyn Store) -> StreamId {
     let filled = stream("filled");
     store.append(append_to(&filled, Expected::Any, events(3))).await.unwrap();
     for _ in 0..12 {
-        store.append(append_one(&filled, NewEvent { tags: tagged([tag("large")]).tags, ..large() })).await.unwrap();
+        store
+            .append(append_one(&filled, NewEvent { tags: tagged([tag("large")]).tags, ..large() }))
+            .await
+            .unwrap();
         store.append(append_one(&stream("other"), large())).await.unwrap();
     }
     store.append(append_to(&filled, Expected::Any, events(3))).await.unwrap();
@@ -236,15 +239,22 @@ pub(super) async fn r_a_page_of_large_events_ends_by_its_bytes(fixture: Fixture)
             assert!(!page.events.is_empty() && page.next.is_some(), "{span:?}, at most {limit}");
             let all = read::stream_by(store, &stream, span, limit).await;
             let mut versions = read::versions(&all);
-            versions.sort_unstable_by_key(|version| if span == FIRST { *version } else { 18 - *version });
+            versions.sort_unstable_by_key(
+                |version| if span == FIRST { *version } else { 18 - *version },
+            );
             assert_eq!(read::versions(&all), versions, "{span:?}, at most {limit}");
             assert_eq!(all.len(), 18);
             assert_eq!(bytes_of(&all), 12 * (MAX_PAGE_BYTES / 5) + 6 * 2);
         }
-        for (query, events) in [(Query::all(), 30), (Query::tags([tag("large")]), 12), (two.clone(), 30)] {
+        for (query, events) in
+            [(Query::all(), 30), (Query::tags([tag("large")]), 12), (two.clone(), 30)]
+        {
             for span in [START, END] {
                 let page = store.read_log(&query, span, limit).await.unwrap();
-                assert!(bytes_of(&page.events) <= 2 * MAX_PAGE_BYTES && page.more, "{query:?} {span:?}");
+                assert!(
+                    bytes_of(&page.events) <= 2 * MAX_PAGE_BYTES && page.more,
+                    "{query:?} {span:?}"
+                );
                 let all = read::log_by(store, &query, span, limit).await;
                 assert_eq!(all.len(), events, "{query:?}, {span:?}, at most {limit}");
                 let is_in_order = all.is_sorted_by(|one, next| match span {
