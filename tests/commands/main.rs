@@ -8,6 +8,7 @@
 //! | `random` | the same thousands of times at random, each answer checked |
 //! | `failover` | a store that has lost its last events |
 //! | `unknown` | errors after an append whose outcome is not known |
+//! | `panics` | panics of code that no other test lets panic |
 //! | `crash` | answers of several processes, while they and the server are killed |
 //! | `api_process` | one of those processes, and its client |
 //!
@@ -26,6 +27,7 @@ mod crash;
 mod failover;
 mod intercept;
 mod late;
+mod panics;
 mod random;
 mod stale;
 mod unknown;
