@@ -11,7 +11,7 @@
 //! |---|---|
 //! | the state was read since the command began | none |
 //! | an append that builds on the state was sent since the command began, and is committed | a wait |
-//! | the stream ends with that event now | a read of two events |
+//! | the stream ends with that event now | a read of one event |
 //!
 //! The place is noted with the decision, under the lock of the state, because the state itself goes on.
 
@@ -99,7 +99,7 @@ impl DecidedOn {
     /// store that has lost its last events, for example in a fail-over, doesn't have it.
     async fn ends(&self, log: &dyn EventStore, stream: &StreamId) -> Result<bool> {
         let before = Version::new(self.version.get().saturating_sub(1));
-        let page = log.read_stream(stream, ReadFrom::After(before), 2).await?;
+        let page = log.read_stream(stream, ReadFrom::After(before), 1).await?;
         Ok(page.next.is_none() && page.events.iter().map(|event| event.id).eq(self.head))
     }
 }
