@@ -16,6 +16,7 @@ use super::{
     error::{classify, classify_view},
     options::Schema,
     row::signed,
+    session,
 };
 use crate::{
     rows::column_mismatch,
@@ -27,8 +28,19 @@ const OPENING: &str = "opening a view";
 /// Opens a view in one transaction. Processes take turns: of two that create a table at once one would
 /// fail, even with "if not exists".
 pub(super) async fn open(inner: &PostgresInner, spec: &ViewSpec, sharding: Sharding) -> Result<()> {
-    let schema = &inner.schema;
     let mut connection = inner.connections.take().await.map_err(classify(OPENING))?;
+    let limit = inner.options.answer_timeout;
+    let session = session::number(&mut connection, limit, OPENING).await?;
+    let opening = open_in(&mut connection, &inner.schema, spec, sharding);
+    session::while_active(&inner.connections, limit, session, OPENING, opening).await
+}
+
+async fn open_in(
+    connection: &mut PgConnection,
+    schema: &Schema,
+    spec: &ViewSpec,
+    sharding: Sharding,
+) -> Result<()> {
     let mut transaction = connection.begin().await.map_err(classify(OPENING))?;
     sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 0))")
         .bind(format!("highwater views {}", schema.as_str()))

@@ -86,7 +86,7 @@ pub(super) async fn read_log(
     span: ReadFrom<Position>,
     limit: usize,
 ) -> Result<LogPage> {
-    let mut limit = limit;
+    let (mut limit, heard) = (limit, inner.follower.heard());
     let row = loop {
         let row = inner.readers.fetch_one(log_statement(&inner, &query, span, limit).build()).await;
         if !shorten_if_too_big(&row, &mut limit) {
@@ -94,6 +94,7 @@ pub(super) async fn read_log(
         }
     };
     let head = decode_head(&row)?;
+    inner.follower.saw_head(head, heard);
     let events = unpack(&row, 1).map_err(classify("decoding events"))?;
     let more = events.len() >= limit;
     let last = events.last().map(|event| event.position);
@@ -129,8 +130,11 @@ fn shorten_if_too_big(row: &Result<SqliteRow, sqlx::Error>, limit: &mut usize) -
 
 pub(super) async fn head(inner: Arc<SqliteInner>) -> Result<Position> {
     let sql = inner.prefix.sql("select coalesce(max(position), 0) from @prefix@events");
+    let heard = inner.follower.heard();
     let row = inner.readers.fetch_one(sqlx::query(sql)).await;
-    decode_head(&row.map_err(classify("reading the head"))?)
+    let head = decode_head(&row.map_err(classify("reading the head"))?)?;
+    inner.follower.saw_head(head, heard);
+    Ok(head)
 }
 
 /// Selects the head and the page with one statement, so they are of one snapshot.
