@@ -23,6 +23,7 @@ pub trait Open: Sized {
     /// | `schema=bank` | PostgreSQL | the schema of the tables; `highwater` by default |
     /// | `connections=8` | PostgreSQL | the number of connections for reads |
     /// | `connect_timeout=10` | PostgreSQL | the seconds to wait for a connection |
+    /// | `answer_timeout=30` | PostgreSQL | the seconds to wait for the answer to a statement |
     /// | `prefix=bank_` | SQLite | the prefix of the table names; `highwater_` by default |
     /// | `busy_timeout=5s` | SQLite | how long to wait for another process that holds the file's lock |
     /// | `readers=4` | SQLite | the number of connections for reads |
@@ -172,6 +173,8 @@ mod tests {
             ("postgres://alice:hunter2@host/bank?passwrod=hunter2", "passwrod"),
             #[cfg(feature = "postgres")]
             ("postgres://alice:hunter2@host/bank?connect_timeout=soon", "connect_timeout"),
+            #[cfg(feature = "postgres")]
+            ("postgres://alice:hunter2@host/bank?answer_timeout=30s", "answer_timeout"),
             #[cfg(feature = "postgres")]
             ("postgres://alice:hunter2@host/bank?schema=a&schema=b", "schema"),
             #[cfg(feature = "postgres")]

@@ -8,14 +8,12 @@ use highwater_test_support::{
     fleet::{FaultPlan, Fleet},
     kafka::KafkaCluster,
     postgres::PostgresCluster,
+    proxy::Proxy,
     tally::Tally,
 };
 use tokio::runtime::Runtime;
 
-use crate::{
-    processes::{LEASE, Orders, SESSION, Task},
-    proxy::Proxy,
-};
+use crate::processes::{LEASE, Orders, SESSION, Task};
 
 /// The time within which everything must recover after the last fault.
 pub(crate) const RECOVERY_TIMEOUT: Duration = Duration::from_secs(120);

@@ -5,7 +5,6 @@
 //! | `fixture` | a private PostgreSQL and Kafka, and the proxy between a worker and its broker |
 //! | `processes` | a relay, a worker or a reader in another process |
 //! | `lagging_feed` | a feed whose pages are delayed |
-//! | `proxy` | a proxy that can pause all traffic |
 //! | `clients` | a thousand clients that read their writes; tokens over a restart of everything |
 //! | `linearizable` | strong reads and commands, while workers and the database are killed |
 //! | `marks` | bounded reads, while the relay is stopped or the worker is cut from its broker |
@@ -32,7 +31,6 @@ mod lagging_feed;
 mod linearizable;
 mod marks;
 mod processes;
-mod proxy;
 
 use std::time::Duration;
 

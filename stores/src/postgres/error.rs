@@ -7,6 +7,7 @@ use highwater_core::{
 };
 use sqlx::postgres::PgConnectOptions;
 
+use super::server_refusal::ServerRefusal;
 use crate::sql::hook::HookError;
 
 pub(super) const RUNNING_HOOK: &str = "running a transaction hook";
@@ -15,6 +16,7 @@ pub(super) const RUNNING_HOOK: &str = "running a transaction hook";
 pub(super) fn classify(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Error {
     move |error| match &error {
         sqlx::Error::PoolClosed => Unavailable::Closed.into(),
+        sqlx::Error::Io(_) => unreachable(doing, error),
         sqlx::Error::RowNotFound => {
             let message = format!("a row that must exist is missing in the database ({doing})");
             Invalid::new(Code::BAD_DATABASE, message).into()
@@ -50,14 +52,23 @@ pub(super) fn classify_connect(
             None if matches!(error, sqlx::Error::Configuration(_) | sqlx::Error::Tls(_)) => {
                 (Code::BAD_CONFIGURATION, format!("this can't be used to connect: {error}"))
             }
-            _ => return unreachable(options, error),
+            _ => return unreachable_at(options, error),
         };
         Invalid::new(code, message).caused_by(Source::new(error)).into()
     }
 }
 
+/// A server that was refused says so itself.
+fn unreachable(doing: &'static str, error: sqlx::Error) -> Error {
+    let source = match ServerRefusal::in_error(&error) {
+        Some(refusal) => Source::new(refusal),
+        None => Source::new(error),
+    };
+    Unavailable::unreachable(doing, source).into()
+}
+
 /// Adds the address of the server.
-fn unreachable(options: &PgConnectOptions, error: sqlx::Error) -> Error {
+fn unreachable_at(options: &PgConnectOptions, error: sqlx::Error) -> Error {
     match options.get_socket() {
         _ if error.as_database_error().is_some() => classify("connecting")(error),
         Some(socket) => no_connection(socket.display(), error),
@@ -66,16 +77,20 @@ fn unreachable(options: &PgConnectOptions, error: sqlx::Error) -> Error {
 }
 
 fn no_connection(place: impl std::fmt::Display, source: sqlx::Error) -> Error {
-    let error = ConnectError { place: place.to_string(), source };
-    Unavailable::unreachable("connecting", Source::new(error)).into()
+    let place = place.to_string();
+    let source = match ServerRefusal::in_error(&source) {
+        Some(refusal) => Source::new(ConnectError { place, source: refusal }),
+        None => Source::new(ConnectError { place, source }),
+    };
+    Unavailable::unreachable("connecting", source).into()
 }
 
 /// An error of the driver with the address of the server, which the driver does not name.
 #[derive(Debug, thiserror::Error)]
 #[error("{place}: {source}")]
-struct ConnectError {
+struct ConnectError<E: std::error::Error> {
     place: String,
-    source: sqlx::Error,
+    source: E,
 }
 
 /// Classifies an error of a migration.
@@ -178,6 +193,11 @@ pub(super) fn stored_nothing(state: Option<&str>) -> bool {
 /// and another one may be the primary now.
 pub(super) fn is_connection_lost(state: Option<&str>) -> bool {
     state.is_none_or(|state| state.starts_with("57") || state == READ_ONLY)
+}
+
+/// Returns true if the server can't be written to. Nothing was stored.
+pub(super) fn is_read_only(state: Option<&str>) -> bool {
+    state == Some(READ_ONLY)
 }
 
 pub(super) fn state(error: &sqlx::Error) -> Option<String> {

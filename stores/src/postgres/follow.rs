@@ -7,7 +7,7 @@
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -15,13 +15,15 @@ use std::{
 
 use highwater_core::{Position, Result, domain::ViewName, port::ViewState};
 use sqlx::{
-    PgPool, Postgres,
-    postgres::{PgListener, PgNotification},
+    Executor as _, Postgres,
+    postgres::{PgConnectOptions, PgListener, PgNotification, PgPoolOptions},
 };
-use tokio::{sync::watch, task::JoinHandle, time::timeout};
+use tokio::{sync::watch, time::timeout};
 
-use super::{notifications::Notifier, options::Schema};
+use super::{PostgresOptions, background::BackgroundTask, notifications::Notifier};
 use crate::sql::{
+    append_hints::{AppendHints, HeardHints},
+    connection_pool::within,
     connections::Connections,
     view_changes::{ViewChange, ViewChanges},
 };
@@ -30,61 +32,72 @@ use crate::sql::{
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The wait before listening again after the connection was lost.
 const RECONNECT_DELAY: Duration = Duration::from_millis(250);
+/// The time without a notification after which the connection is tried: a gateway may have dropped it without
+/// a word.
+const MAX_SILENCE: Duration = Duration::from_secs(30);
 
 pub(super) struct PostgresFollower {
     listener: Listener,
     /// The log is flushed up to this position, so these events can't be lost.
     durable: AtomicU64,
-    task: OnceLock<JoinHandle<()>>,
+    task: BackgroundTask,
     notifier: Notifier,
 }
 
 /// Listens for notifications, and keeps what it has received.
 #[derive(Clone)]
 struct Listener {
-    pool: PgPool,
+    connect: PgConnectOptions,
+    max_wait: Duration,
     append_channel: Arc<str>,
     view_channel: Arc<str>,
-    /// The last position that this process knows of.
-    last_append: watch::Sender<Position>,
+    appends: Arc<AppendHints>,
     changes: Arc<ViewChanges>,
     /// True while notifications arrive.
     is_listening: watch::Sender<bool>,
 }
 
 impl PostgresFollower {
-    pub(super) fn new(
-        pool: PgPool,
-        connections: &Arc<Connections<Postgres>>,
-        schema: &Schema,
-    ) -> Self {
+    pub(super) fn new(options: &PostgresOptions, connections: &Arc<Connections<Postgres>>) -> Self {
+        let schema = &options.schema;
         let listener = Listener {
-            pool,
+            connect: options.connect.clone(),
+            max_wait: options.connect_timeout,
             append_channel: schema.append_channel().into(),
             view_channel: schema.view_channel().into(),
-            last_append: watch::Sender::new(Position::START),
+            appends: Arc::default(),
             changes: Arc::new(ViewChanges::default()),
             is_listening: watch::Sender::new(false),
         };
         let notifier = Notifier::new(connections, schema);
-        Self { listener, durable: AtomicU64::new(0), task: OnceLock::new(), notifier }
+        Self { listener, durable: AtomicU64::new(0), task: BackgroundTask::default(), notifier }
     }
 
     pub(super) fn stop(&self) {
         self.notifier.stop();
-        if let Some(task) = self.task.get() {
-            task.abort();
-        }
+        self.task.stop();
     }
 
     /// Records an append that has been acknowledged: it is durable, and so are all earlier ones.
     pub(super) fn acknowledged(&self, position: Position) {
         self.flushed(position);
-        self.listener.record_append(position);
+        self.listener.appends.record(position);
     }
 
     pub(super) fn flushed(&self, position: Position) {
         self.durable.fetch_max(position.get(), Ordering::AcqRel);
+    }
+
+    /// Returns what has been heard of the log before a read of it begins.
+    pub(super) fn heard(&self) -> HeardHints {
+        self.listener.appends.heard()
+    }
+
+    /// Records the head that a read has seen. Of a log that has become shorter, nothing later is durable.
+    pub(super) fn saw_head(&self, head: Position, before: HeardHints) {
+        if self.listener.appends.saw_head(head, before) {
+            self.durable.fetch_min(head.get(), Ordering::AcqRel);
+        }
     }
 
     pub(super) fn is_durable(&self, position: Position) -> bool {
@@ -99,9 +112,7 @@ impl PostgresFollower {
 
     /// Waits until there may be events after `position`.
     pub(super) async fn wait(&self, position: Position) {
-        let mut last_append = self.listener.last_append.subscribe();
-        let appended = last_append.wait_for(|last| *last > position);
-        self.wait_for(async { drop(appended.await) }).await;
+        self.wait_for(self.listener.appends.wait(position)).await;
     }
 
     /// Waits until a view may have changed since it was seen.
@@ -123,7 +134,7 @@ impl PostgresFollower {
         let mut is_listening = self.listener.is_listening.subscribe();
         let was_listening = *is_listening.borrow_and_update();
         if !was_listening {
-            self.task.get_or_init(|| tokio::spawn(self.listener.clone().run()));
+            self.task.ensure(|| self.listener.clone().run());
         }
         // Changes before the process listens are not notified to it: it has to read once then.
         let _ = timeout(POLL_INTERVAL, async {
@@ -143,18 +154,11 @@ impl Drop for PostgresFollower {
 }
 
 impl Listener {
-    fn record_append(&self, position: Position) {
-        self.last_append.send_if_modified(|last| {
-            let is_later = position > *last;
-            *last = position.max(*last);
-            is_later
-        });
-    }
-
     /// Listens until the store is closed. While the connection is lost, followers poll.
     async fn run(self) {
+        let _guard = NotListening(self.is_listening.clone());
         loop {
-            let error = match self.connect().await {
+            let error = match within(self.max_wait, self.listen()).await {
                 Ok(listener) => {
                     self.is_listening.send_replace(true);
                     let error = self.receive_all(listener).await;
@@ -163,27 +167,34 @@ impl Listener {
                 }
                 Err(error) => error,
             };
-            if self.pool.is_closed() {
-                tracing::debug!(%error, "the store is closed; no longer listening");
-                return;
-            }
             tracing::warn!(%error, "listening failed; followers poll meanwhile");
             tokio::time::sleep(RECONNECT_DELAY).await;
         }
     }
 
-    async fn connect(&self) -> Result<PgListener, sqlx::Error> {
-        let mut listener = PgListener::connect_with(&self.pool).await?;
+    /// Listens with a connection of its own. A standby refuses that itself.
+    async fn listen(&self) -> Result<PgListener, sqlx::Error> {
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(self.max_wait)
+            .connect_lazy_with(self.connect.clone());
+        let mut listener = PgListener::connect_with(&pool).await?;
         listener.listen_all([&*self.append_channel, &*self.view_channel]).await?;
         Ok(listener)
     }
 
-    /// Receives notifications until that fails.
+    /// Receives notifications until that fails, or the connection doesn't answer any more.
     async fn receive_all(&self, mut listener: PgListener) -> sqlx::Error {
         loop {
-            match listener.recv().await {
-                Ok(notification) => self.receive(&notification),
-                Err(error) => return error,
+            match timeout(MAX_SILENCE, listener.recv()).await {
+                Ok(Ok(notification)) => self.receive(&notification),
+                Ok(Err(error)) => return error,
+                Err(_) => {
+                    let answer = within(self.max_wait, (&mut listener).execute("select 1"));
+                    if let Err(error) = answer.await {
+                        return error;
+                    }
+                }
             }
         }
     }
@@ -195,7 +206,34 @@ impl Listener {
                 self.changes.record(&change);
             }
         } else if let Ok(position) = payload.parse() {
-            self.record_append(Position::new(position));
+            self.appends.record(Position::new(position));
         }
+    }
+}
+
+/// Records that nothing is received when the listening task ends, even if its runtime has shut down.
+struct NotListening(watch::Sender<bool>);
+
+impl Drop for NotListening {
+    fn drop(&mut self) {
+        self.0.send_replace(false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn w3_w7_a_log_that_became_shorter_is_believed() {
+        let options = PostgresOptions::new("postgres://localhost:1/none").unwrap();
+        let follower = PostgresFollower::new(&options, &Arc::new(options.open_connections()));
+        let at = Position::new;
+        follower.acknowledged(at(100));
+        follower.saw_head(at(50), follower.heard());
+        assert!(follower.wait(at(50)).now_or_never().is_none());
+        assert!(follower.is_durable(at(50)) && !follower.is_durable(at(51)));
     }
 }

@@ -1,9 +1,6 @@
 //! Migrations of the schema. They are safe to run from several processes at once.
 
-use highwater_core::{
-    Code, LogId, Result,
-    error::{Invalid, Source, Unavailable},
-};
+use highwater_core::{Code, LogId, Result, error::Invalid};
 use sqlx::{Connection, PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
@@ -22,21 +19,26 @@ const MIGRATIONS: &[&str] = &[
     include_str!("sql/004_views.sql"),
     include_str!("sql/005_identity.sql"),
     include_str!("sql/006_layout.sql"),
+    include_str!("sql/007_order_lock.sql"),
 ];
 
-/// Brings the schema up to date. Refuses it if it is foreign or of a newer Highwater, or if the server is
-/// not supported.
+/// Returns true if the schema is up to date. Refuses it if it is foreign or of a newer Highwater, or if the
+/// server is not supported.
+pub(super) async fn is_current(
+    connection: &mut PgConnection,
+    options: &PostgresOptions,
+) -> Result<bool> {
+    let database =
+        inspect(connection, &options.schema).await.map_err(classify_connect(&options.connect))?;
+    database.check_server()?;
+    Ok(database.version(connection, &options.schema).await? == MIGRATIONS.len())
+}
+
+/// Brings the schema up to date.
 pub(super) async fn migrate(
     connection: &mut PgConnection,
     options: &PostgresOptions,
 ) -> Result<()> {
-    let database =
-        inspect(connection, &options.schema).await.map_err(classify_connect(&options.connect))?;
-    database.check_server()?;
-    if database.version(connection, &options.schema).await? == MIGRATIONS.len() {
-        return Ok(());
-    }
-    database.check_writable()?;
     let mut transaction = connection.begin().await.map_err(classify("migrating"))?;
     let version = prepare(&mut transaction, options).await?;
     for (index, migration) in MIGRATIONS.iter().enumerate().skip(version) {
@@ -95,7 +97,6 @@ async fn apply(
 struct DatabaseState {
     server: i32,
     isolation: String,
-    read_only: bool,
     schema: bool,
     migrations: bool,
     events: bool,
@@ -109,7 +110,6 @@ async fn inspect(
 ) -> Result<DatabaseState, sqlx::Error> {
     let sql = "select current_setting('server_version_num')::integer, \
                       current_setting('default_transaction_isolation'), \
-                      current_setting('transaction_read_only') = 'on', \
                       exists (select from pg_namespace where nspname = $1), \
                       exists (select from pg_tables \
                               where schemaname = $1 and tablename = 'migrations'), \
@@ -119,10 +119,9 @@ async fn inspect(
     Ok(DatabaseState {
         server: row.try_get(0)?,
         isolation: row.try_get(1)?,
-        read_only: row.try_get(2)?,
-        schema: row.try_get(3)?,
-        migrations: row.try_get(4)?,
-        events: row.try_get(5)?,
+        schema: row.try_get(2)?,
+        migrations: row.try_get(3)?,
+        events: row.try_get(4)?,
     })
 }
 
@@ -145,15 +144,6 @@ impl DatabaseState {
             return Ok(());
         };
         Err(Invalid::new(Code::BAD_DATABASE, problem).into())
-    }
-
-    /// Refuses a read-only server for now: it may become writable, or another one may become the primary.
-    fn check_writable(&self) -> Result<()> {
-        if !self.read_only {
-            return Ok(());
-        }
-        let why = "the server is read-only: a standby, or default_transaction_read_only is on";
-        Err(Unavailable::unreachable("migrating", Source::new(why)).into())
     }
 
     /// Returns the version of the schema.
@@ -185,14 +175,7 @@ mod tests {
 
     fn found(server: i32) -> DatabaseState {
         let isolation = "read committed".to_owned();
-        DatabaseState {
-            server,
-            isolation,
-            read_only: false,
-            schema: true,
-            migrations: true,
-            events: true,
-        }
+        DatabaseState { server, isolation, schema: true, migrations: true, events: true }
     }
 
     #[test]

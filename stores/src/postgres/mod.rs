@@ -3,7 +3,9 @@
 //! | File | What is in it |
 //! |---|---|
 //! | `append` | a batch in one round trip, each append with its own outcome (W1, W2, W4, W6) |
+//! | `background` | tasks that run beside the calls of a store |
 //! | `commit` | rows, parked keys and progress in one transaction (R1) |
+//! | `connect` | new connections, whose server is checked |
 //! | `error` | classification of errors |
 //! | `follow` | waking followers |
 //! | `hook` | transaction hooks |
@@ -16,12 +18,16 @@
 //! | `read` | pages of a stream and of the log, durable before they are returned (W3) |
 //! | `read_batcher` | reads of single rows that share a statement |
 //! | `row` | decoding of rows |
+//! | `server_refusal` | servers that can't keep what Highwater promises |
+//! | `session` | the bounds of work of several statements |
 //! | `shard` | leases and epochs of shards (R1) |
 //! | `view`, `table` | views: their statements, and their tables with columns and indexes |
 //! | `view_store` | the ports of views |
 
 mod append;
+mod background;
 mod commit;
+mod connect;
 mod error;
 mod follow;
 mod hook;
@@ -34,12 +40,14 @@ mod parked;
 mod read;
 mod read_batcher;
 mod row;
+mod server_refusal;
+mod session;
 mod shard;
 mod table;
 mod view;
 mod view_store;
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use highwater_core::{
@@ -50,8 +58,7 @@ use highwater_core::{
         StreamPage,
     },
 };
-use sqlx::{Connection as _, Postgres, postgres::PgPoolOptions};
-use tokio::time::timeout;
+use sqlx::{Connection as _, Postgres};
 
 pub use hook::PostgresHook;
 pub use options::PostgresOptions;
@@ -60,13 +67,14 @@ use crate::{
     metrics::StoreMeter,
     page_limit::PageLimit,
     sql::{
-        connections::Connections, group_commit::GroupCommit, snapshot, spec_cache::SpecCache,
-        uncancellable::uncancellable,
+        connection_pool::within, connections::Connections, group_commit::GroupCommit, snapshot,
+        spec_cache::SpecCache, uncancellable::uncancellable,
     },
 };
 use follow::PostgresFollower;
 use options::Schema;
 use read_batcher::RowReadBatcher;
+use session::bounded;
 
 /// The event store on PostgreSQL. Cheap to clone: every clone is the same store.
 #[derive(Clone)]
@@ -104,31 +112,12 @@ impl PostgresStore {
     /// schema are wrong, and the message names it; [`Unavailable`](highwater_core::Error::Unavailable)
     /// if the server can't be reached.
     pub async fn connect(options: PostgresOptions) -> Result<Self> {
-        let mut first = options.connection().await?;
-        migrate::migrate(&mut first, &options).await?;
-        let id = migrate::log_id(&mut first, &options.schema).await?;
-        first.close().await.map_err(error::classify("connecting"))?;
-        let max_wait = options.connect_timeout;
-        let pool = PgPoolOptions::new()
-            // One connection listens for notifications.
-            .max_connections(options.connections + 1)
-            .acquire_timeout(options.connect_timeout)
-            // A dead connection is detected when it is used; a ping would be one more round trip.
-            .test_before_acquire(false)
-            // A connection that does not answer when it is returned is closed. Otherwise it would stay until
-            // TCP gives up.
-            .after_release(move |connection, _| {
-                Box::pin(async move {
-                    let answer = timeout(max_wait, connection.ping()).await;
-                    answer.unwrap_or_else(|late| Err(io::Error::from(late).into())).map(|()| true)
-                })
-            })
-            .connect_lazy_with(options.connect.clone());
+        let connections = Arc::new(options.open_connections());
+        let id = prepare(&connections, &options).await?;
         let schema = options.schema.clone();
-        let connections = Arc::new(Connections::new(pool.clone(), options.connections));
-        let follower = Arc::new(PostgresFollower::new(pool, &connections, &schema));
+        let follower = Arc::new(PostgresFollower::new(&options, &connections));
         let writer = append::PostgresWriter::new(&options, &follower);
-        let appends = GroupCommit::start(writer, StoreMeter::new("postgres"));
+        let appends = GroupCommit::new(writer, StoreMeter::new("postgres"));
         let row_reads = RowReadBatcher::new(options.connections);
         let inner = PostgresInner {
             id,
@@ -144,12 +133,30 @@ impl PostgresStore {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Closes the connections, after all queued appends are done. Later calls are refused.
+    /// Closes the connections, after all queued appends are done, or after the time-outs of a connection and
+    /// of an answer. Later calls are refused.
     pub async fn close(&self) {
-        self.inner.appends.close().await;
+        let PostgresOptions { connect_timeout, answer_timeout, .. } = self.inner.options;
+        self.inner.appends.close_within(connect_timeout.saturating_add(answer_timeout)).await;
         self.inner.follower.stop();
         self.inner.connections.close().await;
     }
+}
+
+/// Brings the schema up to date, and returns the id of the log. The first connection is outside the pool, which
+/// would retry for long.
+async fn prepare(connections: &Connections<Postgres>, options: &PostgresOptions) -> Result<LogId> {
+    let limit = options.answer_timeout;
+    let mut first = options.connection().await?;
+    if !bounded(limit, "connecting", migrate::is_current(&mut first, options)).await? {
+        let session = session::number(&mut first, limit, "migrating").await?;
+        let migrating = migrate::migrate(&mut first, options);
+        session::while_active(connections, limit, session, "migrating", migrating).await?;
+    }
+    let id = migrate::log_id(&mut first, &options.schema);
+    let id = bounded(limit, "connecting", id).await?;
+    within(limit, first.close()).await.map_err(error::classify("connecting"))?;
+    Ok(id)
 }
 
 impl std::fmt::Debug for PostgresStore {

@@ -4,19 +4,19 @@
 use std::{
     collections::HashMap,
     mem,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use highwater_core::{domain::ViewName, value::ShardId};
 use sqlx::Postgres;
-use tokio::{sync::Notify, task::JoinHandle};
+use tokio::sync::Notify;
 
-use super::options::Schema;
+use super::{background::BackgroundTask, options::Schema};
 use crate::sql::{connections::Connections, view_changes::ViewChange};
 
 pub(super) struct Notifier {
     publisher: NotificationPublisher,
-    task: OnceLock<JoinHandle<()>>,
+    task: BackgroundTask,
 }
 
 #[derive(Clone)]
@@ -48,7 +48,7 @@ impl Notifier {
             channel: schema.view_channel().into(),
             pending: Arc::default(),
         };
-        Self { publisher, task: OnceLock::new() }
+        Self { publisher, task: BackgroundTask::default() }
     }
 
     /// Queues a change. The task that sends it starts with the first one.
@@ -59,13 +59,11 @@ impl Notifier {
         };
         self.publisher.pending.changes().insert(key, change);
         self.publisher.pending.added.notify_one();
-        self.task.get_or_init(|| tokio::spawn(self.publisher.clone().run()));
+        self.task.ensure(|| self.publisher.clone().run());
     }
 
     pub(super) fn stop(&self) {
-        if let Some(task) = self.task.get() {
-            task.abort();
-        }
+        self.task.stop();
     }
 }
 

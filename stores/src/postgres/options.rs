@@ -1,6 +1,6 @@
 //! The connection settings, and the schema of the tables.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, num::NonZeroU64, sync::Arc, time::Duration};
 
 use highwater_core::{
     Code, Result,
@@ -8,22 +8,20 @@ use highwater_core::{
     error::{Invalid, Source},
     port::Limits,
 };
-use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, PgConnection, SqlSafeStr, SqlStr,
-    postgres::PgConnectOptions,
-};
+use sqlx::{AssertSqlSafe, ConnectOptions, SqlSafeStr, SqlStr, postgres::PgConnectOptions};
 use url::Url;
 
-use super::error::classify_connect;
 use crate::{parameters::Parameters, sql::identifier::check_identifier};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The connection settings for PostgreSQL, and the schema of the tables. Passwords are never shown.
 #[derive(Clone)]
 pub struct PostgresOptions {
     pub(super) connect: PgConnectOptions,
     pub(super) connect_timeout: Duration,
+    pub(super) answer_timeout: Duration,
     pub(super) schema: Schema,
     pub(super) connections: u32,
     pub(super) limits: Limits,
@@ -46,8 +44,8 @@ impl PostgresOptions {
         let schema = parameters.take("schema");
         let schema = Schema::new(schema.as_deref().unwrap_or("highwater"))?;
         let connections = parameters.take_as("connections", "should be a whole number")?;
-        let right = "should be a whole number of seconds";
-        let connect_timeout = parameters.take_as("connect_timeout", right)?;
+        let connect_timeout = take_seconds(&mut parameters, "connect_timeout")?;
+        let answer_timeout = take_seconds(&mut parameters, "answer_timeout")?;
         let limits = parameters.take_limits()?;
         url.query_pairs_mut()
             .clear()
@@ -56,9 +54,10 @@ impl PostgresOptions {
             let message = format!("the URL of the store can't be parsed: {error}");
             Invalid::configuration(message).caused_by(Source::new(error))
         })?;
-        let connect_timeout = connect_timeout.map_or(CONNECT_TIMEOUT, Duration::from_secs);
-        Ok(Self { connect, connect_timeout, schema, connections: 8, limits }
-            .connections(connections.unwrap_or(8)))
+        let connect_timeout = connect_timeout.unwrap_or(CONNECT_TIMEOUT);
+        let answer_timeout = answer_timeout.unwrap_or(ANSWER_TIMEOUT);
+        let connections = connections.unwrap_or(8).max(1);
+        Ok(Self { connect, connect_timeout, answer_timeout, schema, connections, limits })
     }
 
     /// Sets the PostgreSQL schema of the tables, which keeps them apart from the application's own tables;
@@ -87,21 +86,23 @@ impl PostgresOptions {
         self
     }
 
+    /// Sets how long to wait for the answer to a statement; 30 seconds by default. Then the connection is given
+    /// up, because a network that is silent never answers. The outcome of an append is unknown then, and it can
+    /// be sent again with its command id; all else is
+    /// [`Unavailable`](highwater_core::Error::Unavailable). A transaction hook, a commit of a view and a reshard
+    /// are bounded as a whole. A migration, and the opening of a view, which may build an index for hours, take
+    /// as long as the server works on them.
+    #[must_use]
+    pub fn answer_timeout(mut self, timeout: Duration) -> Self {
+        self.answer_timeout = timeout;
+        self
+    }
+
     /// Sets how large an append may be.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
-    }
-}
-
-impl PostgresOptions {
-    /// Opens a connection outside the pool, which would retry for long and then hide the reason.
-    pub(super) async fn connection(&self) -> Result<PgConnection> {
-        let connecting = PgConnection::connect_with(&self.connect);
-        let connected = tokio::time::timeout(self.connect_timeout, connecting).await;
-        let too_late = |_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
-        connected.map_err(too_late).flatten().map_err(classify_connect(&self.connect))
     }
 }
 
@@ -114,6 +115,12 @@ impl fmt::Debug for PostgresOptions {
             .field("schema", &self.schema.0)
             .finish_non_exhaustive()
     }
+}
+
+fn take_seconds(parameters: &mut Parameters, name: &str) -> Result<Option<Duration>> {
+    let right = "should be a whole number of seconds, at least 1";
+    let seconds: Option<NonZeroU64> = parameters.take_as(name, right)?;
+    Ok(seconds.map(|seconds| Duration::from_secs(seconds.get())))
 }
 
 fn bad_url() -> Invalid {

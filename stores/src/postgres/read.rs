@@ -76,12 +76,14 @@ pub(super) async fn read_log(
     limit: usize,
 ) -> Result<LogPage> {
     let limit = inner.page_limit.of(limit);
+    let heard = inner.follower.heard();
     let mut sql = log_statement(inner, query, span, limit);
     let rows =
         inner.connections.fetch_all(sql.build()).await.map_err(classify("reading the log"))?;
     let (first, rows) =
         rows.split_first().ok_or_else(|| classify("reading the log")(sqlx::Error::RowNotFound))?;
     let (head, flushed) = decode_head(first)?;
+    inner.follower.saw_head(head, heard);
     ensure_durable(inner, head, flushed).await?;
     let mut page = partial_page(rows, 2)?;
     // They are in order in general, but only an order of the whole statement would guarantee it.
@@ -103,10 +105,12 @@ pub(super) async fn read_log(
 }
 
 pub(super) async fn head(inner: &PostgresInner) -> Result<Position> {
+    let heard = inner.follower.heard();
     let query = sqlx::query(inner.schema.sql(concat!("select ", head_columns!())));
     let row = inner.connections.fetch_one(query).await;
     let row = row.map_err(classify("reading the head"))?;
     let (head, flushed) = decode_head(&row)?;
+    inner.follower.saw_head(head, heard);
     ensure_durable(inner, head, flushed).await?;
     Ok(head)
 }

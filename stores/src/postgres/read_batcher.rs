@@ -101,19 +101,36 @@ struct ReadPermit<'a> {
 
 impl Drop for ReadPermit<'_> {
     fn drop(&mut self) {
-        let runtime = Handle::try_current();
-        let queued = self.inner.row_reads.leave(self.view, runtime.is_ok());
-        if let (Ok(runtime), false) = (runtime, queued.is_empty()) {
-            runtime.spawn(answer(Arc::clone(self.inner), self.view.clone(), queued));
-        }
+        release(self.inner, self.view);
+    }
+}
+
+/// The permit of a task that answers queued reads. It is returned although the runtime that shuts down drops the
+/// task before it has begun.
+struct InheritedPermit {
+    inner: Arc<PostgresInner>,
+    view: ViewName,
+}
+
+impl Drop for InheritedPermit {
+    fn drop(&mut self) {
+        release(&self.inner, &self.view);
+    }
+}
+
+fn release(inner: &Arc<PostgresInner>, view: &ViewName) {
+    let runtime = Handle::try_current();
+    let queued = inner.row_reads.leave(view, runtime.is_ok());
+    if let (Ok(runtime), false) = (runtime, queued.is_empty()) {
+        let permit = InheritedPermit { inner: Arc::clone(inner), view: view.clone() };
+        runtime.spawn(answer(permit, queued));
     }
 }
 
 /// Answers queued reads, in a task that no reader can cancel.
-async fn answer(inner: Arc<PostgresInner>, view: ViewName, queued: Vec<QueuedRead>) {
-    let _permit = ReadPermit { inner: &inner, view: &view };
+async fn answer(permit: InheritedPermit, queued: Vec<QueuedRead>) {
     let keys: Vec<&str> = queued.iter().map(|read| read.key.as_str()).collect();
-    let rows = view::read(&*inner, &view, &keys).await;
+    let rows = view::read(&*permit.inner, &permit.view, &keys).await;
     for (index, QueuedRead { answer, .. }) in queued.into_iter().enumerate() {
         // Fails if the reader was cancelled.
         let _ = answer.send(rows.as_ref().map(|rows| row_at(rows, index)).map_err(Clone::clone));

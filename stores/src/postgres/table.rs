@@ -20,6 +20,7 @@ use super::{
     large_table,
     options::Schema,
     row::signed,
+    session,
 };
 use crate::{
     rows::column_mismatch,
@@ -76,8 +77,19 @@ impl LockTries {
 /// Opens a view in one transaction. Processes take turns: of two that create a table at once one would
 /// fail, even with "if not exists". Returns false if the table is large and lacks columns or indexes.
 async fn open_once(inner: &PostgresInner, spec: &ViewSpec, sharding: Sharding) -> Result<bool> {
-    let schema = &inner.schema;
     let mut connection = inner.connections.take().await.map_err(classify(OPENING))?;
+    let limit = inner.options.answer_timeout;
+    let session = session::number(&mut connection, limit, OPENING).await?;
+    let opening = open_in(&mut connection, &inner.schema, spec, sharding);
+    session::while_active(&inner.connections, limit, session, OPENING, opening).await
+}
+
+async fn open_in(
+    connection: &mut PgConnection,
+    schema: &Schema,
+    spec: &ViewSpec,
+    sharding: Sharding,
+) -> Result<bool> {
     let mut transaction = connection.begin().await.map_err(classify(OPENING))?;
     sqlx::query(
         "select pg_advisory_xact_lock(hashtextextended($1, 0)), set_config('lock_timeout', $2, true)",

@@ -18,12 +18,23 @@ use highwater_core::{
     value::{Epoch, ShardId, Sharding},
 };
 
-use super::{PostgresStore, commit, read_batcher, shard};
+use super::{PostgresStore, commit, read_batcher, session, shard};
 use crate::{
     fencing::is_same_progress,
     rows::{check_key, check_range},
     sql::{parked, range, shard::release, uncancellable::uncancellable, view},
 };
+
+impl PostgresStore {
+    /// Runs a call of several statements to its end, but no longer than the bound of an answer.
+    async fn bounded<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        call: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        uncancellable(session::bounded(self.inner.options.answer_timeout, doing, call)).await
+    }
+}
 
 #[async_trait]
 impl ViewStore for PostgresStore {
@@ -47,7 +58,7 @@ impl ViewStore for PostgresStore {
     }
 
     async fn commit_view(&self, commit: ViewCommit) -> Result<()> {
-        uncancellable(commit::commit(self.inner(), commit)).await
+        self.bounded("writing a view", commit::commit(self.inner(), commit)).await
     }
 
     async fn wait_for_view_change(&self, view: &ViewName, seen: &ViewState) -> Result<()> {
@@ -86,7 +97,8 @@ impl LeaseStore for PostgresStore {
     }
 
     async fn reshard(&self, view: &ViewName, claims: &[Claim], sharding: Sharding) -> Result<()> {
-        uncancellable(shard::reshard(self.inner(), view.clone(), claims.to_vec(), sharding)).await
+        let reshard = shard::reshard(self.inner(), view.clone(), claims.to_vec(), sharding);
+        self.bounded("resharding a view", reshard).await
     }
 }
 

@@ -1,111 +1,100 @@
-//! Connections that are kept between statements.
+//! Statements on connections that are kept between them.
 //!
-//! A pool pings each connection that is returned to it: one more round trip for every statement, in a
-//! task of its own. Here a connection goes back to the pool only if it should be checked: after an error,
-//! after its caller was cancelled, and from time to time.
+//! A statement on a server has a bound: a network that is silent answers nothing, not even an error. If a
+//! connection was cut while it was idle (by a restart of the server, or by a gateway), its statement is sent
+//! again on another one.
 
-use std::{
-    fmt,
-    ops::{Deref, DerefMut},
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+use std::{fmt, sync::Arc, time::Duration};
+
+use sqlx::{Connection as _, Database, Error, Execute, Executor, SqlStr};
+
+use super::connection_pool::{
+    Connect, ConnectionLimits, ConnectionPool, TakenConnection, is_cut, within,
 };
 
-use sqlx::{Database, Error, Execute, Executor, Pool, pool::PoolConnection};
-use tokio::{
-    sync::{Semaphore, SemaphorePermit},
-    time::timeout,
-};
+/// The time without use after which a connection to a server is pinged before its next statement: a gateway
+/// may have dropped it without a word.
+const PING_AFTER: Duration = Duration::from_secs(30);
+/// The same before work that is not sent again if the connection turns out to be cut.
+const PING_BEFORE_WORK_AFTER: Duration = Duration::from_millis(100);
 
-/// The time after which a connection goes back to the pool, so that the pool's rules apply to it: it is
-/// pinged, and its age is limited.
-const MAX_KEPT: Duration = Duration::from_secs(60);
-
-/// A number of connections of a pool. Callers wait for a permit in the order of their requests.
-pub(crate) struct Connections<DB: Database> {
-    pool: Pool<DB>,
-    permits: Semaphore,
-    kept: Mutex<Vec<KeptConnection<DB>>>,
-}
-
-struct KeptConnection<DB: Database> {
-    connection: PoolConnection<DB>,
-    since: Instant,
-}
+/// A number of connections. Callers wait for one in the order of their requests.
+pub(crate) struct Connections<DB: Database>(Arc<ConnectionPool<DB>>);
 
 impl<DB: Database> Connections<DB> {
-    /// Uses at most `connections` of the pool, which may have more for other purposes.
-    pub(crate) fn new(pool: Pool<DB>, connections: u32) -> Self {
-        Self { pool, permits: Semaphore::new(connections as usize), kept: Mutex::default() }
+    pub(crate) fn new(limits: ConnectionLimits, connect: Connect<DB>) -> Self {
+        Self(Arc::new(ConnectionPool::new(limits, connect)))
     }
 
-    /// Takes a connection as soon as one is free.
+    /// Takes a connection as soon as one is free, for work of more than one statement.
     ///
     /// # Errors
-    /// Those of the pool: it is closed, or no connection has become free in time.
-    pub(crate) async fn take(&self) -> Result<TakenConnection<'_, DB>, Error> {
-        let permit = self.permit().await?;
-        let connection = match self.take_kept() {
-            Some(connection) => connection,
-            None => {
-                let connection = self.pool.acquire().await?;
-                KeptConnection { connection, since: Instant::now() }
-            }
-        };
-        Ok(TakenConnection { connections: self, connection, _permit: permit })
+    /// The connections are closed, none has become free in time, or a new one can't be opened.
+    pub(crate) async fn take(&self) -> Result<TakenConnection<DB>, Error> {
+        self.0.take(PING_BEFORE_WORK_AFTER).await
     }
 
-    async fn permit(&self) -> Result<SemaphorePermit<'_>, Error> {
-        if self.is_closed() {
-            return Err(Error::PoolClosed);
+    /// Waits for the end of work on a connection, but no longer than the bound.
+    pub(crate) async fn bounded<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        match self.0.limits.answer {
+            None => work.await,
+            Some(limit) => within(limit, work).await,
         }
-        if let Ok(permit) = self.permits.try_acquire() {
-            return Ok(permit);
-        }
-        match timeout(self.pool.options().get_acquire_timeout(), self.permits.acquire()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) => Err(Error::PoolClosed),
-            Err(_) => Err(Error::PoolTimedOut),
-        }
-    }
-
-    /// Takes the connection that was used last. Those that were kept for too long go back to the pool.
-    fn take_kept(&self) -> Option<KeptConnection<DB>> {
-        let mut kept = self.kept();
-        kept.retain(|connection| connection.since.elapsed() < MAX_KEPT);
-        kept.pop()
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.pool.is_closed()
+        self.0.is_closed()
     }
 
-    /// Closes the connections. Callers that wait for one are refused, and so are later ones.
+    /// Closes the connections when all have been returned, or when the bound is over. Callers that wait for
+    /// one are refused, and so are later ones.
     pub(crate) async fn close(&self) {
-        let closing = self.pool.close();
-        self.permits.close();
-        self.kept().clear();
-        closing.await;
-    }
-
-    fn kept(&self) -> MutexGuard<'_, Vec<KeptConnection<DB>>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        let idle = self.0.close();
+        let closing = async {
+            for connection in idle {
+                // It is gone in any case.
+                let _ = connection.close().await;
+            }
+            self.0.until_returned().await;
+            Ok(())
+        };
+        if let Err(error) = self.bounded(closing).await {
+            tracing::warn!(%error, "connections were closed without a word to the server");
+        }
     }
 }
 
 impl<DB: Database> Connections<DB>
 where
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+    DB::Arguments: Clone,
 {
-    /// Returns all rows of a statement.
+    /// Returns all rows of a statement that may be sent twice.
     pub(crate) async fn fetch_all<'q>(
         &self,
         query: impl Execute<'q, DB> + 'q,
     ) -> Result<Vec<DB::Row>, Error> {
-        let mut connection = self.take().await?;
-        let rows = (&mut *connection).fetch_all(query).await?;
-        connection.keep();
-        Ok(rows)
+        let statement = Statement::new(query)?;
+        let again = self.copy(&statement);
+        match (self.fetch(self.0.take(PING_AFTER).await?, statement).await, again) {
+            (Err(error), Some(again)) if is_cut(&error) => {
+                self.fetch(self.0.take(PING_AFTER).await?, again).await
+            }
+            (fetched, _) => fetched,
+        }
+    }
+
+    async fn fetch(
+        &self,
+        mut taken: TakenConnection<DB>,
+        statement: Statement<DB>,
+    ) -> Result<Vec<DB::Row>, Error> {
+        let rows = self.bounded((&mut *taken).fetch_all((statement.sql, statement.arguments)));
+        let rows = rows.await;
+        taken.finish(rows)
     }
 
     /// Returns the row of a statement that has exactly one.
@@ -116,64 +105,58 @@ where
         self.fetch_all(query).await?.into_iter().next().ok_or(Error::RowNotFound)
     }
 
-    /// Runs a statement without rows. On SQLite there is one connection for writes, which is not here.
+    /// Runs a statement without rows that may be sent twice. On SQLite there is one connection for writes,
+    /// which is not here.
     #[cfg(feature = "postgres")]
     pub(crate) async fn execute<'q>(
         &self,
         query: impl Execute<'q, DB> + 'q,
     ) -> Result<DB::QueryResult, Error> {
-        let mut connection = self.take().await?;
-        let done = (&mut *connection).execute(query).await?;
-        connection.keep();
-        Ok(done)
+        let statement = Statement::new(query)?;
+        let again = self.copy(&statement);
+        match (self.run(self.0.take(PING_AFTER).await?, statement).await, again) {
+            (Err(error), Some(again)) if is_cut(&error) => {
+                self.run(self.0.take(PING_AFTER).await?, again).await
+            }
+            (executed, _) => executed,
+        }
+    }
+
+    #[cfg(feature = "postgres")]
+    async fn run(
+        &self,
+        mut taken: TakenConnection<DB>,
+        statement: Statement<DB>,
+    ) -> Result<DB::QueryResult, Error> {
+        let done = self.bounded((&mut *taken).execute((statement.sql, statement.arguments)));
+        let done = done.await;
+        taken.finish(done)
+    }
+
+    /// Copies a statement to send it again, unless no connection can be cut.
+    fn copy(&self, statement: &Statement<DB>) -> Option<Statement<DB>> {
+        self.0.is_remote().then(|| Statement {
+            sql: statement.sql.clone(),
+            arguments: statement.arguments.clone(),
+        })
     }
 }
 
-/// Detaches the kept connections. Returning them to the pool would need a runtime, which may be gone.
-impl<DB: Database> Drop for Connections<DB> {
-    fn drop(&mut self) {
-        for kept in self.kept().drain(..) {
-            drop(kept.connection.detach());
-        }
+/// A statement with its arguments.
+struct Statement<DB: Database> {
+    sql: SqlStr,
+    arguments: Option<DB::Arguments>,
+}
+
+impl<DB: Database> Statement<DB> {
+    fn new<'q>(mut query: impl Execute<'q, DB>) -> Result<Self, Error> {
+        let arguments = query.take_arguments().map_err(Error::Encode)?;
+        Ok(Self { sql: query.sql(), arguments })
     }
 }
 
 impl<DB: Database> fmt::Debug for Connections<DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connections").field("pool", &self.pool).finish_non_exhaustive()
-    }
-}
-
-/// A connection that a caller has taken. When it is dropped it goes back to the pool, which cleans up
-/// unfinished work; unless it is [kept](Self::keep).
-pub(crate) struct TakenConnection<'a, DB: Database> {
-    connections: &'a Connections<DB>,
-    connection: KeptConnection<DB>,
-    /// Released after the connection.
-    _permit: SemaphorePermit<'a>,
-}
-
-impl<DB: Database> TakenConnection<'_, DB> {
-    /// Keeps the connection for the next statement: all work on it is finished.
-    pub(crate) fn keep(self) {
-        let mut kept = self.connections.kept();
-        // `close` marks the pool as closed first, and clears the kept connections afterwards.
-        if !self.connections.is_closed() {
-            kept.push(self.connection);
-        }
-    }
-}
-
-impl<DB: Database> Deref for TakenConnection<'_, DB> {
-    type Target = DB::Connection;
-
-    fn deref(&self) -> &Self::Target {
-        &self.connection.connection
-    }
-}
-
-impl<DB: Database> DerefMut for TakenConnection<'_, DB> {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.connection.connection
+        f.debug_struct("Connections").field("is_closed", &self.is_closed()).finish_non_exhaustive()
     }
 }

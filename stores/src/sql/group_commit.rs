@@ -3,9 +3,13 @@
 //! Appends wait in one queue. A single writer takes as many as can be checked together, commits them
 //! at once, answers each, and continues with those that have arrived meanwhile. No append waits for a
 //! timer, and a single append is one round trip.
+//!
+//! The writer is a task of the runtime in which it was started. If that runtime ends and the store is used in
+//! another one, the next append starts the writer there.
 
 use std::{
     collections::VecDeque,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -16,7 +20,11 @@ use highwater_core::{
     error::{Source, Unavailable},
     port::{Append, AppendFuture, Appended},
 };
-use tokio::sync::{Notify, oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{Mutex as AsyncMutex, Notify, oneshot},
+    task::AbortHandle,
+};
 
 use super::batch_builder::BatchBuilder;
 use crate::metrics::StoreMeter;
@@ -59,14 +67,23 @@ struct QueuedAppend {
 struct QueueState {
     waiting: VecDeque<QueuedAppend>,
     is_closed: bool,
-    has_ended: bool,
+    /// True while the writer runs.
+    is_running: bool,
+    /// Ends the last writer.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(dead_code, reason = "SQLite never waits without end")
+    )]
+    abort: Option<AbortHandle>,
 }
 
-#[derive(Default)]
 struct CommitQueue {
     state: Mutex<QueueState>,
     wake: Notify,
     ended: Notify,
+    /// Locked by the task of the writer while it runs.
+    writer: AsyncMutex<Box<dyn BatchWriter>>,
+    meter: StoreMeter,
 }
 
 impl CommitQueue {
@@ -79,11 +96,11 @@ impl CommitQueue {
 pub(crate) struct GroupCommit(Arc<CommitQueue>);
 
 impl GroupCommit {
-    /// Starts the writer.
-    pub(crate) fn start(writer: impl BatchWriter, meter: StoreMeter) -> Self {
-        let queue = Arc::new(CommitQueue::default());
-        tokio::spawn(run_writer(EndGuard(Arc::clone(&queue)), writer, meter));
-        Self(queue)
+    /// Creates the queue. The writer starts with the first append.
+    pub(crate) fn new(writer: impl BatchWriter, meter: StoreMeter) -> Self {
+        let writer: AsyncMutex<Box<dyn BatchWriter>> = AsyncMutex::new(Box::new(writer));
+        let (state, wake, ended) = (Mutex::default(), Notify::new(), Notify::new());
+        Self(Arc::new(CommitQueue { state, wake, ended, writer, meter }))
     }
 
     /// Queues an append, which takes its place in the order now.
@@ -94,18 +111,53 @@ impl GroupCommit {
         if state.is_closed {
             return Box::pin(async { Err(Unavailable::Closed.into()) });
         }
+        let runtime = match state.is_running {
+            true => None,
+            false => match Handle::try_current() {
+                Ok(runtime) => Some(runtime),
+                Err(error) => {
+                    let error = Unavailable::unreachable("appending", Source::new(error));
+                    return Box::pin(async { Err(error.into()) });
+                }
+            },
+        };
+        state.is_running = true;
         state.waiting.push_back(QueuedAppend { append, reply });
         drop(state);
-        self.0.wake.notify_one();
+        match runtime {
+            Some(runtime) => self.start(&runtime),
+            None => self.0.wake.notify_one(),
+        }
         Box::pin(async move { answer.await.unwrap_or_else(|_| Err(abandoned(command))) })
+    }
+
+    /// Starts the writer. A runtime that is shutting down drops it at once.
+    fn start(&self, runtime: &Handle) {
+        let task = runtime.spawn(run_writer(EndGuard(Arc::clone(&self.0))));
+        self.0.lock().abort = Some(task.abort_handle());
     }
 
     /// Refuses further appends, and waits until every queued append has its outcome.
     pub(crate) async fn close(&self) {
         self.refuse();
-        let ended = self.0.ended.notified();
-        if !self.0.lock().has_ended {
+        loop {
+            let mut ended = pin!(self.0.ended.notified());
+            ended.as_mut().enable();
+            if !self.0.lock().is_running {
+                return;
+            }
             ended.await;
+        }
+    }
+
+    /// Closes, but ends the writer if it takes longer: the outcome of its appends is unknown then.
+    #[cfg(feature = "postgres")]
+    pub(crate) async fn close_within(&self, limit: std::time::Duration) {
+        if tokio::time::timeout(limit, self.close()).await.is_err() {
+            if let Some(writer) = &self.0.lock().abort {
+                writer.abort();
+            }
+            self.close().await;
         }
     }
 
@@ -127,23 +179,24 @@ fn abandoned(command: CommandId) -> Error {
     Error::UnknownOutcome { command, source }
 }
 
-/// Ends the queue when the writer ends, even if it panics or the runtime shuts down before it has
-/// started: queued appends are answered, and later ones are refused.
+/// Answers the queued appends when the writer ends before them, because it panics or its runtime shuts down.
+/// The next append starts it again.
 struct EndGuard(Arc<CommitQueue>);
 
 impl Drop for EndGuard {
     fn drop(&mut self) {
         let mut state = self.0.lock();
-        state.is_closed = true;
-        state.has_ended = true;
+        state.is_running = false;
         state.waiting.clear();
         drop(state);
         self.0.ended.notify_waiters();
     }
 }
 
-async fn run_writer(guard: EndGuard, mut writer: impl BatchWriter, meter: StoreMeter) {
+async fn run_writer(guard: EndGuard) {
     let queue = &guard.0;
+    // An earlier writer has ended, and releases the lock now.
+    let mut writer = queue.writer.lock().await;
     loop {
         let (batch, replies) = take_batch(&mut queue.lock().waiting);
         if batch.is_empty() {
@@ -156,8 +209,8 @@ async fn run_writer(guard: EndGuard, mut writer: impl BatchWriter, meter: StoreM
         let size = batch.len();
         let start = Instant::now();
         let verdicts = writer.commit(&batch).await;
-        meter.committed(size, start.elapsed());
-        answer(queue, batch.into_iter().zip(replies).zip(verdicts), &meter);
+        queue.meter.committed(size, start.elapsed());
+        answer(queue, batch.into_iter().zip(replies).zip(verdicts));
         wait_for_more(queue, size).await;
     }
 }
@@ -172,13 +225,12 @@ fn is_finished(queue: &CommitQueue) -> bool {
 fn answer(
     queue: &CommitQueue,
     verdicts: impl Iterator<Item = ((BatchEntry, Reply), BatchVerdict)>,
-    meter: &StoreMeter,
 ) {
     let mut deferred = Vec::new();
     for ((entry, reply), verdict) in verdicts {
         match verdict {
             BatchVerdict::Final(outcome) => {
-                meter.answered(entry.append.events().count(), &outcome);
+                queue.meter.answered(entry.append.events().count(), &outcome);
                 // The caller may have gone away; the append is stored all the same.
                 drop(reply.send(outcome));
             }

@@ -2,8 +2,10 @@
 //!
 //! | File | What is in it |
 //! |---|---|
+//! | `append_hints` | the end of the log as this process has heard of it |
 //! | `batch_builder` | appends that can share a transaction, and the limits of a batch |
-//! | `connections` | connections that are kept between statements |
+//! | `connection_pool` | connections that are kept between statements |
+//! | `connections` | statements on them, with a bound, and again if a connection was cut |
 //! | `fast_path` | batches that are accepted as a whole or not at all |
 //! | `group_commit` | concurrent appends that share a transaction |
 //! | `hook` | transaction hooks and their errors |
@@ -22,7 +24,9 @@
 //! | `view` | opening and reading views (R1) |
 //! | `view_changes` | changes of views that this process knows of |
 
+pub(crate) mod append_hints;
 mod batch_builder;
+pub(crate) mod connection_pool;
 pub(crate) mod connections;
 pub(crate) mod fast_path;
 pub(crate) mod group_commit;

@@ -3,40 +3,42 @@
 use std::time::Duration;
 
 use highwater_core::{Position, Result, domain::ViewName, port::ViewState};
-use tokio::{sync::watch, time::timeout};
+use tokio::time::timeout;
 
-use crate::sql::view_changes::{ViewChange, ViewChanges};
+use crate::sql::{
+    append_hints::{AppendHints, HeardHints},
+    view_changes::{ViewChange, ViewChanges},
+};
 
 /// The longest wait before a follower reads again. SQLite does not notify a process of the writes of
 /// another one.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
+#[derive(Default)]
 pub(super) struct SqliteFollower {
-    head: watch::Sender<Position>,
+    appends: AppendHints,
     changes: ViewChanges,
-}
-
-impl Default for SqliteFollower {
-    fn default() -> Self {
-        Self { head: watch::Sender::new(Position::START), changes: ViewChanges::default() }
-    }
 }
 
 impl SqliteFollower {
     /// Records a commit of appends.
     pub(super) fn committed(&self, position: Position) {
-        self.head.send_if_modified(|head| {
-            let is_later = position > *head;
-            *head = position.max(*head);
-            is_later
-        });
+        self.appends.record(position);
+    }
+
+    /// Returns what is known of the log before a read of it begins.
+    pub(super) fn heard(&self) -> HeardHints {
+        self.appends.heard()
+    }
+
+    /// Records the head that a read has seen: a file may be restored from a backup under this process.
+    pub(super) fn saw_head(&self, head: Position, before: HeardHints) {
+        self.appends.saw_head(head, before);
     }
 
     /// Waits until there may be events after `position`.
     pub(super) async fn wait(&self, position: Position) {
-        let mut head = self.head.subscribe();
-        // Fails only if the sender is gone, but `self` has it.
-        let _ = timeout(POLL_INTERVAL, head.wait_for(|head| *head > position)).await;
+        let _ = timeout(POLL_INTERVAL, self.appends.wait(position)).await;
     }
 
     /// Records a change of a view.

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use highwater_core::{Code, LogId, Result, error::Invalid};
-use sqlx::{AssertSqlSafe, SqliteConnection, SqlitePool};
+use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::{
     error::{classify, classify_migration, classify_open},
@@ -44,9 +44,13 @@ pub(super) async fn migrate(
 }
 
 /// Returns the id of the log.
-pub(super) async fn log_id(readers: &SqlitePool, prefix: &Prefix, file: &Path) -> Result<LogId> {
+pub(super) async fn log_id(
+    connection: &mut SqliteConnection,
+    prefix: &Prefix,
+    file: &Path,
+) -> Result<LogId> {
     let sql = prefix.sql("select id from @prefix@identity");
-    let id = sqlx::query_scalar(sql).fetch_one(readers).await;
+    let id = sqlx::query_scalar(sql).fetch_one(connection).await;
     let id: Vec<u8> = id.map_err(classify_open(file))?;
     Ok(LogId::of(&id))
 }

@@ -35,7 +35,7 @@ mod view;
 mod view_store;
 mod write_connection;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use highwater_core::{
@@ -46,7 +46,7 @@ use highwater_core::{
         StreamPage,
     },
 };
-use sqlx::{Sqlite, sqlite::SqlitePoolOptions};
+use sqlx::{ConnectOptions as _, Sqlite};
 use tokio::sync::{Mutex, MutexGuard};
 
 pub use hook::SqliteHook;
@@ -56,8 +56,8 @@ use crate::{
     metrics::StoreMeter,
     page_limit::PageLimit,
     sql::{
-        connections::Connections, group_commit::GroupCommit, snapshot, spec_cache::SpecCache,
-        uncancellable::uncancellable,
+        connection_pool::ConnectionLimits, connections::Connections, group_commit::GroupCommit,
+        snapshot, spec_cache::SpecCache, uncancellable::uncancellable,
     },
 };
 use follow::SqliteFollower;
@@ -118,19 +118,14 @@ impl SqliteStore {
             WriteConnection::open(&options).await.map_err(error::classify_open(file))?;
         migrate::migrate(&mut writer, &options.prefix, file).await?;
         writer.configure().await.map_err(error::classify_open(file))?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(options.readers)
-            .test_before_acquire(false)
-            .connect_with(options.connect.clone().read_only(true))
-            .await
-            .map_err(error::classify_open(file))?;
-        let id = migrate::log_id(&readers, &options.prefix, file).await?;
-        let readers = Connections::new(readers, options.readers);
+        let id = migrate::log_id(&mut writer, &options.prefix, file).await?;
+        let readers = readers(&options);
+        readers.take().await.map_err(error::classify_open(file))?.keep();
         let writer = Arc::new(Mutex::new(writer));
         let follower = Arc::new(SqliteFollower::default());
         let prefix = options.prefix.clone();
         let appends = append::SqliteWriter::new(&writer, &prefix, &follower, Arc::clone(&clock));
-        let appends = GroupCommit::start(appends, StoreMeter::new("sqlite"));
+        let appends = GroupCommit::new(appends, StoreMeter::new("sqlite"));
         let inner = SqliteInner {
             id,
             readers,
@@ -151,6 +146,21 @@ impl SqliteStore {
         self.inner.appends.close().await;
         self.inner.readers.close().await;
     }
+}
+
+/// The longest wait for a connection that reads.
+const MAX_WAIT: Duration = Duration::from_secs(30);
+
+fn readers(options: &SqliteOptions) -> Connections<Sqlite> {
+    let limits = ConnectionLimits { connections: options.readers, wait: MAX_WAIT, answer: None };
+    let connect = options.connect.clone().read_only(true);
+    Connections::new(
+        limits,
+        Box::new(move || {
+            let connect = connect.clone();
+            Box::pin(async move { connect.connect().await })
+        }),
+    )
 }
 
 impl std::fmt::Debug for SqliteStore {

@@ -95,6 +95,7 @@ pub(super) async fn read_log(
     limit: usize,
 ) -> Result<LogPage> {
     let mut limit = inner.page_limit.of(limit);
+    let heard = inner.follower.heard();
     let row = loop {
         let row = inner.readers.fetch_one(log_statement(&inner, &query, from, limit).build()).await;
         if !shorten_if_too_big(&row, &mut limit) {
@@ -102,6 +103,7 @@ pub(super) async fn read_log(
         }
     };
     let head = decode_head(&row)?;
+    inner.follower.saw_head(head, heard);
     let page = unpack(&row, 1).map_err(classify("decoding events"))?;
     let (events, is_cut) = complete(&inner, page, limit).await?;
     let more = is_cut || events.len() >= limit;
@@ -171,8 +173,11 @@ fn shorten_if_too_big(row: &Result<SqliteRow, sqlx::Error>, limit: &mut usize) -
 
 pub(super) async fn head(inner: Arc<SqliteInner>) -> Result<Position> {
     let sql = inner.prefix.sql("select coalesce(max(position), 0) from @prefix@events");
+    let heard = inner.follower.heard();
     let row = inner.readers.fetch_one(sqlx::query(sql)).await;
-    decode_head(&row.map_err(classify("reading the head"))?)
+    let head = decode_head(&row.map_err(classify("reading the head"))?)?;
+    inner.follower.saw_head(head, heard);
+    Ok(head)
 }
 
 /// Selects the head and the page with one statement, so they are of one snapshot.

@@ -64,8 +64,9 @@ impl WriteConnection {
         &mut self,
     ) -> Result<&mut SqliteConnection, sqlx::Error> {
         if self.connection.is_in_transaction() && self.is_stuck().await {
-            self.connection = self.options.connect().await?;
-            self.configure().await?;
+            let mut fresh = self.options.connect().await?;
+            sqlx::raw_sql(self.setup.clone()).execute(&mut fresh).await?;
+            self.connection = fresh;
         }
         Ok(&mut self.connection)
     }

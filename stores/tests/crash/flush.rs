@@ -105,7 +105,7 @@ async fn append(cluster: &PostgresCluster, path: AppendPath) -> Vec<Uuid> {
 async fn in_company(cluster: &PostgresCluster, store: &PostgresStore, append: Append) {
     let mut other = connect(cluster).await;
     let mut holding = other.begin().await.unwrap();
-    let lock = "select pg_advisory_xact_lock('fire.events'::regclass::oid::bigint)";
+    let lock = "select pg_advisory_xact_lock(1751738216, 'fire.events'::regclass::oid::integer)";
     holding.execute(lock).await.unwrap();
     let release = async {
         let waits = "select exists (select from pg_locks \

@@ -1,6 +1,6 @@
 //! A closed store refuses every call.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use highwater_core::{
     Code, NextStep, Position, Query, ReadFrom, Result, SchemaVersion, Version,
@@ -12,8 +12,9 @@ use highwater_core::{
     value::{Epoch, ShardId, Sharding},
 };
 use highwater_stores::testing::build;
+use tokio::runtime::{Builder, Runtime};
 
-use super::{append, error_messages, open_sqlite, server::Server};
+use super::{append, commit, error_messages, open_sqlite, server::Server};
 
 async fn refuses_everything(store: &dyn Store) {
     let view = ViewName::new("balances").unwrap();
@@ -101,26 +102,60 @@ async fn a_closed_store_refuses_every_call_on_postgres() {
     refuses_everything(&store).await;
 }
 
-/// The appending task is gone, so neither queued appends nor later ones may wait for ever.
+fn runtime() -> Runtime {
+    Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+/// The task that appends has ended with its runtime, so queued appends may not wait for ever. Later ones start it
+/// again.
 #[test]
-fn appends_end_when_the_runtime_of_the_store_has_shut_down() {
+fn a_store_is_used_in_a_second_runtime_after_the_first_has_ended_on_sqlite() {
     error_messages::record_log();
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("log.db").display());
-    let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let first = runtime();
     let store = first.block_on(open_sqlite(&url)).unwrap();
-    let queued: Vec<_> = (0..500).map(|_| store.append(append())).collect();
+    goes_on_in_a_second_runtime(first, Arc::new(store.clone()));
+    runtime().block_on(async {
+        store.close().await;
+        refuses_everything(&store).await;
+        open_sqlite(&url).await.unwrap().append(append()).await.unwrap();
+    });
+}
+
+#[test]
+fn a_store_is_used_in_a_second_runtime_after_the_first_has_ended_on_postgres() {
+    let test = "a_store_is_used_in_a_second_runtime_after_the_first_has_ended_on_postgres";
+    let first = runtime();
+    let Some(server) = first.block_on(Server::of(test)) else { return };
+    let store = first.block_on(server.open()).unwrap();
+    goes_on_in_a_second_runtime(first, Arc::new(store.clone()));
+    runtime().block_on(async {
+        store.close().await;
+        refuses_everything(&store).await;
+    });
+}
+
+/// Shuts the first runtime down while appends are queued, and uses everything in a second one.
+fn goes_on_in_a_second_runtime(first: Runtime, store: Arc<dyn Store>) {
+    let bound = Duration::from_secs(60);
+    first.block_on(async {
+        // The task that listens has been started here.
+        let waiting = store.wait_for_append(Position::new(1));
+        let _ = tokio::time::timeout(Duration::from_millis(200), waiting).await;
+        commit(&*store, "before").await;
+    });
+    let queued: Vec<_> =
+        first.block_on(async { (0..500).map(|_| store.append(append())).collect() });
     drop(first);
-    let second = runtime();
-    second.block_on(async {
+    runtime().block_on(async {
         for append in queued {
-            let outcome = tokio::time::timeout(Duration::from_secs(20), append).await.unwrap();
+            let outcome = tokio::time::timeout(bound, append).await.unwrap();
             assert!(outcome.is_ok() || outcome.is_err_and(|error| error.is_unknown_outcome()));
         }
-        let late = tokio::time::timeout(Duration::from_secs(20), store.append(append())).await;
-        refused(late.unwrap());
-        let again = open_sqlite(&url).await.unwrap();
-        again.append(append()).await.unwrap();
+        let late = tokio::time::timeout(bound, store.append(append())).await.unwrap().unwrap();
+        assert_eq!(store.head().await.unwrap(), late.position);
+        store.commit_view(commit(&*store, "after").await).await.unwrap();
+        store.wait_for_append(late.position).await.unwrap();
     });
 }

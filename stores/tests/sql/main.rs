@@ -7,6 +7,7 @@
 //! | `processes` | other processes: another user, another holder of a lock, another writer |
 //! | `server` | a PostgreSQL that asks for passwords |
 //! | `sqlite_errors` | files that can't be opened, are no databases, or break while they are open |
+//! | `network` | networks that go silent, connections that are cut, servers that become standbys |
 //! | `postgres_errors` | servers that can't be reached, refuse, lack something, or go away |
 //! | `outbox` | a store beside a table of the application |
 //! | `append_hook` | hooks in the transaction of an append |
@@ -28,6 +29,7 @@ mod closed_store;
 mod error_messages;
 mod large_views;
 mod migrate;
+mod network;
 mod outbox;
 mod postgres_errors;
 mod processes;

@@ -33,6 +33,20 @@ impl Server {
         self.url_of(&self.name, SECRET, "postgres")
     }
 
+    /// Returns the URL for the user through a proxy at this port.
+    pub(super) fn url_at(&self, port: u16) -> String {
+        self.url().replace(&format!(":{}/", self.port()), &format!(":{port}/"))
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.cluster.port()
+    }
+
+    /// Returns the URL for the user, without parameters of Highwater.
+    pub(super) fn url_for_driver(&self) -> String {
+        self.cluster.url_of(&self.name, SECRET, "postgres")
+    }
+
     pub(super) fn url_of(&self, user: &str, password: &str, database: &str) -> String {
         let url = self.cluster.url_of(user, password, database);
         format!("{url}?schema={}&connections=4", self.name)

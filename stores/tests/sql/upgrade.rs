@@ -1,23 +1,26 @@
 //! Databases of the versions before views had shards: an upgrade preserves their rows and progress.
 
 use highwater_core::{
-    Code, Position,
+    Code, Position, Query, ReadFrom,
     domain::{ViewName, ViewSpec},
-    port::{Store, ViewState, ViewStore as _},
-    value::{ShardId, Sharding},
+    port::{EventStore as _, Store, ViewState, ViewStore as _},
+    value::{Expected, ShardId, Sharding},
 };
+use highwater_stores::testing::build;
 use jiff::Timestamp;
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqliteConnection};
+use uuid::Uuid;
 
-use super::{commit, error_messages, open_sqlite, server::Server};
+use super::{commit, error_messages, network::until_a_session_waits, open_sqlite, server::Server};
 
 /// The former schema, up to each version; `@` stands for the prefix of table names.
-const ON_POSTGRES: [&str; 5] = [
+const ON_POSTGRES: [&str; 6] = [
     include_str!("../../src/postgres/sql/001_tables.sql"),
     include_str!("../../src/postgres/sql/002_append.sql"),
     include_str!("../../src/postgres/sql/003_append_all.sql"),
     include_str!("../../src/postgres/sql/004_views.sql"),
     include_str!("../../src/postgres/sql/005_identity.sql"),
+    include_str!("../../src/postgres/sql/006_layout.sql"),
 ];
 const ON_SQLITE: &str = include_str!("../../src/sqlite/sql/001_tables.sql");
 
@@ -127,6 +130,117 @@ async fn r1_views_of_version_5_keep_rows_sharding_and_progress_on_postgres() {
     let spec = ViewSpec::rows(ViewName::new("removed").unwrap());
     assert_eq!(store.open_view(&spec, Sharding::by_key(2)).await.unwrap().shards.len(), 2);
     assert_eq!(read("removed", &["a"]).await.unwrap().state.sharding, Sharding::by_key(2));
+}
+
+/// A process of version 6, which appends single events with a lock of another key.
+struct FormerProcess {
+    connection: PgConnection,
+    statement: String,
+    stream: String,
+    version: i64,
+}
+
+impl FormerProcess {
+    async fn start(server: &Server, stream: &str) -> Self {
+        let (name, sql) = (&server.name, include_str!("../fixtures/single_event_006.sql"));
+        let statement =
+            sql.replace("@schema@", name).replace("@channel@", &format!("{name}_appended"));
+        let connection = PgConnection::connect(&server.url_for_driver()).await.unwrap();
+        Self { connection, statement, stream: stream.to_owned(), version: 0 }
+    }
+
+    /// Appends an event. Returns its position, or `None` if nothing was stored.
+    async fn append(&mut self) -> Option<i64> {
+        let position = sqlx::query_scalar(AssertSqlSafe(self.statement.as_str()))
+            .bind(&self.stream)
+            .bind(self.version)
+            .bind(None::<Uuid>)
+            .bind(*build::event_id().as_uuid())
+            .bind(*build::command().as_uuid())
+            .bind(7_i64)
+            .bind("opened")
+            .bind(1_i32)
+            .bind(None::<Vec<String>>)
+            .bind(&b"{}"[..])
+            .bind(None::<&[u8]>)
+            .bind(self.version + 1);
+        let position = position.fetch_optional(&mut self.connection).await.unwrap();
+        self.version += i64::from(position.is_some());
+        position
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn w3_a_process_of_version_6_waits_for_the_order_of_this_one_on_postgres() {
+    let test = "w3_a_process_of_version_6_waits_for_the_order_of_this_one_on_postgres";
+    let Some(server) = Server::of(test).await else { return };
+    make(&server, 6, "select 1").await;
+    let store = server.open().await.unwrap();
+    let mut former = FormerProcess::start(&server, "former-1").await;
+    let mut holder = server.owner().await;
+    let lock = format!(
+        "begin; select pg_advisory_xact_lock(1751738216, '{}.events'::regclass::oid::integer)",
+        server.name
+    );
+    sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut holder).await.unwrap();
+    let appending = tokio::spawn(async move { (former.append().await, former) });
+    until_a_session_waits(&mut server.owner().await).await;
+    let insert = format!(
+        "insert into {}.events (position, stream, version, event_id, command_id, type, \
+             schema_version, recorded_at, payload) \
+         values (1, 'other-1', 1, gen_random_uuid(), gen_random_uuid(), 'opened', 1, now(), '{{}}'); \
+         commit",
+        server.name
+    );
+    sqlx::raw_sql(AssertSqlSafe(insert)).execute(&mut holder).await.unwrap();
+    let (appended, mut former) = appending.await.unwrap();
+    assert_eq!(appended, None, "its position has been taken meanwhile");
+    assert_eq!(former.append().await, Some(2));
+    assert_eq!(store.append(super::append()).await.unwrap().position, Position::new(3));
+}
+
+/// The number of events of each process.
+const EVENTS: usize = 60;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn w1_w3_processes_of_version_6_append_beside_this_one_on_postgres() {
+    let test = "w1_w3_processes_of_version_6_append_beside_this_one_on_postgres";
+    let Some(server) = Server::of(test).await else { return };
+    make(&server, 6, "select 1").await;
+    let store = server.open().await.unwrap();
+    let mut formers = Vec::new();
+    for number in 0..3 {
+        formers.push(FormerProcess::start(&server, &format!("former-{number}")).await);
+    }
+    let former = formers.into_iter().map(|mut former| {
+        tokio::spawn(async move {
+            let mut stored = 0;
+            while stored < EVENTS {
+                stored += usize::from(former.append().await.is_some());
+            }
+        })
+    });
+    let former: Vec<_> = former.collect();
+    let ours = (0..3).map(|number| {
+        let (store, stream) = (store.clone(), build::stream_of("ours", &number.to_string()));
+        tokio::spawn(async move {
+            for version in 0..EVENTS as u64 {
+                // One event, and several, take different ways.
+                let events = build::events(1 + version as usize % 2);
+                let append = build::append_to(&stream, Expected::Any, events);
+                store.append(append).await.unwrap();
+            }
+        })
+    });
+    let ours: Vec<_> = ours.collect();
+    for task in former.into_iter().chain(ours) {
+        task.await.unwrap();
+    }
+    let page = store.read_log(&Query::all(), ReadFrom::After(Position::START), 10_000).await;
+    let positions: Vec<u64> =
+        page.unwrap().events.iter().map(|event| event.position.get()).collect();
+    let all = 3 * EVENTS + 3 * EVENTS * 3 / 2;
+    assert_eq!(positions, (1..=all as u64).collect::<Vec<_>>());
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`services`] | the servers and tools that the environment names, and the notice of a skipped test |
 //! | [`postgres`], [`kafka`] | private clusters, which a test can crash, pause and restart |
+//! | [`proxy`] | a proxy that can hold and cut all connections, and lead them to another server |
 //! | [`process`] | a test that runs again as another process |
 //! | [`fleet`] | processes that are killed, frozen and stopped at random |
 //! | [`run`] | how long a randomised test runs, and from which seed |
@@ -37,6 +38,7 @@ pub mod ledger;
 pub mod linearizability;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod run;
 pub mod services;
 #[cfg(feature = "domains")]

@@ -71,6 +71,33 @@ impl PostgresCluster {
         cluster
     }
 
+    /// Creates and starts a hot standby of this cluster, which follows it.
+    pub fn start_standby(&self) -> Self {
+        let folder = env::temp_dir().join(format!("highwater-postgres-{:016x}", fastrand::u64(..)));
+        fs::create_dir(&folder).unwrap();
+        if is_root() {
+            run(Command::new("chown").arg("postgres").arg(&folder));
+        }
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let programs = PostgresPrograms { folder: self.programs.folder.clone(), preload: None };
+        let standby = Self { programs, folder, port, password: self.password };
+        let mut backup = standby.program("pg_basebackup");
+        backup.args(["-R", "-c", "fast", "-d", &self.url(), "-D"]).arg(standby.data());
+        run(&mut backup);
+        standby.restart();
+        standby
+    }
+
+    /// Makes a standby the primary.
+    pub fn promote(&self) {
+        run(self.program("pg_ctl").args(["-w", "promote", "-D"]).arg(self.data()));
+    }
+
+    /// The port of the server.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The URL of its database.
     pub fn url(&self) -> String {
         self.url_of("postgres", self.password.unwrap_or_default(), "postgres")

@@ -11,7 +11,7 @@ mod checked_batch;
 mod fast_path;
 mod single_event;
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use async_trait::async_trait;
 use highwater_core::{
@@ -23,11 +23,13 @@ use sqlx::{Connection, PgConnection, SqlStr};
 
 use super::{
     PostgresOptions,
-    error::{self, classify},
+    error::{self, RUNNING_HOOK, classify},
     follow::PostgresFollower,
     hook::PostgresHook,
+    session::bounded,
 };
 use crate::sql::{
+    connection_pool::{is_cut, within},
     fast_path::{appended, is_eligible},
     group_commit::{BatchEntry, BatchVerdict, BatchWriter},
 };
@@ -43,6 +45,9 @@ pub(super) struct PostgresWriter {
     options: PostgresOptions,
     follower: Arc<PostgresFollower>,
     connection: Option<PgConnection>,
+    /// True during a batch. If it is true before one, the last one was cancelled, and what its connection
+    /// answers next is not known.
+    is_busy: bool,
     single_event: SqlStr,
     fast_path: SqlStr,
     checked_path: SqlStr,
@@ -86,6 +91,7 @@ impl PostgresWriter {
             options: options.clone(),
             follower: Arc::clone(follower),
             connection: None,
+            is_busy: false,
             single_event: schema.shared_sql(single_event::STATEMENT),
             fast_path: schema.shared_sql(fast),
             checked_path: schema.shared_sql(checked),
@@ -100,14 +106,35 @@ impl PostgresWriter {
         self.connection.as_mut().ok_or_else(|| Corrupt::Log("no connection".to_owned()).into())
     }
 
-    /// Runs a batch: as a whole if it is accepted so, otherwise append by append.
+    /// Runs a batch. If its connection was cut, the batch is sent again on a new one: an append that was stored
+    /// is recognised by its command id (W4).
     async fn run(&mut self, batch: &[BatchEntry]) -> Result<Vec<BatchVerdict>, PostgresBatchError> {
+        match self.run_once(batch).await {
+            Err(PostgresBatchError::Cut(source, state)) => match self.run_once(batch).await {
+                // A server that is read-only has stored nothing.
+                Err(PostgresBatchError::NotSent(again))
+                    if !error::is_read_only(state.as_deref()) =>
+                {
+                    let source = Source::new(NotSentAgain { source, again });
+                    Err(PostgresBatchError::Cut(source, state))
+                }
+                again => again,
+            },
+            done => done,
+        }
+    }
+
+    /// Runs a batch: as a whole if it is accepted so, otherwise append by append.
+    async fn run_once(
+        &mut self,
+        batch: &[BatchEntry],
+    ) -> Result<Vec<BatchVerdict>, PostgresBatchError> {
         if let Some(appended) = self.run_fast(batch).await? {
             return Ok(appended.into_iter().map(Ok).map(BatchVerdict::Final).collect());
         }
-        let call = self.checked_path.clone();
+        let (call, limit) = (self.checked_path.clone(), self.options.answer_timeout);
         let connection = self.connection().await.map_err(PostgresBatchError::NotSent)?;
-        let row = CheckedBatch::new(batch).call(connection, call, true).await;
+        let row = within(limit, CheckedBatch::new(batch).call(connection, call, true)).await;
         let answer =
             row.and_then(|row| CheckedAnswer::read(&row)).map_err(|error| self.failure(error))?;
         self.history.had_conflict &= answer.status.iter().any(|status| *status != APPENDED);
@@ -142,10 +169,10 @@ impl PostgresWriter {
         batch: &[BatchEntry],
     ) -> Result<Option<Position>, PostgresBatchError> {
         let fast = PostgresFastBatch::new(batch);
-        let call = self.fast_path.clone();
+        let (call, limit) = (self.fast_path.clone(), self.options.answer_timeout);
         let is_uncontended = self.history.is_uncontended();
         let connection = self.connection().await.map_err(PostgresBatchError::NotSent)?;
-        let outcome = fast.call(connection, call, is_uncontended).await;
+        let outcome = within(limit, fast.call(connection, call, is_uncontended)).await;
         let outcome = outcome.map_err(|error| self.failure(error))?;
         self.history.record(outcome.was_uncontended);
         Ok(outcome.before)
@@ -159,9 +186,9 @@ impl PostgresWriter {
         let Some(event) = SingleEvent::of(batch).filter(|_| self.history.is_uncontended()) else {
             return Ok(None);
         };
-        let statement = self.single_event.clone();
+        let (statement, limit) = (self.single_event.clone(), self.options.answer_timeout);
         let connection = self.connection().await.map_err(PostgresBatchError::NotSent)?;
-        match event.insert(connection, statement).await {
+        match within(limit, event.insert(connection, statement)).await {
             Ok(stored) => Ok(stored.map(|position| Position::new(position.get() - 1))),
             // The command was stored meanwhile, without an event.
             Err(error) if error::is_duplicate_key(&error) => Ok(None),
@@ -171,42 +198,67 @@ impl PostgresWriter {
 
     /// Converts the error of a call, and drops the connection if it is lost.
     fn failure(&mut self, error: sqlx::Error) -> PostgresBatchError {
-        let state = error::state(&error);
-        if error::is_connection_lost(state.as_deref()) {
+        let (state, is_cut) = (error::state(&error), is_cut(&error));
+        if is_cut || error::is_connection_lost(state.as_deref()) {
             self.connection = None;
         }
-        PostgresBatchError::Sent(Source::new(error), state)
+        match is_cut {
+            true => PostgresBatchError::Cut(Source::new(error), state),
+            false => PostgresBatchError::Sent(Source::new(error), state),
+        }
     }
 
     /// Appends with a hook, in a transaction of its own. The append comes last, so the lock of the order is
-    /// only held from then to the commit.
+    /// only held from then to the commit. The connection comes back when all of it was answered.
     async fn run_with_hook(
         &mut self,
         hook: &PostgresHook,
         entry: &BatchEntry,
     ) -> Result<CheckedAnswer> {
-        let command = entry.append.command;
-        let call = self.checked_path.clone();
-        let connection = self.connection().await?;
-        let outcome: Result<CheckedAnswer> = async {
-            let mut transaction = connection.begin().await.map_err(classify(APPENDING))?;
-            hook.run(&mut transaction, Some(&entry.append)).await?;
+        // A connection that was cut while it was idle has not begun anything.
+        if let Some(mut connection) = self.connection.take()
+            && let Ok(outcome) = self.append_with_hook(&mut connection, hook, entry).await
+        {
+            return self.put_back(connection, outcome);
+        }
+        let mut connection = self.options.connection().await?;
+        let outcome = self.append_with_hook(&mut connection, hook, entry).await;
+        self.put_back(connection, outcome.map_err(classify(APPENDING))?)
+    }
+
+    /// Keeps the connection for the next batch, unless it is lost.
+    fn put_back<T>(&mut self, connection: PgConnection, outcome: Result<T>) -> Result<T> {
+        let is_lost = |error: &Error| error.is_unavailable() || error.is_unknown_outcome();
+        if !outcome.as_ref().is_err_and(is_lost) {
+            self.connection = Some(connection);
+        }
+        outcome
+    }
+
+    /// Fails if the transaction can't be begun. Otherwise the outcome is that of the append.
+    async fn append_with_hook(
+        &self,
+        connection: &mut PgConnection,
+        hook: &PostgresHook,
+        entry: &BatchEntry,
+    ) -> Result<Result<CheckedAnswer>, sqlx::Error> {
+        let (command, limit) = (entry.append.command, self.options.answer_timeout);
+        let mut transaction = within(limit, connection.begin()).await?;
+        let work = async {
+            let running = hook.run(&mut transaction, Some(&entry.append));
+            bounded(limit, RUNNING_HOOK, running).await?;
             let checked = CheckedBatch::new(std::slice::from_ref(entry));
-            let row = checked.call(&mut transaction, call, false).await;
+            let call = checked.call(&mut transaction, self.checked_path.clone(), false);
+            let row = within(limit, call).await;
             let answer =
                 row.and_then(|row| CheckedAnswer::read(&row)).map_err(classify(APPENDING))?;
             if answer.status.first() == Some(&APPENDED) {
-                let committed = transaction.commit().await;
+                let committed = within(limit, transaction.commit()).await;
                 committed.map_err(|error| error::classify_hook_commit(command, error))?;
             }
             Ok(answer)
-        }
-        .await;
-        if outcome.as_ref().is_err_and(|error| error.is_unavailable() || error.is_unknown_outcome())
-        {
-            self.connection = None;
-        }
-        outcome
+        };
+        Ok(work.await)
     }
 
     async fn commit_with_hook(&mut self, entry: &BatchEntry) -> Option<Result<CheckedAnswer>> {
@@ -230,6 +282,17 @@ impl PostgresWriter {
 #[async_trait]
 impl BatchWriter for PostgresWriter {
     async fn commit(&mut self, batch: &[BatchEntry]) -> Vec<BatchVerdict> {
+        if mem::replace(&mut self.is_busy, true) {
+            self.connection = None;
+        }
+        let verdicts = self.commit_batch(batch).await;
+        self.is_busy = false;
+        verdicts
+    }
+}
+
+impl PostgresWriter {
+    async fn commit_batch(&mut self, batch: &[BatchEntry]) -> Vec<BatchVerdict> {
         if let [entry] = batch
             && let Some(outcome) = self.commit_with_hook(entry).await
         {
@@ -247,18 +310,11 @@ impl BatchWriter for PostgresWriter {
             Err(PostgresBatchError::Sent(_, state))
                 if batch.len() > 1 && error::stored_nothing(state.as_deref()) =>
             {
-                let mut verdicts = Vec::with_capacity(batch.len());
-                for entry in batch {
-                    let apart = BatchEntry {
-                        append: entry.append.clone(),
-                        group: 0,
-                        chained: vec![false; entry.chained.len()],
-                    };
-                    verdicts.extend(self.commit(&[apart]).await);
-                }
-                verdicts
+                self.commit_apart(batch).await
             }
-            Err(PostgresBatchError::Sent(source, state)) => batch
+            Err(
+                PostgresBatchError::Sent(source, state) | PostgresBatchError::Cut(source, state),
+            ) => batch
                 .iter()
                 .map(|entry| {
                     error::classify_append(entry.append.command, &source, state.as_deref())
@@ -267,9 +323,32 @@ impl BatchWriter for PostgresWriter {
                 .collect(),
         }
     }
+
+    async fn commit_apart(&mut self, batch: &[BatchEntry]) -> Vec<BatchVerdict> {
+        let mut verdicts = Vec::with_capacity(batch.len());
+        for entry in batch {
+            let apart = BatchEntry {
+                append: entry.append.clone(),
+                group: 0,
+                chained: vec![false; entry.chained.len()],
+            };
+            verdicts.extend(Box::pin(self.commit_batch(&[apart])).await);
+        }
+        verdicts
+    }
 }
 
 enum PostgresBatchError {
     NotSent(Error),
     Sent(Source, Option<String>),
+    /// As `Sent`, and the connection was cut.
+    Cut(Source, Option<String>),
+}
+
+/// The error of a batch whose connection was cut, and for which there is no other one.
+#[derive(Debug, thiserror::Error)]
+#[error("{source}; it could not be sent again: {again}")]
+struct NotSentAgain {
+    source: Source,
+    again: Error,
 }

@@ -19,7 +19,7 @@ use crate::sql::{fast_path::expected_version, group_commit::BatchEntry};
 /// its flush, whatever the setting of the server, the role or a hook is (W7).
 pub(super) const STATEMENT: &str = "\
 with lock as materialized (
-    select pg_try_advisory_xact_lock('@schema@.events'::regclass::oid::bigint)
+    select pg_try_advisory_xact_lock(1751738216, '@schema@.events'::regclass::oid::integer)
         and set_config('synchronous_commit', case current_setting('synchronous_commit')
             when 'off' then 'on' else current_setting('synchronous_commit') end, true)
             is not null as is_ours
