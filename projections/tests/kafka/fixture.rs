@@ -2,18 +2,20 @@
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use highwater_core::{
     Envelope, Highwater, Position, Query, ReadFrom, SchemaVersion, StreamId, Tag, Tags,
     domain::{EventType, Fingerprint, ViewName, ViewSpec},
     port::{
-        Append, EventStore as _, Feed, FeedSource, Ids as _, NewEvent, Progress, Subscription,
-        ViewStore as _, WorkerId,
+        Append, Clock, EventStore as _, Feed, FeedSource, Ids as _, NewEvent, Progress,
+        Subscription, ViewStore as _, WorkerId,
     },
     value::{Expected, ShardId, Sharding},
 };
 use highwater_projections::kafka::{Kafka, KafkaSource, Relay, RelayStatus, Topics};
 use highwater_stores::{MemoryStore, SystemClock, SystemIds};
+use jiff::{SignedDuration, Timestamp};
 use tokio::{
     sync::{oneshot, watch},
     task::JoinHandle,
@@ -42,7 +44,18 @@ impl TopicFixture {
     }
 
     pub(crate) fn at(bootstrap: String) -> Self {
-        let store = Arc::new(MemoryStore::default());
+        Self::with_store(bootstrap, MemoryStore::default())
+    }
+
+    /// Uses the server in the environment, and a store whose clock is wrong by so much.
+    pub(crate) fn with_wrong_clock(test: &str, wrong_by: SignedDuration) -> Option<Self> {
+        let bootstrap = highwater_test_support::services::kafka_servers(test)?;
+        let store = MemoryStore::new(Arc::new(WrongClock(wrong_by)));
+        Some(Self::with_store(bootstrap, store))
+    }
+
+    fn with_store(bootstrap: String, store: MemoryStore) -> Self {
+        let store = Arc::new(store);
         let highwater = Highwater::with_store(&store, SystemClock, SystemIds).build();
         let topic = format!("test-{:016x}", fastrand::u64(..));
         Self { store, highwater, bootstrap, topic }
@@ -146,6 +159,20 @@ impl TopicFixture {
         let subscription = self.subscription("whole", Sharding::SINGLE);
         let mut member = self.join(source, &subscription).await;
         member.membership.open(ShardId::FIRST, from).await.unwrap()
+    }
+}
+
+/// A clock that is wrong.
+struct WrongClock(SignedDuration);
+
+#[async_trait]
+impl Clock for WrongClock {
+    fn now(&self) -> Timestamp {
+        SystemClock.now() + self.0
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        SystemClock.sleep(duration).await;
     }
 }
 

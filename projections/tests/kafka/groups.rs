@@ -1,10 +1,14 @@
 //! Workers that join, leave and are displaced.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use highwater_core::{
     Envelope, Position,
-    port::{LeaseStore as _, WorkerId},
+    port::{EventStore as _, LeaseStore as _, WorkerId},
     value::{ShardId, Sharding},
 };
 
@@ -17,6 +21,9 @@ use super::{
     fixture::{RelayTask, TopicFixture, in_time},
     member::{Member, settle},
 };
+
+/// The prefix of the groups of one test: views of the same name in other tests have the same former group.
+const PREFIX: &str = "upgraded.";
 
 type Seen = BTreeMap<ShardId, Vec<Envelope>>;
 
@@ -35,6 +42,11 @@ async fn deliver_all(members: &mut [Member], to: u64, seen: &mut Seen) {
     for (shard, events) in delivered.into_iter().flatten() {
         seen.entry(shard).or_default().extend(events);
     }
+}
+
+/// The name of the group of a view.
+fn group(fixture: &TopicFixture, view: &str) -> String {
+    format!("highwater.{}.{view}", fixture.store.log_id())
 }
 
 async fn is_the_log(fixture: &TopicFixture, sharding: Sharding, seen: &Seen) {
@@ -169,7 +181,7 @@ async fn a_group_commits_the_offsets_of_its_view_to_kafka() {
         ends.push(events.len() as i64);
     }
     let mut tool = ClientConfig::new();
-    tool.set("bootstrap.servers", &fixture.bootstrap).set("group.id", "highwater.told");
+    tool.set("bootstrap.servers", &fixture.bootstrap).set("group.id", group(&fixture, "told"));
     let tool: BaseConsumer = tool.create().unwrap();
     let committed = async {
         loop {
@@ -200,4 +212,85 @@ async fn a_dropped_member_leaves_its_shards_to_others() {
     let mut second = fixture.alone("dropped", sharding).await;
     drop(first);
     second.until(4).await;
+}
+
+/// Otherwise the group would wait for the lost client, until its session ends or, as here, for longer.
+#[tokio::test]
+async fn a_worker_whose_client_was_lost_gets_its_partitions_back_without_waiting_for_it() {
+    let test = "a_worker_whose_client_was_lost_gets_its_partitions_back_without_waiting_for_it";
+    let Some(fixture) = TopicFixture::new(test) else { return };
+    fixture.append(40).await;
+    fixture.publish().await;
+    let (sharding, source) = (Sharding::by_stream(4), fixture.source());
+    let subscription = fixture.subscription("lost", sharding);
+    let mut lost = fixture.join(&source, &subscription).await;
+    lost.until(4).await;
+    // The client goes on to send heartbeats in its own threads, and responds to no rebalance.
+    std::mem::forget(lost);
+    let mut again = fixture.join(&source, &subscription).await;
+    again.until(4).await;
+    for shard in sharding.all() {
+        let events = again.deliver(shard, Position::new(40)).await;
+        assert_eq!(events, fixture.of_shard(sharding, shard).await);
+    }
+}
+
+#[tokio::test]
+async fn views_of_one_name_of_two_logs_have_a_group_each() {
+    let test = "views_of_one_name_of_two_logs_have_a_group_each";
+    let (Some(one), Some(other)) = (TopicFixture::new(test), TopicFixture::new(test)) else {
+        return;
+    };
+    let tool: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", &one.bootstrap).create().unwrap();
+    let mut members = Vec::new();
+    for fixture in [&one, &other] {
+        fixture.append(1).await;
+        fixture.publish().await;
+        let mut member = fixture.alone("same", Sharding::by_stream(4)).await;
+        member.until(4).await;
+        members.push(member);
+    }
+    for fixture in [&one, &other] {
+        let name = group(fixture, "same");
+        let found = tool.fetch_group_list(Some(&name), Duration::from_secs(20)).unwrap();
+        let found = found.groups().iter().filter(|found| found.name() == name);
+        assert_eq!(found.map(|found| found.members().len()).sum::<usize>(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_takes_no_shard_before_those_of_an_earlier_version_have_stopped() {
+    let test = "a_worker_takes_no_shard_before_those_of_an_earlier_version_have_stopped";
+    let Some(fixture) = TopicFixture::new(test) else { return };
+    fixture.append(10).await;
+    fixture.publish().await;
+    let mut earlier = ClientConfig::new();
+    earlier.set("bootstrap.servers", &fixture.bootstrap);
+    earlier.set("group.id", format!("{PREFIX}upgraded"));
+    earlier.set("partition.assignment.strategy", "cooperative-sticky");
+    let earlier: BaseConsumer = earlier.create().unwrap();
+    earlier.subscribe(&[&fixture.topic]).unwrap();
+    let poll = |consumer: &BaseConsumer| drop(consumer.poll(Duration::from_millis(50)));
+    while earlier.assignment().unwrap().count() < 4 {
+        poll(&earlier);
+    }
+    let has_stopped = AtomicBool::new(false);
+    let source = fixture.source().group_prefix(PREFIX);
+    let subscription = fixture.subscription("upgraded", Sharding::by_stream(4));
+    let mut member = fixture.join(&source, &subscription).await;
+    let stops = async {
+        let working = tokio::task::spawn_blocking(move || {
+            (0..20).for_each(|_| poll(&earlier));
+            earlier
+        });
+        let earlier = working.await.unwrap();
+        has_stopped.store(true, Ordering::Release);
+        tokio::task::spawn_blocking(move || drop(earlier)).await.unwrap();
+    };
+    let takes = async {
+        member.until(4).await;
+        assert!(has_stopped.load(Ordering::Acquire), "both versions work");
+    };
+    in_time(async { tokio::join!(stops, takes) }).await;
 }
