@@ -36,8 +36,8 @@ use tokio::{
 struct Statements(Arc<AtomicUsize>);
 
 impl Statements {
-    /// How many statements something takes. What else is going on in the process (a worker that has been stopped
-    /// lets its last read come to its end) can add some, so the least of several times counts.
+    /// Returns the number of statements that an operation takes. Other work of the process (a stopped worker still
+    /// ends its last read) can add some, so the least of several runs counts.
     async fn cost_of<F: Future>(&self, work: impl Fn() -> F) -> usize {
         let mut least = usize::MAX;
         for _ in 0..10 {
@@ -67,7 +67,7 @@ async fn deposit(bank: &Highwater) -> Receipt {
     bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap()
 }
 
-/// The statements of this process, for one test at a time: others would be counted, too.
+/// Counts the statements of this process, for one test at a time: those of other tests would be counted, too.
 async fn statements() -> MutexGuard<'static, Statements> {
     static STATEMENTS: LazyLock<Mutex<Statements>> = LazyLock::new(|| {
         let statements = Statements::default();
@@ -109,14 +109,14 @@ async fn r2_r3_a_current_read_takes_one_statement_at_every_level() {
 const WAITERS: usize = 10_000;
 /// The number of concurrent readers.
 const AT_ONCE: usize = 500;
-/// What ten thousand waiters may cost in statements together with the worker that they wait for, from when all of them
-/// wait until all are answered. Each of the three shards may move by itself, and of each there are twenty chunks of keys.
+/// The most statements of ten thousand waiters and of the worker that they wait for, from when all of them wait until
+/// all are answered. Each of the three shards may advance by itself, and the keys of each are twenty chunks.
 const FEW: usize = 400;
-/// The memory that one waiter may take.
+/// The most bytes that one waiter may take.
 const BYTES: usize = 16 << 10;
 
-/// Ten thousand wait: in statements as the driver logs them, in connections as the server sees them, and in memory as the
-/// system counts it.
+/// Measures ten thousand waiters: statements as the driver logs them, connections as the server sees them, memory as
+/// the system counts it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r3_ten_thousand_waiters_cost_few_statements_one_listening_connection_and_little_memory() {
     let (statements, memory) = (statements().await, resident());
@@ -143,7 +143,7 @@ async fn r3_ten_thousand_waiters_cost_few_statements_one_listening_connection_an
     }
 }
 
-/// Ten thousand wait for a few ranges: for each range one look answers all.
+/// Ten thousand readers wait for a few ranges: one query per range answers all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r3_ten_thousand_waiters_for_a_few_ranges_cost_few_statements() {
     let statements = statements().await;
@@ -169,8 +169,8 @@ async fn r3_ten_thousand_waiters_for_a_few_ranges_cost_few_statements() {
     }
 }
 
-/// Ten thousand have waited long enough at the same moment, and take what there is: they are answered
-/// together. How many come together is for the machine to say.
+/// Ten thousand waits time out at the same moment, and their readers take the present rows: they are answered
+/// together. The machine decides how many of them form a batch.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r3_ten_thousand_waiters_whose_budgets_end_together_cost_few_statements() {
     let statements = statements().await;
@@ -208,7 +208,7 @@ async fn r3_ten_thousand_waiters_whose_budgets_end_together_cost_few_statements(
     }
 }
 
-/// A clock by which all budgets end together.
+/// A clock that ends all waits at the same moment.
 #[derive(Clone, Default)]
 struct Budgets(Arc<watch::Sender<bool>>);
 
@@ -229,7 +229,7 @@ impl Clock for Budgets {
     }
 }
 
-/// Gives a view with a row that lacks the last deposit, of which it gives the receipt.
+/// Returns a view whose row lacks the last deposit, and the receipt of that deposit.
 async fn deposit_behind_a_view(bank: &Highwater) -> Receipt {
     let worker = work(bank).await;
     let first = deposit(bank).await;
@@ -246,12 +246,12 @@ async fn work(bank: &Highwater) -> WorkerHandle {
         .unwrap()
 }
 
-/// Half of them have a row.
+/// Returns the keys; half of them have a row.
 fn key(n: usize) -> String {
     if n.is_multiple_of(2) { "alice".to_owned() } else { format!("none-{n}") }
 }
 
-/// All of them have asked, and wait.
+/// Waits until every reader has sent its request and is waiting.
 async fn all_wait<F>(bank: &Highwater, ask: impl Fn(usize) -> F) -> Vec<JoinHandle<F::Output>>
 where
     F: Future<Output: Send> + Send + 'static,
@@ -261,7 +261,7 @@ where
         for _ in 0..AT_ONCE {
             waiting.push(tokio::spawn(asked(ask(waiting.len())).await));
         }
-        // Who asks after them is answered after all of them, but for those that are under way with it.
+        // A later request is answered after all of them, except those that are in flight with it.
         bank.view::<Balance>().get("alice").await.unwrap();
     }
     waiting

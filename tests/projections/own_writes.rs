@@ -140,7 +140,7 @@ impl Journal {
 
 async fn work(bank: &Highwater, journal: &Journal, policy: OnFailure) -> WorkerHandle {
     let options = ProjectionOptions {
-        backoff: Backoff { tries: 1, ..Backoff::default() },
+        backoff: Backoff { max_retries: 1, ..Backoff::default() },
         ..ProjectionOptions::default().shards(3).batch(17).on_failure(policy)
     };
     let source = DirectSource::new(bank).lease(Duration::from_millis(200));

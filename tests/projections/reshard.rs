@@ -61,14 +61,14 @@ async fn whole_log(bank: &Highwater) -> Vec<Envelope> {
 }
 
 /// Commits the progress of each shard of a view at an event of the log.
-async fn put(bank: &Highwater, view: &ViewName, layout: Sharding, at: &[&Envelope]) {
+async fn put(bank: &Highwater, view: &ViewName, sharding: Sharding, at: &[&Envelope]) {
     let (views, worker) = (bank.views(), WorkerId::new("earlier").unwrap());
-    for (shard, event) in layout.all().zip(at) {
+    for (shard, event) in sharding.all().zip(at) {
         let (always, lease) = (ClaimMode::Always, Duration::from_secs(60));
         let claim = views
             .claim_shard(ShardClaim {
                 view: view.clone(),
-                sharding: layout,
+                sharding,
                 shard,
                 worker: worker.clone(),
                 mode: always,

@@ -72,7 +72,7 @@ impl EventApplier<'_> {
         mut failed: ApplyError,
     ) -> Result<Option<ApplyError>> {
         let backoff = self.0.context.options.backoff;
-        for wait in backoff.waits().take(backoff.tries as usize) {
+        for wait in backoff.waits().take(backoff.max_retries as usize) {
             // Pure code fails again, and a panic is a bug.
             if self.0.apply.is_pure() || failed.error.is_panicked() {
                 break;

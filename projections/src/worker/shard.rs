@@ -191,6 +191,6 @@ async fn wait_to_retry(context: &ClaimContext, error: Error, waits: &mut RetryWa
     }
     tracing::warn!(view = %context.view, shard = %context.scope.shard, %error, "trying again");
     context.reporter.retrying(&error);
-    context.sleep(waits.next().unwrap_or(context.options.backoff.longest)).await;
+    context.sleep(waits.next().unwrap_or(context.options.backoff.max_delay)).await;
     Ok(())
 }

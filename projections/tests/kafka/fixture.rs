@@ -89,9 +89,10 @@ impl TopicFixture {
     }
 
     /// Returns the events of the log that belong to a shard.
-    pub(crate) async fn of_shard(&self, layout: Sharding, shard: ShardId) -> Vec<Envelope> {
+    pub(crate) async fn of_shard(&self, sharding: Sharding, shard: ShardId) -> Vec<Envelope> {
         let mut events = self.log().await;
-        events.retain(|event| layout.shard_of_stream(&event.stream).is_none_or(|own| own == shard));
+        events
+            .retain(|event| sharding.shard_of_stream(&event.stream).is_none_or(|own| own == shard));
         events
     }
 
@@ -117,29 +118,33 @@ impl TopicFixture {
         KafkaSource::new(&self.highwater, kafka, self.topics()).lease(LEASE)
     }
 
-    pub(crate) fn subscription(&self, view: &str, layout: Sharding) -> Subscription {
+    pub(crate) fn subscription(&self, view: &str, sharding: Sharding) -> Subscription {
         let view = ViewName::new(view).unwrap();
         let worker = WorkerId::unique(&SystemIds);
-        Subscription { view, query: Query::all(), worker, sharding: layout }
+        Subscription { view, query: Query::all(), worker, sharding }
     }
 
     /// Joins the group of a view.
-    pub(crate) async fn join(&self, source: &dyn FeedSource, feeding: &Subscription) -> Member {
-        let spec = ViewSpec::without_rows(feeding.view.clone());
-        self.store.open_view(&spec, feeding.sharding).await.unwrap();
-        let membership = source.join(feeding.clone()).await.unwrap();
-        Member::new(membership, Arc::clone(&self.store), feeding.clone())
+    pub(crate) async fn join(
+        &self,
+        source: &dyn FeedSource,
+        subscription: &Subscription,
+    ) -> Member {
+        let spec = ViewSpec::without_rows(subscription.view.clone());
+        self.store.open_view(&spec, subscription.sharding).await.unwrap();
+        let membership = source.join(subscription.clone()).await.unwrap();
+        Member::new(membership, Arc::clone(&self.store), subscription.clone())
     }
 
     /// Joins as the only worker of a view with this sharding.
-    pub(crate) async fn alone(&self, view: &str, layout: Sharding) -> Member {
-        self.join(&self.source(), &self.subscription(view, layout)).await
+    pub(crate) async fn alone(&self, view: &str, sharding: Sharding) -> Member {
+        self.join(&self.source(), &self.subscription(view, sharding)).await
     }
 
     /// Opens one feed of everything, after a progress.
     pub(crate) async fn whole(&self, source: &dyn FeedSource, from: &Progress) -> Box<dyn Feed> {
-        let feeding = self.subscription("whole", Sharding::SINGLE);
-        let mut member = self.join(source, &feeding).await;
+        let subscription = self.subscription("whole", Sharding::SINGLE);
+        let mut member = self.join(source, &subscription).await;
         member.membership.open(ShardId::FIRST, from).await.unwrap()
     }
 }

@@ -37,9 +37,9 @@ async fn deliver_all(members: &mut [Member], to: u64, seen: &mut Seen) {
     }
 }
 
-async fn is_the_log(fixture: &TopicFixture, layout: Sharding, seen: &Seen) {
-    for shard in layout.all() {
-        assert_eq!(seen[&shard], fixture.of_shard(layout, shard).await, "shard {shard}");
+async fn is_the_log(fixture: &TopicFixture, sharding: Sharding, seen: &Seen) {
+    for shard in sharding.all() {
+        assert_eq!(seen[&shard], fixture.of_shard(sharding, shard).await, "shard {shard}");
     }
 }
 
@@ -49,15 +49,15 @@ async fn r1_workers_that_join_and_leave_deliver_each_event_once() {
     else {
         return;
     };
-    let (layout, source) = (Sharding::by_stream(4), fixture.source());
+    let (sharding, source) = (Sharding::by_stream(4), fixture.source());
     let relay = RelayTask::start(fixture.relay());
     fixture.append(50).await;
     relay.has_published(Position::new(50)).await;
     let mut seen = Seen::new();
-    let mut members = vec![fixture.join(&source, &fixture.subscription("shared", layout)).await];
+    let mut members = vec![fixture.join(&source, &fixture.subscription("shared", sharding)).await];
     settle(&mut members, &[4]).await;
     deliver_all(&mut members, 50, &mut seen).await;
-    members.push(fixture.join(&source, &fixture.subscription("shared", layout)).await);
+    members.push(fixture.join(&source, &fixture.subscription("shared", sharding)).await);
     settle(&mut members, &[2, 2]).await;
     fixture.append(50).await;
     deliver_all(&mut members, 100, &mut seen).await;
@@ -67,7 +67,7 @@ async fn r1_workers_that_join_and_leave_deliver_each_event_once() {
     settle(&mut members, &[4]).await;
     fixture.append(50).await;
     deliver_all(&mut members, 150, &mut seen).await;
-    is_the_log(&fixture, layout, &seen).await;
+    is_the_log(&fixture, sharding, &seen).await;
     relay.stop().await;
 }
 
@@ -79,20 +79,20 @@ async fn r1_a_worker_that_has_been_displaced_commits_nothing() {
     };
     fixture.append(40).await;
     fixture.publish().await;
-    let layout = Sharding::by_stream(4);
-    let feeding = fixture.subscription("displaced", layout);
-    let mut zombie = fixture.join(&fixture.source(), &feeding).await;
+    let sharding = Sharding::by_stream(4);
+    let subscription = fixture.subscription("displaced", sharding);
+    let mut zombie = fixture.join(&fixture.source(), &subscription).await;
     zombie.until(4).await;
     // The member is no longer polled, as if it were frozen. Another member has its shards now.
     let mut other = fixture
         .join(
             &fixture.source().group_prefix("another."),
-            &fixture.subscription("displaced", layout),
+            &fixture.subscription("displaced", sharding),
         )
         .await;
     other.until(4).await;
-    for shard in layout.all() {
-        let expected = fixture.of_shard(layout, shard).await;
+    for shard in sharding.all() {
+        let expected = fixture.of_shard(sharding, shard).await;
         if !expected.is_empty() {
             let error = zombie.page(shard, 1000).await.unwrap_err();
             assert_eq!(error.code(), highwater_core::Code::FENCED, "{error}");
@@ -125,14 +125,14 @@ async fn a_member_of_a_group_sends_heartbeats_and_releases_everything_when_it_le
     let Some(fixture) = TopicFixture::new(test) else { return };
     fixture.append(10).await;
     fixture.publish().await;
-    let feeding = fixture.subscription("alive", Sharding::by_stream(4));
-    let mut member = fixture.join(&fixture.source(), &feeding).await;
+    let subscription = fixture.subscription("alive", Sharding::by_stream(4));
+    let mut member = fixture.join(&fixture.source(), &subscription).await;
     member.until(4).await;
     let onlooker = WorkerId::new("~onlooker").unwrap();
-    let heartbeat = || fixture.store.heartbeat(&feeding.view, &onlooker, Duration::ZERO);
+    let heartbeat = || fixture.store.heartbeat(&subscription.view, &onlooker, Duration::ZERO);
     // A working member polls continuously.
     let seen = async {
-        while !heartbeat().await.unwrap().workers.contains(&feeding.worker) {
+        while !heartbeat().await.unwrap().workers.contains(&subscription.worker) {
             tokio::task::yield_now().await;
         }
     };
@@ -140,7 +140,7 @@ async fn a_member_of_a_group_sends_heartbeats_and_releases_everything_when_it_le
         () = in_time(seen) => {}
         change = member.membership.next_assignment() => panic!("{change:?}"),
     }
-    assert_eq!(heartbeat().await.unwrap().holders, vec![Some(feeding.worker.clone()); 4]);
+    assert_eq!(heartbeat().await.unwrap().holders, vec![Some(subscription.worker.clone()); 4]);
     member.shards.clear();
     in_time(member.membership.leave()).await.unwrap();
     let members = heartbeat().await.unwrap();
@@ -155,12 +155,12 @@ async fn a_group_commits_the_offsets_of_its_view_to_kafka() {
     let Some(fixture) = TopicFixture::new(test) else { return };
     fixture.append(100).await;
     fixture.publish().await;
-    let layout = Sharding::by_stream(4);
-    let mut member = fixture.alone("told", layout).await;
+    let sharding = Sharding::by_stream(4);
+    let mut member = fixture.alone("told", sharding).await;
     member.until(4).await;
     let mut partitions = TopicPartitionList::new();
     let mut ends = Vec::new();
-    for shard in layout.all() {
+    for shard in sharding.all() {
         let partition = shard.get() as i32;
         partitions.add_partition(&fixture.topic, partition);
         // The first page is committed immediately, the next ones every few seconds.
@@ -194,10 +194,10 @@ async fn a_dropped_member_leaves_its_shards_to_others() {
     };
     fixture.append(10).await;
     fixture.publish().await;
-    let layout = Sharding::by_stream(4);
-    let mut first = fixture.alone("dropped", layout).await;
+    let sharding = Sharding::by_stream(4);
+    let mut first = fixture.alone("dropped", sharding).await;
     first.until(4).await;
-    let mut second = fixture.alone("dropped", layout).await;
+    let mut second = fixture.alone("dropped", sharding).await;
     drop(first);
     second.until(4).await;
 }

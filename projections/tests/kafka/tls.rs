@@ -182,13 +182,13 @@ async fn a_relay_and_a_view_work_over_tls_with_and_without_a_password() {
         assert_eq!(drained.events, fixture.log().await);
         assert_eq!(source.filled(), 0);
         // Members of a group work as well.
-        let layout = Sharding::by_stream(4);
-        let feeding = fixture.subscription(&format!("grouped_{turn}"), layout);
-        let mut member = fixture.join(&source, &feeding).await;
+        let sharding = Sharding::by_stream(4);
+        let subscription = fixture.subscription(&format!("grouped_{turn}"), sharding);
+        let mut member = fixture.join(&source, &subscription).await;
         member.until(4).await;
-        for shard in layout.all() {
+        for shard in sharding.all() {
             let events = member.deliver(shard, Position::new(20 * turn)).await;
-            assert_eq!(events, fixture.of_shard(layout, shard).await);
+            assert_eq!(events, fixture.of_shard(sharding, shard).await);
         }
         relay.stop().await;
     }

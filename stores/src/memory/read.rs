@@ -6,6 +6,7 @@ use highwater_core::{
 };
 
 use super::append::MemoryLog;
+use crate::page_limit::fitting;
 
 impl MemoryLog {
     pub(super) fn stream_page(
@@ -25,7 +26,9 @@ impl MemoryLog {
                 (within.len(), within.iter().rev().take(limit).collect())
             }
         };
-        let events: Vec<_> = page.into_iter().map(|index| self.events[*index].clone()).collect();
+        let mut events: Vec<_> =
+            page.into_iter().map(|index| self.events[*index].clone()).collect();
+        events.truncate(fitting(events.iter().map(|event| event.payload.len())));
         let next = (within > events.len()).then(|| after_last(&events, from));
         StreamPage { events, next }
     }
@@ -69,8 +72,11 @@ fn page<'a>(
 ) -> (Vec<Envelope>, bool) {
     let mut matching =
         events.filter(|event| query.matches(&event.stream, &event.type_name, &event.tags));
-    let page = matching.by_ref().take(limit).cloned().collect();
-    (page, matching.next().is_some())
+    let mut page: Vec<_> = matching.by_ref().take(limit).cloned().collect();
+    let fitting = fitting(page.iter().map(|event| event.payload.len()));
+    let more = fitting < page.len() || matching.next().is_some();
+    page.truncate(fitting);
+    (page, more)
 }
 
 fn after_last(events: &[Envelope], from: ReadFrom<Version>) -> ReadFrom<Version> {

@@ -10,6 +10,7 @@
 //! | `idempotency` | commands that have been stored (W4) |
 //! | `migrate` | migrations of the schema |
 //! | `notifications` | notifying other processes of changes of views |
+//! | `options` | the options of a store, and its URL |
 //! | `parked` | parked keys and the events behind them (R4) |
 //! | `read` | pages of a stream and of the log, durable before they are returned (W3) |
 //! | `read_batcher` | reads of single rows that share a statement |
@@ -55,6 +56,7 @@ pub use options::PostgresOptions;
 
 use crate::{
     metrics::StoreMeter,
+    page_limit::PageLimit,
     sql::{
         connections::Connections, group_commit::GroupCommit, snapshot, spec_cache::SpecCache,
         uncancellable::uncancellable,
@@ -78,6 +80,7 @@ struct PostgresInner {
     follower: Arc<PostgresFollower>,
     row_reads: RowReadBatcher,
     specs: SpecCache,
+    page_limit: PageLimit,
     options: PostgresOptions,
 }
 
@@ -125,9 +128,17 @@ impl PostgresStore {
         let writer = append::PostgresWriter::new(&options, &follower);
         let appends = GroupCommit::start(writer, StoreMeter::new("postgres"));
         let row_reads = RowReadBatcher::new(options.connections);
-        let specs = SpecCache::default();
-        let inner =
-            PostgresInner { id, connections, schema, appends, follower, row_reads, specs, options };
+        let inner = PostgresInner {
+            id,
+            connections,
+            schema,
+            appends,
+            follower,
+            row_reads,
+            specs: SpecCache::default(),
+            page_limit: PageLimit::default(),
+            options,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 

@@ -13,9 +13,10 @@ pub(super) use crate::sql::row::{signed, unsigned};
 
 use crate::sql::row::{LastEvent, SqlRow, schema};
 
-/// The columns that [`EventDecoder::envelope`] reads, in their order.
+/// The columns that [`EventDecoder::envelope`] reads, in their order, up to the payload; after it comes
+/// `e.metadata`.
 pub(super) const COLUMNS: &str = "e.position, e.stream, e.version, e.event_id, e.command_id, \
-     e.type, e.schema_version, e.recorded_at, e.tags, e.payload, e.metadata";
+     e.type, e.schema_version, e.recorded_at, e.tags, ";
 
 /// Null values for these columns.
 pub(super) const NO_EVENT: &str = "null::bigint, null::text, null::bigint, null::uuid, \
@@ -28,11 +29,17 @@ pub(super) struct EventDecoder {
 }
 
 impl EventDecoder {
-    pub(super) fn envelope(&mut self, row: &PgRow, first: usize) -> Result<Envelope, sqlx::Error> {
+    /// Decodes an event. It has an empty payload, and the result is false, if the statement has left it out.
+    pub(super) fn envelope(
+        &mut self,
+        row: &PgRow,
+        first: usize,
+    ) -> Result<(Envelope, bool), sqlx::Error> {
         let tags: Option<Vec<String>> = row.try_get(first + 8)?;
-        let payload: Vec<u8> = row.try_get(first + 9)?;
+        let payload: Option<Vec<u8>> = row.try_get(first + 9)?;
         let metadata: Option<Vec<u8>> = row.try_get(first + 10)?;
-        Ok(Envelope {
+        let has_payload = payload.is_some();
+        let envelope = Envelope {
             position: Position::new(unsigned(row.try_get(first)?)?),
             stream: self.last.stream(row.try_get(first + 1)?)?,
             version: Version::new(unsigned(row.try_get(first + 2)?)?),
@@ -42,9 +49,10 @@ impl EventDecoder {
             schema_version: schema::<i32>(row.try_get(first + 6)?)?,
             recorded_at: row.try_get::<PgTimestamp, _>(first + 7)?.0,
             tags: tags.unwrap_or_default().into_iter().map(Tag::from_stored).collect(),
-            payload: payload.into(),
+            payload: payload.unwrap_or_default().into(),
             raw_metadata: metadata.unwrap_or_default().into(),
-        })
+        };
+        Ok((envelope, has_payload))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | File | What is in it |
 //! |---|---|
-//! | `batch_builder` | appends that can share a transaction |
+//! | `batch_builder` | appends that can share a transaction, and the limits of a batch |
 //! | `connections` | connections that are kept between statements |
 //! | `fast_path` | batches that are accepted as a whole or not at all |
 //! | `group_commit` | concurrent appends that share a transaction |

@@ -9,6 +9,7 @@
 //! | `hook` | transaction hooks |
 //! | `idempotency` | commands that have been stored (W4) |
 //! | `migrate` | migrations of the schema |
+//! | `options` | the options of a store, and its URL |
 //! | `parked` | parked keys and the events behind them (R4) |
 //! | `read` | pages of a stream and of the log (W3) |
 //! | `row` | decoding of rows |
@@ -53,6 +54,7 @@ pub use options::SqliteOptions;
 
 use crate::{
     metrics::StoreMeter,
+    page_limit::PageLimit,
     sql::{
         connections::Connections, group_commit::GroupCommit, snapshot, spec_cache::SpecCache,
         uncancellable::uncancellable,
@@ -80,6 +82,7 @@ struct SqliteInner {
     appends: GroupCommit,
     follower: Arc<SqliteFollower>,
     specs: SpecCache,
+    page_limit: PageLimit,
     clock: Arc<dyn Clock>,
     options: SqliteOptions,
 }
@@ -128,9 +131,18 @@ impl SqliteStore {
         let prefix = options.prefix.clone();
         let appends = append::SqliteWriter::new(&writer, &prefix, &follower, Arc::clone(&clock));
         let appends = GroupCommit::start(appends, StoreMeter::new("sqlite"));
-        let specs = SpecCache::default();
-        let inner =
-            SqliteInner { id, readers, writer, prefix, appends, follower, specs, clock, options };
+        let inner = SqliteInner {
+            id,
+            readers,
+            writer,
+            prefix,
+            appends,
+            follower,
+            specs: SpecCache::default(),
+            page_limit: PageLimit::default(),
+            clock,
+            options,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 

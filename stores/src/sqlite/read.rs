@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use highwater_core::{
-    CommandId, Position, Query, QueryItem, ReadFrom, Result, StreamId, Version,
-    port::{LogPage, RecordedCommand, StreamPage},
+    CommandId, Envelope, Position, Query, QueryItem, ReadFrom, Result, StreamId, Version,
+    port::{LogPage, MAX_PAGE_BYTES, RecordedCommand, StreamPage},
 };
 use sqlx::{QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
 
@@ -14,9 +15,12 @@ use super::{
     error::{self, classify},
     idempotency::find_command,
     options::Prefix,
-    row::{PACKED, signed, unpack, unsigned},
+    row::{json, push_packed, signed, unpack, unsigned},
 };
-use crate::sql::query_plan::alternatives;
+use crate::{
+    page_limit::{PartialPage, inline_bytes},
+    sql::query_plan::alternatives,
+};
 
 pub(super) async fn read_stream(
     inner: Arc<SqliteInner>,
@@ -24,8 +28,8 @@ pub(super) async fn read_stream(
     from: ReadFrom<Version>,
     limit: usize,
 ) -> Result<StreamPage> {
-    let mut limit = limit;
-    let mut events = loop {
+    let mut limit = inner.page_limit.of(limit);
+    let mut page = loop {
         let row =
             inner.readers.fetch_one(stream_statement(&inner, &stream, from, limit).build()).await;
         if !shorten_if_too_big(&row, &mut limit) {
@@ -36,19 +40,20 @@ pub(super) async fn read_stream(
     let bound = match from {
         ReadFrom::After(version) => {
             // They are in the order of the index already, but SQLite does not guarantee it.
-            events.sort_by_key(|event| event.version);
+            page.sort_by_key(|event| event.version);
             version
         }
         ReadFrom::Before(version) => version,
     };
-    let has_more = events.len() > limit;
-    events.truncate(limit);
+    let has_more = page.events().len() > limit;
+    page.truncate(limit);
+    let (events, is_cut) = complete(&inner, page, limit).await?;
     let last = events.last().map_or(bound, |event| event.version);
     let next = match from {
         ReadFrom::After(_) => ReadFrom::After(last),
         ReadFrom::Before(_) => ReadFrom::Before(last),
     };
-    Ok(StreamPage { next: has_more.then_some(next), events })
+    Ok(StreamPage { next: (is_cut || has_more).then_some(next), events })
 }
 
 /// Selects a page of a stream and one event more, which shows if there are more.
@@ -59,8 +64,10 @@ fn stream_statement(
     limit: usize,
 ) -> QueryBuilder<Sqlite> {
     let prefix = &inner.prefix;
+    let mut sql = QueryBuilder::new("select ");
+    push_packed(&mut sql, inline_bytes(limit));
+    sql.push(" from ");
     let limit = signed(limit as u64).saturating_add(1);
-    let mut sql = QueryBuilder::new(format!("select {PACKED} from "));
     match from {
         // Versions have no gaps, so those of the page are known. Rows that are not from a subquery are
         // packed without a copy.
@@ -87,7 +94,7 @@ pub(super) async fn read_log(
     from: ReadFrom<Position>,
     limit: usize,
 ) -> Result<LogPage> {
-    let mut limit = limit;
+    let mut limit = inner.page_limit.of(limit);
     let row = loop {
         let row = inner.readers.fetch_one(log_statement(&inner, &query, from, limit).build()).await;
         if !shorten_if_too_big(&row, &mut limit) {
@@ -95,8 +102,9 @@ pub(super) async fn read_log(
         }
     };
     let head = decode_head(&row)?;
-    let events = unpack(&row, 1).map_err(classify("decoding events"))?;
-    let more = events.len() >= limit;
+    let page = unpack(&row, 1).map_err(classify("decoding events"))?;
+    let (events, is_cut) = complete(&inner, page, limit).await?;
+    let more = is_cut || events.len() >= limit;
     let last = events.last().map(|event| event.position);
     let through = match from {
         ReadFrom::After(after) if limit == 0 => after,
@@ -106,6 +114,39 @@ pub(super) async fn read_log(
         ReadFrom::Before(_) => last.filter(|_| more).unwrap_or_default(),
     };
     Ok(LogPage { events, through, more })
+}
+
+/// Reads the large payloads that still fit into a page. Returns true if the page has become shorter.
+async fn complete(
+    inner: &SqliteInner,
+    page: PartialPage,
+    limit: usize,
+) -> Result<(Vec<Envelope>, bool)> {
+    let payloads = match page.is_complete() {
+        true => Vec::new(),
+        false => large_payloads(inner, &page).await?,
+    };
+    let (events, is_cut) = page.complete(payloads);
+    inner.page_limit.record(limit, events.len(), is_cut);
+    Ok((events, is_cut))
+}
+
+/// Selects the first of the payloads that a page has left out, one at least, up to the limit in bytes.
+async fn large_payloads(inner: &SqliteInner, page: &PartialPage) -> Result<Vec<Bytes>> {
+    let sql = inner.prefix.sql(
+        "select e.payload from (\
+             select i.key as n, i.value as position, \
+                 sum(octet_length(e.payload)) over (order by i.key) - octet_length(e.payload) as before \
+             from json_each(?) i cross join @prefix@events e on e.position = i.value) l \
+         cross join @prefix@events e on e.position = l.position where l.before < ? order by l.n",
+    );
+    let positions = json(&page.positions_without_payload());
+    let query = sqlx::query(sql)
+        .bind(positions.map_err(classify("reading the log"))?)
+        .bind(signed(MAX_PAGE_BYTES as u64));
+    let rows = inner.readers.fetch_all(query).await.map_err(classify("reading the log"))?;
+    let payload = |row: &SqliteRow| row.try_get::<Vec<u8>, _>(0).map(Bytes::from);
+    rows.iter().map(payload).collect::<Result<_, _>>().map_err(classify("decoding events"))
 }
 
 pub(super) async fn command(
@@ -144,9 +185,10 @@ fn log_statement(
     let prefix = &inner.prefix;
     let order = direction(from);
     let mut sql = QueryBuilder::new(format!(
-        "select (select coalesce(max(position), 0) from {prefix}events), {PACKED} \
-         from (select e.* from "
+        "select (select coalesce(max(position), 0) from {prefix}events), "
     ));
+    push_packed(&mut sql, inline_bytes(limit));
+    sql.push(" from (select e.* from ");
     match alternatives(query).as_slice() {
         [item] => push_matching(&mut sql, prefix, item, from),
         items => {

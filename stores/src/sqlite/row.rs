@@ -9,35 +9,47 @@ use std::ops::Range;
 use bytes::Bytes;
 use highwater_core::{CommandId, Envelope, EventId, Position, Tag, Tags, Version, port::Progress};
 use jiff::Timestamp;
-use sqlx::{Row, sqlite::SqliteRow};
+use sqlx::{QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
 use uuid::Uuid;
 
 pub(super) use crate::sql::row::{signed, unsigned};
 
-use crate::sql::row::{LastEvent, SqlRow, schema};
+use crate::{
+    page_limit::PartialPage,
+    sql::row::{LastEvent, SqlRow, schema},
+};
 
-/// The expression that packs the rows `e` of a subquery into one blob with a record for each event; null
+/// Adds the expression that packs the rows `e` of a subquery into one blob with a record for each event; null
 /// if there are none. A record has four numbers, five lengths in bytes, and the five values of these
 /// lengths, with the two ids of 16 bytes between them. Numbers are decimal and end with a space; a null
-/// value has the length 0.
-pub(super) const PACKED: &str = "cast(group_concat(\
-    format('%d %d %d %d %d %d %d %d %d ', e.position, e.version, e.schema_version, e.recorded_at, \
-        octet_length(e.stream), octet_length(e.type), octet_length(e.tags), \
-        octet_length(e.payload), octet_length(e.metadata)) || \
-    e.stream || e.type || coalesce(e.tags, '') || e.event_id || e.command_id || e.payload || \
-    coalesce(e.metadata, ''), '') as blob)";
+/// value has the length 0. A payload of more than `inline` bytes is left out, and has the length -1.
+pub(super) fn push_packed(sql: &mut QueryBuilder<Sqlite>, inline: usize) {
+    let inline = signed(inline as u64);
+    sql.push(
+        "cast(group_concat(\
+         format('%d %d %d %d %d %d %d %d %d ', e.position, e.version, e.schema_version, \
+             e.recorded_at, octet_length(e.stream), octet_length(e.type), octet_length(e.tags), \
+             iif(octet_length(e.payload) <= ",
+    );
+    sql.push_bind(inline).push(
+        ", octet_length(e.payload), -1), octet_length(e.metadata)) || \
+         e.stream || e.type || coalesce(e.tags, '') || e.event_id || e.command_id || \
+         iif(octet_length(e.payload) <= ",
+    );
+    sql.push_bind(inline).push(", e.payload, '') || coalesce(e.metadata, ''), '') as blob)");
+}
 
-/// Returns the envelopes of a packed page, in the order in which SQLite has packed them.
-pub(super) fn unpack(row: &SqliteRow, column: usize) -> Result<Vec<Envelope>, sqlx::Error> {
+/// Returns a packed page, in the order in which SQLite has packed its events.
+pub(super) fn unpack(row: &SqliteRow, column: usize) -> Result<PartialPage, sqlx::Error> {
     let blob: Option<Vec<u8>> = row.try_get(column)?;
     let blob = Bytes::from(blob.unwrap_or_default());
-    let mut page = PackedPage { page: &blob, offset: 0, last: LastEvent::default() };
-    let mut envelopes = Vec::with_capacity(blob.len() / 256 + 1);
-    while page.offset < blob.len() {
-        let event = page.next().ok_or_else(|| undecodable("a page of events"))?;
-        envelopes.push(page.envelope(&event)?);
+    let mut packed = PackedPage { page: &blob, offset: 0, last: LastEvent::default() };
+    let mut page = PartialPage::with_capacity(blob.len() / 256 + 1);
+    while packed.offset < blob.len() {
+        let event = packed.next().ok_or_else(|| undecodable("a page of events"))?;
+        page.push(packed.envelope(&event)?, event.has_payload);
     }
-    Ok(envelopes)
+    Ok(page)
 }
 
 /// A packed page and the offset of the next event.
@@ -56,6 +68,8 @@ struct PackedEvent<'a> {
     event_id: &'a [u8],
     command_id: &'a [u8],
     payload: Range<usize>,
+    /// False if the payload has been left out.
+    has_payload: bool,
     metadata: Range<usize>,
 }
 
@@ -66,7 +80,7 @@ impl<'a> PackedPage<'a> {
         let stream = self.length()?;
         let type_name = self.length()?;
         let tags = self.length()?;
-        let payload = self.length()?;
+        let payload = usize::try_from(self.number()?).ok();
         let metadata = self.length()?;
         Some(PackedEvent {
             numbers,
@@ -75,7 +89,8 @@ impl<'a> PackedPage<'a> {
             tags: self.bytes(tags)?,
             event_id: self.bytes(16)?,
             command_id: self.bytes(16)?,
-            payload: self.range(payload)?,
+            payload: self.range(payload.unwrap_or_default())?,
+            has_payload: payload.is_some(),
             metadata: self.range(metadata)?,
         })
     }

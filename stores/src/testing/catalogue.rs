@@ -133,7 +133,8 @@ macro_rules! __highwater_properties {
                 r_an_exactly_full_log_page_is_followed_by_nothing
                 r_through_advances_over_events_that_do_not_match
                 r_backward_reads_begin_anywhere_and_exclude_their_bound
-                r_forward_reads_exclude_their_bound;
+                r_forward_reads_exclude_their_bound
+                r_a_page_of_large_events_ends_by_its_bytes;
             query:
                 r_a_category_is_not_its_prefix
                 r_types_are_compared_whole
