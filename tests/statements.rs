@@ -1,4 +1,5 @@
-//! R2, R3: the statements that reads take, counted in the log of the driver. A separate program, because the log is global.
+//! R2, R3, W5: the statements that reads and rejections take, counted in the log of the driver. A separate program, because
+//! the log is global.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::{
@@ -14,7 +15,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use highwater_test_support::bank::{Account, Balance, Bank, Deposit, banks};
+use highwater_test_support::bank::{Account, Balance, Bank, Deposit, Withdraw, banks};
 
 use futures_util::future::join_all;
 use highwater::{
@@ -103,6 +104,27 @@ async fn r2_r3_a_current_read_takes_one_statement_at_every_level() {
         let range = || bank.view::<Balance>().range("a".., 10).strong();
         let cost = statements.cost_of(|| async { assert_eq!(range().await.unwrap().len(), 1) });
         assert_eq!(cost.await, expected);
+    }
+}
+
+/// A rejection on a cached state takes a look at the stream. One on a state that was loaded for it takes no more than that: the
+/// snapshot and the stream.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn w5_a_rejection_takes_one_statement_and_one_on_a_cold_cache_only_those_of_the_load() {
+    let statements = statements().await;
+    for store in banks() {
+        let one = usize::from(!matches!(store, Bank::Memory(_)));
+        let bank = store.open().await;
+        deposit(&bank).await;
+        let reject = |key: String| {
+            let account = bank.aggregate::<Account>(key);
+            async move { account.execute(Withdraw { cents: 99 }).await.unwrap_err() }
+        };
+        let cost = statements.cost_of(|| reject("alice".to_owned())).await;
+        assert_eq!(cost, one);
+        let number = AtomicUsize::new(0);
+        let cold = || reject(format!("cold-{}", number.fetch_add(1, Ordering::SeqCst)));
+        assert_eq!(statements.cost_of(cold).await, 2 * one);
     }
 }
 

@@ -6,6 +6,7 @@
 //! | `sqlite` | the store on SQLite, embedded (feature `sqlite`) |
 //! | `postgres` | the store on PostgreSQL (feature `postgres`) |
 //! | `sql` | what the two SQL stores share |
+//! | `columns` | the rules for rows of views with columns |
 //! | `fencing` | why a commit, a claim or a reshard of a view was refused, in words |
 //! | [`metrics`] | the metrics of stores (O2) |
 //! | `open` | `Highwater::open(url)` |
@@ -15,6 +16,7 @@
 //! | [`system`] | the clock and the ids of the machine |
 //! | `testing` | the conformance suite and the fault-injecting decorator (feature `testing`) |
 
+mod columns;
 mod fencing;
 pub mod memory;
 pub mod metrics;

@@ -80,12 +80,11 @@ impl PartialPage {
         if self.events.is_sorted_by_key(&key) {
             return;
         }
-        let mut left_out = self.without_payload.iter().peekable();
-        let has_payload = |index: &usize| left_out.next_if_eq(&index).is_none();
-        let has_payload: Vec<bool> = (0..self.events.len()).map(|i| has_payload(&i)).collect();
+        let left_out = std::mem::take(&mut self.without_payload);
+        let has_payload =
+            (0..self.events.len()).map(|index| left_out.binary_search(&index).is_err());
         let mut events: Vec<_> = self.events.drain(..).zip(has_payload).collect();
         events.sort_by_key(|(event, _)| key(event));
-        self.without_payload.clear();
         events.into_iter().for_each(|(event, has_payload)| self.push(event, has_payload));
     }
 

@@ -26,3 +26,4 @@ mod parking;
 mod reshard;
 mod sharding;
 mod undecodable_rows;
+mod unstorable_keys;

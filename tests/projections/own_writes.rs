@@ -240,7 +240,7 @@ async fn a_projection_whose_hook_is_for_another_store_stops_with_an_error() {
         else {
             panic!()
         };
-        assert_eq!(error.code(), highwater::Code::BAD_REQUEST, "{error}");
+        assert_eq!(error.code(), highwater::Code::NOT_APPLIED, "{error}");
         worker.stop().await.unwrap_err();
     }
 }

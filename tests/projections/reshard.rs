@@ -207,7 +207,7 @@ async fn r1_a_view_wrongly_declared_as_sharded_by_stream_stops_with_a_remedy() {
         let worker = Worker::new(&bank).view::<WronglyKeyed>().start().await.unwrap();
         let state = worker.statuses()[0].clone().until(ProjectionState::is_stopped).await;
         let error = state.error().unwrap();
-        assert_eq!(error.code(), Code::BAD_REQUEST, "{error}");
+        assert_eq!(error.code(), Code::NOT_APPLIED, "{error}");
         assert!(error.to_string().contains("leave `by_stream` out"), "{error}");
         worker.stop().await.unwrap_err();
     }

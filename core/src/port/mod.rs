@@ -23,6 +23,7 @@ mod page;
 mod parked;
 mod parked_store;
 mod progress;
+mod row_key;
 mod snapshot;
 mod view_store;
 
@@ -35,9 +36,10 @@ pub use page::{LogPage, MAX_PAGE_BYTES, ReadFrom, StreamPage};
 pub use parked::{ParkChange, ParkedKey};
 pub use parked_store::ParkedStore;
 pub use progress::{Claim, ClaimMode, Members, Progress, WORKER_ID_LIMIT, WorkerId};
+pub use row_key::{KEY_LIMIT, check_key, parked_as};
 pub use snapshot::{Snapshot, SnapshotStore};
 pub use view_store::{
-    KEY_LIMIT, KeyRange, StoredRange, StoredRow, StoredView, ViewCommit, ViewState, ViewStore,
+    KeyRange, StoredRange, StoredRow, StoredView, ViewCommit, ViewState, ViewStore,
 };
 
 /// Everything that a store offers, as one object.

@@ -10,6 +10,7 @@ use highwater_core::{
 };
 
 use super::source::ViewSource;
+use crate::projection::not_applied;
 
 /// The number of events that are read at a time.
 const EVENT_PAGE_SIZE: usize = 1_000;
@@ -147,9 +148,7 @@ impl<'a, V: View> Overlay<'a, V> {
             }
         })?;
         outcome.map_err(|(key, error)| {
-            let view = self.source.view.to_string();
-            let position = envelope.position;
-            Corrupt::NotApplied { view, key, position, source: Source::new(error) }.into()
+            not_applied(&self.source.view, &key, envelope, Source::new(error)).into()
         })
     }
 }

@@ -8,6 +8,7 @@
 //! | `follow` | waking followers |
 //! | `hook` | transaction hooks |
 //! | `idempotency` | commands that have been stored (W4) |
+//! | `large_table` | columns and indexes of large tables, added while they are in use |
 //! | `migrate` | migrations of the schema |
 //! | `notifications` | notifying other processes of changes of views |
 //! | `options` | the options of a store, and its URL |
@@ -25,6 +26,7 @@ mod error;
 mod follow;
 mod hook;
 mod idempotency;
+mod large_table;
 mod migrate;
 mod notifications;
 mod options;

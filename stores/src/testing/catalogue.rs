@@ -205,6 +205,9 @@ macro_rules! __highwater_properties {
                 r1_a_name_that_became_free_can_be_taken
                 r1_columns_and_indexes_can_be_added_to_a_view_with_rows
                 r1_a_column_that_is_there_as_another_kind_is_refused
+                r1_a_row_that_its_columns_cannot_hold_is_refused
+                r1_a_text_too_long_for_its_index_is_refused
+                r1_columns_and_indexes_that_rows_do_not_fit_are_refused
                 r1_a_view_that_contradicts_itself_is_refused;
             shard:
                 r1_of_16_tasks_that_claim_a_free_shard_one_gets_it

@@ -12,6 +12,7 @@
 //! | `append_hook` | hooks in the transaction of an append |
 //! | `view_hook` | hooks in the commit of a view |
 //! | `view_columns` | columns and indexes of views, in plain SQL |
+//! | `large_views` | columns and indexes of large views, added while they are in use |
 //! | `upgrade` | databases of earlier versions |
 //! | `migrate` | several processes open a fresh database at once; two schemas side by side |
 //! | `closed_store` | stores that have been closed |
@@ -25,6 +26,7 @@ mod batched_reads;
 mod cancelled_reads;
 mod closed_store;
 mod error_messages;
+mod large_views;
 mod migrate;
 mod outbox;
 mod postgres_errors;

@@ -89,6 +89,23 @@ async fn r1_a_hook_that_fails_rolls_the_commit_back_and_returns_its_own_error() 
 }
 
 #[tokio::test]
+async fn r1_what_a_constraint_refuses_at_the_commit_is_a_refusal_and_writes_nothing() {
+    for outbox in
+        outboxes("r1_what_a_constraint_refuses_at_the_commit_is_a_refusal_and_writes_nothing").await
+    {
+        let violation = outbox.deferred_constraint().await;
+        let violating = with_work(&outbox, &[violation], Then::Well).await;
+        let error = outbox.store.commit_view(violating).await.unwrap_err();
+        let words = ["the transaction hook failed"];
+        error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
+        assert_eq!(state(&outbox).await, NOTHING);
+        let well = with_work(&outbox, &[], Then::Well).await;
+        outbox.store.commit_view(well).await.unwrap();
+        assert_eq!(state(&outbox).await, EVERYTHING);
+    }
+}
+
+#[tokio::test]
 async fn r1_a_refused_row_rolls_the_hook_back() {
     for outbox in outboxes("r1_a_refused_row_rolls_the_hook_back").await {
         let mut bad = with_work(&outbox, &[], Then::Well).await;

@@ -196,10 +196,8 @@ impl PostgresWriter {
             let answer =
                 row.and_then(|row| CheckedAnswer::read(&row)).map_err(classify(APPENDING))?;
             if answer.status.first() == Some(&APPENDED) {
-                transaction.commit().await.map_err(|error| Error::UnknownOutcome {
-                    command,
-                    source: Source::new(error),
-                })?;
+                let committed = transaction.commit().await;
+                committed.map_err(|error| error::classify_hook_commit(command, error))?;
             }
             Ok(answer)
         }
