@@ -233,16 +233,16 @@ pub(super) async fn r_a_page_of_large_events_ends_by_its_bytes(fixture: Fixture)
     let stream = filled_with_large(store).await;
     let two = Query::tags([tag("large")]).or(Query::types(["suite.happened"]));
     for limit in [1, 7, 1000, usize::MAX] {
-        for span in [FIRST, LAST] {
-            let page = store.read_stream(&stream, span, limit).await.unwrap();
-            assert!(bytes_of(&page.events) <= 2 * MAX_PAGE_BYTES, "{span:?}, at most {limit}");
-            assert!(!page.events.is_empty() && page.next.is_some(), "{span:?}, at most {limit}");
-            let all = read::stream_by(store, &stream, span, limit).await;
+        for from in [FIRST, LAST] {
+            let page = store.read_stream(&stream, from, limit).await.unwrap();
+            assert!(bytes_of(&page.events) <= 2 * MAX_PAGE_BYTES, "{from:?}, at most {limit}");
+            assert!(!page.events.is_empty() && page.next.is_some(), "{from:?}, at most {limit}");
+            let all = read::stream_by(store, &stream, from, limit).await;
             let mut versions = read::versions(&all);
             versions.sort_unstable_by_key(
-                |version| if span == FIRST { *version } else { 18 - *version },
+                |version| if from == FIRST { *version } else { 18 - *version },
             );
-            assert_eq!(read::versions(&all), versions, "{span:?}, at most {limit}");
+            assert_eq!(read::versions(&all), versions, "{from:?}, at most {limit}");
             assert_eq!(all.len(), 18);
             assert_eq!(bytes_of(&all), 12 * (MAX_PAGE_BYTES / 5) + 6 * 2);
         }
