@@ -13,10 +13,7 @@ use highwater_test_support::{
 };
 use tokio::runtime::Runtime;
 
-use crate::{
-    processes::{LEASE, Orders, SESSION, Task, Timeouts},
-    proxy::Proxy,
-};
+use crate::processes::{LEASE, Orders, SESSION, Task, Timeouts};
 
 const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
 

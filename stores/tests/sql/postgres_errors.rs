@@ -315,7 +315,7 @@ async fn a_row_that_cannot_be_decoded_is_an_error_for_the_operator() {
 async fn holder(server: &Server) -> sqlx::PgConnection {
     let mut other = server.owner().await;
     let lock = format!(
-        "begin; select pg_advisory_xact_lock('{}.events'::regclass::oid::bigint)",
+        "begin; select pg_advisory_xact_lock(1751738216, '{}.events'::regclass::oid::integer)",
         server.name
     );
     sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut other).await.unwrap();
