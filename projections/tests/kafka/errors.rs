@@ -146,13 +146,13 @@ async fn a_topic_with_added_partitions_is_refused_by_relay_and_view() {
 async fn shards_go_on_while_partitions_are_added_and_the_state_says_so() {
     let test = "shards_go_on_while_partitions_are_added_and_the_state_says_so";
     let Some(fixture) = TopicFixture::new(test) else { return };
-    let layout = Sharding::by_stream(4);
+    let sharding = Sharding::by_stream(4);
     let relay = RelayTask::start(fixture.relay());
     fixture.append(40).await;
     let source = fixture.source();
     let mut state = source.state(&ViewName::new("enlarged").unwrap());
     relay.has_published(Position::new(40)).await;
-    let mut member = fixture.join(&source, &fixture.subscription("enlarged", layout)).await;
+    let mut member = fixture.join(&source, &fixture.subscription("enlarged", sharding)).await;
     member.until(4).await;
     ForeignClient::of(&fixture).add_partitions(6).await;
     let said = async {
@@ -165,9 +165,9 @@ async fn shards_go_on_while_partitions_are_added_and_the_state_says_so() {
     assert_eq!(error.code(), Code::BAD_TOPIC, "{error}");
     assert!(error.to_string().contains(&fixture.topic), "{error}");
     fixture.append(40).await;
-    for shard in layout.all() {
+    for shard in sharding.all() {
         let events = member.deliver(shard, Position::new(80)).await;
-        assert_eq!(events, fixture.of_shard(layout, shard).await);
+        assert_eq!(events, fixture.of_shard(sharding, shard).await);
     }
     assert_eq!(state.borrow().name(), "partitions_added");
     relay.stop().await;

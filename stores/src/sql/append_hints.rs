@@ -1,6 +1,6 @@
 //! The end of the log as this process has heard of it, which wakes followers.
 //!
-//! What is heard may be wrong: everybody may send a notification, and a log that was restored from a backup is
+//! A notification may be wrong: everybody may send a notification, and a log that was restored from a backup is
 //! shorter than before. It is only a hint: what a read has seen replaces it, so that no follower that waits
 //! for events which don't exist reads again and again.
 
@@ -103,7 +103,8 @@ mod tests {
     #[test]
     fn w3_a_read_that_ends_late_takes_back_nothing() {
         let hints = AppendHints::default();
-        let (slow, fast) = (hints.heard(), hints.heard());
+        let slow = hints.heard();
+        let fast = hints.heard();
         assert!(!hints.saw_head(at(60), fast));
         assert!(!hints.saw_head(at(50), slow));
         assert!(!waits(&hints, 59));
