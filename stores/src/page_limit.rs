@@ -6,7 +6,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use highwater_core::{Envelope, port::MAX_PAGE_BYTES};
+use highwater_core::{
+    Envelope, Position, ReadFrom,
+    port::{LogPage, MAX_PAGE_BYTES},
+};
 
 /// The most events of a page.
 const MAX_PAGE_EVENTS: usize = 16_384;
@@ -28,6 +31,19 @@ impl PageLimit {
         asked.min(self.0.load(Ordering::Relaxed))
     }
 
+    /// Adds the payloads that a page has left out, and adapts to the number of its events. Returns true if the page
+    /// has become shorter.
+    pub(crate) fn complete(
+        &self,
+        page: PartialPage,
+        payloads: Vec<Bytes>,
+        limit: usize,
+    ) -> (Vec<Envelope>, bool) {
+        let (events, is_cut) = page.complete(payloads);
+        self.record(limit, events.len(), is_cut);
+        (events, is_cut)
+    }
+
     /// Adapts to a page of `events` events that was read with this limit.
     pub(crate) fn record(&self, limit: usize, events: usize, is_cut: bool) {
         let current = self.0.load(Ordering::Relaxed);
@@ -38,6 +54,26 @@ impl PageLimit {
         };
         self.0.store(next.clamp(1, MAX_PAGE_EVENTS), Ordering::Relaxed);
     }
+}
+
+/// Returns a page of the log of at most `limit` events, and the position through which it has all that match.
+pub(crate) fn log_page(
+    events: Vec<Envelope>,
+    is_cut: bool,
+    from: ReadFrom<Position>,
+    limit: usize,
+    head: Position,
+) -> LogPage {
+    let more = is_cut || events.len() >= limit;
+    let last = events.last().map(|event| event.position);
+    let through = match from {
+        ReadFrom::After(after) if limit == 0 => after,
+        ReadFrom::After(after) if !more => head.max(after),
+        ReadFrom::After(after) => last.unwrap_or(after),
+        ReadFrom::Before(before) if limit == 0 => before,
+        ReadFrom::Before(_) => last.filter(|_| more).unwrap_or_default(),
+    };
+    LogPage { events, through, more }
 }
 
 /// Returns the largest payload in bytes that a page of this many events returns with its event.

@@ -11,12 +11,11 @@ use super::{
     parked,
     row::{PgTimestamp, signed},
     shard,
-    view::or_missing,
 };
 use crate::{
     fencing::{check_forward, refusal_of},
     rows::{check_columns, check_keys, row_text},
-    sql::view_changes::ViewChange,
+    sql::{view::or_missing, view_changes::ViewChange},
 };
 
 const WRITING: &str = "writing a view";

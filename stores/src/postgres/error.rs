@@ -46,7 +46,8 @@ pub(super) fn classify_connect(
         let (code, message) = match state(&error).as_deref() {
             Some("42501") => {
                 let refused = "may not create or use Highwater's schema";
-                let (user, reason) = (options.get_username(), message(&error));
+                let user = options.get_username();
+                let reason = message(&error);
                 (Code::BAD_DATABASE, format!("the user {user:?} {refused}: {reason}"))
             }
             None if matches!(error, sqlx::Error::Configuration(_) | sqlx::Error::Tls(_)) => {

@@ -68,7 +68,8 @@ struct LargeTable<'a>(PostgresTable<'a>);
 impl LargeTable<'_> {
     async fn add_missing(&mut self) -> Result<()> {
         let mut missing = self.0.missing().await?;
-        let (view, schema) = (&self.0.spec.name, self.0.schema.as_str());
+        let view = &self.0.spec.name;
+        let schema = self.0.schema.as_str();
         let columns: Vec<&str> = missing.columns.iter().map(|column| column.name).collect();
         let indexes = missing.indexes.len();
         tracing::info!(schema, %view, ?columns, indexes, "adding to a view that is in use");
@@ -108,7 +109,8 @@ impl LargeTable<'_> {
 
     /// Returns the statements that add the columns and the trigger, as one transaction.
     fn columns_and_trigger(&self, missing: &MissingParts) -> String {
-        let (table, schema) = (self.0.name(), self.0.schema.as_str());
+        let table = self.0.name();
+        let schema = self.0.schema.as_str();
         let columns: Vec<String> =
             missing.columns.iter().map(|column| format!("add {}", plain(column))).collect();
         let comments = missing.columns.iter().map(|column| comment(&table, column.name, FILLING));

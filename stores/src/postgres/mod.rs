@@ -191,21 +191,22 @@ impl EventStore for PostgresStore {
     async fn read_stream(
         &self,
         stream: &StreamId,
-        span: ReadFrom<Version>,
+        from: ReadFrom<Version>,
         limit: usize,
     ) -> Result<StreamPage> {
-        read::read_stream(&self.inner, stream, span, limit).await
+        read::read_stream(&self.inner, stream, from, limit).await
     }
 
     async fn read_log(
         &self,
         query: &Query,
-        span: ReadFrom<Position>,
+        from: ReadFrom<Position>,
         limit: usize,
     ) -> Result<LogPage> {
         query.validate()?;
-        let (inner, query) = (self.inner(), query.clone());
-        uncancellable(async move { read::read_log(&inner, &query, span, limit).await }).await
+        let inner = self.inner();
+        let query = query.clone();
+        uncancellable(async move { read::read_log(&inner, &query, from, limit).await }).await
     }
 
     async fn head(&self) -> Result<Position> {

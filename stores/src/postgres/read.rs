@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 
 use bytes::Bytes;
 use highwater_core::{
-    Envelope, Position, Query, QueryItem, ReadFrom, Result, StreamId, Version,
+    Position, Query, QueryItem, ReadFrom, Result, StreamId, Version,
     port::{LogPage, MAX_PAGE_BYTES, StreamPage},
 };
 use sqlx::{AssertSqlSafe, Postgres, QueryBuilder, Row, postgres::PgRow};
@@ -19,7 +19,7 @@ use super::{
     row::{COLUMNS, EventDecoder, NO_EVENT, signed, unsigned},
 };
 use crate::{
-    page_limit::{PartialPage, inline_bytes},
+    page_limit::{PartialPage, inline_bytes, log_page},
     sql::query_plan::alternatives,
 };
 
@@ -35,10 +35,10 @@ macro_rules! head_columns {
 pub(super) async fn read_stream(
     inner: &PostgresInner,
     stream: &StreamId,
-    span: ReadFrom<Version>,
+    from: ReadFrom<Version>,
     limit: usize,
 ) -> Result<StreamPage> {
-    let (bound, comparison, order) = match span {
+    let (bound, comparison, order) = match from {
         ReadFrom::After(version) => (version, '>', "asc"),
         ReadFrom::Before(version) => (version, '<', "desc"),
     };
@@ -57,12 +57,13 @@ pub(super) async fn read_stream(
     let rows = inner.connections.fetch_all(query).await.map_err(classify("reading a stream"))?;
     // One row more than requested shows if there are more.
     let page = partial_page(&rows[..rows.len().min(limit)], 0)?;
-    let (events, is_cut) = complete(inner, page, limit).await?;
+    let payloads = large_payloads(inner, &page).await?;
+    let (events, is_cut) = inner.page_limit.complete(page, payloads, limit);
     if let Some(last) = events.iter().map(|event| event.position).max() {
         ensure_seen_is_durable(inner, last).await?;
     }
     let last = events.last().map_or(bound, |event| event.version);
-    let next = match span {
+    let next = match from {
         ReadFrom::After(_) => ReadFrom::After(last),
         ReadFrom::Before(_) => ReadFrom::Before(last),
     };
@@ -72,12 +73,12 @@ pub(super) async fn read_stream(
 pub(super) async fn read_log(
     inner: &PostgresInner,
     query: &Query,
-    span: ReadFrom<Position>,
+    from: ReadFrom<Position>,
     limit: usize,
 ) -> Result<LogPage> {
     let limit = inner.page_limit.of(limit);
     let heard = inner.follower.heard();
-    let mut sql = log_statement(inner, query, span, limit);
+    let mut sql = log_statement(inner, query, from, limit);
     let rows =
         inner.connections.fetch_all(sql.build()).await.map_err(classify("reading the log"))?;
     let (first, rows) =
@@ -87,21 +88,13 @@ pub(super) async fn read_log(
     ensure_durable(inner, head, flushed).await?;
     let mut page = partial_page(rows, 2)?;
     // They are in order in general, but only an order of the whole statement would guarantee it.
-    match span {
+    match from {
         ReadFrom::After(_) => page.sort_by_key(|event| event.position),
         ReadFrom::Before(_) => page.sort_by_key(|event| Reverse(event.position)),
     }
-    let (events, is_cut) = complete(inner, page, limit).await?;
-    let more = is_cut || events.len() >= limit;
-    let last = events.last().map(|event| event.position);
-    let through = match span {
-        ReadFrom::After(after) if limit == 0 => after,
-        ReadFrom::After(after) if !more => head.max(after),
-        ReadFrom::After(after) => last.unwrap_or(after),
-        ReadFrom::Before(before) if limit == 0 => before,
-        ReadFrom::Before(_) => last.filter(|_| more).unwrap_or_default(),
-    };
-    Ok(LogPage { events, through, more })
+    let payloads = large_payloads(inner, &page).await?;
+    let (events, is_cut) = inner.page_limit.complete(page, payloads, limit);
+    Ok(log_page(events, is_cut, from, limit, head))
 }
 
 pub(super) async fn head(inner: &PostgresInner) -> Result<Position> {
@@ -145,11 +138,11 @@ pub(super) async fn flush(inner: &PostgresInner) -> Result<()> {
 fn log_statement(
     inner: &PostgresInner,
     query: &Query,
-    span: ReadFrom<Position>,
+    from: ReadFrom<Position>,
     limit: usize,
 ) -> QueryBuilder<Postgres> {
     let schema = inner.schema.as_str();
-    let order = direction(span);
+    let order = direction(from);
     let AssertSqlSafe(head) = inner.schema.sql(concat!("select ", head_columns!()));
     let mut sql = QueryBuilder::new(format!(
         "{head}, {NO_EVENT} union all (select null, null, {COLUMNS} \
@@ -158,14 +151,14 @@ fn log_statement(
     sql.push_bind(inline_bytes(limit) as i32).push(" then e.payload end, e.metadata from ");
     let column = match alternatives(query).as_slice() {
         [item] => {
-            push_matching(&mut sql, schema, item, span);
+            push_matching(&mut sql, schema, item, from);
             order_column(item)
         }
         items => {
             sql.push("(select position from (");
             for (index, item) in items.iter().enumerate() {
                 sql.push(if index == 0 { "" } else { " union " });
-                push_item(&mut sql, schema, item, span, limit);
+                push_item(&mut sql, schema, item, from, limit);
             }
             sql.push(format!(") u order by position {order} limit "))
                 .push_bind(signed(limit as u64));
@@ -191,8 +184,8 @@ fn order_column(item: &QueryItem) -> &'static str {
     if item.tags.is_empty() { "e.position" } else { "t.position" }
 }
 
-fn direction(span: ReadFrom<Position>) -> &'static str {
-    if let ReadFrom::After(_) = span { "asc" } else { "desc" }
+fn direction(from: ReadFrom<Position>) -> &'static str {
+    if let ReadFrom::After(_) = from { "asc" } else { "desc" }
 }
 
 /// Selects the first positions that match one item.
@@ -200,12 +193,12 @@ fn push_item(
     sql: &mut QueryBuilder<Postgres>,
     schema: &str,
     item: &QueryItem,
-    span: ReadFrom<Position>,
+    from: ReadFrom<Position>,
     limit: usize,
 ) {
-    let order = direction(span);
+    let order = direction(from);
     sql.push("(select e.position from ");
-    push_matching(sql, schema, item, span);
+    push_matching(sql, schema, item, from);
     sql.push(format!(" order by {} {order} limit ", order_column(item)))
         .push_bind(signed(limit as u64))
         .push(")");
@@ -216,19 +209,19 @@ fn push_matching(
     sql: &mut QueryBuilder<Postgres>,
     schema: &str,
     item: &QueryItem,
-    span: ReadFrom<Position>,
+    from: ReadFrom<Position>,
 ) {
     let tags: Vec<String> = item.tags.as_slice().iter().map(ToString::to_string).collect();
     match tags.first() {
         Some(first) => {
             sql.push(format!("{schema}.event_tags t ")).push(events_at(schema, "t.position"));
             sql.push(" where t.tag = ").push_bind(first.clone());
-            push_span(sql, "t.position", span);
+            push_bound(sql, "t.position", from);
             sql.push(" and e.tags @> ").push_bind(tags);
         }
         None => {
             sql.push(format!("{schema}.events e where true"));
-            push_span(sql, "e.position", span);
+            push_bound(sql, "e.position", from);
         }
     }
     push_one_of(sql, "e.type", item.types.clone());
@@ -248,8 +241,8 @@ fn push_one_of(sql: &mut QueryBuilder<Postgres>, column: &str, mut values: Vec<S
     };
 }
 
-fn push_span(sql: &mut QueryBuilder<Postgres>, column: &str, span: ReadFrom<Position>) {
-    let (bound, comparison) = match span {
+fn push_bound(sql: &mut QueryBuilder<Postgres>, column: &str, from: ReadFrom<Position>) {
+    let (bound, comparison) = match from {
         ReadFrom::After(position) => (position, ">"),
         ReadFrom::Before(position) => (position, "<"),
     };
@@ -272,23 +265,11 @@ fn partial_page(rows: &[PgRow], first: usize) -> Result<PartialPage> {
     Ok(page)
 }
 
-/// Reads the large payloads that still fit into a page. Returns true if the page has become shorter.
-async fn complete(
-    inner: &PostgresInner,
-    page: PartialPage,
-    limit: usize,
-) -> Result<(Vec<Envelope>, bool)> {
-    let payloads = match page.is_complete() {
-        true => Vec::new(),
-        false => large_payloads(inner, &page).await?,
-    };
-    let (events, is_cut) = page.complete(payloads);
-    inner.page_limit.record(limit, events.len(), is_cut);
-    Ok((events, is_cut))
-}
-
 /// Selects the first of the payloads that a page has left out, one at least, up to the limit in bytes.
 async fn large_payloads(inner: &PostgresInner, page: &PartialPage) -> Result<Vec<Bytes>> {
+    if page.is_complete() {
+        return Ok(Vec::new());
+    }
     let sql = inner.schema.sql(
         "select e.payload from (\
              select i.n, i.position, \

@@ -23,8 +23,6 @@ use crate::{
     },
 };
 
-pub(super) use crate::sql::view::or_missing;
-
 /// The sharding of view $1, the progress of its shards, and the head of the log as the statement sees it,
 /// null if the log is empty. The head need not be flushed: a reader only compares its progress with it.
 macro_rules! progress_rows {

@@ -103,7 +103,8 @@ mod tests {
     #[test]
     fn w3_a_read_that_ends_late_takes_back_nothing() {
         let hints = AppendHints::default();
-        let (slow, fast) = (hints.heard(), hints.heard());
+        let slow = hints.heard();
+        let fast = hints.heard();
         assert!(!hints.saw_head(at(60), fast));
         assert!(!hints.saw_head(at(50), slow));
         assert!(!waits(&hints, 59));

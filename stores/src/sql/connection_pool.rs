@@ -61,8 +61,9 @@ struct KeptConnection<DB: Database> {
 impl<DB: Database> ConnectionPool<DB> {
     pub(super) fn new(limits: ConnectionLimits, connect: Connect<DB>) -> Self {
         let permits = Semaphore::new(limits.connections as usize);
-        let (returned, kept, is_closed) = (Notify::new(), Mutex::default(), AtomicBool::default());
-        Self { connect, limits, permits, returned, kept, is_closed }
+        let returned = Notify::new();
+        let is_closed = AtomicBool::default();
+        Self { connect, limits, permits, returned, kept: Mutex::default(), is_closed }
     }
 
     /// Returns true if the database is a server, and a connection can be cut.
@@ -89,7 +90,8 @@ impl<DB: Database> ConnectionPool<DB> {
         let connection = match kept {
             Some(kept) => kept,
             None => {
-                let (connection, now) = ((self.connect)().await?, Instant::now());
+                let connection = (self.connect)().await?;
+                let now = Instant::now();
                 KeptConnection { connection, opened: now, used: now }
             }
         };
@@ -111,7 +113,8 @@ impl<DB: Database> ConnectionPool<DB> {
 
     /// Takes the connection that was used last. Those that are too old are closed.
     fn take_kept(&self) -> Option<KeptConnection<DB>> {
-        let (mut kept, now) = (self.kept(), Instant::now());
+        let mut kept = self.kept();
+        let now = Instant::now();
         kept.retain(|kept| now - kept.opened < MAX_AGE && now - kept.used < MAX_IDLE);
         kept.pop()
     }

@@ -99,7 +99,9 @@ impl GroupCommit {
     /// Creates the queue. The writer starts with the first append.
     pub(crate) fn new(writer: impl BatchWriter, meter: StoreMeter) -> Self {
         let writer: AsyncMutex<Box<dyn BatchWriter>> = AsyncMutex::new(Box::new(writer));
-        let (state, wake, ended) = (Mutex::default(), Notify::new(), Notify::new());
+        let state = Mutex::default();
+        let wake = Notify::new();
+        let ended = Notify::new();
         Self(Arc::new(CommitQueue { state, wake, ended, writer, meter }))
     }
 

@@ -52,7 +52,7 @@ pub(crate) trait SqlStore: Send + Sync + 'static {
     /// Returns the rows of a statement that only reads.
     async fn fetch(&self, sql: Sql, values: SqlValues<'_>) -> sqlx::Result<Vec<Self::Row>>;
 
-    /// Runs a statement that writes. Returns the number of changed rows.
+    /// Runs a statement that writes, twice if the connection was cut. Returns the number of changed rows.
     async fn execute(&self, doing: &'static str, sql: Sql, values: SqlValues<'_>) -> Result<u64>;
 
     /// Reads a single row of a view, which needs no list of keys.

@@ -28,7 +28,8 @@ pub(super) async fn commit(inner: Arc<SqliteInner>, commit: ViewCommit) -> Resul
     check_json(&commit)?;
     check_columns(&commit, &inner.specs.rules(&commit.view))?;
     let hook = commit.hook.as_deref().map(SqliteHook::of).transpose()?;
-    let (prefix, view) = (&inner.prefix, &commit.view);
+    let prefix = &inner.prefix;
+    let view = &commit.view;
     let mut connection = inner.writer().await?;
     let mut transaction = connection.begin().await.map_err(classify(WRITING))?;
     if let Some(hook) = hook {
@@ -109,7 +110,8 @@ async fn write_chunk(
     rows: &mut Vec<(&str, usize, usize)>,
     data: &mut Vec<u8>,
 ) -> Result<(), sqlx::Error> {
-    let (rows, data) = (std::mem::take(rows), std::mem::take(data));
+    let rows = std::mem::take(rows);
+    let data = std::mem::take(data);
     if rows.is_empty() {
         return Ok(());
     }

@@ -46,7 +46,8 @@ pub(super) fn classify(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Error
 pub(super) fn classify_open(file: &Path) -> impl FnOnce(sqlx::Error) -> Error + '_ {
     move |error| match primary(&error) {
         Some(CANNOT_OPEN | PERMISSION | READ_ONLY) => {
-            let (file, why) = (file.display(), why_it_cannot_be_opened(file));
+            let why = why_it_cannot_be_opened(file);
+            let file = file.display();
             let message = format!("the database file {file} can't be opened: {why}");
             Invalid::new(Code::BAD_DATABASE, message).caused_by(Source::new(error)).into()
         }

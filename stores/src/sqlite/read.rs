@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use highwater_core::{
-    CommandId, Envelope, Position, Query, QueryItem, ReadFrom, Result, StreamId, Version,
+    CommandId, Position, Query, QueryItem, ReadFrom, Result, StreamId, Version,
     port::{LogPage, MAX_PAGE_BYTES, RecordedCommand, StreamPage},
 };
 use sqlx::{QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
@@ -18,7 +18,7 @@ use super::{
     row::{json, push_packed, signed, unpack, unsigned},
 };
 use crate::{
-    page_limit::{PartialPage, inline_bytes},
+    page_limit::{PartialPage, inline_bytes, log_page},
     sql::query_plan::alternatives,
 };
 
@@ -47,7 +47,8 @@ pub(super) async fn read_stream(
     };
     let has_more = page.events().len() > limit;
     page.truncate(limit);
-    let (events, is_cut) = complete(&inner, page, limit).await?;
+    let payloads = large_payloads(&inner, &page).await?;
+    let (events, is_cut) = inner.page_limit.complete(page, payloads, limit);
     let last = events.last().map_or(bound, |event| event.version);
     let next = match from {
         ReadFrom::After(_) => ReadFrom::After(last),
@@ -105,36 +106,16 @@ pub(super) async fn read_log(
     let head = decode_head(&row)?;
     inner.follower.saw_head(head, heard);
     let page = unpack(&row, 1).map_err(classify("decoding events"))?;
-    let (events, is_cut) = complete(&inner, page, limit).await?;
-    let more = is_cut || events.len() >= limit;
-    let last = events.last().map(|event| event.position);
-    let through = match from {
-        ReadFrom::After(after) if limit == 0 => after,
-        ReadFrom::After(after) if !more => head.max(after),
-        ReadFrom::After(after) => last.unwrap_or(after),
-        ReadFrom::Before(before) if limit == 0 => before,
-        ReadFrom::Before(_) => last.filter(|_| more).unwrap_or_default(),
-    };
-    Ok(LogPage { events, through, more })
-}
-
-/// Reads the large payloads that still fit into a page. Returns true if the page has become shorter.
-async fn complete(
-    inner: &SqliteInner,
-    page: PartialPage,
-    limit: usize,
-) -> Result<(Vec<Envelope>, bool)> {
-    let payloads = match page.is_complete() {
-        true => Vec::new(),
-        false => large_payloads(inner, &page).await?,
-    };
-    let (events, is_cut) = page.complete(payloads);
-    inner.page_limit.record(limit, events.len(), is_cut);
-    Ok((events, is_cut))
+    let payloads = large_payloads(&inner, &page).await?;
+    let (events, is_cut) = inner.page_limit.complete(page, payloads, limit);
+    Ok(log_page(events, is_cut, from, limit, head))
 }
 
 /// Selects the first of the payloads that a page has left out, one at least, up to the limit in bytes.
 async fn large_payloads(inner: &SqliteInner, page: &PartialPage) -> Result<Vec<Bytes>> {
+    if page.is_complete() {
+        return Ok(Vec::new());
+    }
     let sql = inner.prefix.sql(
         "select e.payload from (\
              select i.key as n, i.value as position, \

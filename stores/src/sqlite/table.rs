@@ -80,7 +80,8 @@ impl SqliteTable<'_> {
 
     /// Renames a view that exists under a former name, with all that belongs to it.
     async fn rename(&mut self) -> Result<()> {
-        let (prefix, new) = (self.prefix, &self.spec.name);
+        let prefix = self.prefix;
+        let new = &self.spec.name;
         for old in &self.spec.formerly {
             if self.has_view(new).await? || !self.has_view(old).await? {
                 continue;
@@ -103,12 +104,14 @@ impl SqliteTable<'_> {
 
     /// Inserts a new view with its shards.
     async fn insert_view(&mut self, sharding: Sharding) -> Result<()> {
-        let (prefix, view) = (self.prefix, &self.spec.name);
+        let prefix = self.prefix;
+        let view = &self.spec.name;
         if self.has_view(view).await? {
             return Ok(());
         }
-        let (epoch, position) = (Epoch::default(), self.spec.start_after);
-        let initial = ShardState { epoch, position, as_of: Timestamp::UNIX_EPOCH };
+        let position = self.spec.start_after;
+        let as_of = Timestamp::UNIX_EPOCH;
+        let initial = ShardState { epoch: Epoch::default(), position, as_of };
         let insert = prefix.sql("insert into @prefix@views (view, layout) values (?, ?)");
         let inserted = sqlx::query(insert)
             .bind(view.as_str())
@@ -152,7 +155,9 @@ impl SqliteTable<'_> {
     }
 
     async fn add_column(&mut self, column: &Column) -> Result<()> {
-        let (table, name, kind) = (self.name(), column.name, type_of(column.kind));
+        let table = self.name();
+        let name = column.name;
+        let kind = type_of(column.kind);
         let field = format!("generated always as (value ->> '$.\"{name}\"') virtual");
         self.execute(format!("alter table {table} add column \"{name}\" {kind} {field}")).await
     }
@@ -191,7 +196,9 @@ impl SqliteTable<'_> {
     }
 
     async fn add_index(&mut self, index: Index) -> Result<()> {
-        let (prefix, view, table) = (self.prefix.as_str(), &self.spec.name, self.name());
+        let prefix = self.prefix.as_str();
+        let view = &self.spec.name;
+        let table = self.name();
         let mut name = index_name(prefix, view, index);
         if self.has_object(&name).await? {
             name = hashed_index_name(prefix, view, index);

@@ -108,8 +108,8 @@ impl CheckedAnswer {
         for (offset, asked) in entry.append.streams.iter().enumerate() {
             let actual = self.actual(part + offset, &asked.stream, heads);
             if !asked.expected.is_met_by(actual.version, actual.head) {
-                let (stream, expected) = (asked.stream.clone(), asked.expected);
-                return Conflict::Stream { stream, expected, actual }.into();
+                let stream = asked.stream.clone();
+                return Conflict::Stream { stream, expected: asked.expected, actual }.into();
             }
         }
         corrupt_answer(entry.append.command)

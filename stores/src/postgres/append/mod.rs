@@ -132,7 +132,8 @@ impl PostgresWriter {
         if let Some(appended) = self.run_fast(batch).await? {
             return Ok(appended.into_iter().map(Ok).map(BatchVerdict::Final).collect());
         }
-        let (call, limit) = (self.checked_path.clone(), self.options.answer_timeout);
+        let call = self.checked_path.clone();
+        let limit = self.options.answer_timeout;
         let connection = self.connection().await.map_err(PostgresBatchError::NotSent)?;
         let row = within(limit, CheckedBatch::new(batch).call(connection, call, true)).await;
         let answer =
@@ -169,7 +170,8 @@ impl PostgresWriter {
         batch: &[BatchEntry],
     ) -> Result<Option<Position>, PostgresBatchError> {
         let fast = PostgresFastBatch::new(batch);
-        let (call, limit) = (self.fast_path.clone(), self.options.answer_timeout);
+        let call = self.fast_path.clone();
+        let limit = self.options.answer_timeout;
         let is_uncontended = self.history.is_uncontended();
         let connection = self.connection().await.map_err(PostgresBatchError::NotSent)?;
         let outcome = within(limit, fast.call(connection, call, is_uncontended)).await;
@@ -186,7 +188,8 @@ impl PostgresWriter {
         let Some(event) = SingleEvent::of(batch).filter(|_| self.history.is_uncontended()) else {
             return Ok(None);
         };
-        let (statement, limit) = (self.single_event.clone(), self.options.answer_timeout);
+        let statement = self.single_event.clone();
+        let limit = self.options.answer_timeout;
         let connection = self.connection().await.map_err(PostgresBatchError::NotSent)?;
         match within(limit, event.insert(connection, statement)).await {
             Ok(stored) => Ok(stored.map(|position| Position::new(position.get() - 1))),
@@ -198,7 +201,8 @@ impl PostgresWriter {
 
     /// Converts the error of a call, and drops the connection if it is lost.
     fn failure(&mut self, error: sqlx::Error) -> PostgresBatchError {
-        let (state, is_cut) = (error::state(&error), is_cut(&error));
+        let state = error::state(&error);
+        let is_cut = is_cut(&error);
         if is_cut || error::is_connection_lost(state.as_deref()) {
             self.connection = None;
         }
@@ -242,7 +246,8 @@ impl PostgresWriter {
         hook: &PostgresHook,
         entry: &BatchEntry,
     ) -> Result<Result<CheckedAnswer>, sqlx::Error> {
-        let (command, limit) = (entry.append.command, self.options.answer_timeout);
+        let command = entry.append.command;
+        let limit = self.options.answer_timeout;
         let mut transaction = within(limit, connection.begin()).await?;
         let work = async {
             let running = hook.run(&mut transaction, Some(&entry.append));

@@ -188,8 +188,10 @@ pub(super) async fn r1_a_row_that_its_columns_cannot_hold_is_refused(fixture: Fi
 
 pub(super) async fn r1_a_text_too_long_for_its_index_is_refused(fixture: Fixture) {
     let mut worker = indexed(&fixture, "indexed", &[&["cents"], &["city", "cents", "owner"]]).await;
-    let (half, longer) = (long_text(1_200), long_text(1_201));
-    let (longest, too_long) = (long_text(2_400), long_text(2_401));
+    let half = long_text(1_200);
+    let longer = long_text(1_201);
+    let longest = long_text(2_400);
+    let too_long = long_text(2_401);
     for json in [
         format!(r#"{{"owner":"{half}","city":"{longer}"}}"#),
         format!(r#"{{"owner":"{too_long}","cents":1}}"#),
