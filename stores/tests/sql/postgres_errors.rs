@@ -86,7 +86,144 @@ async fn a_password_changed_while_the_store_is_open_is_a_permanent_error() {
     let mut refused = 0;
     // A statement on a dead connection only detects that the connection is dead.
     for _ in 0..12 {
-        // The session may have stored what was sent before it was ended.
+        for error in [store.append(append()).await.unwrap_err(), store.head().await.unwrap_err()] {
+            if !error.is_retryable() {
+                let words = [server.name.as_str(), "password"];
+                error_messages::check(&error, Code::BAD_CREDENTIALS, NextStep::FixRequest, &words);
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 12, "{refused}");
+    server.execute(&format!("alter role @ password '{SECRET}'")).await;
+    retry_call(|| store.append(append())).await;
+}
+
+#[tokio::test]
+async fn an_unknown_user_is_refused_with_its_name() {
+    let Some(server) = Server::of("an_unknown_user").await else { return };
+    let error = open(&server.url_of("nobody", SECRET, "postgres")).await.unwrap_err();
+    error_messages::check(&error, Code::BAD_CREDENTIALS, NextStep::FixRequest, &["nobody"]);
+}
+
+#[tokio::test]
+async fn an_unknown_database_is_named() {
+    let Some(server) = Server::of("an_unknown_database").await else { return };
+    let error = open(&server.url_of(&server.name, SECRET, "nowhere")).await.unwrap_err();
+    error_messages::check(
+        &error,
+        Code::BAD_DATABASE,
+        NextStep::FixRequest,
+        &["nowhere", "not exist"],
+    );
+}
+
+#[tokio::test]
+async fn a_user_without_the_right_to_create_the_schema_is_refused() {
+    let Some(server) = Server::of("a_user_without_the_right_to_create_the_schema_is_refused").await
+    else {
+        return;
+    };
+    server.execute("revoke create on database postgres from @").await;
+    let error = server.open().await.unwrap_err();
+    let words = [server.name.as_str(), "schema", "permission denied"];
+    error_messages::check(&error, Code::BAD_DATABASE, NextStep::FixRequest, &words);
+}
+
+#[tokio::test]
+async fn a_schema_of_another_user_is_refused_until_it_is_granted() {
+    let Some(server) = Server::of("a_schema_of_another_user_is_refused_until_it_is_granted").await
+    else {
+        return;
+    };
+    server.execute("create schema @; revoke create on database postgres from @").await;
+    let error = server.open().await.unwrap_err();
+    let words = [server.name.as_str(), "permission denied for schema"];
+    error_messages::check(&error, Code::BAD_DATABASE, NextStep::FixRequest, &words);
+    server.execute("grant usage, create on schema @ to @").await;
+    server.open().await.unwrap().append(append()).await.unwrap();
+}
+
+#[tokio::test]
+async fn tables_of_another_user_are_refused() {
+    let Some(server) = Server::of("tables_of_another_user_are_refused").await else { return };
+    open(&server.url_of("postgres", SECRET, "postgres")).await.unwrap().close().await;
+    server.execute("grant usage on schema @ to @").await;
+    let error = server.open().await.unwrap_err();
+    let words = ["permission denied for table migrations"];
+    error_messages::check(&error, Code::BAD_DATABASE, NextStep::FixRequest, &words);
+}
+
+#[tokio::test]
+async fn a_schema_from_a_newer_highwater_is_refused() {
+    let Some(server) = Server::of("a_schema_from_a_newer_highwater").await else { return };
+    server.open().await.unwrap().close().await;
+    server.execute("insert into @.migrations (version) values (99)").await;
+    let error = server.open().await.unwrap_err();
+    let words = ["version 99", "use a newer Highwater"];
+    error_messages::check(&error, Code::NEWER_DATABASE, NextStep::FixRequest, &words);
+}
+
+#[tokio::test]
+async fn foreign_tables_with_highwaters_names_are_refused_and_left_alone() {
+    for (sql, word) in [
+        ("create table @.events (id integer)", "events"),
+        ("create table @.migrations (id integer)", "migrations"),
+        ("create table @.migrations (name text); create table @.events (id integer)", "version"),
+        (
+            "create table @.migrations (version text); create table @.events (id integer);
+             insert into @.migrations values ('2024_first')",
+            "not Highwater's",
+        ),
+        ("create table @.snapshots (id integer)", "snapshots"),
+    ] {
+        let Some(server) = Server::of("foreign_tables_with_highwaters_names").await else { return };
+        let sql = format!("create schema @; grant all on schema @ to @; set role @; {sql}");
+        server.execute(&sql).await;
+        let error = server.open().await.unwrap_err();
+        error_messages::check(&error, Code::FOREIGN_DATABASE, NextStep::FixRequest, &[word]);
+        let count = "select count(*) from information_schema.tables where table_schema = $1";
+        let tables: i64 = sqlx::query_scalar(count)
+            .bind(&server.name)
+            .fetch_one(&mut server.owner().await)
+            .await
+            .unwrap();
+        assert_eq!(tables as usize, sql.matches("create table").count());
+    }
+}
+
+#[tokio::test]
+async fn an_isolation_level_other_than_read_committed_is_refused() {
+    let Some(server) = Server::of("an_isolation_level_other_than_read_committed_is_refused").await
+    else {
+        return;
+    };
+    server.execute("alter role @ set default_transaction_isolation = 'repeatable read'").await;
+    let error = server.open().await.unwrap_err();
+    let words = ["default_transaction_isolation", "repeatable read"];
+    error_messages::check(&error, Code::BAD_DATABASE, NextStep::FixRequest, &words);
+}
+
+#[tokio::test]
+async fn a_read_only_server_is_reported_and_is_written_to_once_it_is_writable() {
+    let Some(server) =
+        Server::of("a_read_only_server_is_reported_and_is_written_to_once_it_is_writable").await
+    else {
+        return;
+    };
+    let switched_off = "alter role @ reset default_transaction_read_only";
+    let words = ["default_transaction_read_only is on"];
+    server.execute("alter role @ set default_transaction_read_only = on").await;
+    let error = server.open().await.unwrap_err();
+    error_messages::check(&error, Code::UNREACHABLE, NextStep::Retry, &words);
+    server.execute(switched_off).await;
+    let store = server.open().await.unwrap();
+    assert_eq!(store.append(append()).await.unwrap().position.get(), 1);
+    // A session that has begun goes on. Those that follow are refused.
+    server.execute("alter role @ set default_transaction_read_only = on").await;
+    assert_eq!(store.append(append()).await.unwrap().position.get(), 2);
+    cut_sessions(&server).await;
+    // The session may have stored what was sent before it was ended.
     let error = store.append(append()).await.unwrap_err();
     error_messages::check(&error, Code::UNKNOWN_OUTCOME, NextStep::RetrySameId, &words);
     for error in [store.append(append()).await.unwrap_err(), store.head().await.unwrap_err()] {
