@@ -93,3 +93,46 @@ fn every_test_that_the_contracts_name_is_there() {
     let missing: Vec<_> = named.into_iter().filter(|name| !there.contains(name)).collect();
     assert!(missing.is_empty(), "there are no {missing:?}");
 }
+
+/// The folders of the repository that documents name files of.
+const FOLDERS: [&str; 11] = [
+    ".ci/",
+    "benches/",
+    "core/",
+    "docs/",
+    "examples/",
+    "macros/",
+    "projections/",
+    "scripts/",
+    "src/",
+    "stores/",
+    "tests/",
+];
+
+/// Returns the paths between backticks. `{a,b}` stands for several.
+fn paths_named_in(text: &str) -> Vec<String> {
+    let is_path = |name: &&str| {
+        FOLDERS.iter().any(|folder| name.starts_with(folder))
+            && !name.contains([' ', '*', '<', '\n'])
+    };
+    let variants = |name: &str| match name.split_once('{').zip(name.split_once('}')) {
+        Some(((before, _), (inner, after))) => {
+            let names = inner.rsplit('{').next().unwrap().split(',');
+            names.map(|name| format!("{before}{name}{after}")).collect()
+        }
+        None => vec![name.to_owned()],
+    };
+    text.split('`').skip(1).step_by(2).filter(is_path).flat_map(variants).collect()
+}
+
+#[test]
+fn every_path_that_documents_name_is_there() {
+    let mut named = 0;
+    for page in files("docs", ".md") {
+        for path in paths_named_in(&read(&page)) {
+            named += 1;
+            assert!(root().join(&path).exists(), "{}: there is no {path}", page.display());
+        }
+    }
+    assert!(named > 100, "only {named} paths are found");
+}

@@ -188,7 +188,7 @@ async fn w2_an_atomic_command_over_several_aggregates_is_committed_whole_or_not_
     }
 }
 
-/// The accounts, as somebody else sees them.
+/// The accounts, as another bounded context sees them.
 #[derive(Aggregate, Default, Clone)]
 #[aggregate(event = AccountEvent, category = "account")]
 struct Ledger;
@@ -218,7 +218,7 @@ async fn w2_two_types_of_aggregates_on_one_stream_are_refused() {
     }
 }
 
-/// At the limit of events, so a cost that grows with the square of the streams would be felt here.
+/// Uses the most events that an append may have: a cost that grows with the square of the streams would show here.
 #[tokio::test(flavor = "multi_thread")]
 async fn w2_an_atomic_command_may_span_thousands_of_aggregates() {
     for bank in banks() {
@@ -343,7 +343,7 @@ async fn an_audit_finds_the_streams_that_break_an_invariant_and_the_first_such_v
     }
 }
 
-/// May this owner open one more account? At most two.
+/// Checks that an owner has at most two accounts.
 #[derive(Decider, Clone)]
 #[decider(event = AccountEvent)]
 #[invariant(at_most_two, "an owner has at most two accounts")]
@@ -409,7 +409,7 @@ async fn w4_a_retry_resolves_an_unknown_outcome_and_each_deposit_counts_once() {
 
     let faults = Faults::seeded(seed()).lost(0.2).unsent(0.2);
     let store = Faulty::new(MemoryStore::default(), faults);
-    let retry = highwater::execute::Retry { times: 100, ..Default::default() };
+    let retry = highwater::execute::Retry { max_retries: 100, ..Default::default() };
     let bank =
         highwater::stores::on(store.clone()).on_conflict(ConflictPolicy::Retry(retry)).build();
     let writers = (0..8).map(|_| {

@@ -30,7 +30,7 @@ use tower::ServiceExt as _;
 use tower_http::trace::TraceLayer;
 use tracing::Instrument as _;
 
-/// Keeps what is sent to it.
+/// A collector that keeps all that it receives.
 #[derive(Clone, Default)]
 struct Collector(Arc<Mutex<Vec<u8>>>);
 
@@ -68,8 +68,8 @@ impl Collector {
         }
     }
 
-    /// The spans of a trace. In OTLP a span begins with the ids of its trace and of itself; if it has them, the state
-    /// of its trace and the id of its cause follow, and then its name.
+    /// Returns the spans of a trace. In OTLP a span begins with its trace id and its span id; then come the trace state
+    /// and the parent's span id, both optional, and then the name.
     fn spans(&self, trace: &str) -> Vec<Sent> {
         let begin = [&[0x0a, 16], &*bytes(trace)].concat();
         let sent = self.0.lock().unwrap();
@@ -77,7 +77,7 @@ impl Collector {
         places.filter_map(|place| Sent::read(&sent[place + begin.len()..])).collect()
     }
 
-    /// Returns true if anything that was exported contains this text.
+    /// Returns true if any exported request contains this text.
     fn has_text(&self, text: &str) -> bool {
         let sent = self.0.lock().unwrap();
         sent.windows(text.len()).any(|window| window == text.as_bytes())
@@ -99,7 +99,7 @@ struct Sent {
 }
 
 impl Sent {
-    /// `None` if it is no span but a link to one.
+    /// Returns `None` for a link to a span, which is no span itself.
     fn read(mut from: &[u8]) -> Option<Self> {
         let id = field(&mut from, 0x12)?.to_vec();
         field(&mut from, 0x1a);
@@ -126,7 +126,7 @@ fn bytes(hex: &str) -> Vec<u8> {
     digits.map(|place| u8::from_str_radix(&hex[place..place + 2], 16).unwrap()).collect()
 }
 
-/// The context that is stored with the last event: that of its command's span.
+/// Returns the trace context stored with the last event, which is that of its command's span.
 async fn stored(bank: &Highwater) -> TraceContext {
     let last = bank.log().head().await.unwrap().get() - 1;
     let span = highwater::port::ReadFrom::After(highwater::Position::new(last));
@@ -134,10 +134,10 @@ async fn stored(bank: &Highwater) -> TraceContext {
     page.events[0].trace().unwrap()
 }
 
-/// Spans that must be sent: each with its name and what has caused it.
+/// The spans that must be exported, each with its name and its parent.
 type Wanted = Vec<(&'static str, TraceContext)>;
 
-/// A service that sends to the collector of this process. It logs next to nothing, which has no say in that.
+/// A service that exports to the collector of this process. Its log level is low, which must not affect the export.
 fn service() -> (Service, &'static Collector) {
     static COLLECTOR: LazyLock<(Collector, SocketAddr)> = LazyLock::new(Collector::start);
     let (collector, address) = &*COLLECTOR;
@@ -149,7 +149,7 @@ fn service() -> (Service, &'static Collector) {
     (Service::new(config).unwrap(), collector)
 }
 
-/// Its end sends what is left.
+/// Shuts the service down, which exports the remaining spans.
 async fn ended(service: Service) {
     service.run(std::future::ready(())).await.unwrap();
 }
@@ -186,13 +186,13 @@ async fn through_kafka<T>(
     done
 }
 
-/// A context from outside, in a new trace.
+/// Returns the context of a remote caller, in a new trace.
 fn somebody() -> TraceContext {
     let id = format!("{:032x}", fastrand::u128(1..));
     TraceContext::new(&format!("00-{id}-00f067aa0ba902b7-01")).unwrap()
 }
 
-/// A command in a trace of the caller's, and one in a span of this process.
+/// Sends a command in the caller's trace, and one in a span of this process.
 async fn command_and_read(bank: &Highwater, names: &[&'static str]) -> Wanted {
     let caller = somebody();
     let deposit = Request::new(Deposit { cents: 1 }).trace(caller.clone());
@@ -218,7 +218,7 @@ async fn command_and_read(bank: &Highwater, names: &[&'static str]) -> Wanted {
     wanted
 }
 
-/// The bank over HTTP, with a span for each request.
+/// Serves the bank over HTTP, with a span for each request.
 fn router(bank: &Highwater) -> Router {
     let traces = TraceLayer::new_for_http().make_span_with(request_span);
     let routes = Router::new().route("/accounts/{id}/deposits", post(deposit));
@@ -234,14 +234,14 @@ async fn deposit(
     Ok(intent.answer(account.execute(intent.request(Deposit { cents: 1 })).await?))
 }
 
-/// The expected spans of a request: the span of the caller if there is one, that of the command, and those below it.
+/// Returns the expected spans of a request: the caller's if there is one, the command's, and those below it.
 struct Journey {
     caller: Option<TraceContext>,
     command: TraceContext,
     names: &'static [&'static str],
 }
 
-/// Two requests, one with a trace of its caller's, each with a wait until the view has what it led to.
+/// Sends two requests, one of them within a trace of its caller, and waits until the view has the effect of each.
 async fn request_and_read(bank: &Highwater, names: &'static [&'static str]) -> [Journey; 2] {
     [request(bank, Some(somebody()), names).await, request(bank, None, names).await]
 }
@@ -264,8 +264,8 @@ async fn request(
 }
 
 impl Journey {
-    /// It is one trace: what relay and worker did is caused by the command, the command by the request, and that by
-    /// the caller, or by nobody.
+    /// Checks that it is one trace: the spans of relay and worker have the command as their cause, the command has the
+    /// request, and the request has the caller, or no cause.
     fn is_one_trace(&self, collector: &Collector) {
         let (spans, id) = (collector.spans(self.command.trace_id()), id_of(&self.command));
         let the = |name: &str| {
@@ -278,7 +278,7 @@ impl Journey {
         assert_eq!((&command.id, &command.cause), (&id, &Some(request.id.clone())), "{spans:?}");
         assert_eq!(the("append").cause, Some(id.clone()), "{spans:?}");
         for name in self.names {
-            // More than one if it had to be tried again.
+            // More than one if the step was retried.
             let mut named = spans.iter().filter(|span| span.name == *name).peekable();
             assert!(named.peek().is_some(), "{name}: {spans:?}");
             assert!(named.all(|span| span.cause.as_ref() == Some(&id)), "{name}: {spans:?}");

@@ -1,4 +1,5 @@
-//! R2, R3: the statements that reads take, counted in the log of the driver. A separate program, because the log is global.
+//! R2, R3, W5: the statements that reads and rejections take, counted in the log of the driver. A separate program, because
+//! the log is global.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::{
@@ -14,7 +15,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use highwater_test_support::bank::{Account, Balance, Bank, Deposit, banks};
+use highwater_test_support::bank::{Account, Balance, Bank, Deposit, Withdraw, banks};
 
 use futures_util::future::join_all;
 use highwater::{
@@ -36,8 +37,8 @@ use tokio::{
 struct Statements(Arc<AtomicUsize>);
 
 impl Statements {
-    /// How many statements something takes. What else is going on in the process (a worker that has been stopped
-    /// lets its last read come to its end) can add some, so the least of several times counts.
+    /// Returns the number of statements that an operation takes. Other work of the process (a stopped worker still
+    /// ends its last read) can add some, so the least of several runs counts.
     async fn cost_of<F: Future>(&self, work: impl Fn() -> F) -> usize {
         let mut least = usize::MAX;
         for _ in 0..10 {
@@ -67,7 +68,7 @@ async fn deposit(bank: &Highwater) -> Receipt {
     bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap()
 }
 
-/// The statements of this process, for one test at a time: others would be counted, too.
+/// Counts the statements of this process, for one test at a time: those of other tests would be counted, too.
 async fn statements() -> MutexGuard<'static, Statements> {
     static STATEMENTS: LazyLock<Mutex<Statements>> = LazyLock::new(|| {
         let statements = Statements::default();
@@ -106,17 +107,38 @@ async fn r2_r3_a_current_read_takes_one_statement_at_every_level() {
     }
 }
 
+/// A rejection on a cached state takes a look at the stream. One on a state that was loaded for it takes no more than that: the
+/// snapshot and the stream.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn w5_a_rejection_takes_one_statement_and_one_on_a_cold_cache_only_those_of_the_load() {
+    let statements = statements().await;
+    for store in banks() {
+        let one = usize::from(!matches!(store, Bank::Memory(_)));
+        let bank = store.open().await;
+        deposit(&bank).await;
+        let reject = |key: String| {
+            let account = bank.aggregate::<Account>(key);
+            async move { account.execute(Withdraw { cents: 99 }).await.unwrap_err() }
+        };
+        let cost = statements.cost_of(|| reject("alice".to_owned())).await;
+        assert_eq!(cost, one);
+        let number = AtomicUsize::new(0);
+        let cold = || reject(format!("cold-{}", number.fetch_add(1, Ordering::SeqCst)));
+        assert_eq!(statements.cost_of(cold).await, 2 * one);
+    }
+}
+
 const WAITERS: usize = 10_000;
 /// The number of concurrent readers.
 const AT_ONCE: usize = 500;
-/// What ten thousand waiters may cost in statements together with the worker that they wait for, from when all of them
-/// wait until all are answered. Each of the three shards may move by itself, and of each there are twenty chunks of keys.
+/// The most statements of ten thousand waiters and of the worker that they wait for, from when all of them wait until
+/// all are answered. Each of the three shards may advance by itself, and the keys of each are twenty chunks.
 const FEW: usize = 400;
-/// The memory that one waiter may take.
+/// The most bytes that one waiter may take.
 const BYTES: usize = 16 << 10;
 
-/// Ten thousand wait: in statements as the driver logs them, in connections as the server sees them, and in memory as the
-/// system counts it.
+/// Measures ten thousand waiters: statements as the driver logs them, connections as the server sees them, memory as
+/// the system counts it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r3_ten_thousand_waiters_cost_few_statements_one_listening_connection_and_little_memory() {
     let (statements, memory) = (statements().await, resident());
@@ -143,7 +165,7 @@ async fn r3_ten_thousand_waiters_cost_few_statements_one_listening_connection_an
     }
 }
 
-/// Ten thousand wait for a few ranges: for each range one look answers all.
+/// Ten thousand readers wait for a few ranges: one query per range answers all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r3_ten_thousand_waiters_for_a_few_ranges_cost_few_statements() {
     let statements = statements().await;
@@ -169,8 +191,8 @@ async fn r3_ten_thousand_waiters_for_a_few_ranges_cost_few_statements() {
     }
 }
 
-/// Ten thousand have waited long enough at the same moment, and take what there is: they are answered
-/// together. How many come together is for the machine to say.
+/// Ten thousand waits time out at the same moment, and their readers take the present rows: they are answered
+/// together. The machine decides how many of them form a batch.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r3_ten_thousand_waiters_whose_budgets_end_together_cost_few_statements() {
     let statements = statements().await;
@@ -208,7 +230,7 @@ async fn r3_ten_thousand_waiters_whose_budgets_end_together_cost_few_statements(
     }
 }
 
-/// A clock by which all budgets end together.
+/// A clock that ends all waits at the same moment.
 #[derive(Clone, Default)]
 struct Budgets(Arc<watch::Sender<bool>>);
 
@@ -229,7 +251,7 @@ impl Clock for Budgets {
     }
 }
 
-/// Gives a view with a row that lacks the last deposit, of which it gives the receipt.
+/// Returns a view whose row lacks the last deposit, and the receipt of that deposit.
 async fn deposit_behind_a_view(bank: &Highwater) -> Receipt {
     let worker = work(bank).await;
     let first = deposit(bank).await;
@@ -246,12 +268,12 @@ async fn work(bank: &Highwater) -> WorkerHandle {
         .unwrap()
 }
 
-/// Half of them have a row.
+/// Returns the keys; half of them have a row.
 fn key(n: usize) -> String {
     if n.is_multiple_of(2) { "alice".to_owned() } else { format!("none-{n}") }
 }
 
-/// All of them have asked, and wait.
+/// Waits until every reader has sent its request and is waiting.
 async fn all_wait<F>(bank: &Highwater, ask: impl Fn(usize) -> F) -> Vec<JoinHandle<F::Output>>
 where
     F: Future<Output: Send> + Send + 'static,
@@ -261,7 +283,7 @@ where
         for _ in 0..AT_ONCE {
             waiting.push(tokio::spawn(asked(ask(waiting.len())).await));
         }
-        // Who asks after them is answered after all of them, but for those that are under way with it.
+        // A later request is answered after all of them, except those that are in flight with it.
         bank.view::<Balance>().get("alice").await.unwrap();
     }
     waiting

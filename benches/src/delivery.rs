@@ -4,32 +4,32 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-/// Work that says how long each of its commands took to arrive after it had been acknowledged. What
-/// was there before took no time.
+/// A work that reports, for each command, the time from the acknowledgement to the arrival. An event that arrives
+/// before the acknowledgement took no time.
 pub trait Timed: Send + Sized + 'static {
-    /// So many commands.
+    /// Runs this many commands.
     fn time(self, commands: u64) -> impl Future<Output = (Self, Timing)> + Send;
 }
 
 /// The times of some commands.
 #[derive(Debug)]
 pub struct Timing {
-    /// All of them, as the harness counts time.
+    /// The time of all commands together, for the harness.
     pub took: Duration,
-    /// To arrive, each.
+    /// The time until the arrival of each.
     pub delays: Vec<Duration>,
 }
 
 /// A writer of the events that a follower waits for.
 pub trait Writer: Send + 'static {
-    /// Gives the position of what has been written and acknowledged.
+    /// Writes, waits for the acknowledgement, and returns the position of the event.
     fn write(&mut self, number: u64) -> impl Future<Output = u64> + Send;
 }
 
 /// The position up to which a follower has seen everything, with its time.
 pub type Seen = (u64, Instant);
 
-/// A writer, and a follower that tells what it has seen.
+/// A writer, and a follower that reports the positions it has seen.
 pub struct Delivery<W> {
     writer: W,
     seen: mpsc::Receiver<Seen>,
@@ -37,7 +37,7 @@ pub struct Delivery<W> {
 }
 
 impl<W: Writer> Delivery<W> {
-    /// Starts a follower, which is given where to tell.
+    /// Starts a follower, which reports through the given channel.
     pub fn start<F>(writer: W, follow: impl FnOnce(mpsc::Sender<Seen>) -> F) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -58,7 +58,7 @@ impl<W: Writer> Delivery<W> {
 }
 
 impl<W: Writer> Timed for Delivery<W> {
-    /// One after the other.
+    /// Runs the commands one after the other.
     async fn time(mut self, commands: u64) -> (Self, Timing) {
         let mut delays = Vec::with_capacity(commands as usize);
         for _ in 0..commands {

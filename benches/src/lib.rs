@@ -1,12 +1,12 @@
-//! The harness of `versus`: a work, measured by criterion on both sides, as a line of one table.
+//! The harness of `versus`: criterion measures both sides of a work, and each work is a line of one table.
 //!
 //! | File | What is in it |
 //! |---|---|
-//! | `work` | a work in words |
-//! | `routine` | what is measured: work that is done so many times |
+//! | `work` | the description of a work |
+//! | `routine` | the measured routines |
 //! | `delivery` | deliveries to a follower that waits for one event at a time |
-//! | `pace` | commands at a fixed rate, and when a reader sees them |
-//! | `measure`, `report` | by criterion, and as a table |
+//! | `pace` | commands at a fixed rate, and the time until a reader sees them |
+//! | `measure`, `report` | the measurement by criterion, and the table |
 #![allow(missing_docs, reason = "a program's own")]
 #![allow(clippy::missing_panics_doc, reason = "a failure ends the run")]
 #![allow(

@@ -21,10 +21,10 @@ use crate::{
     work::Work,
 };
 
-/// The folder of what criterion writes, in that of what is built.
+/// The folder of criterion's reports, in the build folder.
 const CRITERION: &str = "criterion";
 
-/// Criterion cuts longer names of folders off, and two works could meet in one.
+/// The longest folder name: criterion truncates longer ones, and two works could share one.
 const LONGEST_NAME: usize = 64;
 
 pub struct Bench {
@@ -34,7 +34,7 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// `target` is the folder of what is built.
+    /// Creates a bench from the command line. `target` is the build folder.
     pub fn from_args(target: &Path) -> Self {
         let criterion = Criterion::default()
             .output_directory(&target.join(CRITERION))
@@ -47,8 +47,7 @@ impl Bench {
         Self { criterion, target: target.to_owned(), lines: Vec::new() }
     }
 
-    /// Measures how often a work is done. A side is what gets ready, once for each pass, and gives the
-    /// routine.
+    /// Measures a rate. Each side prepares its data once per pass, and returns the routine.
     pub fn versus<R: Routine, O: Routine>(
         &mut self,
         work: Work,
@@ -60,8 +59,7 @@ impl Bench {
         self.lines.push(Line::of_rates(&work, rate(ours), rate(raw)));
     }
 
-    /// Measures how long a follower waits; half of the deliveries take no longer than the first of
-    /// these milliseconds, and 99 of 100 no longer than the second.
+    /// Measures how long a follower waits. `at_most` has the wanted p50 and p99 in milliseconds.
     pub fn deliver<R: Timed, O: Timed>(
         &mut self,
         work: Work,
@@ -80,9 +78,9 @@ impl Bench {
         }
     }
 
-    /// Measures how much memory something takes, in MiB: beside something that is smaller.
+    /// Measures the memory that a large work takes beside a small one, in MiB.
     ///
-    /// Criterion measures times alone: to it a MiB is a millisecond. It is measured once in each pass.
+    /// Criterion measures only times: a MiB is passed to it as a millisecond. Each pass measures once.
     pub fn weigh(&mut self, work: Work, small: impl Fn() -> f64, large: impl Fn() -> f64) {
         fn weight(measured: f64) -> impl Routine {
             move |times| Duration::from_secs_f64(measured / 1e3 * times as f64)
@@ -98,10 +96,10 @@ impl Bench {
         report::publish(&self.lines, &self.target);
     }
 
-    /// The seconds that one repetition takes: raw, ours. `None` if it is not measured.
+    /// Returns the seconds of one repetition, raw and ours; `None` if the work isn't selected.
     ///
-    /// Each side is measured twice: a machine that gets slower from one end to the other is as slow for
-    /// one as for the other.
+    /// Each side is measured twice, in the order raw, ours, ours, raw: a machine that slows down during the run slows
+    /// both sides alike.
     fn measure<R: Routine, O: Routine>(
         &mut self,
         work: &Work,
@@ -122,7 +120,7 @@ impl Bench {
     }
 }
 
-/// The seconds that criterion's median is; `None` if it was not asked for, or asked for without analysis.
+/// Returns criterion's median in seconds; `None` if the pass isn't selected, or runs without analysis.
 fn pass<R: Routine>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     folder: &Path,
@@ -133,7 +131,7 @@ fn pass<R: Routine>(
     let mut routine = None;
     group.bench_function(BenchmarkId::new(side, number), |bencher| {
         bencher.iter_custom(routine.get_or_insert_with(|| {
-            // Results of an earlier run are not results of this one.
+            // Removes the results of an earlier run.
             let _ = fs::remove_file(&estimates);
             open()
         }));
@@ -154,7 +152,7 @@ impl Default for Delays {
 }
 
 impl Delays {
-    /// A routine that keeps what its deliveries took.
+    /// Returns a routine that records the time of each of its deliveries.
     fn kept_of<W: Timed>(&self, work: W) -> impl Routine + use<W> {
         let (delays, mut work) = (self.clone(), Some(work));
         move |commands| {

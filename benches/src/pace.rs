@@ -1,4 +1,4 @@
-//! Commands at a fixed rate, and how long after its acknowledgement a reader sees each.
+//! Commands at a fixed rate, and the time from each acknowledgement until a reader sees the event.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -55,7 +55,7 @@ impl Board {
         }
     }
 
-    /// Waits until it has been seen, and says when that was.
+    /// Waits until the reader has seen the place, and returns when that was.
     pub async fn when(&self, spot: Spot) -> Instant {
         let (tell, told) = oneshot::channel();
         {
@@ -72,17 +72,17 @@ impl Board {
 
 /// A writer that runs many commands concurrently.
 pub trait Paced: Send + Sync + 'static {
-    /// Says where what has been written and acknowledged will be seen.
+    /// Writes, waits for the acknowledgement, and returns the place at which a reader will see the event.
     fn write(&self, number: u64) -> impl Future<Output = Spot> + Send;
 }
 
 /// A writer that runs many commands concurrently and reads each result.
 pub trait Asked: Send + Sync + 'static {
-    /// The time from the acknowledgement to the result of the read.
+    /// Writes, reads the result, and returns the time from the acknowledgement to the result of the read.
     fn write_and_ask(&self, number: u64) -> impl Future<Output = Duration> + Send;
 }
 
-/// Begins commands at a fixed rate, whether or not the ones before are done.
+/// Starts commands at a fixed rate, whether or not the earlier ones have ended.
 struct Rate {
     per_second: u32,
     begun: u64,
@@ -112,7 +112,7 @@ impl Rate {
     }
 }
 
-/// Writes at a fixed rate, and a reader that sees what is written.
+/// A writer at a fixed rate, and a reader of its events.
 pub struct Pace<W> {
     writer: Arc<W>,
     board: Board,
@@ -154,7 +154,7 @@ impl<W: Paced> Timed for Pace<W> {
     }
 }
 
-/// Writes at a fixed rate, each of which is asked for as soon as it is acknowledged.
+/// A writer at a fixed rate that reads the result of each command as soon as it is acknowledged.
 pub struct Asking<A> {
     asked: Arc<A>,
     behind: JoinHandle<()>,
@@ -162,7 +162,7 @@ pub struct Asking<A> {
 }
 
 impl<A: Asked> Asking<A> {
-    /// `behind` is what has to go on in the meantime.
+    /// Starts the background work `behind`, which runs until this is dropped.
     pub fn start(
         per_second: u32,
         asked: A,

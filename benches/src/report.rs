@@ -1,4 +1,4 @@
-//! One line for each work; all of them as a table and as a file.
+//! The results: one line for each work, printed as a table and written as a file.
 
 use std::{fs, path::Path};
 
@@ -25,7 +25,7 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Of rates, of which more is better: ours to raw.
+    /// A line of rates, where more is better: ours to raw.
     pub(crate) fn of_rates(work: &Work, ours: f64, raw: f64) -> Self {
         let ratio = ours / raw;
         Self {
@@ -35,7 +35,7 @@ impl Line {
         }
     }
 
-    /// Of milliseconds, of which fewer are better: raw to ours.
+    /// A line of milliseconds, where fewer are better: raw to ours.
     pub(crate) fn of_delays(
         work: &Work,
         share: f64,
@@ -51,7 +51,7 @@ impl Line {
         }
     }
 
-    /// Of sizes, of which less is better: that of the raw side to ours.
+    /// A line of sizes, where less is better: raw to ours.
     pub(crate) fn of_sizes(work: &Work, ours: f64, raw: f64) -> Self {
         Self::new(work, work.full_name(), (ours, raw), raw / ours)
     }

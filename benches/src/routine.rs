@@ -11,12 +11,12 @@ use std::{
 
 use tokio::runtime::Handle;
 
-/// Does its work so many times.
+/// A work that is repeated a given number of times.
 pub trait Routine: FnMut(u64) -> Duration {}
 
 impl<F: FnMut(u64) -> Duration> Routine for F {}
 
-/// Waits on the thread of the harness, which is none of the runtime's.
+/// Waits on the thread of the harness, which is not one of the runtime's.
 pub fn wait<T>(work: impl Future<Output = T>) -> T {
     Handle::current().block_on(work)
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A store, and what it does to be sure.
+/// A store and its durability setting.
 #[derive(Clone, Copy)]
 pub struct Place {
     pub store: &'static str,
@@ -18,7 +18,7 @@ impl Place {
         Work { clients, ..self.work(name, "reads/s") }
     }
 
-    /// Each time that the work is done, it is about so many events.
+    /// The number of events in one repetition.
     pub fn events(self, name: &'static str, events: u64) -> Work {
         Work { elements: events, ..self.work(name, "events/s") }
     }
@@ -28,7 +28,7 @@ impl Place {
         Work { clients: rate, ..self.work(name, "ms") }
     }
 
-    /// By how much a process grows.
+    /// The growth of a process's memory.
     pub fn memory(self, name: &'static str) -> Work {
         self.work(name, "MiB")
     }
@@ -43,7 +43,7 @@ impl Place {
     }
 }
 
-/// One work. Its words are what it can be chosen by, and the name of its folder.
+/// One work. Its text selects it on the command line, and names its folder.
 #[derive(Clone, Copy)]
 pub struct Work {
     pub name: &'static str,
@@ -54,7 +54,7 @@ pub struct Work {
     pub elements: u64,
     /// The least share of the raw engine's rate.
     pub at_least: Option<f64>,
-    /// In which circumstances, where there are several.
+    /// The circumstances, if the work is measured in several.
     pub under: &'static str,
 }
 
@@ -67,7 +67,7 @@ impl Work {
         Self { under: circumstances, ..self }
     }
 
-    /// Its name, with the circumstances.
+    /// Returns its name with the circumstances.
     pub(crate) fn full_name(&self) -> String {
         match self.under {
             "" => self.name.to_owned(),

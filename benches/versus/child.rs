@@ -1,4 +1,4 @@
-//! Work in a process of its own: this program again, told by its environment what to do.
+//! Work in a separate process: this program again, with its assignment in the environment.
 
 use std::{
     env,
@@ -19,7 +19,7 @@ const VARIABLE: &str = "HIGHWATER_BENCH_ASSIGNMENT";
 /// The work of a child.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Assignment {
-    /// Commands, for as many milliseconds as it is told.
+    /// Commands, for the ordered number of milliseconds.
     Commands(processes::Assignment),
     /// One catch-up, whose memory is measured.
     CatchUp(memory::Assignment),
@@ -33,7 +33,7 @@ impl Assignment {
         Some(serde_json::from_str(&text).unwrap())
     }
 
-    /// The child's part.
+    /// Carries the assignment out, in the child.
     pub(crate) fn work(self) {
         match self {
             Self::Commands(assignment) => assignment.work(),
@@ -43,7 +43,7 @@ impl Assignment {
     }
 }
 
-/// The child's side of the talk, on a thread that is none of the runtime's: it says that it is ready, and
+/// The child's side of the protocol, on a thread that is not one of the runtime's: it reports that it is ready, and
 /// answers each order with a number.
 pub(crate) fn serve(mut answer: impl FnMut(u64) -> f64) {
     println!("ready");
@@ -52,7 +52,7 @@ pub(crate) fn serve(mut answer: impl FnMut(u64) -> f64) {
     }
 }
 
-/// A child that works. It ends when this is dropped.
+/// A running child. It ends when this is dropped.
 pub(crate) struct Child {
     process: Process,
     output: BufReader<ChildStdout>,

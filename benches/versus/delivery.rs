@@ -26,7 +26,7 @@ pub(crate) async fn ours(writer: &Highwater, reader: &Highwater) -> Delivery<Com
 }
 
 async fn follow(mut follower: Follower, tell: mpsc::Sender<Seen>) {
-    // It ends with its listener.
+    // The loop ends when the receiver is dropped.
     while let Some(page) = tokio::select! {
         page = follower.next_page() => Some(page.unwrap()),
         () = tell.closed() => None,

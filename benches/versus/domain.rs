@@ -1,9 +1,9 @@
-//! The domain that is measured: accounts whose events have about 150 bytes of payload.
+//! The measured domain: accounts whose events have about 150 bytes of payload.
 
 use highwater::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// The number of accounts that the commands go to.
+/// The number of accounts.
 pub(crate) const ACCOUNTS: u64 = 1_000;
 
 #[derive(Event)]
@@ -96,7 +96,7 @@ impl Balance {
     }
 }
 
-/// The same, by a key that could be any.
+/// The same view, with a key that need not be the stream's.
 #[cfg(feature = "kafka")]
 #[derive(View, Default, Clone)]
 #[view(event = AccountEvent, name = "totals")]

@@ -1,4 +1,4 @@
-//! The works with Kafka: the log of PostgreSQL is published, and views on PostgreSQL are fed from that.
+//! The works with Kafka: a relay publishes the log of PostgreSQL, and views on PostgreSQL are fed from the topic.
 
 use std::{
     cell::LazyCell,
@@ -28,7 +28,7 @@ use crate::{
 
 const WITH: Place = Place { store: "Kafka", flush: FREE };
 
-/// The number of accounts in the log of many.
+/// The number of accounts in the log with many keys.
 const MANY: u64 = 100_000;
 
 pub(crate) fn all(bench: &mut Bench) {
@@ -90,7 +90,7 @@ pub(crate) fn all(bench: &mut Bench) {
     );
 }
 
-/// A log of so many events of so many accounts, all of which is in a topic, too.
+/// A log with a number of events and accounts, and a topic that has the whole log.
 struct Published {
     bank: Highwater,
     url: String,
@@ -114,7 +114,7 @@ impl Published {
         })
     }
 
-    /// From the start of a relay until the whole log is acknowledged.
+    /// Returns the time from the start of a relay until the whole log is acknowledged.
     async fn publish(&self, topic: &str) -> Duration {
         let head = self.bank.log().head().await.unwrap();
         let began = Instant::now();
@@ -143,7 +143,7 @@ impl Published {
         }
     }
 
-    /// By how many MiB a process grows that feeds a view of it.
+    /// Returns the growth in MiB of a process that feeds a view of it.
     fn weighs(&self) -> f64 {
         wait(raw_postgres::forget(&self.url, &self.schema, Total::NAME));
         let directly = memory::Assignment::directly(&self.url, &self.schema);
@@ -154,7 +154,7 @@ impl Published {
         raw_kafka::consumes(&self.kafka, &self.topic, FOLLOWED)
     }
 
-    /// From the start of a worker until its view has the whole log, which it gets from Kafka.
+    /// Returns the time from the start of a worker until its view has received the whole log from Kafka.
     fn follows<V: View>(&self) -> impl Routine {
         |times| {
             let follow = |_| {

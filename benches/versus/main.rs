@@ -1,4 +1,4 @@
-//! Highwater beside the raw engines: the same rows, the same durability, in the same run.
+//! Measures Highwater beside the raw engines: the same rows, the same durability, in the same run.
 //!
 //! `cargo bench --bench versus --features kafka` runs everything, prints one table, and writes `target/versus.json`.
 //! `cargo bench --bench versus -- 'SQLite.*load'` runs the works whose name matches. Criterion measures,
@@ -6,15 +6,15 @@
 //!
 //! | File | What is in it |
 //! |---|---|
-//! | `sqlite`, `postgres` | which works there are, and what each is beside |
+//! | `sqlite`, `postgres` | the works, and the raw side of each |
 //! | `ours`, `raw_sqlite`, `raw_postgres` | the routines of each side |
-//! | `reads`, `raw_reads` | reads of a view by key, by level |
+//! | `reads`, `raw_reads` | reads of a view by key, at each level |
 //! | `kafka`, `raw_kafka` | the works with Kafka, and its clients by hand (feature `kafka`) |
-//! | `paced`, `raw_own` | commands at a rate, until they are in a view, and are read there |
-//! | `delivery`, `processes` | works that need more than one part: a follower, other processes |
-//! | `memory`, `observed`, `observers` | what a catch-up takes of memory, what metrics and spans cost |
-//! | `child` | work in a process of its own |
-//! | `domain`, `servers` | what is written, and where to |
+//! | `paced`, `raw_own` | commands at a fixed rate, until their effect is in a view or has been read there |
+//! | `delivery`, `processes` | works with a follower, or with several processes |
+//! | `memory`, `observed`, `observers` | the memory of a catch-up, the cost of metrics and spans |
+//! | `child` | work in a separate process |
+//! | `domain`, `servers` | the domain, and the servers |
 //!
 //! `HIGHWATER_TEST_PG_BIN` names the programs of the PostgreSQL server; else `scripts/services` finds
 //! them.

@@ -19,7 +19,7 @@ use crate::{
 /// The length of the long log.
 pub(crate) const LONG: u64 = 2_000_000;
 
-/// By how much a process grows that catches up with the long log, beside a tenth of it.
+/// Measures the growth of a process that catches up with the long log, beside one with a tenth of it.
 pub(crate) const FEW_KEYS: &str = "memory, 1,000 keys, 2,000,000 beside 200,000";
 #[cfg(feature = "kafka")]
 pub(crate) const MANY_KEYS: &str = "memory, 100,000 keys, 2,000,000 beside 200,000";
@@ -43,7 +43,7 @@ impl Assignment {
         Self { kafka: Some((kafka.to_owned(), topic.to_owned())), ..self }
     }
 
-    /// The child's part. It says by how many MiB its memory has grown, at the most.
+    /// Carries the assignment out, in the child, and reports the largest growth of its memory in MiB.
     pub(crate) fn work(self) {
         let bank = wait(ours::open(&self.url, &self.schema));
         child::serve(|_| {
@@ -75,7 +75,7 @@ async fn catch_up<V: View>(bank: &Highwater, worker: Worker) {
     worker.stop().await.unwrap();
 }
 
-/// MiB of this process, as the system counts them.
+/// Returns the memory of this process in MiB, as the system counts it.
 fn resident(what: &str) -> f64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with(what)).unwrap();
@@ -83,7 +83,7 @@ fn resident(what: &str) -> f64 {
     kib / 1_024.0
 }
 
-/// By how many MiB a catch-up makes a process grow.
+/// Returns the growth in MiB of a process that catches up.
 pub(crate) fn of(assignment: Assignment) -> f64 {
     let mut child = Child::start(&child::Assignment::CatchUp(assignment));
     wait(async {

@@ -19,7 +19,7 @@ use crate::{
     ours, raw_sqlite, reads, servers,
 };
 
-/// The number of events that are folded into a view at once.
+/// The number of events in one catch-up of a view.
 const EVENTS: u64 = 100_000;
 
 const PLACE: Place = Place { store: "SQLite", flush: "FULL" };
@@ -42,7 +42,8 @@ pub(crate) struct Assignment {
 }
 
 impl Assignment {
-    /// The child's part: it does its work as often as it is told, and says how many seconds that took.
+    /// Carries the assignment out, in the child: each order names a number of repetitions, and is answered with the
+    /// seconds that they took.
     pub(crate) fn work(self) {
         self.observer.begin();
         let bank = wait(ours::open(&url(&self.file), ""));
@@ -64,7 +65,7 @@ fn url(file: &Path) -> String {
 
 pub(crate) fn all(bench: &mut Bench) {
     let folder = servers::folder();
-    // Commands go to a log of their own: the other one is folded as it was filled.
+    // Commands go to a separate log, so that the folded one stays as it was filled.
     let [file, commands] = ["observed.db", "commands.db"].map(|name| folder.path().join(name));
     let filled = LazyCell::new(|| wait(fill(&file)));
     let works = [

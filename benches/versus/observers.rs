@@ -42,7 +42,7 @@ impl Observer {
         }
     }
 
-    /// From now on, for the whole process.
+    /// Installs the observer for the whole process.
     pub(crate) fn begin(self) {
         match self {
             Self::Nobody => {}
@@ -56,7 +56,7 @@ impl Observer {
                 let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("versus"));
                 registry().with(spans.with_filter(LevelFilter::INFO)).init();
                 trace::install(OpenTelemetry).unwrap();
-                // It sends for as long as it is there.
+                // The exporter works until this is dropped.
                 std::mem::forget(provider);
             }
         }
@@ -72,7 +72,7 @@ impl SpanExporter for Nowhere {
     }
 }
 
-/// As a service does it.
+/// Installs it as a service does.
 struct OpenTelemetry;
 
 impl Propagator for OpenTelemetry {

@@ -21,7 +21,7 @@ use highwater::{
 use crate::domain::{ACCOUNTS, Account, AccountEvent, Balance, Deposit, Saved, memo};
 use highwater_benches::{Budget, Routine, in_a_task, wait};
 
-/// A store of its own; `name` tells it apart from others of the same server or folder.
+/// Opens a store; `name` distinguishes it from others on the same server.
 pub(crate) async fn open(url: &str, name: &str) -> Highwater {
     if url.starts_with("sqlite:") {
         let options = SqliteOptions::new(url).unwrap();
@@ -32,7 +32,7 @@ pub(crate) async fn open(url: &str, name: &str) -> Highwater {
     stores::on(PostgresStore::connect(options).await.unwrap()).build()
 }
 
-/// A store of its own, the state of whose accounts is in memory.
+/// Opens a store, and loads the state of its accounts into the cache.
 pub(crate) async fn open_warm(url: &str, name: &str, accounts: Range<u64>) -> Highwater {
     let bank = open(url, name).await;
     join_all(accounts.map(|account| deposit(&bank, account, 0))).await;
@@ -43,7 +43,7 @@ async fn deposit(bank: &Highwater, account: u64, number: u64) {
     bank.aggregate::<Account>(account).execute(Deposit::number(number)).await.unwrap();
 }
 
-/// Commands of one client that goes from account to account.
+/// Returns the commands of one client that goes from account to account.
 pub(crate) fn sequential(bank: &Highwater) -> impl Routine + use<> {
     let bank = bank.clone();
     move |commands| {
@@ -58,7 +58,7 @@ pub(crate) fn sequential(bank: &Highwater) -> impl Routine + use<> {
     }
 }
 
-/// Commands of many tasks, each of which picks accounts at random.
+/// Returns the commands of many tasks, each of which picks accounts at random.
 pub(crate) fn concurrent(
     bank: &Highwater,
     tasks: u64,
@@ -73,7 +73,7 @@ pub(crate) fn concurrent(
     }
 }
 
-/// The number of deposits that many tasks make concurrently.
+/// Makes deposits from many tasks concurrently, and returns their number.
 pub(crate) async fn deposits(
     bank: &Highwater,
     tasks: u64,
@@ -94,7 +94,7 @@ pub(crate) async fn deposits(
     join_all((0..tasks).map(task)).await.into_iter().map(Result::unwrap).sum()
 }
 
-/// Appends so many events, evenly to so many accounts, without commands: the log that others read.
+/// Fills the log for reading: appends events without commands, evenly to a number of accounts.
 pub(crate) async fn fill(bank: &Highwater, accounts: u64, events: u64) {
     let each = events / accounts;
     for first in (0..each).step_by(8) {
@@ -109,7 +109,7 @@ pub(crate) async fn fill(bank: &Highwater, accounts: u64, events: u64) {
     }
 }
 
-/// Makes streams of so many events, one without snapshots and one with them.
+/// Creates two streams of this many events, one without snapshots and one with them.
 pub(crate) async fn fill_long(bank: &Highwater, key: &str, events: u64) {
     let log = &**bank.log();
     fill_stream(log, &StreamId::new("account", key).unwrap(), events).await;
@@ -139,7 +139,7 @@ fn new_event(number: u64) -> NewEvent {
     }
 }
 
-/// Folds the state of one long stream from the store, or from the snapshot if the aggregate has them.
+/// Loads the state of one long stream, from the events or from a snapshot if the aggregate has one.
 pub(crate) fn loads<A>(bank: &Highwater, key: &'static str, events: u64) -> impl Routine + use<A>
 where
     A: Aggregate<Services: Default>,
@@ -156,8 +156,8 @@ async fn load<A: Aggregate>(account: AggregateHandle<A>, events: u64, loads: u64
     began.elapsed()
 }
 
-/// From the start of a worker until its view has the whole log. `forget` removes the view, because one
-/// that is there already has nothing to fold.
+/// Returns the time from the start of a worker until its view has the whole log. `forget` removes the view of the
+/// previous repetition, which would have nothing left to fold.
 pub(crate) fn follows(bank: &Highwater, events: u64, forget: impl Fn()) -> impl Routine {
     let bank = bank.clone();
     move |times| {
@@ -183,7 +183,7 @@ async fn follow(bank: &Highwater, events: u64) -> Duration {
     took
 }
 
-/// Until the view is there, from when it began.
+/// Returns the time from `began` until the view has reached the position.
 pub(crate) async fn until_at(
     bank: &Highwater,
     view: &ViewName,

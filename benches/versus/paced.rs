@@ -1,4 +1,4 @@
-//! Highwater's side of commands at a fixed rate: until their effect is in a view, and is read there.
+//! Highwater's side of commands at a fixed rate, until their effect is in a view or has been read there.
 
 use std::time::{Duration, Instant};
 
@@ -22,10 +22,10 @@ use crate::{
 /// The number of commands that start per second.
 pub(crate) const PER_SECOND: u32 = 2_000;
 
-/// Commands, and how the view that sees them is divided.
+/// A writer of commands, and the sharding of the view that has their effects.
 pub(crate) struct Commands {
     bank: Highwater,
-    layout: Sharding,
+    sharding: Sharding,
 }
 
 impl Paced for Commands {
@@ -33,12 +33,12 @@ impl Paced for Commands {
         let account = self.bank.aggregate::<Account>(number % ACCOUNTS);
         let receipt = account.execute(Deposit::number(number)).await.unwrap();
         let (stream, _) = receipt.versions().next().unwrap();
-        let lane = u64::from(self.layout.shard_of(stream.as_str()).get());
+        let lane = u64::from(self.sharding.shard_of(stream.as_str()).get());
         Spot { lane, position: receipt.position().get() }
     }
 }
 
-/// A log, and a view of it that follows.
+/// A log with a running worker of its view.
 pub(crate) struct Fed {
     bank: Highwater,
     /// The worker of the view, which runs until it is dropped.
@@ -46,14 +46,14 @@ pub(crate) struct Fed {
 }
 
 impl Fed {
-    /// A worker on the log itself.
+    /// Starts a worker that is fed from the log.
     pub(crate) async fn directly(url: &str) -> Self {
         let bank = fresh(url).await;
         let worker = Worker::new(&bank);
         Self::begin(bank, worker, JoinSet::new()).await
     }
 
-    /// A relay, and a worker on what it publishes.
+    /// Starts a relay, and a worker that is fed from its topic.
     #[cfg(feature = "kafka")]
     pub(crate) async fn through_kafka(url: &str, kafka: &str) -> Self {
         let (bank, topic) = (fresh(url).await, raw_kafka::topic(kafka).await);
@@ -65,7 +65,7 @@ impl Fed {
         Self::begin(bank, worker, relaying).await
     }
 
-    /// The view has everything when this returns.
+    /// Waits until the view has caught up.
     async fn begin(
         bank: Highwater,
         worker: Worker,
@@ -78,7 +78,7 @@ impl Fed {
     }
 }
 
-/// A log of its own, so that nothing is left of an earlier pass.
+/// Opens an empty log, without anything of an earlier pass.
 async fn fresh(url: &str) -> Highwater {
     ours::open_warm(url, &format!("paced_{:016x}", fastrand::u64(..)), 0..ACCOUNTS).await
 }
@@ -87,7 +87,7 @@ fn view() -> ViewName {
     ViewName::new(Balance::NAME).unwrap()
 }
 
-/// Commands whose author reads what they did.
+/// A client that reads the effect of each of its commands.
 pub(crate) struct Author(Highwater);
 
 impl Asked for Author {
@@ -102,7 +102,7 @@ impl Asked for Author {
     }
 }
 
-/// Read-your-writes right after each command.
+/// Returns commands that are each followed by a read with the receipt's token.
 pub(crate) fn asking(fed: Fed) -> Asking<Author> {
     Asking::start(PER_SECOND, Author(fed.bank), async move {
         let _until_this_ends = fed.feeding;
@@ -113,9 +113,9 @@ pub(crate) fn asking(fed: Fed) -> Asking<Author> {
 /// Waits until a follower of the view's commits sees a command.
 pub(crate) async fn seeing(Fed { bank, feeding }: Fed) -> Pace<Commands> {
     let view = view();
-    let layout = bank.views().read_view(&view, &[]).await.unwrap().state.sharding;
+    let sharding = bank.views().read_view(&view, &[]).await.unwrap().state.sharding;
     let (board, reader) = (Board::default(), bank.clone());
-    let (commands, notes) = (Commands { bank, layout }, board.clone());
+    let (commands, notes) = (Commands { bank, sharding }, board.clone());
     Pace::start(PER_SECOND, commands, &board, async move {
         let _until_this_ends = feeding;
         loop {

@@ -1,5 +1,4 @@
-//! The works on PostgreSQL. A cluster and what a work needs in it are made when the first that is asked
-//! for needs them.
+//! The works on PostgreSQL. A cluster and its data are created when the first selected work needs them.
 
 use std::{cell::LazyCell, path::Path};
 
@@ -77,7 +76,7 @@ fn free_flush(bench: &mut Bench, programs: &Path) {
 
 const BANK: &str = "bank";
 
-/// Both sides' tables, and ours with its accounts.
+/// Creates the tables of both sides, and our accounts.
 async fn prepare(url: &str) -> Highwater {
     raw_postgres::prepare(url).await;
     ours::open_warm(url, BANK, 0..ACCOUNTS).await
@@ -138,7 +137,7 @@ fn logs(bench: &mut Bench, url: &LazyCell<String, impl FnOnce() -> String>) {
     );
 }
 
-/// The schema of the log that is long.
+/// The schema of the long log.
 const LONG: &str = "long";
 
 async fn fill_long(url: &str) {
@@ -165,7 +164,7 @@ fn slow_flush(bench: &mut Bench, programs: &Path) {
     );
 }
 
-/// Four processes beside one, with as many tasks altogether.
+/// Adds the works of four processes beside one, with the same number of tasks in total.
 fn several_processes(bench: &mut Bench, programs: &Path, flush: &'static str) {
     let cluster = LazyCell::new(|| servers::postgres(programs, flush));
     let four = |name| with(flush).commands(name, "4 × 16");

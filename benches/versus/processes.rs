@@ -17,9 +17,9 @@ use highwater_benches::{Routine, wait};
 
 const SCHEMA: &str = "bank";
 
-/// Seconds for a command, before anything is known.
+/// The assumed seconds of a command before the first measurement.
 const FIRST_GUESS: f64 = 25e-6;
-/// In less time processes would hardly meet.
+/// The shortest run: in less time processes would hardly contend.
 const SHORTEST: Duration = Duration::from_millis(20);
 
 /// The work of a child.
@@ -31,8 +31,8 @@ pub(crate) struct Assignment {
 }
 
 impl Assignment {
-    /// The child's part: it works for as many milliseconds as it is told, again and again, and says each
-    /// time how many commands a second it was.
+    /// Carries the assignment out, in the child: each order names a number of milliseconds, and is answered with the
+    /// commands per second.
     pub(crate) fn work(self) {
         let bank = wait(ours::open_warm(&self.url, SCHEMA, self.accounts.clone()));
         child::serve(|millis| {
@@ -45,11 +45,10 @@ impl Assignment {
     }
 }
 
-/// Commands of so many processes together. They share the accounts, or each has some of its own.
+/// Returns the commands of several processes together, which share the accounts or have separate ones.
 ///
-/// Processes can't take turns at one budget, and the last of them would be alone at the end of its
-/// share. So they all work for as long as so many commands should take, and what so many took follows
-/// from how fast they were.
+/// Processes can't share one budget, and with separate budgets the last one would run alone at its end. So all of
+/// them run for the expected time of the commands, and the time of the commands follows from the measured rate.
 pub(crate) fn commands(
     url: &str,
     processes: u64,
@@ -81,7 +80,7 @@ async fn start(url: &str, processes: u64, tasks: u64, shared: bool) -> Vec<Child
     children
 }
 
-/// Commands per second of all of them.
+/// Returns the commands per second of all children together.
 async fn rate(children: &mut [Child], time: Duration) -> f64 {
     for child in &mut *children {
         child.order(time.as_millis() as u64).await;

@@ -1,4 +1,4 @@
-//! Kafka by hand: an idempotent producer, and a consumer that decodes what it gets.
+//! Kafka by hand: an idempotent producer, and a consumer that decodes its records.
 
 use std::time::{Duration, Instant};
 
@@ -23,10 +23,10 @@ use crate::{
 /// The number of partitions of a topic.
 pub(crate) const PARTITIONS: u32 = 12;
 
-/// What a producer sends with key and payload.
+/// The headers that a producer sends with key and payload.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Headers {
-    /// As many as a relay does, and as long.
+    /// Headers of the number and length of a relay's.
     LikeOurs,
     None,
 }
@@ -37,7 +37,7 @@ pub(crate) fn config(servers: &str) -> ClientConfig {
     config
 }
 
-/// Makes a topic of a name that nothing else has.
+/// Creates a topic with an unused name.
 pub(crate) async fn topic(servers: &str) -> String {
     let topic = format!("bench_{:016x}", fastrand::u64(..));
     let new = NewTopic::new(&topic, PARTITIONS.cast_signed(), TopicReplication::Fixed(1));
@@ -54,7 +54,7 @@ fn admin(servers: &str) -> AdminClient<DefaultClientContext> {
     config(servers).create().unwrap()
 }
 
-/// Sends so many records to a topic of their own, until all are acknowledged by all.
+/// Sends records to a new topic, until all are acknowledged by all replicas.
 pub(crate) fn produces(servers: &str, headers: Headers, events: u64) -> impl Routine + use<> {
     let servers = servers.to_owned();
     let records: Vec<_> = (0..events).map(|number| (key(number), payload(number))).collect();
@@ -75,7 +75,7 @@ pub(crate) fn produces(servers: &str, headers: Headers, events: u64) -> impl Rou
     }
 }
 
-/// With the settings of a relay that matter for speed.
+/// Returns a producer with the settings of a relay that matter for speed.
 fn producer(servers: &str, linger: &str) -> ThreadedProducer<DefaultProducerContext> {
     let mut config = config(servers);
     config.set("enable.idempotence", "true").set("compression.type", "lz4");
@@ -134,7 +134,7 @@ fn like_ours(number: u64) -> OwnedHeaders {
     })
 }
 
-/// Reads a topic from its beginning until it has so many events, and decodes them.
+/// Reads a number of events from the beginning of a topic, and decodes them.
 pub(crate) fn consumes(servers: &str, topic: &str, events: u64) -> impl Routine + use<> {
     let (servers, topic) = (servers.to_owned(), topic.to_owned());
     move |times| (0..times).map(|_| consume(&servers, &topic, events)).sum()
@@ -154,7 +154,7 @@ fn consume(servers: &str, topic: &str, events: u64) -> Duration {
     began.elapsed()
 }
 
-/// Every partition of a topic, from its first record on.
+/// Returns every partition of a topic, from its first record.
 fn beginning(topic: &str) -> TopicPartitionList {
     let mut all = TopicPartitionList::new();
     for partition in 0..PARTITIONS.cast_signed() {
@@ -174,14 +174,14 @@ fn decode(message: &BorrowedMessage<'_>) -> (i64, usize) {
     (event.cents, bytes.map(str::len).sum())
 }
 
-/// A committed insert, which is then produced; and a consumer.
+/// A writer that produces each insert after its commit.
 pub(crate) async fn paced(url: &str, servers: &str, per_second: u32) -> Pace<Publishing> {
     let (publishing, consumer) = connected(url, servers).await;
     let board = Board::default();
     Pace::start(per_second, publishing, &board, see(consumer, board.clone()))
 }
 
-/// Both clients, which have found the broker.
+/// Returns both clients once they are connected to the broker.
 pub(crate) async fn connected(url: &str, servers: &str) -> (Publishing, StreamConsumer) {
     let topic = topic(servers).await;
     let consumer: StreamConsumer =
@@ -194,7 +194,7 @@ pub(crate) async fn connected(url: &str, servers: &str) -> (Publishing, StreamCo
     (publishing, consumer)
 }
 
-/// A number that no row has.
+/// A number without a row.
 const FIRST: u64 = u64::MAX >> 1;
 
 pub(crate) struct Publishing {

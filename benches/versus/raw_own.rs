@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use crate::raw_kafka::{self, Publishing};
 use crate::raw_postgres::{self, Deposited, Pool};
 
-/// The row that a writer of this name has written with this number.
+/// Selects the row that a writer has written with a number.
 const SELECT: &str = "select payload from by_hand.events where stream = $1 and version = $2";
 
 impl Pool {
@@ -24,7 +24,7 @@ impl Pool {
     }
 }
 
-/// A writer, and where it is told what has arrived.
+/// A writer, and the record of what has arrived.
 pub(crate) struct Author<W> {
     writer: W,
     board: Board,
@@ -40,7 +40,7 @@ impl Asked for Author<Pool> {
     }
 }
 
-/// A listener to the log selects the new rows.
+/// Starts commands, and a listener to the log that selects the new rows.
 pub(crate) async fn through_postgres(url: &str, per_second: u32) -> Asking<Author<Pool>> {
     let mut listener = PgListener::connect(url).await.unwrap();
     listener.listen("by_hand").await.unwrap();

@@ -61,7 +61,7 @@ pub(crate) async fn settle(url: &str, schema: &str) {
     run(url, "checkpoint").await;
 }
 
-/// Removes the view, so that the next worker starts it afresh.
+/// Removes the view, so that the next worker builds it from the start.
 pub(crate) async fn forget(url: &str, schema: &str, view: &str) {
     let table = format!("drop table if exists {schema}.view_{view}");
     let shards = format!("delete from {schema}.shards where view = '{view}'");
@@ -83,7 +83,7 @@ pub(crate) struct Deposited {
     pub(crate) memo: String,
 }
 
-/// Transactions of so many clients, each with a connection of its own and one row for each transaction.
+/// Returns transactions of one row each, from a number of clients with one connection each.
 pub(crate) fn inserts(url: &str, clients: u64) -> impl Routine + use<> {
     let run = fastrand::u64(..);
     let client = async |client| Client {
@@ -103,7 +103,7 @@ pub(crate) fn inserts(url: &str, clients: u64) -> impl Routine + use<> {
     }
 }
 
-/// Nobody else writes to its streams.
+/// A client that is the only writer of its streams.
 pub(crate) struct Client {
     connection: PgConnection,
     name: String,
@@ -118,7 +118,7 @@ impl Client {
         self
     }
 
-    /// A statement with the values of the next row.
+    /// Binds the values of the next row to a statement.
     fn bound(&mut self, sql: &'static str) -> Query {
         let number = self.done;
         self.done += 1;
@@ -137,14 +137,14 @@ fn bound(sql: &'static str, name: &str, number: u64) -> Query {
         .bind(payload)
 }
 
-/// The stream and the version of a row.
+/// Returns the stream and the version of a row.
 fn key(name: &str, number: u64) -> (String, i64) {
     (format!("{name}-{}", number % ACCOUNTS), (number / ACCOUNTS + 1).cast_signed())
 }
 
 type Query = sqlx::query::Query<'static, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
-/// A row, every column decoded.
+/// A row with every column decoded.
 struct Event {
     position: i64,
     version: i64,
@@ -257,7 +257,7 @@ pub(crate) async fn select(
     );
     let newest = "select coalesce(max(position), 0) from by_hand.events";
     let mut seen: i64 = sqlx::query_scalar(newest).fetch_one(&mut reader).await.unwrap();
-    // It ends with its listener.
+    // The loop ends when the receiver is dropped.
     while tokio::select! {
         notified = listener.recv() => notified.is_ok(),
         () = tell.closed() => false,
@@ -286,7 +286,7 @@ impl Pool {
         &self.pool
     }
 
-    /// The stream and the version of what it writes with this number.
+    /// Returns the stream and the version of the row with this number.
     pub(crate) fn key(&self, number: u64) -> (String, i64) {
         key(&self.name, number)
     }
@@ -297,7 +297,7 @@ impl Pool {
         inserted.get::<i64, _>(0).cast_unsigned()
     }
 
-    /// A transaction of one row.
+    /// Commits one row.
     #[cfg(feature = "kafka")]
     pub(crate) async fn insert(&self, number: u64) {
         bound(INSERT, &self.name, number).execute(&self.pool).await.unwrap();
@@ -315,7 +315,7 @@ pub(crate) async fn paced(url: &str, per_second: u32) -> Pace<Pool> {
     })
 }
 
-/// Notes all that is seen of the log, which has one lane.
+/// Records all positions that are seen. The log has one lane.
 pub(crate) async fn note(mut seen: mpsc::Receiver<Seen>, board: Board) {
     while let Some((position, _)) = seen.recv().await {
         board.sees([Spot { lane: 0, position }]);

@@ -1,4 +1,4 @@
-//! Rows selected by key as by hand: one prepared statement, and the row's JSON decoded.
+//! Reads of rows by key, by hand: one prepared statement, and the row's JSON decoded.
 
 use std::{
     cell::OnceCell,
@@ -20,7 +20,7 @@ use crate::{
     raw_sqlite,
 };
 
-/// A row as our view has it.
+/// A row of our view.
 #[derive(serde::Deserialize)]
 struct Balance {
     cents: i64,
@@ -45,7 +45,7 @@ trait Select: Send + 'static {
 impl Select for PgConnection {
     async fn select(&mut self, sql: &str) {
         let row = sqlx::query(AssertSqlSafe(sql)).bind(any_key()).fetch_one(self).await.unwrap();
-        // On the wire JSON is its own text.
+        // The wire format of JSON is its text.
         check(row.try_get_raw(0).unwrap().as_bytes().unwrap());
     }
 }
@@ -57,7 +57,7 @@ impl Select for SqliteConnection {
     }
 }
 
-/// Connections that tasks take in turn: no pool, which would ask each whether it is still there.
+/// Connections that tasks take in turn. A pool would ping each of them.
 struct Connections<C> {
     free: Mutex<Vec<C>>,
     turns: Semaphore,
@@ -84,7 +84,7 @@ impl<C: Select> Connections<C> {
     }
 }
 
-/// Reads of so many tasks on PostgreSQL, with as many connections as Highwater has for them.
+/// Returns the reads of a number of tasks on PostgreSQL, with as many connections as Highwater has for reads.
 pub(crate) fn from_postgres(url: &str, tasks: u64) -> impl Routine + use<> {
     let connect = async |_| PgConnection::connect(url).await.unwrap();
     let sql = format!("select value from {SCHEMA}.view_{BALANCES} where key = $1");
@@ -92,7 +92,7 @@ pub(crate) fn from_postgres(url: &str, tasks: u64) -> impl Routine + use<> {
     reads(tasks, move |budget| Arc::clone(&connections).read_on(budget))
 }
 
-/// Reads of so many tasks on SQLite through the same driver, with as many connections.
+/// Returns the reads of a number of tasks on SQLite through the same driver, with as many connections.
 pub(crate) fn from_sqlite(file: &Path, tasks: u64) -> impl Routine + use<> {
     let url = format!("sqlite:{}", file.display());
     let connect = async |_| SqliteConnection::connect(&url).await.unwrap();
@@ -101,7 +101,7 @@ pub(crate) fn from_sqlite(file: &Path, tasks: u64) -> impl Routine + use<> {
     reads(tasks, move |budget| Arc::clone(&connections).read_on(budget))
 }
 
-/// Reads of so many tasks on SQLite, each on the thread that it is on: there is nothing to wait for.
+/// Returns the reads of a number of tasks on SQLite, each on the calling thread.
 pub(crate) fn within(file: &Path, tasks: u64) -> impl Routine + use<> {
     let file: Arc<Path> = file.into();
     reads(tasks, move |budget| read_here(Arc::clone(&file), budget))

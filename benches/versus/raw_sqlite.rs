@@ -1,5 +1,5 @@
-//! SQLite by hand, through rusqlite, on the thread that asks: a table of the same columns, its
-//! primary key and the one unique key that an event table can't do without.
+//! SQLite by hand, through rusqlite, on the calling thread: a table of the same columns, its primary key and the one
+//! unique key that an event table needs.
 
 use std::{
     path::Path,
@@ -49,7 +49,7 @@ struct Deposited {
     memo: String,
 }
 
-/// Removes the view, so that the next worker starts it afresh.
+/// Removes the view, so that the next worker builds it from the start.
 pub(crate) fn forget(file: &Path) {
     let table = format!("drop table if exists highwater_view_{BALANCES}");
     let shards = format!("delete from highwater_shards where view = '{BALANCES}'");
@@ -57,7 +57,7 @@ pub(crate) fn forget(file: &Path) {
     connect(file).execute_batch(&format!("{table}; {shards}; {view}")).unwrap();
 }
 
-/// Rows, so many in a transaction.
+/// Returns inserts of rows, with a number of them in each transaction.
 pub(crate) fn inserts(file: &Path, batch: u64) -> impl Routine + use<> {
     let mut client = Client::open(file);
     move |rows| {
@@ -72,7 +72,7 @@ pub(crate) fn inserts(file: &Path, batch: u64) -> impl Routine + use<> {
     }
 }
 
-/// Nobody else writes to its streams.
+/// A client that is the only writer of its streams.
 pub(crate) struct Client {
     connection: Connection,
     name: String,
@@ -86,7 +86,7 @@ impl Client {
         Self { connection, name: format!("{:x}", fastrand::u64(..)), done: 0 }
     }
 
-    /// Commits so many rows in one transaction.
+    /// Commits a number of rows in one transaction.
     fn insert(&mut self, rows: u64) {
         if rows > 1 {
             self.connection.execute_batch("begin immediate").unwrap();
@@ -115,7 +115,7 @@ impl Client {
     }
 }
 
-/// A row, every column decoded.
+/// A row with every column decoded.
 struct Event {
     position: i64,
     version: i64,
@@ -204,14 +204,14 @@ impl Writer for Waking {
 async fn select(mut woken: mpsc::Receiver<()>, reader: Connection, tell: mpsc::Sender<Seen>) {
     let newest = "select coalesce(max(position), 0) from by_hand";
     let mut seen = reader.query_row(newest, [], |row| row.get(0)).unwrap();
-    // It ends with its writer.
+    // The loop ends when the writer is dropped.
     while woken.recv().await.is_some() {
         seen = select_after(&reader, seen);
         let _ = tell.send((seen.cast_unsigned(), Instant::now())).await;
     }
 }
 
-/// The position of the last row after this one, all of which are decoded.
+/// Decodes all rows after this position, and returns the position of the last one.
 fn select_after(reader: &Connection, seen: i64) -> i64 {
     let sql = format!("select {COLUMNS} from by_hand where position > ? order by position");
     let mut statement = reader.prepare_cached(&sql).unwrap();

@@ -15,16 +15,16 @@ use crate::{
 /// The number of concurrent readers.
 pub(crate) const TASKS: u64 = 64;
 
-/// What is asked for beside the key.
+/// The level of a read.
 #[derive(Clone, Copy)]
 pub(crate) enum Asking {
     Eventual,
-    /// For what the view has already.
+    /// With a token that the view has reached.
     AfterAll,
     Strong,
 }
 
-/// Of one task, and of many at once: eventual, read-your-writes, strong.
+/// The reads of one task, and of many at once: eventual, read-your-writes, strong.
 const WORKS: [(u64, &str, [&str; 3]); 2] = [
     (1, "1", ["eventual reads", "read-your-writes, beside eventual", "strong reads"]),
     (
@@ -38,7 +38,7 @@ const WORKS: [(u64, &str, [&str; 3]); 2] = [
     ),
 ];
 
-/// The same works on every store. `raw` is so many tasks' selects.
+/// Adds the same works for a store. `raw` returns the selects of a number of tasks.
 pub(crate) fn all<R: Routine>(
     bench: &mut Bench,
     place: Place,
@@ -59,7 +59,7 @@ pub(crate) fn all<R: Routine>(
     }
 }
 
-/// The view has the whole log when this returns, and no worker is left.
+/// Catches the view up with the whole log, and stops the worker.
 pub(crate) async fn feed(bank: &Highwater) {
     let head = bank.log().head().await.unwrap();
     let worker = Worker::new(bank).view::<Balance>().start().await.unwrap();
@@ -68,14 +68,14 @@ pub(crate) async fn feed(bank: &Highwater) {
     worker.stop().await.unwrap();
 }
 
-/// Reads of so many tasks.
+/// Returns the reads of a number of tasks.
 fn reads(bank: &Highwater, tasks: u64, asking: Asking) -> impl Routine + use<> {
     let all = Token::at(wait(bank.log().head()).unwrap());
     let reader = Reader { bank: bank.clone(), asking, all, events: FOLLOWED / ACCOUNTS };
     move |reads| wait(in_a_task(reader.clone().read(Budget::of(reads), tasks)))
 }
 
-/// Eventual reads of one task, of rows that have so many events.
+/// Returns the eventual reads of one task, of rows with this number of events.
 pub(crate) fn eventual(bank: &Highwater, events: u64) -> impl Routine + use<> {
     let (bank, asking, all) = (bank.clone(), Asking::Eventual, Token::default());
     let reader = Reader { bank, asking, all, events };

@@ -1,4 +1,4 @@
-//! The servers that are measured: private clusters, so that nothing else is on them.
+//! The measured servers: private clusters without any other load.
 
 use std::{
     env, fs,
@@ -10,7 +10,7 @@ use std::{
 use highwater_test_support::kafka::KafkaCluster;
 use highwater_test_support::postgres::{PostgresCluster, PostgresPrograms};
 
-/// A fresh cluster of these programs; with a flush that costs a millisecond more, if asked for.
+/// Starts a cluster of these programs, whose flush costs a millisecond more if `flush` is [`SLOW`].
 pub(crate) fn postgres(programs: &Path, flush: &str) -> PostgresCluster {
     let preload = (flush == SLOW).then(slow_flush);
     let programs = PostgresPrograms { folder: programs.to_owned(), preload };
@@ -39,7 +39,7 @@ fn find_programs() -> Option<PathBuf> {
     printed("pg-bin")
 }
 
-/// The folder that `scripts/services` prints.
+/// Returns the folder that `scripts/services` prints.
 fn printed(verb: &str) -> Option<PathBuf> {
     let found = Command::new(scripts().join("services")).arg(verb).output().ok()?;
     let folder = String::from_utf8(found.stdout).ok()?;
@@ -61,13 +61,13 @@ pub(crate) fn kafka_libs() -> Option<PathBuf> {
     found
 }
 
-/// A fresh broker.
+/// Starts a broker.
 #[cfg(feature = "kafka")]
 pub(crate) async fn kafka(libs: PathBuf) -> KafkaCluster {
     KafkaCluster::start_from(libs, 1).await
 }
 
-/// The library that makes a flush slow, compiled where the server's user can read it.
+/// Compiles the library that makes a flush slow, in a folder that the server's user can read.
 fn slow_flush() -> PathBuf {
     let source = scripts().join("slow-flush.c");
     let library =
@@ -78,7 +78,7 @@ fn slow_flush() -> PathBuf {
     library
 }
 
-/// A folder of its own on the disk of the build.
+/// Creates a folder on the disk of the build.
 pub(crate) fn folder() -> tempfile::TempDir {
     let base = Path::new(env!("CARGO_TARGET_TMPDIR"));
     fs::create_dir_all(base).unwrap();

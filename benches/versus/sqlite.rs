@@ -1,4 +1,4 @@
-//! The works on SQLite. What a work needs is made when the first that is asked for needs it.
+//! The works on SQLite. Their data is created when the first selected work needs it.
 
 use std::{cell::LazyCell, path::Path};
 

@@ -13,7 +13,9 @@
 //! | `service` | workers and relays as services (feature `service`, O5) |
 //! | [`metrics`] | the metrics of the read side (O2) |
 //! | `testing` | fault injection for projections (feature `testing`) |
-//! | `heartbeat`, `options`, `trace` | leases; options of a projection; one trace from command to read model (O1) |
+//! | `heartbeat` | the regular renewal of leases and memberships |
+//! | `options` | the options of a projection: failure policy, batch, backoff |
+//! | `trace` | one trace from command to read model (O1) |
 //!
 //! `worker` runs what is in `projection`, never the other way; `options`, `heartbeat`, `trace` and `metrics` lie below both.
 

@@ -29,31 +29,35 @@ pub enum OnFailure {
 pub struct Backoff {
     /// The number of retries of an event that can't be applied before the policy decides. A pure fold is
     /// not retried, nor is application code that panicked: both would fail again.
-    pub tries: u32,
+    pub max_retries: u32,
     /// The first wait.
-    pub least: Duration,
+    pub min_delay: Duration,
     /// The longest wait.
-    pub longest: Duration,
+    pub max_delay: Duration,
 }
 
 impl Default for Backoff {
     /// 3 retries; from 50 ms to 5 s.
     fn default() -> Self {
-        Self { tries: 3, least: Duration::from_millis(50), longest: Duration::from_secs(5) }
+        Self {
+            max_retries: 3,
+            min_delay: Duration::from_millis(50),
+            max_delay: Duration::from_secs(5),
+        }
     }
 }
 
 impl Backoff {
     /// Returns the waits, without end.
     pub(crate) fn waits(&self) -> impl Iterator<Item = Duration> + Send + use<> {
-        let longest = self.longest;
+        let max_delay = self.max_delay;
         ExponentialBuilder::default()
-            .with_min_delay(self.least)
-            .with_max_delay(longest)
+            .with_min_delay(self.min_delay)
+            .with_max_delay(max_delay)
             .without_max_times()
             .with_jitter()
             .build()
-            .chain(std::iter::repeat(longest))
+            .chain(std::iter::repeat(max_delay))
     }
 }
 

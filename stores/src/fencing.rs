@@ -21,7 +21,7 @@ pub(crate) struct ShardState {
 
 /// Refuses a commit that would move its shard back: the events in between would be applied again.
 pub(crate) fn check_forward(commit: &ViewCommit) -> Result<(), Invalid> {
-    let (view, shard, from, to) = (&commit.view, commit.shard, commit.from, commit.to.position);
+    let ViewCommit { view, shard, from, to: Progress { position: to, .. }, .. } = commit;
     if to < from {
         let message = format!("shard {shard} of view {view} can't move back from {from} to {to}");
         return Err(Invalid::request(message));
@@ -32,15 +32,12 @@ pub(crate) fn check_forward(commit: &ViewCommit) -> Result<(), Invalid> {
 /// Returns the reason that a commit changed nothing, from the shards of its view. A view without shards has
 /// never been opened.
 pub(crate) fn refusal_of(commit: &ViewCommit, shards: &[ShardState]) -> Error {
-    let (view, shard, epoch) = (&commit.view, commit.shard, commit.epoch);
+    let ViewCommit { ref view, shard, epoch, from, .. } = *commit;
     if shards.is_empty() {
         return view_missing(view);
     }
     match find_shard(shards, shard) {
-        Some(held) if held.epoch == epoch => {
-            let (expected, actual) = (commit.from, held.position);
-            Conflict::Checkpoint { view: view.to_string(), expected, actual }.into()
-        }
+        Some(held) if held.epoch == epoch => moved(view, from, held.position),
         // A shard that does not exist any more belonged to an earlier sharding.
         held => fenced(view, shard, epoch, held.map_or(latest_epoch(shards), |held| held.epoch)),
     }
@@ -78,8 +75,7 @@ pub(crate) fn check_reshard(
             return Err(fenced(view, shard, epoch, held.epoch));
         }
         if held.position != first.position {
-            let (expected, actual) = (first.position, held.position);
-            return Err(Conflict::Checkpoint { view: view.to_string(), expected, actual }.into());
+            return Err(moved(view, first.position, held.position));
         }
     }
     let epoch = latest_epoch(shards);
@@ -95,6 +91,10 @@ fn find_shard(shards: &[ShardState], shard: ShardId) -> Option<&ShardState> {
 
 fn latest_epoch(shards: &[ShardState]) -> Epoch {
     shards.iter().map(|held| held.epoch).max().unwrap_or_default()
+}
+
+fn moved(view: &ViewName, expected: Position, actual: Position) -> Error {
+    Conflict::Checkpoint { view: view.to_string(), expected, actual }.into()
 }
 
 fn fenced(view: &ViewName, shard: ShardId, epoch: Epoch, actual: Epoch) -> Error {
@@ -136,8 +136,8 @@ mod tests {
     }
 
     fn claim(shard: u32, epoch: u64) -> Claim {
-        let (shard, epoch) = (ShardId::new(shard), Epoch::new(epoch));
-        Claim { shard, epoch, progress: Progress::default() }
+        let progress = Progress::default();
+        Claim { shard: ShardId::new(shard), epoch: Epoch::new(epoch), progress }
     }
 
     fn view() -> ViewName {
@@ -155,7 +155,8 @@ mod tests {
     #[test]
     fn r1_a_claim_on_a_shard_that_is_not_there_does_not_divide() {
         let error = check_reshard(&view(), &[claim(0, 4), claim(1, 4)], &[held(4, 9)]).unwrap_err();
-        let (shard, epoch) = (ShardId::new(1), Epoch::new(4));
+        let shard = ShardId::new(1);
+        let epoch = Epoch::new(4);
         let fenced = Conflict::Fenced { view: "balances".to_owned(), shard, epoch, actual: epoch };
         assert_eq!(error.conflict(), Some(&fenced));
     }

@@ -6,18 +6,22 @@
 //! | `sqlite` | the store on SQLite, embedded (feature `sqlite`) |
 //! | `postgres` | the store on PostgreSQL (feature `postgres`) |
 //! | `sql` | what the two SQL stores share |
-//! | `fencing` | the rules for commits, claims and resharding of views |
+//! | `columns` | the rules for rows of views with columns |
+//! | `fencing` | why a commit, a claim or a reshard of a view was refused, in words |
 //! | [`metrics`] | the metrics of stores (O2) |
 //! | `open` | `Highwater::open(url)` |
+//! | `page_limit` | the limits of a page of events: number and bytes |
 //! | `parameters` | the parameters of a URL |
 //! | `rows` | the rules for rows and keys of views |
 //! | [`system`] | the clock and the ids of the machine |
 //! | `testing` | the conformance suite and the fault-injecting decorator (feature `testing`) |
 
+mod columns;
 mod fencing;
 pub mod memory;
 pub mod metrics;
 mod open;
+mod page_limit;
 mod parameters;
 #[cfg(feature = "postgres")]
 pub mod postgres;

@@ -6,18 +6,33 @@ use highwater_core::{
     Result,
     domain::{Column, ViewName, ViewSpec},
     error::{Invalid, Source},
-    port::{KEY_LIMIT, KeyRange, ParkChange, ViewCommit},
+    port::{self, KeyRange, ParkChange, ViewCommit},
 };
 use serde::de::IgnoredAny;
 
-/// Refuses what PostgreSQL would refuse: a row that is not JSON, or a key that it can't hold.
-pub(crate) fn check_commit(commit: &ViewCommit) -> Result<()> {
-    check_keys(commit)?;
+use crate::columns::ColumnRules;
+
+/// Refuses what PostgreSQL would refuse: a row that is not JSON.
+pub(crate) fn check_json(commit: &ViewCommit) -> Result<()> {
+    check_rows(commit, |key, row| {
+        let not_json = |error| not_json(&commit.view, key, Source::new(error));
+        serde_json::from_str::<IgnoredAny>(row).map_err(not_json)?;
+        Ok(())
+    })
+}
+
+/// Refuses rows that the columns of their view can't hold.
+pub(crate) fn check_columns(commit: &ViewCommit, rules: &ColumnRules) -> Result<()> {
+    if rules.is_empty() {
+        return Ok(());
+    }
+    check_rows(commit, |key, row| rules.check(&commit.view, key, row))
+}
+
+fn check_rows(commit: &ViewCommit, check: impl Fn(&str, &str) -> Result<()>) -> Result<()> {
     for (key, row) in &commit.rows {
         if let Some(row) = row {
-            let row = row_text(&commit.view, key, row)?;
-            let not_json = |error| not_json(&commit.view, key, Source::new(error));
-            serde_json::from_str::<IgnoredAny>(row).map_err(not_json)?;
+            check(key, row_text(&commit.view, key, row)?)?;
         }
     }
     Ok(())
@@ -34,21 +49,14 @@ pub(crate) fn row_text<'a>(view: &ViewName, key: &str, row: &'a [u8]) -> Result<
     std::str::from_utf8(row).map_err(|error| not_json(view, key, Source::new(error)).into())
 }
 
-fn not_json(view: &ViewName, key: &str, why: Source) -> Invalid {
+pub(crate) fn not_json(view: &ViewName, key: &str, why: Source) -> Invalid {
     let message = format!("the row {key:?} of view {view} is not JSON: {why}");
     Invalid::request(message).caused_by(why)
 }
 
-/// Refuses a key that no store could hold: PostgreSQL's text has no NUL, and its indexes hold no long
-/// keys.
+/// Refuses a key that no store could hold.
 pub(crate) fn check_key(key: &str) -> Result<()> {
-    if key.contains('\0') {
-        return Err(Invalid::malformed("key", key, "it may not contain NUL").into());
-    }
-    if key.len() > KEY_LIMIT {
-        return Err(Invalid::too_large("the key of a row", key.len(), KEY_LIMIT).into());
-    }
-    Ok(())
+    Ok(port::check_key(key)?)
 }
 
 /// Refuses a range that begins or ends at a key that no store could hold.
@@ -57,28 +65,6 @@ pub(crate) fn check_range(range: &KeyRange) -> Result<()> {
         Bound::Included(key) | Bound::Excluded(key) => check_key(key),
         Bound::Unbounded => Ok(()),
     })
-}
-
-/// A bound of a range as a condition of a statement.
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub(crate) struct SqlBound<'a> {
-    /// The condition; empty if there is no bound.
-    pub(crate) sql: &'static str,
-    /// The value to bind.
-    pub(crate) key: Option<&'a str>,
-}
-
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub(crate) fn sql_bound<'a>(
-    bound: &'a Bound<String>,
-    included: &'static str,
-    excluded: &'static str,
-) -> SqlBound<'a> {
-    match bound {
-        Bound::Included(key) => SqlBound { sql: included, key: Some(key) },
-        Bound::Excluded(key) => SqlBound { sql: excluded, key: Some(key) },
-        Bound::Unbounded => SqlBound { sql: "", key: None },
-    }
 }
 
 fn key_of(change: &ParkChange) -> &str {
@@ -98,10 +84,10 @@ pub(crate) fn not_parked(view: &ViewName, key: &str) -> Invalid {
 
 /// The error of a column that exists with another kind than in the spec.
 pub(crate) fn column_mismatch(spec: &ViewSpec, column: &Column, found: &str) -> Invalid {
-    let (view, name, kind) = (&spec.name, column.name, column.kind);
-    let message = format!(
+    let Column { name, kind, .. } = column;
+    let view = &spec.name;
+    Invalid::request(format!(
         "column {name} of view {view} should be {kind:?}, but exists as {found}: give the column \
          another name, or drop the existing one"
-    );
-    Invalid::request(message)
+    ))
 }

@@ -65,7 +65,8 @@ async fn w4_under_faults_commands_retried_until_answered_are_stored_exactly_once
         .delayed(0.2, Duration::from_millis(1));
     let store = Faulty::new(MemoryStore::default(), faults);
     let answers = race((0..32).map(|task| {
-        let (store, stream) = (store.clone(), build::stream(&(task % 4).to_string()));
+        let store = store.clone();
+        let stream = build::stream(&(task % 4).to_string());
         async move {
             let mut answers = Vec::new();
             for _ in 0..20 {
@@ -164,7 +165,8 @@ fn balances() -> ViewSpec {
 }
 
 async fn claim(store: &impl ViewStore, worker: &str, claiming: ClaimMode) -> Result<Option<Claim>> {
-    let (view, worker) = (balances().name, WorkerId::new(worker).unwrap());
+    let view = balances().name;
+    let worker = WorkerId::new(worker).unwrap();
     store
         .claim_shard(ShardClaim {
             view: view.clone(),
@@ -215,7 +217,8 @@ async fn r1_under_faults_a_worker_that_checks_its_progress_counts_each_step_once
     let faults = Faults::seeded(seed()).unavailable(0.1).unsent(0.1).lost(0.3);
     let store = Faulty::new(MemoryStore::default(), faults);
     while store.open_view(&balances(), Sharding::SINGLE).await.is_err() {}
-    let (mut position, mut losses) = (0, 0);
+    let mut position = 0;
+    let mut losses = 0;
     loop {
         let Ok(Some(claim)) = claim(&store, "first", ClaimMode::Always).await else { continue };
         assert!(claim.progress.position.get() >= position, "an acknowledged commit is never lost");

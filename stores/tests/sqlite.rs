@@ -52,7 +52,8 @@ async fn r_a_page_larger_than_a_value_of_sqlite_is_read_in_parts() {
         let event = build::with_payload(vec![b'x'; 8 << 20]);
         store.append(build::append_one(&stream, event)).await.unwrap();
     }
-    let (mut position, mut events) = (Position::START, 0);
+    let mut position = Position::START;
+    let mut events = 0;
     while events < 150 {
         let page = store.read_log(&Query::all(), ReadFrom::After(position), 1_000).await.unwrap();
         assert!(!page.events.is_empty());

@@ -105,6 +105,8 @@ fn corrupt(stream: &StreamId, position: Position) -> [Corrupt; 9] {
             view: "balances".to_owned(),
             key: "alice".to_owned(),
             position,
+            stream: stream(),
+            type_name: type_name(),
             source: secret(),
         },
         Corrupt::Parked { view: "balances".to_owned(), key: "alice".to_owned(), since: position },

@@ -104,7 +104,7 @@ fn o2_appends_of_unknown_outcome_are_counted_by_whether_the_caller_sees_them() {
 
     measured(async |meter: Meter| {
         let store = Faulty::new(MemoryStore::default(), Faults::none().unsent(1.0));
-        let retry = Retry { times: 3, ..Retry::default() };
+        let retry = Retry { max_retries: 3, ..Retry::default() };
         let bank = stores::on(store).on_conflict(ConflictPolicy::Retry(retry)).build();
         let deposit = bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await;
         assert!(deposit.unwrap_err().is_unknown_outcome());

@@ -209,13 +209,13 @@ fn o2_a_shard_lost_to_another_worker_is_counted() {
         let worker = Worker::new(&bank).view::<Balance>().start().await.unwrap();
         meter.until("highwater_projection_shards_held{projection=balances}", 1.0).await;
         let (view, thief) = (ViewName::new("balances").unwrap(), WorkerId::new("thief").unwrap());
-        let (layout, lease) = (Sharding::by_stream(1), std::time::Duration::from_millis(200));
+        let (sharding, lease) = (Sharding::by_stream(1), std::time::Duration::from_millis(200));
         let claiming = ClaimMode::Always;
         let (views, shard) = (bank.views(), ShardId::FIRST);
         views
             .claim_shard(ShardClaim {
                 view: view.clone(),
-                sharding: layout,
+                sharding,
                 shard,
                 worker: thief.clone(),
                 mode: claiming,

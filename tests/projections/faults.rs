@@ -21,8 +21,8 @@ async fn r1_views_are_the_fold_of_the_log_under_every_fault() {
         let (bank, seed) = (store.open().await, seed());
         let mut random = fastrand::Rng::with_seed(seed);
         let backoff = Backoff {
-            least: Duration::from_millis(1),
-            longest: Duration::from_millis(10),
+            min_delay: Duration::from_millis(1),
+            max_delay: Duration::from_millis(10),
             ..Backoff::default()
         };
         let options =

@@ -1,4 +1,18 @@
 //! Workers on every store: the effect of each event exactly once (R1), and poison events (R4).
+//!
+//! | File | What is in it |
+//! |---|---|
+//! | `atomic_appends` | the visibility of an append over several streams |
+//! | `busy_log` | views that must advance while the log is busy with other events |
+//! | `effects` | sinks and handlers: delivery at least once, in order, with an id to recognise a repeat |
+//! | `faults` | R1 under injected faults: failed commits, lost responses, repeated events, lost shards |
+//! | `kafka` | R1 through a real Kafka, on every store: a relay publishes the log, and workers consume it |
+//! | `own_writes` | R1 for projections that write to tables of the application, in one transaction with the progress |
+//! | `panics` | application code that panics is a bug of the program (HW701) |
+//! | `parking` | the policy decides about an event that can't be applied |
+//! | `reshard` | R1 and R2 for a view that was resharded, renamed, or declared with a wrong key |
+//! | `sharding` | R1 with several shards, and with workers that start, stop and are killed |
+//! | `undecodable_rows` | a stored row that this program can't decode |
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod atomic_appends;
@@ -12,3 +26,4 @@ mod parking;
 mod reshard;
 mod sharding;
 mod undecodable_rows;
+mod unstorable_keys;

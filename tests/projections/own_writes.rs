@@ -140,7 +140,7 @@ impl Journal {
 
 async fn work(bank: &Highwater, journal: &Journal, policy: OnFailure) -> WorkerHandle {
     let options = ProjectionOptions {
-        backoff: Backoff { tries: 1, ..Backoff::default() },
+        backoff: Backoff { max_retries: 1, ..Backoff::default() },
         ..ProjectionOptions::default().shards(3).batch(17).on_failure(policy)
     };
     let source = DirectSource::new(bank).lease(Duration::from_millis(200));
@@ -240,7 +240,7 @@ async fn a_projection_whose_hook_is_for_another_store_stops_with_an_error() {
         else {
             panic!()
         };
-        assert_eq!(error.code(), highwater::Code::BAD_REQUEST, "{error}");
+        assert_eq!(error.code(), highwater::Code::NOT_APPLIED, "{error}");
         worker.stop().await.unwrap_err();
     }
 }

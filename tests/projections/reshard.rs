@@ -61,14 +61,14 @@ async fn whole_log(bank: &Highwater) -> Vec<Envelope> {
 }
 
 /// Commits the progress of each shard of a view at an event of the log.
-async fn put(bank: &Highwater, view: &ViewName, layout: Sharding, at: &[&Envelope]) {
+async fn put(bank: &Highwater, view: &ViewName, sharding: Sharding, at: &[&Envelope]) {
     let (views, worker) = (bank.views(), WorkerId::new("earlier").unwrap());
-    for (shard, event) in layout.all().zip(at) {
+    for (shard, event) in sharding.all().zip(at) {
         let (always, lease) = (ClaimMode::Always, Duration::from_secs(60));
         let claim = views
             .claim_shard(ShardClaim {
                 view: view.clone(),
-                sharding: layout,
+                sharding,
                 shard,
                 worker: worker.clone(),
                 mode: always,
@@ -207,7 +207,7 @@ async fn r1_a_view_wrongly_declared_as_sharded_by_stream_stops_with_a_remedy() {
         let worker = Worker::new(&bank).view::<WronglyKeyed>().start().await.unwrap();
         let state = worker.statuses()[0].clone().until(ProjectionState::is_stopped).await;
         let error = state.error().unwrap();
-        assert_eq!(error.code(), Code::BAD_REQUEST, "{error}");
+        assert_eq!(error.code(), Code::NOT_APPLIED, "{error}");
         assert!(error.to_string().contains("leave `by_stream` out"), "{error}");
         worker.stop().await.unwrap_err();
     }

@@ -17,12 +17,12 @@ const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
 
 /// Returns the findings of a topic of the whole log, given its records.
 pub(crate) async fn findings_of(log: &dyn EventStore, records: &[Record]) -> Vec<Finding> {
-    let (layout, mut after) = (Sharding::by_stream(PARTITIONS), Position::START);
+    let (sharding, mut after) = (Sharding::by_stream(PARTITIONS), Position::START);
     let mut right = vec![Vec::new(); PARTITIONS as usize];
     loop {
         let page = log.read_log(&Query::all(), ReadFrom::After(after), 1_000).await.unwrap();
         for event in &page.events {
-            let partition = layout.shard_of(event.stream.as_str()).get();
+            let partition = sharding.shard_of(event.stream.as_str()).get();
             right[partition as usize].push(event.position.get());
         }
         after = page.through;

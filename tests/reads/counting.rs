@@ -168,8 +168,8 @@ impl SnapshotStore for Counting<Arc<dyn Store>> {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl ViewStore for Counting<Arc<dyn Store>> {
-    async fn open_view(&self, spec: &ViewSpec, layout: Sharding) -> Result<ViewState> {
-        self.inner.open_view(spec, layout).await
+    async fn open_view(&self, spec: &ViewSpec, sharding: Sharding) -> Result<ViewState> {
+        self.inner.open_view(spec, sharding).await
     }
 
     async fn read_view(&self, view: &ViewName, keys: &[String]) -> Result<StoredView> {
@@ -223,8 +223,8 @@ impl LeaseStore for Counting<Arc<dyn Store>> {
         self.inner.leave(view, worker).await
     }
 
-    async fn reshard(&self, view: &ViewName, claims: &[Claim], layout: Sharding) -> Result<()> {
-        self.inner.reshard(view, claims, layout).await
+    async fn reshard(&self, view: &ViewName, claims: &[Claim], sharding: Sharding) -> Result<()> {
+        self.inner.reshard(view, claims, sharding).await
     }
 }
 

@@ -87,10 +87,10 @@ async fn r2_each_page_of_a_range_begins_after_the_previous_one() {
 async fn r3_each_of_many_rows_is_folded_from_the_position_of_its_shard() {
     for bank in banks() {
         let bank = bank.open().await;
-        let apart = |layout: &Sharding| layout.shard_of("even") != layout.shard_of("odd");
-        let layout = (2..).map(Sharding::by_key).find(apart).unwrap();
-        let shards = ["even", "odd"].map(|key| layout.shard_of(key));
-        let mut relayed = Relayed::<Parity>::on(&bank, layout).await;
+        let apart = |sharding: &Sharding| sharding.shard_of("even") != sharding.shard_of("odd");
+        let sharding = (2..).map(Sharding::by_key).find(apart).unwrap();
+        let shards = ["even", "odd"].map(|key| sharding.shard_of(key));
+        let mut relayed = Relayed::<Parity>::on(&bank, sharding).await;
         for cents in 1..=6 {
             deposit(&bank, "alice", cents).await;
         }

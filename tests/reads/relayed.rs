@@ -18,15 +18,15 @@ pub(crate) struct Relayed<V> {
 }
 
 impl<V: View> Relayed<V> {
-    pub(crate) async fn on(bank: &Highwater, layout: Sharding) -> Self {
+    pub(crate) async fn on(bank: &Highwater, sharding: Sharding) -> Self {
         let (views, view) = (bank.views(), ViewName::new(V::NAME).unwrap());
-        views.open_view(&V::spec().unwrap(), layout).await.unwrap();
+        views.open_view(&V::spec().unwrap(), sharding).await.unwrap();
         let (worker, mut claims) = (WorkerId::new("relayed").unwrap(), Vec::new());
-        for shard in layout.all() {
+        for shard in sharding.all() {
             let lease = Duration::from_secs(3_600);
             let claim = views.claim_shard(ShardClaim {
                 view: view.clone(),
-                sharding: layout,
+                sharding,
                 shard,
                 worker: worker.clone(),
                 mode: ClaimMode::Always,

@@ -38,8 +38,8 @@ impl<S: FeedSource> FeedSource for Lagging<S> {
         self.source.lease()
     }
 
-    async fn join(&self, feeding: Subscription) -> Result<Box<dyn Membership>> {
-        let membership = self.source.join(feeding).await?;
+    async fn join(&self, subscription: Subscription) -> Result<Box<dyn Membership>> {
+        let membership = self.source.join(subscription).await?;
         let (longest, random) = (self.longest, Arc::clone(&self.random));
         Ok(Box::new(Delayed { inner: membership, longest, random }))
     }

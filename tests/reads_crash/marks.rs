@@ -30,9 +30,9 @@ const BOUND: Duration = Duration::from_secs(3);
 /// An account in each partition.
 fn keys() -> Vec<String> {
     let of = |partition: u32| {
-        let layout = Sharding::by_stream(PARTITIONS);
+        let sharding = Sharding::by_stream(PARTITIONS);
         let mut names = (0..).map(|number| format!("key-{number}"));
-        names.find(|key| layout.shard_of(&format!("account-{key}")).get() == partition).unwrap()
+        names.find(|key| sharding.shard_of(&format!("account-{key}")).get() == partition).unwrap()
     };
     (0..PARTITIONS).map(of).collect()
 }

@@ -33,8 +33,8 @@ impl FeedSource for Stuck {
         self.0.sharding(by, shards).await
     }
 
-    async fn join(&self, feeding: Subscription) -> Result<Box<dyn Membership>> {
-        Ok(Box::new(Forever(self.0.join(feeding).await?)))
+    async fn join(&self, subscription: Subscription) -> Result<Box<dyn Membership>> {
+        Ok(Box::new(Forever(self.0.join(subscription).await?)))
     }
 }
 

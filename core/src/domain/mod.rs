@@ -1,4 +1,22 @@
 //! The parts of a domain module: events, commands, aggregates, boundaries, invariants.
+//!
+//! | File | What is in it |
+//! |---|---|
+//! | `aggregate` | aggregates: pure state that decides on commands |
+//! | `boundary` | decisions over a query instead of a stream (W6) |
+//! | `command` | commands, and the fingerprints that identify them |
+//! | `decide` | the decision on one command, the same in production and in the given/when/then kit |
+//! | `envelope` | a stored event as it is read back |
+//! | `event` | events: facts with a stable name, a schema version and tags |
+//! | `hook` | hooks of the application in the transaction of its append |
+//! | `invariant` | invariants: named conditions that every state must meet (W5) |
+//! | `metadata` | the metadata of events |
+//! | `query` | queries for events |
+//! | `request` | requests: commands with their ids and metadata |
+//! | `targeted` | commands that name their aggregate |
+//! | `upcast` | upcasting: the conversion of old payloads to their current meaning |
+//! | `view` | keyed views, which read models consist of |
+//! | `view_spec` | the name of a view and the form of its table |
 
 mod aggregate;
 mod boundary;

@@ -51,7 +51,8 @@ pub struct Column {
     pub kind: ColumnKind,
 }
 
-/// The kind of a column's values. A field that is absent or null gives null.
+/// The kind of a column's values. A field that is absent or null gives null; a row with a field of another
+/// kind, or with NUL in any text, is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnKind {
     /// A string.
@@ -64,7 +65,8 @@ pub enum ColumnKind {
     Boolean,
 }
 
-/// A secondary index: the columns that it has, in order.
+/// A secondary index: the columns that it has, in order. A row with more than 2,400 bytes of text in them is
+/// refused.
 pub type Index = &'static [&'static str];
 
 /// The name of a view and the storage of its rows.

@@ -68,7 +68,9 @@ pub enum Corrupt {
         source: Source,
     },
     /// A view or a projection can't apply an event (R4).
-    #[error("{view} can't apply event {position} to {key:?}: {source}")]
+    #[error(
+        "{view} can't apply event {position} ({type_name}) of stream {stream} to {key:?}: {source}"
+    )]
     NotApplied {
         /// The view or projection.
         view: String,
@@ -76,6 +78,10 @@ pub enum Corrupt {
         key: String,
         /// The event.
         position: Position,
+        /// Its stream.
+        stream: StreamId,
+        /// Its type.
+        type_name: String,
         /// The error of the view or projection.
         source: Source,
     },

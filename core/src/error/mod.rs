@@ -1,4 +1,16 @@
 //! Errors: each names the next step and its actor, has a stable code, and keeps its source.
+//!
+//! | File | What is in it |
+//! |---|---|
+//! | `code` | stable codes of errors, and the next step after each |
+//! | `conflict` | conflicts: another writer was faster |
+//! | `corrupt` | stored data that can't be understood |
+//! | `debug` | `Debug` of errors: the form that Rust prints when `main` returns one |
+//! | `invalid` | requests and configurations that can't work as they are |
+//! | `panicked` | panics of application code: bugs, each an error of its own |
+//! | `rejection` | rejections by the domain: the name of the rule, a message, and the offending values |
+//! | `source` | the cause of an error |
+//! | `unavailable` | the store could not be reached, or not in time |
 
 mod code;
 mod conflict;

@@ -47,6 +47,12 @@ impl Panicked {
         outcome.map_err(|payload| Self::new(place(), &*payload))
     }
 
+    /// Adds to the place what only the caller of the code knows: "of view balances at event 7".
+    #[must_use]
+    pub fn in_place(self, more: &str) -> Self {
+        Self { place: format!("{} {more}", self.place), ..self }
+    }
+
     /// The stable code.
     #[must_use]
     pub const fn code(&self) -> Code {
@@ -63,6 +69,8 @@ mod tests {
         let caught = Panicked::guard(|| "fold of view v".to_owned(), || panic!("no row {}", 7));
         let error = caught.map(|()| "nothing").unwrap_err();
         assert_eq!(error.to_string(), "fold of view v panicked: no row 7");
+        let more = error.in_place("at event 7").to_string();
+        assert_eq!(more, "fold of view v at event 7 panicked: no row 7");
         assert_eq!(Panicked::guard(String::new, || 3), Ok(3));
     }
 }

@@ -12,7 +12,7 @@ use super::{
     participant::{CommandContext, Decided, Expectation, Participant},
     policy::SharedResolver,
     snapshot,
-    state_cache::{AnyState, CachedState, StateKey},
+    state_cache::{AnyState, StateKey},
 };
 use crate::{
     Result,
@@ -68,7 +68,11 @@ where
         fingerprint_of(&self.key.stream, &self.command, so_far)
     }
 
-    async fn load(&self, engine: &Engine, base: Option<Loaded<AnyState>>) -> Result<CachedState> {
+    async fn load(
+        &self,
+        engine: &Engine,
+        base: Option<Loaded<AnyState>>,
+    ) -> Result<Loaded<AnyState>> {
         let resumed = match base {
             Some(base) => {
                 let state = typed::<A>(&base.state)?.clone();
@@ -81,7 +85,7 @@ where
             Some(loaded) => loaded,
             None => load::<A>(engine, &self.key.stream, AsOf::Now).await?,
         };
-        Ok(CachedState::new(loaded.map(|state| Arc::new(state) as AnyState)))
+        Ok(loaded.map(|state| Arc::new(state) as AnyState))
     }
 
     fn decide(
@@ -109,11 +113,9 @@ where
         let (Some(resolver), Some(intended)) = (&self.resolver, &self.intended) else {
             return Ok(false);
         };
-        let after = match expected {
-            Expected::Version(version) | Expected::Head(version, _) => *version,
-            Expected::Any | Expected::NoStream | Expected::StreamExists => Version::NONE,
+        let Some(concurrent) = concurrent_events(engine, stream, *expected).await? else {
+            return Ok(false);
         };
-        let concurrent = events_after(engine, stream, after).await?;
         let place = || format!("resolver of command {} on {stream}", C::NAME);
         Panicked::guard(place, || {
             let mut others = Vec::with_capacity(concurrent.len());
@@ -132,6 +134,29 @@ where
     ) -> Result<Option<Snapshot>> {
         snapshot::encode_if_due::<A>(&self.key.stream, committed, last, bytes_since)
     }
+}
+
+/// Reads the events that came after the expected state. Returns `None` if the stream doesn't have that
+/// state, because a fail-over has lost events.
+async fn concurrent_events(
+    engine: &Engine,
+    stream: &StreamId,
+    expected: Expected,
+) -> Result<Option<Vec<Envelope>>> {
+    let version = match expected {
+        Expected::Version(version) | Expected::Head(version, _) => version,
+        Expected::Any | Expected::NoStream | Expected::StreamExists => Version::NONE,
+    };
+    if version == Version::NONE {
+        return events_after(engine, stream, version).await.map(Some);
+    }
+    let before = Version::new(version.get() - 1);
+    let mut events = events_after(engine, stream, before).await?.into_iter();
+    let is_expected = |last: &Envelope| match expected {
+        Expected::Head(_, head) => last.id == head,
+        _ => true,
+    };
+    Ok(events.next().filter(is_expected).map(|_| events.collect()))
 }
 
 async fn events_after(engine: &Engine, stream: &StreamId, after: Version) -> Result<Vec<Envelope>> {

@@ -1,6 +1,9 @@
 //! A decision over a query (W6).
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    any::type_name,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use async_trait::async_trait;
 
@@ -9,15 +12,15 @@ use super::{
     engine::Engine,
     loaded::Loaded,
     participant::{CommandContext, Decided, Expectation, Participant},
-    state_cache::{AnyState, CachedState, StateKey},
+    state_cache::{AnyState, StateKey},
 };
 use crate::{
     Result,
     domain::{Boundary, DecidedBy, Fingerprinter, Query},
-    error::Conflict,
+    error::{Conflict, Corrupt, Panicked},
     follow::{apply, fold_events},
     port::{Condition, Ids, ReadFrom, Snapshot},
-    value::{Expected, StreamId, Version},
+    value::{Expected, Position, StreamId, Version},
 };
 
 /// The number of events per read.
@@ -28,10 +31,33 @@ const READ_PAGE_SIZE: usize = 4096;
 pub(super) struct BoundaryCommand<B: Boundary, C> {
     key: StateKey,
     query: Query,
+    /// The boundary before any event.
+    initial: B,
     command: C,
     services: Arc<B::Services>,
     /// The state of the last attempt. The next attempt continues reading from it.
-    folded: Mutex<Loaded<Arc<B>>>,
+    folded: Mutex<Folded<B>>,
+}
+
+/// A boundary with the events that match its query.
+struct Folded<B> {
+    /// The state. Its head is the last matching event, its position that up to which the log was read.
+    loaded: Loaded<Arc<B>>,
+    /// The position of the last matching event.
+    last_match: Position,
+}
+
+impl<B: Clone> Folded<B> {
+    fn initial(boundary: &B) -> Self {
+        let loaded = Loaded::initial(Arc::new(boundary.clone()));
+        Self { loaded, last_match: Position::START }
+    }
+}
+
+impl<B> Clone for Folded<B> {
+    fn clone(&self) -> Self {
+        Self { loaded: self.loaded.clone(), last_match: self.last_match }
+    }
 }
 
 impl<B: Boundary, C> BoundaryCommand<B, C> {
@@ -40,48 +66,81 @@ impl<B: Boundary, C> BoundaryCommand<B, C> {
         boundary: B,
         command: C,
         services: Arc<B::Services>,
-    ) -> Self {
+    ) -> Result<Self> {
         let key = StateKey::of::<B>(stream);
-        let query = query_of(&boundary);
-        let folded = Mutex::new(Loaded::initial(Arc::new(boundary)));
-        Self { key, query, command, services, folded }
+        let query = query_of(&boundary)?;
+        let folded = Mutex::new(Folded::initial(&boundary));
+        Ok(Self { key, query, initial: boundary, command, services, folded })
     }
 
-    fn folded(&self) -> MutexGuard<'_, Loaded<Arc<B>>> {
+    fn folded(&self) -> MutexGuard<'_, Folded<B>> {
         self.folded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Folds every event that matches a boundary's query.
 pub(super) async fn load<B: Boundary>(engine: &Engine, boundary: B) -> Result<B> {
-    let query = query_of(&boundary);
-    let mut folded = Loaded::initial(Arc::new(boundary));
-    read_on(engine, &query, &mut folded).await?;
-    Ok(Arc::unwrap_or_clone(folded.state))
+    let query = query_of(&boundary)?;
+    let folded = read_on(engine, &query, &boundary, Folded::initial(&boundary)).await?;
+    Ok(Arc::unwrap_or_clone(folded.loaded.state))
 }
 
-/// The query of a boundary, for known types only. So an unknown type in a page is one that the
+/// Returns the stream that a boundary's events are appended to.
+pub(super) fn stream_of<B: Boundary>(boundary: &B) -> Result<StreamId> {
+    Panicked::guard(|| format!("stream of boundary {}", type_name::<B>()), || boundary.stream())?
+}
+
+/// Returns the query of a boundary, for known types only. So an unknown type in a page is one that the
 /// query names and the event enum does not have.
-fn query_of<B: Boundary>(boundary: &B) -> Query {
-    boundary.query().narrowed_to::<B::Event>()
+fn query_of<B: Boundary>(boundary: &B) -> Result<Query> {
+    let place = || format!("query of boundary {}", type_name::<B>());
+    Ok(Panicked::guard(place, || boundary.query())?.narrowed_to::<B::Event>())
 }
 
-/// Folds the matching events after the position of this state.
+/// Continues reading from an earlier state, or from the beginning if the log doesn't have that state's
+/// last event: after a fail-over that lost events, it is of another history.
 async fn read_on<B: Boundary>(
     engine: &Engine,
     query: &Query,
-    folded: &mut Loaded<Arc<B>>,
-) -> Result<()> {
+    initial: &B,
+    earlier: Folded<B>,
+) -> Result<Folded<B>> {
+    if let Some(folded) = fold(engine, query, earlier).await? {
+        return Ok(folded);
+    }
+    let all = fold(engine, query, Folded::initial(initial)).await?;
+    all.ok_or_else(|| Corrupt::Log("a boundary has no beginning".to_owned()).into())
+}
+
+/// Folds the matching events after those of this state. The last of those is read again and compared:
+/// the result is `None` if the log doesn't have it.
+async fn fold<B: Boundary>(
+    engine: &Engine,
+    query: &Query,
+    mut folded: Folded<B>,
+) -> Result<Option<Folded<B>>> {
+    let mut after = Position::new(folded.last_match.get().saturating_sub(1));
+    let mut expected = folded.loaded.head;
     loop {
-        let from = ReadFrom::After(folded.position);
+        let from = ReadFrom::After(after);
         let page = engine.log.read_log(query, from, READ_PAGE_SIZE).await?;
-        if !page.events.is_empty() {
-            let state = Arc::make_mut(&mut folded.state);
-            fold_events(&page.events, |event| apply(state, event, engine.unknown_events))?;
+        let mut events = &page.events[..];
+        if let Some(head) = expected.take() {
+            match events.split_first() {
+                Some((first, rest)) if first.id == head => events = rest,
+                _ => return Ok(None),
+            }
         }
-        folded.position = page.through;
+        if let Some(last) = events.last() {
+            let state = Arc::make_mut(&mut folded.loaded.state);
+            fold_events(events, |event| apply(state, event, engine.unknown_events))?;
+            folded.loaded.head = Some(last.id);
+            folded.last_match = last.position;
+        }
+        after = page.through;
         if !page.more {
-            return Ok(());
+            folded.loaded.position = after;
+            return Ok(Some(folded));
         }
     }
 }
@@ -109,11 +168,11 @@ where
     }
 
     /// Continues reading from the state of the last attempt.
-    async fn load(&self, engine: &Engine, _: Option<Loaded<AnyState>>) -> Result<CachedState> {
-        let mut folded = self.folded().clone();
-        read_on(engine, &self.query, &mut folded).await?;
+    async fn load(&self, engine: &Engine, _: Option<Loaded<AnyState>>) -> Result<Loaded<AnyState>> {
+        let earlier = self.folded().clone();
+        let folded = read_on(engine, &self.query, &self.initial, earlier).await?;
         *self.folded() = folded.clone();
-        Ok(CachedState::new(folded.map(|state| state as AnyState)))
+        Ok(folded.loaded.map(|state| state as AnyState))
     }
 
     fn decide(

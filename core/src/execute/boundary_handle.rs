@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    boundary_command::{BoundaryCommand, load},
+    boundary_command::{BoundaryCommand, load, stream_of},
     engine::Engine,
     policy::ConflictPolicy,
     receipt::Receipt,
@@ -49,9 +49,9 @@ impl<B: Boundary> BoundaryHandle<B> {
             let message = "a decision over a query expects no version: its condition is the query";
             return Err(Invalid::request(message).into());
         }
-        let stream = self.boundary.stream()?;
+        let stream = stream_of(&self.boundary)?;
         let services = Arc::clone(&self.services);
-        let command = BoundaryCommand::new(stream, self.boundary.clone(), command, services);
+        let command = BoundaryCommand::new(stream, self.boundary.clone(), command, services)?;
         run(&self.engine, &mut [Box::new(command)], options, self.policy).await
     }
 

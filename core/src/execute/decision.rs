@@ -55,7 +55,9 @@ pub(super) fn fingerprint_of<C: Command>(
     so_far: Fingerprinter,
 ) -> Result<Fingerprinter> {
     let mut fields = Vec::with_capacity(128);
-    command.encode(&mut fields).map_err(|error| unencodable("the command", error))?;
+    let place = || format!("encoding of command {} on {stream}", C::NAME);
+    Panicked::guard(place, || command.encode(&mut fields))?
+        .map_err(|error| unencodable("the command", error))?;
     Ok(so_far.with(stream.as_str()).with(C::NAME).with(fields))
 }
 

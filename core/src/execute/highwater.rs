@@ -12,6 +12,7 @@ use super::{
 use crate::{
     Result,
     domain::{Aggregate, Boundary, Decider, Invariant, Query, Request, Targeted},
+    error::Panicked,
     follow::{Follower, Violation, audit},
     port::{Clock, EventStore, Ids, SnapshotStore, ViewStore},
     value::Position,
@@ -60,7 +61,9 @@ impl Highwater {
         <C::Aggregate as Decider>::Services: Default,
     {
         let request = request.into();
-        self.aggregate::<C::Aggregate>(request.command.target()).execute(request).await
+        let place = || format!("target of command {}", C::NAME);
+        let target = Panicked::guard(place, || request.command.target())?;
+        self.aggregate::<C::Aggregate>(target).execute(request).await
     }
 
     /// Starts a command over several aggregates, all or nothing.

@@ -1,5 +1,7 @@
 //! Folding a stream into a state.
 
+use std::collections::VecDeque;
+
 use futures_util::{
     future::BoxFuture,
     stream::{FuturesOrdered, StreamExt as _},
@@ -15,7 +17,7 @@ use crate::{
     domain::{Aggregate, Envelope},
     error::Corrupt,
     follow::{UnknownEvents, apply, fold_events, read_ahead},
-    port::{EventStore, ReadFrom, StreamPage},
+    port::{EventStore, MAX_PAGE_BYTES, ReadFrom, StreamPage},
     value::{StreamId, Version},
 };
 
@@ -68,6 +70,7 @@ async fn fold<A: Aggregate>(
 ) -> Result<Option<Loaded<A>>> {
     let start = ReadFrom::After(Version::new(loaded.version.get().saturating_sub(1)));
     let mut page = log.read_stream(stream, start, READ_PAGE_SIZE).await?;
+    let mut reads = PageReads::new(log, stream, &page);
     if let Some(head) = loaded.head {
         match page.events.first() {
             Some(first) if first.id == head => loaded.position = first.position,
@@ -75,7 +78,6 @@ async fn fold<A: Aggregate>(
         }
         page.events.remove(0);
     }
-    let mut reads = PageReads::new(log, stream);
     loop {
         let folded = async { fold_page(&mut loaded, &page, as_of, unknown) };
         let Some(ReadFrom::After(next)) = page.next else {
@@ -95,30 +97,51 @@ struct PageReads<'a> {
     log: &'a dyn EventStore,
     stream: &'a StreamId,
     pending: FuturesOrdered<BoxFuture<'a, Result<StreamPage>>>,
-    /// The version after which the first pending page begins.
-    first: Version,
+    /// The version after which each pending page begins, and the number of events that it may have.
+    asked: VecDeque<(Version, usize)>,
+    /// The number of events per read: fewer while events are large.
+    page_size: usize,
 }
 
 impl<'a> PageReads<'a> {
-    fn new(log: &'a dyn EventStore, stream: &'a StreamId) -> Self {
-        Self { log, stream, pending: FuturesOrdered::new(), first: Version::NONE }
+    fn new(log: &'a dyn EventStore, stream: &'a StreamId, first_page: &StreamPage) -> Self {
+        let pending = FuturesOrdered::new();
+        let asked = VecDeque::new();
+        let mut reads = Self { log, stream, pending, asked, page_size: READ_PAGE_SIZE };
+        reads.adapt(first_page, READ_PAGE_SIZE);
+        reads
     }
 
     /// Returns the page that begins after a version. The starts of later pages are predicted; if a
     /// prediction was wrong, because a store returned a shorter page, they are read again.
     async fn next(&mut self, after: Version) -> Result<StreamPage> {
-        if self.first != after {
-            self.first = after;
+        if self.asked.front().is_none_or(|(start, _)| *start != after) {
             self.pending = FuturesOrdered::new();
+            self.asked.clear();
         }
         while self.pending.len() < CONCURRENT_READS {
-            let after = self.first.plus(self.pending.len() * READ_PAGE_SIZE);
-            let from = ReadFrom::After(after);
-            self.pending.push_back(self.log.read_stream(self.stream, from, READ_PAGE_SIZE));
+            let start = self.asked.back().map_or(after, |(last, size)| last.plus(*size));
+            let read = self.log.read_stream(self.stream, ReadFrom::After(start), self.page_size);
+            self.pending.push_back(read);
+            self.asked.push_back((start, self.page_size));
         }
-        self.first = self.first.plus(READ_PAGE_SIZE);
-        let empty = Ok(StreamPage { events: Vec::new(), next: None });
-        self.pending.next().await.unwrap_or(empty)
+        let asked = self.asked.pop_front().map_or(self.page_size, |(_, size)| size);
+        let empty = StreamPage { events: Vec::new(), next: None };
+        let page = self.pending.next().await.unwrap_or(Ok(empty))?;
+        self.adapt(&page, asked);
+        Ok(page)
+    }
+
+    /// Asks for fewer events after a page that the store has ended by its bytes, and for more once they are small.
+    fn adapt(&mut self, page: &StreamPage, asked: usize) {
+        let events = page.events.len();
+        if page.next.is_some() && events < asked {
+            self.page_size = events.max(1);
+        } else if self.page_size < READ_PAGE_SIZE {
+            let bytes: usize = page.events.iter().map(|event| event.payload.len()).sum();
+            let is_small = bytes <= MAX_PAGE_BYTES / 2;
+            self.page_size = if is_small { READ_PAGE_SIZE.min(asked * 2) } else { asked };
+        }
     }
 }
 

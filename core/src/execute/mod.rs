@@ -12,6 +12,9 @@
 //! | `aggregate_command` | a command on one aggregate |
 //! | `boundary_command` | a decision over a query |
 //! | `decision` | runs application code and encodes the events |
+//! | `decided_on` | the proof that a decision which appends nothing was current |
+//! | `moment` | the order of commands, reads and appends of a process |
+//! | `unknown_outcome` | the error after an append whose outcome is not known |
 //! | `state_cache` | cached states, with events that are still being appended |
 //! | `loaded` | a state and its place in its stream |
 //! | `load` | folds a stream, from a snapshot if there is one |
@@ -25,18 +28,21 @@ mod atomic;
 mod boundary_command;
 mod boundary_handle;
 mod builder;
+mod decided_on;
 mod decision;
 mod engine;
 mod handle;
 mod highwater;
 mod load;
 mod loaded;
+mod moment;
 mod participant;
 mod policy;
 mod receipt;
 mod run;
 mod snapshot;
 mod state_cache;
+mod unknown_outcome;
 
 pub use atomic::Atomic;
 pub use boundary_handle::BoundaryHandle;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{
     engine::Engine,
     loaded::Loaded,
-    state_cache::{AnyState, CachedState, StateKey},
+    state_cache::{AnyState, StateKey},
 };
 use crate::{
     Result,
@@ -36,7 +36,11 @@ pub(super) trait Participant: Send + Sync {
     fn fingerprint(&self, so_far: Fingerprinter) -> Result<Fingerprinter>;
 
     /// Reads the current state, starting from an older one if there is one.
-    async fn load(&self, engine: &Engine, base: Option<Loaded<AnyState>>) -> Result<CachedState>;
+    async fn load(
+        &self,
+        engine: &Engine,
+        base: Option<Loaded<AnyState>>,
+    ) -> Result<Loaded<AnyState>>;
 
     /// Decides on a state, and checks the invariants on the state that the events lead to.
     fn decide(

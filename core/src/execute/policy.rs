@@ -25,17 +25,21 @@ impl Default for ConflictPolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
     /// The number of attempts after the first.
-    pub times: usize,
+    pub max_retries: usize,
     /// The shortest wait; it doubles each time and is jittered. The first retry doesn't wait.
-    pub least: Duration,
+    pub min_delay: Duration,
     /// The longest wait.
-    pub longest: Duration,
+    pub max_delay: Duration,
 }
 
 impl Default for Retry {
-    /// 20 times, from 1 ms to 100 ms.
+    /// 20 retries; from 1 ms to 100 ms.
     fn default() -> Self {
-        Self { times: 20, least: Duration::from_millis(1), longest: Duration::from_millis(100) }
+        Self {
+            max_retries: 20,
+            min_delay: Duration::from_millis(1),
+            max_delay: Duration::from_millis(100),
+        }
     }
 }
 
@@ -43,12 +47,12 @@ impl Retry {
     /// The wait before each retry.
     fn waits(self) -> impl Iterator<Item = Duration> + Send + use<> {
         let backoff = ExponentialBuilder::default()
-            .with_min_delay(self.least)
-            .with_max_delay(self.longest)
-            .with_max_times(self.times.saturating_sub(1))
+            .with_min_delay(self.min_delay)
+            .with_max_delay(self.max_delay)
+            .with_max_times(self.max_retries.saturating_sub(1))
             .with_jitter()
             .build();
-        std::iter::once(Duration::ZERO).chain(backoff).take(self.times)
+        std::iter::once(Duration::ZERO).chain(backoff).take(self.max_retries)
     }
 }
 
@@ -91,11 +95,13 @@ mod tests {
 
     #[test]
     fn the_first_retry_is_at_once_and_the_number_is_bounded() {
-        let retry = Retry { times: 4, ..Retry::default() };
+        let retry = Retry { max_retries: 4, ..Retry::default() };
         let waits: Vec<_> = retry.waits().collect();
         assert_eq!(waits.len(), 4);
         assert_eq!(waits[0], Duration::ZERO);
-        assert!(waits[1..].iter().all(|wait| *wait >= retry.least && *wait <= retry.longest * 2));
+        assert!(
+            waits[1..].iter().all(|wait| *wait >= retry.min_delay && *wait <= retry.max_delay * 2)
+        );
         assert_eq!(ConflictPolicy::Reject.waits().count(), 0);
     }
 }

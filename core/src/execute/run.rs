@@ -5,20 +5,23 @@ use std::{ops::DerefMut, time::Instant};
 use tracing::{Instrument as _, Span, field};
 
 use super::{
+    decided_on::DecidedOn,
     decision::encode_metadata,
     engine::Engine,
     loaded::Loaded,
+    moment::Moment,
     participant::{CommandContext, Expectation, Participant, one_per_stream},
     policy::ConflictPolicy,
     receipt::Receipt,
     snapshot,
-    state_cache::{AnyState, CachedState, PendingAppend, SharedState, are_committed, share},
+    state_cache::{AnyState, CachedState, PendingAppend, SharedState, share},
+    unknown_outcome,
 };
 use crate::{
     Error, Result,
     domain::{Fingerprint, Fingerprinter, RequestOptions},
     error::{Actual, Conflict, Invalid},
-    port::{Append, Appended, NewEvent, ReadFrom},
+    port::{Append, Appended, NewEvent},
     trace,
     value::{Expected, Position},
 };
@@ -30,6 +33,7 @@ pub(super) async fn run(
     options: RequestOptions,
     policy: ConflictPolicy,
 ) -> Result<Receipt> {
+    let began = engine.states.moments.now();
     let name = match participants {
         [participant] => participant.name(),
         _ => "atomically",
@@ -47,8 +51,8 @@ pub(super) async fn run(
         options,
         context,
         fingerprint,
+        began,
         unknown_outcome: None,
-        has_reloaded: false,
         is_overridden: false,
     };
     let started = Instant::now();
@@ -85,11 +89,10 @@ struct Run<'a> {
     options: RequestOptions,
     context: CommandContext,
     fingerprint: Fingerprint,
+    began: Moment,
     /// The error of an earlier attempt whose outcome isn't known. From then on the command may have
-    /// been stored, so "unavailable", which says that nothing was, would be wrong.
+    /// been stored, so an error that says that nothing was would be wrong.
     unknown_outcome: Option<Error>,
-    /// True once the states were read from the store during this run.
-    has_reloaded: bool,
     /// True once a resolver has overridden the version that the caller expected.
     is_overridden: bool,
 }
@@ -103,30 +106,31 @@ enum Attempt {
     Conflict(Error),
 }
 
-/// The appends that the states of a decision depend on.
-type DependsOn = Vec<Option<PendingAppend>>;
-
 /// The result of a decision.
 enum DecisionOutcome {
     /// The append was sent. These are the states that it leads to.
     Sent(PendingAppend, Vec<Loaded<AnyState>>),
-    /// There are no events. The decision was made as of this position.
-    NoEvents(Position),
+    NoEvents,
     Refused(Error),
 }
 
 impl Run<'_> {
     async fn with_retries(mut self, policy: ConflictPolicy) -> Result<Receipt> {
+        let answer = self.repeat(policy).await;
+        answer.map_err(|error| match self.unknown_outcome {
+            Some(unknown) => unknown_outcome::after(unknown, error),
+            None => error,
+        })
+    }
+
+    /// Makes attempts until one is done, or the policy allows no other.
+    async fn repeat(&mut self, policy: ConflictPolicy) -> Result<Receipt> {
         let mut waits = policy.waits();
         loop {
-            let error = match self.attempt().await {
-                Ok(Attempt::Done(receipt)) => return Ok(receipt),
-                Ok(Attempt::Reload) => continue,
-                Ok(Attempt::Conflict(error)) => error,
-                Err(error) if error.is_unavailable() => {
-                    return Err(self.unknown_outcome.unwrap_or(error));
-                }
-                Err(error) => return Err(error),
+            let error = match self.attempt().await? {
+                Attempt::Done(receipt) => return Ok(receipt),
+                Attempt::Reload => continue,
+                Attempt::Conflict(error) => error,
             };
             tracing::debug!(command = %self.context.command, %error, "not stored; trying again if the policy allows");
             if error.is_unknown_outcome() {
@@ -147,18 +151,20 @@ impl Run<'_> {
     /// Runs the five steps once.
     async fn attempt(&mut self) -> Result<Attempt> {
         let states = self.load().await?;
-        let Some((outcome, depends_on)) = self.decide_and_send(&states)? else {
+        let Some((outcome, decided_on)) = self.decide_and_send(&states)? else {
             return Ok(self.reload(&states));
         };
-        match outcome {
+        let refusal = match outcome {
             DecisionOutcome::Sent(append, decided) => {
-                self.receive(&states, append, &decided, depends_on).await
+                return self.receive(&states, append, &decided, &decided_on).await;
             }
-            _ if !are_committed(depends_on).await || self.is_behind(&states).await? => {
-                Ok(self.reload(&states))
-            }
-            DecisionOutcome::NoEvents(position) => self.append_nothing(&states, position).await,
-            DecisionOutcome::Refused(error) => self.refuse(error).await,
+            DecisionOutcome::NoEvents => None,
+            DecisionOutcome::Refused(error) => Some(error),
+        };
+        match (self.current_position(&states, &decided_on).await?, refusal) {
+            (None, _) => Ok(self.reload(&states)),
+            (Some(_), Some(error)) => self.refuse(error).await,
+            (Some(position), None) => self.append_nothing(&states, position).await,
         }
     }
 
@@ -167,8 +173,8 @@ impl Run<'_> {
         let mut states = Vec::with_capacity(self.one_per_stream.len());
         for participant in self.each_stream() {
             if !participant.is_cached() {
-                let state = participant.load(self.engine, None).await?;
-                states.push(SharedState::new(state));
+                let load = participant.load(self.engine, None);
+                states.push(self.engine.states.load(load).await?);
                 continue;
             }
             let mut is_hit = true;
@@ -189,23 +195,22 @@ impl Run<'_> {
     fn decide_and_send(
         &mut self,
         states: &[SharedState],
-    ) -> Result<Option<(DecisionOutcome, DependsOn)>> {
+    ) -> Result<Option<(DecisionOutcome, Vec<DecidedOn>)>> {
         let mut locked: Vec<_> = states.iter().map(SharedState::lock).collect();
         if locked.iter().any(|state| state.is_stale) {
             return Ok(None);
         }
-        let depends_on = locked.iter().map(|state| state.pending.clone()).collect();
+        let decided_on = locked.iter().map(|state| DecidedOn::new(state)).collect();
         let mut draft = Draft::new(&locked);
         let refusal = self.decide(&mut draft).err();
         let outcome = if let Some(error) = self.unexpected_version(&locked[0]).or(refusal) {
             DecisionOutcome::Refused(error)
         } else if draft.events.iter().all(Vec::is_empty) {
-            let position = locked.iter().map(|state| state.latest.position).max();
-            DecisionOutcome::NoEvents(position.unwrap_or_default())
+            DecisionOutcome::NoEvents
         } else {
             self.send(&mut locked, draft)?
         };
-        Ok(Some((outcome, depends_on)))
+        Ok(Some((outcome, decided_on)))
     }
 
     /// Steps 2 and 3: each participant decides on the state that those before it on the same stream have
@@ -235,8 +240,9 @@ impl Run<'_> {
         }
         append.metadata = encode_metadata(&self.context.metadata)?;
         append.hook.clone_from(&self.options.hook);
+        let sent_after = self.engine.states.moments.tick();
         for ((state, next), part) in locked.iter_mut().zip(draft.states).zip(&append.streams) {
-            state.extend(next, &part.events);
+            state.extend(next, &part.events, sent_after);
         }
         let pending = share(self.engine.log.append(append));
         for state in locked.iter_mut() {
@@ -252,7 +258,7 @@ impl Run<'_> {
         states: &[SharedState],
         append: PendingAppend,
         decided: &[Loaded<AnyState>],
-        depends_on: DependsOn,
+        decided_on: &[DecidedOn],
     ) -> Result<Attempt> {
         match append.clone().instrument(tracing::info_span!("append")).await {
             Ok(appended) => {
@@ -265,7 +271,7 @@ impl Run<'_> {
             }
             Err(error) => {
                 self.discard(states);
-                if error.is_conflict() && !are_committed(depends_on).await {
+                if error.is_conflict() && !are_committed(decided_on).await {
                     return Ok(Attempt::Reload);
                 }
                 Attempt::failed(error)
@@ -353,28 +359,28 @@ impl Run<'_> {
         Receipt::new(self.engine.log.log_id(), self.context.command, appended)
     }
 
-    /// Returns true if a cached state is behind the store. An append detects that by its
-    /// expectation; an answer that appends nothing must read the store.
-    async fn is_behind(&self, states: &[SharedState]) -> Result<bool> {
-        if self.has_reloaded {
-            return Ok(false);
-        }
-        for (participant, state) in self.each_stream().zip(states) {
-            if !participant.is_cached() {
-                continue;
+    /// Returns the position of a decision that appends nothing; `None` if it was made on a state that the
+    /// store didn't have, or had left before the command began.
+    async fn current_position(
+        &self,
+        states: &[SharedState],
+        decided_on: &[DecidedOn],
+    ) -> Result<Option<Position>> {
+        let log = &*self.engine.log;
+        let mut position = Position::START;
+        for ((participant, state), decided_on) in self.each_stream().zip(states).zip(decided_on) {
+            let Some(committed) = decided_on.committed().await else { return Ok(None) };
+            position = position.max(committed);
+            let stream = &participant.key().stream;
+            if !decided_on.was_current_after(self.began, state, log, stream).await? {
+                return Ok(None);
             }
-            let from = ReadFrom::After(state.lock().latest.version);
-            let page = self.engine.log.read_stream(&participant.key().stream, from, 1).await?;
-            if !page.events.is_empty() {
-                return Ok(true);
-            }
         }
-        Ok(false)
+        Ok(Some(position))
     }
 
-    fn reload(&mut self, states: &[SharedState]) -> Attempt {
+    fn reload(&self, states: &[SharedState]) -> Attempt {
         self.discard(states);
-        self.has_reloaded = true;
         Attempt::Reload
     }
 
@@ -429,6 +435,17 @@ impl Attempt {
         }
         Err(error)
     }
+}
+
+/// Waits for the appends that a decision depends on. Returns true if all were committed as they were
+/// decided.
+async fn are_committed(decided_on: &[DecidedOn]) -> bool {
+    for decided_on in decided_on {
+        if decided_on.committed().await.is_none() {
+            return false;
+        }
+    }
+    true
 }
 
 /// States and events while the participants decide, one place for each stream.

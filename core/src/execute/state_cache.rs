@@ -27,8 +27,7 @@
 //! state at once, and both appends travel in one transaction. The expectation
 //! [`Expected::Head`](crate::value::Expected::Head) keeps this correct: an append is accepted only if
 //! the stream ends with the very event that the decision saw, so a decision on events that were never
-//! stored can't be stored either. A rejection is not stored anywhere, so it waits until the state that
-//! it was decided on is committed.
+//! stored can't be stored either. A decision that appends nothing is proved otherwise: `decided_on`.
 //!
 //! A discarded entry leaves its last committed state behind. The next load continues reading from
 //! there instead of folding the whole stream.
@@ -44,7 +43,10 @@ use futures_util::{
 };
 use quick_cache::sync::Cache;
 
-use super::loaded::Loaded;
+use super::{
+    loaded::Loaded,
+    moment::{Moment, MomentClock},
+};
 use crate::{
     Result,
     port::{Appended, NewEvent},
@@ -62,16 +64,6 @@ pub(super) fn share(append: BoxFuture<'static, Result<Appended>>) -> PendingAppe
     append.shared()
 }
 
-/// Returns true if all these appends are committed as they were decided.
-pub(super) async fn are_committed(appends: Vec<Option<PendingAppend>>) -> bool {
-    for append in appends.into_iter().flatten() {
-        if !matches!(append.await, Ok(appended) if !appended.repeated) {
-            return false;
-        }
-    }
-    true
-}
-
 /// The state of one stream, with events that are still being appended.
 pub(super) struct CachedState {
     /// The state with all events that were sent. Its position is that of the last event known to be
@@ -81,18 +73,28 @@ pub(super) struct CachedState {
     committed: Loaded<AnyState>,
     /// The append that `latest` depends on, unless that is known to be committed.
     pub(super) pending: Option<PendingAppend>,
+    /// A moment after which the stream ended as `latest` has it, or will have once `pending` is
+    /// committed: the moment of the read or of the last append.
+    pub(super) current_after: Moment,
     /// True once the state turned out to be wrong. A command that still holds it loads again.
     pub(super) is_stale: bool,
 }
 
 impl CachedState {
-    /// Creates the entry of a state as it was read from the store.
-    pub(super) fn new(loaded: Loaded<AnyState>) -> Self {
-        Self { latest: loaded.clone(), committed: loaded, pending: None, is_stale: false }
+    /// Creates the entry of a state that was read from the store after this moment.
+    fn new(loaded: Loaded<AnyState>, read_after: Moment) -> Self {
+        Self {
+            latest: loaded.clone(),
+            committed: loaded,
+            pending: None,
+            current_after: read_after,
+            is_stale: false,
+        }
     }
 
-    /// Advances to the state after events that are about to be sent.
-    pub(super) fn extend(&mut self, state: AnyState, events: &[NewEvent]) {
+    /// Advances to the state after events that are sent after this moment.
+    pub(super) fn extend(&mut self, state: AnyState, events: &[NewEvent], sent_after: Moment) {
+        self.current_after = sent_after;
         let latest = &mut self.latest;
         latest.state = state;
         latest.version = latest.version.plus(events.len());
@@ -129,7 +131,7 @@ impl CachedState {
 pub(super) struct SharedState(Arc<Mutex<CachedState>>);
 
 impl SharedState {
-    pub(super) fn new(state: CachedState) -> Self {
+    fn new(state: CachedState) -> Self {
         Self(Arc::new(Mutex::new(state)))
     }
 
@@ -162,11 +164,16 @@ pub(super) struct StateCache {
     states: Cache<StateKey, SharedState>,
     /// The last committed states of discarded entries, from which the next load continues reading.
     last_committed: Cache<StateKey, Loaded<AnyState>>,
+    pub(super) moments: MomentClock,
 }
 
 impl StateCache {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { states: Cache::new(capacity), last_committed: Cache::new(capacity) }
+        Self {
+            states: Cache::new(capacity),
+            last_committed: Cache::new(capacity),
+            moments: MomentClock::default(),
+        }
     }
 
     /// Returns the cached state, or the one that `load` reads, possibly starting from an older
@@ -177,16 +184,25 @@ impl StateCache {
         load: impl FnOnce(Option<Loaded<AnyState>>) -> L,
     ) -> Result<SharedState>
     where
-        L: Future<Output = Result<CachedState>>,
+        L: Future<Output = Result<Loaded<AnyState>>>,
     {
         if let Some(state) = self.states.get(key) {
             return Ok(state);
         }
         let load = async {
             let base = self.last_committed.remove(key).map(|(_, base)| base);
-            load(base).await.map(SharedState::new)
+            self.load(load(base)).await
         };
         self.states.get_or_insert_async(key, load).await
+    }
+
+    /// Reads a state, and notes the moment before.
+    pub(super) async fn load(
+        &self,
+        load: impl Future<Output = Result<Loaded<AnyState>>>,
+    ) -> Result<SharedState> {
+        let read_after = self.moments.tick();
+        Ok(SharedState::new(CachedState::new(load.await?, read_after)))
     }
 
     /// Removes a state that turned out to be wrong, unless a fresh one has taken its place.

@@ -36,8 +36,8 @@ pub trait EventStore: Send + Sync + 'static {
     /// nothing was stored, [`UnknownOutcome`](crate::Error::UnknownOutcome) if that is not known.
     fn append(&self, append: Append) -> AppendFuture;
 
-    /// Reads a page of one stream, at most `limit` events. With a limit of 0 the next page begins
-    /// where this one did, as long as there are events.
+    /// Reads a page of one stream, at most `limit` events. It ends earlier if its events are large, but has at least
+    /// one. With a limit of 0 the next page begins where this one did, as long as there are events.
     ///
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable), or [`Corrupt`](crate::Error::Corrupt) if a row
@@ -49,8 +49,8 @@ pub trait EventStore: Send + Sync + 'static {
         limit: usize,
     ) -> Result<StreamPage>;
 
-    /// Reads a page of all streams in log order, at most `limit` events that match `query` (W3).
-    /// `more` may be true although nothing follows if the page is full.
+    /// Reads a page of all streams in log order, at most `limit` events that match `query` (W3). It ends earlier if its
+    /// events are large, but has at least one. `more` may be true although nothing follows if the page is full.
     ///
     /// # Errors
     /// As [`EventStore::read_stream`]; [`Invalid`](crate::Error::Invalid) if a tag of the query is

@@ -1,4 +1,18 @@
 //! Ports: the traits through which the core reaches the outside. Adapters implement them; users may too.
+//!
+//! | File | What is in it |
+//! |---|---|
+//! | `append` | appends to a store, and its answers |
+//! | `clock` | time and ids from outside, so that everything else can be pure |
+//! | `event_store` | the event store |
+//! | `feed` | the feeds of views: the log itself, or the topic of a relay |
+//! | `lease_store` | leases: the assignment of shards to workers, and the right to commit (R1) |
+//! | `page` | pages of events, as a store returns them |
+//! | `parked` | keys whose events can't be applied for now (R4) |
+//! | `parked_store` | parked keys as a store lists them (R4) |
+//! | `progress` | the progress of a view's shards, and the workers that claim them |
+//! | `snapshot` | snapshots: states that save reading the events before them |
+//! | `view_store` | views: rows by key, and the progress that is committed with them (R1) |
 
 mod append;
 mod clock;
@@ -9,6 +23,7 @@ mod page;
 mod parked;
 mod parked_store;
 mod progress;
+mod row_key;
 mod snapshot;
 mod view_store;
 
@@ -17,13 +32,14 @@ pub use clock::{Clock, Ids};
 pub use event_store::{AppendFuture, EventStore, RecordedCommand};
 pub use feed::{Assignment, Feed, FeedPage, FeedSource, Membership, Subscription};
 pub use lease_store::{LeaseStore, ShardClaim};
-pub use page::{LogPage, ReadFrom, StreamPage};
+pub use page::{LogPage, MAX_PAGE_BYTES, ReadFrom, StreamPage};
 pub use parked::{ParkChange, ParkedKey};
 pub use parked_store::ParkedStore;
 pub use progress::{Claim, ClaimMode, Members, Progress, WORKER_ID_LIMIT, WorkerId};
+pub use row_key::{KEY_LIMIT, check_key, parked_as};
 pub use snapshot::{Snapshot, SnapshotStore};
 pub use view_store::{
-    KEY_LIMIT, KeyRange, StoredRange, StoredRow, StoredView, ViewCommit, ViewState, ViewStore,
+    KeyRange, StoredRange, StoredRow, StoredView, ViewCommit, ViewState, ViewStore,
 };
 
 /// Everything that a store offers, as one object.

@@ -12,10 +12,6 @@ use crate::{
     value::{Epoch, Position, ShardId, Sharding},
 };
 
-/// The longest key of a row, in bytes of UTF-8. It keeps every key well inside what the stores' indexes
-/// can hold.
-pub const KEY_LIMIT: usize = 2_048;
-
 /// The sharding of a view and the progress of each shard. The cursors are left empty: only the worker
 /// that claims a shard needs its cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +87,7 @@ pub struct ViewCommit {
     /// The progress of the shard after the commit.
     pub to: Progress,
     /// Rows to write, in JSON: each key once, `None` to delete it. A key has no NUL, and at most
-    /// [`KEY_LIMIT`] bytes.
+    /// [`KEY_LIMIT`](super::KEY_LIMIT) bytes.
     pub rows: Vec<(String, Option<Bytes>)>,
     /// Changes of parked keys, in order.
     pub parked: Vec<ParkChange>,
@@ -141,7 +137,8 @@ pub trait ViewStore: LeaseStore + ParkedStore {
     ///
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable), or [`Invalid`](crate::Error::Invalid) if the
-    /// table can't be created, or a column exists with another kind.
+    /// table can't be created, a column exists with another kind, or rows that exist don't fit a column or an
+    /// index.
     async fn open_view(&self, spec: &ViewSpec, sharding: Sharding) -> Result<ViewState>;
 
     /// Reads rows and progress in one snapshot, and the head of the log if that is in this store.

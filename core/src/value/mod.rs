@@ -1,4 +1,18 @@
 //! The small values that public functions take and return instead of strings and integers.
+//!
+//! | File | What is in it |
+//! |---|---|
+//! | `expected` | the state that an append expects a stream to be in (W1) |
+//! | `freshness` | the freshness of an answer (R2) |
+//! | `id` | identifiers of events and commands |
+//! | `log_id` | the identity of the log that a position belongs to |
+//! | `malformed` | the error of text that is not a value of its type |
+//! | `number` | positions in the log, versions of a stream, versions of a schema |
+//! | `pending` | the state of a view that has not reached the target of a read: *pending reconciliation* (R3) |
+//! | `shard` | shards: parts of the work on a view, and the epochs of their owners |
+//! | `stream` | names of streams and of their categories |
+//! | `tag` | tags: the things that an event is about, for queries that cross streams (W6) |
+//! | `token` | the consistency token, which a writer passes to a reader so that the read sees the write (R3) |
 
 mod expected;
 mod freshness;

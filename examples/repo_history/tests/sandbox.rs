@@ -103,7 +103,7 @@ pub(super) async fn events(highwater: &Highwater) -> Vec<Envelope> {
     page.await.unwrap().events
 }
 
-/// Git with a configuration of its own, whoever runs the tests.
+/// Returns a git command that ignores the configuration of the user who runs the tests.
 pub(super) fn git(folder: &Path, arguments: &[&str]) -> Command {
     let mut git = Command::new("git");
     for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {

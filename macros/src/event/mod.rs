@@ -1,4 +1,13 @@
 //! `#[derive(Event)]`.
+//!
+//! | File | What is in it |
+//! |---|---|
+//! | `any_of` | `#[event(any_of)]`: an event that is one of several others |
+//! | `decode` | writes `Event::decode`: the type name, then the schema version, select the type of the payload |
+//! | `expand` | writes the implementation of `Event` |
+//! | `model` | the model of `#[derive(Event)]`: an enum with its attributes parsed |
+//! | `parse` | reads the enum and its attributes |
+//! | `validate` | reports the errors that the compiler would miss or explain badly |
 
 mod any_of;
 mod decode;

@@ -1,4 +1,14 @@
 //! Code that the derives share.
+//!
+//! | File | What is in it |
+//! |---|---|
+//! | `diagnostics` | collects errors, so that one compilation shows all of them |
+//! | `keys` | the keys of an attribute such as `#[event(prefix = "account")]` |
+//! | `name` | stored names: derived from Rust names, and validated |
+//! | `payload` | private structs that serialise the fields of a type, so that it derives nothing from serde |
+//! | `root` | the path to Highwater in expansions |
+//! | `serde` | the keys of `#[serde(…)]` that a derive depends on |
+//! | `shape` | checks that all derives share |
 
 /// Quotes tokens whose variables can't clash with the user's: a field may be called `out`.
 macro_rules! hygienic {

@@ -1,4 +1,14 @@
 //! `#[derive(View)]`.
+//!
+//! | File | What is in it |
+//! |---|---|
+//! | `expand` | writes the implementation of `View` |
+//! | `json_field` | a field in the JSON of a row: the source of its column |
+//! | `model` | the model of `#[derive(View)]`: a struct with its attributes parsed |
+//! | `parse` | reads the struct and its attributes |
+//! | `row` | writes the serialisation of a row as JSON, so that the struct itself derives nothing from serde |
+//! | `stub` | writes placeholder implementations after an error, so that the compiler reports only that error |
+//! | `validate` | reports the errors that the compiler would miss or explain badly |
 
 mod expand;
 mod json_field;

@@ -21,8 +21,8 @@ pub(super) fn client_error(doing: &'static str, error: KafkaError) -> Error {
     client_error_with(doing, error, "")
 }
 
-/// Converts an error of the client, and adds what the client reported beside it.
-fn client_error_with(doing: &'static str, error: KafkaError, detail: &str) -> Error {
+/// Converts an error of the client, and adds what the client reported beside it, or what it is about.
+pub(super) fn client_error_with(doing: &'static str, error: KafkaError, detail: &str) -> Error {
     if let Some(refused) = refused_setting(&error) {
         return refused.into();
     }
@@ -89,9 +89,6 @@ fn classify(code: E) -> Option<(Code, &'static str)> {
         | E::ClusterAuthorizationFailed => {
             (Code::BAD_CREDENTIALS, "allow this user to do that by an ACL")
         }
-        E::UnknownTopic | E::UnknownTopicOrPartition | E::UnknownPartition => {
-            (Code::BAD_TOPIC, "start the relay, which creates the topic, or check its name")
-        }
         E::InvalidTopic | E::InvalidPartitions | E::InvalidReplicationFactor | E::InvalidConfig => {
             (Code::BAD_TOPIC, "check name, partitions, replication and retention of the topic")
         }
@@ -99,12 +96,43 @@ fn classify(code: E) -> Option<(Code, &'static str)> {
             Code::BAD_CONFIGURATION,
             "another process is a member of this group under the same instance name: give each its own",
         ),
+        E::InvalidSessionTimeout => (
+            Code::BAD_CONFIGURATION,
+            "set session.timeout.ms between group.min.session.timeout.ms and \
+             group.max.session.timeout.ms of the brokers",
+        ),
+        E::InconsistentGroupProtocol => (
+            Code::BAD_CONFIGURATION,
+            "other software has members in this group: set another KafkaSource::group_prefix",
+        ),
+        E::InvalidGroupId => (Code::BAD_CONFIGURATION, "set another KafkaSource::group_prefix"),
+        E::UnsupportedVersion | E::UnsupportedForMessageFormat => {
+            (Code::BAD_CONFIGURATION, "upgrade the brokers, which are too old for this client")
+        }
+        E::UnsupportedCompressionType => {
+            (Code::BAD_CONFIGURATION, "set a compression.type that the brokers know")
+        }
+        E::InvalidTimestamp => (
+            Code::BAD_TOPIC,
+            "raise message.timestamp.before.max.ms and message.timestamp.after.max.ms of the topic, and \
+             check the clocks of relay and broker",
+        ),
+        E::InvalidRecord => {
+            (Code::BAD_TOPIC, "set cleanup.policy of the topic to delete: marks have no key")
+        }
         E::PolicyViolation => (Code::BAD_TOPIC, "the cluster's policy does not allow such a topic"),
         E::MessageSizeTooLarge => {
             (Code::TOO_LARGE, "raise max.message.bytes of the topic and start the relay again")
         }
         _ => return None,
     })
+}
+
+/// Returns the error that the client's error is if no retry can cure it; `None` if it may pass.
+pub(super) fn permanent_error(doing: &'static str, error: &KafkaError) -> Option<Error> {
+    // Of a connected client see `is_credentials_error`.
+    let code = error.rdkafka_error_code().filter(|code| *code != E::SSL);
+    code.and_then(classify).map(|_| client_error(doing, error.clone()))
 }
 
 /// Returns true if the error is about the identity of the client, which no retry changes.

@@ -36,7 +36,7 @@ impl RelayMeter {
     }
 
     /// Sets the state of the relay.
-    pub(crate) fn is(&self, state: &'static str) {
+    pub(crate) fn set_state(&self, state: &'static str) {
         self.gauges.enter(state);
     }
 
@@ -50,7 +50,7 @@ impl RelayMeter {
             monitor: LagMonitor::default(),
         };
         leading.monitor.watch(&leading.lag);
-        leading.has_published(from);
+        leading.set_published(from);
         leading
     }
 }
@@ -70,7 +70,7 @@ pub(crate) struct Leading {
 
 impl Leading {
     /// Notes that every event up to this progress is on Kafka.
-    pub(crate) fn has_published(&self, to: &Progress) {
+    pub(crate) fn set_published(&self, to: &Progress) {
         self.position.set(to.position.get() as f64);
         self.lag.advanced(to);
     }
@@ -128,7 +128,7 @@ mod tests {
             ::metrics::with_local_recorder(&recorder, || RelayMeter::new("log").leads(&at(7, 100)));
         leading.lag.measure(Position::new(10), time(130));
         assert_eq!(measured(), [3.0, 30.0]);
-        leading.has_published(&at(10, 130));
+        leading.set_published(&at(10, 130));
         leading.lag.measure(Position::new(10), time(131));
         assert_eq!(measured(), [0.0, 0.0]);
         leading.lag.measure(Position::new(12), time(135));

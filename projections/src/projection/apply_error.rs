@@ -2,7 +2,8 @@
 
 use highwater_core::{
     Envelope, Error,
-    error::{Corrupt, Panicked},
+    domain::ViewName,
+    error::{Corrupt, Panicked, Source},
 };
 
 /// An error of applying events, with its key if it is about the effect on one key alone.
@@ -36,8 +37,45 @@ impl From<Panicked> for ApplyError {
     }
 }
 
+/// The error of an event that can't be applied to a key.
+pub(crate) fn not_applied(view: &ViewName, key: &str, event: &Envelope, source: Source) -> Corrupt {
+    Corrupt::NotApplied {
+        view: view.to_string(),
+        key: key.to_owned(),
+        position: event.position,
+        stream: event.stream.clone(),
+        type_name: event.type_name.to_string(),
+        source,
+    }
+}
+
+/// Names the view, the event and the key of an error that knows none of them: an application's own, or the
+/// store's refusal of what was to be written.
+pub(crate) fn name_event(view: &ViewName, key: &str, event: &Envelope, error: &Error) -> Error {
+    match error {
+        Error::Rejected(_) | Error::Invalid(_) => {
+            not_applied(view, key, event, Source::new(error.clone())).into()
+        }
+        _ => error.clone(),
+    }
+}
+
 /// Returns the place of application code and the event that it was given, for [`Panicked`].
 pub(crate) fn place(code: &str, event: &Envelope) -> String {
+    format!("{code} {}", event_place(event))
+}
+
+/// Returns the words that name an event in a place.
+pub(crate) fn event_place(event: &Envelope) -> String {
     let Envelope { position, type_name, stream, .. } = event;
-    format!("{code} at event {position} ({type_name}) of stream {stream}")
+    format!("at event {position} ({type_name}) of stream {stream}")
+}
+
+/// Returns the words that name a batch in a place. After bisecting a batch is one event.
+pub(crate) fn batch_place(batch: &[Envelope]) -> String {
+    match batch {
+        [event] => event_place(event),
+        [first, .., last] => format!("at events {} to {}", first.position, last.position),
+        [] => "without events".to_owned(),
+    }
 }

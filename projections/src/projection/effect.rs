@@ -11,7 +11,10 @@ use highwater_core::{
     value::ShardBy,
 };
 
-use super::{Apply, ApplyError, Job, ShardChanges, ShardContext, ShardParking, apply_error::place};
+use super::{
+    Apply, ApplyError, Job, ShardChanges, ShardContext, ShardParking,
+    apply_error::{batch_place, place},
+};
 
 /// A received event: decoded, with its envelope.
 #[derive(Debug, Clone)]
@@ -144,13 +147,6 @@ fn name<F: Effect>() -> String {
     format!("{} {}", F::KIND, F::NAME)
 }
 
-/// Returns the place of an effect on a batch. After bisecting a batch is one event.
 fn place_of_batch<F: Effect>(batch: &[Envelope]) -> String {
-    match batch {
-        [event] => place(&name::<F>(), event),
-        [first, .., last] => {
-            format!("{} at events {} to {}", name::<F>(), first.position, last.position)
-        }
-        [] => name::<F>(),
-    }
+    format!("{} {}", name::<F>(), batch_place(batch))
 }

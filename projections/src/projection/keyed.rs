@@ -6,13 +6,14 @@ use async_trait::async_trait;
 use highwater_core::{
     Envelope, Position, Query, Result,
     domain::{EventContext, KeyedBy, Keys, RowChange, View, ViewName, ViewSpec},
-    error::{Corrupt, Invalid, Panicked, Source},
+    error::{Invalid, Panicked, Source},
+    port::{check_key, parked_as},
     value::ShardBy,
 };
 
 use super::{
     Apply, ApplyError, Job, ShardChanges, ShardContext, ShardParking, ShardScope,
-    apply_error::place,
+    apply_error::{not_applied, place},
     rows::{RowCache, TouchedRows},
 };
 
@@ -83,12 +84,13 @@ impl<V: View> Apply for KeyedShard<V> {
         events: &[Envelope],
         parking: &mut ShardParking,
     ) -> Result<ShardChanges, ApplyError> {
-        let batch = self.decode(events, &mut |key, position| parking.holds(key, position))?;
+        let holds = &mut |key: &str, position| parking.holds(&parked_as(key), position);
+        let batch = self.decode(events, holds)?;
         self.fold(batch, events).await
     }
 
     async fn drain(&mut self, key: &str, events: &[Envelope]) -> Result<ShardChanges, ApplyError> {
-        let batch = self.decode(events, &mut |other, _| other != key)?;
+        let batch = self.decode(events, &mut |other, _| parked_as(other) != key)?;
         self.fold(batch, events).await
     }
 
@@ -96,14 +98,16 @@ impl<V: View> Apply for KeyedShard<V> {
         self.rows.insert(std::mem::take(&mut self.staged));
     }
 
-    /// If the view is keyed by stream, the key is known even if the event can't be decoded.
+    /// If the view is keyed by stream, the key is known even if the event can't be decoded. A key that no
+    /// store can hold is returned as it is parked.
     fn keys(&self, event: &Envelope) -> Vec<String> {
         if let KeyedBy::Stream(_) = V::KEYED_BY {
             return vec![event.stream.key().to_owned()];
         }
         let mut owned = Vec::new();
         let decoded = decode_with_keys::<V>(&mut Keys::default(), event, &mut |_, keys| {
-            owned.extend(keys.drain().filter(|key| self.scope.owns_key(key)));
+            let keys = keys.drain().filter(|key| self.scope.owns_key(key));
+            owned.extend(keys.map(|key| parked_as(&key).into_owned()));
         });
         decoded.map_or_else(|_| Vec::new(), |()| owned)
     }
@@ -147,32 +151,28 @@ impl<V: View> KeyedShard<V> {
         by_stream_of: Option<&str>,
         holds: &mut dyn FnMut(&str, Position) -> bool,
     ) -> Result<()> {
-        let Self { keys, scope, .. } = self;
+        let Self { keys, scope, view, .. } = self;
         let mut wrong = None;
         decode_with_keys::<V>(keys, envelope, &mut |event, keys| {
             let event_index = batch.events.len();
             for key in keys.drain() {
                 if by_stream_of.is_some_and(|category| !is_of_stream(&key, envelope, category)) {
-                    wrong = Some(key);
+                    let of_stream = envelope.stream.key().to_owned();
+                    wrong = Some((of_stream, not_by_stream::<V>(&key)));
                 } else if scope.owns_key(&key) && !holds(&key, envelope.position) {
+                    if let Err(unstorable) = check_key(&key) {
+                        wrong = Some((key, unstorable));
+                        continue;
+                    }
                     let row = batch.touched.index_of(key);
                     batch.effects.push((event_index, row));
                 }
             }
             batch.events.push((event, index));
         })?;
-        wrong.map_or(Ok(()), |key| Err(self.not_by_stream(&key, envelope).into()))
-    }
-
-    fn not_by_stream(&self, key: &str, envelope: &Envelope) -> Invalid {
-        Invalid::request(format!(
-            "view {} is declared {}, but event {} of stream {} gives the key {key:?}: leave \
-             `by_stream` out, and the work is sharded by key",
-            self.view,
-            V::KEYED_BY,
-            envelope.position,
-            envelope.stream
-        ))
+        wrong.map_or(Ok(()), |(key, why)| {
+            Err(not_applied(view, &parked_as(&key), envelope, Source::new(why)).into())
+        })
     }
 
     async fn fold(
@@ -194,6 +194,14 @@ impl<V: View> KeyedShard<V> {
         self.staged = batch.touched;
         Ok(ShardChanges { notify: true, rows, hook: None })
     }
+}
+
+fn not_by_stream<V: View>(key: &str) -> Invalid {
+    Invalid::request(format!(
+        "the view is declared {}, but the event gives the key {key:?}: leave `by_stream` out, and the \
+         work is sharded by key",
+        V::KEYED_BY
+    ))
 }
 
 fn is_of_stream(key: &str, envelope: &Envelope, category: &str) -> bool {
@@ -240,12 +248,6 @@ pub(crate) fn fold_one<V: View>(
             *row = None;
             Ok(())
         }
-        Err(error) => Err(Corrupt::NotApplied {
-            view: view.to_string(),
-            key: at.key.to_owned(),
-            position: at.position,
-            source: Source::new(error),
-        }
-        .into()),
+        Err(error) => Err(not_applied(view, at.key, at.envelope, Source::new(error)).into()),
     }
 }

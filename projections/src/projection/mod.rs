@@ -39,7 +39,7 @@ use highwater_core::{
     value::ShardBy,
 };
 
-pub(crate) use apply_error::ApplyError;
+pub(crate) use apply_error::{ApplyError, batch_place, name_event, not_applied};
 pub use effect::ReceivedEvent;
 pub(crate) use effect::{Effect, EffectJob};
 pub use handler::Handler;

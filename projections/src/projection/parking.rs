@@ -101,6 +101,9 @@ impl ShardParking {
 
     /// Applies the policy to an event that failed and whose keys are unknown.
     pub(crate) fn decide_without_key(&mut self, position: Position, error: &Error) -> Result<()> {
+        if let OnFailure::Park { .. } = self.policy {
+            tracing::warn!(view = %self.view, %position, %error, "can't be parked: its keys are unknown");
+        }
         if self.policy != OnFailure::Skip {
             return Err(error.clone());
         }

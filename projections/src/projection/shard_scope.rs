@@ -2,7 +2,7 @@
 
 use highwater_core::{
     domain::KeyedBy,
-    port::{Progress, ViewState},
+    port::{Progress, ViewState, parked_as},
     value::{ShardBy, ShardId, Sharding},
 };
 
@@ -33,12 +33,13 @@ pub(crate) fn is_key_sharding_known(sharding: Sharding, keyed: KeyedBy) -> bool 
     sharding.by == ShardBy::Key || matches!(keyed, KeyedBy::Stream(_))
 }
 
-/// Returns the shard on whose progress the row of a key depends.
+/// Returns the shard on whose progress the row of a key depends. A key that no store can hold has no row; it
+/// belongs to the shard of the key under which it is parked, which is all that is stored of it.
 pub(crate) fn shard_of(sharding: Sharding, keyed: KeyedBy, key: &str) -> ShardId {
     match (sharding.by, keyed) {
         (ShardBy::Stream, KeyedBy::Stream(category)) if sharding.shards > 1 => {
             sharding.shard_of(&format!("{category}-{key}"))
         }
-        _ => sharding.shard_of(key),
+        _ => sharding.shard_of(&parked_as(key)),
     }
 }

@@ -12,7 +12,7 @@
 //! | `source` | snapshots of a view: rows, progress and head |
 //! | `batcher`, `batch_task` | reads of one view, answered together |
 //! | `overlay` | events from the log, folded over rows that lack them |
-//! | `token` | tokens that do not belong to this log |
+//! | `token` | the refusal of tokens of another log, or beyond the head |
 //! | `shared` | the state that all clones of a handle share |
 
 mod batch_task;

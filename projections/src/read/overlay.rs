@@ -1,6 +1,6 @@
 //! Events from the log, folded over rows that lack them: for strong reads, and for the caller's own events.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use highwater_core::{
     Envelope, Position, Query, ReadFrom, Receipt, Result, StreamId, Version,
@@ -10,6 +10,7 @@ use highwater_core::{
 };
 
 use super::source::ViewSource;
+use crate::projection::not_applied;
 
 /// The number of events that are read at a time.
 const EVENT_PAGE_SIZE: usize = 1_000;
@@ -55,17 +56,37 @@ impl<'a, V: View> Overlay<'a, V> {
         let rows: Vec<_> = self.rows.iter().map(|(key, row)| (*key, row.position)).collect();
         for (key, position) in rows.into_iter().filter(|(_, position)| *position < head) {
             let stream = StreamId::new(category, key)?;
-            let log = &**self.source.highwater.log();
-            let is_missing = |event: &Envelope| event.position > position;
-            let missing =
-                last_events(log, &stream, Version::END, EVENT_PAGE_SIZE, &is_missing).await?;
-            for event in missing.iter().rev() {
-                if event.position <= head && is_matched(&query, event) {
+            self.fold_stream(&stream, &query, position, head).await?;
+        }
+        Ok(())
+    }
+
+    /// Folds the events of a stream after a position, up to the head. The first of them is searched backward, then they
+    /// are folded page by page: a page or less, as a rule, which is read once.
+    async fn fold_stream(
+        &mut self,
+        stream: &StreamId,
+        query: &Query,
+        position: Position,
+        head: Position,
+    ) -> Result<()> {
+        let log = Arc::clone(self.source.highwater.log());
+        let is_missing = |event: &Envelope| event.position > position;
+        let (mut missing, mut is_last) = first_missing(&*log, stream, &is_missing).await?;
+        loop {
+            for event in &missing {
+                if event.position <= head && is_matched(query, event) {
                     self.fold_event(event)?;
                 }
             }
+            let Some(last) = missing.last().filter(|last| !is_last && last.position < head) else {
+                return Ok(());
+            };
+            let from = ReadFrom::After(last.version);
+            let page = log.read_stream(stream, from, EVENT_PAGE_SIZE).await?;
+            is_last = page.next.is_none();
+            missing = page.events;
         }
-        Ok(())
     }
 
     async fn fold_query(&mut self, query: &Query, head: Position) -> Result<()> {
@@ -127,9 +148,7 @@ impl<'a, V: View> Overlay<'a, V> {
             }
         })?;
         outcome.map_err(|(key, error)| {
-            let view = self.source.view.to_string();
-            let position = envelope.position;
-            Corrupt::NotApplied { view, key, position, source: Source::new(error) }.into()
+            not_applied(&self.source.view, &key, envelope, Source::new(error)).into()
         })
     }
 }
@@ -142,6 +161,29 @@ impl<V: View> OverlayRow<V> {
         }
         Ok(())
     }
+}
+
+/// Reads a stream backward to its first wanted event, and returns the page that begins with it, in the stream's order;
+/// with true if nothing follows. Later pages are not kept, so that a long stream takes no more memory than a page.
+async fn first_missing(
+    log: &dyn EventStore,
+    stream: &StreamId,
+    is_wanted: &(dyn Fn(&Envelope) -> bool + Sync),
+) -> Result<(Vec<Envelope>, bool)> {
+    let mut first = Vec::new();
+    let mut pages = 0;
+    let mut next = Some(ReadFrom::Before(Version::END));
+    while let Some(from) = next {
+        let page = log.read_stream(stream, from, EVENT_PAGE_SIZE).await?;
+        next = page.next.filter(|_| page.events.iter().all(is_wanted));
+        let wanted: Vec<_> = page.events.into_iter().take_while(is_wanted).collect();
+        if !wanted.is_empty() {
+            first = wanted;
+            pages += 1;
+        }
+    }
+    first.reverse();
+    Ok((first, pages <= 1))
 }
 
 fn is_matched(query: &Query, event: &Envelope) -> bool {

@@ -215,7 +215,7 @@ impl HealthState {
 
 /// The states of a source in which events arrive, from the topic or from the store.
 const FEEDING_STATES: &[&str] =
-    &["connecting", "consuming", "filling", "truncated", "topic_recreated"];
+    &["connecting", "consuming", "filling", "truncated", "topic_recreated", "partitions_added"];
 
 #[cfg(feature = "kafka")]
 fn relay(status: &RelayStatus) -> RelayReport {

@@ -55,8 +55,8 @@ impl<V: View> ProjectionTest<V> {
     /// # Errors
     /// As [`Worker::start`].
     pub async fn start(highwater: &Highwater, faults: WorkerFaults) -> Result<Self> {
-        let least = Duration::from_millis(1);
-        let backoff = Backoff { least, longest: 20 * least, ..Backoff::default() };
+        let min_delay = Duration::from_millis(1);
+        let backoff = Backoff { min_delay, max_delay: 20 * min_delay, ..Backoff::default() };
         let options =
             ProjectionOptions { backoff, ..ProjectionOptions::default().shards(3).batch(7) };
         Self::start_with(highwater, faults, options).await

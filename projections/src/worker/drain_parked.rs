@@ -1,54 +1,86 @@
 //! Retries of parked keys, on request of an operator (R4).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use futures_util::{FutureExt as _, future::BoxFuture};
-use highwater_core::{Envelope, Error, Position, Query, ReadFrom, Result, error::Corrupt};
+use highwater_core::{
+    Envelope, Error, Position, Query, ReadFrom, Result, error::Corrupt, port::ParkedKey,
+};
 
 use super::{context::ClaimContext, failure::is_about_event, owned_shard::OwnedShard};
-use crate::projection::ShardChanges;
+use crate::projection::{ShardChanges, name_event};
 
-/// The maximum number of parked keys in one read, and of queued events in one transaction.
+/// The maximum number of parked keys in one read, and of queued events in one turn and one transaction.
 const READ_PAGE_SIZE: usize = 200;
 
-/// Applies the queued events of parked keys whose retry was requested.
+/// Applies the queued events of parked keys whose retry was requested, one page of them in a turn: other keys
+/// go on between two turns.
 pub(super) struct ParkedDrain<'a>(pub(super) &'a mut OwnedShard);
 
+/// The outcome of a turn for its key.
+enum Drained {
+    /// No event waited.
+    Nothing,
+    /// A page of events has been applied, and more may wait.
+    Page,
+    /// The last event has been applied, or one has failed again.
+    Last,
+}
+
 impl ParkedDrain<'_> {
-    /// Retries the parked keys of the shard whose retry was requested.
-    pub(super) async fn drain_parked(&mut self) -> Result<()> {
+    /// Applies a page of the events of one key: of `draining`, or else of the next key whose retry was
+    /// requested. Returns false if there is none; `draining` is the key that has more.
+    pub(super) async fn take_turn(&mut self, draining: &mut Option<String>) -> Result<bool> {
+        let continued = draining.take();
+        let is_continued = continued.is_some();
+        let key = match continued {
+            Some(key) => Some(key),
+            None => self.next_key().await?,
+        };
+        let Some(key) = key else { return Ok(false) };
+        match self.drain_page(&key).await? {
+            Drained::Nothing => return Ok(is_continued),
+            Drained::Page => *draining = Some(key),
+            Drained::Last => {}
+        }
+        Ok(true)
+    }
+
+    /// Returns the first parked key of the shard whose retry was requested.
+    async fn next_key(&mut self) -> Result<Option<String>> {
+        let context = &self.0.context;
         let mut after: Option<String> = None;
         loop {
-            let context = &self.0.context;
             let page = context.views.parked_keys(&context.view, after.as_deref(), READ_PAGE_SIZE);
             let page = page.await?;
-            let Some(last) = page.last() else { return Ok(()) };
+            let Some(last) = page.last() else { return Ok(None) };
             after = Some(last.key.clone());
-            for parked in page {
-                if parked.retry && self.0.context.scope.owns_key(&parked.key) {
-                    self.drain_key(&parked.key).await?;
-                }
+            let requested = |key: &ParkedKey| key.retry && context.scope.owns_key(&key.key);
+            if let Some(parked) = page.into_iter().find(requested) {
+                return Ok(Some(parked.key));
             }
         }
     }
 
-    /// Applies the queued events of a key in order, until none is left or one fails again.
-    async fn drain_key(&mut self, key: &str) -> Result<()> {
+    /// Applies the first queued events of a key, in order.
+    async fn drain_page(&mut self, key: &str) -> Result<Drained> {
         let limit = self.0.batch_size(READ_PAGE_SIZE);
-        loop {
-            let context = &self.0.context;
-            let queued = context.views.queued_events(&context.view, key, Position::START, limit);
-            let queued = queued.await?;
-            let Some(last) = queued.last().copied() else {
-                self.0.parking.release(key);
-                return Ok(());
-            };
-            let mut events = Vec::with_capacity(queued.len());
-            for position in queued {
-                events.push(read_event(context, position).await?);
-            }
-            if !self.drain_bisecting(key, &events, last).await? {
-                return Ok(());
-            }
+        let context = &self.0.context;
+        let queued = context.views.queued_events(&context.view, key, Position::START, limit);
+        let queued = queued.await?;
+        let Some(last) = queued.last().copied() else {
+            self.0.parking.release(key);
+            return Ok(Drained::Nothing);
+        };
+        let events = read_events(context, &queued).await?;
+        if !self.drain_bisecting(key, &events, last).await? {
+            return Ok(Drained::Last);
         }
+        if queued.len() == limit {
+            return Ok(Drained::Page);
+        }
+        self.0.parking.release(key);
+        Ok(Drained::Last)
     }
 
     /// Returns true if all events have been applied. An event at fault is found by halving.
@@ -86,14 +118,37 @@ impl ParkedDrain<'_> {
         self.0.parking.unstage();
         let changes = self.0.apply.drain(key, events).await.map_err(|failed| failed.error)?;
         self.0.parking.stage_drain(key, through);
-        self.0.commit(changes, self.0.claim.progress.clone()).await
+        let committed = self.0.commit(changes, self.0.claim.progress.clone()).await;
+        committed.map_err(|error| self.0.name_hook(error, events))
     }
 
     async fn park_again(&mut self, key: &str, event: &Envelope, error: &Error) -> Result<()> {
+        let error = name_event(&self.0.context.view, key, event, error);
         self.0.parking.unstage();
-        self.0.parking.park_again(key, event.position, error);
+        self.0.parking.park_again(key, event.position, &error);
         self.0.commit(ShardChanges::default(), self.0.claim.progress.clone()).await
     }
+}
+
+/// Reads the queued events of a key. As a rule they are of one stream, and read with it.
+async fn read_events(context: &ClaimContext, queued: &[Position]) -> Result<Vec<Envelope>> {
+    let wanted: BTreeSet<Position> = queued.iter().copied().collect();
+    let mut events: BTreeMap<Position, Envelope> = BTreeMap::new();
+    for position in &wanted {
+        if events.contains_key(position) {
+            continue;
+        }
+        let event = read_event(context, *position).await?;
+        let (stream, after) = (event.stream.clone(), ReadFrom::After(event.version));
+        events.insert(*position, event);
+        let missing = wanted.len() - events.len();
+        if missing > 0 {
+            let page = context.worker.log.read_stream(&stream, after, missing).await?;
+            let of_key = page.events.into_iter().filter(|event| wanted.contains(&event.position));
+            events.extend(of_key.map(|event| (event.position, event)));
+        }
+    }
+    Ok(events.into_values().collect())
 }
 
 async fn read_event(context: &ClaimContext, position: Position) -> Result<Envelope> {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use highwater_core::{
-    Envelope, Result,
+    Envelope, Error, Result,
     error::Conflict,
     port::{Claim, ClaimMode, Progress, ViewCommit},
 };
@@ -12,7 +12,7 @@ use tracing::field;
 use super::context::ClaimContext;
 use crate::{
     metrics::ShardMetrics,
-    projection::{Apply, ApplyError, Job, ShardChanges, ShardParking},
+    projection::{Apply, ApplyError, Job, ShardChanges, ShardParking, batch_place},
     trace::Traces,
 };
 
@@ -70,9 +70,20 @@ impl OwnedShard {
             true => ShardChanges::default(),
             false => self.apply.apply(events, &mut self.parking).await?,
         };
-        self.commit(changes, to).await?;
+        self.commit(changes, to).await.map_err(|error| self.name_hook(error, events))?;
         self.metrics.applied(events.len());
         Ok(())
+    }
+
+    /// Names the view and the events of a transaction hook that panicked: the store knows neither.
+    pub(super) fn name_hook(&self, error: Error, events: &[Envelope]) -> Error {
+        match error {
+            Error::Panicked(panicked) => {
+                let place = format!("of {} {}", self.context.view, batch_place(events));
+                panicked.in_place(&place).into()
+            }
+            error => error,
+        }
     }
 
     /// Shows the work on the events in the traces of their commands.

@@ -4,7 +4,7 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use highwater_core::{Envelope, Result, port::Progress};
 
 use super::{failure::is_about_event, owned_shard::OwnedShard};
-use crate::projection::ApplyError;
+use crate::projection::{ApplyError, name_event};
 
 /// Applies events on a shard, and deals with those that can't be applied.
 pub(super) struct EventApplier<'a>(pub(super) &'a mut OwnedShard);
@@ -72,7 +72,7 @@ impl EventApplier<'_> {
         mut failed: ApplyError,
     ) -> Result<Option<ApplyError>> {
         let backoff = self.0.context.options.backoff;
-        for wait in backoff.waits().take(backoff.tries as usize) {
+        for wait in backoff.waits().take(backoff.max_retries as usize) {
             // Pure code fails again, and a panic is a bug.
             if self.0.apply.is_pure() || failed.error.is_panicked() {
                 break;
@@ -91,15 +91,16 @@ impl EventApplier<'_> {
     /// Parks or skips the key that the error is about, or every key of the event.
     fn decide(&mut self, event: &Envelope, failed: &ApplyError) -> Result<()> {
         let ApplyError { error, key } = failed;
-        self.0.parking.unstage();
-        if let Some(key) = key {
-            return self.0.parking.decide(key, event.position, error);
-        }
-        let keys = self.0.apply.keys(event);
+        let OwnedShard { apply, parking, context, .. } = &mut *self.0;
+        parking.unstage();
+        let keys = key.clone().map_or_else(|| apply.keys(event), |key| vec![key]);
         if keys.is_empty() {
-            return self.0.parking.decide_without_key(event.position, error);
+            return parking.decide_without_key(event.position, error);
         }
-        keys.iter().try_for_each(|key| self.0.parking.decide(key, event.position, error))
+        keys.iter().try_for_each(|key| {
+            let error = name_event(&context.view, key, event, error);
+            parking.decide(key, event.position, &error)
+        })
     }
 }
 

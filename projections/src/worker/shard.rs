@@ -31,6 +31,8 @@ pub(super) struct ShardTask {
     pub(super) shard: OwnedShard,
     /// The time to look for requested retries of parked keys.
     next_parked_poll: Timestamp,
+    /// The parked key whose queued events are being applied.
+    draining: Option<String>,
 }
 
 impl ShardTask {
@@ -42,7 +44,7 @@ impl ShardTask {
     ) -> Result<Option<Self>> {
         let next_parked_poll = context.worker.clock.now();
         let shard = OwnedShard::claim(job, context, mode).await?;
-        Ok(shard.map(|shard| Self { shard, next_parked_poll }))
+        Ok(shard.map(|shard| Self { shard, next_parked_poll, draining: None }))
     }
 
     /// Works until an error. Safe to cancel at any point: a commit under way is done or not.
@@ -102,7 +104,8 @@ impl ShardTask {
         self.await_page(next).await
     }
 
-    /// Waits for a page. Retries parked keys before and meanwhile.
+    /// Waits for a page. Retries parked keys before and meanwhile; a page that is there waits for one turn of
+    /// that at most.
     async fn await_page(
         &mut self,
         mut next: BoxFuture<'_, Result<FeedPage>>,
@@ -119,11 +122,36 @@ impl ShardTask {
             {
                 return Ok(next);
             }
-            self.next_parked_poll = clock.now() + PARKED_POLL_INTERVAL;
-            if let Err(error) = ParkedDrain(&mut self.shard).drain_parked().await {
+            if let Some(page) = self.retry_parked(&mut next).await? {
+                return Ok(page);
+            }
+        }
+    }
+
+    /// Applies a page of queued events while the next page is awaited. Returns that page if it is there first.
+    async fn retry_parked(
+        &mut self,
+        next: &mut BoxFuture<'_, Result<FeedPage>>,
+    ) -> Result<Option<Result<FeedPage>>> {
+        let now = self.shard.context.worker.clock.now();
+        let (turn, page) = {
+            let mut drain = ParkedDrain(&mut self.shard);
+            let turn = std::pin::pin!(drain.take_turn(&mut self.draining));
+            match select(next, turn).await {
+                Either::Left((page, turn)) => (turn.await, Some(page)),
+                Either::Right((turn, _)) => (turn, None),
+            }
+        };
+        match turn {
+            // There may be more to apply, and other keys.
+            Ok(true) => self.next_parked_poll = now,
+            Ok(false) => self.next_parked_poll = now + PARKED_POLL_INTERVAL,
+            Err(error) => {
+                self.next_parked_poll = now + PARKED_POLL_INTERVAL;
                 self.recover(error, &mut self.waits()).await?;
             }
         }
+        Ok(page)
     }
 
     /// Applies the events of a page and commits the progress.
@@ -191,6 +219,6 @@ async fn wait_to_retry(context: &ClaimContext, error: Error, waits: &mut RetryWa
     }
     tracing::warn!(view = %context.view, shard = %context.scope.shard, %error, "trying again");
     context.reporter.retrying(&error);
-    context.sleep(waits.next().unwrap_or(context.options.backoff.longest)).await;
+    context.sleep(waits.next().unwrap_or(context.options.backoff.max_delay)).await;
     Ok(())
 }

@@ -73,13 +73,13 @@ impl ProjectionTask {
             }
             // After a while without errors the waits start short again.
             let ran = clock.now().duration_since(started);
-            if Duration::try_from(ran).is_ok_and(|ran| ran > backoff.longest) {
+            if Duration::try_from(ran).is_ok_and(|ran| ran > backoff.max_delay) {
                 waits = backoff.waits();
             }
             tracing::warn!(view = %self.view, %error, "transient error; trying again");
             self.reporter.retrying(&error);
             tokio::select! {
-                () = clock.sleep(waits.next().unwrap_or(backoff.longest)) => {}
+                () = clock.sleep(waits.next().unwrap_or(backoff.max_delay)) => {}
                 () = shutdown.wait() => return Ok(()),
             }
         }

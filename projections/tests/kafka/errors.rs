@@ -143,6 +143,73 @@ async fn a_topic_with_added_partitions_is_refused_by_relay_and_view() {
 }
 
 #[tokio::test]
+async fn shards_go_on_while_partitions_are_added_and_the_state_says_so() {
+    let test = "shards_go_on_while_partitions_are_added_and_the_state_says_so";
+    let Some(fixture) = TopicFixture::new(test) else { return };
+    let layout = Sharding::by_stream(4);
+    let relay = RelayTask::start(fixture.relay());
+    fixture.append(40).await;
+    let source = fixture.source();
+    let mut state = source.state(&ViewName::new("enlarged").unwrap());
+    relay.has_published(Position::new(40)).await;
+    let mut member = fixture.join(&source, &fixture.subscription("enlarged", layout)).await;
+    member.until(4).await;
+    ForeignClient::of(&fixture).add_partitions(6).await;
+    let said = async {
+        tokio::select! {
+            change = member.membership.next_assignment() => panic!("{change:?}"),
+            said = state.wait_for(|state| state.name() == "partitions_added") => said.unwrap().clone(),
+        }
+    };
+    let KafkaState::PartitionsAdded { error } = in_time(said).await else { panic!() };
+    assert_eq!(error.code(), Code::BAD_TOPIC, "{error}");
+    assert!(error.to_string().contains(&fixture.topic), "{error}");
+    fixture.append(40).await;
+    for shard in layout.all() {
+        let events = member.deliver(shard, Position::new(80)).await;
+        assert_eq!(events, fixture.of_shard(layout, shard).await);
+    }
+    assert_eq!(state.borrow().name(), "partitions_added");
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_view_that_starts_after_partitions_were_added_stops_with_that_error() {
+    let test = "a_view_that_starts_after_partitions_were_added_stops_with_that_error";
+    let Some(fixture) = TopicFixture::new(test) else { return };
+    fixture.append(40).await;
+    fixture.publish().await;
+    ForeignClient::of(&fixture).add_partitions(6).await;
+    let refused = |error: highwater_core::Error| {
+        assert_eq!(error.code(), Code::BAD_TOPIC, "{error}");
+        assert!(error.to_string().contains("partitions were added"), "{error}");
+    };
+    let source = fixture.source();
+    let has_more = async {
+        while source.sharding(ShardBy::Stream, 1).await.unwrap() != Sharding::by_stream(6) {}
+    };
+    in_time(has_more).await;
+    let mut feed = fixture.whole(&source, &Progress::default()).await;
+    refused(in_time(feed.next(10)).await.unwrap_err());
+    let state = source.state(&ViewName::new("whole").unwrap());
+    assert_eq!(state.borrow().name(), "partitions_added");
+
+    let mut member = fixture.alone("streams", Sharding::by_stream(6)).await;
+    member.until(6).await;
+    let mut stopped = 0;
+    for shard in Sharding::by_stream(4).all() {
+        while member.shards[&shard].claim.progress.position < Position::new(40) {
+            if let Err(error) = member.page(shard, 100).await {
+                refused(error);
+                stopped += 1;
+                break;
+            }
+        }
+    }
+    assert!(stopped > 0);
+}
+
+#[tokio::test]
 async fn a_compacted_topic_is_refused() {
     let Some(fixture) = TopicFixture::new("a_compacted_topic_is_refused") else { return };
     ForeignClient::of(&fixture).create(4, &[("cleanup.policy", "compact")]).await;
@@ -182,6 +249,35 @@ async fn a_setting_that_the_client_refuses_is_named_without_its_value() {
     assert_eq!(error.code(), Code::BAD_CONFIGURATION, "{error}");
     let said = format!("{error} {error:?}");
     assert!(said.contains("sasl.passwort") && !said.contains("hunter2"), "{said}");
+}
+
+#[tokio::test]
+async fn a_relay_whose_settings_the_client_refuses_ends_with_the_error() {
+    let fixture = TopicFixture::at("127.0.0.1:1".into());
+    let kafka = Kafka::at("127.0.0.1:1").setting("sasl.passwort", "hunter2");
+    let relay = Relay::new(&fixture.highwater, kafka, fixture.topics());
+    let status = relay.status();
+    let error = in_time(relay.run(std::future::pending())).await.unwrap_err();
+    assert_eq!(error.code(), Code::BAD_CONFIGURATION, "{error}");
+    let said = format!("{error} {error:?} {status:?}");
+    assert!(said.contains("sasl.passwort") && !said.contains("hunter2"), "{said}");
+    assert_eq!(status.borrow().error().unwrap().code(), Code::BAD_CONFIGURATION);
+}
+
+#[tokio::test]
+async fn a_session_that_the_brokers_refuse_stops_a_view_with_a_remedy() {
+    let test = "a_session_that_the_brokers_refuse_stops_a_view_with_a_remedy";
+    let Some(fixture) = TopicFixture::new(test) else { return };
+    fixture.append(1).await;
+    fixture.publish().await;
+    let kafka = fixture.kafka().setting("heartbeat.interval.ms", "100");
+    let kafka = kafka.setting("session.timeout.ms", "500");
+    let source = KafkaSource::new(&fixture.highwater, kafka, fixture.topics());
+    let feeding = fixture.subscription("short", Sharding::by_stream(4));
+    let mut member = fixture.join(&source, &feeding).await;
+    let error = in_time(member.membership.next_assignment()).await.unwrap_err();
+    assert_eq!(error.code(), Code::BAD_CONFIGURATION, "{error}");
+    assert!(error.to_string().contains("group.min.session.timeout.ms"), "{error}");
 }
 
 #[tokio::test]

@@ -45,12 +45,12 @@ async fn topics_by_category_are_merged_into_one_order() {
     let drained = drain(&mut *feed, Position::new(150), 1000).await;
     assert_eq!(drained.events, fixture.log().await);
 
-    let mut feeding = fixture.subscription("orders", Sharding::by_stream(3));
-    feeding.query = Query::category(category("order"));
-    let mut member = fixture.join(&source, &feeding).await;
+    let mut subscription = fixture.subscription("orders", Sharding::by_stream(3));
+    subscription.query = Query::category(category("order"));
+    let mut member = fixture.join(&source, &subscription).await;
     member.until(3).await;
     let mut orders = Vec::new();
-    for shard in feeding.sharding.all() {
+    for shard in subscription.sharding.all() {
         orders.extend(member.deliver(shard, Position::new(150)).await);
     }
     let expected = fixture.log().await;

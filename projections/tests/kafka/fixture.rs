@@ -2,18 +2,20 @@
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use highwater_core::{
     Envelope, Highwater, Position, Query, ReadFrom, SchemaVersion, StreamId, Tag, Tags,
     domain::{EventType, Fingerprint, ViewName, ViewSpec},
     port::{
-        Append, EventStore as _, Feed, FeedSource, Ids as _, NewEvent, Progress, Subscription,
-        ViewStore as _, WorkerId,
+        Append, Clock, EventStore as _, Feed, FeedSource, Ids as _, NewEvent, Progress,
+        Subscription, ViewStore as _, WorkerId,
     },
     value::{Expected, ShardId, Sharding},
 };
 use highwater_projections::kafka::{Kafka, KafkaSource, Relay, RelayStatus, Topics};
 use highwater_stores::{MemoryStore, SystemClock, SystemIds};
+use jiff::{SignedDuration, Timestamp};
 use tokio::{
     sync::{oneshot, watch},
     task::JoinHandle,
@@ -42,7 +44,18 @@ impl TopicFixture {
     }
 
     pub(crate) fn at(bootstrap: String) -> Self {
-        let store = Arc::new(MemoryStore::default());
+        Self::with_store(bootstrap, MemoryStore::default())
+    }
+
+    /// Uses the server in the environment, and a store whose clock is wrong by so much.
+    pub(crate) fn with_wrong_clock(test: &str, wrong_by: SignedDuration) -> Option<Self> {
+        let bootstrap = highwater_test_support::services::kafka_servers(test)?;
+        let store = MemoryStore::new(Arc::new(WrongClock(wrong_by)));
+        Some(Self::with_store(bootstrap, store))
+    }
+
+    fn with_store(bootstrap: String, store: MemoryStore) -> Self {
+        let store = Arc::new(store);
         let highwater = Highwater::with_store(&store, SystemClock, SystemIds).build();
         let topic = format!("test-{:016x}", fastrand::u64(..));
         Self { store, highwater, bootstrap, topic }
@@ -89,9 +102,10 @@ impl TopicFixture {
     }
 
     /// Returns the events of the log that belong to a shard.
-    pub(crate) async fn of_shard(&self, layout: Sharding, shard: ShardId) -> Vec<Envelope> {
+    pub(crate) async fn of_shard(&self, sharding: Sharding, shard: ShardId) -> Vec<Envelope> {
         let mut events = self.log().await;
-        events.retain(|event| layout.shard_of_stream(&event.stream).is_none_or(|own| own == shard));
+        events
+            .retain(|event| sharding.shard_of_stream(&event.stream).is_none_or(|own| own == shard));
         events
     }
 
@@ -117,30 +131,48 @@ impl TopicFixture {
         KafkaSource::new(&self.highwater, kafka, self.topics()).lease(LEASE)
     }
 
-    pub(crate) fn subscription(&self, view: &str, layout: Sharding) -> Subscription {
+    pub(crate) fn subscription(&self, view: &str, sharding: Sharding) -> Subscription {
         let view = ViewName::new(view).unwrap();
         let worker = WorkerId::unique(&SystemIds);
-        Subscription { view, query: Query::all(), worker, sharding: layout }
+        Subscription { view, query: Query::all(), worker, sharding }
     }
 
     /// Joins the group of a view.
-    pub(crate) async fn join(&self, source: &dyn FeedSource, feeding: &Subscription) -> Member {
-        let spec = ViewSpec::without_rows(feeding.view.clone());
-        self.store.open_view(&spec, feeding.sharding).await.unwrap();
-        let membership = source.join(feeding.clone()).await.unwrap();
-        Member::new(membership, Arc::clone(&self.store), feeding.clone())
+    pub(crate) async fn join(
+        &self,
+        source: &dyn FeedSource,
+        subscription: &Subscription,
+    ) -> Member {
+        let spec = ViewSpec::without_rows(subscription.view.clone());
+        self.store.open_view(&spec, subscription.sharding).await.unwrap();
+        let membership = source.join(subscription.clone()).await.unwrap();
+        Member::new(membership, Arc::clone(&self.store), subscription.clone())
     }
 
     /// Joins as the only worker of a view with this sharding.
-    pub(crate) async fn alone(&self, view: &str, layout: Sharding) -> Member {
-        self.join(&self.source(), &self.subscription(view, layout)).await
+    pub(crate) async fn alone(&self, view: &str, sharding: Sharding) -> Member {
+        self.join(&self.source(), &self.subscription(view, sharding)).await
     }
 
     /// Opens one feed of everything, after a progress.
     pub(crate) async fn whole(&self, source: &dyn FeedSource, from: &Progress) -> Box<dyn Feed> {
-        let feeding = self.subscription("whole", Sharding::SINGLE);
-        let mut member = self.join(source, &feeding).await;
+        let subscription = self.subscription("whole", Sharding::SINGLE);
+        let mut member = self.join(source, &subscription).await;
         member.membership.open(ShardId::FIRST, from).await.unwrap()
+    }
+}
+
+/// A clock that is wrong.
+struct WrongClock(SignedDuration);
+
+#[async_trait]
+impl Clock for WrongClock {
+    fn now(&self) -> Timestamp {
+        SystemClock.now() + self.0
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        SystemClock.sleep(duration).await;
     }
 }
 

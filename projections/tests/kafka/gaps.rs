@@ -19,13 +19,13 @@ async fn w3_a_lost_record_is_read_from_the_log() {
     for index in [0, 1, 2, 9, 10, 29] {
         client.forge(0, &log[index], Position::new(index as u64)).await;
     }
-    for layout in [Sharding::SINGLE, Sharding::by_stream(1)] {
-        let view = if layout == Sharding::SINGLE { "keyed" } else { "streamed" };
+    for sharding in [Sharding::SINGLE, Sharding::by_stream(1)] {
+        let view = if sharding == Sharding::SINGLE { "keyed" } else { "streamed" };
         let source = fixture.source();
-        let mut member = fixture.join(&source, &fixture.subscription(view, layout)).await;
+        let mut member = fixture.join(&source, &fixture.subscription(view, sharding)).await;
         member.until(1).await;
         let events = member.deliver(highwater_core::value::ShardId::FIRST, Position::new(30)).await;
-        assert_eq!(events, log, "{layout}");
+        assert_eq!(events, log, "{sharding}");
         let state = source.state(&ViewName::new(view).unwrap());
         assert_eq!(state.borrow().name(), "filling");
     }
@@ -39,22 +39,22 @@ async fn w3_a_topic_without_any_retained_record_is_filled_from_the_log() {
     let relay = RelayTask::start(fixture.relay());
     relay.has_published(Position::new(120)).await;
     ForeignClient::of(&fixture).truncate(4).await;
-    let layout = Sharding::by_stream(4);
+    let sharding = Sharding::by_stream(4);
     let source = fixture.source();
-    let feeding = fixture.subscription("truncated", layout);
+    let subscription = fixture.subscription("truncated", sharding);
     let state = source.state(&ViewName::new("truncated").unwrap());
-    let mut member = fixture.join(&source, &feeding).await;
+    let mut member = fixture.join(&source, &subscription).await;
     member.until(4).await;
-    for shard in layout.all() {
+    for shard in sharding.all() {
         let events = member.deliver(shard, Position::new(120)).await;
-        assert_eq!(events, fixture.of_shard(layout, shard).await);
+        assert_eq!(events, fixture.of_shard(sharding, shard).await);
         let KafkaState::Truncated { to, .. } = state.borrow().clone() else { panic!("{state:?}") };
-        assert_eq!(to, fixture.of_shard(layout, shard).await.last().unwrap().position);
+        assert_eq!(to, fixture.of_shard(sharding, shard).await.last().unwrap().position);
     }
     // The feed then returns to the topic.
     fixture.append(40).await;
-    for shard in layout.all() {
-        let mut expected = fixture.of_shard(layout, shard).await;
+    for shard in sharding.all() {
+        let mut expected = fixture.of_shard(sharding, shard).await;
         expected.retain(|event| event.position > Position::new(120));
         assert_eq!(member.deliver(shard, Position::new(160)).await, expected);
     }

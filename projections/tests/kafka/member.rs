@@ -19,7 +19,7 @@ use super::fixture::{STEP_TIMEOUT, in_time};
 pub(crate) struct Member {
     pub(crate) membership: Box<dyn Membership>,
     store: Arc<MemoryStore>,
-    feeding: Subscription,
+    subscription: Subscription,
     pub(crate) shards: BTreeMap<ShardId, Shard>,
 }
 
@@ -33,9 +33,9 @@ impl Member {
     pub(crate) fn new(
         membership: Box<dyn Membership>,
         store: Arc<MemoryStore>,
-        feeding: Subscription,
+        subscription: Subscription,
     ) -> Self {
-        Self { membership, store, feeding, shards: BTreeMap::new() }
+        Self { membership, store, subscription, shards: BTreeMap::new() }
     }
 
     /// Applies the next assignment.
@@ -52,12 +52,12 @@ impl Member {
     }
 
     async fn take(&mut self, shard: ShardId, claiming: ClaimMode) {
-        let (view, worker) = (&self.feeding.view, &self.feeding.worker);
+        let (view, worker) = (&self.subscription.view, &self.subscription.worker);
         let claimed = self
             .store
             .claim_shard(ShardClaim {
                 view: view.clone(),
-                sharding: self.feeding.sharding,
+                sharding: self.subscription.sharding,
                 shard,
                 worker: worker.clone(),
                 mode: claiming,
@@ -131,7 +131,7 @@ impl Member {
     }
 
     async fn commit(&mut self, shard: ShardId, page: FeedPage) -> Result<Vec<Envelope>> {
-        let view = self.feeding.view.clone();
+        let view = self.subscription.view.clone();
         let shard = self.shards.get_mut(&shard).unwrap();
         let to = Progress {
             position: page.through,

@@ -81,12 +81,16 @@ impl Flow {
     }
 }
 
-async fn everything_is_seen(fixture: &TopicFixture, layout: Sharding, seen: &watch::Sender<Seen>) {
+async fn everything_is_seen(
+    fixture: &TopicFixture,
+    sharding: Sharding,
+    seen: &watch::Sender<Seen>,
+) {
     let head = fixture.store.head().await.unwrap().get() as usize;
     let count = |seen: &Seen| seen.values().map(Vec::len).sum::<usize>();
     in_time(seen.subscribe().wait_for(|seen| count(seen) >= head)).await.unwrap();
-    for shard in layout.all() {
-        assert_eq!(seen.borrow()[&shard], fixture.of_shard(layout, shard).await, "shard {shard}");
+    for shard in sharding.all() {
+        assert_eq!(seen.borrow()[&shard], fixture.of_shard(sharding, shard).await, "shard {shard}");
     }
 }
 
@@ -94,13 +98,13 @@ async fn everything_is_seen(fixture: &TopicFixture, layout: Sharding, seen: &wat
 async fn r1_partitions_that_move_while_records_flow_report_no_gap() {
     let test = "r1_partitions_that_move_while_records_flow_report_no_gap";
     let Some(fixture) = TopicFixture::new(test).map(Arc::new) else { return };
-    let (layout, source) = (Sharding::by_stream(4), fixture.source());
+    let (sharding, source) = (Sharding::by_stream(4), fixture.source());
     let relay = RelayTask::start(fixture.relay());
     fixture.append(20).await;
     relay.has_published(Position::new(20)).await;
     let flow = Flow::start(&fixture);
     let seen = watch::Sender::new(Seen::new());
-    let join = async || fixture.join(&source, &fixture.subscription("moving", layout)).await;
+    let join = async || fixture.join(&source, &fixture.subscription("moving", sharding)).await;
     let mut first = WorkingMember::start(join().await, &seen);
     for _ in 0..6 {
         first.holds(4).await;
@@ -110,7 +114,7 @@ async fn r1_partitions_that_move_while_records_flow_report_no_gap() {
     }
     first.holds(4).await;
     flow.stop().await;
-    everything_is_seen(&fixture, layout, &seen).await;
+    everything_is_seen(&fixture, sharding, &seen).await;
     assert_eq!(source.filled(), 0, "the topic has every record");
     first.leave().await;
     relay.stop().await;
@@ -121,13 +125,13 @@ async fn r1_a_group_reports_no_gap_after_a_broker_was_killed() {
     let test = "r1_a_group_reports_no_gap_after_a_broker_was_killed";
     let Some(mut cluster) = KafkaCluster::start(test, 1).await else { return };
     let fixture = Arc::new(TopicFixture::at(cluster.servers()));
-    let (layout, source) = (Sharding::by_stream(4), fixture.source());
+    let (sharding, source) = (Sharding::by_stream(4), fixture.source());
     let relay = RelayTask::start(fixture.relay());
     fixture.append(20).await;
     relay.has_published(Position::new(20)).await;
     let flow = Flow::start(&fixture);
     let seen = watch::Sender::new(Seen::new());
-    let join = async || fixture.join(&source, &fixture.subscription("killed", layout)).await;
+    let join = async || fixture.join(&source, &fixture.subscription("killed", sharding)).await;
     let mut both =
         [WorkingMember::start(join().await, &seen), WorkingMember::start(join().await, &seen)];
     for _ in 0..3 {
@@ -139,7 +143,7 @@ async fn r1_a_group_reports_no_gap_after_a_broker_was_killed() {
         relay.has_published(fixture.store.head().await.unwrap()).await;
     }
     flow.stop().await;
-    everything_is_seen(&fixture, layout, &seen).await;
+    everything_is_seen(&fixture, sharding, &seen).await;
     assert_eq!(source.filled(), 0, "the topic has every record");
     for one in both {
         one.leave().await;

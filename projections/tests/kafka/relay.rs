@@ -10,6 +10,7 @@ use highwater_core::{
     value::{ShardId, Sharding},
 };
 use highwater_projections::kafka::RelayStatus;
+use jiff::SignedDuration;
 
 use super::{
     fixture::{RelayTask, TopicFixture, drain, event},
@@ -194,5 +195,37 @@ async fn a_bounded_context_may_publish_some_events_and_views_receive_those() {
     let events = member.deliver(ShardId::FIRST, Position::new(140)).await;
     assert_eq!(events.len(), 20);
     assert!(events.iter().all(|event| event.stream.category() == "order"));
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_from_the_future_is_published_and_keeps_its_time() {
+    let test = "an_event_from_the_future_is_published_and_keeps_its_time";
+    let wrong_by = SignedDuration::from_hours(48);
+    let Some(fixture) = TopicFixture::with_wrong_clock(test, wrong_by) else { return };
+    fixture.append(5).await;
+    let relay = RelayTask::start(fixture.relay());
+    relay.has_published(Position::new(5)).await;
+    delivers_the_log(&fixture, 5).await;
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_whose_time_the_topic_refuses_is_named_with_a_remedy() {
+    let test = "an_event_whose_time_the_topic_refuses_is_named_with_a_remedy";
+    let wrong_by = SignedDuration::from_hours(-48);
+    let Some(fixture) = TopicFixture::with_wrong_clock(test, wrong_by) else { return };
+    let client = ForeignClient::of(&fixture);
+    let limit = "message.timestamp.before.max.ms";
+    client.create(2, &[(limit, "3600000")]).await;
+    fixture.append_one("account-old", event("suite.old")).await;
+    let relay = RelayTask::start(fixture.relay());
+    let error = relay.fails().await;
+    assert_eq!(error.code(), Code::BAD_TOPIC, "{error}");
+    let said = error.to_string();
+    assert!(said.contains("event 1 of stream account-old") && said.contains(limit), "{said}");
+    client.set(limit, "9223372036854775807").await;
+    relay.has_published(Position::new(1)).await;
+    delivers_the_log(&fixture, 1).await;
     relay.stop().await;
 }

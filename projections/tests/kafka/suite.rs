@@ -54,19 +54,19 @@ async fn r1_every_shard_delivers_its_events_once_in_order_and_to_the_byte(
     source: &dyn FeedSource,
 ) {
     fixture.append(300).await;
-    let layout = source.sharding(ShardBy::Stream, 4).await.unwrap();
-    assert_eq!(layout, Sharding::by_stream(4));
-    let mut member = fixture.join(source, &fixture.subscription("streams", layout)).await;
+    let sharding = source.sharding(ShardBy::Stream, 4).await.unwrap();
+    assert_eq!(sharding, Sharding::by_stream(4));
+    let mut member = fixture.join(source, &fixture.subscription("streams", sharding)).await;
     member.until(4).await;
-    for shard in layout.all() {
+    for shard in sharding.all() {
         let events = member.deliver(shard, Position::new(300)).await;
-        assert_eq!(events, fixture.of_shard(layout, shard).await);
+        assert_eq!(events, fixture.of_shard(sharding, shard).await);
     }
     // Events that are appended while the feed waits are delivered as well.
     fixture.append(100).await;
-    for shard in layout.all() {
+    for shard in sharding.all() {
         let events = member.deliver(shard, Position::new(400)).await;
-        let mut expected = fixture.of_shard(layout, shard).await;
+        let mut expected = fixture.of_shard(sharding, shard).await;
         expected.retain(|event| event.position > Position::new(300));
         assert_eq!(events, expected);
     }
@@ -134,9 +134,9 @@ async fn a_view_gets_the_events_of_its_query_and_the_position_moves_over_all(
     source: &dyn FeedSource,
 ) {
     fixture.append(100).await;
-    let mut feeding = fixture.subscription("odd", Sharding::SINGLE);
-    feeding.query = Query::types(["suite.odd"]);
-    let mut member = fixture.join(source, &feeding).await;
+    let mut subscription = fixture.subscription("odd", Sharding::SINGLE);
+    subscription.query = Query::types(["suite.odd"]);
+    let mut member = fixture.join(source, &subscription).await;
     let progress = Progress::default();
     let mut feed = member.membership.open(ShardId::FIRST, &progress).await.unwrap();
     let drained = drain(&mut *feed, Position::new(100), 1000).await;

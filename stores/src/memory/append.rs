@@ -27,7 +27,7 @@ impl MemoryStore {
             return Ok(answer);
         }
         state.log.check(&append)?;
-        let (command, fingerprint) = (append.command, append.fingerprint);
+        let Append { command, fingerprint, .. } = append;
         let appended = state.log.push(append, self.shared.clock.now());
         state.commands.record(command, fingerprint, &appended);
         self.announce(appended.position);

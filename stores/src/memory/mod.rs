@@ -1,6 +1,19 @@
 //! A store in the memory of this process: for tests, for examples, and as the model of the others.
 //!
 //! It keeps every contract but W7: its events are lost when the process ends.
+//!
+//! | File | What is in it |
+//! |---|---|
+//! | `append` | an append, checked before anything is changed (W1, W2, W4, W6) |
+//! | `follow` | waking followers |
+//! | `idempotency` | commands that have been stored (W4) |
+//! | `parked` | parked keys and the events behind them (R4) |
+//! | `range` | rows of a view in the order of their keys |
+//! | `read` | pages of a stream and of the log (W3) |
+//! | `shard` | leases and epochs of shards (R1) |
+//! | `snapshot` | snapshots |
+//! | `view` | rows and the progress that is committed with them (R1) |
+//! | `view_store` | the ports of views |
 
 mod append;
 mod follow;
@@ -74,7 +87,8 @@ impl MemoryStore {
     pub fn with_limits(clock: Arc<dyn Clock>, limits: Limits) -> Self {
         let (head, _) = watch::channel(Position::START);
         let id = LogId::of(SystemIds.command_id().as_uuid().as_bytes());
-        let (state, meter) = (Mutex::default(), StoreMeter::new("memory"));
+        let meter = StoreMeter::new("memory");
+        let state = Mutex::default();
         Self { shared: Arc::new(MemoryShared { clock, limits, id, state, head, meter }) }
     }
 
@@ -114,20 +128,20 @@ impl EventStore for MemoryStore {
     async fn read_stream(
         &self,
         stream: &StreamId,
-        span: ReadFrom<Version>,
+        from: ReadFrom<Version>,
         limit: usize,
     ) -> Result<StreamPage> {
-        Ok(self.state().log.stream_page(stream, span, limit))
+        Ok(self.state().log.stream_page(stream, from, limit))
     }
 
     async fn read_log(
         &self,
         query: &Query,
-        span: ReadFrom<Position>,
+        from: ReadFrom<Position>,
         limit: usize,
     ) -> Result<LogPage> {
         query.validate()?;
-        Ok(self.state().log.page(query, span, limit))
+        Ok(self.state().log.page(query, from, limit))
     }
 
     async fn head(&self) -> Result<Position> {

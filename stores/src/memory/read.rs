@@ -6,16 +6,17 @@ use highwater_core::{
 };
 
 use super::append::MemoryLog;
+use crate::page_limit::fitting;
 
 impl MemoryLog {
     pub(super) fn stream_page(
         &self,
         stream: &StreamId,
-        span: ReadFrom<Version>,
+        from: ReadFrom<Version>,
         limit: usize,
     ) -> StreamPage {
         let indexes = self.streams.get(stream).map_or(&[][..], Vec::as_slice);
-        let (within, page): (_, Vec<_>) = match span {
+        let (within, page): (_, Vec<_>) = match from {
             ReadFrom::After(version) => {
                 let within = &indexes[up_to(version.get(), indexes.len())..];
                 (within.len(), within.iter().take(limit).collect())
@@ -25,13 +26,15 @@ impl MemoryLog {
                 (within.len(), within.iter().rev().take(limit).collect())
             }
         };
-        let events: Vec<_> = page.into_iter().map(|index| self.events[*index].clone()).collect();
-        let next = (within > events.len()).then(|| after_last(&events, span));
+        let mut events: Vec<_> =
+            page.into_iter().map(|index| self.events[*index].clone()).collect();
+        events.truncate(fitting(events.iter().map(|event| event.payload.len())));
+        let next = (within > events.len()).then(|| after_last(&events, from));
         StreamPage { events, next }
     }
 
-    pub(super) fn page(&self, query: &Query, span: ReadFrom<Position>, limit: usize) -> LogPage {
-        match span {
+    pub(super) fn page(&self, query: &Query, from: ReadFrom<Position>, limit: usize) -> LogPage {
+        match from {
             ReadFrom::After(bound) => {
                 let (events, more) = page(self.after(bound).iter(), query, limit);
                 let last = events.last().map_or(bound, |event| event.position);
@@ -69,13 +72,16 @@ fn page<'a>(
 ) -> (Vec<Envelope>, bool) {
     let mut matching =
         events.filter(|event| query.matches(&event.stream, &event.type_name, &event.tags));
-    let page = matching.by_ref().take(limit).cloned().collect();
-    (page, matching.next().is_some())
+    let mut page: Vec<_> = matching.by_ref().take(limit).cloned().collect();
+    let fitting = fitting(page.iter().map(|event| event.payload.len()));
+    let more = fitting < page.len() || matching.next().is_some();
+    page.truncate(fitting);
+    (page, more)
 }
 
-fn after_last(events: &[Envelope], span: ReadFrom<Version>) -> ReadFrom<Version> {
-    match (events.last(), span) {
-        (None, _) => span,
+fn after_last(events: &[Envelope], from: ReadFrom<Version>) -> ReadFrom<Version> {
+    match (events.last(), from) {
+        (None, _) => from,
         (Some(last), ReadFrom::After(_)) => ReadFrom::After(last.version),
         (Some(last), ReadFrom::Before(_)) => ReadFrom::Before(last.version),
     }

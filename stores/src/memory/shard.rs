@@ -74,8 +74,8 @@ impl MemoryView {
             return Ok(None);
         }
         shard.give_to(Some(MemoryLease { owner: worker, until: lease_end(lease, now) }));
-        let (epoch, progress) = (shard.epoch, shard.progress.clone());
-        Ok(Some(Claim { shard: number, epoch, progress }))
+        let progress = shard.progress.clone();
+        Ok(Some(Claim { shard: number, epoch: shard.epoch, progress }))
     }
 
     pub(super) fn heartbeat(

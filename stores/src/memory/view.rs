@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 use highwater_core::{
     Result,
-    domain::{ColumnKind, ViewName, ViewSpec},
+    domain::{ViewName, ViewSpec},
     error::Invalid,
     port::{StoredRow, StoredView, ViewCommit, ViewState, WorkerId},
     value::{Epoch, Sharding},
@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::{parked::ParkedEvents, shard::MemoryShard};
 use crate::{
+    columns::ColumnRules,
     fencing::{ShardState, check_forward, has_no_rows, refusal_of, view_missing},
     rows,
 };
@@ -32,22 +33,22 @@ pub(super) struct MemoryView {
     pub(super) parked: ParkedEvents,
     /// `None` for a projection with its own tables.
     pub(super) rows: Option<BTreeMap<String, Bytes>>,
-    columns: HashMap<&'static str, ColumnKind>,
+    rules: ColumnRules,
     /// Notified of each change.
     pub(super) changed: watch::Sender<()>,
 }
 
 impl MemoryView {
     fn new(spec: &ViewSpec, sharding: Sharding) -> Self {
-        let (epoch, as_of) = (Epoch::default(), Timestamp::UNIX_EPOCH);
-        let at = ShardState { epoch, position: spec.start_after, as_of };
+        let as_of = Timestamp::UNIX_EPOCH;
+        let at = ShardState { epoch: Epoch::default(), position: spec.start_after, as_of };
         Self {
             sharding,
             shards: sharding.all().map(|_| MemoryShard::initial(at)).collect(),
             workers: BTreeMap::new(),
             parked: ParkedEvents::default(),
             rows: None,
-            columns: HashMap::new(),
+            rules: ColumnRules::default(),
             changed: watch::Sender::new(()),
         }
     }
@@ -59,11 +60,16 @@ impl MemoryView {
 
     fn add_columns(&mut self, spec: &ViewSpec) -> Result<()> {
         for column in &spec.columns {
-            let kind = *self.columns.entry(column.name).or_insert(column.kind);
-            if kind != column.kind {
+            if let Some(kind) = self.rules.kind(column.name).filter(|kind| *kind != column.kind) {
                 return Err(rows::column_mismatch(spec, column, &format!("{kind:?}")).into());
             }
         }
+        let mut rules = self.rules.clone();
+        let added = rules.add(spec);
+        for (key, row) in self.rows.iter().flatten() {
+            added.check(&spec.name, key, rows::row_text(&spec.name, key, row)?)?;
+        }
+        self.rules = rules;
         Ok(())
     }
 
@@ -158,7 +164,10 @@ impl MemoryViews {
             return Err(Invalid::request(message).into());
         }
         check_forward(&commit)?;
-        rows::check_commit(&commit)?;
-        self.get_mut(&commit.view)?.commit(commit, now)
+        rows::check_keys(&commit)?;
+        rows::check_json(&commit)?;
+        let view = self.get_mut(&commit.view)?;
+        rows::check_columns(&commit, &view.rules)?;
+        view.commit(commit, now)
     }
 }

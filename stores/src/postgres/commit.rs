@@ -7,7 +7,7 @@ use sqlx::{Connection as _, PgConnection, Postgres, Transaction};
 
 use super::{
     PostgresHook, PostgresInner,
-    error::{classify, classify_view},
+    error::{classify, classify_hook, classify_view},
     parked,
     row::{PgTimestamp, signed},
     shard,
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     fencing::{check_forward, refusal_of},
-    rows::{check_keys, row_text},
+    rows::{check_columns, check_keys, row_text},
     sql::view_changes::ViewChange,
 };
 
@@ -25,6 +25,7 @@ const WRITING: &str = "writing a view";
 pub(super) async fn commit(inner: Arc<PostgresInner>, commit: ViewCommit) -> Result<()> {
     check_forward(&commit)?;
     check_keys(&commit)?;
+    check_columns(&commit, &inner.specs.rules(&commit.view))?;
     let hook = commit.hook.as_deref().map(PostgresHook::of).transpose()?;
     let is_moved = if hook.is_none() && commit.parked.is_empty() {
         let mut connection = inner.connections.take().await.map_err(classify(WRITING))?;
@@ -57,7 +58,12 @@ async fn commit_in_transaction(
         return Ok(false);
     }
     parked::change(&mut transaction, &inner.schema, commit).await?;
-    transaction.commit().await.map_err(classify(WRITING))?;
+    // What the server refuses at the end is a constraint of the hook's rows that is checked last.
+    let committed = transaction.commit().await;
+    committed.map_err(|error| match hook {
+        Some(_) => classify_hook(error.into()),
+        None => classify(WRITING)(error),
+    })?;
     Ok(true)
 }
 

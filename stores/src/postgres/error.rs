@@ -120,7 +120,9 @@ pub(super) fn classify_append(command: CommandId, error: &Source, state: Option<
         Some(LOCK_NOT_AVAILABLE) => {
             Unavailable::Locked { doing: "appending", source: error.clone() }.into()
         }
-        Some(READ_ONLY | DEADLOCK) => Unavailable::unreachable("appending", error.clone()).into(),
+        Some(state) if is_rolled_back(state) => {
+            Unavailable::unreachable("appending", error.clone()).into()
+        }
         _ => Error::UnknownOutcome { command, source: error.clone() },
     }
 }
@@ -129,6 +131,17 @@ pub(super) fn classify_append(command: CommandId, error: &Source, state: Option<
 pub(super) fn classify_hook(error: HookError) -> Error {
     let refused = |error: &sqlx::Error| state(error).is_some_and(|state| is_refused(&state));
     error.into_error(refused, classify(RUNNING_HOOK))
+}
+
+/// Classifies an error at the end of an append with a transaction hook. What the server refuses there is a
+/// constraint of the hook's rows that is checked last, and nothing was stored.
+pub(super) fn classify_hook_commit(command: CommandId, error: sqlx::Error) -> Error {
+    match state(&error).as_deref() {
+        Some(state) if is_misconfigured(state) || is_refused(state) || is_rolled_back(state) => {
+            classify_hook(error.into())
+        }
+        _ => Error::UnknownOutcome { command, source: Source::new(error) },
+    }
 }
 
 /// Classifies an error of writing a view: what the database refuses it would refuse again.
@@ -166,6 +179,11 @@ pub(super) fn is_duplicate_key(error: &sqlx::Error) -> bool {
     state(error).as_deref() == Some("23505")
 }
 
+/// Returns true if the transaction was rolled back in favour of another.
+pub(super) fn is_deadlock(error: &sqlx::Error) -> bool {
+    state(error).as_deref() == Some(DEADLOCK)
+}
+
 /// Returns true if the statement failed before anything could be committed.
 pub(super) fn stored_nothing(state: Option<&str>) -> bool {
     state.is_some_and(|state| is_misconfigured(state) || is_refused(state))
@@ -194,6 +212,7 @@ fn message(error: &sqlx::Error) -> String {
 const NO_SUCH_USER: &str = "28000";
 const READ_ONLY: &str = "25006";
 const WRONG_PASSWORD: &str = "28P01";
+const SERIALIZATION: &str = "40001";
 const DEADLOCK: &str = "40P01";
 const DUPLICATE_FUNCTION: &str = "42723";
 const DUPLICATE_TABLE: &str = "42P07";
@@ -210,8 +229,15 @@ fn is_misconfigured(state: &str) -> bool {
     state.starts_with("42") || state == "3F000" || state == "3D000"
 }
 
-/// Returns true for data exceptions, violated constraints, exceeded program limits, and duplicate keys.
+/// Returns true for data exceptions, violated constraints, exceeded program limits, duplicate keys, and
+/// exceptions that a trigger raises.
 fn is_refused(state: &str) -> bool {
-    let class = ["21", "22", "23", "54"];
+    let class = ["21", "22", "23", "54", "P0"];
     class.iter().any(|class| state.starts_with(class))
+}
+
+/// Returns true for errors that pass, and after which the server has rolled the transaction back: it was
+/// read-only, a deadlock, a full disk, or not enough memory.
+fn is_rolled_back(state: &str) -> bool {
+    matches!(state, READ_ONLY | DEADLOCK | SERIALIZATION) || state.starts_with("53")
 }

@@ -5,13 +5,16 @@ use highwater_core::{
     domain::Fingerprint,
     port::{Appended, RecordedCommand, StreamHead},
 };
-use sqlx::{Row, postgres::PgRow};
+use sqlx::postgres::PgRow;
 
 use super::{
     PostgresInner,
     error::classify,
     read::{ensure_seen_is_durable, flush},
-    row::unsigned,
+};
+use crate::sql::{
+    row::SqlRow,
+    store::{SqlStore, SqlValue::Id},
 };
 
 const LOOKING_UP: &str = "looking up a command";
@@ -24,10 +27,9 @@ pub(super) async fn find_command(
         "select fingerprint, first_position, last_position from @schema@.commands \
          where command_id = $1",
     );
-    let query = sqlx::query(sql).bind(*id.as_uuid());
-    let row = inner.connections.fetch_optional(query).await;
-    let Some(row) = row.map_err(classify(LOOKING_UP))? else { return Ok(None) };
-    let (fingerprint, first, position) = decode(&row).map_err(classify(LOOKING_UP))?;
+    let found = inner.fetch(sql, &[Id(*id.as_uuid())]).await.map_err(classify(LOOKING_UP))?;
+    let Some(row) = found.first() else { return Ok(None) };
+    let (fingerprint, first, position) = decode(row).map_err(classify(LOOKING_UP))?;
     if first > position {
         // The command has no event that would show if it has been flushed.
         flush(inner).await?;
@@ -40,10 +42,8 @@ pub(super) async fn find_command(
 }
 
 fn decode(row: &PgRow) -> Result<(Fingerprint, Position, Position), sqlx::Error> {
-    let bits: i64 = row.try_get(0)?;
-    let first = Position::new(unsigned(row.try_get(1)?)?);
-    let last = Position::new(unsigned(row.try_get(2)?)?);
-    Ok((Fingerprint::from_bits(bits.cast_unsigned()), first, last))
+    let bits = row.integer(0)?.cast_unsigned();
+    Ok((Fingerprint::from_bits(bits), row.position(1)?, row.position(2)?))
 }
 
 /// Adds the streams of the command's events, as in its first answer.
@@ -58,14 +58,13 @@ pub(super) async fn with_streams(
          on e.position between c.first_position and c.last_position \
          where c.command_id = $1 group by e.stream order by first",
     );
-    let query = sqlx::query(sql).bind(*id.as_uuid());
-    let rows = inner.connections.fetch_all(query).await.map_err(classify(LOOKING_UP))?;
+    let rows = inner.fetch(sql, &[Id(*id.as_uuid())]).await.map_err(classify(LOOKING_UP))?;
     repeated.streams = rows.iter().map(decode_head).collect::<Result<_>>()?;
     Ok(repeated)
 }
 
 fn decode_head(row: &PgRow) -> Result<StreamHead> {
-    let columns = || Ok((row.try_get(0)?, Version::new(unsigned(row.try_get(1)?)?)));
-    let (stream, version): (&str, _) = columns().map_err(classify(LOOKING_UP))?;
+    let stream = row.text(0).map_err(classify(LOOKING_UP))?;
+    let version = row.number(1).map(Version::new).map_err(classify(LOOKING_UP))?;
     Ok(StreamHead { stream: StreamId::parse(stream)?, version })
 }

@@ -59,7 +59,7 @@ pub(super) async fn log_id(connection: &mut PgConnection, schema: &Schema) -> Re
 /// Waits for other processes that migrate, and returns the version of the schema. A schema that exists
 /// needs no privilege to create one.
 async fn prepare(connection: &mut PgConnection, options: &PostgresOptions) -> Result<usize> {
-    let (schema, connect) = (&options.schema, &options.connect);
+    let PostgresOptions { schema, connect, .. } = options;
     sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 0))")
         .bind(format!("highwater migrations {}", schema.as_str()))
         .execute(&mut *connection)

@@ -10,18 +10,18 @@
 //! | `follow` | waking followers |
 //! | `hook` | transaction hooks |
 //! | `idempotency` | commands that have been stored (W4) |
+//! | `large_table` | columns and indexes of large tables, added while they are in use |
 //! | `migrate` | migrations of the schema |
 //! | `notifications` | notifying other processes of changes of views |
+//! | `options` | the options of a store, and its URL |
 //! | `parked` | parked keys and the events behind them (R4) |
-//! | `range` | rows of a view in the order of their keys |
 //! | `read` | pages of a stream and of the log, durable before they are returned (W3) |
 //! | `read_batcher` | reads of single rows that share a statement |
 //! | `row` | decoding of rows |
 //! | `server_refusal` | servers that can't keep what Highwater promises |
 //! | `session` | the bounds of work of several statements |
 //! | `shard` | leases and epochs of shards (R1) |
-//! | `snapshot` | snapshots |
-//! | `view`, `table` | views: reading them, and their tables with columns and indexes |
+//! | `view`, `table` | views: their statements, and their tables with columns and indexes |
 //! | `view_store` | the ports of views |
 
 mod append;
@@ -32,18 +32,17 @@ mod error;
 mod follow;
 mod hook;
 mod idempotency;
+mod large_table;
 mod migrate;
 mod notifications;
 mod options;
 mod parked;
-mod range;
 mod read;
 mod read_batcher;
 mod row;
 mod server_refusal;
 mod session;
 mod shard;
-mod snapshot;
 mod table;
 mod view;
 mod view_store;
@@ -66,8 +65,9 @@ pub use options::PostgresOptions;
 
 use crate::{
     metrics::StoreMeter,
+    page_limit::PageLimit,
     sql::{
-        connection_pool::within, connections::Connections, group_commit::GroupCommit,
+        connection_pool::within, connections::Connections, group_commit::GroupCommit, snapshot,
         spec_cache::SpecCache, uncancellable::uncancellable,
     },
 };
@@ -90,6 +90,7 @@ struct PostgresInner {
     follower: Arc<PostgresFollower>,
     row_reads: RowReadBatcher,
     specs: SpecCache,
+    page_limit: PageLimit,
     options: PostgresOptions,
 }
 
@@ -118,9 +119,17 @@ impl PostgresStore {
         let writer = append::PostgresWriter::new(&options, &follower);
         let appends = GroupCommit::new(writer, StoreMeter::new("postgres"));
         let row_reads = RowReadBatcher::new(options.connections);
-        let specs = SpecCache::default();
-        let inner =
-            PostgresInner { id, connections, schema, appends, follower, row_reads, specs, options };
+        let inner = PostgresInner {
+            id,
+            connections,
+            schema,
+            appends,
+            follower,
+            row_reads,
+            specs: SpecCache::default(),
+            page_limit: PageLimit::default(),
+            options,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -219,10 +228,10 @@ impl EventStore for PostgresStore {
 #[async_trait]
 impl SnapshotStore for PostgresStore {
     async fn load_snapshot(&self, stream: &StreamId) -> Result<Option<Snapshot>> {
-        snapshot::load(&self.inner, stream).await
+        snapshot::load(self.inner(), stream.clone()).await
     }
 
     async fn save_snapshot(&self, snapshot: Snapshot) -> Result<()> {
-        snapshot::save(&self.inner, snapshot).await
+        snapshot::save(self.inner(), snapshot).await
     }
 }

@@ -6,9 +6,10 @@
 
 use std::cmp::Reverse;
 
+use bytes::Bytes;
 use highwater_core::{
-    Position, Query, QueryItem, ReadFrom, Result, StreamId, Version,
-    port::{LogPage, StreamPage},
+    Envelope, Position, Query, QueryItem, ReadFrom, Result, StreamId, Version,
+    port::{LogPage, MAX_PAGE_BYTES, StreamPage},
 };
 use sqlx::{AssertSqlSafe, Postgres, QueryBuilder, Row, postgres::PgRow};
 
@@ -17,7 +18,10 @@ use super::{
     error::classify,
     row::{COLUMNS, EventDecoder, NO_EVENT, signed, unsigned},
 };
-use crate::sql::query_plan::alternatives;
+use crate::{
+    page_limit::{PartialPage, inline_bytes},
+    sql::query_plan::alternatives,
+};
 
 /// The head, and true if all that the statement sees has been flushed. Both functions read the log as it is
 /// now, later than the statement's snapshot, so the result holds for the snapshot.
@@ -39,17 +43,21 @@ pub(super) async fn read_stream(
         ReadFrom::Before(version) => (version, '<', "desc"),
     };
     let sql = format!(
-        "select {COLUMNS} from {}.events e where e.stream = $1 and e.version {comparison} $2 \
+        "select {COLUMNS} case when octet_length(e.payload) <= $4 then e.payload end, e.metadata \
+         from {}.events e where e.stream = $1 and e.version {comparison} $2 \
          order by e.version {order} limit $3",
         inner.schema.as_str()
     );
+    let limit = inner.page_limit.of(limit);
     let query = sqlx::query(AssertSqlSafe(sql))
         .bind(stream.as_str())
         .bind(signed(bound.get()))
-        .bind(signed(limit as u64).saturating_add(1));
+        .bind(signed(limit as u64).saturating_add(1))
+        .bind(inline_bytes(limit) as i32);
     let rows = inner.connections.fetch_all(query).await.map_err(classify("reading a stream"))?;
     // One row more than requested shows if there are more.
-    let events = envelopes(&rows[..rows.len().min(limit)], 0)?;
+    let page = partial_page(&rows[..rows.len().min(limit)], 0)?;
+    let (events, is_cut) = complete(inner, page, limit).await?;
     if let Some(last) = events.iter().map(|event| event.position).max() {
         ensure_seen_is_durable(inner, last).await?;
     }
@@ -58,7 +66,7 @@ pub(super) async fn read_stream(
         ReadFrom::After(_) => ReadFrom::After(last),
         ReadFrom::Before(_) => ReadFrom::Before(last),
     };
-    Ok(StreamPage { next: (rows.len() > limit).then_some(next), events })
+    Ok(StreamPage { next: (is_cut || rows.len() > limit).then_some(next), events })
 }
 
 pub(super) async fn read_log(
@@ -67,6 +75,7 @@ pub(super) async fn read_log(
     span: ReadFrom<Position>,
     limit: usize,
 ) -> Result<LogPage> {
+    let limit = inner.page_limit.of(limit);
     let heard = inner.follower.heard();
     let mut sql = log_statement(inner, query, span, limit);
     let rows =
@@ -76,13 +85,14 @@ pub(super) async fn read_log(
     let (head, flushed) = decode_head(first)?;
     inner.follower.saw_head(head, heard);
     ensure_durable(inner, head, flushed).await?;
-    let mut events = envelopes(rows, 2)?;
+    let mut page = partial_page(rows, 2)?;
     // They are in order in general, but only an order of the whole statement would guarantee it.
     match span {
-        ReadFrom::After(_) => events.sort_by_key(|event| event.position),
-        ReadFrom::Before(_) => events.sort_by_key(|event| Reverse(event.position)),
+        ReadFrom::After(_) => page.sort_by_key(|event| event.position),
+        ReadFrom::Before(_) => page.sort_by_key(|event| Reverse(event.position)),
     }
-    let more = events.len() >= limit;
+    let (events, is_cut) = complete(inner, page, limit).await?;
+    let more = is_cut || events.len() >= limit;
     let last = events.last().map(|event| event.position);
     let through = match span {
         ReadFrom::After(after) if limit == 0 => after,
@@ -142,8 +152,10 @@ fn log_statement(
     let order = direction(span);
     let AssertSqlSafe(head) = inner.schema.sql(concat!("select ", head_columns!()));
     let mut sql = QueryBuilder::new(format!(
-        "{head}, {NO_EVENT} union all (select null, null, {COLUMNS} from "
+        "{head}, {NO_EVENT} union all (select null, null, {COLUMNS} \
+         case when octet_length(e.payload) <= "
     ));
+    sql.push_bind(inline_bytes(limit) as i32).push(" then e.payload end, e.metadata from ");
     let column = match alternatives(query).as_slice() {
         [item] => {
             push_matching(&mut sql, schema, item, span);
@@ -249,10 +261,45 @@ fn decode_head(row: &PgRow) -> Result<(Position, bool)> {
     read(row).map_err(classify("reading the log"))
 }
 
-fn envelopes(rows: &[PgRow], first: usize) -> Result<Vec<highwater_core::Envelope>> {
+fn partial_page(rows: &[PgRow], first: usize) -> Result<PartialPage> {
     let mut decoder = EventDecoder::default();
-    rows.iter()
-        .map(|row| decoder.envelope(row, first))
-        .collect::<Result<_, sqlx::Error>>()
-        .map_err(classify("decoding events"))
+    let mut page = PartialPage::with_capacity(rows.len());
+    for row in rows {
+        let (event, has_payload) =
+            decoder.envelope(row, first).map_err(classify("decoding events"))?;
+        page.push(event, has_payload);
+    }
+    Ok(page)
+}
+
+/// Reads the large payloads that still fit into a page. Returns true if the page has become shorter.
+async fn complete(
+    inner: &PostgresInner,
+    page: PartialPage,
+    limit: usize,
+) -> Result<(Vec<Envelope>, bool)> {
+    let payloads = match page.is_complete() {
+        true => Vec::new(),
+        false => large_payloads(inner, &page).await?,
+    };
+    let (events, is_cut) = page.complete(payloads);
+    inner.page_limit.record(limit, events.len(), is_cut);
+    Ok((events, is_cut))
+}
+
+/// Selects the first of the payloads that a page has left out, one at least, up to the limit in bytes.
+async fn large_payloads(inner: &PostgresInner, page: &PartialPage) -> Result<Vec<Bytes>> {
+    let sql = inner.schema.sql(
+        "select e.payload from (\
+             select i.n, i.position, \
+                 sum(octet_length(e.payload)) over (order by i.n) - octet_length(e.payload) as before \
+             from unnest($1::bigint[]) with ordinality i(position, n) \
+             join @schema@.events e on e.position = i.position) l \
+         join @schema@.events e on e.position = l.position where l.before < $2 order by l.n",
+    );
+    let query =
+        sqlx::query(sql).bind(page.positions_without_payload()).bind(signed(MAX_PAGE_BYTES as u64));
+    let rows = inner.connections.fetch_all(query).await.map_err(classify("reading the log"))?;
+    let payload = |row: &PgRow| row.try_get::<Vec<u8>, _>(0).map(Bytes::from);
+    rows.iter().map(payload).collect::<Result<_, _>>().map_err(classify("decoding events"))
 }

@@ -14,7 +14,8 @@ use highwater_core::{
 };
 use tokio::{runtime::Handle, sync::oneshot};
 
-use super::{PostgresInner, view};
+use super::PostgresInner;
+use crate::sql::view;
 
 /// The most keys of one statement.
 const MAX_KEYS: usize = 500;
@@ -74,16 +75,17 @@ impl RowReadBatcher {
     }
 }
 
-/// Reads one row.
+/// Reads rows. A read of a single row is batched with others if there are many at once.
 pub(super) async fn read(
     inner: &Arc<PostgresInner>,
     view: &ViewName,
-    key: &str,
+    keys: &[String],
 ) -> Result<StoredView> {
+    let [key] = keys else { return view::read(&**inner, view, keys).await };
     match inner.row_reads.enter(view, key) {
         None => {
             let _permit = ReadPermit { inner, view };
-            view::read_rows(inner, view, &[key]).await
+            view::read(&**inner, view, keys).await
         }
         Some(answer) => answer.await.unwrap_or_else(|gone| {
             Err(Unavailable::unreachable("reading a view", Source::new(gone)).into())
@@ -128,7 +130,7 @@ fn release(inner: &Arc<PostgresInner>, view: &ViewName) {
 /// Answers queued reads, in a task that no reader can cancel.
 async fn answer(permit: InheritedPermit, queued: Vec<QueuedRead>) {
     let keys: Vec<&str> = queued.iter().map(|read| read.key.as_str()).collect();
-    let rows = view::read_rows(&permit.inner, &permit.view, &keys).await;
+    let rows = view::read(&*permit.inner, &permit.view, &keys).await;
     for (index, QueuedRead { answer, .. }) in queued.into_iter().enumerate() {
         // Fails if the reader was cancelled.
         let _ = answer.send(rows.as_ref().map(|rows| row_at(rows, index)).map_err(Clone::clone));

@@ -1,82 +1,106 @@
 //! Decodes rows to envelopes.
 
-use std::sync::Arc;
-
-use highwater_core::{
-    CommandId, Envelope, EventId, Position, SchemaVersion, StreamId, Tag, Version,
-};
+use bytes::Bytes;
+use highwater_core::{CommandId, Envelope, EventId, Position, Tag, Version, port::Progress};
 use jiff::{SignedDuration, Timestamp};
 use sqlx::{
-    Postgres, Row, TypeInfo,
+    Postgres, Row, TypeInfo, ValueRef,
     postgres::{PgHasArrayType, PgRow, PgTypeInfo, PgValueRef},
 };
 use uuid::Uuid;
 
-/// The columns that [`EventDecoder::envelope`] reads, in their order.
+pub(super) use crate::sql::row::{signed, unsigned};
+
+use crate::sql::row::{LastEvent, SqlRow, schema};
+
+/// The columns that [`EventDecoder::envelope`] reads, in their order, up to the payload; after it comes
+/// `e.metadata`.
 pub(super) const COLUMNS: &str = "e.position, e.stream, e.version, e.event_id, e.command_id, \
-     e.type, e.schema_version, e.recorded_at, e.tags, e.payload, e.metadata";
+     e.type, e.schema_version, e.recorded_at, e.tags, ";
 
 /// Null values for these columns.
 pub(super) const NO_EVENT: &str = "null::bigint, null::text, null::bigint, null::uuid, \
      null::uuid, null::text, null::integer, null::timestamptz, null::text[], null::bytea, null::bytea";
 
-/// Decodes rows one after another. Neighbours often have the same stream and type, and then share memory.
+/// Decodes rows one after another.
 #[derive(Default)]
 pub(super) struct EventDecoder {
-    stream: Option<StreamId>,
-    type_name: Option<Arc<str>>,
+    last: LastEvent,
 }
 
 impl EventDecoder {
-    pub(super) fn envelope(&mut self, row: &PgRow, first: usize) -> Result<Envelope, sqlx::Error> {
+    /// Decodes an event. It has an empty payload, and the result is false, if the statement has left it out.
+    pub(super) fn envelope(
+        &mut self,
+        row: &PgRow,
+        first: usize,
+    ) -> Result<(Envelope, bool), sqlx::Error> {
         let tags: Option<Vec<String>> = row.try_get(first + 8)?;
-        let payload: Vec<u8> = row.try_get(first + 9)?;
+        let payload: Option<Vec<u8>> = row.try_get(first + 9)?;
         let metadata: Option<Vec<u8>> = row.try_get(first + 10)?;
-        Ok(Envelope {
+        let has_payload = payload.is_some();
+        let envelope = Envelope {
             position: Position::new(unsigned(row.try_get(first)?)?),
-            stream: self.stream(row.try_get(first + 1)?)?,
+            stream: self.last.stream(row.try_get(first + 1)?)?,
             version: Version::new(unsigned(row.try_get(first + 2)?)?),
             id: EventId::from_uuid(row.try_get::<Uuid, _>(first + 3)?),
             command: CommandId::from_uuid(row.try_get::<Uuid, _>(first + 4)?),
-            type_name: self.type_name(row.try_get(first + 5)?),
-            schema_version: schema(row.try_get(first + 6)?)?,
+            type_name: self.last.type_name(row.try_get(first + 5)?),
+            schema_version: schema::<i32>(row.try_get(first + 6)?)?,
             recorded_at: row.try_get::<PgTimestamp, _>(first + 7)?.0,
             tags: tags.unwrap_or_default().into_iter().map(Tag::from_stored).collect(),
-            payload: payload.into(),
+            payload: payload.unwrap_or_default().into(),
             raw_metadata: metadata.unwrap_or_default().into(),
-        })
+        };
+        Ok((envelope, has_payload))
+    }
+}
+
+impl SqlRow for PgRow {
+    fn text(&self, column: usize) -> sqlx::Result<&str> {
+        self.try_get(column)
+    }
+    fn optional_text(&self, column: usize) -> sqlx::Result<Option<&str>> {
+        self.try_get(column)
+    }
+    fn integer(&self, column: usize) -> sqlx::Result<i64> {
+        self.try_get(column)
+    }
+    fn optional_integer(&self, column: usize) -> sqlx::Result<Option<i64>> {
+        self.try_get(column)
+    }
+    fn flag(&self, column: usize) -> sqlx::Result<bool> {
+        self.try_get(column)
+    }
+    fn bytes(&self, column: usize) -> sqlx::Result<Vec<u8>> {
+        self.try_get(column)
+    }
+    fn id(&self, column: usize) -> sqlx::Result<Uuid> {
+        self.try_get(column)
+    }
+    fn time(&self, column: usize) -> sqlx::Result<Timestamp> {
+        Ok(self.try_get::<PgTimestamp, _>(column)?.0)
     }
 
-    fn stream(&mut self, id: &str) -> Result<StreamId, sqlx::Error> {
-        match &self.stream {
-            Some(last) if last.as_str() == id => Ok(last.clone()),
-            _ => {
-                let stream =
-                    StreamId::parse(id).map_err(|error| sqlx::Error::Decode(error.into()))?;
-                Ok(self.stream.insert(stream).clone())
-            }
+    /// Copies the wire format of JSON, which is its text.
+    fn json(&self, column: usize) -> sqlx::Result<Option<Bytes>> {
+        let value = self.try_get_raw(column)?;
+        if value.is_null() {
+            return Ok(None);
         }
+        value.as_bytes().map(Bytes::copy_from_slice).map(Some).map_err(sqlx::Error::Decode)
     }
 
-    fn type_name(&mut self, name: &str) -> Arc<str> {
-        match &self.type_name {
-            Some(last) if **last == *name => Arc::clone(last),
-            _ => Arc::clone(self.type_name.insert(name.into())),
-        }
+    /// Decodes two arrays: positions and times.
+    fn shards(&self, first: usize) -> sqlx::Result<Vec<Progress>> {
+        let positions: Vec<i64> = self.try_get(first)?;
+        let as_ofs: Vec<PgTimestamp> = self.try_get(first + 1)?;
+        let progress = |(position, as_of): (i64, PgTimestamp)| {
+            let position = Position::new(unsigned(position)?);
+            Ok(Progress { position, as_of: as_of.0, ..Progress::default() })
+        };
+        positions.into_iter().zip(as_ofs).map(progress).collect()
     }
-}
-
-pub(super) fn unsigned(number: i64) -> Result<u64, sqlx::Error> {
-    u64::try_from(number).map_err(|error| sqlx::Error::Decode(error.into()))
-}
-
-pub(super) fn schema(number: i32) -> Result<SchemaVersion, sqlx::Error> {
-    let number = u32::try_from(number).map_err(|error| sqlx::Error::Decode(error.into()))?;
-    Ok(SchemaVersion::new(number))
-}
-
-pub(super) fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// A `timestamptz`: microseconds since the year 2000.

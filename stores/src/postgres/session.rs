@@ -74,8 +74,8 @@ async fn is_active(
     doing: &'static str,
 ) -> Result<bool> {
     let sql = "select state = 'active' from pg_stat_activity where pid = $1";
-    let look = connections.fetch_optional(sqlx::query(sql).bind(session));
-    let row = look.await.map_err(classify(doing))?;
+    let rows = connections.fetch_all(sqlx::query(sql).bind(session)).await;
+    let row = rows.map_err(classify(doing))?.into_iter().next();
     let state: Option<Option<bool>> =
         row.map(|row| sqlx::Row::try_get(&row, 0)).transpose().map_err(classify(doing))?;
     Ok(state.flatten().unwrap_or_default())

@@ -3,23 +3,31 @@
 use std::{sync::Arc, time::Duration};
 
 use highwater_core::{
-    Position, Result,
+    Result,
     domain::ViewName,
-    port::{Claim, ClaimMode, Members, Progress, ShardClaim, WorkerId},
-    value::{Epoch, ShardId, Sharding},
+    port::{Claim, ClaimMode, Members, ShardClaim, WorkerId},
+    value::Sharding,
 };
-use sqlx::{PgConnection, Row, postgres::PgRow};
+use sqlx::{PgConnection, Row};
 
 use super::{
     PostgresInner,
     commit::begin,
     error::classify,
     options::Schema,
-    row::{PgTimestamp, signed, unsigned},
+    row::{PgTimestamp, signed},
 };
 use crate::{
     fencing::{ShardState, check_reshard, check_sharding, view_missing},
-    sql::view_changes::ViewChange,
+    sql::{
+        row::SqlRow,
+        shard::{decode_claim, decode_members, decode_shards},
+        store::{
+            SqlStore,
+            SqlValue::{Flag, Number, Text},
+        },
+        view_changes::ViewChange,
+    },
 };
 
 const CLAIMING: &str = "claiming a shard";
@@ -54,37 +62,29 @@ pub(super) async fn claim(inner: Arc<PostgresInner>, claim: ShardClaim) -> Resul
         ClaimMode::IfFree => "skip locked",
         ClaimMode::Always => "",
     };
-    let query = sqlx::query(inner.schema.sql_with(CLAIM, "@wait@", wait))
-        .bind(view.as_str())
-        .bind(shard.get().cast_signed())
-        .bind(worker.as_str())
-        .bind(mode == ClaimMode::Always)
-        .bind(micros(lease))
-        .bind(sharding.to_string());
-    let row = inner.connections.fetch_optional(query).await;
-    let row = row.map_err(classify(CLAIMING))?.ok_or_else(|| view_missing(&view))?;
-    let (actual, claim) = decode_claim(shard, &row).map_err(classify(CLAIMING))?;
+    let expected = sharding.to_string();
+    let values = [
+        Text(view.as_str()),
+        Number(u64::from(shard.get())),
+        Text(worker.as_str()),
+        Flag(mode == ClaimMode::Always),
+        Number(micros(lease)),
+        Text(&expected),
+    ];
+    let sql = inner.schema.sql_with(CLAIM, "@wait@", wait);
+    let found = inner.fetch(sql, &values).await.map_err(classify(CLAIMING))?;
+    let row = found.first().ok_or_else(|| view_missing(&view))?;
+    let actual = row.text(0).map_err(classify(CLAIMING))?;
     check_sharding(&view, sharding, actual.parse()?, shard)?;
-    Ok(claim)
+    let epoch = row.optional_integer(1).map_err(classify(CLAIMING))?;
+    let claim = epoch.map(|_| decode_claim(shard, row, 1)).transpose();
+    claim.map_err(classify(CLAIMING))
 }
 
 /// Limits a lease to a thousand years, which a timestamp can hold.
-fn micros(lease: Duration) -> i64 {
+fn micros(lease: Duration) -> u64 {
     const MAX_LEASE: Duration = Duration::from_secs(1_000 * 366 * 24 * 60 * 60);
-    i64::try_from(lease.min(MAX_LEASE).as_micros()).unwrap_or(i64::MAX)
-}
-
-fn decode_claim(shard: ShardId, row: &PgRow) -> Result<(&str, Option<Claim>), sqlx::Error> {
-    let sharding = row.try_get(0)?;
-    let Some(epoch) = row.try_get::<Option<i64>, _>(1)? else {
-        return Ok((sharding, None));
-    };
-    let progress = Progress {
-        position: Position::new(unsigned(row.try_get(2)?)?),
-        as_of: row.try_get::<PgTimestamp, _>(3)?.0,
-        cursor: row.try_get::<Vec<u8>, _>(4)?.into(),
-    };
-    Ok((sharding, Some(Claim { shard, epoch: Epoch::new(unsigned(epoch)?), progress })))
+    u64::try_from(lease.min(MAX_LEASE).as_micros()).unwrap_or(u64::MAX)
 }
 
 /// One round trip. The statement does not see its own writes, so the worker itself is added apart.
@@ -118,44 +118,12 @@ pub(super) async fn heartbeat(
     lease: Duration,
 ) -> Result<Members> {
     let doing = "recording a heartbeat";
-    let query = sqlx::query(inner.schema.sql(HEARTBEAT))
-        .bind(view.as_str())
-        .bind(worker.as_str())
-        .bind(micros(lease));
-    let row = inner.connections.fetch_one(query).await.map_err(classify(doing))?;
-    let members = decode_members(&row).map_err(classify(doing))?;
+    let values = [Text(view.as_str()), Text(worker.as_str()), Number(micros(lease))];
+    let found = inner.fetch(inner.sql(HEARTBEAT), &values).await.map_err(classify(doing))?;
+    let row = found.first().ok_or_else(|| view_missing(&view))?;
+    let members = row.try_get(0).and_then(|workers| decode_members(workers, row.try_get(1)?));
+    let members = members.map_err(classify(doing))?;
     if members.workers.is_empty() { Err(view_missing(&view)) } else { Ok(members) }
-}
-
-fn decode_members(row: &PgRow) -> Result<Members, sqlx::Error> {
-    let workers: Vec<String> = row.try_get(0)?;
-    let holders: Vec<Option<String>> = row.try_get(1)?;
-    let worker = |name| WorkerId::new(name).map_err(|error| sqlx::Error::Decode(Box::new(error)));
-    Ok(Members {
-        workers: workers.into_iter().map(worker).collect::<Result<_, _>>()?,
-        holders: holders
-            .into_iter()
-            .map(|holder| holder.map(worker).transpose())
-            .collect::<Result<_, _>>()?,
-    })
-}
-
-pub(super) async fn release(
-    inner: Arc<PostgresInner>,
-    view: ViewName,
-    shard: ShardId,
-    epoch: Epoch,
-) -> Result<()> {
-    let sql = inner.schema.sql(
-        "update @schema@.shards set epoch = epoch + 1, owner = null, lease_until = null \
-         where view = $1 and shard = $2 and epoch = $3",
-    );
-    let query = sqlx::query(sql)
-        .bind(view.as_str())
-        .bind(shard.get().cast_signed())
-        .bind(signed(epoch.get()));
-    let released = inner.connections.execute(query).await;
-    released.map(drop).map_err(classify("releasing a shard"))
 }
 
 pub(super) async fn leave(
@@ -168,9 +136,8 @@ pub(super) async fn leave(
          update @schema@.shards set epoch = epoch + 1, owner = null, lease_until = null \
          where view = $1 and owner = $2",
     );
-    let query = sqlx::query(sql).bind(view.as_str()).bind(worker.as_str());
-    let left = inner.connections.execute(query).await;
-    left.map(drop).map_err(classify("leaving a view"))
+    let values = [Text(view.as_str()), Text(worker.as_str())];
+    inner.execute("leaving a view", sql, &values).await.map(drop)
 }
 
 /// Returns the shards of a view; none if it has never been opened.
@@ -193,16 +160,7 @@ async fn select_shards(
         lock,
     );
     let rows = sqlx::query(sql).bind(view.as_str()).fetch_all(connection).await;
-    rows.and_then(|rows| rows.iter().map(decode_shard).collect())
-        .map_err(classify("reading a view"))
-}
-
-fn decode_shard(row: &PgRow) -> Result<ShardState, sqlx::Error> {
-    Ok(ShardState {
-        epoch: Epoch::new(unsigned(row.try_get(0)?)?),
-        position: Position::new(unsigned(row.try_get(1)?)?),
-        as_of: row.try_get::<PgTimestamp, _>(2)?.0,
-    })
+    rows.and_then(|rows| decode_shards(&rows)).map_err(classify("reading a view"))
 }
 
 pub(super) async fn reshard(
@@ -211,7 +169,8 @@ pub(super) async fn reshard(
     claims: Vec<Claim>,
     sharding: Sharding,
 ) -> Result<()> {
-    let (schema, doing) = (&inner.schema, "resharding a view");
+    let doing = "resharding a view";
+    let schema = &inner.schema;
     let mut connection = inner.connections.take().await.map_err(classify(doing))?;
     let mut transaction = begin(&mut connection, doing).await?;
     // Another reshard would delete the shards that the next statement waits for, and a claim has to know

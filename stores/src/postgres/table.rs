@@ -1,9 +1,12 @@
 //! The tables of views: creates and renames them, and adds the columns and indexes of the spec.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use highwater_core::{
-    Result,
+    Code, Error, Result,
     domain::{Column, ColumnKind, Index, ViewName, ViewSpec},
     value::Sharding,
 };
@@ -14,6 +17,7 @@ use sqlx::{
 use super::{
     PostgresInner,
     error::{classify, classify_view},
+    large_table,
     options::Schema,
     row::signed,
     session,
@@ -23,11 +27,56 @@ use crate::{
     sql::index_name::{hashed_index_name, index_name},
 };
 
-const OPENING: &str = "opening a view";
+pub(super) const OPENING: &str = "opening a view";
+
+/// The time that a change of a table waits for its lock. Workers and readers of the table wait behind it.
+pub(super) const LOCK_TIMEOUT: &str = "200ms";
+
+/// The number of tries to change a table that is in use, and the time between two.
+const LOCK_TRIES: usize = 20;
+const LOCK_RETRY_DELAY: Duration = Duration::from_millis(300);
+
+/// Opens a view. What a large table lacks is added while it is in use, after the view has been opened.
+pub(super) async fn open(inner: &PostgresInner, spec: &ViewSpec, sharding: Sharding) -> Result<()> {
+    let mut tries = LockTries::default();
+    let is_complete = loop {
+        match open_once(inner, spec, sharding).await {
+            Ok(is_complete) => break is_complete,
+            Err(error) => tries.wait(error).await?,
+        }
+    };
+    match is_complete {
+        true => Ok(()),
+        false => large_table::add_missing(inner, spec).await,
+    }
+}
+
+/// The tries to change a table that others use. A transaction that has only read from it keeps its lock until
+/// it ends.
+pub(super) struct LockTries(usize);
+
+impl Default for LockTries {
+    fn default() -> Self {
+        Self(LOCK_TRIES)
+    }
+}
+
+impl LockTries {
+    /// Waits until the next try. Returns the error if there is none, or if it is not about a lock.
+    pub(super) async fn wait(&mut self, error: Error) -> Result<()> {
+        self.0 = self.0.saturating_sub(1);
+        if self.0 == 0 || error.code() != Code::LOCKED {
+            return Err(error);
+        }
+        tracing::info!(%error, "the table of a view is in use; trying again");
+        tokio::time::sleep(LOCK_RETRY_DELAY).await;
+        Ok(())
+    }
+}
 
 /// Opens a view in one transaction. Processes take turns: of two that create a table at once one would
-/// fail, even with "if not exists".
-pub(super) async fn open(inner: &PostgresInner, spec: &ViewSpec, sharding: Sharding) -> Result<()> {
+/// fail, even with "if not exists". Returns false if the table is large and lacks columns or indexes.
+async fn open_once(inner: &PostgresInner, spec: &ViewSpec, sharding: Sharding) -> Result<bool> {
     let mut connection = inner.connections.take().await.map_err(classify(OPENING))?;
     let limit = inner.options.answer_timeout;
     let session = session::number(&mut connection, limit, OPENING).await?;
@@ -40,38 +89,81 @@ async fn open_in(
     schema: &Schema,
     spec: &ViewSpec,
     sharding: Sharding,
-) -> Result<()> {
+) -> Result<bool> {
     let mut transaction = connection.begin().await.map_err(classify(OPENING))?;
-    sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 0))")
-        .bind(format!("highwater views {}", schema.as_str()))
-        .execute(&mut *transaction)
-        .await
-        .map_err(classify(OPENING))?;
+    sqlx::query(
+        "select pg_advisory_xact_lock(hashtextextended($1, 0)), set_config('lock_timeout', $2, true)",
+    )
+    .bind(format!("highwater views {}", schema.as_str()))
+    .bind(LOCK_TIMEOUT)
+    .execute(&mut *transaction)
+    .await
+    .map_err(classify(OPENING))?;
     let mut table = PostgresTable { connection: &mut transaction, schema, spec };
     table.rename().await?;
     table.create().await?;
     table.insert_view(sharding).await?;
-    if spec.rows && !spec.columns.is_empty() {
-        table.add_columns().await?;
-        table.add_indexes().await?;
-    }
-    transaction.commit().await.map_err(classify(OPENING))
+    let is_complete = !spec.rows || spec.columns.is_empty() || table.complete().await?;
+    transaction.commit().await.map_err(classify(OPENING))?;
+    Ok(is_complete)
 }
 
 /// The table of a view that is being opened.
-struct PostgresTable<'a> {
-    connection: &'a mut PgConnection,
-    schema: &'a Schema,
-    spec: &'a ViewSpec,
+pub(super) struct PostgresTable<'a> {
+    pub(super) connection: &'a mut PgConnection,
+    pub(super) schema: &'a Schema,
+    pub(super) spec: &'a ViewSpec,
 }
 
+/// The columns and indexes of a spec that a table lacks.
+#[derive(Debug, Default)]
+pub(super) struct MissingParts {
+    pub(super) columns: Vec<Column>,
+    pub(super) indexes: Vec<Index>,
+    /// The names of columns that a trigger keeps up, because they were added to a large table.
+    pub(super) kept: Vec<String>,
+    /// The names of those whose values are missing in rows.
+    pub(super) unfilled: Vec<String>,
+}
+
+impl MissingParts {
+    fn is_empty(&self) -> bool {
+        self.columns.is_empty() && self.indexes.is_empty() && self.unfilled.is_empty()
+    }
+}
+
+/// A column that exists.
+struct FoundColumn {
+    kind: String,
+    is_generated: bool,
+    comment: Option<String>,
+}
+
+/// The comments of columns that a trigger keeps up.
+pub(super) const FILLING: &str = "Highwater is filling this column";
+pub(super) const FILLED: &str = "Highwater keeps this column";
+
+impl FoundColumn {
+    fn is_unfilled(&self) -> bool {
+        !self.is_generated && self.comment.as_deref() == Some(FILLING)
+    }
+
+    /// Returns true if a trigger keeps it up.
+    fn is_kept(&self) -> bool {
+        !self.is_generated && matches!(self.comment.as_deref(), Some(FILLING | FILLED))
+    }
+}
+
+/// The size in bytes from which a table is changed while it is in use. A smaller one is rewritten in no time.
+const LARGE_TABLE: i64 = 4 << 20;
+
 impl PostgresTable<'_> {
-    async fn execute(&mut self, sql: String) -> Result<()> {
+    pub(super) async fn execute(&mut self, sql: String) -> Result<()> {
         let executed = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *self.connection).await;
         executed.map(drop).map_err(classify_view(OPENING, &self.spec.name))
     }
 
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         format!("{}.view_{}", self.schema.as_str(), self.spec.name)
     }
 
@@ -140,7 +232,10 @@ impl PostgresTable<'_> {
     }
 
     /// A statement on the catalogue that takes the names of the schema and of the table.
-    fn catalogue_query<T>(&self, sql: &'static str) -> QueryAs<'static, Postgres, T, PgArguments>
+    pub(super) fn catalogue_query<T>(
+        &self,
+        sql: &'static str,
+    ) -> QueryAs<'static, Postgres, T, PgArguments>
     where
         T: for<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow>,
     {
@@ -148,36 +243,80 @@ impl PostgresTable<'_> {
         sqlx::query_as(sql).bind(schema).bind(format!("view_{}", self.spec.name))
     }
 
-    async fn add_columns(&mut self) -> Result<()> {
+    /// Adds what the table lacks. Returns false, and adds nothing, if that is something and the table is large.
+    async fn complete(&mut self) -> Result<bool> {
+        let missing = self.missing().await?;
+        if missing.is_empty() {
+            return Ok(true);
+        }
+        if !missing.unfilled.is_empty() || self.is_large().await? {
+            return Ok(false);
+        }
+        if !missing.columns.is_empty() {
+            let columns = missing.columns.iter().map(|column| format!("add {}", generated(column)));
+            let columns: Vec<String> = columns.collect();
+            self.execute(format!("alter table {} {}", self.name(), columns.join(", "))).await?;
+        }
+        for index in missing.indexes {
+            self.add_index("create index", index).await?;
+        }
+        Ok(true)
+    }
+
+    async fn is_large(&mut self) -> Result<bool> {
+        let size = sqlx::query_scalar("select pg_table_size($1::regclass)").bind(self.name());
+        let size: i64 = size.fetch_one(&mut *self.connection).await.map_err(classify(OPENING))?;
+        Ok(size > LARGE_TABLE)
+    }
+
+    /// Returns the columns and indexes that the table lacks.
+    pub(super) async fn missing(&mut self) -> Result<MissingParts> {
+        let found = self.columns().await?;
+        let mut missing = MissingParts::default();
+        for column in &self.spec.columns {
+            let mismatch = |found| column_mismatch(self.spec, column, found);
+            match found.get(column.name) {
+                None => missing.columns.push(*column),
+                Some(found) if !found.is_generated && !found.is_kept() => {
+                    return Err(mismatch("an ordinary one").into());
+                }
+                Some(found) if found.kind != type_of(column.kind) => {
+                    return Err(mismatch(&found.kind).into());
+                }
+                Some(_) => {}
+            }
+        }
+        for (name, column) in found {
+            if column.is_unfilled() {
+                missing.unfilled.push(name.clone());
+            }
+            if column.is_kept() {
+                missing.kept.push(name);
+            }
+        }
+        missing.indexes = self.missing_indexes().await?;
+        Ok(missing)
+    }
+
+    async fn columns(&mut self) -> Result<HashMap<String, FoundColumn>> {
         let sql = "select a.attname::text, format_type(a.atttypid, a.atttypmod), \
-                       a.attgenerated = 's' \
+                       a.attgenerated = 's', col_description(c.oid, a.attnum) \
                    from pg_attribute a join pg_class c on c.oid = a.attrelid \
                    join pg_namespace n on n.oid = c.relnamespace \
                    where n.nspname = $1 and c.relname = $2 and a.attnum > 0 \
                        and not a.attisdropped";
         let found = self.catalogue_query(sql).fetch_all(&mut *self.connection).await;
-        let found: Vec<(String, String, bool)> = found.map_err(classify(OPENING))?;
-        let found: HashMap<_, _> =
-            found.into_iter().map(|(name, kind, generated)| (name, (kind, generated))).collect();
-        let mut missing = Vec::new();
-        for column in &self.spec.columns {
-            let mismatch = |found| column_mismatch(self.spec, column, found);
-            match found.get(column.name) {
-                None => missing.push(format!("add column {}", definition(column))),
-                Some((kind, true)) if kind == type_of(column.kind) => {}
-                Some((kind, true)) => return Err(mismatch(kind).into()),
-                Some((_, false)) => return Err(mismatch("an ordinary one").into()),
-            }
-        }
-        if missing.is_empty() {
-            return Ok(());
-        }
-        self.execute(format!("alter table {} {}", self.name(), missing.join(", "))).await
+        let found: Vec<(String, String, bool, Option<String>)> =
+            found.map_err(classify(OPENING))?;
+        let column = |(name, kind, is_generated, comment)| {
+            (name, FoundColumn { kind, is_generated, comment })
+        };
+        Ok(found.into_iter().map(column).collect())
     }
 
-    /// Adds the missing indexes. An index exists if one has these columns, whatever its name: a view that
-    /// is renamed keeps its indexes.
-    async fn add_indexes(&mut self) -> Result<()> {
+    /// Returns the indexes that the table lacks. An index exists if one has these columns, whatever its name:
+    /// a view that is renamed keeps its indexes.
+    async fn missing_indexes(&mut self) -> Result<Vec<Index>> {
         let sql = "select array_agg(a.attname::text order by k.place) \
                    from pg_index i join pg_class c on c.oid = i.indrelid \
                    join pg_namespace n on n.oid = c.relnamespace \
@@ -189,22 +328,19 @@ impl PostgresTable<'_> {
         let found = self.catalogue_query(sql).fetch_all(&mut *self.connection).await;
         let found: Vec<(Vec<String>,)> = found.map_err(classify(OPENING))?;
         let mut found: HashSet<Vec<String>> = found.into_iter().map(|(columns,)| columns).collect();
-        for index in &self.spec.indexes {
-            if found.insert(index.iter().map(|&column| column.to_owned()).collect()) {
-                self.add_index(index).await?;
-            }
-        }
-        Ok(())
+        let names = |index: &Index| index.iter().map(|&column| column.to_owned()).collect();
+        Ok(self.spec.indexes.iter().filter(|index| found.insert(names(index))).copied().collect())
     }
 
-    async fn add_index(&mut self, index: Index) -> Result<()> {
+    /// Creates an index, by this form of the statement.
+    pub(super) async fn add_index(&mut self, create: &str, index: Index) -> Result<()> {
         let view = &self.spec.name;
         let mut name = index_name("", view, index);
         if self.has_relation(&name).await? {
             name = hashed_index_name("", view, index);
         }
         let columns = index.join("\", \"");
-        self.execute(format!("create index {name} on {} (\"{columns}\")", self.name())).await
+        self.execute(format!("{create} {name} on {} (\"{columns}\")", self.name())).await
     }
 
     async fn has_relation(&mut self, name: &str) -> Result<bool> {
@@ -216,9 +352,19 @@ impl PostgresTable<'_> {
     }
 }
 
-fn definition(column: &Column) -> String {
-    let (name, kind) = (column.name, type_of(column.kind));
-    format!("\"{name}\" {kind} generated always as ((value ->> '{name}')::{kind}) stored")
+/// Returns the definition of a column whose value the server computes from the row.
+fn generated(column: &Column) -> String {
+    format!("{} generated always as ({}) stored", plain(column), value_of(column))
+}
+
+/// Returns the definition of a column without its value.
+pub(super) fn plain(column: &Column) -> String {
+    format!("column \"{}\" {}", column.name, type_of(column.kind))
+}
+
+/// Returns the expression for the value of a column.
+pub(super) fn value_of(column: &Column) -> String {
+    format!("(value ->> '{}')::{}", column.name, type_of(column.kind))
 }
 
 fn type_of(kind: ColumnKind) -> &'static str {

@@ -1,240 +1,164 @@
-//! Views: a table each, whose rows are read with the progress of the same snapshot (R1).
-
-use std::sync::Arc;
+//! The statements of views: each is a table, whose rows are read with the progress of the same snapshot (R1).
 
 use highwater_core::{
-    Code, Error, Position, Result,
+    Error, Result,
     domain::{ViewName, ViewSpec},
     port::{Progress, StoredRow, StoredView, ViewState},
     value::Sharding,
 };
-use sqlx::{Row, ValueRef, postgres::PgRow};
-
-use super::{
-    PostgresInner,
-    error::{self, classify},
-    read_batcher,
-    row::{PgTimestamp, unsigned},
-    table,
+use sqlx::{
+    Arguments as _, Row,
+    postgres::{PgArguments, PgRow},
 };
-use crate::fencing::view_missing;
 
-const READING: &str = "reading a view";
+use super::{PostgresInner, error, row::signed, table};
+use crate::{
+    fencing::view_missing,
+    sql::{
+        row::SqlRow,
+        spec_cache::SpecCache,
+        store::{Sql, SqlStore, SqlValue, SqlValues},
+        view::{decode_head, decode_stored},
+        view_changes::ViewChange,
+    },
+};
 
-pub(super) async fn open(
-    inner: Arc<PostgresInner>,
-    spec: ViewSpec,
-    sharding: Sharding,
-) -> Result<ViewState> {
-    spec.validate()?;
-    if inner.specs.contains(&spec)
-        && let Some(state) = cached_state(&inner, &spec).await?
-    {
-        return Ok(state);
-    }
-    table::open(&inner, &spec, sharding).await?;
-    inner.specs.insert(&spec);
-    read_state(&inner, &spec.name).await
-}
+pub(super) use crate::sql::view::or_missing;
 
 /// The sharding of view $1, the progress of its shards, and the head of the log as the statement sees it,
 /// null if the log is empty. The head need not be flushed: a reader only compares its progress with it.
 macro_rules! progress_rows {
     () => {
         "(select layout, \
+              (select position from @schema@.events order by position desc limit 1) as head, \
               array(select position from @schema@.shards where view = $1 order by shard) \
                   as positions, \
-              array(select as_of from @schema@.shards where view = $1 order by shard) as as_ofs, \
-              (select position from @schema@.events order by position desc limit 1) as head \
+              array(select as_of from @schema@.shards where view = $1 order by shard) as as_ofs \
           from @schema@.views where view = $1) w"
     };
 }
 
-pub(super) use progress_rows;
+/// The statement has a row for each shard, in any order, and that of the first shard has the value: another
+/// table, arrays or sorting would each cost the server 5 % of the statement's time or more. For a single key
+/// the planner knows all that it needs, and plans the statement only once.
+const ROW: &str = "\
+    select layout, position, as_of, \
+        (select position from @schema@.events order by position desc limit 1), \
+        case when shard = 0 then (select value from @schema@.view_@view@ where key = $2) end, \
+        (select since from @schema@.parked_keys where view = $1 and key = $2), shard \
+    from @schema@.shards where view = $1";
 
-pub(super) async fn read_state(inner: &PostgresInner, view: &ViewName) -> Result<ViewState> {
-    Ok(read_progress(inner, view).await?.state)
-}
+impl SqlStore for PostgresInner {
+    type Row = PgRow;
 
-async fn read_progress(inner: &PostgresInner, view: &ViewName) -> Result<StoredView> {
-    let statement = concat!("select layout, positions, as_ofs, head from ", progress_rows!());
-    let query = sqlx::query(inner.schema.sql(statement)).bind(view.as_str());
-    let row = inner.connections.fetch_optional(query).await;
-    let row = row.map_err(classify(READING))?.ok_or_else(|| view_missing(view))?;
-    let (state, head) = (decode_state(&row)?, decode_head(&row)?);
-    Ok(StoredView { rows: Vec::new(), state, head: Some(head) })
-}
+    const PROGRESS: &'static str =
+        concat!("select layout, head, positions, as_ofs from ", progress_rows!());
 
-/// Returns the state of a view that this process has opened before, if it still exists with its table.
-async fn cached_state(inner: &PostgresInner, spec: &ViewSpec) -> Result<Option<ViewState>> {
-    let statement = concat!(
-        "select layout, positions, as_ofs from ",
+    const OPENED: &'static str = concat!(
+        "select layout, null::bigint, positions, as_ofs from ",
         progress_rows!(),
-        " where not $2 or to_regclass('@schema@.view_@view@') is not null"
+        " where not $2 or to_regclass($3) is not null"
     );
-    let sql = inner.schema.view_sql(statement, &spec.name);
-    let query = sqlx::query(sql).bind(spec.name.as_str()).bind(spec.rows);
-    let row = inner.connections.fetch_optional(query).await;
-    row.map_err(classify(READING))?.map(|row| decode_state(&row)).transpose()
-}
 
-/// Reads rows. A read of a single row is batched with others if there are many at once.
-pub(super) async fn read(
-    inner: &Arc<PostgresInner>,
-    view: &ViewName,
-    keys: &[String],
-) -> Result<StoredView> {
-    if let [key] = keys {
-        return read_batcher::read(inner, view, key).await;
-    }
-    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-    read_rows(inner, view, &keys).await
-}
-
-/// Reads with one statement, so rows and progress are of one snapshot.
-pub(super) async fn read_rows(
-    inner: &PostgresInner,
-    view: &ViewName,
-    keys: &[&str],
-) -> Result<StoredView> {
-    let read = match keys {
-        [] => return read_progress(inner, view).await,
-        [key] => read_one(inner, view, key).await,
-        keys => read_many(inner, view, keys).await,
-    };
-    match read {
-        Ok(read) => read,
-        Err(error) => Err(or_missing(inner, view, error, classify(READING)).await),
-    }
-}
-
-/// Reads a single row. The statement has a row for each shard, in any order, and that of the first shard
-/// has the value: another table, arrays or sorting would each cost the server 5 % of the statement's time
-/// or more. For a single key the planner knows all that it needs, and plans the statement only once.
-async fn read_one(
-    inner: &PostgresInner,
-    view: &ViewName,
-    key: &str,
-) -> Result<Result<StoredView>, sqlx::Error> {
-    let statement = "select layout, position, as_of, \
-             (select position from @schema@.events order by position desc limit 1), \
-             case when shard = 0 then (select value from @schema@.view_@view@ where key = $2) end, \
-             (select since from @schema@.parked_keys where view = $1 and key = $2), shard \
-         from @schema@.shards where view = $1";
-    let query = sqlx::query(inner.schema.view_sql(statement, view)).bind(view.as_str()).bind(key);
-    let found = inner.connections.fetch_all(query).await?;
-    let Some(any) = found.first() else { return Ok(Err(view_missing(view))) };
-    let mut shards = Vec::with_capacity(found.len());
-    let mut stored = StoredRow::default();
-    for row in &found {
-        let shard: i32 = row.try_get(6)?;
-        shards.push((shard, decode_progress(row.try_get(1)?, row.try_get(2)?)?));
-        if shard == 0 {
-            stored = decode_stored(row, 4)?;
-        }
-    }
-    shards.sort_unstable_by_key(|(shard, _)| *shard);
-    let shards = shards.into_iter().map(|(_, progress)| progress).collect();
-    let sharding = any.try_get::<&str, _>(0)?.parse::<Sharding>().map_err(Error::from);
-    Ok(sharding.and_then(|sharding| {
-        let (state, head) = (ViewState { sharding, shards }, decode_head(any)?);
-        Ok(StoredView { rows: vec![stored], state, head: Some(head) })
-    }))
-}
-
-/// Reads several rows. The statement has a row for each key, and the first one has the progress. The number
-/// of keys is hidden from the planner, which would plan each read again.
-async fn read_many(
-    inner: &PostgresInner,
-    view: &ViewName,
-    keys: &[&str],
-) -> Result<Result<StoredView>, sqlx::Error> {
-    let statement = concat!(
-        "select w.layout, case when k.place = 1 then w.positions end, \
-             case when k.place = 1 then w.as_ofs end, case when k.place = 1 then w.head end, k.place, \
+    /// The number of keys is hidden from the planner, which would plan each read again.
+    const ROWS: &'static str = concat!(
+        "select k.place - 1, \
              (select value from @schema@.view_@view@ v where v.key = k.key), \
-             (select since from @schema@.parked_keys p where p.view = $1 and p.key = k.key) \
+             (select since from @schema@.parked_keys p where p.view = $1 and p.key = k.key), \
+             w.layout, case when k.place = 1 then w.head end, \
+             case when k.place = 1 then w.positions end, case when k.place = 1 then w.as_ofs end \
          from ",
         progress_rows!(),
         " cross join unnest((select $2::text[])) with ordinality k(key, place)"
     );
-    let query = sqlx::query(inner.schema.view_sql(statement, view)).bind(view.as_str()).bind(keys);
-    let rows = inner.connections.fetch_all(query).await?;
-    Ok(match rows.is_empty() {
-        true => Err(view_missing(view)),
-        false => decode(&rows, keys.len()),
-    })
-}
 
-fn decode(rows: &[PgRow], keys: usize) -> Result<StoredView> {
-    let mut found = vec![StoredRow::default(); keys];
-    let mut progress = Err(classify(READING)(sqlx::Error::RowNotFound));
-    for row in rows {
-        let (index, stored) = decode_row(row).map_err(classify(READING))?;
-        if index == 0 {
-            progress = decode_state(row).and_then(|state| Ok((state, decode_head(row)?)));
-        }
-        if let Some(slot) = found.get_mut(index) {
-            *slot = stored;
-        }
+    const RANGE: &'static str = concat!(
+        "select k.key, v.value, p.since, w.layout, w.head, w.positions, w.as_ofs from ",
+        progress_rows!(),
+        " left join ( \
+             (select key from @schema@.view_@view@ where @range@ order by key limit $2) \
+             union \
+             (select key from @schema@.parked_keys where view = $1 and @range@ \
+              order by key limit $2) \
+             order by key limit $2 \
+         ) k on true \
+         left join @schema@.view_@view@ v on v.key = k.key \
+         left join @schema@.parked_keys p on p.view = $1 and p.key = k.key order by k.key"
+    );
+
+    fn sql(&self, statement: &'static str) -> Sql {
+        self.schema.sql(statement)
     }
-    let (state, head) = progress?;
-    Ok(StoredView { rows: found, state, head: Some(head) })
-}
 
-pub(super) fn decode_state(row: &PgRow) -> Result<ViewState> {
-    let read = || Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
-    let (sharding, positions, as_ofs): (&str, Vec<i64>, Vec<PgTimestamp>) =
-        read().map_err(classify(READING))?;
-    let shards = positions.into_iter().zip(as_ofs);
-    let shards = shards.map(|(position, as_of)| decode_progress(position, as_of));
-    let shards = shards.collect::<Result<_, _>>().map_err(classify(READING))?;
-    Ok(ViewState { sharding: sharding.parse()?, shards })
-}
-
-fn decode_progress(position: i64, as_of: PgTimestamp) -> Result<Progress, sqlx::Error> {
-    let position = Position::new(unsigned(position)?);
-    Ok(Progress { position, as_of: as_of.0, ..Progress::default() })
-}
-
-pub(super) fn decode_head(row: &PgRow) -> Result<Position> {
-    let head: Result<Option<i64>, _> = row.try_get(3);
-    let head = head.and_then(|head| unsigned(head.unwrap_or_default()));
-    head.map(Position::new).map_err(classify(READING))
-}
-
-/// Decodes a row and its index among the keys.
-fn decode_row(row: &PgRow) -> Result<(usize, StoredRow), sqlx::Error> {
-    let index = unsigned(row.try_get(4)?)?.saturating_sub(1) as usize;
-    Ok((index, decode_stored(row, 5)?))
-}
-
-/// Decodes the value and the position since which the key is parked, in two columns.
-pub(super) fn decode_stored(row: &PgRow, first: usize) -> Result<StoredRow, sqlx::Error> {
-    let value = row.try_get_raw(first)?;
-    // The wire format of JSON is its text.
-    let value = match value.is_null() {
-        true => None,
-        false => Some(value.as_bytes().map_err(sqlx::Error::Decode)?.to_vec().into()),
-    };
-    let since: Option<i64> = row.try_get(first + 1)?;
-    let parked_since = since.map(unsigned).transpose()?.map(Position::new);
-    Ok(StoredRow { value, parked_since })
-}
-
-/// Converts the error of a statement that failed because the table of the view is missing: the view may
-/// never have been opened.
-pub(super) async fn or_missing(
-    inner: &PostgresInner,
-    view: &ViewName,
-    error: sqlx::Error,
-    otherwise: impl FnOnce(sqlx::Error) -> Error,
-) -> Error {
-    if error::is_missing_table(&error)
-        && let Err(missing) = read_state(inner, view).await
-        && missing.code() == Code::VIEW_MISSING
-    {
-        return missing;
+    async fn fetch(&self, sql: Sql, values: SqlValues<'_>) -> sqlx::Result<Vec<PgRow>> {
+        self.connections.fetch_all(sqlx::query_with(sql, arguments(values)?)).await
     }
-    otherwise(error)
+
+    async fn execute(&self, doing: &'static str, sql: Sql, values: SqlValues<'_>) -> Result<u64> {
+        let arguments = arguments(values).map_err(error::classify(doing))?;
+        let done = self.connections.execute(sqlx::query_with(sql, arguments)).await;
+        Ok(done.map_err(error::classify(doing))?.rows_affected())
+    }
+
+    async fn read_row(&self, view: &ViewName, key: &str) -> sqlx::Result<Result<StoredView>> {
+        let values = [SqlValue::Text(view.as_str()), SqlValue::Text(key)];
+        let found = self.fetch(self.view_sql(ROW, view), &values).await?;
+        let Some(any) = found.first() else { return Ok(Err(view_missing(view))) };
+        let head = Some(decode_head(any, 3)?);
+        let mut stored = StoredRow::default();
+        let mut shards = Vec::with_capacity(found.len());
+        for row in &found {
+            let shard: i32 = row.try_get(6)?;
+            if shard == 0 {
+                stored = decode_stored(row, 4)?;
+            }
+            shards.push((shard, decode_progress(row)?));
+        }
+        shards.sort_unstable_by_key(|(shard, _)| *shard);
+        let shards = shards.into_iter().map(|(_, progress)| progress).collect();
+        let sharding = any.text(0)?.parse::<Sharding>().map_err(Error::from);
+        let state = sharding.map(|sharding| ViewState { sharding, shards });
+        Ok(state.map(|state| StoredView { rows: vec![stored], state, head }))
+    }
+
+    async fn open_table(&self, spec: &ViewSpec, sharding: Sharding) -> Result<()> {
+        table::open(self, spec, sharding).await
+    }
+
+    fn specs(&self) -> &SpecCache {
+        &self.specs
+    }
+
+    fn changed(&self, change: ViewChange) {
+        self.follower.changed(change);
+    }
+
+    fn classify(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Error + Send {
+        error::classify(doing)
+    }
+
+    fn is_missing_table(error: &sqlx::Error) -> bool {
+        error::is_missing_table(error)
+    }
+}
+
+fn decode_progress(row: &PgRow) -> sqlx::Result<Progress> {
+    Ok(Progress { position: row.position(1)?, as_of: row.time(2)?, ..Progress::default() })
+}
+
+fn arguments(values: SqlValues<'_>) -> sqlx::Result<PgArguments> {
+    let mut arguments = PgArguments::default();
+    for value in values {
+        let added = match *value {
+            SqlValue::Text(text) => arguments.add(text),
+            SqlValue::OptionalText(text) => arguments.add(text),
+            SqlValue::Number(number) => arguments.add(signed(number)),
+            SqlValue::Flag(flag) => arguments.add(flag),
+            SqlValue::Bytes(bytes) => arguments.add(bytes),
+            SqlValue::Id(id) => arguments.add(id),
+            SqlValue::Keys(keys) => arguments.add(keys),
+        };
+        added.map_err(sqlx::Error::Encode)?;
+    }
+    Ok(arguments)
 }

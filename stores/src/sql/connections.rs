@@ -97,20 +97,12 @@ where
         taken.finish(rows)
     }
 
-    /// Returns the row of a statement that has at most one.
-    pub(crate) async fn fetch_optional<'q>(
-        &self,
-        query: impl Execute<'q, DB> + 'q,
-    ) -> Result<Option<DB::Row>, Error> {
-        Ok(self.fetch_all(query).await?.into_iter().next())
-    }
-
     /// Returns the row of a statement that has exactly one.
     pub(crate) async fn fetch_one<'q>(
         &self,
         query: impl Execute<'q, DB> + 'q,
     ) -> Result<DB::Row, Error> {
-        self.fetch_optional(query).await?.ok_or(Error::RowNotFound)
+        self.fetch_all(query).await?.into_iter().next().ok_or(Error::RowNotFound)
     }
 
     /// Runs a statement without rows that may be sent twice. On SQLite there is one connection for writes,

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::{
     SqliteHook, SqliteInner,
-    error::{classify, classify_view},
+    error::{classify, classify_hook, classify_view},
     options::Prefix,
     parked,
     row::{json, signed},
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     fencing::{check_forward, refusal_of},
-    rows::check_commit,
+    rows::{check_columns, check_json, check_keys},
     sql::view_changes::ViewChange,
 };
 
@@ -24,7 +24,9 @@ const WRITING: &str = "writing a view";
 /// Runs the hook first, as in an append: if it ends the transaction, only its own writes are stored.
 pub(super) async fn commit(inner: Arc<SqliteInner>, commit: ViewCommit) -> Result<()> {
     check_forward(&commit)?;
-    check_commit(&commit)?;
+    check_keys(&commit)?;
+    check_json(&commit)?;
+    check_columns(&commit, &inner.specs.rules(&commit.view))?;
     let hook = commit.hook.as_deref().map(SqliteHook::of).transpose()?;
     let (prefix, view) = (&inner.prefix, &commit.view);
     let mut connection = inner.writer().await?;
@@ -39,7 +41,11 @@ pub(super) async fn commit(inner: Arc<SqliteInner>, commit: ViewCommit) -> Resul
     write_rows(&mut transaction, prefix, &commit).await.map_err(classify_view(WRITING, view))?;
     delete_rows(&mut transaction, prefix, &commit).await.map_err(classify_view(WRITING, view))?;
     parked::change(&mut transaction, prefix, &commit, inner.clock.now()).await?;
-    transaction.commit().await.map_err(classify(WRITING))?;
+    let committed = transaction.commit().await;
+    committed.map_err(|error| match hook {
+        Some(_) => classify_hook(error.into()),
+        None => classify(WRITING)(error),
+    })?;
     inner.follower.changed(&ViewChange::moved(view, commit.shard, &commit.to));
     Ok(())
 }

@@ -119,8 +119,9 @@ pub(super) fn is_too_big(error: &sqlx::Error) -> bool {
     primary(error) == Some(TOO_BIG)
 }
 
-/// Returns true if a statement without a transaction may be stored although it failed: its last step is
-/// the flush, and what was written before it may exist after a crash.
+/// Returns true if a transaction, or a statement without one, may be stored although it failed: its last step
+/// is the flush, and what was written before it may exist after a crash. If the disk is full, the page that
+/// commits was not written.
 pub(super) fn may_be_stored(error: &sqlx::Error) -> bool {
     !matches!(
         primary(error),
@@ -131,8 +132,10 @@ pub(super) fn may_be_stored(error: &sqlx::Error) -> bool {
                 | LOCKED
                 | READ_ONLY
                 | CORRUPT
+                | FULL
                 | CANNOT_OPEN
                 | TOO_BIG
+                | CONSTRAINT
                 | NOT_A_DATABASE
         )
     )
@@ -144,6 +147,7 @@ const BUSY: i32 = 5;
 const LOCKED: i32 = 6;
 const READ_ONLY: i32 = 8;
 const CORRUPT: i32 = 11;
+const FULL: i32 = 13;
 const CANNOT_OPEN: i32 = 14;
 const TOO_BIG: i32 = 18;
 const CONSTRAINT: i32 = 19;

@@ -5,13 +5,10 @@ use highwater_core::{
     domain::Fingerprint,
     port::{Appended, RecordedCommand, StreamHead},
 };
-use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{SqliteConnection, sqlite::SqliteRow};
 
-use super::{
-    error::classify,
-    options::Prefix,
-    row::{signed, unsigned},
-};
+use super::{error::classify, options::Prefix, row::signed};
+use crate::sql::row::SqlRow;
 
 const LOOKING_UP: &str = "looking up a command";
 
@@ -33,10 +30,8 @@ pub(super) async fn find_command(
 }
 
 fn decode(row: &SqliteRow) -> Result<(Fingerprint, Position, Position), sqlx::Error> {
-    let bits: i64 = row.try_get(0)?;
-    let first = Position::new(unsigned(row.try_get(1)?)?);
-    let last = Position::new(unsigned(row.try_get(2)?)?);
-    Ok((Fingerprint::from_bits(bits.cast_unsigned()), first, last))
+    let bits = row.integer(0)?.cast_unsigned();
+    Ok((Fingerprint::from_bits(bits), row.position(1)?, row.position(2)?))
 }
 
 /// Returns the streams of the command's events, as in its first answer.
@@ -60,7 +55,7 @@ async fn stream_heads(
 }
 
 fn decode_head(row: &SqliteRow) -> Result<StreamHead> {
-    let columns = || Ok((row.try_get(0)?, Version::new(unsigned(row.try_get(1)?)?)));
-    let (stream, version): (&str, _) = columns().map_err(classify(LOOKING_UP))?;
+    let stream = row.text(0).map_err(classify(LOOKING_UP))?;
+    let version = row.number(1).map(Version::new).map_err(classify(LOOKING_UP))?;
     Ok(StreamHead { stream: StreamId::parse(stream)?, version })
 }

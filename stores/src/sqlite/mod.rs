@@ -9,13 +9,12 @@
 //! | `hook` | transaction hooks |
 //! | `idempotency` | commands that have been stored (W4) |
 //! | `migrate` | migrations of the schema |
+//! | `options` | the options of a store, and its URL |
 //! | `parked` | parked keys and the events behind them (R4) |
-//! | `range` | rows of a view in the order of their keys |
 //! | `read` | pages of a stream and of the log (W3) |
 //! | `row` | decoding of rows |
 //! | `shard` | leases and epochs of shards (R1) |
-//! | `snapshot` | snapshots |
-//! | `view`, `table` | views: reading them, and their tables with columns and indexes |
+//! | `view`, `table` | views: their statements, and their tables with columns and indexes |
 //! | `view_store` | the ports of views |
 //! | `write_connection` | the connection for writes |
 
@@ -28,11 +27,9 @@ mod idempotency;
 mod migrate;
 mod options;
 mod parked;
-mod range;
 mod read;
 mod row;
 mod shard;
-mod snapshot;
 mod table;
 mod view;
 mod view_store;
@@ -57,9 +54,10 @@ pub use options::SqliteOptions;
 
 use crate::{
     metrics::StoreMeter,
+    page_limit::PageLimit,
     sql::{
         connection_pool::ConnectionLimits, connections::Connections, group_commit::GroupCommit,
-        spec_cache::SpecCache, uncancellable::uncancellable,
+        snapshot, spec_cache::SpecCache, uncancellable::uncancellable,
     },
 };
 use follow::SqliteFollower;
@@ -84,6 +82,7 @@ struct SqliteInner {
     appends: GroupCommit,
     follower: Arc<SqliteFollower>,
     specs: SpecCache,
+    page_limit: PageLimit,
     clock: Arc<dyn Clock>,
     options: SqliteOptions,
 }
@@ -127,9 +126,18 @@ impl SqliteStore {
         let prefix = options.prefix.clone();
         let appends = append::SqliteWriter::new(&writer, &prefix, &follower, Arc::clone(&clock));
         let appends = GroupCommit::new(appends, StoreMeter::new("sqlite"));
-        let specs = SpecCache::default();
-        let inner =
-            SqliteInner { id, readers, writer, prefix, appends, follower, specs, clock, options };
+        let inner = SqliteInner {
+            id,
+            readers,
+            writer,
+            prefix,
+            appends,
+            follower,
+            specs: SpecCache::default(),
+            page_limit: PageLimit::default(),
+            clock,
+            options,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -177,20 +185,20 @@ impl EventStore for SqliteStore {
     async fn read_stream(
         &self,
         stream: &StreamId,
-        span: ReadFrom<Version>,
+        from: ReadFrom<Version>,
         limit: usize,
     ) -> Result<StreamPage> {
-        uncancellable(read::read_stream(self.inner(), stream.clone(), span, limit)).await
+        uncancellable(read::read_stream(self.inner(), stream.clone(), from, limit)).await
     }
 
     async fn read_log(
         &self,
         query: &Query,
-        span: ReadFrom<Position>,
+        from: ReadFrom<Position>,
         limit: usize,
     ) -> Result<LogPage> {
         query.validate()?;
-        uncancellable(read::read_log(self.inner(), query.clone(), span, limit)).await
+        uncancellable(read::read_log(self.inner(), query.clone(), from, limit)).await
     }
 
     async fn head(&self) -> Result<Position> {

@@ -63,7 +63,8 @@ impl SqliteOptions {
             // In pages of 4 KiB. Appends to many streams change the same pages of the indexes repeatedly:
             // the later the pages are copied into the file, the fewer there are to copy.
             .pragma("wal_autocheckpoint", "4000");
-        let (prefix, limits) = (Prefix::new("highwater_")?, Limits::default());
+        let prefix = Prefix::new("highwater_")?;
+        let limits = Limits::default();
         Ok(Self { connect, busy_timeout: Duration::ZERO, prefix, readers: 4, limits }
             .busy_timeout(Duration::from_secs(5)))
     }

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use highwater_core::{
-    CommandId, Position, Query, QueryItem, ReadFrom, Result, StreamId, Version,
-    port::{LogPage, RecordedCommand, StreamPage},
+    CommandId, Envelope, Position, Query, QueryItem, ReadFrom, Result, StreamId, Version,
+    port::{LogPage, MAX_PAGE_BYTES, RecordedCommand, StreamPage},
 };
 use sqlx::{QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
 
@@ -14,53 +15,60 @@ use super::{
     error::{self, classify},
     idempotency::find_command,
     options::Prefix,
-    row::{PACKED, signed, unpack, unsigned},
+    row::{json, push_packed, signed, unpack, unsigned},
 };
-use crate::sql::query_plan::alternatives;
+use crate::{
+    page_limit::{PartialPage, inline_bytes},
+    sql::query_plan::alternatives,
+};
 
 pub(super) async fn read_stream(
     inner: Arc<SqliteInner>,
     stream: StreamId,
-    span: ReadFrom<Version>,
+    from: ReadFrom<Version>,
     limit: usize,
 ) -> Result<StreamPage> {
-    let mut limit = limit;
-    let mut events = loop {
+    let mut limit = inner.page_limit.of(limit);
+    let mut page = loop {
         let row =
-            inner.readers.fetch_one(stream_statement(&inner, &stream, span, limit).build()).await;
+            inner.readers.fetch_one(stream_statement(&inner, &stream, from, limit).build()).await;
         if !shorten_if_too_big(&row, &mut limit) {
             let row = row.map_err(classify("reading a stream"))?;
             break unpack(&row, 0).map_err(classify("decoding events"))?;
         }
     };
-    let bound = match span {
+    let bound = match from {
         ReadFrom::After(version) => {
             // They are in the order of the index already, but SQLite does not guarantee it.
-            events.sort_by_key(|event| event.version);
+            page.sort_by_key(|event| event.version);
             version
         }
         ReadFrom::Before(version) => version,
     };
-    let has_more = events.len() > limit;
-    events.truncate(limit);
+    let has_more = page.events().len() > limit;
+    page.truncate(limit);
+    let (events, is_cut) = complete(&inner, page, limit).await?;
     let last = events.last().map_or(bound, |event| event.version);
-    let next = match span {
+    let next = match from {
         ReadFrom::After(_) => ReadFrom::After(last),
         ReadFrom::Before(_) => ReadFrom::Before(last),
     };
-    Ok(StreamPage { next: has_more.then_some(next), events })
+    Ok(StreamPage { next: (is_cut || has_more).then_some(next), events })
 }
 
 /// Selects a page of a stream and one event more, which shows if there are more.
 fn stream_statement(
     inner: &SqliteInner,
     stream: &StreamId,
-    span: ReadFrom<Version>,
+    from: ReadFrom<Version>,
     limit: usize,
 ) -> QueryBuilder<Sqlite> {
-    let (prefix, limit) = (&inner.prefix, signed(limit as u64).saturating_add(1));
-    let mut sql = QueryBuilder::new(format!("select {PACKED} from "));
-    match span {
+    let prefix = &inner.prefix;
+    let mut sql = QueryBuilder::new("select ");
+    push_packed(&mut sql, inline_bytes(limit));
+    sql.push(" from ");
+    let limit = signed(limit as u64).saturating_add(1);
+    match from {
         // Versions have no gaps, so those of the page are known. Rows that are not from a subquery are
         // packed without a copy.
         ReadFrom::After(version) => {
@@ -83,22 +91,24 @@ fn stream_statement(
 pub(super) async fn read_log(
     inner: Arc<SqliteInner>,
     query: Query,
-    span: ReadFrom<Position>,
+    from: ReadFrom<Position>,
     limit: usize,
 ) -> Result<LogPage> {
-    let (mut limit, heard) = (limit, inner.follower.heard());
+    let mut limit = inner.page_limit.of(limit);
+    let heard = inner.follower.heard();
     let row = loop {
-        let row = inner.readers.fetch_one(log_statement(&inner, &query, span, limit).build()).await;
+        let row = inner.readers.fetch_one(log_statement(&inner, &query, from, limit).build()).await;
         if !shorten_if_too_big(&row, &mut limit) {
             break row.map_err(classify("reading the log"))?;
         }
     };
     let head = decode_head(&row)?;
     inner.follower.saw_head(head, heard);
-    let events = unpack(&row, 1).map_err(classify("decoding events"))?;
-    let more = events.len() >= limit;
+    let page = unpack(&row, 1).map_err(classify("decoding events"))?;
+    let (events, is_cut) = complete(&inner, page, limit).await?;
+    let more = is_cut || events.len() >= limit;
     let last = events.last().map(|event| event.position);
-    let through = match span {
+    let through = match from {
         ReadFrom::After(after) if limit == 0 => after,
         ReadFrom::After(after) if !more => head.max(after),
         ReadFrom::After(after) => last.unwrap_or(after),
@@ -106,6 +116,39 @@ pub(super) async fn read_log(
         ReadFrom::Before(_) => last.filter(|_| more).unwrap_or_default(),
     };
     Ok(LogPage { events, through, more })
+}
+
+/// Reads the large payloads that still fit into a page. Returns true if the page has become shorter.
+async fn complete(
+    inner: &SqliteInner,
+    page: PartialPage,
+    limit: usize,
+) -> Result<(Vec<Envelope>, bool)> {
+    let payloads = match page.is_complete() {
+        true => Vec::new(),
+        false => large_payloads(inner, &page).await?,
+    };
+    let (events, is_cut) = page.complete(payloads);
+    inner.page_limit.record(limit, events.len(), is_cut);
+    Ok((events, is_cut))
+}
+
+/// Selects the first of the payloads that a page has left out, one at least, up to the limit in bytes.
+async fn large_payloads(inner: &SqliteInner, page: &PartialPage) -> Result<Vec<Bytes>> {
+    let sql = inner.prefix.sql(
+        "select e.payload from (\
+             select i.key as n, i.value as position, \
+                 sum(octet_length(e.payload)) over (order by i.key) - octet_length(e.payload) as before \
+             from json_each(?) i cross join @prefix@events e on e.position = i.value) l \
+         cross join @prefix@events e on e.position = l.position where l.before < ? order by l.n",
+    );
+    let positions = json(&page.positions_without_payload());
+    let query = sqlx::query(sql)
+        .bind(positions.map_err(classify("reading the log"))?)
+        .bind(signed(MAX_PAGE_BYTES as u64));
+    let rows = inner.readers.fetch_all(query).await.map_err(classify("reading the log"))?;
+    let payload = |row: &SqliteRow| row.try_get::<Vec<u8>, _>(0).map(Bytes::from);
+    rows.iter().map(payload).collect::<Result<_, _>>().map_err(classify("decoding events"))
 }
 
 pub(super) async fn command(
@@ -141,23 +184,24 @@ pub(super) async fn head(inner: Arc<SqliteInner>) -> Result<Position> {
 fn log_statement(
     inner: &SqliteInner,
     query: &Query,
-    span: ReadFrom<Position>,
+    from: ReadFrom<Position>,
     limit: usize,
 ) -> QueryBuilder<Sqlite> {
     let prefix = &inner.prefix;
-    let order = direction(span);
+    let order = direction(from);
     let mut sql = QueryBuilder::new(format!(
-        "select (select coalesce(max(position), 0) from {prefix}events), {PACKED} \
-         from (select e.* from "
+        "select (select coalesce(max(position), 0) from {prefix}events), "
     ));
+    push_packed(&mut sql, inline_bytes(limit));
+    sql.push(" from (select e.* from ");
     match alternatives(query).as_slice() {
-        [item] => push_matching(&mut sql, prefix, item, span),
+        [item] => push_matching(&mut sql, prefix, item, from),
         items => {
             sql.push("(");
             for (index, item) in items.iter().enumerate() {
                 let before = if index == 0 { "" } else { " union " };
                 sql.push(before).push("select position from (");
-                push_item(&mut sql, prefix, item, span, limit);
+                push_item(&mut sql, prefix, item, from, limit);
                 sql.push(")");
             }
             sql.push(format!(") f join {prefix}events e on e.position = f.position where true"));
@@ -168,8 +212,8 @@ fn log_statement(
     sql
 }
 
-fn direction(span: ReadFrom<Position>) -> &'static str {
-    if let ReadFrom::After(_) = span { "asc" } else { "desc" }
+fn direction(from: ReadFrom<Position>) -> &'static str {
+    if let ReadFrom::After(_) = from { "asc" } else { "desc" }
 }
 
 /// Selects the first positions that match one item.
@@ -177,12 +221,12 @@ pub(super) fn push_item(
     sql: &mut QueryBuilder<Sqlite>,
     prefix: &Prefix,
     item: &QueryItem,
-    span: ReadFrom<Position>,
+    from: ReadFrom<Position>,
     limit: usize,
 ) {
     sql.push("select e.position as position from ");
-    push_matching(sql, prefix, item, span);
-    sql.push(format!(" order by e.position {} limit ", direction(span)));
+    push_matching(sql, prefix, item, from);
+    sql.push(format!(" order by e.position {} limit ", direction(from)));
     sql.push_bind(signed(limit as u64));
 }
 
@@ -191,7 +235,7 @@ fn push_matching(
     sql: &mut QueryBuilder<Sqlite>,
     prefix: &Prefix,
     item: &QueryItem,
-    span: ReadFrom<Position>,
+    from: ReadFrom<Position>,
 ) {
     sql.push(format!("{prefix}events e"));
     match item.tags.as_slice().split_first() {
@@ -200,7 +244,7 @@ fn push_matching(
                 " join {prefix}event_tags t on t.position = e.position where t.tag = "
             ));
             sql.push_bind(first.to_string());
-            push_span(sql, "t.position", span);
+            push_bound(sql, "t.position", from);
             for tag in rest {
                 sql.push(format!(
                     " and exists (select 1 from {prefix}event_tags o where o.position = e.position \
@@ -211,7 +255,7 @@ fn push_matching(
         }
         None => {
             sql.push(" where true");
-            push_span(sql, "e.position", span);
+            push_bound(sql, "e.position", from);
         }
     }
     push_one_of(sql, "e.type", item.types.iter().map(String::as_str));
@@ -234,8 +278,8 @@ fn push_one_of<'a>(
     }
 }
 
-fn push_span(sql: &mut QueryBuilder<Sqlite>, column: &str, span: ReadFrom<Position>) {
-    let (bound, comparison) = match span {
+fn push_bound(sql: &mut QueryBuilder<Sqlite>, column: &str, from: ReadFrom<Position>) {
+    let (bound, comparison) = match from {
         ReadFrom::After(position) => (position, ">"),
         ReadFrom::Before(position) => (position, "<"),
     };

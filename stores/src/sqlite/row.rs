@@ -4,47 +4,59 @@
 //! long as reading them. So a page is one value: SQLite packs the events into a blob, and payloads are
 //! slices of it, without a copy.
 
-use std::{ops::Range, sync::Arc};
+use std::ops::Range;
 
 use bytes::Bytes;
-use highwater_core::{
-    CommandId, Envelope, EventId, Position, SchemaVersion, StreamId, Tag, Tags, Version,
-};
+use highwater_core::{CommandId, Envelope, EventId, Position, Tag, Tags, Version, port::Progress};
 use jiff::Timestamp;
-use sqlx::{Row, sqlite::SqliteRow};
+use sqlx::{QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
 use uuid::Uuid;
 
-/// The expression that packs the rows `e` of a subquery into one blob with a record for each event; null
+pub(super) use crate::sql::row::{signed, unsigned};
+
+use crate::{
+    page_limit::PartialPage,
+    sql::row::{LastEvent, SqlRow, schema},
+};
+
+/// Adds the expression that packs the rows `e` of a subquery into one blob with a record for each event; null
 /// if there are none. A record has four numbers, five lengths in bytes, and the five values of these
 /// lengths, with the two ids of 16 bytes between them. Numbers are decimal and end with a space; a null
-/// value has the length 0.
-pub(super) const PACKED: &str = "cast(group_concat(\
-    format('%d %d %d %d %d %d %d %d %d ', e.position, e.version, e.schema_version, e.recorded_at, \
-        octet_length(e.stream), octet_length(e.type), octet_length(e.tags), \
-        octet_length(e.payload), octet_length(e.metadata)) || \
-    e.stream || e.type || coalesce(e.tags, '') || e.event_id || e.command_id || e.payload || \
-    coalesce(e.metadata, ''), '') as blob)";
-
-/// Returns the envelopes of a packed page, in the order in which SQLite has packed them.
-pub(super) fn unpack(row: &SqliteRow, column: usize) -> Result<Vec<Envelope>, sqlx::Error> {
-    let blob: Option<Vec<u8>> = row.try_get(column)?;
-    let blob = Bytes::from(blob.unwrap_or_default());
-    let mut page = PackedPage { page: &blob, offset: 0, stream: None, type_name: None };
-    let mut envelopes = Vec::with_capacity(blob.len() / 256 + 1);
-    while page.offset < blob.len() {
-        let event = page.next().ok_or_else(|| undecodable("a page of events"))?;
-        envelopes.push(page.envelope(&event)?);
-    }
-    Ok(envelopes)
+/// value has the length 0. A payload of more than `inline` bytes is left out, and has the length -1.
+pub(super) fn push_packed(sql: &mut QueryBuilder<Sqlite>, inline: usize) {
+    let inline = signed(inline as u64);
+    sql.push(
+        "cast(group_concat(\
+         format('%d %d %d %d %d %d %d %d %d ', e.position, e.version, e.schema_version, \
+             e.recorded_at, octet_length(e.stream), octet_length(e.type), octet_length(e.tags), \
+             iif(octet_length(e.payload) <= ",
+    );
+    sql.push_bind(inline).push(
+        ", octet_length(e.payload), -1), octet_length(e.metadata)) || \
+         e.stream || e.type || coalesce(e.tags, '') || e.event_id || e.command_id || \
+         iif(octet_length(e.payload) <= ",
+    );
+    sql.push_bind(inline).push(", e.payload, '') || coalesce(e.metadata, ''), '') as blob)");
 }
 
-/// A packed page and the offset of the next event. Neighbours often have the same stream and type, and
-/// then share memory.
+/// Returns a packed page, in the order in which SQLite has packed its events.
+pub(super) fn unpack(row: &SqliteRow, column: usize) -> Result<PartialPage, sqlx::Error> {
+    let blob: Option<Vec<u8>> = row.try_get(column)?;
+    let blob = Bytes::from(blob.unwrap_or_default());
+    let mut packed = PackedPage { page: &blob, offset: 0, last: LastEvent::default() };
+    let mut page = PartialPage::with_capacity(blob.len() / 256 + 1);
+    while packed.offset < blob.len() {
+        let event = packed.next().ok_or_else(|| undecodable("a page of events"))?;
+        page.push(packed.envelope(&event)?, event.has_payload);
+    }
+    Ok(page)
+}
+
+/// A packed page and the offset of the next event.
 struct PackedPage<'a> {
     page: &'a Bytes,
     offset: usize,
-    stream: Option<StreamId>,
-    type_name: Option<Arc<str>>,
+    last: LastEvent,
 }
 
 /// The parts of an event in the page.
@@ -56,6 +68,8 @@ struct PackedEvent<'a> {
     event_id: &'a [u8],
     command_id: &'a [u8],
     payload: Range<usize>,
+    /// False if the payload has been left out.
+    has_payload: bool,
     metadata: Range<usize>,
 }
 
@@ -63,8 +77,11 @@ impl<'a> PackedPage<'a> {
     /// Returns the next event; `None` if the page ends in the middle of it.
     fn next(&mut self) -> Option<PackedEvent<'a>> {
         let numbers = [self.number()?, self.number()?, self.number()?, self.number()?];
-        let (stream, type_name, tags) = (self.length()?, self.length()?, self.length()?);
-        let (payload, metadata) = (self.length()?, self.length()?);
+        let stream = self.length()?;
+        let type_name = self.length()?;
+        let tags = self.length()?;
+        let payload = usize::try_from(self.number()?).ok();
+        let metadata = self.length()?;
         Some(PackedEvent {
             numbers,
             stream: self.bytes(stream)?,
@@ -72,7 +89,8 @@ impl<'a> PackedPage<'a> {
             tags: self.bytes(tags)?,
             event_id: self.bytes(16)?,
             command_id: self.bytes(16)?,
-            payload: self.range(payload)?,
+            payload: self.range(payload.unwrap_or_default())?,
+            has_payload: payload.is_some(),
             metadata: self.range(metadata)?,
         })
     }
@@ -82,11 +100,11 @@ impl<'a> PackedPage<'a> {
         let tags = record.tags;
         Ok(Envelope {
             position: Position::new(unsigned(position)?),
-            stream: self.stream(text(record.stream)?)?,
+            stream: self.last.stream(text(record.stream)?)?,
             version: Version::new(unsigned(version)?),
             id: EventId::from_uuid(id(record.event_id)?),
             command: CommandId::from_uuid(id(record.command_id)?),
-            type_name: self.type_name(text(record.type_name)?),
+            type_name: self.last.type_name(text(record.type_name)?),
             schema_version: schema(schema_version)?,
             recorded_at: timestamp(recorded_at)?,
             tags: if tags.is_empty() { Tags::none() } else { tags_of(text(tags)?)? },
@@ -126,24 +144,6 @@ impl<'a> PackedPage<'a> {
         }
         None
     }
-
-    fn stream(&mut self, id: &str) -> Result<StreamId, sqlx::Error> {
-        match &self.stream {
-            Some(last) if last.as_str() == id => Ok(last.clone()),
-            _ => {
-                let stream =
-                    StreamId::parse(id).map_err(|error| sqlx::Error::Decode(error.into()))?;
-                Ok(self.stream.insert(stream).clone())
-            }
-        }
-    }
-
-    fn type_name(&mut self, name: &str) -> Arc<str> {
-        match &self.type_name {
-            Some(last) if **last == *name => Arc::clone(last),
-            _ => Arc::clone(self.type_name.insert(name.into())),
-        }
-    }
 }
 
 fn text(bytes: &[u8]) -> Result<&str, sqlx::Error> {
@@ -168,17 +168,46 @@ pub(super) fn timestamp(micros: i64) -> Result<Timestamp, sqlx::Error> {
     Timestamp::from_microsecond(micros).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
-pub(super) fn unsigned(number: i64) -> Result<u64, sqlx::Error> {
-    u64::try_from(number).map_err(|error| sqlx::Error::Decode(error.into()))
-}
+impl SqlRow for SqliteRow {
+    fn text(&self, column: usize) -> sqlx::Result<&str> {
+        self.try_get(column)
+    }
+    fn optional_text(&self, column: usize) -> sqlx::Result<Option<&str>> {
+        self.try_get(column)
+    }
+    fn integer(&self, column: usize) -> sqlx::Result<i64> {
+        self.try_get(column)
+    }
+    fn optional_integer(&self, column: usize) -> sqlx::Result<Option<i64>> {
+        self.try_get(column)
+    }
+    fn flag(&self, column: usize) -> sqlx::Result<bool> {
+        self.try_get(column)
+    }
+    fn bytes(&self, column: usize) -> sqlx::Result<Vec<u8>> {
+        self.try_get(column)
+    }
+    fn id(&self, column: usize) -> sqlx::Result<Uuid> {
+        self.try_get(column)
+    }
+    fn time(&self, column: usize) -> sqlx::Result<Timestamp> {
+        timestamp(self.try_get(column)?)
+    }
 
-pub(super) fn schema(number: i64) -> Result<SchemaVersion, sqlx::Error> {
-    let number = u32::try_from(number).map_err(|error| sqlx::Error::Decode(error.into()))?;
-    Ok(SchemaVersion::new(number))
-}
+    fn json(&self, column: usize) -> sqlx::Result<Option<Bytes>> {
+        Ok(self.try_get::<Option<Vec<u8>>, _>(column)?.map(Bytes::from))
+    }
 
-pub(super) fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
+    /// Decodes a JSON array of positions and times.
+    fn shards(&self, first: usize) -> sqlx::Result<Vec<Progress>> {
+        let shards: Vec<(i64, i64)> = serde_json::from_str(self.try_get(first)?)
+            .map_err(|error| sqlx::Error::Decode(error.into()))?;
+        let progress = |(position, as_of)| {
+            let position = Position::new(unsigned(position)?);
+            Ok(Progress { position, as_of: timestamp(as_of)?, ..Progress::default() })
+        };
+        shards.into_iter().map(progress).collect()
+    }
 }
 
 pub(super) fn json(value: &impl serde::Serialize) -> Result<String, sqlx::Error> {

@@ -4,24 +4,21 @@
 use std::{sync::Arc, time::Duration};
 
 use highwater_core::{
-    Position, Result,
+    Result,
     domain::ViewName,
-    port::{Claim, ClaimMode, Members, Progress, ShardClaim, WorkerId},
-    value::{Epoch, ShardId, Sharding},
+    port::{Claim, ClaimMode, Members, ShardClaim, WorkerId},
+    value::Sharding,
 };
-use jiff::Timestamp;
-use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::SqliteConnection;
 
-use super::{
-    SqliteInner,
-    error::classify,
-    options::Prefix,
-    row::{signed, timestamp, unsigned},
-    view::read_state,
-};
+use super::{SqliteInner, error::classify, options::Prefix, row::signed};
 use crate::{
     fencing::{ShardState, check_reshard, check_sharding, lease_end, view_missing},
-    sql::view_changes::ViewChange,
+    sql::{
+        shard::{decode_claim, decode_members, decode_shards},
+        view::read_state,
+        view_changes::ViewChange,
+    },
 };
 
 const CLAIMING: &str = "claiming a shard";
@@ -51,19 +48,10 @@ pub(super) async fn claim(inner: Arc<SqliteInner>, claim: ShardClaim) -> Result<
         .await
         .map_err(classify(CLAIMING))?;
     if let Some(row) = claimed.first() {
-        return decode_claim(shard, row).map(Some).map_err(classify(CLAIMING));
+        return decode_claim(shard, row, 0).map(Some).map_err(classify(CLAIMING));
     }
-    let actual = read_state(&inner, &view).await?.sharding;
+    let actual = read_state(&*inner, &view).await?.sharding;
     check_sharding(&view, sharding, actual, shard).map(|()| None)
-}
-
-fn decode_claim(shard: ShardId, row: &SqliteRow) -> Result<Claim, sqlx::Error> {
-    let progress = Progress {
-        position: Position::new(unsigned(row.try_get(1)?)?),
-        as_of: timestamp(row.try_get(2)?)?,
-        cursor: row.try_get::<Vec<u8>, _>(3)?.into(),
-    };
-    Ok(Claim { shard, epoch: Epoch::new(unsigned(row.try_get(0)?)?), progress })
 }
 
 pub(super) async fn heartbeat(
@@ -73,18 +61,10 @@ pub(super) async fn heartbeat(
     lease: Duration,
 ) -> Result<Members> {
     let doing = "recording a heartbeat";
-    let now = inner.clock.now();
     let mut connection = inner.writer().await?;
     let mut transaction = connection.begin().await.map_err(classify(doing))?;
-    let members = HeartbeatTransaction {
-        connection: &mut transaction,
-        prefix: &inner.prefix,
-        view: &view,
-        now,
-    }
-    .record(&worker, lease_end(lease, now))
-    .await
-    .map_err(classify(doing))?;
+    let members = record_heartbeat(&mut transaction, &inner, &view, &worker, lease).await;
+    let members = members.map_err(classify(doing))?;
     if members.holders.is_empty() {
         return Err(view_missing(&view));
     }
@@ -92,83 +72,41 @@ pub(super) async fn heartbeat(
     Ok(members)
 }
 
-struct HeartbeatTransaction<'a> {
-    connection: &'a mut SqliteConnection,
-    prefix: &'a Prefix,
-    view: &'a ViewName,
-    now: Timestamp,
-}
-
-impl HeartbeatTransaction<'_> {
-    async fn record(
-        &mut self,
-        worker: &WorkerId,
-        until: Timestamp,
-    ) -> Result<Members, sqlx::Error> {
-        for sql in [
-            "insert into @prefix@workers (view, worker, alive_until) values (?1, ?2, ?3) \
-             on conflict (view, worker) do update set alive_until = excluded.alive_until",
-            "update @prefix@shards set lease_until = ?3 where view = ?1 and owner = ?2",
-        ] {
-            sqlx::query(self.prefix.sql(sql))
-                .bind(self.view.as_str())
-                .bind(worker.as_str())
-                .bind(until.as_microsecond())
-                .execute(&mut *self.connection)
-                .await?;
-        }
-        Ok(Members { workers: self.workers().await?, holders: self.holders().await? })
-    }
-
-    /// Returns the workers that are alive, and deletes the others.
-    async fn workers(&mut self) -> Result<Vec<WorkerId>, sqlx::Error> {
-        let dead =
-            self.prefix.sql("delete from @prefix@workers where view = ? and alive_until <= ?");
-        sqlx::query(dead)
-            .bind(self.view.as_str())
-            .bind(self.now.as_microsecond())
-            .execute(&mut *self.connection)
+/// Extends the leases of a worker, and deletes the workers that are not alive.
+async fn record_heartbeat(
+    connection: &mut SqliteConnection,
+    inner: &SqliteInner,
+    view: &ViewName,
+    worker: &WorkerId,
+    lease: Duration,
+) -> Result<Members, sqlx::Error> {
+    let prefix = &inner.prefix;
+    let now = inner.clock.now();
+    for sql in [
+        "insert into @prefix@workers (view, worker, alive_until) values (?1, ?2, ?3) \
+         on conflict (view, worker) do update set alive_until = excluded.alive_until",
+        "update @prefix@shards set lease_until = ?3 where view = ?1 and owner = ?2",
+        "delete from @prefix@workers where view = ?1 and alive_until <= ?4",
+    ] {
+        sqlx::query(prefix.sql(sql))
+            .bind(view.as_str())
+            .bind(worker.as_str())
+            .bind(lease_end(lease, now).as_microsecond())
+            .bind(now.as_microsecond())
+            .execute(&mut *connection)
             .await?;
-        let alive = self.prefix.sql("select worker from @prefix@workers where view = ? order by 1");
-        let alive = sqlx::query_scalar(alive).bind(self.view.as_str());
-        let alive: Vec<String> = alive.fetch_all(&mut *self.connection).await?;
-        alive.into_iter().map(worker_id).collect()
     }
-
-    async fn holders(&mut self) -> Result<Vec<Option<WorkerId>>, sqlx::Error> {
-        let sql = self.prefix.sql(
-            "select case when lease_until > ? then owner end from @prefix@shards where view = ? \
-             order by shard",
-        );
-        let holders =
-            sqlx::query_scalar(sql).bind(self.now.as_microsecond()).bind(self.view.as_str());
-        let holders: Vec<Option<String>> = holders.fetch_all(&mut *self.connection).await?;
-        holders.into_iter().map(|holder| holder.map(worker_id).transpose()).collect()
-    }
-}
-
-fn worker_id(name: String) -> Result<WorkerId, sqlx::Error> {
-    WorkerId::new(name).map_err(|error| sqlx::Error::Decode(Box::new(error)))
-}
-
-pub(super) async fn release(
-    inner: Arc<SqliteInner>,
-    view: ViewName,
-    shard: ShardId,
-    epoch: Epoch,
-) -> Result<()> {
-    let sql = inner.prefix.sql(
-        "update @prefix@shards set epoch = epoch + 1, owner = null, lease_until = null \
-         where view = ? and shard = ? and epoch = ?",
+    let workers = prefix.sql("select worker from @prefix@workers where view = ? order by 1");
+    let workers = sqlx::query_scalar(workers).bind(view.as_str());
+    let holders = prefix.sql(
+        "select case when lease_until > ?2 then owner end from @prefix@shards where view = ?1 \
+         order by shard",
     );
-    let mut connection = inner.writer().await?;
-    let released = sqlx::query(sql)
-        .bind(view.as_str())
-        .bind(shard.get())
-        .bind(signed(epoch.get()))
-        .execute(&mut **connection)
-        .await;
-    released.map(drop).map_err(classify("releasing a shard"))
+    let holders = sqlx::query_scalar(holders).bind(view.as_str()).bind(now.as_microsecond());
+    decode_members(
+        workers.fetch_all(&mut *connection).await?,
+        holders.fetch_all(&mut *connection).await?,
+    )
 }
 
 pub(super) async fn leave(inner: Arc<SqliteInner>, view: ViewName, worker: WorkerId) -> Result<()> {
@@ -199,16 +137,7 @@ pub(super) async fn read_shards(
     let sql = prefix
         .sql("select epoch, position, as_of from @prefix@shards where view = ? order by shard");
     let rows = sqlx::query(sql).bind(view.as_str()).fetch_all(connection).await;
-    rows.and_then(|rows| rows.iter().map(decode_shard).collect())
-        .map_err(classify("reading a view"))
-}
-
-fn decode_shard(row: &SqliteRow) -> Result<ShardState, sqlx::Error> {
-    Ok(ShardState {
-        epoch: Epoch::new(unsigned(row.try_get(0)?)?),
-        position: Position::new(unsigned(row.try_get(1)?)?),
-        as_of: timestamp(row.try_get(2)?)?,
-    })
+    rows.and_then(|rows| decode_shards(&rows)).map_err(classify("reading a view"))
 }
 
 pub(super) async fn reshard(
@@ -217,7 +146,8 @@ pub(super) async fn reshard(
     claims: Vec<Claim>,
     sharding: Sharding,
 ) -> Result<()> {
-    let (prefix, doing) = (&inner.prefix, "resharding a view");
+    let doing = "resharding a view";
+    let prefix = &inner.prefix;
     let mut connection = inner.writer().await?;
     let mut transaction = connection.begin().await.map_err(classify(doing))?;
     let shards = read_shards(&mut transaction, prefix, &view).await?;

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use futures_util::TryStreamExt as _;
 use highwater_core::{
     Result,
     domain::{Column, ColumnKind, Index, ViewName, ViewSpec},
@@ -17,6 +18,7 @@ use super::{
     shard::insert_shards,
 };
 use crate::{
+    columns::ColumnRules,
     fencing::ShardState,
     rows::column_mismatch,
     sql::index_name::{hashed_index_name, index_name},
@@ -34,8 +36,9 @@ pub(super) async fn open(inner: &SqliteInner, spec: &ViewSpec, sharding: Shardin
     table.insert_view(sharding).await?;
     if spec.rows {
         table.create().await?;
-        table.add_columns().await?;
-        table.add_indexes().await?;
+        let columns = table.add_columns().await?;
+        let indexes = table.add_indexes().await?;
+        table.check_rows(&ColumnRules::new(columns, indexes)).await?;
     }
     transaction.commit().await.map_err(classify(OPENING))
 }
@@ -123,16 +126,21 @@ impl SqliteTable<'_> {
         self.execute(format!("create table if not exists {table} ({columns}) without rowid")).await
     }
 
-    async fn add_columns(&mut self) -> Result<()> {
+    /// Adds the missing columns, and returns them.
+    async fn add_columns(&mut self) -> Result<Vec<Column>> {
         // Generated columns have the number 2 if they are virtual, and 3 if they are stored.
         let sql = "select name, lower(type), hidden = 2 from pragma_table_xinfo(?)";
         let found = sqlx::query_as(sql).bind(self.name()).fetch_all(&mut *self.connection).await;
         let found: Vec<(String, String, bool)> = found.map_err(classify(OPENING))?;
         let found: HashMap<_, _> =
             found.into_iter().map(|(name, kind, generated)| (name, (kind, generated))).collect();
+        let mut added = Vec::new();
         for column in &self.spec.columns {
             match found.get(column.name) {
-                None => self.add_column(column).await?,
+                None => {
+                    self.add_column(column).await?;
+                    added.push(*column);
+                }
                 Some((kind, true)) if kind == type_of(column.kind) => {}
                 Some((kind, true)) => return Err(column_mismatch(self.spec, column, kind).into()),
                 Some((_, false)) => {
@@ -140,7 +148,7 @@ impl SqliteTable<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(added)
     }
 
     async fn add_column(&mut self, column: &Column) -> Result<()> {
@@ -149,19 +157,35 @@ impl SqliteTable<'_> {
         self.execute(format!("alter table {table} add column \"{name}\" {kind} {field}")).await
     }
 
-    /// Adds the missing indexes. An index exists if one has these columns, whatever its name: a view that
-    /// is renamed keeps its indexes.
-    async fn add_indexes(&mut self) -> Result<()> {
+    /// Adds the missing indexes, and returns them. An index exists if one has these columns, whatever its
+    /// name: a view that is renamed keeps its indexes.
+    async fn add_indexes(&mut self) -> Result<Vec<Index>> {
         let sql = "select (select group_concat(coalesce(i.name, ''), ' ' order by i.seqno) \
                            from pragma_index_info(l.name) i) \
                    from pragma_index_list(?) l where l.partial = 0";
         let found = sqlx::query_scalar(sql).bind(self.name()).fetch_all(&mut *self.connection);
         let found: Vec<String> = found.await.map_err(classify(OPENING))?;
         let mut found: HashSet<String> = found.into_iter().collect();
+        let mut added = Vec::new();
         for index in &self.spec.indexes {
             if found.insert(index.join(" ")) {
                 self.add_index(index).await?;
+                added.push(*index);
             }
+        }
+        Ok(added)
+    }
+
+    /// Refuses columns and indexes that the rows of the table don't fit.
+    async fn check_rows(&mut self, added: &ColumnRules) -> Result<()> {
+        if added.is_empty() {
+            return Ok(());
+        }
+        let sql = format!("select key, value from {}", self.name());
+        let mut rows = sqlx::query_as(AssertSqlSafe(sql)).fetch(&mut *self.connection);
+        while let Some(row) = rows.try_next().await.map_err(classify(OPENING))? {
+            let (key, value): (String, String) = row;
+            added.check(&self.spec.name, &key, &value)?;
         }
         Ok(())
     }

@@ -18,11 +18,11 @@ use highwater_core::{
     value::{Epoch, ShardId, Sharding},
 };
 
-use super::{SqliteStore, commit, parked, range, shard, view};
+use super::{SqliteStore, commit, shard};
 use crate::{
     fencing::is_same_progress,
     rows::{check_key, check_range},
-    sql::uncancellable::uncancellable,
+    sql::{parked, range, shard::release, uncancellable::uncancellable, view},
 };
 
 #[async_trait]
@@ -33,7 +33,7 @@ impl ViewStore for SqliteStore {
 
     async fn read_view(&self, view: &ViewName, keys: &[String]) -> Result<StoredView> {
         keys.iter().try_for_each(|key| check_key(key))?;
-        view::read(&self.inner, view, keys).await
+        view::read(&*self.inner, view, keys).await
     }
 
     async fn read_range(
@@ -43,7 +43,7 @@ impl ViewStore for SqliteStore {
         limit: usize,
     ) -> Result<StoredRange> {
         check_range(range)?;
-        range::read(&self.inner, view, range, limit).await
+        range::read(&*self.inner, view, range, limit).await
     }
 
     async fn commit_view(&self, commit: ViewCommit) -> Result<()> {
@@ -54,8 +54,9 @@ impl ViewStore for SqliteStore {
         if self.inner.is_closed() {
             return Err(Unavailable::Closed.into());
         }
-        let (inner, name) = (self.inner(), view.clone());
-        let state = uncancellable(async move { view::read_state(&inner, &name).await });
+        let inner = self.inner();
+        let name = view.clone();
+        let state = uncancellable(async move { view::read_state(&*inner, &name).await });
         let is_unchanged = async { Ok(is_same_progress(&state.await?, seen)) };
         self.inner.follower.wait_for_view(view, seen, is_unchanged).await
     }
@@ -77,7 +78,7 @@ impl LeaseStore for SqliteStore {
     }
 
     async fn release_shard(&self, view: &ViewName, shard: ShardId, epoch: Epoch) -> Result<()> {
-        uncancellable(shard::release(self.inner(), view.clone(), shard, epoch)).await
+        uncancellable(release(self.inner(), view.clone(), shard, epoch)).await
     }
 
     async fn leave(&self, view: &ViewName, worker: &WorkerId) -> Result<()> {

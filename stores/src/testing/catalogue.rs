@@ -133,7 +133,8 @@ macro_rules! __highwater_properties {
                 r_an_exactly_full_log_page_is_followed_by_nothing
                 r_through_advances_over_events_that_do_not_match
                 r_backward_reads_begin_anywhere_and_exclude_their_bound
-                r_forward_reads_exclude_their_bound;
+                r_forward_reads_exclude_their_bound
+                r_a_page_of_large_events_ends_by_its_bytes;
             query:
                 r_a_category_is_not_its_prefix
                 r_types_are_compared_whole
@@ -171,7 +172,7 @@ macro_rules! __highwater_properties {
                 s_of_racing_snapshots_the_latest_stays;
             view:
                 r1_a_fresh_view_is_at_the_start
-                r1_a_fresh_view_has_every_shard_of_its_layout
+                r1_a_fresh_view_has_every_shard_of_its_sharding
                 r1_a_new_view_begins_where_its_spec_says
                 r1_opening_a_view_again_changes_nothing
                 r1_one_view_opened_by_eight_at_once_is_opened
@@ -204,11 +205,14 @@ macro_rules! __highwater_properties {
                 r1_a_name_that_became_free_can_be_taken
                 r1_columns_and_indexes_can_be_added_to_a_view_with_rows
                 r1_a_column_that_is_there_as_another_kind_is_refused
+                r1_a_row_that_its_columns_cannot_hold_is_refused
+                r1_a_text_too_long_for_its_index_is_refused
+                r1_columns_and_indexes_that_rows_do_not_fit_are_refused
                 r1_a_view_that_contradicts_itself_is_refused;
             shard:
                 r1_of_16_tasks_that_claim_a_free_shard_one_gets_it
                 r1_16_claims_by_force_have_16_epochs_and_the_last_commits
-                r1_whoever_is_fenced_changes_nothing_wherever_it_stands
+                r1_a_fenced_worker_changes_nothing_from_any_position
                 r1_claiming_ones_own_shard_again_fences_the_claim_before
                 r1_a_live_lease_is_respected
                 r1_a_lease_that_has_run_out_gives_the_shard_free
@@ -227,8 +231,8 @@ macro_rules! __highwater_properties {
                 r1_rows_and_parked_keys_stay_when_a_view_is_divided_anew
                 r1_shards_at_different_positions_are_not_divided_anew
                 r1_a_view_is_divided_under_the_claims_of_all_its_shards_alone
-                r1_workers_of_the_old_layout_are_fenced
-                r1_a_worker_that_knows_the_old_layout_claims_nothing
+                r1_workers_of_the_old_sharding_are_fenced
+                r1_a_worker_that_knows_the_old_sharding_claims_nothing
                 r1_a_claim_and_a_division_that_race_do_not_both_go_through
                 r1_of_eight_who_divide_at_once_one_does;
             parked:

@@ -205,21 +205,21 @@ impl<S: EventStore> EventStore for Faulty<S> {
     async fn read_stream(
         &self,
         stream: &StreamId,
-        span: ReadFrom<Version>,
+        from: ReadFrom<Version>,
         limit: usize,
     ) -> Result<StreamPage> {
         self.pass("reading a stream").await?;
-        self.inner.read_stream(stream, span, limit).await
+        self.inner.read_stream(stream, from, limit).await
     }
 
     async fn read_log(
         &self,
         query: &Query,
-        span: ReadFrom<Position>,
+        from: ReadFrom<Position>,
         limit: usize,
     ) -> Result<LogPage> {
         self.pass("reading the log").await?;
-        self.inner.read_log(query, span, limit).await
+        self.inner.read_log(query, from, limit).await
     }
 
     async fn head(&self) -> Result<Position> {

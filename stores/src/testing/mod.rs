@@ -19,8 +19,7 @@
 //! | `catalogue.rs` | the names of the properties, each once |
 //! | `fixture.rs` | the store under test, as its adapter provides it |
 //! | `run.rs` | runs one property, or skips it with a visible notice |
-//! | `build.rs`, `race.rs`, `read.rs` | builders of events and appends, tasks released together,
-//! reads of all pages |
+//! | `build.rs`, `race.rs`, `read.rs` | builders of appends, tasks released together, reads of all pages |
 //! | `faulty.rs` | a decorator that makes calls fail by a seeded plan |
 //! | `properties/` | the properties, by subject |
 #![allow(

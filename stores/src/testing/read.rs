@@ -15,31 +15,31 @@ pub async fn log(store: &dyn Store, query: &Query) -> Vec<Envelope> {
     log_by(store, query, ReadFrom::After(Position::START), DEFAULT_PAGE_SIZE).await
 }
 
-/// Reads all matching events of a span, in its direction, in pages of `size`.
+/// Reads all matching events from a bound on, in its direction, in pages of `size`.
 ///
 /// # Panics
 /// Panics like [`log`].
 pub async fn log_by(
     store: &dyn Store,
     query: &Query,
-    mut span: ReadFrom<Position>,
+    mut from: ReadFrom<Position>,
     size: usize,
 ) -> Vec<Envelope> {
     let mut events = Vec::new();
     loop {
-        let page = store.read_log(query, span, size).await.unwrap();
+        let page = store.read_log(query, from, size).await.unwrap();
         assert!(page.events.len() <= size, "{} events in a page of {size}", page.events.len());
         events.extend(page.events);
         if !page.more {
             return events;
         }
-        span = advanced(span, page.through);
+        from = advanced(from, page.through);
     }
 }
 
-/// Returns the rest of a span after a page that ended at `through`.
-fn advanced(span: ReadFrom<Position>, through: Position) -> ReadFrom<Position> {
-    match span {
+/// Returns the bound after a page that ended at `through`.
+fn advanced(from: ReadFrom<Position>, through: Position) -> ReadFrom<Position> {
+    match from {
         ReadFrom::After(bound) => {
             assert!(through > bound, "a page with more to come advances");
             ReadFrom::After(through)
@@ -59,23 +59,23 @@ pub async fn stream(store: &dyn Store, stream: &StreamId) -> Vec<Envelope> {
     stream_by(store, stream, ReadFrom::After(Version::NONE), DEFAULT_PAGE_SIZE).await
 }
 
-/// Reads all events of a stream within a span, in its direction, in pages of `size`.
+/// Reads all events of a stream from a bound on, in its direction, in pages of `size`.
 ///
 /// # Panics
 /// Panics like [`log`].
 pub async fn stream_by(
     store: &dyn Store,
     stream: &StreamId,
-    span: ReadFrom<Version>,
+    from: ReadFrom<Version>,
     size: usize,
 ) -> Vec<Envelope> {
     let mut events = Vec::new();
-    let mut next = Some(span);
-    while let Some(span) = next {
-        let page = store.read_stream(stream, span, size).await.unwrap();
+    let mut next = Some(from);
+    while let Some(from) = next {
+        let page = store.read_stream(stream, from, size).await.unwrap();
         assert!(page.events.len() <= size, "{} events in a page of {size}", page.events.len());
         events.extend(page.events);
-        assert_ne!(page.next, Some(span), "a page with more to come advances");
+        assert_ne!(page.next, Some(from), "a page with more to come advances");
         next = page.next;
     }
     events

@@ -83,7 +83,8 @@ async fn prepare(cluster: &PostgresCluster) {
 
 /// Appends until each is acknowledged, and then commits a row by hand, which is not flushed.
 async fn append(cluster: &PostgresCluster, path: AppendPath) -> Vec<Uuid> {
-    let (store, mut by_hand) = (open(cluster).await, connect(cluster).await);
+    let store = open(cluster).await;
+    let mut by_hand = connect(cluster).await;
     let mut commands = Vec::new();
     for _ in 0..APPENDS {
         let append = path.append();

@@ -49,7 +49,8 @@ async fn follow(store: Arc<dyn Store>, stop: Arc<AtomicBool>, seed: u64) -> Vec<
 
 /// Reads all committed events by pages, after the writers have stopped.
 async fn committed(store: &dyn Store) -> Vec<EventId> {
-    let (mut events, mut after) = (Vec::new(), Position::START);
+    let mut events = Vec::new();
+    let mut after = Position::START;
     loop {
         let page = store.read_log(&Query::all(), ReadFrom::After(after), 1000).await.unwrap();
         events.extend(page.events.iter().map(|event| event.id));
@@ -67,7 +68,8 @@ async fn w3_postgres_delivers_what_is_committed_while_four_processes_write() {
     else {
         return;
     };
-    let (url, seed) = (cluster.url(), seed());
+    let url = cluster.url();
+    let seed = seed();
     let store = writer_process::open(&url, "fire").await.unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let following = tokio::spawn(follow(Arc::clone(&store), Arc::clone(&stop), seed));
@@ -101,7 +103,8 @@ async fn stall_and_roll_back(url: String, stop: Arc<AtomicBool>, seed: u64) {
     let store = PostgresStore::connect(options).await.unwrap();
     let mut random = fastrand::Rng::with_seed(seed);
     while !stop.load(Ordering::Acquire) {
-        let (stall, fail) = (Duration::from_millis(random.u64(0..80)), random.bool());
+        let stall = Duration::from_millis(random.u64(0..80));
+        let fail = random.bool();
         let work = PostgresHook::new(move |connection, _| {
             Box::pin(async move {
                 let touched = connection.execute("create temp table if not exists t (n int)").await;
@@ -124,7 +127,8 @@ async fn in_one_process(store: Arc<dyn Store>) {
     let stop = Arc::new(AtomicBool::new(false));
     let following = tokio::spawn(follow(Arc::clone(&store), Arc::clone(&stop), seed));
     let writers = (0..8).map(|task| {
-        let (store, stop) = (Arc::clone(&store), Arc::clone(&stop));
+        let store = Arc::clone(&store);
+        let stop = Arc::clone(&stop);
         tokio::spawn(async move {
             for number in 0.. {
                 if stop.load(Ordering::Acquire) {

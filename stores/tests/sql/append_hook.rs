@@ -112,7 +112,8 @@ async fn a_hook_for_another_store_is_refused() {
 async fn a_slow_hook_does_not_block_readers() {
     for outbox in outboxes("a_slow_hook_does_not_block_readers").await {
         outbox.store.append(append()).await.unwrap();
-        let (there, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let there = Arc::new(Notify::new());
+        let go = Arc::new(Notify::new());
         let slow = outbox.append(&[], Then::Wait(Arc::clone(&there), Arc::clone(&go)));
         let slow = outbox.store.append(slow);
         let next = outbox.store.append(append());
@@ -210,6 +211,50 @@ async fn a_hook_that_loses_the_connection_writes_nothing_on_postgres() {
     assert!(error.is_unavailable(), "{error}");
     outbox.store.append(outbox.append(&[], Then::Well)).await.unwrap();
     assert_eq!(outbox.rows_and_events().await, (1, 1));
+}
+
+#[tokio::test]
+async fn w2_what_a_constraint_refuses_at_the_commit_is_a_refusal_and_stores_nothing() {
+    for outbox in
+        outboxes("w2_what_a_constraint_refuses_at_the_commit_is_a_refusal_and_stores_nothing").await
+    {
+        let violation = outbox.deferred_constraint().await;
+        for _ in 0..2 {
+            let violating = outbox.append(&[violation], Then::Well);
+            let error = outbox.store.append(violating).await.unwrap_err();
+            let words = ["the transaction hook failed"];
+            error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
+            assert_eq!(outbox.rows_and_events().await, (0, 0));
+        }
+        outbox.store.append(append()).await.unwrap();
+        outbox.store.append(outbox.append(&[], Then::Well)).await.unwrap();
+        assert_eq!(outbox.rows_and_events().await, (1, 2));
+    }
+}
+
+/// A trigger that refuses its row, at once or when the row is committed.
+const REFUSING: &str = "
+    create or replace function outbox_refuses() returns trigger language plpgsql as $$
+    begin raise exception 'no such order'; end $$;
+    create constraint trigger refuses after insert on outbox deferrable initially ";
+
+#[tokio::test]
+async fn w2_what_a_trigger_refuses_is_a_refusal_and_stores_nothing_on_postgres() {
+    for when in ["immediate", "deferred"] {
+        let Some(outbox) = Outbox::on_postgres(
+            "w2_what_a_trigger_refuses_is_a_refusal_and_stores_nothing_on_postgres",
+        )
+        .await
+        else {
+            return;
+        };
+        let trigger = format!("{REFUSING}{when} for each row execute function outbox_refuses()");
+        outbox.execute(&trigger).await;
+        let error = outbox.store.append(outbox.append(&[], Then::Well)).await.unwrap_err();
+        let words = ["the transaction hook failed", "no such order"];
+        error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
+        assert_eq!(outbox.rows_and_events().await, (0, 0));
+    }
 }
 
 /// A trigger that terminates the connection when its row is committed.

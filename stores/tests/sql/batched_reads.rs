@@ -29,7 +29,8 @@ fn view() -> ViewName {
 
 /// Commits repeatedly, with the position as the value of every row, and publishes the position.
 async fn write(store: &dyn Store, done: &AtomicU64) {
-    let (worker, lease) = (WorkerId::new("worker").unwrap(), Duration::from_secs(3_600));
+    let worker = WorkerId::new("worker").unwrap();
+    let lease = Duration::from_secs(3_600);
     let claiming = ClaimMode::Always;
     let claim = store
         .claim_shard(ShardClaim {
@@ -78,7 +79,8 @@ async fn r2_batched_reads_get_their_own_row_and_everything_committed_before_each
     store.open_view(&ViewSpec::rows(view()), Sharding::SINGLE).await.unwrap();
     let done = Arc::new(AtomicU64::new(0));
     let readers = (0..READERS).map(|key| {
-        let (store, done) = (Arc::clone(&store), Arc::clone(&done));
+        let store = Arc::clone(&store);
+        let done = Arc::clone(&done);
         tokio::spawn(async move { read(&*store, key, &done).await })
     });
     let readers: Vec<_> = readers.collect();

@@ -100,7 +100,8 @@ async fn is_cancelled(reading: impl Future<Output = ()>, random: &mut fastrand::
         let patience = Duration::from_micros(random.u64(0..8_000));
         return tokio::time::timeout(patience, reading).await.is_err();
     }
-    let (mut reading, mut steps) = (pin!(reading), random.u8(1..12));
+    let mut reading = pin!(reading);
+    let mut steps = random.u8(1..12);
     poll_fn(|context| match reading.as_mut().poll(context) {
         Poll::Ready(()) => Poll::Ready(false),
         Poll::Pending => {
@@ -114,9 +115,12 @@ async fn is_cancelled(reading: impl Future<Output = ()>, random: &mut fastrand::
 /// Runs many readers, of which many are cancelled at a random moment, beside a writer.
 async fn cancel_many(store: &Arc<dyn Store>) {
     let view = fill(&**store).await;
-    let (seed, gone) = (seed(), Arc::new(AtomicUsize::new(0)));
+    let seed = seed();
+    let gone = Arc::new(AtomicUsize::new(0));
     let readers = (0..READERS).map(|reader| {
-        let (store, view, gone) = (Arc::clone(store), view.clone(), Arc::clone(&gone));
+        let store = Arc::clone(store);
+        let view = view.clone();
+        let gone = Arc::clone(&gone);
         let mut random = fastrand::Rng::with_seed(seed.wrapping_add(reader));
         tokio::spawn(async move {
             for _ in 0..READS {
@@ -134,7 +138,8 @@ async fn cancel_many(store: &Arc<dyn Store>) {
     for reader in futures_util::future::join_all(readers).await {
         reader.unwrap();
     }
-    let (all, gone) = ((READERS * READS) as usize, gone.load(Ordering::Relaxed));
+    let all = (READERS * READS) as usize;
+    let gone = gone.load(Ordering::Relaxed);
     assert!(gone > all / 50 && gone < all * 19 / 20, "{gone} of {all} were cancelled");
     for number in 0..STREAMS {
         for way in 0..6 {

@@ -17,7 +17,8 @@ use tokio::runtime::{Builder, Runtime};
 use super::{append, commit, error_messages, open_sqlite, server::Server};
 
 async fn refuses_everything(store: &dyn Store) {
-    let (view, stream) = (ViewName::new("balances").unwrap(), build::stream("a"));
+    let view = ViewName::new("balances").unwrap();
+    let stream = build::stream("a");
     let snapshot = Snapshot {
         stream: stream.clone(),
         version: Version::new(1),

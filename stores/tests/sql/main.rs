@@ -13,6 +13,7 @@
 //! | `append_hook` | hooks in the transaction of an append |
 //! | `view_hook` | hooks in the commit of a view |
 //! | `view_columns` | columns and indexes of views, in plain SQL |
+//! | `large_views` | columns and indexes of large views, added while they are in use |
 //! | `upgrade` | databases of earlier versions |
 //! | `migrate` | several processes open a fresh database at once; two schemas side by side |
 //! | `closed_store` | stores that have been closed |
@@ -26,6 +27,7 @@ mod batched_reads;
 mod cancelled_reads;
 mod closed_store;
 mod error_messages;
+mod large_views;
 mod migrate;
 mod network;
 mod outbox;
@@ -69,7 +71,8 @@ fn append() -> Append {
 async fn commit(store: &dyn Store, view: &str) -> ViewCommit {
     let spec = ViewSpec::rows(ViewName::new(view).unwrap());
     store.open_view(&spec, Sharding::SINGLE).await.unwrap();
-    let (worker, lease) = (WorkerId::new("worker").unwrap(), std::time::Duration::from_secs(3_600));
+    let worker = WorkerId::new("worker").unwrap();
+    let lease = std::time::Duration::from_secs(3_600);
     let claim = store.claim_shard(ShardClaim {
         view: spec.name.clone(),
         sharding: Sharding::SINGLE,

@@ -48,7 +48,8 @@ async fn two_prefixes_in_one_file_are_independent() {
     error_messages::record_log();
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("log.db").display());
-    let (bank, shop) = (format!("{url}?prefix=bank_"), format!("{url}?prefix=shop_"));
+    let bank = format!("{url}?prefix=bank_");
+    let shop = format!("{url}?prefix=shop_");
     let stores = [open_sqlite(&bank).await.unwrap(), open_sqlite(&shop).await.unwrap()];
     live_side_by_side(&stores).await;
 }

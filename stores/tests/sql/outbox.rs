@@ -83,6 +83,18 @@ impl Outbox {
         self
     }
 
+    /// Creates a table whose constraint is checked when its row is committed, and returns a statement that
+    /// violates it.
+    pub(super) async fn deferred_constraint(&self) -> &'static str {
+        self.execute(
+            "create table outbox_orders (id integer primary key); \
+             create table outbox_items (item integer references outbox_orders (id) \
+                                        deferrable initially deferred)",
+        )
+        .await;
+        "insert into outbox_items values (7)"
+    }
+
     pub(super) fn is_postgres(&self) -> bool {
         self.schema.is_some()
     }
@@ -109,6 +121,20 @@ impl Outbox {
             false => sql.execute(&mut self.sqlite().await).await.map(drop),
         }
         .unwrap();
+    }
+
+    /// Executes a statement that fails.
+    pub(super) async fn fail(&self, sql: &str) {
+        let sql = sqlx::raw_sql(AssertSqlSafe(self.fill(sql)));
+        sql.execute(&mut self.postgres().await).await.unwrap_err();
+    }
+
+    /// Begins a transaction, executes a statement, and leaves the transaction idle.
+    pub(super) async fn idle_after(&self, sql: &str) -> PgConnection {
+        let mut connection = self.postgres().await;
+        let sql = AssertSqlSafe(self.fill(&format!("begin; {sql}")));
+        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        connection
     }
 
     /// Returns the commands in the outbox, in order.
@@ -186,7 +212,8 @@ impl Outbox {
         };
         if self.is_postgres() {
             Arc::new(PostgresHook::new(move |connection, append| {
-                let (all, then) = (all(append.command), then.clone());
+                let all = all(append.command);
+                let then = then.clone();
                 Box::pin(async move {
                     for sql in all {
                         sqlx::raw_sql(sql).execute(&mut *connection).await?;
@@ -196,7 +223,8 @@ impl Outbox {
             }))
         } else {
             Arc::new(SqliteHook::new(move |connection, append| {
-                let (all, then) = (all(append.command), then.clone());
+                let all = all(append.command);
+                let then = then.clone();
                 Box::pin(async move {
                     for sql in all {
                         sqlx::raw_sql(sql).execute(&mut *connection).await?;
@@ -213,7 +241,8 @@ impl Outbox {
         let all = move || statements.clone().into_iter().map(AssertSqlSafe);
         if self.is_postgres() {
             Arc::new(PostgresHook::writing(move |connection| {
-                let (all, then) = (all(), then.clone());
+                let all = all();
+                let then = then.clone();
                 Box::pin(async move {
                     for sql in all {
                         sqlx::raw_sql(sql).execute(&mut *connection).await?;
@@ -223,7 +252,8 @@ impl Outbox {
             }))
         } else {
             Arc::new(SqliteHook::writing(move |connection| {
-                let (all, then) = (all(), then.clone());
+                let all = all();
+                let then = then.clone();
                 Box::pin(async move {
                     for sql in all {
                         sqlx::raw_sql(sql).execute(&mut *connection).await?;

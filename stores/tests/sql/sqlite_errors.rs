@@ -373,3 +373,20 @@ async fn w2_a_full_disk_loses_nothing_and_the_store_recovers() {
     assert_eq!(store.append(large).await.unwrap().position.get(), 3);
     assert_eq!(read_all(&store).await.unwrap(), 3);
 }
+
+#[tokio::test]
+async fn w4_an_append_to_a_full_disk_is_known_to_have_stored_nothing() {
+    let place = DatabaseFile::new();
+    let store = open(&place.url()).await.unwrap();
+    store.append(on_the_writer("pragma max_page_count = 1")).await.unwrap();
+    // One event at a known version is one statement without a transaction.
+    let event = build::with_payload(vec![b'x'; 200_000]);
+    let large = build::append_to(&build::stream("b"), Expected::NoStream, vec![event]);
+    for _ in 0..2 {
+        let error = store.append(large.clone()).await.unwrap_err();
+        error_messages::check(&error, Code::UNREACHABLE, NextStep::Retry, &["appending", "full"]);
+    }
+    store.append(on_the_writer("pragma max_page_count = 1000000")).await.unwrap();
+    let appended = store.append(large).await.unwrap();
+    assert_eq!((appended.position.get(), appended.repeated), (3, false));
+}

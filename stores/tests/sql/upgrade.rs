@@ -113,7 +113,8 @@ async fn r1_views_of_version_5_keep_rows_sharding_and_progress_on_postgres() {
     make(&server, 5, &filled).await;
     let store = server.open().await.unwrap();
     let read = |view: &str, keys: &[&str]| {
-        let (store, view) = (store.clone(), ViewName::new(view).unwrap());
+        let store = store.clone();
+        let view = ViewName::new(view).unwrap();
         let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
         async move { store.read_view(&view, &keys).await }
     };

@@ -20,8 +20,8 @@ const INSERT: &str = "insert into outbox values ('written')";
 /// Returns a commit with a hook that inserts a row, executes these statements, and ends like this.
 async fn with_work(outbox: &Outbox, statements: &[&str], then: Then) -> ViewCommit {
     let statements: Vec<&str> = [INSERT].iter().chain(statements).copied().collect();
-    let attachment = Some(outbox.writing(&statements, then));
-    ViewCommit { hook: attachment, ..commit(&*outbox.store, "balances").await }
+    let hook = Some(outbox.writing(&statements, then));
+    ViewCommit { hook, ..commit(&*outbox.store, "balances").await }
 }
 
 /// Returns the number of rows of the hook, the position of the view, and true if its row exists.
@@ -89,6 +89,23 @@ async fn r1_a_hook_that_fails_rolls_the_commit_back_and_returns_its_own_error() 
 }
 
 #[tokio::test]
+async fn r1_what_a_constraint_refuses_at_the_commit_is_a_refusal_and_writes_nothing() {
+    for outbox in
+        outboxes("r1_what_a_constraint_refuses_at_the_commit_is_a_refusal_and_writes_nothing").await
+    {
+        let violation = outbox.deferred_constraint().await;
+        let violating = with_work(&outbox, &[violation], Then::Well).await;
+        let error = outbox.store.commit_view(violating).await.unwrap_err();
+        let words = ["the transaction hook failed"];
+        error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &words);
+        assert_eq!(state(&outbox).await, NOTHING);
+        let well = with_work(&outbox, &[], Then::Well).await;
+        outbox.store.commit_view(well).await.unwrap();
+        assert_eq!(state(&outbox).await, EVERYTHING);
+    }
+}
+
+#[tokio::test]
 async fn r1_a_refused_row_rolls_the_hook_back() {
     for outbox in outboxes("r1_a_refused_row_rolls_the_hook_back").await {
         let mut bad = with_work(&outbox, &[], Then::Well).await;
@@ -125,12 +142,11 @@ async fn a_hook_for_another_store_or_for_an_append_is_refused() {
         let sqlite = SqliteHook::writing(|_| Box::pin(async { Ok(()) }));
         let foreign: Arc<dyn TransactionHook> =
             if outbox.is_postgres() { Arc::new(sqlite) } else { Arc::new(postgres) };
-        for (attachment, word) in
+        for (hook, word) in
             [(foreign, "is not a hook for"), (outbox.work(&[], Then::Well), "::writing")]
         {
-            let attachment = Some(attachment);
-            let commit =
-                ViewCommit { hook: attachment, ..commit(&*outbox.store, "balances").await };
+            let hook = Some(hook);
+            let commit = ViewCommit { hook, ..commit(&*outbox.store, "balances").await };
             let error = outbox.store.commit_view(commit).await.unwrap_err();
             error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &[word]);
         }
@@ -141,10 +157,10 @@ async fn a_hook_for_another_store_or_for_an_append_is_refused() {
 #[tokio::test]
 async fn w2_a_hook_that_needs_no_append_runs_with_appends_too() {
     for outbox in outboxes("w2_a_hook_that_needs_no_append_runs_with_appends_too").await {
-        let attachment = Some(outbox.writing(&[INSERT], Then::Well));
-        outbox.store.append(Append { hook: attachment, ..append() }).await.unwrap();
-        let attachment = Some(outbox.writing(&[INSERT], Then::Fail));
-        outbox.store.append(Append { hook: attachment, ..append() }).await.unwrap_err();
+        let hook = Some(outbox.writing(&[INSERT], Then::Well));
+        outbox.store.append(Append { hook, ..append() }).await.unwrap();
+        let hook = Some(outbox.writing(&[INSERT], Then::Fail));
+        outbox.store.append(Append { hook, ..append() }).await.unwrap_err();
         assert_eq!(outbox.rows_and_events().await, (1, 1));
     }
 }
@@ -157,7 +173,8 @@ async fn r1_a_slow_hook_blocks_neither_readers_nor_a_takeover_on_postgres() {
     else {
         return;
     };
-    let (there, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let there = Arc::new(Notify::new());
+    let go = Arc::new(Notify::new());
     let slow = Then::Wait(Arc::clone(&there), Arc::clone(&go));
     let slow = with_work(&outbox, &[], slow).await;
     let store = Arc::clone(&outbox.store);
@@ -201,8 +218,8 @@ async fn r1_a_hook_that_ignores_its_own_error_is_refused_on_postgres() {
             Ok(())
         })
     });
-    let attachment: Option<Arc<dyn TransactionHook>> = Some(Arc::new(careless));
-    let careless = ViewCommit { hook: attachment, ..commit(&*outbox.store, "balances").await };
+    let hook: Option<Arc<dyn TransactionHook>> = Some(Arc::new(careless));
+    let careless = ViewCommit { hook, ..commit(&*outbox.store, "balances").await };
     let error = outbox.store.commit_view(careless).await.unwrap_err();
     error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["ignored an error"]);
     assert_eq!(state(&outbox).await, NOTHING);
@@ -236,11 +253,13 @@ async fn r3_another_process_is_notified_of_a_commit_before_it_polls_on_postgres(
     };
     let other = super::open_any(outbox.url()).await.unwrap();
     let first = commit(&*outbox.store, "balances").await;
-    let (view, begun) = (first.view.clone(), tokio::time::Instant::now());
+    let view = first.view.clone();
+    let begun = tokio::time::Instant::now();
     for position in (0..20).map(Position::new) {
         let seen = other.read_view(&view, &[]).await.unwrap().state;
         let waiting = tokio::spawn({
-            let (other, view) = (Arc::clone(&other), view.clone());
+            let other = Arc::clone(&other);
+            let view = view.clone();
             async move { other.wait_for_view_change(&view, &seen).await }
         });
         let mut next = ViewCommit { from: position, ..first.clone() };

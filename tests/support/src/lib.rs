@@ -8,7 +8,8 @@
 //! | [`process`] | a test that runs again as another process |
 //! | [`fleet`] | processes that are killed, frozen and stopped at random |
 //! | [`run`] | how long a randomised test runs, and from which seed |
-//! | [`bank`], [`tally`], [`ledger`] | the domains of the tests and their views (feature `domains`) |
+//! | [`answers`] | a checker of rejections and of other answers to commands that append nothing |
+//! | [`bank`], [`till`], [`tally`], [`ledger`] | the domains of the tests and their views (feature `domains`) |
 //! | [`worker`] | what worker processes share (feature `domains`) |
 //! | [`linearizability`] | a checker of recorded histories (feature `domains`) |
 //!
@@ -25,6 +26,7 @@
     reason = "the parent of the processes has no runtime to block"
 )]
 
+pub mod answers;
 #[cfg(feature = "domains")]
 pub mod bank;
 #[cfg(unix)]
@@ -41,5 +43,7 @@ pub mod run;
 pub mod services;
 #[cfg(feature = "domains")]
 pub mod tally;
+#[cfg(feature = "domains")]
+pub mod till;
 #[cfg(feature = "domains")]
 pub mod worker;

@@ -91,7 +91,7 @@ fn generated(generator: &Value) -> (String, BTreeMap<String, String>) {
     (text(&generator["name"]).to_owned(), literals.chain(files).collect())
 }
 
-/// The secret that whoever deploys has been told to make.
+/// The secret that the documentation tells the operator to make.
 fn secret(name: &str) -> Option<(String, String)> {
     let written = read("kubernetes/kustomization.yaml");
     let (_, literal) =

@@ -20,7 +20,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// One that nobody has used; `None` if there are no servers here.
+    /// Returns an unused place; `None` if there are no servers here.
     pub(crate) fn new(test: &str) -> Option<Self> {
         static PLACES: AtomicU32 = AtomicU32::new(0);
         let named = ["HIGHWATER_TEST_POSTGRES", "HIGHWATER_TEST_KAFKA"].map(env::var);

@@ -33,7 +33,7 @@ impl Customer {
         while !self.enough.load(Ordering::Relaxed) {
             token = self.client.deposit(&mine, 1).await;
             paid_in += 1;
-            // Nobody else touches this account: the answer is right to the cent, or it is no answer.
+            // No other client touches this account, so the balance must be exact.
             assert_eq!(self.client.balance_after(&mine, &token).await, paid_in, "{mine}");
             let (from, to) = (shared(self.number), shared((self.number + 1) % CUSTOMERS));
             let transfer = json!({ "from": from, "to": to, "cents": 1 });

@@ -71,7 +71,7 @@ impl CheckpointCommitter<'_> {
 
     async fn commit(&mut self, progress: Option<Progress>) -> Result<()> {
         let Some(progress) = progress else { return Ok(()) };
-        self.leading.has_published(&progress);
+        self.leading.set_published(&progress);
         // Marks alone show that the broker is reachable, and don't move the position.
         if progress.position > self.claim.progress.position {
             let commit = ViewCommit::new(self.view.clone(), &self.claim, progress.clone());

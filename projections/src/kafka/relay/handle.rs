@@ -131,19 +131,21 @@ impl Relay {
     /// acknowledged in time is published again by the next leader, and consumers drop it.
     ///
     /// # Errors
-    /// [`Invalid`](highwater_core::Error::Invalid) if the settings are invalid. All other errors are
-    /// retried.
+    /// [`Invalid`](highwater_core::Error::Invalid) if the settings are invalid, or the client refuses them.
+    /// All other errors are retried: an operator may put right what they are about.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<()> {
         let view = self.settings.validate()?;
         let reporter = RelayReporter::new(self.status, &self.settings.name);
         let leader = Leader { settings: self.settings, view, reporter };
         let (stop, stopped) = watch::channel(false);
         let work = pin!(leader.run(stopped));
-        if let Either::Right(((), work)) = select(work, pin!(shutdown)).await {
-            stop.send_replace(true);
-            work.await;
+        match select(work, pin!(shutdown)).await {
+            Either::Left((outcome, _)) => outcome,
+            Either::Right(((), work)) => {
+                stop.send_replace(true);
+                work.await
+            }
         }
-        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use std::{pin::pin, time::Duration};
 
 use futures_util::future::{Either, select, try_join};
 use highwater_core::{
-    Error, Result,
+    Code, Error, Result,
     domain::{ViewName, ViewSpec},
     port::{Claim, ClaimMode, ShardClaim},
     value::{ShardId, Sharding},
@@ -26,6 +26,9 @@ use crate::heartbeat::Heartbeat;
 
 /// The time that a shutdown waits for what has been sent.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The longest pause between attempts while a broker or a store can't be reached.
+const LONGEST_PAUSE_OF_OUTAGE: Duration = Duration::from_secs(1);
 
 /// The reason why a relay no longer leads.
 enum LeadEnd {
@@ -58,12 +61,16 @@ pub(super) struct Leader {
 
 impl Leader {
     /// Leads whenever the lease is free, until shutdown. Retries after errors.
-    pub(super) async fn run(&self, mut stopped: watch::Receiver<bool>) {
+    ///
+    /// # Errors
+    /// [`Invalid`](highwater_core::Error::Invalid) if the client refuses its settings: only another start
+    /// can change them. What an operator can put right meanwhile, such as a topic or an ACL, is retried.
+    pub(super) async fn run(&self, mut stopped: watch::Receiver<bool>) -> Result<()> {
         let RelaySettings { name, clock, .. } = &self.settings;
         let mut pauses = retry_pauses();
         loop {
             let error = match self.lead(&mut stopped).await {
-                Ok(LeadEnd::Stopped) => return,
+                Ok(LeadEnd::Stopped) => return Ok(()),
                 Ok(LeadEnd::Displaced) => {
                     tracing::warn!(relay = name, "another relay leads now; waiting");
                     pauses = retry_pauses();
@@ -76,11 +83,15 @@ impl Leader {
                     failure.error
                 }
             };
-            tracing::error!(relay = name, %error, code = %error.code(), "the relay failed; retrying");
             self.reporter.failing(&error, clock.now());
-            let pause = clock.sleep(pauses.next().unwrap_or_default());
+            if error.code() == Code::BAD_CONFIGURATION {
+                tracing::error!(relay = name, %error, code = %error.code(), "the relay ends");
+                return Err(error);
+            }
+            tracing::error!(relay = name, %error, code = %error.code(), "the relay failed; retrying");
+            let pause = clock.sleep(pause_after(&error, pauses.next().unwrap_or_default()));
             if let Either::Left(_) = select(pin!(shutdown(&mut stopped)), pause).await {
-                return;
+                return Ok(());
             }
         }
     }
@@ -204,6 +215,11 @@ impl Leader {
             }
         }
     }
+}
+
+/// Returns the pause after an error. What passes by itself is tried again soon.
+fn pause_after(error: &Error, pause: Duration) -> Duration {
+    if error.is_retryable() { pause.min(LONGEST_PAUSE_OF_OUTAGE) } else { pause }
 }
 
 /// Waits for the shutdown, or until the sender is dropped.

@@ -20,7 +20,7 @@
 //! ```
 //!
 //! An event that doesn't fit into a record makes the state `RecordTooLarge` instead of `Failing`; the
-//! relay never skips it. On shutdown a leader waits up to 5 s for what it has sent, commits the
+//! relay never skips it. Settings that the client refuses end the relay: no retry cures them. On shutdown a leader waits up to 5 s for what it has sent, commits the
 //! checkpoint and releases the lease, in every state.
 //!
 //! | File | What is in it |

@@ -9,12 +9,15 @@ use std::{
 };
 
 use futures_util::future::{Either, select};
-use highwater_core::{Code, Envelope, Error, Position, Result, error::Invalid};
+use highwater_core::{
+    Code, Envelope, Error, Position, Result,
+    error::{Invalid, Unavailable},
+};
 use rdkafka::{
     ClientContext, Message as _,
     config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
-    message::{DeliveryResult, Headers, OwnedHeaders},
+    message::{BorrowedMessage, DeliveryResult, Headers, OwnedHeaders},
     producer::{BaseRecord, ProducerContext, ThreadedProducer},
 };
 use tokio::sync::{Notify, watch};
@@ -23,7 +26,7 @@ use super::status::OversizedEvent;
 use crate::kafka::{
     connection::Kafka,
     drop_in_thread::DropInThread,
-    error::{client_error, forward_log, is_credentials_error},
+    error::{client_error, client_error_with, forward_log, is_credentials_error},
     record::header,
 };
 
@@ -94,6 +97,9 @@ impl Producer {
             sending = match self.inner.send(sending) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => back,
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::Fatal), _)) => {
+                    return Err(self.failure().await);
+                }
                 Err((error, _)) => return Err(client_error(PUBLISHING, error)),
             };
             let room = pin!(self.delivery().room.notified());
@@ -122,13 +128,24 @@ impl Producer {
 
     /// Waits for the first failure. No record may be sent after it.
     pub(super) async fn failure(&self) -> Error {
-        let mut failure = self.delivery().failure.subscribe();
-        let failed = failure.wait_for(Option::is_some).await;
-        match failed.ok().and_then(|error| error.clone()) {
-            Some(error) => error,
-            // The producer keeps the sender.
-            None => std::future::pending().await,
+        let failure = pin!(self.delivery().first_failure());
+        match select(failure, pin!(self.delivery().fatal())).await {
+            Either::Left((error, _)) => error,
+            Either::Right(((), failure)) => match self.fatal_error() {
+                Some(error) => error,
+                // The refusal of a record is the cause, and is reported for the record.
+                None => failure.await,
+            },
         }
+    }
+
+    /// Returns the error because of which the client sends nothing any more, unless a refused record is
+    /// the cause.
+    fn fatal_error(&self) -> Option<Error> {
+        use rdkafka::producer::Producer as _;
+        let (code, _) = self.inner.client().fatal_error()?;
+        let is_cause = code != RDKafkaErrorCode::GaplessGuarantee;
+        is_cause.then(|| client_error(PUBLISHING, KafkaError::Global(code)))
     }
 
     /// Subscribes to the errors that the client recovers from by itself.
@@ -190,18 +207,57 @@ struct DeliveryContext {
     room: Notify,
     /// The first permanent failure.
     failure: watch::Sender<Option<Error>>,
+    /// True if the client sends nothing any more.
+    is_fatal: watch::Sender<bool>,
     /// The last error that the client recovers from by itself.
     outages: watch::Sender<Option<Error>>,
     oversized: Mutex<Option<OversizedEvent>>,
 }
 
 impl DeliveryContext {
+    async fn first_failure(&self) -> Error {
+        let mut failure = self.failure.subscribe();
+        let failed = failure.wait_for(Option::is_some).await;
+        match failed.ok().and_then(|error| error.clone()) {
+            Some(error) => error,
+            // This value keeps the sender.
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn fatal(&self) {
+        // This value keeps the sender.
+        let _ = self.is_fatal.subscribe().wait_for(|is_fatal| *is_fatal).await;
+    }
+
     fn fail(&self, error: Error) {
         self.failure.send_if_modified(|failure| {
             let is_first = failure.is_none();
             failure.get_or_insert(error);
             is_first
         });
+    }
+
+    /// Fails because a record was not published. The records that the client drops after that say nothing
+    /// of the cause.
+    fn refused(&self, error: &KafkaError, record: &BorrowedMessage<'_>) {
+        let (topic, partition) = (record.topic(), record.partition());
+        tracing::warn!(%error, topic, partition, "a record could not be published");
+        let position = position_of(record.headers());
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) => return,
+            Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition) => {
+                return self.fail(Unavailable::TopicMissing { topic: topic.to_owned() }.into());
+            }
+            Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
+                let bytes = record.payload().map_or(0, <[u8]>::len);
+                if let Some(position) = position {
+                    self.add_oversized(OversizedEvent { position, bytes, limit: None });
+                }
+            }
+            _ => {}
+        }
+        self.fail(client_error_with(PUBLISHING, error.clone(), &described(record, position)));
     }
 
     /// Keeps the largest event: records that were sent together are refused together.
@@ -221,7 +277,9 @@ impl ClientContext for DeliveryContext {
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "Kafka client error");
         match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::Fatal) => self.fail(client_error(PUBLISHING, error)),
+            Some(RDKafkaErrorCode::Fatal) => {
+                self.is_fatal.send_replace(true);
+            }
             Some(RDKafkaErrorCode::AllBrokersDown) => {
                 self.outages.send_replace(Some(client_error(PUBLISHING, error)));
             }
@@ -237,19 +295,22 @@ impl ProducerContext for DeliveryContext {
     fn delivery(&self, result: &DeliveryResult<'_>, acks: Arc<PendingAcks>) {
         match result {
             Ok(_) => acks.acknowledge_one(),
-            Err((error, record)) => {
-                let (topic, partition) = (record.topic(), record.partition());
-                tracing::warn!(%error, topic, partition, "a record could not be published");
-                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge)
-                    && let Some(position) = position_of(record.headers())
-                {
-                    let bytes = record.payload().map_or(0, <[u8]>::len);
-                    self.add_oversized(OversizedEvent { position, bytes, limit: None });
-                }
-                self.fail(client_error(PUBLISHING, error.clone()));
-            }
+            Err((error, record)) => self.refused(error, record),
         }
         self.room.notify_one();
+    }
+}
+
+/// Describes a refused record. Records that are sent together are refused together, and the client reports
+/// the first of them first.
+fn described(record: &BorrowedMessage<'_>, position: Option<Position>) -> String {
+    let place = format!("{}/{}", record.topic(), record.partition());
+    let stream = record.key().and_then(|key| std::str::from_utf8(key).ok());
+    match position.zip(stream) {
+        Some((position, stream)) => format!(
+            "event {position} of stream {stream} for {place}, or an event that was sent with it"
+        ),
+        None => format!("a mark for {place}, or an event that was sent with it"),
     }
 }
 

@@ -39,6 +39,8 @@ pub(super) struct LogPublisher<'a> {
     encoder: RecordEncoder,
     through: Position,
     as_of: Timestamp,
+    /// The latest time that a record may have: brokers refuse times that lie ahead.
+    latest: Timestamp,
     batches: mpsc::Sender<SentBatch>,
 }
 
@@ -68,6 +70,7 @@ impl<'a> LogPublisher<'a> {
             encoder: RecordEncoder::new(source),
             through: from.position,
             as_of: from.as_of,
+            latest: settings.clock.now(),
             batches,
         }
     }
@@ -102,6 +105,7 @@ impl<'a> LogPublisher<'a> {
         let traces = self.traces(&page.log.events);
         let acks = PendingAcks::new();
         let now = Instant::now();
+        self.latest = self.settings.clock.now();
         for (index, event) in page.log.events.iter().enumerate() {
             self.send(event, &acks, now).await?;
             if index % YIELD_INTERVAL == YIELD_INTERVAL - 1 {
@@ -157,11 +161,17 @@ impl<'a> LogPublisher<'a> {
             key: Some(event.stream.as_str()),
             payload: &event.payload,
             headers: self.encoder.event(event, end.previous)?,
-            timestamp: event.recorded_at.as_millisecond(),
+            timestamp: self.record_time(event.recorded_at),
         };
         self.meter.events.increment(1);
         let sent = self.producer.send(record, acks).await;
         sent.map_err(|error| self.producer.explain(error, event))
+    }
+
+    /// Returns the time that a record has for Kafka, which keeps it for so long. The time of an event from
+    /// the future is in its headers; the topic would take it only when that time has come.
+    fn record_time(&self, time: Timestamp) -> i64 {
+        time.min(self.latest).as_millisecond()
     }
 
     /// Sends marks to the partitions that are due, and returns true if there were any.
@@ -178,7 +188,7 @@ impl<'a> LogPublisher<'a> {
                 key: None,
                 payload: &[],
                 headers: self.encoder.mark(mark, end.partition),
-                timestamp: as_of.as_millisecond(),
+                timestamp: self.record_time(as_of),
             };
             self.meter.marks.increment(1);
             self.producer.send(record, acks).await?;

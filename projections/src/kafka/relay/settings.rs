@@ -63,7 +63,7 @@ impl RelaySettings {
 
 /// The pauses between retries: from 100 ms to 10 s, without end.
 pub(super) fn retry_pauses() -> impl Iterator<Item = Duration> {
-    let least = Duration::from_millis(100);
-    let longest = Duration::from_secs(10);
-    Backoff { least, longest, ..Backoff::default() }.waits()
+    let min_delay = Duration::from_millis(100);
+    let max_delay = Duration::from_secs(10);
+    Backoff { min_delay, max_delay, ..Backoff::default() }.waits()
 }

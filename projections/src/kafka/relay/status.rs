@@ -104,7 +104,7 @@ pub(super) struct RelayReporter {
 impl RelayReporter {
     pub(super) fn new(status: watch::Sender<RelayStatus>, relay: &str) -> Self {
         let meter = RelayMeter::new(relay);
-        meter.is(RelayStatus::Waiting.name());
+        meter.set_state(RelayStatus::Waiting.name());
         Self { status, meter, oversized: Mutex::default() }
     }
 
@@ -149,7 +149,7 @@ impl RelayReporter {
     fn report(&self, next: impl FnOnce(&RelayStatus) -> RelayStatus) {
         self.status.send_modify(|status| {
             *status = next(status);
-            self.meter.is(status.name());
+            self.meter.set_state(status.name());
         });
     }
 }

@@ -6,7 +6,10 @@ use highwater_core::Result;
 use rdkafka::consumer::StreamConsumer;
 
 use super::rebalance::RebalanceContext;
-use crate::kafka::{connection::Kafka, error::client_error};
+use crate::kafka::{
+    connection::{Kafka, SESSION_TIMEOUT_MS},
+    error::client_error,
+};
 
 /// The memory for the queues of all partitions of a consumer in KiB, as far as each may have a little.
 const QUEUE_KIB: u32 = 64 << 10;
@@ -24,13 +27,16 @@ pub(super) fn create_consumer(
     let queue_kib = (QUEUE_KIB / partitions.max(1)).clamp(1 << 10, QUEUE_KIB);
     let queue_records = (queue_kib / RECORD_KIB).to_string();
     let queue_kib = queue_kib.to_string();
+    let session = SESSION_TIMEOUT_MS.to_string();
     let defaults = [
         // With a small queue the client would pause for a second whenever it is full.
         ("fetch.queue.backoff.ms", "10"),
         ("fetch.message.max.bytes", "524288"),
         ("queued.max.messages.kbytes", &queue_kib),
         ("queued.min.messages", &queue_records),
-        ("session.timeout.ms", "10000"),
+        ("session.timeout.ms", &session),
+        // A topic that was deleted is noticed soon, and one that was recreated.
+        ("topic.metadata.propagation.max.ms", "1000"),
         ("topic.metadata.refresh.interval.ms", "10000"),
     ];
     let mut fixed = vec![

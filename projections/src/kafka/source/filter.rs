@@ -32,6 +32,19 @@ pub enum ForeignRecords {
     Ignore,
 }
 
+/// A record that is not delivered.
+struct Undelivered {
+    why: RecordFault,
+    /// True if its stream belongs in another partition.
+    is_misplaced: bool,
+}
+
+impl From<RecordFault> for Undelivered {
+    fn from(why: RecordFault) -> Self {
+        Self { why, is_misplaced: false }
+    }
+}
+
 /// Decides which events a feed delivers.
 #[derive(Clone)]
 pub(super) struct FeedFilter {
@@ -60,11 +73,13 @@ impl FeedFilter {
         let offset = message.offset();
         match self.decode(message, names) {
             Ok((link, event)) => lane.add(offset, link, event),
-            Err(why) if self.foreign == ForeignRecords::Refuse => {
-                let (topic, partition) = (lane.topic.to_string(), lane.partition);
-                lane.refuse(Corrupt::Record { topic, partition, offset, why }.into());
+            Err(Undelivered { why, is_misplaced }) if self.foreign == ForeignRecords::Refuse => {
+                let topic = lane.topic.to_string();
+                let partition = lane.partition;
+                let error = Corrupt::Record { topic, partition, offset, why }.into();
+                if is_misplaced { lane.refuse_misplaced(error) } else { lane.refuse(error) }
             }
-            Err(why) => {
+            Err(Undelivered { why, .. }) => {
                 let (topic, partition) = (&*lane.topic, lane.partition);
                 tracing::warn!(topic, partition, offset, why, "ignored a foreign record");
                 self.ignored.fetch_add(1, Ordering::Relaxed);
@@ -78,7 +93,7 @@ impl FeedFilter {
         &self,
         message: &BorrowedMessage<'_>,
         names: &mut TypeNames,
-    ) -> Result<(ChainLink, Option<Envelope>), RecordFault> {
+    ) -> Result<(ChainLink, Option<Envelope>), Undelivered> {
         let record = DecodedRecord::decode(message.key(), message.headers(), message.payload())?;
         let DecodedRecord { position, previous, time, event } = record;
         let link = ChainLink { position, previous, time };
@@ -96,12 +111,15 @@ impl FeedFilter {
         &self,
         stream: &str,
         message: &BorrowedMessage<'_>,
-    ) -> Result<(), RecordFault> {
+    ) -> Result<(), Undelivered> {
         let Some(count) = self.partitions.get(message.topic()) else { return Ok(()) };
         let partition = Sharding::by_stream(*count).shard_of(stream).get();
         match i64::from(partition) == i64::from(message.partition()) {
             true => Ok(()),
-            false => Err(format!("stream {stream} belongs in partition {partition} of {count}")),
+            false => Err(Undelivered {
+                why: format!("stream {stream} belongs in partition {partition} of {count}"),
+                is_misplaced: true,
+            }),
         }
     }
 

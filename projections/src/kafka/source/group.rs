@@ -28,6 +28,10 @@
 //! [`leave`](Membership::leave) and a drop unassign everything, and the consumer leaves the group in a
 //! thread; `leave` waits for it up to 5 s, and releases the leases.
 //!
+//! The membership ends with an error when the topic is gone, or its client gets no more records; the worker
+//! then joins again, with a new client. Partitions that were added to the topic have no shard and are left
+//! alone.
+//!
 //! None of this is needed for safety: a worker that has lost its partition and still commits is fenced by
 //! the epoch of its claim.
 //!
@@ -38,6 +42,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -45,14 +50,13 @@ use async_trait::async_trait;
 use highwater_core::{
     Code, Error, Result,
     domain::ViewName,
-    error::{Source as Reason, Unavailable},
+    error::{Invalid, Source as Reason, Unavailable},
     port::{Assignment, ClaimMode, Feed, Membership, Progress},
     value::ShardId,
 };
 use rdkafka::{
     TopicPartitionList,
     consumer::{Consumer as _, StreamConsumer, stream_consumer::StreamPartitionQueue},
-    error::KafkaResult,
     message::Message as _,
     topic_partition_list::Offset,
 };
@@ -61,6 +65,7 @@ use super::{
     feed::{FeedInput, KafkaFeed},
     filter::FeedFilter,
     lane::Lane,
+    membership::GroupMember,
     rebalance::{Rebalance, RebalanceContext},
     report::SourceReporter,
     resume::ResumePoints,
@@ -70,8 +75,10 @@ use crate::{
     kafka::{drop_in_thread::DropInThread, error::client_error},
 };
 
-/// The time for work on revoked partitions to end in order, and for the consumer to leave the group.
+/// The time for work on revoked partitions to end in order.
 const REVOKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time for the consumer to leave the group.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause before a shard that was released while its partition is assigned is offered again, and
 /// before an unreachable broker is asked again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -83,7 +90,10 @@ const STARTING: &str = "beginning to read a partition";
 /// A member of a consumer group.
 pub(super) struct GroupMembership {
     consumer: DropInThread<StreamConsumer<RebalanceContext>>,
+    member: GroupMember,
     topic: Arc<str>,
+    /// True if the member has subscribed to the topic: it waits for workers of an earlier version before.
+    is_subscribed: bool,
     filter: FeedFilter,
     heartbeat: Heartbeat,
     reporter: SourceReporter,
@@ -106,18 +116,20 @@ struct PendingRevocation {
 }
 
 impl GroupMembership {
-    /// Joins the group.
-    pub(super) fn join(
+    /// Creates a membership, which joins the group with its first assignment.
+    pub(super) fn new(
         consumer: Arc<StreamConsumer<RebalanceContext>>,
+        member: GroupMember,
         topic: &str,
         filter: FeedFilter,
         heartbeat: Heartbeat,
         reporter: SourceReporter,
-    ) -> KafkaResult<Self> {
-        consumer.subscribe(&[topic])?;
-        Ok(Self {
+    ) -> Self {
+        Self {
             consumer: DropInThread::shared(consumer),
+            member,
             topic: topic.into(),
+            is_subscribed: false,
             filter,
             heartbeat,
             reporter,
@@ -127,7 +139,15 @@ impl GroupMembership {
             taken: BTreeSet::new(),
             revoking: None,
             retries: BTreeMap::new(),
-        })
+        }
+    }
+
+    /// Joins the group.
+    fn subscribe(&mut self) -> Result<()> {
+        let subscribed = self.consumer.subscribe(&[&*self.topic]);
+        subscribed.map_err(|error| client_error("joining a consumer group", error))?;
+        self.is_subscribed = true;
+        Ok(())
     }
 
     /// Carries out the rebalances that are queued.
@@ -144,9 +164,30 @@ impl GroupMembership {
     fn assign(&mut self, partitions: Vec<i32>) {
         tracing::info!(view = %self.reporter.view, ?partitions, "assigned");
         for partition in partitions {
+            if !self.has_shard(partition) {
+                self.reporter.partitions_added(self.partitions_added(partition));
+                continue;
+            }
             self.assigned.insert(partition);
             self.changes.push_back(Assignment::Assigned(shard(partition), ClaimMode::Always));
         }
+    }
+
+    fn has_shard(&self, partition: i32) -> bool {
+        let sharding = self.filter.own_shard.map(|(sharding, _)| sharding);
+        sharding.is_none_or(|sharding| shard(partition).get() < sharding.shards)
+    }
+
+    fn partitions_added(&self, partition: i32) -> Error {
+        let Self { topic, filter, .. } = self;
+        let known = filter.partitions.get(&**topic).copied().unwrap_or_default();
+        let message = format!(
+            "topic {topic} has a partition {partition}, and had {known} partitions when the work on view {} \
+             began: the partition of a stream depends on that. Its shards go on as long as relay and workers \
+             run. Publish to a new topic under a new relay name, and let the views be resharded",
+            self.reporter.view
+        );
+        Invalid::new(Code::BAD_TOPIC, message).into()
     }
 
     fn revoke(&mut self, partitions: Vec<i32>) {
@@ -268,6 +309,11 @@ impl Membership for GroupMembership {
                 () = self.consumer.context().queued() => None,
                 () = self.reporter.clock.sleep(due) => None,
                 error = view_missing(&mut self.heartbeat, &self.reporter.view) => return Err(error),
+                error = self.reporter.expired() => return Err(error),
+                () = self.member.former_members_gone(&self.consumer, &self.topic, &*self.reporter.clock), if !self.is_subscribed => {
+                    self.subscribe()?;
+                    None
+                }
                 () = reachable_again(&self.reporter, &self.consumer, &self.topic), if self.reading.is_empty() => {
                     self.reporter.forget_outage();
                     None
@@ -316,7 +362,7 @@ impl Membership for GroupMembership {
         let clock = Arc::clone(&self.reporter.clock);
         let heartbeat = self.heartbeat.clone();
         drop(self);
-        let until = Instant::now() + REVOKE_TIMEOUT;
+        let until = Instant::now() + LEAVE_TIMEOUT;
         while consumer.strong_count() > 0 && Instant::now() < until {
             clock.sleep(LEAVE_POLL_INTERVAL).await;
         }
@@ -331,6 +377,12 @@ impl Drop for GroupMembership {
         self.consumer.context().close();
         self.rebalance();
         self.finish_revocation();
+        if self.is_subscribed {
+            let (consumer, member) = (Arc::clone(&self.consumer), self.member.clone());
+            // If no thread can be started, the group misses the member after its session timeout.
+            let leave = move || member.leave(&consumer, LEAVE_TIMEOUT);
+            let _ = thread::Builder::new().name("kafka leave".into()).spawn(leave);
+        }
     }
 }
 
@@ -359,7 +411,7 @@ async fn view_missing(heartbeat: &mut Heartbeat, view: &ViewName) -> Error {
     }
 }
 
-/// Waits until a broker that was unreachable answers. A member that reads notices that by its records; one
+/// Waits until a broker that was unreachable knows the topic. A member that reads notices that by its records; one
 /// that reads nothing must ask.
 async fn reachable_again(
     reporter: &SourceReporter,
@@ -370,7 +422,10 @@ async fn reachable_again(
     loop {
         reporter.clock.sleep(RETRY_INTERVAL).await;
         let (consumer, topic) = (Arc::clone(consumer), Arc::clone(topic));
-        let answers = move || consumer.fetch_metadata(Some(&topic), RETRY_INTERVAL).is_ok();
+        let answers = move || {
+            let found = consumer.fetch_metadata(Some(&topic), RETRY_INTERVAL);
+            found.is_ok_and(|found| found.topics().iter().all(|topic| topic.error().is_none()))
+        };
         if tokio::task::spawn_blocking(answers).await.is_ok_and(|answers| answers) {
             return;
         }

@@ -24,13 +24,14 @@ use super::{
     filter::{FeedFilter, ForeignRecords},
     group::GroupMembership,
     keyed::KeyedMembership,
+    membership::GroupMember,
     report::{SourceReporter, SourceStates},
     state::KafkaState,
 };
 use crate::{
     direct::{LEASE, Leases},
     heartbeat::Heartbeat,
-    kafka::{admin::count_partitions, connection::Kafka, error::client_error, topics::Topics},
+    kafka::{admin::count_partitions, connection::Kafka, topics::Topics},
     metrics::DUPLICATES,
 };
 
@@ -96,8 +97,8 @@ impl KafkaSource {
         self
     }
 
-    /// Sets the prefix of the names of consumer groups; *highwater.* by default. The name of the view
-    /// follows it.
+    /// Sets the prefix of the names of consumer groups; *highwater.* by default. The fingerprint of the log
+    /// and the name of the view follow it: `highwater.1f3c70ab.balances`.
     #[must_use]
     pub fn group_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.group_prefix = prefix.into();
@@ -105,8 +106,9 @@ impl KafkaSource {
     }
 
     /// Names this process among the members of its groups (static membership): if it comes back under
-    /// this name within the session timeout, its partitions have not moved. No two processes may have one
-    /// name.
+    /// this name within the session timeout, its partitions have not moved, even if it was shut down. No
+    /// two processes may have one name. Without a name each worker has one of its own for as long as it
+    /// runs, and gives its partitions back when it is shut down.
     #[must_use]
     pub fn instance(mut self, name: impl Into<String>) -> Self {
         self.instance = Some(name.into());
@@ -203,16 +205,19 @@ impl KafkaSource {
             return Err(Invalid::new(Code::BAD_TOPIC, message).into());
         }
         let topic = topic.clone();
-        let instance = self.instance.as_deref();
-        let consumer = create_consumer(&self.kafka, &self.group(view), instance, *count)?;
+        let former_group = format!("{}{view}", self.group_prefix);
+        let named = self.instance.as_deref();
+        let member = GroupMember::new(self.group(view), former_group, named, worker);
+        let instance = member.instance.as_deref();
+        let consumer = create_consumer(&self.kafka, &member.group, instance, *count)?;
         let filter = FeedFilter { own_shard: Some((*sharding, ShardId::FIRST)), ..filter };
         let heartbeat = Heartbeat::new(&self.views, &self.clock, view, worker, self.lease);
-        let joined = GroupMembership::join(consumer, &topic, filter, heartbeat, reporter);
-        joined.map_err(|error| client_error("joining a consumer group", error))
+        Ok(GroupMembership::new(consumer, member, &topic, filter, heartbeat, reporter))
     }
 
+    /// Returns the name of the group of a view. Several logs may have a view of one name.
     fn group(&self, view: &ViewName) -> String {
-        format!("{}{view}", self.group_prefix)
+        format!("{}{}.{view}", self.group_prefix, self.log.log_id())
     }
 }
 
@@ -248,7 +253,10 @@ impl FeedSource for KafkaSource {
         let view = &subscription.view;
         let reporter = SourceReporter {
             view: view.clone(),
+            topics: topics.join(" or ").into(),
             state: self.states.of(view),
+            expired: watch::Sender::new(None),
+            partitions_added: Arc::default(),
             filled: Arc::clone(&self.filled),
             clock: Arc::clone(&self.clock),
             repeats: DUPLICATES.count(&[view.as_str()]),

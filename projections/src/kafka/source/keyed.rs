@@ -39,7 +39,10 @@ pub(super) struct KeyedMembership {
 #[async_trait]
 impl Membership for KeyedMembership {
     async fn next_assignment(&mut self) -> Result<Assignment> {
-        self.leases.next_assignment().await
+        tokio::select! {
+            assignment = self.leases.next_assignment() => assignment,
+            error = self.reporter.expired() => Err(error),
+        }
     }
 
     async fn open(&mut self, shard: ShardId, from: &Progress) -> Result<Box<dyn Feed>> {

@@ -74,6 +74,8 @@ pub(super) struct Lane {
     after_gap: Option<LinkedRecord>,
     /// The error because of which the partition is read no further.
     refused: Option<Error>,
+    /// True if the refused record is of a stream that belongs in another partition.
+    is_misplaced: bool,
     /// The offset after the last record that has been read.
     next: Option<i64>,
     /// The record that is read again at first, to recognise the topic.
@@ -108,6 +110,7 @@ impl Lane {
             bytes: 0,
             after_gap: None,
             refused: None,
+            is_misplaced: false,
             next: resume.map(|resume| resume.offset),
             expected: resume,
             read: resume,
@@ -143,6 +146,17 @@ impl Lane {
     /// Stops reading the partition. A worker that is restarted begins with this record again.
     pub(super) fn refuse(&mut self, error: Error) {
         self.refused = Some(error);
+        self.is_misplaced = false;
+    }
+
+    /// Stops reading the partition before a record of a stream that belongs in another one.
+    pub(super) fn refuse_misplaced(&mut self, error: Error) {
+        self.refused = Some(error);
+        self.is_misplaced = true;
+    }
+
+    pub(super) fn is_misplaced(&self) -> bool {
+        self.is_misplaced
     }
 
     /// Returns true if the partition must not be read now: enough is buffered, or events are missing.

@@ -4,8 +4,10 @@
 //! |---|---|
 //! | `handle` | [`KafkaSource`]: its options, and how views join it |
 //! | `group` | a member of a consumer group: a shard is a partition |
+//! | `membership` | the name of the group, and of a member in it |
 //! | `keyed` | shards by leases, each of which reads all the partitions in log order |
 //! | `feed` | the feed of a shard |
+//! | `stall`, `ends` | a client that no longer gets what its partitions have; the ends of partitions |
 //! | `merge`, `lane` | several partitions as one sequence, and the gaps of a partition: pure |
 //! | `filter` | the events that a feed delivers |
 //! | `resume` | the cursor of a feed |
@@ -13,16 +15,19 @@
 //! | `state`, `report` | the state of a view's connection, and how it is reported |
 
 mod consumer;
+mod ends;
 mod feed;
 mod filter;
 mod group;
 mod handle;
 mod keyed;
 mod lane;
+mod membership;
 mod merge;
 mod rebalance;
 mod report;
 mod resume;
+mod stall;
 mod state;
 #[cfg(test)]
 mod tests;

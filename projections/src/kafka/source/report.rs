@@ -3,19 +3,19 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use ::metrics::Counter;
-use highwater_core::{Code, Error, Position, domain::ViewName, port::Clock};
+use highwater_core::{Code, Error, Position, domain::ViewName, error::Unavailable, port::Clock};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as E};
 use tokio::sync::watch;
 
 use super::{lane::GapCause, state::KafkaState};
 use crate::{
-    kafka::error::{client_error, is_credentials_error},
+    kafka::error::{client_error, is_credentials_error, permanent_error},
     metrics::source_state,
 };
 
@@ -60,7 +60,13 @@ impl SourceStates {
 #[derive(Clone)]
 pub(super) struct SourceReporter {
     pub(super) view: ViewName,
+    /// The names of the topics that feed the view.
+    pub(super) topics: Arc<str>,
     pub(super) state: watch::Sender<KafkaState>,
+    /// The reason why the membership must end: its clients get no more records.
+    pub(super) expired: watch::Sender<Option<Error>>,
+    /// The error if partitions were added to the topic since the worker has joined.
+    pub(super) partitions_added: Arc<OnceLock<Error>>,
     /// The number of reads of the log for events that topics lacked.
     pub(super) filled: Arc<AtomicU64>,
     pub(super) clock: Arc<dyn Clock>,
@@ -73,7 +79,40 @@ pub(super) const CONSUMING: &str = "consuming";
 impl SourceReporter {
     /// Reports that records arrive.
     pub(super) fn consuming(&self) {
-        self.report_once(KafkaState::Consuming);
+        self.report_once(match self.partitions_added.get() {
+            Some(error) => KafkaState::PartitionsAdded { error: error.clone() },
+            None => KafkaState::Consuming,
+        });
+    }
+
+    /// Reports that partitions were added to a topic. The view goes on with those that it knows.
+    pub(super) fn partitions_added(&self, error: Error) {
+        if self.partitions_added.set(error.clone()).is_ok() {
+            tracing::error!(view = %self.view, %error, code = %error.code(), "partitions were added");
+        }
+        self.report_once(KafkaState::PartitionsAdded { error });
+    }
+
+    /// Ends the membership with this error. The worker joins again, with new clients: one that has known
+    /// a topic may get nothing from another topic of the same name, because it takes the younger leaders
+    /// for outdated.
+    pub(super) fn expire(&self, error: Error) {
+        self.expired.send_replace(Some(error));
+    }
+
+    pub(super) fn is_expired(&self) -> bool {
+        self.expired.borrow().is_some()
+    }
+
+    /// Waits until the membership must end, and returns the reason.
+    pub(super) async fn expired(&self) -> Error {
+        let mut expired = self.expired.subscribe();
+        let error = expired.wait_for(Option::is_some).await;
+        match error.ok().and_then(|error| error.clone()) {
+            Some(error) => error,
+            // This reporter keeps the sender.
+            None => std::future::pending().await,
+        }
     }
 
     /// Reports that events that a topic lacks are read from the store.
@@ -87,9 +126,12 @@ impl SourceReporter {
         if self.is_in(&state) { self.enter(state) } else { self.report(state) }
     }
 
-    /// Reports a record that no relay has published.
-    pub(super) fn foreign_record(&self, error: &Error) {
-        self.report_once(KafkaState::ForeignRecord { error: error.clone() });
+    /// Reports the record before which the view has stopped.
+    pub(super) fn refused_record(&self, error: &Error) {
+        match error.code() {
+            Code::BAD_TOPIC => self.partitions_added(error.clone()),
+            _ => self.report_once(KafkaState::ForeignRecord { error: error.clone() }),
+        }
     }
 
     /// Reports an error that occurred before there was a client.
@@ -119,7 +161,8 @@ impl SourceReporter {
     /// Reports an error of the client that belongs to no record.
     ///
     /// # Errors
-    /// The error itself if it is permanent: an operator has to act.
+    /// The error itself if it is permanent: an operator has to act. If the topic is gone, the membership
+    /// ends as well.
     pub(super) fn client_error(&self, error: KafkaError) -> Result<(), Error> {
         match error.rdkafka_error_code() {
             _ if is_credentials_error(&error) => {
@@ -138,9 +181,16 @@ impl SourceReporter {
                 self.report(KafkaState::BrokerGone { since: self.clock.now() });
             }
             Some(E::UnknownTopicOrPartition | E::UnknownTopic | E::UnknownPartition) => {
-                self.report(KafkaState::TopicMissing);
+                self.report_once(KafkaState::TopicMissing);
+                let error =
+                    Error::from(Unavailable::TopicMissing { topic: self.topics.to_string() });
+                self.expire(error.clone());
+                return Err(error);
             }
-            _ => tracing::debug!(view = %self.view, %error, "Kafka client error"),
+            _ => {
+                tracing::debug!(view = %self.view, %error, "Kafka client error");
+                return permanent_error(CONSUMING, &error).map_or(Ok(()), Err);
+            }
         }
         Ok(())
     }

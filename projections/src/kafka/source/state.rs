@@ -44,6 +44,12 @@ pub enum KafkaState {
     },
     /// The topic doesn't exist. The relay creates it.
     TopicMissing,
+    /// Partitions were added to the topic. Relay and view go on with those that they know; when they are
+    /// started again, they refuse the topic, because the partition of a stream depends on the number.
+    PartitionsAdded {
+        /// The error, which names the topic.
+        error: Error,
+    },
     /// A record was not published by a relay of this log, and the view has stopped before it.
     ForeignRecord {
         /// The error, which names the record and what is wrong with it.
@@ -73,6 +79,7 @@ impl KafkaState {
             Self::TopicRecreated { .. } => "topic_recreated",
             Self::BrokerGone { .. } => "broker_gone",
             Self::TopicMissing => "topic_missing",
+            Self::PartitionsAdded { .. } => "partitions_added",
             Self::ForeignRecord { .. } => "foreign_record",
             Self::InstanceTaken { .. } => "instance_taken",
             Self::WrongCredentials { .. } => "wrong_credentials",
@@ -93,6 +100,9 @@ impl KafkaState {
                 "see that the brokers are up, and that their address and security.protocol are right"
             }
             Self::TopicMissing => "start the relay, which creates the topic, or check its name",
+            Self::PartitionsAdded { .. } => {
+                "publish to a new topic under a new relay name, and let the views be resharded"
+            }
             Self::ForeignRecord { .. } => {
                 "see who writes to the topic; let foreign records be ignored, or publish to a new topic"
             }
@@ -132,6 +142,9 @@ impl fmt::Display for KafkaState {
             ),
             Self::BrokerGone { since } => write!(f, "no broker has been reachable since {since}"),
             Self::TopicMissing => write!(f, "the topic does not exist"),
+            Self::PartitionsAdded { error } => {
+                write!(f, "partitions were added to the topic: {error}")
+            }
             Self::ForeignRecord { error } => {
                 write!(f, "the view has stopped before a foreign record: {error}")
             }
@@ -171,6 +184,10 @@ mod tests {
         let expected = "no broker has been reachable since 2026-01-02T03:04:05Z";
         assert_eq!(shown(KafkaState::BrokerGone { since }), expected);
         for (state, sentence) in [
+            (
+                KafkaState::PartitionsAdded { error: error.clone() },
+                "partitions were added to the topic",
+            ),
             (
                 KafkaState::ForeignRecord { error: error.clone() },
                 "the view has stopped before a foreign record",

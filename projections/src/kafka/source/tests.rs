@@ -201,8 +201,8 @@ proptest! {
         (partitions, limit, dice) in accidents()
     ) {
         let count = dice.len() as u64;
-        let layout = Sharding::by_stream(partitions);
-        let of = |position: u64| layout.shard_of(event(position).stream.as_str()).get() as usize;
+        let sharding = Sharding::by_stream(partitions);
+        let of = |position: u64| sharding.shard_of(event(position).stream.as_str()).get() as usize;
         // What a relay would publish into each partition.
         let mut topics: Vec<Vec<(ChainLink, Option<Envelope>)>> = vec![Vec::new(); partitions as usize];
         let mut ends = vec![0; partitions as usize];

@@ -253,8 +253,8 @@ impl PostgresWriter {
             let answer =
                 row.and_then(|row| CheckedAnswer::read(&row)).map_err(classify(APPENDING))?;
             if answer.status.first() == Some(&APPENDED) {
-                let unknown = |error| Error::UnknownOutcome { command, source: Source::new(error) };
-                within(limit, transaction.commit()).await.map_err(unknown)?;
+                let committed = within(limit, transaction.commit()).await;
+                committed.map_err(|error| error::classify_hook_commit(command, error))?;
             }
             Ok(answer)
         };

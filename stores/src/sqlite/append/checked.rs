@@ -100,8 +100,8 @@ impl<'a> CheckedLog<'a> {
         if part.expected.is_met_by(actual.version, actual.head) {
             return Ok(actual.version);
         }
-        let (stream, expected) = (part.stream.clone(), part.expected);
-        Err(Conflict::Stream { stream, expected, actual }.into())
+        let stream = part.stream.clone();
+        Err(Conflict::Stream { stream, expected: part.expected, actual }.into())
     }
 
     async fn check_condition(

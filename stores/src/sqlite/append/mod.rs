@@ -18,7 +18,12 @@ use highwater_core::{
 };
 use sqlx::SqlStr;
 
-use super::{SharedWriter, error::classify, follow::SqliteFollower, options::Prefix};
+use super::{
+    SharedWriter,
+    error::{self, classify},
+    follow::SqliteFollower,
+    options::Prefix,
+};
 use crate::sql::{
     fast_path::{appended, is_eligible},
     group_commit::{BatchEntry, BatchVerdict, BatchWriter},
@@ -59,6 +64,20 @@ enum SqliteBatchError {
     RolledBack(Error),
     /// The commit itself may have failed.
     Unknown(Source),
+}
+
+impl SqliteBatchError {
+    /// Classifies an error at the end of a transaction. Only rows of a transaction hook have constraints that
+    /// are checked there.
+    fn of_commit(error: sqlx::Error) -> Self {
+        if error::may_be_stored(&error) {
+            return Self::Unknown(Source::new(error));
+        }
+        Self::RolledBack(match error::is_constraint(&error) {
+            true => error::classify_hook(error.into()),
+            false => classify(APPENDING)(error),
+        })
+    }
 }
 
 impl From<Error> for SqliteBatchError {
@@ -116,10 +135,7 @@ impl SqliteWriter {
             }
         }
         if log.has_changed {
-            transaction
-                .commit()
-                .await
-                .map_err(|error| SqliteBatchError::Unknown(Source::new(error)))?;
+            transaction.commit().await.map_err(SqliteBatchError::of_commit)?;
             self.follower.committed(log.head);
         }
         Ok(outcomes)

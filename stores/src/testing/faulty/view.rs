@@ -18,8 +18,8 @@ use super::Faulty;
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<S: ViewStore> ViewStore for Faulty<S> {
-    async fn open_view(&self, spec: &ViewSpec, layout: Sharding) -> Result<ViewState> {
-        self.change("opening a view", self.inner.open_view(spec, layout)).await
+    async fn open_view(&self, spec: &ViewSpec, sharding: Sharding) -> Result<ViewState> {
+        self.change("opening a view", self.inner.open_view(spec, sharding)).await
     }
 
     async fn read_view(&self, view: &ViewName, keys: &[String]) -> Result<StoredView> {
@@ -72,8 +72,8 @@ impl<S: LeaseStore> LeaseStore for Faulty<S> {
         self.change("leaving a view", self.inner.leave(view, worker)).await
     }
 
-    async fn reshard(&self, view: &ViewName, claims: &[Claim], layout: Sharding) -> Result<()> {
-        self.change("resharding a view", self.inner.reshard(view, claims, layout)).await
+    async fn reshard(&self, view: &ViewName, claims: &[Claim], sharding: Sharding) -> Result<()> {
+        self.change("resharding a view", self.inner.reshard(view, claims, sharding)).await
     }
 }
 

@@ -17,7 +17,8 @@ use crate::testing::{
 };
 
 pub(super) async fn w1_n_racing_appends_at_one_version_have_one_winner(fixture: Fixture) {
-    let (store, stream) = (fixture.store(), stream("raced"));
+    let store = fixture.store();
+    let stream = stream("raced");
     store.append(append_to(&stream, Expected::NoStream, events(3))).await.unwrap();
     let appends = (0..16).map(|_| append_to(&stream, at(3), events(2)));
     let outcomes = race_appends(&store, appends).await;
@@ -32,7 +33,8 @@ pub(super) async fn w1_n_racing_appends_at_one_version_have_one_winner(fixture: 
 }
 
 pub(super) async fn w1_n_racing_first_appends_have_one_winner(fixture: Fixture) {
-    let (store, stream) = (fixture.store(), stream("created"));
+    let store = fixture.store();
+    let stream = stream("created");
     let appends = (0..16).map(|_| append_to(&stream, Expected::NoStream, events(1)));
     let outcomes = race_appends(&store, appends).await;
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
@@ -42,7 +44,8 @@ pub(super) async fn w1_n_racing_first_appends_have_one_winner(fixture: Fixture) 
 
 /// Returns a stream without events, and a stream at version 2 with the id of its last event.
 async fn none_and_two(store: &dyn Store) -> (StreamId, StreamId, EventId) {
-    let (none, two) = (stream("none"), stream("two"));
+    let none = stream("none");
+    let two = stream("two");
     let events = events(2);
     let head = events[1].id;
     store.append(append_to(&two, Expected::NoStream, events)).await.unwrap();
@@ -158,7 +161,8 @@ pub(super) async fn w3_positions_are_contiguous_and_in_order_under_64_writers(fi
 /// Appends from 64 tasks, three times each: two events, to one of four streams.
 async fn write_from_64_tasks(store: &std::sync::Arc<dyn Store>) {
     let tasks = (0..64).map(|task| {
-        let (store, stream) = (store.clone(), stream(&(task % 4).to_string()));
+        let store = store.clone();
+        let stream = stream(&(task % 4).to_string());
         async move {
             for _ in 0..3 {
                 store.append(append_to(&stream, Expected::Any, events(2))).await.unwrap();
@@ -173,7 +177,8 @@ fn head_after(version: u64, event: &NewEvent) -> Expected {
 }
 
 pub(super) async fn w1_appends_called_back_to_back_can_build_on_one_another(fixture: Fixture) {
-    let (store, stream) = (fixture.store(), stream("chain"));
+    let store = fixture.store();
+    let stream = stream("chain");
     let events: Vec<_> = (0..16).map(|_| event()).collect();
     let appends = events.iter().enumerate().map(|(index, event)| {
         let expected = match index {
@@ -188,9 +193,11 @@ pub(super) async fn w1_appends_called_back_to_back_can_build_on_one_another(fixt
 }
 
 pub(super) async fn w1_a_broken_chain_fails_even_where_the_version_fits(fixture: Fixture) {
-    let (store, stream) = (fixture.store(), stream("chain"));
+    let store = fixture.store();
+    let stream = stream("chain");
     store.append(append_one(&stream, event())).await.unwrap();
-    let (first, second) = (event(), event());
+    let first = event();
+    let second = event();
     let appends = [
         append_to(&stream, Expected::NoStream, vec![first.clone()]),
         append_to(&stream, head_after(1, &first), vec![second.clone()]),
@@ -203,14 +210,16 @@ pub(super) async fn w1_a_broken_chain_fails_even_where_the_version_fits(fixture:
 }
 
 pub(super) async fn w1_an_append_goes_on_when_its_answer_is_dropped(fixture: Fixture) {
-    let (store, stream) = (fixture.store(), stream("dropped"));
+    let store = fixture.store();
+    let stream = stream("dropped");
     drop(store.append(append_one(&stream, event())));
     let second = store.append(append_to(&stream, at(1), events(1))).await;
     assert_eq!(second.unwrap().streams[0].version, Version::new(2));
 }
 
 pub(super) async fn w1_versions_go_beyond_70_000(fixture: Fixture) {
-    let (store, stream) = (fixture.store(), stream("long"));
+    let store = fixture.store();
+    let stream = stream("long");
     let batch = fixture.limits().events;
     let mut version = 0;
     while version <= 70_000 {

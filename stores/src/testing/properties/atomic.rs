@@ -36,7 +36,8 @@ pub(super) async fn w2_an_append_over_three_streams_is_stored_whole(fixture: Fix
 }
 
 pub(super) async fn w2_one_stale_stream_of_three_leaves_nothing(fixture: Fixture) {
-    let (store, streams) = (fixture.store(), three());
+    let store = fixture.store();
+    let streams = three();
     store.append(append_to(&streams[1], Expected::NoStream, events(1))).await.unwrap();
     for stale in 0..3 {
         let append = streams.iter().enumerate().fold(empty(), |append, (index, stream)| {
@@ -98,8 +99,8 @@ async fn check_placed(store: &dyn Store, append: &Append, appended: &Appended) {
     for part in append.streams.iter().filter(|part| !part.events.is_empty()) {
         let head = appended.streams.iter().find(|head| head.stream == part.stream).unwrap();
         let first = Version::new(head.version.get() - part.events.len() as u64);
-        let span = highwater_core::ReadFrom::After(first);
-        let stored = store.read_stream(&part.stream, span, part.events.len()).await.unwrap().events;
+        let from = highwater_core::ReadFrom::After(first);
+        let stored = store.read_stream(&part.stream, from, part.events.len()).await.unwrap().events;
         let written: Vec<_> = part.events.iter().map(|event| event.id).collect();
         assert_eq!(read::ids(&stored), written);
         last = stored.iter().map(|event| event.position).fold(last, Position::max);

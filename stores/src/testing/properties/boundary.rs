@@ -45,7 +45,8 @@ pub(super) async fn w6_a_matching_event_after_the_position_is_a_conflict(fixture
     let condition = nothing_like(Query::tags([tag("seat-7")]), Position::new(before));
     let append = append_one(&stream("holds"), event()).only_if(condition);
     let error = store.append(append).await.unwrap_err();
-    let (after, found) = (Position::new(before), Position::new(found));
+    let after = Position::new(before);
+    let found = Position::new(found);
     assert_eq!(error.conflict(), Some(&Conflict::Boundary { after, found }), "the first match");
 }
 
@@ -115,7 +116,8 @@ pub(super) async fn w6_an_append_does_not_break_its_own_condition(fixture: Fixtu
 }
 
 pub(super) async fn w6_condition_and_expectation_must_both_be_met(fixture: Fixture) {
-    let (store, stream) = (fixture.store(), stream("both"));
+    let store = fixture.store();
+    let stream = stream("both");
     let seen = store.append(append_one(&stream, tagged([tag("x")]))).await.unwrap().position;
     let append = |expected, after| {
         let condition = nothing_like(Query::tags([tag("x")]), after);
@@ -136,7 +138,8 @@ async fn raced(store: &Arc<dyn Store>, query: &Query, event: impl Fn() -> NewEve
     let outcomes = race_appends(store, appends).await;
     let won: Vec<_> = outcomes.iter().flatten().collect();
     assert_eq!(won.len(), 1);
-    let (after, found) = (Position::START, won[0].position);
+    let after = Position::START;
+    let found = won[0].position;
     for outcome in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {
         assert_eq!(outcome.conflict(), Some(&Conflict::Boundary { after, found }));
     }

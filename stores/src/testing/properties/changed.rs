@@ -11,7 +11,8 @@ use super::worker::{Worker, opened, park, state};
 use crate::testing::{Fixture, race::soon};
 
 pub(super) async fn r3_a_waiter_is_woken_by_a_commit_through_another_handle(fixture: Fixture) {
-    let (store, writer) = (fixture.store(), fixture.reopen().await);
+    let store = fixture.store();
+    let writer = fixture.reopen().await;
     let mut worker = Worker::on(&writer, "woken").await;
     let view = worker.view.clone();
     for to in 1..=20 {
@@ -52,7 +53,8 @@ pub(super) async fn r3_waiting_ends_also_where_nothing_changes(fixture: Fixture)
 }
 
 pub(super) async fn r4_a_waiter_is_woken_by_a_wish_for_another_try(fixture: Fixture) {
-    let (store, operator) = (fixture.store(), fixture.reopen().await);
+    let store = fixture.store();
+    let operator = fixture.reopen().await;
     let mut worker = Worker::on(&store, "asked").await;
     worker.park(1, vec![park("a", 1, "broken", 1)]).await;
     let seen = store.read_view(&worker.view, &[]).await.unwrap().state;

@@ -18,9 +18,9 @@ use crate::testing::{Fixture, Store, race::race};
 
 /// Claims every shard, all of which are at this position.
 async fn all(store: &Arc<dyn Store>, view: &ViewName, position: u64) -> Vec<Worker> {
-    let layout = store.read_view(view, &[]).await.unwrap().state.sharding;
+    let sharding = store.read_view(view, &[]).await.unwrap().state.sharding;
     let mut workers = Vec::new();
-    for shard in layout.all() {
+    for shard in sharding.all() {
         let mut worker = Worker::taking(store, view, shard, "divider").await;
         if worker.claim.progress.position.get() < position {
             let to = Progress { cursor: Bytes::from_static(b"there"), ..progress(position) };
@@ -39,14 +39,14 @@ pub(super) async fn r1_a_view_divided_anew_goes_on_from_where_it_was(fixture: Fi
     let store = fixture.store();
     let view = opened(&*store, "divided", Sharding::SINGLE).await;
     let mut position = 0;
-    for layout in
+    for sharding in
         [Sharding::by_key(4), Sharding::by_key(2), Sharding::by_stream(3), Sharding::SINGLE]
     {
         position += 5;
         let before = all(&store, &view, position).await;
-        store.reshard(&view, &claims(&before), layout).await.unwrap();
-        let shards = vec![position; layout.shards as usize];
-        assert_eq!(store.read_view(&view, &[]).await.unwrap().state, state(layout, &shards));
+        store.reshard(&view, &claims(&before), sharding).await.unwrap();
+        let shards = vec![position; sharding.shards as usize];
+        assert_eq!(store.read_view(&view, &[]).await.unwrap().state, state(sharding, &shards));
         let roll = store.heartbeat(&view, &before[0].id, LONG_LEASE).await.unwrap();
         assert_eq!(roll.holders, vec![None; shards.len()], "every shard is free");
         let after = all(&store, &view, position).await;
@@ -75,7 +75,8 @@ pub(super) async fn r1_shards_at_different_positions_are_not_divided_anew(fixtur
     let mut workers = all(&store, &view, 5).await;
     workers[1].write(6, &[]).await;
     let error = store.reshard(&view, &claims(&workers), Sharding::SINGLE).await.unwrap_err();
-    let (expected, actual) = (Position::new(5), Position::new(6));
+    let expected = Position::new(5);
+    let actual = Position::new(6);
     let conflict = Conflict::Checkpoint { view: view.to_string(), expected, actual };
     assert_eq!(error.conflict(), Some(&conflict));
     unchanged(&store, &view, &mut workers, [5, 6]).await;
@@ -118,13 +119,13 @@ pub(super) async fn r1_a_view_is_divided_under_the_claims_of_all_its_shards_alon
     unchanged(&store, &view, &mut workers, [5, 5]).await;
 }
 
-pub(super) async fn r1_workers_of_the_old_layout_are_fenced(fixture: Fixture) {
+pub(super) async fn r1_workers_of_the_old_sharding_are_fenced(fixture: Fixture) {
     let store = fixture.store();
     let view = opened(&*store, "zombies", Sharding::by_key(4)).await;
     let mut zombies = all(&store, &view, 5).await;
-    for layout in [Sharding::by_key(2), Sharding::by_key(4)] {
+    for sharding in [Sharding::by_key(2), Sharding::by_key(4)] {
         let dividers = all(&store, &view, 5).await;
-        store.reshard(&view, &claims(&dividers), layout).await.unwrap();
+        store.reshard(&view, &claims(&dividers), sharding).await.unwrap();
         zombies.extend(dividers);
         for zombie in &mut zombies {
             let error = zombie.send(zombie.to(6, &[("a", Some("zombie"))])).await.unwrap_err();
@@ -135,15 +136,16 @@ pub(super) async fn r1_workers_of_the_old_layout_are_fenced(fixture: Fixture) {
     assert_eq!(found(&*store, &view, &["a"]).await, (vec![5; 4], vec![None]));
 }
 
-pub(super) async fn r1_a_worker_that_knows_the_old_layout_claims_nothing(fixture: Fixture) {
+pub(super) async fn r1_a_worker_that_knows_the_old_sharding_claims_nothing(fixture: Fixture) {
     let store = fixture.store();
-    let (view, old) = (opened(&*store, "late", Sharding::by_key(3)).await, Sharding::by_key(3));
+    let view = opened(&*store, "late", Sharding::by_key(3)).await;
+    let old = Sharding::by_key(3);
     let late = WorkerId::new("late").unwrap();
-    for (layout, at) in
+    for (sharding, at) in
         [(Sharding::by_key(5), 5), (Sharding::by_key(2), 6), (Sharding::by_stream(3), 7)]
     {
         let dividers = all(&store, &view, at).await;
-        store.reshard(&view, &claims(&dividers), layout).await.unwrap();
+        store.reshard(&view, &claims(&dividers), sharding).await.unwrap();
         let mut worker = Worker::taking(&store, &view, ShardId::FIRST, "new").await;
         for (shard, claiming) in
             old.all().flat_map(|shard| [(shard, ClaimMode::IfFree), (shard, ClaimMode::Always)])
@@ -158,11 +160,12 @@ pub(super) async fn r1_a_worker_that_knows_the_old_layout_claims_nothing(fixture
                     lease: LONG_LEASE,
                 })
                 .await;
-            let (view, expected) = (view.to_string(), old);
-            let conflict = Conflict::Sharding { view, expected, actual: layout };
+            let view = view.to_string();
+            let expected = old;
+            let conflict = Conflict::Sharding { view, expected, actual: sharding };
             assert_eq!(claim.unwrap_err().conflict(), Some(&conflict));
         }
-        let mut holders = vec![None; layout.shards as usize];
+        let mut holders = vec![None; sharding.shards as usize];
         let roll = store.heartbeat(&view, &worker.id, LONG_LEASE).await.unwrap();
         holders[0] = Some(worker.id.clone());
         assert_eq!(roll.holders, holders, "what was free still is");
@@ -177,16 +180,19 @@ pub(super) async fn r1_a_claim_and_a_division_that_race_do_not_both_go_through(f
         let view = opened(&*handles[0], &format!("round_{round}"), Sharding::by_key(2)).await;
         let held = claims(&all(&handles[0], &view, 5).await);
         let outcomes = race((0..5_usize).map(|n| {
-            let (store, view, held) = (handles[n % 2].clone(), view.clone(), held.clone());
+            let store = handles[n % 2].clone();
+            let view = view.clone();
+            let held = held.clone();
             async move {
                 if n == 2 {
                     return store.reshard(&view, &held, Sharding::by_key(3)).await;
                 }
-                let (layout, shard) = (Sharding::by_key(2), ShardId::new(n as u32 % 2));
+                let sharding = Sharding::by_key(2);
+                let shard = ShardId::new(n as u32 % 2);
                 let worker = WorkerId::new(n.to_string()).unwrap();
                 let claim = store.claim_shard(ShardClaim {
                     view: view.clone(),
-                    sharding: layout,
+                    sharding,
                     shard,
                     worker: worker.clone(),
                     mode: ClaimMode::Always,
@@ -197,8 +203,8 @@ pub(super) async fn r1_a_claim_and_a_division_that_race_do_not_both_go_through(f
         }))
         .await;
         let is_divided = outcomes[2].is_ok();
-        let layout = handles[1].read_view(&view, &[]).await.unwrap().state.sharding;
-        assert_eq!(layout, Sharding::by_key(if is_divided { 3 } else { 2 }));
+        let sharding = handles[1].read_view(&view, &[]).await.unwrap().state.sharding;
+        assert_eq!(sharding, Sharding::by_key(if is_divided { 3 } else { 2 }));
         for (n, outcome) in outcomes.iter().enumerate() {
             assert_eq!(outcome.is_ok(), (n == 2) == is_divided, "{outcomes:?}");
             assert!(outcome.as_ref().err().is_none_or(highwater_core::Error::is_conflict));
@@ -211,7 +217,9 @@ pub(super) async fn r1_of_eight_who_divide_at_once_one_does(fixture: Fixture) {
     let view = opened(&*handles[0], "raced", Sharding::by_key(2)).await;
     let claims = claims(&all(&handles[0], &view, 5).await);
     let outcomes = race((0..8).map(|n: usize| {
-        let (store, view, claims) = (handles[n % 2].clone(), view.clone(), claims.clone());
+        let store = handles[n % 2].clone();
+        let view = view.clone();
+        let claims = claims.clone();
         async move { store.reshard(&view, &claims, Sharding::by_key(3 + n as u32)).await }
     }))
     .await;
@@ -220,7 +228,7 @@ pub(super) async fn r1_of_eight_who_divide_at_once_one_does(fixture: Fixture) {
     assert!(
         outcomes.iter().filter_map(|o| o.as_ref().err()).all(highwater_core::Error::is_conflict)
     );
-    let layout = Sharding::by_key(divided[0].0);
+    let sharding = Sharding::by_key(divided[0].0);
     let found = handles[1].read_view(&view, &[]).await.unwrap().state;
-    assert_eq!(found, state(layout, &vec![5; layout.shards as usize]));
+    assert_eq!(found, state(sharding, &vec![5; sharding.shards as usize]));
 }

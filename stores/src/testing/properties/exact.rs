@@ -83,7 +83,8 @@ async fn only(store: &dyn Store, stream: &StreamId) -> highwater_core::Envelope 
 }
 
 pub(super) async fn w2_an_event_comes_back_as_it_was_written(fixture: Fixture) {
-    let (store, stream) = (fixture.store(), stream("exact"));
+    let store = fixture.store();
+    let stream = stream("exact");
     let written = NewEvent {
         id: event_id(),
         event_type: EventType { name: "exact.written", version: SchemaVersion::new(u32::MAX >> 1) },
@@ -104,7 +105,8 @@ pub(super) async fn w2_an_event_comes_back_as_it_was_written(fixture: Fixture) {
 }
 
 pub(super) async fn w2_metadata_belongs_to_every_event_of_its_append(fixture: Fixture) {
-    let (store, stream) = (fixture.store(), stream("metadata"));
+    let store = fixture.store();
+    let stream = stream("metadata");
     let metadata = Bytes::from_static(br#"{"actor":"Zo\u00eb", "n":1e3}"#);
     let append = append_to(&stream, Expected::Any, events(2));
     store.append(Append { metadata: Some(metadata.clone()), ..append }).await.unwrap();
@@ -115,7 +117,8 @@ pub(super) async fn w2_metadata_belongs_to_every_event_of_its_append(fixture: Fi
 }
 
 async fn payload_comes_back(fixture: Fixture, payload: Vec<u8>) {
-    let (store, stream) = (fixture.store(), stream("payload"));
+    let store = fixture.store();
+    let stream = stream("payload");
     let payload = Bytes::from(payload);
     store.append(append_one(&stream, with_payload(payload.clone()))).await.unwrap();
     let stored = only(&*store, &stream).await.payload;
@@ -136,7 +139,8 @@ pub(super) async fn w2_a_payload_that_is_no_text_comes_back(fixture: Fixture) {
 }
 
 pub(super) async fn w2_schema_versions_and_types_may_differ_in_one_append(fixture: Fixture) {
-    let (store, stream) = (fixture.store(), stream("types"));
+    let store = fixture.store();
+    let stream = stream("types");
     let types = [("a", 1), ("b", 2), ("a", 3)];
     let events = types.map(|(name, version)| {
         let version = SchemaVersion::new(version);
@@ -185,7 +189,8 @@ pub(super) async fn w2_hostile_stream_ids_share_an_append(fixture: Fixture) {
 }
 
 pub(super) async fn w2_the_longest_tag_and_many_tags_come_back(fixture: Fixture) {
-    let (store, stream) = (fixture.store(), stream("tags"));
+    let store = fixture.store();
+    let stream = stream("tags");
     let longest = super::boundary::bare(&"x".repeat(TAG_LIMIT));
     let many = (0..100).map(|n| tag(&format!("{n}"))).chain([longest]);
     let event = crate::testing::build::tagged(many);
@@ -204,7 +209,8 @@ pub(super) async fn w3_recorded_times_never_decrease_along_the_log(fixture: Fixt
 }
 
 pub(super) async fn w3_positions_and_times_are_monotone_along_a_stream(fixture: Fixture) {
-    let (store, stream) = (fixture.store(), stream("as-of"));
+    let store = fixture.store();
+    let stream = stream("as-of");
     let appends = (0..32).map(|_| append_to(&stream, Expected::Any, events(2)));
     crate::testing::race::race_appends(&store, appends).await;
     let events = read::stream(&*store, &stream).await;

@@ -21,7 +21,8 @@ async fn follow(
     count: usize,
     page: usize,
 ) -> (Vec<Envelope>, Position) {
-    let (mut seen, mut at) = (Vec::new(), from);
+    let mut seen = Vec::new();
+    let mut at = from;
     while seen.len() < count {
         let page =
             store.read_log(query, ReadFrom::After(at), page.min(count - seen.len())).await.unwrap();
@@ -56,7 +57,8 @@ fn write_from_eight(handles: [Arc<dyn Store>; 2]) -> tokio::task::JoinHandle<()>
 const WRITTEN: usize = 392;
 
 pub(super) async fn w3_a_waiting_follower_is_woken_by_another_handle(fixture: Fixture) {
-    let (store, writer) = (fixture.store(), fixture.reopen().await);
+    let store = fixture.store();
+    let writer = fixture.reopen().await;
     for head in (0..20).map(Position::new) {
         let mut waiting = store.wait_for_append(head);
         // The wait has been polled once. The port allows it to end early.
@@ -81,9 +83,11 @@ pub(super) async fn w3_waiting_ends_at_once_where_there_is_more(fixture: Fixture
 
 pub(super) async fn w3_no_wake_up_is_missed(fixture: Fixture) {
     let store = fixture.store();
-    let (ping, pong) = (Query::tags([tag("ping")]), Query::tags([tag("pong")]));
+    let ping = Query::tags([tag("ping")]);
+    let pong = Query::tags([tag("pong")]);
     let answering = {
-        let (store, ping) = (store.clone(), ping.clone());
+        let store = store.clone();
+        let ping = ping.clone();
         tokio::spawn(async move { answer(&*store, &ping, "pong").await })
     };
     let mut at = Position::START;

@@ -38,7 +38,8 @@ pub(super) async fn r2_what_was_acknowledged_is_in_the_head_that_is_read_after(f
     let store = fixture.store();
     let view = opened(&*store, "headed_race", Sharding::SINGLE).await;
     race((0..16).map(|writer| {
-        let (store, view) = (store.clone(), view.clone());
+        let store = store.clone();
+        let view = view.clone();
         async move {
             for _ in 0..10 {
                 let position = append(&*store, &format!("{writer}")).await;
@@ -51,7 +52,8 @@ pub(super) async fn r2_what_was_acknowledged_is_in_the_head_that_is_read_after(f
 }
 
 pub(super) async fn r3_a_log_is_the_same_through_every_handle(fixture: Fixture) {
-    let (store, other) = (fixture.store(), fixture.reopen().await);
+    let store = fixture.store();
+    let other = fixture.reopen().await;
     append(&*other, "a").await;
     assert_eq!(store.log_id(), other.log_id());
     assert_eq!(store.log_id(), fixture.reopen().await.log_id());

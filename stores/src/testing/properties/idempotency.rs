@@ -27,7 +27,8 @@ fn under(command: CommandId, fingerprint: Fingerprint, append: Append) -> Append
 }
 
 pub(super) async fn w4_one_command_id_raced_by_16_tasks_appends_once(fixture: Fixture) {
-    let (store, stream) = (fixture.store(), stream("once"));
+    let store = fixture.store();
+    let stream = stream("once");
     let append = append_to(&stream, Expected::NoStream, events(3));
     let outcomes = race_appends(&store, vec![append; 16]).await;
     let answers: Vec<_> = outcomes.into_iter().map(Result::unwrap).collect();
@@ -37,7 +38,8 @@ pub(super) async fn w4_one_command_id_raced_by_16_tasks_appends_once(fixture: Fi
 }
 
 pub(super) async fn w4_one_command_id_called_twice_at_once_appends_once(fixture: Fixture) {
-    let (store, stream) = (fixture.store(), stream("once"));
+    let store = fixture.store();
+    let stream = stream("once");
     let append = append_to(&stream, Expected::NoStream, events(1));
     let outcomes = append_back_to_back(&store, vec![append; 2]).await;
     let [first, second] = [&outcomes[0], &outcomes[1]].map(|outcome| outcome.as_ref().unwrap());
@@ -46,7 +48,8 @@ pub(super) async fn w4_one_command_id_called_twice_at_once_appends_once(fixture:
 }
 
 pub(super) async fn w4_a_repeat_gets_the_first_answer(fixture: Fixture) {
-    let (store, stream) = (fixture.store(), stream("repeated"));
+    let store = fixture.store();
+    let stream = stream("repeated");
     let append = append_to(&stream, Expected::Any, events(2));
     let first = store.append(append.clone()).await.unwrap();
     assert!(!first.repeated);
@@ -65,7 +68,8 @@ pub(super) async fn w4_a_repeat_through_another_handle_gets_the_first_answer(fix
 }
 
 pub(super) async fn w4_a_repeat_takes_precedence_over_a_conflict(fixture: Fixture) {
-    let (store, stream) = (fixture.store(), stream("repeated"));
+    let store = fixture.store();
+    let stream = stream("repeated");
     let append = append_to(&stream, Expected::NoStream, events(1))
         .only_if(crate::testing::build::nothing_like(Query::all(), Position::START));
     let first = store.append(append.clone()).await.unwrap();
@@ -74,7 +78,8 @@ pub(super) async fn w4_a_repeat_takes_precedence_over_a_conflict(fixture: Fixtur
 }
 
 pub(super) async fn w4_a_used_id_is_refused_for_another_command(fixture: Fixture) {
-    let (store, stream) = (fixture.store(), stream("reused"));
+    let store = fixture.store();
+    let stream = stream("reused");
     let append = append_one(&stream, event());
     store.append(append.clone()).await.unwrap();
     let different = under(append.command, OTHER_FINGERPRINT, append_one(&stream, event()));
@@ -84,7 +89,8 @@ pub(super) async fn w4_a_used_id_is_refused_for_another_command(fixture: Fixture
 }
 
 pub(super) async fn w4_a_used_id_is_refused_before_a_conflict_is_looked_for(fixture: Fixture) {
-    let (store, stream) = (fixture.store(), stream("reused"));
+    let store = fixture.store();
+    let stream = stream("reused");
     let append = append_one(&stream, event());
     store.append(append.clone()).await.unwrap();
     let stale = append_to(&stream, Expected::NoStream, events(1));
@@ -93,7 +99,9 @@ pub(super) async fn w4_a_used_id_is_refused_before_a_conflict_is_looked_for(fixt
 }
 
 pub(super) async fn w4_of_two_commands_racing_under_one_id_one_is_stored(fixture: Fixture) {
-    let (store, stream, id) = (fixture.store(), stream("reused"), command());
+    let store = fixture.store();
+    let stream = stream("reused");
+    let id = command();
     let appends = (0..16).map(|task| {
         let fingerprint = [FINGERPRINT, OTHER_FINGERPRINT][task % 2];
         under(id, fingerprint, append_one(&stream, event()))
@@ -108,7 +116,8 @@ pub(super) async fn w4_of_two_commands_racing_under_one_id_one_is_stored(fixture
 }
 
 pub(super) async fn w4_an_append_without_events_is_recorded(fixture: Fixture) {
-    let (store, stream) = (fixture.store(), stream("checked"));
+    let store = fixture.store();
+    let stream = stream("checked");
     store.append(append_to(&stream, Expected::NoStream, events(2))).await.unwrap();
     let append = append_to(&stream, at(2), Vec::new());
     let first = store.append(append.clone()).await.unwrap();
@@ -121,7 +130,9 @@ pub(super) async fn w4_an_append_without_events_is_recorded(fixture: Fixture) {
 }
 
 pub(super) async fn w4_an_append_that_failed_leaves_its_id_free(fixture: Fixture) {
-    let (store, stream, id) = (fixture.store(), stream("failed"), command());
+    let store = fixture.store();
+    let stream = stream("failed");
+    let id = command();
     let stale = under(id, FINGERPRINT, append_to(&stream, at(3), events(1)));
     assert!(store.append(stale).await.unwrap_err().is_conflict());
     assert_eq!(store.find_command(id).await.unwrap(), None);
@@ -151,7 +162,8 @@ pub(super) async fn w4_a_stored_command_can_be_looked_up(fixture: Fixture) {
 }
 
 pub(super) async fn w4_every_bit_of_a_fingerprint_counts(fixture: Fixture) {
-    let (store, stream) = (fixture.store(), stream("bits"));
+    let store = fixture.store();
+    let stream = stream("bits");
     for bits in [0, 1, u64::MAX, 1 << 63] {
         let append = under(command(), Fingerprint::from_bits(bits), append_one(&stream, event()));
         store.append(append.clone()).await.unwrap();

@@ -20,7 +20,8 @@ use crate::testing::{
 /// Checks that an append is refused with this code, that nothing is stored, and that its command id
 /// stays free.
 async fn refused(store: &dyn Store, append: Append, code: Code) {
-    let (command, head) = (append.command, store.head().await.unwrap());
+    let command = append.command;
+    let head = store.head().await.unwrap();
     let error = store.append(append).await.unwrap_err();
     assert!(error.is_invalid(), "{error}");
     assert_eq!(error.code(), code);
@@ -33,7 +34,8 @@ fn bytes(count: usize) -> Bytes {
 }
 
 pub(super) async fn w2_a_payload_at_the_limit_is_stored(fixture: Fixture) {
-    let (store, stream) = (fixture.store(), stream("large"));
+    let store = fixture.store();
+    let stream = stream("large");
     let payload = bytes(fixture.limits().payload);
     store.append(append_one(&stream, with_payload(payload.clone()))).await.unwrap();
     let stored = read::stream(&*store, &stream).await;
@@ -48,7 +50,8 @@ pub(super) async fn w2_a_payload_over_the_limit_is_refused(fixture: Fixture) {
 }
 
 pub(super) async fn w2_metadata_at_the_limit_is_stored_and_over_it_refused(fixture: Fixture) {
-    let (store, stream) = (fixture.store(), stream("metadata"));
+    let store = fixture.store();
+    let stream = stream("metadata");
     let append = |size| Append { metadata: Some(bytes(size)), ..append_one(&stream, event()) };
     let limit = fixture.limits().metadata;
     store.append(append(limit)).await.unwrap();
@@ -72,7 +75,8 @@ pub(super) async fn w2_as_many_events_as_the_limit_are_stored_and_more_refused(f
 }
 
 pub(super) async fn w2_a_stream_named_twice_is_refused(fixture: Fixture) {
-    let (store, stream) = (fixture.store(), stream("twice"));
+    let store = fixture.store();
+    let stream = stream("twice");
     let append = append_one(&stream, event()).stream(stream.clone(), Expected::Any, events(1));
     refused(&*store, append, Code::BAD_REQUEST).await;
 }
@@ -112,7 +116,8 @@ pub(super) async fn w2_w6_a_type_name_that_no_store_could_hold_is_refused(fixtur
 }
 
 pub(super) async fn w4_a_limit_is_looked_at_before_the_command_id(fixture: Fixture) {
-    let (store, stream) = (fixture.store(), stream("twice"));
+    let store = fixture.store();
+    let stream = stream("twice");
     let append = append_one(&stream, event());
     store.append(append.clone()).await.unwrap();
     let large = with_payload(bytes(fixture.limits().payload + 1));

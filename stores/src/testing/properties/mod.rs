@@ -3,6 +3,28 @@
 //!
 //! A name begins with the number of the contract that it proves. `r` and `s` stand for further
 //! promises of the ports about reading and about snapshots.
+//!
+//! | File | What is in it |
+//! |---|---|
+//! | `append`, `atomic`, `boundary` | expectations, batches and conditions of appends (W1, W2, W6) |
+//! | `changed` | callers that wait for a view are woken (R3, R4) |
+//! | `divide` | resharding (R1) |
+//! | `exact` | reads return what was written, byte for byte |
+//! | `follow` | followers of the log (W3) |
+//! | `head` | the identity of the log and its head, in reads of views (R2, R3) |
+//! | `idempotency` | repeated commands (W4) |
+//! | `limits` | appends that are too large or malformed |
+//! | `model`, `script`, `world` | random steps on the store and on the memory store as its model |
+//! | `parked` | parked keys (R4) |
+//! | `query` | the events that a query matches |
+//! | `range` | rows of a range of keys (R2) |
+//! | `read` | pages of a stream and of the log |
+//! | `refused` | commits that every store refuses (R1) |
+//! | `shard` | leases and epochs of shards (R1) |
+//! | `snapshot` | snapshots |
+//! | `table` | views whose name or columns change (R1, R4) |
+//! | `view` | rows and progress of views (R1) |
+//! | `worker` | a worker on one shard of a view, for the other files |
 #![deny(dead_code)]
 
 mod append;

@@ -186,7 +186,8 @@ pub(super) async fn r4_parked_keys_come_in_pages_in_the_order_of_their_keys(fixt
     keys.sort_unstable();
     keys.dedup();
     for limit in [1, 3, 1_000] {
-        let (mut found, mut after) = (Vec::<String>::new(), None);
+        let mut found = Vec::<String>::new();
+        let mut after = None;
         loop {
             let page = store.parked_keys(&worker.view, after.as_deref(), limit).await.unwrap();
             assert!(page.len() <= limit);
@@ -228,7 +229,8 @@ pub(super) async fn r4_waiting_events_come_in_pages(fixture: Fixture) {
     let many = (1..=5_000).map(|position| queue("a", position));
     worker.park(5_000, [park("a", 1, "broken", 1)].into_iter().chain(many).collect()).await;
     assert_eq!(only(&worker).await.queued, 5_000);
-    let (mut found, mut after) = (Vec::new(), Position::START);
+    let mut found = Vec::new();
+    let mut after = Position::START;
     loop {
         let page = store.queued_events(&worker.view, "a", after, 999).await.unwrap();
         let Some(last) = page.last() else { break };
@@ -266,7 +268,8 @@ pub(super) async fn r4_a_commit_that_is_refused_parks_nothing(fixture: Fixture) 
 
 pub(super) async fn r4_parked_keys_of_two_views_stay_apart(fixture: Fixture) {
     let store = fixture.store();
-    let (mut one, mut other) = (Worker::on(&store, "v_1").await, Worker::on(&store, "v_10").await);
+    let mut one = Worker::on(&store, "v_1").await;
+    let mut other = Worker::on(&store, "v_10").await;
     one.park(1, vec![park("a", 1, "one", 1), queue("a", 3)]).await;
     other.park(1, vec![park("a", 2, "other", 2)]).await;
     one.park(3, vec![drain("a", 9)]).await;
@@ -280,7 +283,8 @@ pub(super) async fn r4_wishes_and_commits_that_race_lose_nothing(fixture: Fixtur
     worker.park(1, vec![park("a", 1, "broken", 1)]).await;
     let view = worker.view.clone();
     let requests = (0..4).map(|_| {
-        let (store, view) = (store.clone(), view.clone());
+        let store = store.clone();
+        let view = view.clone();
         async move {
             for _ in 0..25 {
                 store.retry_parked(&view, "a").await.unwrap();

@@ -33,7 +33,8 @@ pub(super) async fn r2_a_range_without_rows_has_the_progress(fixture: Fixture) {
     let mut worker = Worker::on(&store, "empty_range").await;
     worker.write(7, &[]).await;
     let read = store.read_range(&worker.view, &all(), 10).await.unwrap();
-    let (state, head) = (state(Sharding::SINGLE, &[7]), Some(Position::START));
+    let state = state(Sharding::SINGLE, &[7]);
+    let head = Some(Position::START);
     assert_eq!(read, StoredRange { rows: Vec::new(), more: false, state, head });
 }
 
@@ -83,7 +84,8 @@ pub(super) async fn r2_pages_of_a_range_of_any_size_give_every_row_once(fixture:
     let pairs: Vec<_> = written.iter().map(|key| (key.as_str(), Some("1"))).collect();
     worker.write(1, &pairs).await;
     for size in [1, 3, 19, 20, 21] {
-        let (mut range, mut found) = (all(), Vec::new());
+        let mut range = all();
+        let mut found = Vec::new();
         loop {
             let read = store.read_range(&worker.view, &range, size).await.unwrap();
             assert!(read.rows.len() <= size);
@@ -158,11 +160,11 @@ pub(super) async fn r2_a_range_of_what_is_not_there_is_refused(fixture: Fixture)
 
 pub(super) async fn r2_a_range_has_every_shard_of_its_view(fixture: Fixture) {
     let store = fixture.store();
-    let layout = Sharding::by_key(3);
-    let view = opened(&*store, "range_shards", layout).await;
+    let sharding = Sharding::by_key(3);
+    let view = opened(&*store, "range_shards", sharding).await;
     let mut worker = Worker::taking(&store, &view, super::worker::shard(1), "first").await;
     worker.write(4, &[("a", Some("1"))]).await;
     let read = store.read_range(&view, &all(), 10).await.unwrap();
-    assert_eq!(read.state, state(layout, &[0, 4, 0]));
+    assert_eq!(read.state, state(sharding, &[0, 4, 0]));
     assert_eq!(read.state.shards[1], progress(4));
 }

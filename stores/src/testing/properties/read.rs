@@ -1,14 +1,14 @@
 //! Pages of a stream and of the log: limits, directions and ends.
 
 use highwater_core::{
-    Position, Query, ReadFrom, StreamId, Version,
-    port::{LogPage, StreamPage},
+    Envelope, Position, Query, ReadFrom, StreamId, Version,
+    port::{LogPage, MAX_PAGE_BYTES, NewEvent, StreamPage},
     value::Expected,
 };
 
 use crate::testing::{
     Fixture, Store,
-    build::{append_one, append_to, event, events, stream, tag, tagged},
+    build::{append_one, append_to, event, events, stream, tag, tagged, with_payload},
     read,
 };
 
@@ -41,8 +41,8 @@ pub(super) async fn r_an_unknown_stream_is_an_empty_page(fixture: Fixture) {
     store.append(append_one(&stream("known"), event())).await.unwrap();
     let unknown = stream("unknown");
     let nothing = StreamPage { events: Vec::new(), next: None };
-    for span in [FIRST, LAST, after(7), before(1)] {
-        assert_eq!(store.read_stream(&unknown, span, 10).await.unwrap(), nothing);
+    for from in [FIRST, LAST, after(7), before(1)] {
+        assert_eq!(store.read_stream(&unknown, from, 10).await.unwrap(), nothing);
     }
 }
 
@@ -50,8 +50,8 @@ pub(super) async fn r_an_empty_log_is_an_empty_page(fixture: Fixture) {
     let store = &*fixture.store();
     let nothing = LogPage { events: Vec::new(), through: Position::START, more: false };
     assert_eq!(store.head().await.unwrap(), Position::START);
-    for span in [START, END] {
-        assert_eq!(store.read_log(&Query::all(), span, 10).await.unwrap(), nothing);
+    for from in [START, END] {
+        assert_eq!(store.read_log(&Query::all(), from, 10).await.unwrap(), nothing);
     }
 }
 
@@ -72,19 +72,19 @@ pub(super) async fn r_a_stream_page_ends_exactly_at_its_limit(fixture: Fixture) 
         (before(1), 1, vec![], None),
         (before(0), 1, vec![], None),
     ];
-    for (span, limit, versions, next) in cases {
-        let page = store.read_stream(&stream, span, limit).await.unwrap();
-        assert_eq!(read::versions(&page.events), versions, "{span:?}, at most {limit}");
-        assert_eq!(page.next, next, "{span:?}, at most {limit}");
+    for (from, limit, versions, next) in cases {
+        let page = store.read_stream(&stream, from, limit).await.unwrap();
+        assert_eq!(read::versions(&page.events), versions, "{from:?}, at most {limit}");
+        assert_eq!(page.next, next, "{from:?}, at most {limit}");
     }
 }
 
 pub(super) async fn r_a_limit_of_zero_advances_nothing(fixture: Fixture) {
     let store = &*fixture.store();
     let stream = filled(store, 10).await;
-    for span in [FIRST, after(4), LAST, before(4)] {
-        let page = store.read_stream(&stream, span, 0).await.unwrap();
-        assert_eq!(page, StreamPage { events: Vec::new(), next: Some(span) });
+    for from in [FIRST, after(4), LAST, before(4)] {
+        let page = store.read_stream(&stream, from, 0).await.unwrap();
+        assert_eq!(page, StreamPage { events: Vec::new(), next: Some(from) });
     }
     for bound in [Position::START, Position::new(4)] {
         let page = store.read_log(&Query::all(), ReadFrom::After(bound), 0).await.unwrap();
@@ -206,4 +206,63 @@ pub(super) async fn r_forward_reads_exclude_their_bound(fixture: Fixture) {
     let at_head = ReadFrom::After(Position::new(20));
     let page = store.read_log(&Query::all(), at_head, 7).await.unwrap();
     assert_eq!(page, LogPage { events: Vec::new(), through: Position::new(20), more: false });
+}
+
+/// Creates a log of large events, in two streams alternately, between small ones.
+async fn filled_with_large(store: &dyn Store) -> StreamId {
+    let large = || with_payload(vec![b' '; MAX_PAGE_BYTES / 5]);
+    let filled = stream("filled");
+    store.append(append_to(&filled, Expected::Any, events(3))).await.unwrap();
+    for _ in 0..12 {
+        store
+            .append(append_one(&filled, NewEvent { tags: tagged([tag("large")]).tags, ..large() }))
+            .await
+            .unwrap();
+        store.append(append_one(&stream("other"), large())).await.unwrap();
+    }
+    store.append(append_to(&filled, Expected::Any, events(3))).await.unwrap();
+    filled
+}
+
+fn bytes_of(events: &[Envelope]) -> usize {
+    events.iter().map(|event| event.payload.len()).sum()
+}
+
+pub(super) async fn r_a_page_of_large_events_ends_by_its_bytes(fixture: Fixture) {
+    let store = &*fixture.store();
+    let stream = filled_with_large(store).await;
+    let two = Query::tags([tag("large")]).or(Query::types(["suite.happened"]));
+    for limit in [1, 7, 1000, usize::MAX] {
+        for from in [FIRST, LAST] {
+            let page = store.read_stream(&stream, from, limit).await.unwrap();
+            assert!(bytes_of(&page.events) <= 2 * MAX_PAGE_BYTES, "{from:?}, at most {limit}");
+            assert!(!page.events.is_empty() && page.next.is_some(), "{from:?}, at most {limit}");
+            let all = read::stream_by(store, &stream, from, limit).await;
+            let mut versions = read::versions(&all);
+            versions.sort_unstable_by_key(
+                |version| if from == FIRST { *version } else { 18 - *version },
+            );
+            assert_eq!(read::versions(&all), versions, "{from:?}, at most {limit}");
+            assert_eq!(all.len(), 18);
+            assert_eq!(bytes_of(&all), 12 * (MAX_PAGE_BYTES / 5) + 6 * 2);
+        }
+        for (query, events) in
+            [(Query::all(), 30), (Query::tags([tag("large")]), 12), (two.clone(), 30)]
+        {
+            for span in [START, END] {
+                let page = store.read_log(&query, span, limit).await.unwrap();
+                assert!(
+                    bytes_of(&page.events) <= 2 * MAX_PAGE_BYTES && page.more,
+                    "{query:?} {span:?}"
+                );
+                let all = read::log_by(store, &query, span, limit).await;
+                assert_eq!(all.len(), events, "{query:?}, {span:?}, at most {limit}");
+                let is_in_order = all.is_sorted_by(|one, next| match span {
+                    ReadFrom::After(_) => one.position < next.position,
+                    ReadFrom::Before(_) => one.position > next.position,
+                });
+                assert!(is_in_order, "{query:?}, {span:?}, at most {limit}");
+            }
+        }
+    }
 }

@@ -56,8 +56,8 @@ pub(super) async fn r1_r4_a_key_with_nul_is_refused_wherever_it_is_asked_for(fix
     }
 }
 
-/// Returns long keys that don't compress.
-fn long_key(bytes: usize) -> String {
+/// Returns a long text that doesn't compress.
+pub(super) fn long_text(bytes: usize) -> String {
     let mut random = fastrand::Rng::with_seed(7);
     std::iter::repeat_with(|| random.alphanumeric()).take(bytes).collect()
 }
@@ -65,7 +65,8 @@ fn long_key(bytes: usize) -> String {
 pub(super) async fn r1_r4_the_longest_key_is_held_and_a_longer_one_refused(fixture: Fixture) {
     let store = fixture.store();
     let mut worker = Worker::on(&store, "long").await;
-    let (longest, too_long) = (long_key(KEY_LIMIT), long_key(KEY_LIMIT + 1));
+    let longest = long_text(KEY_LIMIT);
+    let too_long = long_text(KEY_LIMIT + 1);
     worker.write(1, &[(&longest, Some("1"))]).await;
     worker.park(3, vec![park(&longest, 2, "broken", 1), queue(&longest, 3)]).await;
     assert_eq!(found(&*store, &worker.view, &[&longest]).await, (vec![3], vec![some("1")]));

@@ -26,7 +26,9 @@ fn id(name: &str) -> WorkerId {
 
 #[track_caller]
 fn assert_fenced(error: &Error, worker: &Worker, actual: Epoch) {
-    let (view, shard, epoch) = (worker.view.to_string(), worker.claim.shard, worker.claim.epoch);
+    let view = worker.view.to_string();
+    let shard = worker.claim.shard;
+    let epoch = worker.claim.epoch;
     assert_eq!(error.conflict(), Some(&Conflict::Fenced { view, shard, epoch, actual }));
 }
 
@@ -47,7 +49,8 @@ pub(super) async fn r1_of_16_tasks_that_claim_a_free_shard_one_gets_it(fixture: 
     let handles = [fixture.store(), fixture.reopen().await];
     let view = opened(&*handles[0], "free", Sharding::SINGLE).await;
     let claims = race((0..16).map(|n| {
-        let (store, view) = (handles[n % 2].clone(), view.clone());
+        let store = handles[n % 2].clone();
+        let view = view.clone();
         async move { claim_if_free(&*store, &view, &n.to_string()).await }
     }))
     .await;
@@ -61,7 +64,8 @@ pub(super) async fn r1_16_claims_by_force_have_16_epochs_and_the_last_commits(fi
     let handles = [fixture.store(), fixture.reopen().await];
     let view = opened(&*handles[0], "forced", Sharding::SINGLE).await;
     let mut workers = race((0..16).map(|n: usize| {
-        let (store, view) = (handles[n % 2].clone(), view.clone());
+        let store = handles[n % 2].clone();
+        let view = view.clone();
         async move { Worker::taking(&store, &view, ShardId::FIRST, &n.to_string()).await }
     }))
     .await;
@@ -76,7 +80,7 @@ pub(super) async fn r1_16_claims_by_force_have_16_epochs_and_the_last_commits(fi
     assert_eq!(found(&*handles[0], &view, &["a"]).await, (vec![1], vec![some("last")]));
 }
 
-pub(super) async fn r1_whoever_is_fenced_changes_nothing_wherever_it_stands(fixture: Fixture) {
+pub(super) async fn r1_a_fenced_worker_changes_nothing_from_any_position(fixture: Fixture) {
     let store = fixture.store();
     let mut zombie = Worker::on(&store, "zombie").await;
     zombie.write(5, &[("a", Some("1"))]).await;
@@ -252,7 +256,8 @@ pub(super) async fn r1_the_roll_tells_who_is_alive_and_who_holds_what(fixture: F
     for (number, worker) in [(0, "b"), (2, "a'"), (3, "ü")] {
         Worker::taking(&handles[0], &view, shard(number), worker).await;
     }
-    let (mut alive, holders) = (Vec::new(), [Some("b"), None, Some("a'"), Some("ü")]);
+    let mut alive = Vec::new();
+    let holders = [Some("b"), None, Some("a'"), Some("ü")];
     let holders = holders.map(|holder| holder.map(id));
     for (n, worker) in ["b", "ü", "a'", "c"].into_iter().enumerate() {
         alive.push(id(worker));
@@ -340,7 +345,8 @@ pub(super) async fn r1_workers_that_rob_one_another_count_each_commit_once(fixtu
     let handles = [fixture.store(), fixture.reopen().await];
     let view = opened(&*handles[0], "robbed", Sharding::SINGLE).await;
     let counts = race((0..4).map(|n: usize| {
-        let (store, view) = (handles[n % 2].clone(), view.clone());
+        let store = handles[n % 2].clone();
+        let view = view.clone();
         async move { take_over_and_count(store, view, n).await }
     }))
     .await;

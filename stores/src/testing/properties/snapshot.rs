@@ -53,7 +53,8 @@ pub(super) async fn s_a_large_snapshot_comes_back(fixture: Fixture) {
 
 pub(super) async fn s_a_later_snapshot_replaces_an_earlier_one(fixture: Fixture) {
     let store = &*fixture.store();
-    let (earlier, later) = (snapshot("s", 5, 1, b"5"), snapshot("s", 9, 1, b"9"));
+    let earlier = snapshot("s", 5, 1, b"5");
+    let later = snapshot("s", 9, 1, b"9");
     save(store, &earlier).await;
     save(store, &later).await;
     assert!(is_kept(store, &later).await);

@@ -1,13 +1,16 @@
 //! R1, R4: a view keeps its data when its name or its columns change.
 
 use highwater_core::{
-    Code, Position,
-    domain::{Column, ColumnKind, ViewSpec},
+    Code, Position, Result,
+    domain::{Column, ColumnKind, Index, ViewSpec},
     port::ViewCommit,
     value::{ShardId, Sharding},
 };
 
-use super::worker::{LONG_LEASE, Worker, found, is_missing, name, park, some, spec, state};
+use super::{
+    refused::long_text,
+    worker::{LONG_LEASE, Worker, found, is_missing, name, park, some, spec, state},
+};
 use crate::testing::{Fixture, race::race};
 
 /// Returns the specification of a view with former names.
@@ -53,7 +56,8 @@ pub(super) async fn r1_a_view_renamed_by_eight_at_once_is_renamed(fixture: Fixtu
 
 pub(super) async fn r1_a_former_name_does_not_replace_a_view_that_is_there(fixture: Fixture) {
     let store = fixture.store();
-    let (mut new, mut old) = (Worker::on(&store, "new").await, Worker::on(&store, "old").await);
+    let mut new = Worker::on(&store, "new").await;
+    let mut old = Worker::on(&store, "old").await;
     new.write(5, &[("a", Some("new"))]).await;
     old.write(3, &[("a", Some("old"))]).await;
     store.open_view(&renamed("new", &["old"]), Sharding::SINGLE).await.unwrap();
@@ -117,6 +121,111 @@ pub(super) async fn r1_a_column_that_is_there_as_another_kind_is_refused(fixture
     assert!(message.contains("cents") && message.contains("kinds"), "{message}");
     store.open_view(&cents, Sharding::SINGLE).await.unwrap();
     worker.write(1, &[("a", Some("1"))]).await;
+}
+
+/// Columns of every kind.
+const KINDS: &[(&str, ColumnKind)] = &[
+    ("owner", ColumnKind::Text),
+    ("city", ColumnKind::Text),
+    ("cents", ColumnKind::Integer),
+    ("ratio", ColumnKind::Real),
+    ("open", ColumnKind::Boolean),
+];
+
+/// Opens a view with columns of every kind and these indexes, and returns its worker.
+async fn indexed(fixture: &Fixture, view: &str, indexes: &[Index]) -> Worker {
+    let store = fixture.store();
+    let spec = ViewSpec { indexes: indexes.to_vec(), ..with_columns(view, KINDS) };
+    store.open_view(&spec, Sharding::SINGLE).await.unwrap();
+    Worker::taking(&store, &spec.name, ShardId::FIRST, "first").await
+}
+
+/// Writes a row of JSON under the key `a`.
+async fn write_json(worker: &mut Worker, json: &str) -> Result<()> {
+    let position = worker.claim.progress.position.get() + 1;
+    let rows = vec![("a".to_owned(), Some(json.to_owned().into()))];
+    worker.send(ViewCommit { rows, ..worker.to(position, &[]) }).await
+}
+
+pub(super) async fn r1_a_row_that_its_columns_cannot_hold_is_refused(fixture: Fixture) {
+    let mut worker = indexed(&fixture, "held", &[]).await;
+    let refused = "the row \"a\" of view held can't be stored: ";
+    let nul = "a row with columns may have no NUL in its texts";
+    let integer = "the column cents holds an integer of 64 bits, and the field is ";
+    for (json, why) in [
+        (r#"{"owner":"a\u0000"}"#, nul.to_owned()),
+        (r#"{"other":[{"text":"\\\u0000"}]}"#, nul.to_owned()),
+        (r#"{"\u0000":1}"#, nul.to_owned()),
+        (r#"{"cents":9223372036854775808}"#, format!("{integer}another number")),
+        (r#"{"cents":-9223372036854775809}"#, format!("{integer}another number")),
+        (r#"{"cents":0.5}"#, format!("{integer}another number")),
+        (r#"{"cents":"many"}"#, format!("{integer}a text")),
+        (r#"{"owner":7}"#, "the column owner holds a text, and the field is an integer".to_owned()),
+        (
+            r#"{"ratio":[1]}"#,
+            "the column ratio holds a floating-point number, and the field is an array or an object"
+                .to_owned(),
+        ),
+        (r#"{"open":1}"#, "the column open holds a boolean, and the field is an integer".to_owned()),
+    ] {
+        let error = write_json(&mut worker, json).await.unwrap_err();
+        assert_eq!(error.code(), Code::BAD_REQUEST, "{json}");
+        assert_eq!(error.to_string(), format!("{refused}{why}"), "{json}");
+    }
+    assert_eq!(found(&*fixture.store(), &worker.view, &["a"]).await, (vec![0], vec![None]));
+    for json in [
+        r#"{"owner":"\\u0000","cents":9223372036854775807,"ratio":18446744073709551615,"open":true}"#,
+        r#"{"owner":null,"cents":-9223372036854775808,"ratio":-0.5,"open":null,"other":{"cents":"x"}}"#,
+        r#" {"cents":0} "#,
+        "{}",
+        "[1]",
+        "null",
+        "\"text\"",
+    ] {
+        write_json(&mut worker, json).await.unwrap();
+    }
+}
+
+pub(super) async fn r1_a_text_too_long_for_its_index_is_refused(fixture: Fixture) {
+    let mut worker = indexed(&fixture, "indexed", &[&["cents"], &["city", "cents", "owner"]]).await;
+    let (half, longer) = (long_text(1_200), long_text(1_201));
+    let (longest, too_long) = (long_text(2_400), long_text(2_401));
+    for json in [
+        format!(r#"{{"owner":"{half}","city":"{longer}"}}"#),
+        format!(r#"{{"owner":"{too_long}","cents":1}}"#),
+    ] {
+        let error = write_json(&mut worker, &json).await.unwrap_err();
+        assert_eq!(error.code(), Code::TOO_LARGE);
+        let message = "the row \"a\" of view indexed can't be indexed: city, cents, owner has 2401 \
+                       bytes; the limit is 2400";
+        assert_eq!(error.to_string(), message);
+    }
+    for json in [
+        format!(r#"{{"owner":"{half}","city":"{half}","cents":-1}}"#),
+        format!(r#"{{"owner":"{longest}","cents":1}}"#),
+        format!(r#"{{"other":"{too_long}"}}"#),
+    ] {
+        write_json(&mut worker, &json).await.unwrap();
+    }
+}
+
+pub(super) async fn r1_columns_and_indexes_that_rows_do_not_fit_are_refused(fixture: Fixture) {
+    let store = fixture.store();
+    let mut worker = Worker::on(&store, "fitted").await;
+    let integer = |name| with_columns("fitted", &[(name, ColumnKind::Integer)]);
+    let text = |name| with_columns("fitted", &[(name, ColumnKind::Text)]);
+    let long = long_text(2_800);
+    let row = format!(r#"{{"cents":9223372036854775808,"name":"many","long":"{long}"}}"#);
+    write_json(&mut worker, &row).await.unwrap();
+    for spec in
+        [integer("cents"), integer("name"), ViewSpec { indexes: vec![&["long"]], ..text("long") }]
+    {
+        let error = store.open_view(&spec, Sharding::SINGLE).await.unwrap_err();
+        assert!(error.is_invalid(), "{error}");
+        assert!(error.to_string().contains("fitted"), "{error}");
+    }
+    store.open_view(&text("name"), Sharding::SINGLE).await.unwrap();
+    write_json(&mut worker, &row).await.unwrap();
 }
 
 pub(super) async fn r1_a_view_that_contradicts_itself_is_refused(fixture: Fixture) {

@@ -24,21 +24,22 @@ pub(super) async fn r1_a_fresh_view_is_at_the_start(fixture: Fixture) {
     assert_eq!(found(store, &name("fresh"), &["a"]).await, (vec![0], vec![None]));
 }
 
-pub(super) async fn r1_a_fresh_view_has_every_shard_of_its_layout(fixture: Fixture) {
+pub(super) async fn r1_a_fresh_view_has_every_shard_of_its_sharding(fixture: Fixture) {
     let store = &*fixture.store();
-    for (view, layout) in [("by_key", Sharding::by_key(3)), ("by_stream", Sharding::by_stream(3))] {
-        let fresh = store.open_view(&spec(view), layout).await.unwrap();
-        assert_eq!(fresh, state(layout, &[0, 0, 0]));
+    for (view, sharding) in [("by_key", Sharding::by_key(3)), ("by_stream", Sharding::by_stream(3))]
+    {
+        let fresh = store.open_view(&spec(view), sharding).await.unwrap();
+        assert_eq!(fresh, state(sharding, &[0, 0, 0]));
     }
 }
 
 pub(super) async fn r1_a_new_view_begins_where_its_spec_says(fixture: Fixture) {
     let store = fixture.store();
-    let layout = Sharding::by_key(3);
+    let sharding = Sharding::by_key(3);
     let after = |position| ViewSpec { start_after: Position::new(position), ..spec("begun") };
-    for begins_after in [7, 9, 0] {
-        let found = store.open_view(&after(begins_after), layout).await.unwrap();
-        assert_eq!(found.shards, vec![beginning(7); 3], "opened with {begins_after}");
+    for start_after in [7, 9, 0] {
+        let found = store.open_view(&after(start_after), sharding).await.unwrap();
+        assert_eq!(found.shards, vec![beginning(7); 3], "opened with {start_after}");
     }
     let read = fixture.reopen().await.read_view(&name("begun"), &[]).await.unwrap();
     assert_eq!(read.state.shards, vec![beginning(7); 3]);
@@ -57,9 +58,9 @@ pub(super) async fn r1_opening_a_view_again_changes_nothing(fixture: Fixture) {
     let mut worker = Worker::on(&store, "again").await;
     worker.write(7, &[("a", Some("1"))]).await;
     for store in [store, fixture.reopen().await] {
-        for layout in [Sharding::SINGLE, Sharding::by_key(4)] {
-            let again = store.open_view(&spec("again"), layout).await.unwrap();
-            assert_eq!(again, state(Sharding::SINGLE, &[7]), "the view keeps its own layout");
+        for sharding in [Sharding::SINGLE, Sharding::by_key(4)] {
+            let again = store.open_view(&spec("again"), sharding).await.unwrap();
+            assert_eq!(again, state(Sharding::SINGLE, &[7]), "the view keeps its own sharding");
         }
         assert_eq!(found(&*store, &worker.view, &["a"]).await, (vec![7], vec![some("1")]));
     }
@@ -78,7 +79,8 @@ pub(super) async fn r1_one_view_opened_by_eight_at_once_is_opened(fixture: Fixtu
 
 pub(super) async fn r1_a_view_that_was_never_opened_is_refused(fixture: Fixture) {
     let store = fixture.store();
-    let (mut worker, never) = (Worker::on(&store, "opened").await, name("never"));
+    let mut worker = Worker::on(&store, "opened").await;
+    let never = name("never");
     for keys in [&[][..], &["a".to_owned()]] {
         assert!(is_missing(store.read_view(&never, keys).await));
     }
@@ -119,12 +121,12 @@ pub(super) async fn r1_a_commit_without_rows_moves_the_progress(fixture: Fixture
 
 pub(super) async fn r1_a_commit_moves_its_own_shard_alone(fixture: Fixture) {
     let store = fixture.store();
-    let layout = Sharding::by_key(3);
-    let view = opened(&*store, "own_shard", layout).await;
+    let sharding = Sharding::by_key(3);
+    let view = opened(&*store, "own_shard", sharding).await;
     let mut worker = Worker::taking(&store, &view, ShardId::new(1), "one").await;
     worker.write(4, &[("a", Some("1"))]).await;
     let read = store.read_view(&view, &["a".to_owned()]).await.unwrap();
-    assert_eq!(read.state, state(layout, &[0, 4, 0]));
+    assert_eq!(read.state, state(sharding, &[0, 4, 0]));
     assert_eq!(read.state.least(), Progress::default());
 }
 
@@ -256,7 +258,8 @@ pub(super) async fn r1_a_row_of_one_mebibyte_comes_back(fixture: Fixture) {
 
 pub(super) async fn r1_two_views_stay_apart(fixture: Fixture) {
     let store = fixture.store();
-    let (mut one, mut other) = (Worker::on(&store, "v_1").await, Worker::on(&store, "v_10").await);
+    let mut one = Worker::on(&store, "v_1").await;
+    let mut other = Worker::on(&store, "v_10").await;
     one.write(5, &[("a", Some("one"))]).await;
     assert_eq!(found(&*store, &other.view, &["a"]).await, (vec![0], vec![None]));
     other.write(2, &[("a", Some("other"))]).await;

@@ -43,10 +43,10 @@ pub(super) fn progress(position: u64) -> Progress {
 }
 
 /// Returns the state whose shards are at these positions; 0 is a fresh shard.
-pub(super) fn state(layout: Sharding, positions: &[u64]) -> ViewState {
+pub(super) fn state(sharding: Sharding, positions: &[u64]) -> ViewState {
     let at =
         |position: &u64| if *position == 0 { Progress::default() } else { progress(*position) };
-    ViewState { sharding: layout, shards: positions.iter().map(at).collect() }
+    ViewState { sharding, shards: positions.iter().map(at).collect() }
 }
 
 /// Encodes a row as JSON.
@@ -60,7 +60,8 @@ pub(super) fn rows(rows: &[(&str, Option<&str>)]) -> Vec<(String, Option<Bytes>)
 }
 
 pub(super) fn park(key: &str, since: u64, error: &str, attempts: u32) -> ParkChange {
-    let (key, error) = (key.to_owned(), error.to_owned());
+    let key = key.to_owned();
+    let error = error.to_owned();
     ParkChange::Park { key, since: Position::new(since), error, attempts }
 }
 
@@ -72,8 +73,8 @@ pub(super) fn drain(key: &str, through: u64) -> ParkChange {
     ParkChange::Drain { key: key.to_owned(), through: Position::new(through) }
 }
 
-pub(super) async fn opened(store: &dyn Store, view: &str, layout: Sharding) -> ViewName {
-    store.open_view(&spec(view), layout).await.unwrap();
+pub(super) async fn opened(store: &dyn Store, view: &str, sharding: Sharding) -> ViewName {
+    store.open_view(&spec(view), sharding).await.unwrap();
     name(view)
 }
 
@@ -118,11 +119,11 @@ impl Worker {
         id: &str,
     ) -> Self {
         let id = WorkerId::new(id).unwrap();
-        let layout = store.read_view(view, &[]).await.unwrap().state.sharding;
+        let sharding = store.read_view(view, &[]).await.unwrap().state.sharding;
         let claim = store
             .claim_shard(ShardClaim {
                 view: view.clone(),
-                sharding: layout,
+                sharding,
                 shard,
                 worker: id.clone(),
                 mode: ClaimMode::Always,

@@ -49,7 +49,9 @@ impl World {
     pub(super) async fn new(store: Arc<dyn Store>) -> Self {
         let base = store.head().await.unwrap().get();
         let category = Category::new(&format!("case{base}")).unwrap();
-        let (model, sent, called) = (MemoryStore::default(), Vec::new(), Vec::new());
+        let model = MemoryStore::default();
+        let sent = Vec::new();
+        let called = Vec::new();
         Self { store, model, base, category, sent, called }
     }
 
@@ -157,11 +159,11 @@ impl World {
     pub(super) async fn compare_page(&self, read: &PageRead) -> Result<(), TestCaseError> {
         let head = self.model.head().await.unwrap().get();
         let from = Position::new(read.from.index(head as usize + 2) as u64);
-        let span = if read.backward { ReadFrom::Before } else { ReadFrom::After };
+        let bound = if read.backward { ReadFrom::Before } else { ReadFrom::After };
         let query = self.query(read.kind);
         let page =
-            self.store.read_log(&query, span(self.to_store(from)), read.limit).await.unwrap();
-        let modelled = self.model.read_log(&query, span(from), read.limit).await.unwrap();
+            self.store.read_log(&query, bound(self.to_store(from)), read.limit).await.unwrap();
+        let modelled = self.model.read_log(&query, bound(from), read.limit).await.unwrap();
         let full = modelled.events.len() == read.limit;
         prop_assert_eq!(
             timeless(page.events.clone(), self.base),

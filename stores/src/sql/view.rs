@@ -1,0 +1,144 @@
+//! Views: opening them, and reading rows with the progress of the same snapshot (R1).
+
+use std::sync::Arc;
+
+use highwater_core::{
+    Code, Error, Position, Result,
+    domain::{ViewName, ViewSpec},
+    port::{StoredRow, StoredView, ViewState},
+    value::Sharding,
+};
+use sqlx::AssertSqlSafe;
+
+use super::{
+    row::SqlRow,
+    store::{
+        SqlStore,
+        SqlValue::{Flag, Keys, Text},
+    },
+};
+use crate::fencing::view_missing;
+
+const READING: &str = "reading a view";
+
+pub(crate) async fn open<S: SqlStore>(
+    store: Arc<S>,
+    spec: ViewSpec,
+    sharding: Sharding,
+) -> Result<ViewState> {
+    spec.validate()?;
+    if store.specs().contains(&spec)
+        && let Some(state) = cached_state(&*store, &spec).await?
+    {
+        return Ok(state);
+    }
+    store.open_table(&spec, sharding).await?;
+    store.specs().insert(&spec);
+    read_state(&*store, &spec.name).await
+}
+
+/// Returns the state of a view that this process has opened before, if it still exists with its table.
+async fn cached_state<S: SqlStore>(store: &S, spec: &ViewSpec) -> Result<Option<ViewState>> {
+    let AssertSqlSafe(table) = store.view_sql("@schema@.view_@view@", &spec.name);
+    let values = [Text(spec.name.as_str()), Flag(spec.rows), Text(&table)];
+    let found = store.fetch(store.sql(S::OPENED), &values).await;
+    let found = found.map_err(S::classify(READING))?;
+    found.first().map(|row| decode_state::<S>(row, 0)).transpose()
+}
+
+pub(crate) async fn read_state<S: SqlStore>(store: &S, view: &ViewName) -> Result<ViewState> {
+    Ok(read_progress(store, view).await?.state)
+}
+
+async fn read_progress<S: SqlStore>(store: &S, view: &ViewName) -> Result<StoredView> {
+    let found = store.fetch(store.sql(S::PROGRESS), &[Text(view.as_str())]).await;
+    let found = found.map_err(S::classify(READING))?;
+    let row = found.first().ok_or_else(|| view_missing(view))?;
+    decode_view::<S>(row, 0, Vec::new())
+}
+
+/// Reads with one statement, so rows and progress are of one snapshot.
+pub(crate) async fn read<S: SqlStore, K: AsRef<str> + Sync>(
+    store: &S,
+    view: &ViewName,
+    keys: &[K],
+) -> Result<StoredView> {
+    let read = match keys {
+        [] => return read_progress(store, view).await,
+        [key] => store.read_row(view, key.as_ref()).await,
+        keys => read_rows(store, view, keys).await,
+    };
+    match read {
+        Ok(read) => read,
+        Err(error) => Err(or_missing(store, view, error, S::classify(READING)).await),
+    }
+}
+
+async fn read_rows<S: SqlStore, K: AsRef<str> + Sync>(
+    store: &S,
+    view: &ViewName,
+    keys: &[K],
+) -> sqlx::Result<Result<StoredView>> {
+    let keys: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
+    let sql = store.view_sql(S::ROWS, view);
+    let rows = store.fetch(sql, &[Text(view.as_str()), Keys(&keys)]).await?;
+    let mut found = vec![StoredRow::default(); keys.len()];
+    let mut first = None;
+    for row in &rows {
+        let index = row.number(0)? as usize;
+        if index == 0 {
+            first = Some(row);
+        }
+        if let Some(slot) = found.get_mut(index) {
+            *slot = decode_stored(row, 1)?;
+        }
+    }
+    Ok(match first {
+        Some(row) => decode_view::<S>(row, 3, found),
+        None if rows.is_empty() => Err(view_missing(view)),
+        None => return Err(sqlx::Error::RowNotFound),
+    })
+}
+
+/// Converts the error of a statement that failed because the table of the view is missing: the view may
+/// never have been opened.
+pub(crate) async fn or_missing<S: SqlStore>(
+    store: &S,
+    view: &ViewName,
+    error: sqlx::Error,
+    otherwise: impl FnOnce(sqlx::Error) -> Error + Send,
+) -> Error {
+    if S::is_missing_table(&error)
+        && let Err(missing) = read_state(store, view).await
+        && missing.code() == Code::VIEW_MISSING
+    {
+        return missing;
+    }
+    otherwise(error)
+}
+
+/// Decodes the columns of the progress, which begin at `first`, and adds the rows of the same snapshot.
+pub(crate) fn decode_view<S: SqlStore>(
+    row: &S::Row,
+    first: usize,
+    rows: Vec<StoredRow>,
+) -> Result<StoredView> {
+    let head = decode_head(row, first + 1).map_err(S::classify(READING))?;
+    Ok(StoredView { rows, state: decode_state::<S>(row, first)?, head: Some(head) })
+}
+
+fn decode_state<S: SqlStore>(row: &S::Row, first: usize) -> Result<ViewState> {
+    let sharding = row.text(first).map_err(S::classify(READING))?;
+    let shards = row.shards(first + 2).map_err(S::classify(READING))?;
+    Ok(ViewState { sharding: sharding.parse()?, shards })
+}
+
+/// Decodes the head, which may be null if the log is empty.
+pub(crate) fn decode_head(row: &impl SqlRow, column: usize) -> sqlx::Result<Position> {
+    Ok(row.optional_position(column)?.unwrap_or_default())
+}
+
+/// Decodes the value and the position since which the key is parked, in two columns.
+pub(crate) fn decode_stored(row: &impl SqlRow, first: usize) -> sqlx::Result<StoredRow> {
+    Ok(StoredRow { value: row.json(first)?, parked_since: row.optional_position(first + 1)? })
+}
