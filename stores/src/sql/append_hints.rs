@@ -1,8 +1,8 @@
 //! The end of the log as this process has heard of it, which wakes followers.
 //!
-//! A notification may be wrong: any session may send one, and a log that was restored from a backup is shorter
-//! than before. So it is only a hint: the head that a read has seen replaces it, and a follower that waits for
-//! events which don't exist doesn't read again and again.
+//! It is only a hint, and may be wrong: every session of a database may send a notification, and a log that was
+//! restored from a backup is shorter than before. What a read has seen replaces it, so that no follower that
+//! waits for events which don't exist reads again and again.
 
 use highwater_core::Position;
 use tokio::sync::watch;

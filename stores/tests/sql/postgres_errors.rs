@@ -21,6 +21,7 @@ use sqlx::Executor as _;
 use super::{
     append, commit,
     error_messages::{self, SECRET},
+    network::cut_sessions,
     server::{Server, open},
 };
 
@@ -210,18 +211,27 @@ async fn a_read_only_server_is_reported_and_is_written_to_once_it_is_writable() 
     else {
         return;
     };
+    let switched_off = "alter role @ reset default_transaction_read_only";
+    let words = ["default_transaction_read_only is on"];
     server.execute("alter role @ set default_transaction_read_only = on").await;
     let error = server.open().await.unwrap_err();
-    error_messages::check(&error, Code::UNREACHABLE, NextStep::Retry, &["read-only"]);
-    server.execute("alter role @ reset default_transaction_read_only").await;
-    server.open().await.unwrap().close().await;
-    server.execute("alter role @ set default_transaction_read_only = on").await;
+    error_messages::check(&error, Code::UNREACHABLE, NextStep::Retry, &words);
+    server.execute(switched_off).await;
     let store = server.open().await.unwrap();
-    assert_eq!(store.head().await.unwrap(), Position::START, "it can be read");
-    let error = store.append(append()).await.unwrap_err();
-    error_messages::check(&error, Code::UNREACHABLE, NextStep::Retry, &["read-only"]);
-    server.execute("alter role @ reset default_transaction_read_only").await;
     assert_eq!(store.append(append()).await.unwrap().position.get(), 1);
+    // A session that has begun goes on. Those that follow are refused.
+    server.execute("alter role @ set default_transaction_read_only = on").await;
+    assert_eq!(store.append(append()).await.unwrap().position.get(), 2);
+    cut_sessions(&server).await;
+    // The session may have stored what was sent before it was ended.
+    let error = store.append(append()).await.unwrap_err();
+    error_messages::check(&error, Code::UNKNOWN_OUTCOME, NextStep::RetrySameId, &words);
+    for error in [store.append(append()).await.unwrap_err(), store.head().await.unwrap_err()] {
+        error_messages::check(&error, Code::UNREACHABLE, NextStep::Retry, &words);
+    }
+    server.execute(switched_off).await;
+    assert_eq!(store.append(append()).await.unwrap().position.get(), 3);
+    assert_eq!(store.head().await.unwrap().get(), 3);
 }
 
 #[tokio::test]
