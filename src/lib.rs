@@ -18,6 +18,7 @@
 //! | [`stores`] | memory, SQLite, PostgreSQL |
 //! | [`port`] | the traits that stores, feeds and clocks implement |
 //! | [`value`] | ids, positions, versions, tokens, freshness |
+//! | [`json`] | JSON that is read back as it was written, for events and rows without a derive |
 //! | [`error`] | errors with codes, and the next step after each |
 //! | `http` | freshness, tokens and errors over HTTP (feature `axum`) |
 //! | `service` | workers and relays as services (feature `service`) |
@@ -33,7 +34,7 @@ pub use highwater_core::{
     Aggregate, Boundary, Check, Code, Command, CommandId, Context, Decide, Decider, Decision,
     Envelope, Error, Event, Highwater, Position, Query, Receipt, Rejection, Request, Result,
     StreamId, Tag, Token, Upcast, Version, consistency, domain, domain::View, error, execute,
-    follow, port, trace, value,
+    follow, json, port, trace, value,
 };
 #[cfg(feature = "macros")]
 pub use highwater_macros::{Aggregate, Command, Decider, Event, View};

@@ -3,6 +3,7 @@
 //! | Module | Contents |
 //! |---|---|
 //! | [`value`] | stream ids, positions, versions, tags, tokens |
+//! | [`json`] | JSON that is read back as it was written |
 //! | [`domain`] | the types that users write: events, commands, aggregates, boundaries, invariants |
 //! | [`execute`] | the execution of commands: load, decide, check, append, try again |
 //! | [`follow`] | reading the log: followers, audits |
@@ -18,6 +19,7 @@ pub mod domain;
 pub mod error;
 pub mod execute;
 pub mod follow;
+pub mod json;
 pub mod metrics;
 pub mod port;
 #[cfg(feature = "testing")]

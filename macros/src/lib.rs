@@ -67,7 +67,8 @@ pub fn command(input: TokenStream) -> TokenStream {
 /// - `#[aggregate(services = Prices)]`: the services that decisions call; `()` by default.
 /// - `#[aggregate(snapshot(every = 100, bytes = 65536, version = 2))]`: after how many events or
 ///   bytes a snapshot is taken (at least one of the two), and the schema version of the state,
-///   which is 1 by default. Without it no snapshots are taken.
+///   which is 1 by default. Without it no snapshots are taken. A stored snapshot is used only if the
+///   fields of the state and their types are still the same.
 /// - `#[invariant(never_overdrawn, "never debit more than the available balance")]`, any number of
 ///   times: a rule that holds for every state, checked by the function of this name.
 #[proc_macro_derive(Aggregate, attributes(aggregate, invariant, serde))]

@@ -176,6 +176,14 @@ fn a_snapshot_comes_back_as_it_was() {
 }
 
 #[test]
+fn the_shape_of_a_state_names_its_fields_their_types_and_what_serde_is_told() {
+    let shape = r#"{owner:Option<String>,#[serde(rename="cents")]balance:i64}"#;
+    assert_eq!(snapshots::<Account>().shape, shape);
+    assert_eq!(snapshots::<Pair>().shape, "(i64,String);");
+    assert_eq!(snapshots::<Nothing>().shape, "{}");
+}
+
+#[test]
 fn snapshots_of_tuples_and_units_come_back() {
     let pair = Pair(3, "x".into());
     assert_eq!(written(&pair), r#"[3,"x"]"#);

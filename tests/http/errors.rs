@@ -76,6 +76,7 @@ fn errors() -> Vec<Error> {
         Unavailable::ShutdownTimeout { waited: Duration::from_secs(1) }.into(),
         Error::UnknownOutcome { command: command(), source: secret() },
         Panicked::new("the decision on deposit", &SECRET).into(),
+        Invalid::unstorable("event account.deposited", SECRET).into(),
     ];
     errors.extend(corrupt(&stream(), position).map(Error::from));
     // The message of a refused request may quote the caller. A message for an operator may contain

@@ -18,6 +18,7 @@
 mod atomic_appends;
 mod busy_log;
 mod effects;
+mod exact_rows;
 mod faults;
 mod kafka;
 mod own_writes;

@@ -95,6 +95,9 @@ pub struct SnapshotPolicy<A> {
     pub bytes: u64,
     /// The schema version of the state: a stored snapshot of another version is ignored.
     pub schema: SchemaVersion,
+    /// The shape of the state: a text that names its fields and their types. A stored snapshot of another shape is
+    /// ignored, because a field that it lacks may be one that an invariant is about.
+    pub shape: &'static str,
     /// Encodes a state.
     pub encode: fn(&A) -> Result<Vec<u8>, serde_json::Error>,
     /// Decodes a state.
@@ -107,6 +110,7 @@ impl<A> std::fmt::Debug for SnapshotPolicy<A> {
             .field("every", &self.every)
             .field("bytes", &self.bytes)
             .field("schema", &self.schema)
+            .field("shape", &self.shape)
             .finish_non_exhaustive()
     }
 }

@@ -12,7 +12,7 @@ pub trait Command: Send + Sync + 'static {
     /// The name, for traces and fingerprints.
     const NAME: &'static str;
 
-    /// Writes the command's fields to `out`, the same bytes for the same values.
+    /// Writes the command's fields to `out`, the same bytes for the same values and others for others.
     ///
     /// # Errors
     /// If a field can't be represented.

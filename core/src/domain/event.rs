@@ -71,6 +71,9 @@ pub enum DecodeError {
 ///
 /// The payload is the JSON of the variant's fields alone: the type name and the schema version are
 /// stored beside it, so no tag is needed inside and it is parsed once.
+///
+/// A new event is decoded before it is stored, and what was decoded is what is applied: an event that can't be read
+/// is refused, and a replayed state is the same as one that goes on in memory.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an event",
     label = "not an event",

@@ -29,6 +29,7 @@ mod invariant;
 mod metadata;
 mod query;
 mod request;
+mod storable;
 mod targeted;
 mod upcast;
 mod view;
@@ -52,6 +53,7 @@ pub use view::{
 };
 pub use view_spec::{Column, ColumnKind, Index, ViewName, ViewSpec};
 
-pub(crate) use decide::decide_and_check;
+pub(crate) use decide::{StoredDecision, decide_and_check};
 pub(crate) use event::check_type_name;
 pub(crate) use request::RequestOptions;
+pub(crate) use storable::StorableEvent;

@@ -11,7 +11,8 @@ use crate::{
 };
 
 /// A read model with one row for each key, folded from events. Pure: the same events always give
-/// the same rows, in any process and in any batches.
+/// the same rows, in any process and in any batches. So its serialisation must lose nothing: rows are folded on from
+/// what was stored. A row that can't be decoded again is refused before it is stored.
 ///
 /// `#[derive(View)]` implements it for a struct with two functions, `key` and `fold`.
 #[diagnostic::on_unimplemented(

@@ -101,6 +101,8 @@ codes! {
     FOREIGN_TOKEN = "HW613";
     /// Application code panicked.
     PANICKED = "HW701";
+    /// An event or a row would not be read back as it was written.
+    UNSTORABLE = "HW702";
 }
 
 impl Code {

@@ -1,5 +1,7 @@
 //! Requests and configurations that can't work as they are.
 
+use std::fmt::Display;
+
 use crate::{
     error::{Code, Source},
     value::{CommandId, Malformed},
@@ -49,6 +51,12 @@ impl Invalid {
     #[must_use]
     pub fn too_large(what: &str, size: usize, limit: usize) -> Self {
         Self::new(Code::TOO_LARGE, format!("{what} has {size} bytes; the limit is {limit}"))
+    }
+
+    /// Creates the error of a value that would not be read back as it was written. The reason names the field.
+    #[must_use]
+    pub fn unstorable(what: impl Display, reason: impl Display) -> Self {
+        Self::new(Code::UNSTORABLE, format!("{what} can't be stored: {reason}"))
     }
 
     /// Creates the error of a request that can't be executed as it was put together.

@@ -102,6 +102,7 @@ impl Error {
     #[must_use]
     pub fn next_step(&self) -> NextStep {
         match self {
+            Self::Invalid(invalid) if invalid.code() == Code::UNSTORABLE => NextStep::FixProgram,
             Self::Rejected(_) | Self::Invalid(_) => NextStep::FixRequest,
             Self::Conflict(_) => NextStep::DecideAgain,
             Self::Unavailable(_) => NextStep::Retry,

@@ -10,16 +10,20 @@ use super::{
 };
 use crate::{
     Error, Result,
-    domain::{Command, DecidedBy, Decider, Event, Fingerprinter, Metadata, decide_and_check},
+    domain::{
+        Command, DecidedBy, Decider, Fingerprinter, Metadata, StorableEvent, StoredDecision,
+        decide_and_check,
+    },
     error::{Corrupt, Invalid, Panicked, Source},
     port::{Ids, NewEvent},
     value::StreamId,
 };
 
-/// Decides on a command, checks the invariants, and encodes the events. Returns the typed events, too.
+/// Decides on a command, encodes the events, and checks the invariants. Returns the typed events, too, as they will be
+/// read.
 ///
 /// # Errors
-/// A rejection, an event that can't be encoded, or [`Panicked`].
+/// A rejection, an event that would not be read back, or [`Panicked`].
 pub(super) fn decide<D, C>(
     state: &AnyState,
     command: &C,
@@ -36,8 +40,8 @@ where
     let place = || format!("decision of command {} on {stream}", C::NAME);
     Panicked::guard(place, || {
         let context = context.with_services(services);
-        let (events, next) = decide_and_check(state, command, &context)?;
-        let encoded = encode_events(&events, ids)?;
+        let StoredDecision { encoded, events, next } = decide_and_check(state, command, &context)?;
+        let encoded = encoded.into_iter().map(|event| with_id(event, ids)).collect();
         Ok((events, Decided { events: encoded, next: Arc::new(next) }))
     })?
 }
@@ -57,23 +61,13 @@ pub(super) fn fingerprint_of<C: Command>(
     let mut fields = Vec::with_capacity(128);
     let place = || format!("encoding of command {} on {stream}", C::NAME);
     Panicked::guard(place, || command.encode(&mut fields))?
-        .map_err(|error| unencodable("the command", error))?;
+        .map_err(|error| unencodable(format_args!("command {}", C::NAME), error))?;
     Ok(so_far.with(stream.as_str()).with(C::NAME).with(fields))
 }
 
-/// Encodes events and gives them ids.
-fn encode_events<E: Event>(events: &[E], ids: &dyn Ids) -> Result<Vec<NewEvent>> {
-    let encode_one = |event: &E| {
-        let mut payload = Vec::with_capacity(128);
-        event.encode(&mut payload).map_err(|error| unencodable("an event", error))?;
-        Ok(NewEvent {
-            id: ids.event_id(),
-            event_type: event.event_type(),
-            tags: event.tags(),
-            payload: payload.into(),
-        })
-    };
-    events.iter().map(encode_one).collect()
+fn with_id(event: StorableEvent, ids: &dyn Ids) -> NewEvent {
+    let StorableEvent { event_type, tags, payload } = event;
+    NewEvent { id: ids.event_id(), event_type, tags, payload: payload.into() }
 }
 
 /// Encodes metadata; `None` if it is empty, because then nothing is stored.
@@ -86,5 +80,5 @@ pub(super) fn encode_metadata(metadata: &Metadata) -> Result<Option<Bytes>> {
 }
 
 pub(super) fn unencodable(what: impl Display, error: serde_json::Error) -> Error {
-    Invalid::request(format!("{what} can't be encoded")).caused_by(Source::new(error)).into()
+    Invalid::unstorable(what, &error).caused_by(Source::new(error)).into()
 }

@@ -7,14 +7,13 @@ mod union;
 
 use std::fmt::Display;
 
-use serde::{Serialize, de::DeserializeOwned};
-
 pub use crate::{
     domain::{
         Aggregate, Column, ColumnKind, Command, Decide, Decider, DecodeError, Envelope, Event,
         EventContext, EventType, FoldResult, Index, IntoCheck, IntoFoldResult, IntoKeys, Invariant,
         KeyedBy, Keys, RawEvent, SnapshotPolicy, Targeted, View,
     },
+    json::{read, write, write_to_compare},
     value::{SchemaVersion, Tag, Tags},
 };
 pub use column::ColumnType;
@@ -24,16 +23,6 @@ pub use serde_json;
 pub use union::{all_names, differ};
 
 use crate::domain::Upcast;
-
-/// Writes the JSON of `value`.
-pub fn write<T: Serialize>(out: &mut Vec<u8>, value: &T) -> Result<(), serde_json::Error> {
-    serde_json::to_writer(out, value)
-}
-
-/// Reads the JSON of a `T`.
-pub fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, serde_json::Error> {
-    serde_json::from_slice(json)
-}
 
 /// Returns the text of a key.
 pub fn text(key: &impl Display) -> String {

@@ -8,9 +8,10 @@ use jiff::Timestamp;
 
 use super::Then;
 use crate::{
+    Error,
     domain::{
-        Aggregate, Boundary, Context, DecidedBy, Decider, Event, EventType, Metadata, Query,
-        RawEvent, decide_and_check,
+        Aggregate, Boundary, Context, DecidedBy, Decider, Event, Metadata, Query, StorableEvent,
+        decide_and_check,
     },
     value::{CommandId, StreamId},
 };
@@ -33,7 +34,7 @@ impl<D: Decider> std::fmt::Debug for Given<D> {
 /// Starts with an aggregate to which these events have happened, in this order.
 ///
 /// # Panics
-/// If an event can't be encoded, or can't be decoded again.
+/// If an event can't be stored, because it would not be read back.
 #[track_caller]
 pub fn given<A: Aggregate>(events: impl IntoIterator<Item = A::Event>) -> Given<A> {
     Given::new(A::default()).after(events)
@@ -49,7 +50,7 @@ pub fn given_nothing<A: Aggregate>() -> Given<A> {
 /// events have no stream here.
 ///
 /// # Panics
-/// If an event can't be encoded, or can't be decoded again.
+/// If an event can't be stored, because it would not be read back.
 #[track_caller]
 pub fn given_boundary<B: Boundary>(
     boundary: B,
@@ -99,8 +100,8 @@ impl<D: Decider> Given<D> {
     /// Decides on the command, and checks the invariants on the state that it would lead to.
     ///
     /// # Panics
-    /// If the decision needs services and none were set, or if a decided event can't be encoded, or
-    /// can't be decoded again.
+    /// If the decision needs services and none were set, or if a decided event can't be stored, because
+    /// it would not be read back.
     #[track_caller]
     #[must_use = "say what follows: `.then([…])`, `.then_rejected_by(\"…\")`"]
     #[expect(clippy::needless_pass_by_value, reason = "reads like a sentence without a `&`")]
@@ -114,27 +115,21 @@ impl<D: Decider> Given<D> {
             metadata: self.metadata,
             services,
         };
-        let outcome = decide_and_check(&self.state, &command, &context);
-        for event in outcome.iter().flat_map(|(events, _)| events) {
-            stored(event);
-        }
+        let outcome = match decide_and_check(&self.state, &command, &context) {
+            Ok(decision) => Ok((decision.events, decision.next)),
+            Err(Error::Rejected(rejection)) => Err(*rejection),
+            Err(error) => panic!("{error}"),
+        };
         Then::new(C::NAME, self.state, outcome)
     }
 }
 
-/// Encodes an event and decodes it again, with upcasting.
+/// Encodes an event and decodes it again.
 #[track_caller]
 fn stored<E: Event>(event: &E) -> Vec<E> {
-    let EventType { name, version } = event.event_type();
-    let mut payload = Vec::new();
-    if let Err(error) = event.encode(&mut payload) {
-        panic!("event {name} can't be encoded: {error}");
-    }
     let mut events = Vec::with_capacity(1);
-    let raw = RawEvent { name, version, payload: &payload };
-    if let Err(error) = E::decode(raw, &mut |event| events.push(event)) {
-        let payload = String::from_utf8_lossy(&payload);
-        panic!("event {name} version {version} can't be decoded from {payload}: {error}");
+    if let Err(error) = StorableEvent::new(event, &mut |event| events.push(event)) {
+        panic!("{error}");
     }
     events
 }

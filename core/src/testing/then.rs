@@ -34,7 +34,7 @@ impl<D: Decider> Then<D> {
         Self { command, before, outcome }
     }
 
-    /// Asserts that exactly these events follow, in this order.
+    /// Asserts that exactly these events follow, in this order, as they will be read from the store.
     ///
     /// # Panics
     /// With the difference, if other events follow; with the rejection, if there was one.

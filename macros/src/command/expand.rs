@@ -12,7 +12,7 @@ pub(super) fn expand(root: &Root, command: &CommandStruct) -> TokenStream {
     let payload = Payload::new(root, ident, &command.attrs, &command.fields);
     let item = payload.borrowed_item();
     let body = payload.body();
-    let write = payload.write();
+    let write = payload.write_to_compare();
     let targeted = targeted(root, command);
     hygienic! {
         #[allow(dead_code, deprecated, non_camel_case_types, reason = "generated")]

@@ -35,12 +35,14 @@ fn snapshots(
     let owned = payload.owned();
     let body = payload.body();
     let write = payload.write();
+    let shape = payload.shape();
     let constant = hygienic! {
         const SNAPSHOTS: ::core::option::Option<#root::SnapshotPolicy<Self>> =
             ::core::option::Option::Some(#root::SnapshotPolicy {
                 every: #every,
                 bytes: #bytes,
                 schema: #root::SchemaVersion::new(#version),
+                shape: #shape,
                 encode: |Self #body| {
                     let mut json = ::std::vec::Vec::new();
                     let out = &mut json;

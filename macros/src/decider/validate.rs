@@ -3,7 +3,10 @@
 use syn::Ident;
 
 use super::model::{SnapshotKeys, StateType};
-use crate::shared::{AttributeKeys, Diagnostics};
+use crate::shared::{AttributeKeys, Diagnostics, serde::refuse_skipped};
+
+const SKIPPED: &str =
+    "a state that begins with a snapshot would lack this field: remove this, or take no snapshots";
 
 pub(super) fn validate(state: &StateType, keys: &AttributeKeys, diagnostics: &mut Diagnostics) {
     if state.event.is_none() {
@@ -23,9 +26,12 @@ fn check_snapshot(state: &StateType, snapshot: &SnapshotKeys, diagnostics: &mut 
         let message = "say when to take a snapshot: `snapshot(every = 100)` events, or `snapshot(bytes = 65536)`";
         diagnostics.at(snapshot.place, message);
     }
-    if state.fields.is_none() {
-        let message = "snapshots are taken of a struct: put the enum into a field of one";
-        diagnostics.at(snapshot.place, message);
+    match &state.fields {
+        Some(fields) => refuse_skipped(fields, SKIPPED, diagnostics),
+        None => {
+            let message = "snapshots are taken of a struct: put the enum into a field of one";
+            diagnostics.at(snapshot.place, message);
+        }
     }
 }
 

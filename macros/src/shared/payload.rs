@@ -61,6 +61,23 @@ impl<'a> Payload<'a> {
         hygienic!(#root::write(out, &#name #body))
     }
 
+    /// Writes the expression that serialises the fields to `out` for a comparison alone.
+    pub(crate) fn write_to_compare(&self) -> TokenStream {
+        let root = self.root;
+        let name = self.borrowed();
+        let body = self.body();
+        hygienic!(#root::write_to_compare(out, &#name #body))
+    }
+
+    /// Returns a text that is another one as soon as a field, its type or its serialisation is. It has no spaces, since
+    /// compilers differ in where they put them.
+    pub(crate) fn shape(&self) -> String {
+        let fields = self.typed(|field| field.ty.to_token_stream());
+        let attrs = serde_attrs(self.attrs);
+        let tokens = hygienic!(#(#attrs)* #fields);
+        tokens.to_string().split_whitespace().collect()
+    }
+
     /// Returns the variable that each field is bound to.
     pub(crate) fn bindings(&self) -> Vec<Ident> {
         let bind = |(index, field): (usize, &Field)| match &field.ident {

@@ -2,9 +2,11 @@
 
 use proc_macro2::Span;
 use quote::ToTokens;
-use syn::{Attribute, LitStr, Token, meta::ParseNestedMeta, spanned::Spanned, token::Paren};
+use syn::{
+    Attribute, Fields, LitStr, Token, meta::ParseNestedMeta, spanned::Spanned, token::Paren,
+};
 
-use super::{Name, keys};
+use super::{Diagnostics, Name, keys};
 
 /// A key of `#[serde(…)]`.
 pub(crate) struct SerdeKey {
@@ -28,6 +30,16 @@ pub(crate) fn serde_keys(attrs: &[Attribute]) -> Vec<SerdeKey> {
         });
     }
     found
+}
+
+/// Refuses fields that are not written, or not read: what is read back would be another value.
+pub(crate) fn refuse_skipped(fields: &Fields, message: &str, diagnostics: &mut Diagnostics) {
+    let keys = fields.iter().flat_map(|field| serde_keys(&field.attrs));
+    for key in keys.filter(|key| {
+        matches!(key.name.as_str(), "skip" | "skip_serializing" | "skip_deserializing")
+    }) {
+        diagnostics.at(key.place, message);
+    }
 }
 
 fn text(meta: &ParseNestedMeta<'_>) -> syn::Result<Option<Name>> {

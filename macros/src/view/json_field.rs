@@ -26,7 +26,7 @@ impl JsonField {
                     json.name = key.text.unwrap_or(json.name);
                     json.renamed = true;
                 }
-                "skip" | "skip_serializing" | "flatten" => json.absent = Some(key.place),
+                "flatten" => json.absent = Some(key.place),
                 "with" | "serialize_with" => json.converted = Some(key.place),
                 _ => {}
             }

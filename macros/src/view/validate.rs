@@ -5,8 +5,11 @@ use syn::Ident;
 use super::model::{ByStream, ColumnField, IndexFields, ViewStruct};
 use crate::shared::{
     Diagnostics,
-    serde::{SerdeKey, serde_keys},
+    serde::{SerdeKey, refuse_skipped, serde_keys},
 };
+
+const SKIPPED: &str =
+    "a row is folded on from what is stored, and would lack this field: remove this";
 
 pub(super) fn validate(view: &ViewStruct, diagnostics: &mut Diagnostics) {
     if view.event.is_none() {
@@ -18,6 +21,7 @@ pub(super) fn validate(view: &ViewStruct, diagnostics: &mut Diagnostics) {
         category.fault("category", "_.").into_iter().for_each(|m| diagnostics.push(m));
     }
     serde_keys(&view.attrs).iter().for_each(|key| check_container(view, key, diagnostics));
+    refuse_skipped(&view.fields, SKIPPED, diagnostics);
     for (place, column) in view.columns.iter().enumerate() {
         check_column(column, &view.columns[..place], diagnostics);
     }

@@ -61,8 +61,8 @@ fn known(code: Code) -> Option<ErrorStatus> {
         Code::TOO_LARGE => public(StatusCode::PAYLOAD_TOO_LARGE, FIX_REQUEST),
         Code::MALFORMED | Code::FOREIGN_TOKEN => public(StatusCode::BAD_REQUEST, FIX_REQUEST),
         Code::NOT_FOUND => public(StatusCode::NOT_FOUND, FIX_REQUEST),
-        // Its message may quote the data that the program panicked on.
-        Code::PANICKED => private(StatusCode::INTERNAL_SERVER_ERROR, FIX_PROGRAM),
+        // Their messages may quote the data that the program failed on.
+        Code::PANICKED | Code::UNSTORABLE => private(StatusCode::INTERNAL_SERVER_ERROR, FIX_PROGRAM),
         Code::UNKNOWN_EVENT
         | Code::NEWER_EVENT
         | Code::UNDECODABLE

@@ -47,7 +47,7 @@ pub(crate) use handler::HandlerEffect;
 pub(crate) use keyed::KeyedView;
 pub use parked_keys::ParkedKeys;
 pub(crate) use parking::ShardParking;
-pub(crate) use rows::decode;
+pub(crate) use rows::{decode, encode};
 pub(crate) use shard_scope::{ShardScope, is_key_sharding_known, progress_of};
 pub use sink::Sink;
 pub(crate) use sink::SinkEffect;

@@ -7,6 +7,7 @@ use highwater_core::{
     Result,
     domain::{View, ViewName},
     error::{Corrupt, Invalid, Panicked, Source},
+    json,
     port::ViewStore,
 };
 use quick_cache::unsync::Cache;
@@ -79,15 +80,17 @@ impl<V: View> RowCache<V> {
         Ok(())
     }
 
+    /// Encodes the rows, and replaces each by what will be read of it. So the row that is cached is the one that a
+    /// restarted worker loads.
     pub(crate) fn encode(
         &self,
-        touched: &TouchedRows<V>,
+        touched: &mut TouchedRows<V>,
     ) -> Result<Vec<(String, Option<Bytes>)>, ApplyError> {
-        let encode = |(key, row): (&String, &Option<V>)| {
-            let row = row.as_ref().map(|row| encode(&self.view, key, row)).transpose();
-            Ok((key.clone(), row.map_err(|error| ApplyError::of_key(key, error))?))
+        let encode = |(key, row): (&String, &mut Option<V>)| {
+            let encoded = row.as_mut().map(|row| encode(&self.view, key, row)).transpose();
+            Ok((key.clone(), encoded.map_err(|error| ApplyError::of_key(key, error))?))
         };
-        touched.keys.iter().zip(&touched.rows).map(encode).collect()
+        touched.keys.iter().zip(&mut touched.rows).map(encode).collect()
     }
 
     /// Caches rows that have been committed.
@@ -101,18 +104,28 @@ impl<V: View> RowCache<V> {
 /// Decodes a stored row. A row whose decoder panics can't be decoded.
 pub(crate) fn decode<V: View>(view: &ViewName, key: &str, row: &Bytes) -> Result<V> {
     let place = || format!("decoding of row {key:?} of view {view}");
-    let decoded = Panicked::guard(place, || serde_json::from_slice(row));
+    let decoded = Panicked::guard(place, || json::read(row));
     let decoded = decoded.map_err(Source::new).and_then(|row| row.map_err(Source::new));
     decoded.map_err(|source| {
         Corrupt::Row { view: view.to_string(), key: key.to_owned(), source }.into()
     })
 }
 
-fn encode<V: View>(view: &ViewName, key: &str, row: &V) -> Result<Bytes> {
+/// Encodes a row, and replaces it by what will be read of it.
+///
+/// # Errors
+/// [`Invalid`] if the row can't be encoded, or not be read again; it names the field and the reason.
+pub(crate) fn encode<V: View>(view: &ViewName, key: &str, row: &mut V) -> Result<Bytes> {
     let place = || format!("encoding of row {key:?} of view {view}");
-    let bytes = Panicked::guard(place, || serde_json::to_vec(row))?.map_err(|error| {
-        let message = format!("the row {key:?} of view {view} can't be encoded");
-        Invalid::request(message).caused_by(Source::new(error))
+    let refused = |reason: String| {
+        Invalid::unstorable(format_args!("the row {key:?} of view {view}"), reason)
+    };
+    let encoded = Panicked::guard(place, || -> Result<Bytes, Invalid> {
+        let mut json = Vec::with_capacity(128);
+        json::write(&mut json, row).map_err(|error| refused(error.to_string()))?;
+        *row = json::read(&json)
+            .map_err(|error| refused(format!("it could not be read again: {error}")))?;
+        Ok(json.into())
     })?;
-    Ok(bytes.into())
+    Ok(encoded?)
 }

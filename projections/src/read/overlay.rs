@@ -10,7 +10,7 @@ use highwater_core::{
 };
 
 use super::source::ViewSource;
-use crate::projection::not_applied;
+use crate::projection::{encode, not_applied};
 
 /// The number of events that are read at a time.
 const EVENT_PAGE_SIZE: usize = 1_000;
@@ -41,9 +41,16 @@ impl<'a, V: View> Overlay<'a, V> {
         self.rows.insert(key, OverlayRow { position, value, is_folded: false });
     }
 
-    /// Removes a row; with true if an event was folded over it.
-    pub(super) fn remove(&mut self, key: &str) -> (Option<V>, bool) {
-        self.rows.remove(key).map_or((None, false), |row| (row.value, row.is_folded))
+    /// Removes a row; with true if an event was folded over it. The row is as it would be read if it were stored.
+    ///
+    /// # Errors
+    /// [`Invalid`](highwater_core::Error::Invalid) if it would not be read back.
+    pub(super) fn remove(&mut self, key: &str) -> Result<(Option<V>, bool)> {
+        let Some(mut row) = self.rows.remove(key) else { return Ok((None, false)) };
+        if let (Some(value), true) = (&mut row.value, row.is_folded) {
+            encode(&self.source.view, key, value)?;
+        }
+        Ok((row.value, row.is_folded))
     }
 
     /// Folds every missing event up to the head. For a view keyed by stream only the streams of the keys are read;

@@ -288,8 +288,10 @@ impl ReadPlan {
             overlay.insert(key, decode_row(&self.source.view, key, row)?, progress.position);
         }
         overlay.fold_log(head).await?;
-        let keys = snapshot.rows.iter().map(|(key, _)| key);
-        let rows = keys.filter_map(|key| Some((key.clone(), overlay.remove(key).0?))).collect();
+        let mut rows = Vec::with_capacity(snapshot.rows.len());
+        for (key, _) in &*snapshot.rows {
+            rows.extend(overlay.remove(key)?.0.map(|row| (key.clone(), row)));
+        }
         let Freshness { read_at, position, .. } = self.source.freshness(snapshot, &self.scope);
         let position = position.max(head);
         let freshness = Freshness::new(position, read_at, read_at, Some(position))

@@ -72,7 +72,7 @@ impl<V: View> ReadRequest<V> {
         for receipt in unseen {
             overlay.fold_own(receipt).await?;
         }
-        let (row, is_folded) = overlay.remove(key);
+        let (row, is_folded) = overlay.remove(key)?;
         let is_optimistic = is_folded && basis == Basis::View;
         let basis = if is_optimistic { Basis::Optimistic } else { basis };
         Ok(Reading::new(row, freshness).with_basis(basis).with_level(self.policy.level))

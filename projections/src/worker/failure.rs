@@ -37,7 +37,10 @@ pub(super) fn is_about_event(error: &Error) -> bool {
     match error {
         Error::Rejected(_) | Error::Panicked(_) => true,
         Error::Invalid(invalid) => {
-            matches!(invalid.code(), Code::BAD_REQUEST | Code::TOO_LARGE | Code::MALFORMED)
+            matches!(
+                invalid.code(),
+                Code::BAD_REQUEST | Code::TOO_LARGE | Code::MALFORMED | Code::UNSTORABLE
+            )
         }
         Error::Corrupt(corrupt) => matches!(
             **corrupt,

@@ -25,4 +25,13 @@ enum Door {
     Closed,
 }
 
+#[derive(Clone, Default, Aggregate)]
+#[aggregate(event = AccountEvent, snapshot(every = 100))]
+struct Skipping {
+    #[serde(skip)]
+    cache: u8,
+    #[serde(rename = "cents", skip_serializing)]
+    balance: i64,
+}
+
 fn main() {}

@@ -20,6 +20,8 @@ struct Balance {
     #[serde(rename = "owner")]
     holder: String,
     #[view(column)]
+    #[serde(flatten)]
+    rest: String,
     #[serde(skip)]
     cache: String,
     #[view(column)]
