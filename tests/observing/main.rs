@@ -7,5 +7,6 @@ mod meter;
 mod metrics;
 mod names;
 mod policy_file;
+mod reshard;
 mod spans;
 mod traces;

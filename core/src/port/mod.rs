@@ -20,7 +20,7 @@ pub use lease_store::{LeaseStore, ShardClaim};
 pub use page::{LogPage, ReadFrom, StreamPage};
 pub use parked::{ParkChange, ParkedKey};
 pub use parked_store::ParkedStore;
-pub use progress::{Claim, ClaimMode, Members, Progress, WORKER_ID_LIMIT, WorkerId};
+pub use progress::{Claim, ClaimMode, Members, Progress, ShardStop, WORKER_ID_LIMIT, WorkerId};
 pub use snapshot::{Snapshot, SnapshotStore};
 pub use view_store::{
     KEY_LIMIT, KeyRange, StoredRange, StoredRow, StoredView, ViewCommit, ViewState, ViewStore,

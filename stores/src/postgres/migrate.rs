@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("sql/004_views.sql"),
     include_str!("sql/005_identity.sql"),
     include_str!("sql/006_layout.sql"),
+    include_str!("sql/009_stopped.sql"),
 ];
 
 /// Brings the schema up to date. Refuses it if it is foreign or of a newer Highwater, or if the server is

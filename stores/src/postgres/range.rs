@@ -19,7 +19,7 @@ const READING: &str = "reading rows of a view";
 
 /// Joins the keys that have a row or are parked. There is a row even if there is no key, for the progress.
 const STATEMENT: &str = concat!(
-    "select w.layout, w.positions, w.as_ofs, w.head, k.key, v.value, p.since from ",
+    "select w.layout, w.positions, w.as_ofs, w.head, k.key, v.value, p.since, w.stops from ",
     progress_rows!(),
     " left join ( \
          (select key from @schema@.view_@view@ where @range@ order by key limit $2) \

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use highwater_core::{
     Position, Result,
     domain::ViewName,
-    port::{Claim, ClaimMode, Members, Progress, ShardClaim, WorkerId},
+    port::{Claim, ClaimMode, Members, Progress, ShardClaim, ShardStop, WorkerId},
     value::{Epoch, ShardId, Sharding},
 };
 use sqlx::{PgConnection, Row, postgres::PgRow};
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     fencing::{ShardState, check_reshard, check_sharding, view_missing},
-    sql::view_changes::ViewChange,
+    sql::{stop::StoredStop, view_changes::ViewChange},
 };
 
 const CLAIMING: &str = "claiming a shard";
@@ -156,6 +156,27 @@ pub(super) async fn release(
         .bind(signed(epoch.get()));
     let released = inner.connections.execute(query).await;
     released.map(drop).map_err(classify("releasing a shard"))
+}
+
+pub(super) async fn stop(
+    inner: Arc<PostgresInner>,
+    view: ViewName,
+    epoch: Epoch,
+    stop: ShardStop,
+) -> Result<()> {
+    let doing = "stopping a shard";
+    let sql = inner.schema.sql(
+        "update @schema@.shards set stopped = $1::json \
+         where view = $2 and shard = $3 and epoch = $4",
+    );
+    let query = sqlx::query(sql)
+        .bind(StoredStop::encode(&stop).map_err(classify(doing))?)
+        .bind(view.as_str())
+        .bind(stop.shard.get().cast_signed())
+        .bind(signed(epoch.get()));
+    inner.connections.execute(query).await.map_err(classify(doing))?;
+    inner.follower.changed(ViewChange::Other(view));
+    Ok(())
 }
 
 pub(super) async fn leave(

@@ -1,12 +1,12 @@
 //! Views: a table each, whose rows are read with the progress of the same snapshot (R1).
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use highwater_core::{
     Code, Error, Position, Result,
     domain::{ViewName, ViewSpec},
-    port::{Progress, StoredRow, StoredView, ViewState},
-    value::Sharding,
+    port::{Progress, ShardStop, StoredRow, StoredView, ViewState},
+    value::{ShardId, Sharding},
 };
 use sqlx::{Row, ValueRef, postgres::PgRow};
 
@@ -17,7 +17,7 @@ use super::{
     row::{PgTimestamp, unsigned},
     table,
 };
-use crate::fencing::view_missing;
+use crate::{fencing::view_missing, sql::stop::StoredStop};
 
 const READING: &str = "reading a view";
 
@@ -37,7 +37,7 @@ pub(super) async fn open(
     read_state(&inner, &spec.name).await
 }
 
-/// The sharding of view $1, the progress of its shards, and the head of the log as the statement sees it,
+/// The sharding of view $1, the progress and the stops of its shards, and the head of the log as the statement sees it,
 /// null if the log is empty. The head need not be flushed: a reader only compares its progress with it.
 macro_rules! progress_rows {
     () => {
@@ -45,6 +45,8 @@ macro_rules! progress_rows {
               array(select position from @schema@.shards where view = $1 order by shard) \
                   as positions, \
               array(select as_of from @schema@.shards where view = $1 order by shard) as as_ofs, \
+              (select json_object_agg(shard, stopped) from @schema@.shards \
+               where view = $1 and stopped is not null)::text as stops, \
               (select position from @schema@.events order by position desc limit 1) as head \
           from @schema@.views where view = $1) w"
     };
@@ -57,7 +59,8 @@ pub(super) async fn read_state(inner: &PostgresInner, view: &ViewName) -> Result
 }
 
 async fn read_progress(inner: &PostgresInner, view: &ViewName) -> Result<StoredView> {
-    let statement = concat!("select layout, positions, as_ofs, head from ", progress_rows!());
+    let statement =
+        concat!("select layout, positions, as_ofs, head, stops from ", progress_rows!());
     let query = sqlx::query(inner.schema.sql(statement)).bind(view.as_str());
     let row = inner.connections.fetch_optional(query).await;
     let row = row.map_err(classify(READING))?.ok_or_else(|| view_missing(view))?;
@@ -68,7 +71,7 @@ async fn read_progress(inner: &PostgresInner, view: &ViewName) -> Result<StoredV
 /// Returns the state of a view that this process has opened before, if it still exists with its table.
 async fn cached_state(inner: &PostgresInner, spec: &ViewSpec) -> Result<Option<ViewState>> {
     let statement = concat!(
-        "select layout, positions, as_ofs from ",
+        "select layout, positions, as_ofs, stops from ",
         progress_rows!(),
         " where not $2 or to_regclass('@schema@.view_@view@') is not null"
     );
@@ -119,12 +122,14 @@ async fn read_one(
     let statement = "select layout, position, as_of, \
              (select position from @schema@.events order by position desc limit 1), \
              case when shard = 0 then (select value from @schema@.view_@view@ where key = $2) end, \
-             (select since from @schema@.parked_keys where view = $1 and key = $2), shard \
+             (select since from @schema@.parked_keys where view = $1 and key = $2), shard, \
+             stopped::text \
          from @schema@.shards where view = $1";
     let query = sqlx::query(inner.schema.view_sql(statement, view)).bind(view.as_str()).bind(key);
     let found = inner.connections.fetch_all(query).await?;
     let Some(any) = found.first() else { return Ok(Err(view_missing(view))) };
     let mut shards = Vec::with_capacity(found.len());
+    let mut stops = Vec::new();
     let mut stored = StoredRow::default();
     for row in &found {
         let shard: i32 = row.try_get(6)?;
@@ -132,12 +137,16 @@ async fn read_one(
         if shard == 0 {
             stored = decode_stored(row, 4)?;
         }
+        if let Some(stop) = row.try_get(7)? {
+            stops.push(StoredStop::decode(ShardId::new(shard.cast_unsigned()), stop)?);
+        }
     }
     shards.sort_unstable_by_key(|(shard, _)| *shard);
+    stops.sort_unstable_by_key(|stop| stop.shard);
     let shards = shards.into_iter().map(|(_, progress)| progress).collect();
     let sharding = any.try_get::<&str, _>(0)?.parse::<Sharding>().map_err(Error::from);
     Ok(sharding.and_then(|sharding| {
-        let (state, head) = (ViewState { sharding, shards }, decode_head(any)?);
+        let (state, head) = (ViewState { sharding, shards, stops }, decode_head(any)?);
         Ok(StoredView { rows: vec![stored], state, head: Some(head) })
     }))
 }
@@ -153,7 +162,8 @@ async fn read_many(
         "select w.layout, case when k.place = 1 then w.positions end, \
              case when k.place = 1 then w.as_ofs end, case when k.place = 1 then w.head end, k.place, \
              (select value from @schema@.view_@view@ v where v.key = k.key), \
-             (select since from @schema@.parked_keys p where p.view = $1 and p.key = k.key) \
+             (select since from @schema@.parked_keys p where p.view = $1 and p.key = k.key), \
+             case when k.place = 1 then w.stops end as stops \
          from ",
         progress_rows!(),
         " cross join unnest((select $2::text[])) with ordinality k(key, place)"
@@ -189,7 +199,16 @@ pub(super) fn decode_state(row: &PgRow) -> Result<ViewState> {
     let shards = positions.into_iter().zip(as_ofs);
     let shards = shards.map(|(position, as_of)| decode_progress(position, as_of));
     let shards = shards.collect::<Result<_, _>>().map_err(classify(READING))?;
-    Ok(ViewState { sharding: sharding.parse()?, shards })
+    let stops = row.try_get("stops").and_then(decode_stops).map_err(classify(READING))?;
+    Ok(ViewState { sharding: sharding.parse()?, shards, stops })
+}
+
+/// Decodes the stops by shard; null stands for none.
+fn decode_stops(stops: Option<&str>) -> Result<Vec<ShardStop>, sqlx::Error> {
+    let Some(stops) = stops else { return Ok(Vec::new()) };
+    let stops: BTreeMap<u32, StoredStop> =
+        serde_json::from_str(stops).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    stops.into_iter().map(|(shard, stop)| stop.of(ShardId::new(shard))).collect()
 }
 
 fn decode_progress(position: i64, as_of: PgTimestamp) -> Result<Progress, sqlx::Error> {

@@ -12,6 +12,7 @@
 //! | `query_plan` | a query as parts that one index each answers in log order |
 //! | `schema_version` | the version of the schema |
 //! | `spec_cache` | the views that this process has opened |
+//! | `stop` | stops of shards as they are stored |
 //! | `uncancellable` | calls that run to their end although their caller goes away |
 //! | `view_changes` | changes of views that this process knows of |
 
@@ -25,5 +26,6 @@ pub(crate) mod index_name;
 pub(crate) mod query_plan;
 pub(crate) mod schema_version;
 pub(crate) mod spec_cache;
+pub(crate) mod stop;
 pub(crate) mod uncancellable;
 pub(crate) mod view_changes;

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use highwater_core::{
     Position, Result,
     domain::ViewName,
-    port::{Claim, ClaimMode, Members, Progress, ShardClaim, WorkerId},
+    port::{Claim, ClaimMode, Members, Progress, ShardClaim, ShardStop, WorkerId},
     value::{Epoch, ShardId, Sharding},
 };
 use jiff::Timestamp;
@@ -20,8 +20,8 @@ use super::{
     view::read_state,
 };
 use crate::{
-    fencing::{ShardState, check_reshard, check_sharding, lease_end, view_missing},
-    sql::view_changes::ViewChange,
+    fencing::{LeaseTerm, ShardState, check_reshard, check_sharding, view_missing},
+    sql::{stop::StoredStop, view_changes::ViewChange},
 };
 
 const CLAIMING: &str = "claiming a shard";
@@ -31,9 +31,9 @@ pub(super) async fn claim(inner: Arc<SqliteInner>, claim: ShardClaim) -> Result<
     let ShardClaim { view, sharding, shard, worker, mode, lease } = claim;
     let now = inner.clock.now();
     let sql = inner.prefix.sql(
-        "update @prefix@shards set epoch = epoch + 1, owner = ?3, lease_until = ?4 \
+        "update @prefix@shards set epoch = epoch + 1, owner = ?3, lease_until = ?4, leased_at = ?6 \
          where view = ?1 and shard = ?2 \
-             and (?5 or owner is null or owner = ?3 or lease_until <= ?6) \
+             and (?5 or owner is null or owner = ?3 or lease_until <= ?6 or leased_at > ?6) \
              and (select layout from @prefix@views where view = ?1) = ?7 \
          returning epoch, position, as_of, cursor",
     );
@@ -42,7 +42,7 @@ pub(super) async fn claim(inner: Arc<SqliteInner>, claim: ShardClaim) -> Result<
         .bind(view.as_str())
         .bind(shard.get())
         .bind(worker.as_str())
-        .bind(lease_end(lease, now).as_microsecond())
+        .bind(LeaseTerm::new(lease, now).until.as_microsecond())
         .bind(mode == ClaimMode::Always)
         .bind(now.as_microsecond())
         .bind(sharding.to_string())
@@ -82,7 +82,7 @@ pub(super) async fn heartbeat(
         view: &view,
         now,
     }
-    .record(&worker, lease_end(lease, now))
+    .record(&worker, LeaseTerm::new(lease, now))
     .await
     .map_err(classify(doing))?;
     if members.holders.is_empty() {
@@ -100,20 +100,19 @@ struct HeartbeatTransaction<'a> {
 }
 
 impl HeartbeatTransaction<'_> {
-    async fn record(
-        &mut self,
-        worker: &WorkerId,
-        until: Timestamp,
-    ) -> Result<Members, sqlx::Error> {
+    async fn record(&mut self, worker: &WorkerId, term: LeaseTerm) -> Result<Members, sqlx::Error> {
         for sql in [
-            "insert into @prefix@workers (view, worker, alive_until) values (?1, ?2, ?3) \
-             on conflict (view, worker) do update set alive_until = excluded.alive_until",
-            "update @prefix@shards set lease_until = ?3 where view = ?1 and owner = ?2",
+            "insert into @prefix@workers (view, worker, alive_until, alive_at) \
+             values (?1, ?2, ?3, ?4) on conflict (view, worker) \
+             do update set alive_until = excluded.alive_until, alive_at = excluded.alive_at",
+            "update @prefix@shards set lease_until = ?3, leased_at = ?4 \
+             where view = ?1 and owner = ?2",
         ] {
             sqlx::query(self.prefix.sql(sql))
                 .bind(self.view.as_str())
                 .bind(worker.as_str())
-                .bind(until.as_microsecond())
+                .bind(term.until.as_microsecond())
+                .bind(term.from.as_microsecond())
                 .execute(&mut *self.connection)
                 .await?;
         }
@@ -122,8 +121,9 @@ impl HeartbeatTransaction<'_> {
 
     /// Returns the workers that are alive, and deletes the others.
     async fn workers(&mut self) -> Result<Vec<WorkerId>, sqlx::Error> {
-        let dead =
-            self.prefix.sql("delete from @prefix@workers where view = ? and alive_until <= ?");
+        let dead = self.prefix.sql(
+            "delete from @prefix@workers where view = ?1 and (alive_until <= ?2 or alive_at > ?2)",
+        );
         sqlx::query(dead)
             .bind(self.view.as_str())
             .bind(self.now.as_microsecond())
@@ -137,8 +137,8 @@ impl HeartbeatTransaction<'_> {
 
     async fn holders(&mut self) -> Result<Vec<Option<WorkerId>>, sqlx::Error> {
         let sql = self.prefix.sql(
-            "select case when lease_until > ? then owner end from @prefix@shards where view = ? \
-             order by shard",
+            "select case when lease_until > ?1 and coalesce(leased_at, ?1) <= ?1 then owner end \
+             from @prefix@shards where view = ?2 order by shard",
         );
         let holders =
             sqlx::query_scalar(sql).bind(self.now.as_microsecond()).bind(self.view.as_str());
@@ -169,6 +169,29 @@ pub(super) async fn release(
         .execute(&mut **connection)
         .await;
     released.map(drop).map_err(classify("releasing a shard"))
+}
+
+pub(super) async fn stop(
+    inner: Arc<SqliteInner>,
+    view: ViewName,
+    epoch: Epoch,
+    stop: ShardStop,
+) -> Result<()> {
+    let doing = "stopping a shard";
+    let sql = inner
+        .prefix
+        .sql("update @prefix@shards set stopped = ? where view = ? and shard = ? and epoch = ?");
+    let mut connection = inner.writer().await?;
+    let stopped = sqlx::query(sql)
+        .bind(StoredStop::encode(&stop).map_err(classify(doing))?)
+        .bind(view.as_str())
+        .bind(stop.shard.get())
+        .bind(signed(epoch.get()))
+        .execute(&mut **connection)
+        .await;
+    stopped.map_err(classify(doing))?;
+    inner.follower.changed(&ViewChange::Other(view));
+    Ok(())
 }
 
 pub(super) async fn leave(inner: Arc<SqliteInner>, view: ViewName, worker: WorkerId) -> Result<()> {

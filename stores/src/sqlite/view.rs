@@ -5,8 +5,8 @@ use std::sync::Arc;
 use highwater_core::{
     Code, Error, Position, Result,
     domain::{ViewName, ViewSpec},
-    port::{Progress, StoredRow, StoredView, ViewState},
-    value::Sharding,
+    port::{Progress, ShardStop, StoredRow, StoredView, ViewState},
+    value::{ShardId, Sharding},
 };
 use sqlx::{Row, sqlite::SqliteRow};
 
@@ -16,7 +16,7 @@ use super::{
     row::{json, timestamp, unsigned},
     table,
 };
-use crate::fencing::view_missing;
+use crate::{fencing::view_missing, sql::stop::StoredStop};
 
 const READING: &str = "reading a view";
 
@@ -40,10 +40,10 @@ pub(super) async fn read_state(inner: &SqliteInner, view: &ViewName) -> Result<V
     Ok(read_progress(inner, view).await?.state)
 }
 
-/// The columns with the progress of the shards of view ?1, as a JSON array, and the head of the log.
+/// The columns with the progress and the stops of the shards of view ?1, as a JSON array, and the head of the log.
 macro_rules! progress_columns {
     () => {
-        "(select json_group_array(json_array(position, as_of) order by shard) \
+        "(select json_group_array(json_array(position, as_of, json(stopped)) order by shard) \
           from @prefix@shards where view = ?1), \
          (select coalesce(max(position), 0) from @prefix@events)"
     };
@@ -127,7 +127,7 @@ async fn read_many(
 ) -> Result<Result<StoredView>, sqlx::Error> {
     let statement = "select w.layout, \
              case when k.key = 0 then \
-                 (select json_group_array(json_array(position, as_of) order by shard) \
+                 (select json_group_array(json_array(position, as_of, json(stopped)) order by shard) \
                   from @prefix@shards where view = ?1) end, \
              case when k.key = 0 then (select coalesce(max(position), 0) from @prefix@events) end, \
              k.key, v.value, p.since \
@@ -173,18 +173,20 @@ fn decode(rows: &[SqliteRow], keys: usize) -> Result<StoredView> {
 
 pub(super) fn decode_state(row: &SqliteRow) -> Result<ViewState> {
     let read = || Ok((row.try_get(0)?, decode_shards(row.try_get(1)?)?));
-    let (sharding, shards): (&str, _) = read().map_err(classify(READING))?;
-    Ok(ViewState { sharding: sharding.parse()?, shards })
+    let (sharding, (shards, stops)): (&str, _) = read().map_err(classify(READING))?;
+    Ok(ViewState { sharding: sharding.parse()?, shards, stops })
 }
 
-fn decode_shards(shards: &str) -> Result<Vec<Progress>, sqlx::Error> {
-    let shards: Vec<(i64, i64)> =
+fn decode_shards(shards: &str) -> Result<(Vec<Progress>, Vec<ShardStop>), sqlx::Error> {
+    let stored: Vec<(i64, i64, Option<StoredStop>)> =
         serde_json::from_str(shards).map_err(|error| sqlx::Error::Decode(error.into()))?;
-    let progress = |(position, as_of)| {
+    let (mut shards, mut stops) = (Vec::with_capacity(stored.len()), Vec::new());
+    for (shard, (position, as_of, stop)) in (0..).map(ShardId::new).zip(stored) {
         let position = Position::new(unsigned(position)?);
-        Ok(Progress { position, as_of: timestamp(as_of)?, ..Progress::default() })
-    };
-    shards.into_iter().map(progress).collect()
+        shards.push(Progress { position, as_of: timestamp(as_of)?, ..Progress::default() });
+        stops.extend(stop.map(|stop| stop.of(shard)).transpose()?);
+    }
+    Ok((shards, stops))
 }
 
 pub(super) fn decode_head(row: &SqliteRow) -> Result<Position> {

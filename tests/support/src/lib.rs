@@ -7,6 +7,7 @@
 //! | [`process`] | a test that runs again as another process |
 //! | [`fleet`] | processes that are killed, frozen and stopped at random |
 //! | [`run`] | how long a randomised test runs, and from which seed |
+//! | [`clock`] | a clock that tests set, and stores whose time it is (feature `domains`) |
 //! | [`bank`], [`tally`], [`ledger`] | the domains of the tests and their views (feature `domains`) |
 //! | [`worker`] | what worker processes share (feature `domains`) |
 //! | [`linearizability`] | a checker of recorded histories (feature `domains`) |
@@ -26,6 +27,8 @@
 
 #[cfg(feature = "domains")]
 pub mod bank;
+#[cfg(feature = "domains")]
+pub mod clock;
 #[cfg(unix)]
 pub mod fleet;
 pub mod kafka;
