@@ -108,6 +108,28 @@ impl Heartbeat {
     }
 
     fn wait(&self) -> Duration {
-        self.due.duration_since(self.clock.now()).try_into().unwrap_or_default()
+        wait_until(self.due, self.clock.now(), self.lease / 5)
+    }
+}
+
+/// Returns the wait until something is due that recurs at an interval. A wait beyond the interval means that the clock
+/// has been set back: it is due then.
+pub(crate) fn wait_until(due: Timestamp, now: Timestamp, interval: Duration) -> Duration {
+    let wait: Duration = due.duration_since(now).try_into().unwrap_or_default();
+    if wait > interval { Duration::ZERO } else { wait }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r1_a_heartbeat_is_due_when_the_clock_was_set_back() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let second = Duration::from_secs(1);
+        assert_eq!(wait_until(at(10), at(9), second), second);
+        assert_eq!(wait_until(at(10), at(10), second), Duration::ZERO);
+        assert_eq!(wait_until(at(10), at(99), second), Duration::ZERO);
+        assert_eq!(wait_until(at(3_610), at(10), second), Duration::ZERO);
     }
 }

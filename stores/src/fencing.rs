@@ -113,17 +113,33 @@ pub(crate) fn has_no_rows(view: &ViewName) -> Invalid {
     Invalid::request(format!("view {view} was opened without rows"))
 }
 
-/// Returns true if two states of a view have the same progress, whatever their cursors are.
+/// Returns true if two states of a view have the same progress and the same stops, whatever their cursors are.
 pub(crate) fn is_same_progress(one: &ViewState, other: &ViewState) -> bool {
     let progress = |shard: &Progress| (shard.position, shard.as_of);
     one.sharding == other.sharding
+        && one.stops == other.stops
         && one.shards.iter().map(progress).eq(other.shards.iter().map(progress))
 }
 
-/// Returns the end of a lease that begins now.
-pub(crate) fn lease_end(lease: Duration, now: Timestamp) -> Timestamp {
-    let lease = SignedDuration::try_from(lease).unwrap_or(SignedDuration::MAX);
-    now.checked_add(lease).unwrap_or(Timestamp::MAX)
+/// The time of a lease, or of a sign of life. One that begins in the future was given before the clock was set back, and
+/// has run out: its worker may be gone, and would hold everything up until the clock is there again. A worker that is
+/// not gone renews it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LeaseTerm {
+    pub(crate) from: Timestamp,
+    pub(crate) until: Timestamp,
+}
+
+impl LeaseTerm {
+    /// Returns the term of a lease that begins now.
+    pub(crate) fn new(lease: Duration, now: Timestamp) -> Self {
+        let lease = SignedDuration::try_from(lease).unwrap_or(SignedDuration::MAX);
+        Self { from: now, until: now.checked_add(lease).unwrap_or(Timestamp::MAX) }
+    }
+
+    pub(crate) fn includes(self, now: Timestamp) -> bool {
+        self.from <= now && now < self.until
+    }
 }
 
 #[cfg(test)]

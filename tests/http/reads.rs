@@ -1,10 +1,14 @@
 //! R2, R3: the freshness in a response, and the response to a read that misses its deadline.
 
+use std::time::Duration;
+
 use highwater::{
-    Code, Position, Token,
+    Code, Highwater, Position, Token, View,
+    port::{ClaimMode, ShardClaim, ShardStop, WorkerId},
     value::{LogId, PartitionId},
 };
 use highwater_test_support::bank::{Balance, banks};
+use jiff::Timestamp;
 use serde_json::json;
 
 use crate::server::{Pious, Reply, get_with, post_with, put, router, send, work_until};
@@ -55,6 +59,52 @@ async fn r2_an_answer_has_its_freshness_and_a_token_of_its_position() {
 
 fn put_token(bank: &highwater::Highwater, position: u64) -> String {
     Token::of(bank.log().log_id(), Position::new(position)).to_string()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r2_r3_a_view_that_has_stopped_is_served_as_stopped_or_503_without_a_retry_time() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        work_until::<Balance>(&bank, &put(&bank, "alice", 7).await).await;
+        let token = put(&bank, "alice", 3).await.token().to_string();
+        stop::<Balance>(&bank, "HW506: secret").await;
+        let router = router(&bank);
+        let served = get_with(&router, "/accounts/alice", &[]).await;
+        assert_eq!(served.status.as_u16(), 200);
+        assert_eq!(
+            freshness(&served),
+            "stopped;position=1;lag=1;stopped-at=@1700000000;level=read_your_writes;basis=view"
+        );
+        assert!(served.header("age").unwrap().parse::<u64>().unwrap() >= 1);
+        let late =
+            get_with(&router, "/accounts/alice/late", &[("highwater-token", token.as_bytes())]);
+        let late = late.await;
+        let body = late.is_problem(503, "HW304");
+        assert_eq!(late.header("retry-after"), None);
+        assert_eq!(body["next_step"], "ask_operator");
+        assert_eq!(body["pending"]["status"], "stopped");
+        assert!(!body.to_string().contains("secret"), "{body}");
+    }
+}
+
+/// Records that the work on a view has stopped.
+async fn stop<V: View>(bank: &Highwater, error: &str) {
+    let (views, view) = (bank.views(), V::spec().unwrap().name);
+    let sharding = views.read_view(&view, &[]).await.unwrap().state.sharding;
+    for shard in sharding.all() {
+        let claim = views.claim_shard(ShardClaim {
+            view: view.clone(),
+            sharding,
+            shard,
+            worker: WorkerId::new("stops").unwrap(),
+            mode: ClaimMode::Always,
+            lease: Duration::from_secs(60),
+        });
+        let epoch = claim.await.unwrap().unwrap().epoch;
+        let at = Timestamp::from_second(1_700_000_000).unwrap();
+        let stop = ShardStop { shard, at, error: error.to_owned() };
+        views.stop_shard(&view, epoch, stop).await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -18,5 +18,6 @@ mod meter;
 mod metrics;
 mod names;
 mod policy_file;
+mod reshard;
 mod spans;
 mod traces;

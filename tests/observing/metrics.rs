@@ -176,6 +176,33 @@ fn o2_r4_parked_keys_skipped_effects_and_stops_are_counted() {
 }
 
 #[test]
+fn o2_a_projection_that_has_stopped_reports_the_lag_that_there_is() {
+    on_every_store(async |bank, meter| {
+        let bank = bank.open().await;
+        an_event_that_cannot_be_applied(&bank, "alice").await;
+        let worker = Worker::new(&bank).view::<Picky>().start().await.unwrap();
+        meter.until("highwater_projection_state{projection=picky,state=stopped}", 1.0).await;
+        let lag = "highwater_projection_lag_events{projection=picky,shard=0}";
+        let seconds = "highwater_projection_lag_seconds{projection=picky,shard=0}";
+        meter.until(lag, 2.0).await;
+        bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap();
+        meter.until(lag, 3.0).await;
+        meter.until_it(seconds, |seconds| seconds > 0.0).await;
+
+        // Another worker passes the event.
+        let options = ProjectionOptions::default().on_failure(OnFailure::Skip);
+        let other = Worker::new(&bank).view_with::<Picky>(options).start().await.unwrap();
+        meter.until("highwater_projection_position{projection=picky,shard=0}", 4.0).await;
+        meter.until(lag, 0.0).await;
+        other.stop().await.unwrap();
+        bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap();
+        meter.until(lag, 1.0).await;
+        worker.stop().await.unwrap_err();
+        assert_eq!((meter.value(lag), meter.value(seconds)), (0.0, 0.0));
+    });
+}
+
+#[test]
 fn o2_repeated_events_and_retries_are_counted() {
     on_every_store(async |bank, meter| {
         let bank = bank.open().await;

@@ -17,10 +17,13 @@
 
 mod atomic_appends;
 mod busy_log;
+#[cfg(feature = "sqlite")]
+mod clocks;
 mod effects;
 mod exact_rows;
 mod faults;
 mod kafka;
+mod many_keys;
 mod own_writes;
 mod panics;
 mod parking;

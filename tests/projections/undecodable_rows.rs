@@ -96,6 +96,40 @@ async fn r4_a_row_that_cannot_be_decoded_parks_its_key_alone_and_is_drained_afte
     }
 }
 
+/// A missing row is not that of a new key: the key has had events.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r4_a_row_that_is_deleted_while_its_key_is_parked_is_folded_again_from_the_log() {
+    for store in banks() {
+        let bank = store.open().await;
+        let policy = OnFailure::Park { at_most: 2 };
+        let worker = work(&bank, policy).await;
+        move_money(&bank, "bob", &[], 1).await;
+        move_money(&bank, "ann", &[], 2).await;
+        let token = move_money(&bank, "bob", &[], 3).await;
+        let bob = row(&bank, "bob", &token).await;
+        assert_eq!(seen(&bob), [1, 3]);
+        worker.stop().await.unwrap();
+        write_by_hand(&bank, "bob", Some("[7]")).await;
+        let worker = work(&bank, policy).await;
+        let parked = ParkedKeys::of(&bank, ByCustomer::NAME).unwrap();
+        let token = move_money(&bank, "bob", &[], 4).await;
+        while parked.list(None, 9).await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        worker.stop().await.unwrap();
+        write_by_hand(&bank, "bob", None).await;
+        let worker = work(&bank, policy).await;
+        assert!(parked.retry("bob").await.unwrap());
+        until_drained(&parked).await;
+        let bob = row(&bank, "bob", &token).await;
+        assert_eq!((seen(&bob), bob.cents), (&[1, 3, 4][..], 8));
+        assert_eq!(bob.freshness().status(), FreshnessStatus::Current);
+        let ann = row(&bank, "ann", &token).await;
+        assert_eq!(seen(&ann), [2]);
+        worker.stop().await.unwrap();
+    }
+}
+
 /// The stored row is at fault and not an event, so no event is skipped.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r4_a_row_that_cannot_be_decoded_stops_a_view_that_does_not_park_and_is_named() {

@@ -15,8 +15,8 @@ use highwater::{
     error::{Source, Unavailable},
     port::{
         Append, AppendFuture, Claim, EventStore, KeyRange, LeaseStore, LogPage, Members, ParkedKey,
-        ParkedStore, ReadFrom, RecordedCommand, ShardClaim, Snapshot, SnapshotStore, Store,
-        StoredRange, StoredView, StreamPage, ViewCommit, ViewState, ViewStore, WorkerId,
+        ParkedStore, ReadFrom, RecordedCommand, ShardClaim, ShardStop, Snapshot, SnapshotStore,
+        Store, StoredRange, StoredView, StreamPage, ViewCommit, ViewState, ViewStore, WorkerId,
     },
     stores,
     value::{Epoch, LogId, ShardId, Sharding},
@@ -217,6 +217,10 @@ impl LeaseStore for Counting<Arc<dyn Store>> {
 
     async fn release_shard(&self, view: &ViewName, shard: ShardId, epoch: Epoch) -> Result<()> {
         self.inner.release_shard(view, shard, epoch).await
+    }
+
+    async fn stop_shard(&self, view: &ViewName, epoch: Epoch, stop: ShardStop) -> Result<()> {
+        self.inner.stop_shard(view, epoch, stop).await
     }
 
     async fn leave(&self, view: &ViewName, worker: &WorkerId) -> Result<()> {

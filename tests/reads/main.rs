@@ -30,6 +30,8 @@
 
 mod applied;
 mod clients;
+#[cfg(feature = "sqlite")]
+mod clocks;
 mod counting;
 mod kafka;
 mod levels;
@@ -45,6 +47,7 @@ mod policy_files;
 mod relayed;
 mod separate_store;
 mod served;
+mod stopped;
 mod tokens;
 mod views;
 mod waits;

@@ -10,14 +10,17 @@ use std::{
 
 use axum::{Router, routing::get};
 use highwater::{
-    Code, Worker,
+    Code, Receipt, StreamId, Worker,
     direct::DirectSource,
     domain::{FoldError, FoldResult, ViewName},
+    error::{Invalid, Source, Unavailable},
     port::WorkerId,
     prelude::*,
+    projection::{ReceivedEvent, Sink},
     service::{Config, Shutdown},
     testing::WorkerFaults,
-    worker::ProjectionOptions,
+    value::Sharding,
+    worker::{OnFailure, ProjectionOptions},
 };
 use highwater_test_support::bank::{Account, AccountEvent, Balance, Deposit, Withdraw, banks};
 
@@ -98,6 +101,107 @@ async fn o5_a_retrying_projection_is_not_ready_and_reports_why() {
         assert_eq!(report["ready"], false);
         assert_eq!(report["projections"][0]["error"]["code"], "HW301");
         served.stop().await.unwrap();
+    }
+}
+
+/// A search engine that is down for some accounts, and refuses others.
+#[derive(Clone, Default)]
+struct Search {
+    documents: Arc<Mutex<Vec<u64>>>,
+}
+
+impl Sink for Search {
+    type Event = AccountEvent;
+    const NAME: &'static str = "search";
+    const BY_STREAM: bool = true;
+
+    async fn put(&self, events: &[ReceivedEvent<AccountEvent>]) -> highwater::Result<()> {
+        for event in events {
+            match event.envelope.stream.key() {
+                "down" => {
+                    let reason = Source::new("down");
+                    return Err(Unavailable::unreachable("searching", reason).into());
+                }
+                "refused1" | "refused2" => return Err(Invalid::request("no such account").into()),
+                _ => self.documents.lock().unwrap().push(event.envelope.position.get()),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Search {
+    async fn until_found(&self, receipt: &Receipt) {
+        while !self.documents.lock().unwrap().contains(&receipt.position().get()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// Returns an account in another shard than that of the account that is down.
+fn busy_account(sharding: Sharding) -> String {
+    let shard = |key: &str| sharding.shard_of_stream(&StreamId::new("account", key).unwrap());
+    let accounts = (0..).map(|number| format!("busy{number}"));
+    accounts.into_iter().find(|account| shard(account) != shard("down")).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_a_shard_that_is_stuck_is_not_hidden_by_its_busy_siblings() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        let search = Search::default();
+        let options = ProjectionOptions::default().shards(2);
+        let worker = Worker::new(&bank).sink(search.clone(), options);
+        let served = Served::start(|_| {}, |service| service.worker(worker));
+        until_said(served.address, |status, _| status == 200).await;
+        let deposit = async |account: &str| {
+            bank.aggregate::<Account>(account).execute(Deposit { cents: 1 }).await.unwrap()
+        };
+        deposit("down").await;
+        let retrying =
+            |_, report: &serde_json::Value| report["projections"][0]["state"] == "retrying";
+        let first = until_said(served.address, retrying).await;
+        let busy = busy_account(Sharding::by_stream(2));
+        for _ in 0..10 {
+            search.until_found(&deposit(&busy).await).await;
+            let (status, report) = ask(served.address, "/ready").await;
+            let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+            let projection = &report["projections"][0];
+            assert_eq!((status, &projection["state"]), (503, &"retrying".into()), "{report}");
+            assert_eq!(projection["since"], first["projections"][0]["since"]);
+            let shards = projection["shards"].as_array().unwrap();
+            assert_eq!(shards.len(), 1, "{report}");
+            assert_eq!(shards[0]["error"]["code"], "HW301", "{report}");
+        }
+        served.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_r4_a_projection_that_has_parked_or_skipped_is_ready_again_without_another_event() {
+    for bank in banks() {
+        let policies =
+            [("refused1", OnFailure::Park { at_most: 2 }), ("refused2", OnFailure::Skip)];
+        for (account, policy) in policies {
+            let bank = bank.open().await;
+            let search = Search::default();
+            let options = ProjectionOptions::default().on_failure(policy);
+            let worker = Worker::new(&bank).sink(search.clone(), options);
+            let served = Served::start(|_| {}, |service| service.worker(worker));
+            let refused = bank.aggregate::<Account>(account);
+            refused.execute(Deposit { cents: 1 }).await.unwrap();
+            let view = ViewName::new("search").unwrap();
+            let head = bank.log().head().await.unwrap();
+            let has_passed = async || {
+                let stored = bank.views().read_view(&view, &[]).await;
+                stored.is_ok_and(|stored| stored.state.least().position == head)
+            };
+            while !has_passed().await {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            until_said(served.address, |status, _| status == 200).await;
+            served.stop().await.unwrap();
+        }
     }
 }
 

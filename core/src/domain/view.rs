@@ -1,6 +1,6 @@
 //! Keyed views, which read models are made of.
 
-use std::{fmt, ops::Deref};
+use std::{collections::HashSet, fmt, ops::Deref};
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -91,19 +91,34 @@ pub enum KeyedBy {
 #[derive(Debug, Default)]
 pub struct Keys {
     keys: Vec<String>,
+    /// The same keys, once they are too many to compare each with all.
+    known: HashSet<String>,
 }
+
+/// The number of keys up to which comparing them is faster than hashing.
+const FEW_KEYS: usize = 16;
 
 impl Keys {
     /// Adds a key, unless it is there already.
     pub fn push(&mut self, key: impl Into<String>) {
         let key = key.into();
-        if !self.keys.contains(&key) {
+        let is_new = match self.keys.len() {
+            0..FEW_KEYS => !self.keys.contains(&key),
+            _ => {
+                if self.known.is_empty() {
+                    self.known.extend(self.keys.iter().cloned());
+                }
+                self.known.insert(key.clone())
+            }
+        };
+        if is_new {
             self.keys.push(key);
         }
     }
 
     /// Removes and returns the keys, in the order in which they were added.
     pub fn drain(&mut self) -> impl Iterator<Item = String> + '_ {
+        self.known.clear();
         self.keys.drain(..)
     }
 }
@@ -238,5 +253,22 @@ impl fmt::Display for KeyedBy {
             Self::Key => f.write_str("by key"),
             Self::Stream(category) => write!(f, "by stream of {category}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_once_each_in_their_order_however_many_there_are() {
+        // Comparing each with all of them would take minutes.
+        let many = 200_000;
+        let mut keys = Keys::default();
+        for _ in 0..2 {
+            (0..many).chain(0..many).for_each(|number| keys.push(number.to_string()));
+            assert!(keys.drain().eq((0..many).map(|number| number.to_string())));
+        }
+        assert_eq!(keys.drain().count(), 0);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Claim, ClaimMode, Members, WorkerId};
+use super::{Claim, ClaimMode, Members, ShardStop, WorkerId};
 use crate::{
     Result,
     domain::ViewName,
@@ -63,6 +63,13 @@ pub trait LeaseStore: Send + Sync + 'static {
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable).
     async fn release_shard(&self, view: &ViewName, shard: ShardId, epoch: Epoch) -> Result<()>;
+
+    /// Records that the work on a shard has stopped, if it still has this epoch: readers of the view see it until
+    /// the next commit to the shard, or until the view is resharded. The claim stays.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::Error::Unavailable).
+    async fn stop_shard(&self, view: &ViewName, epoch: Epoch, stop: ShardStop) -> Result<()>;
 
     /// Removes a worker from the members, and gives back all shards that it holds.
     ///

@@ -35,7 +35,7 @@ pub use lease_store::{LeaseStore, ShardClaim};
 pub use page::{LogPage, MAX_PAGE_BYTES, ReadFrom, StreamPage};
 pub use parked::{ParkChange, ParkedKey};
 pub use parked_store::ParkedStore;
-pub use progress::{Claim, ClaimMode, Members, Progress, WORKER_ID_LIMIT, WorkerId};
+pub use progress::{Claim, ClaimMode, Members, Progress, ShardStop, WORKER_ID_LIMIT, WorkerId};
 pub use row_key::{KEY_LIMIT, check_key, parked_as};
 pub use snapshot::{Snapshot, SnapshotStore};
 pub use view_store::{

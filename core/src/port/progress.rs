@@ -91,6 +91,18 @@ pub struct Claim {
     pub progress: Progress,
 }
 
+/// The stop of a shard: its worker met an error that an operator must look at, and nothing has been committed
+/// since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardStop {
+    /// The shard. It stands at its progress.
+    pub shard: ShardId,
+    /// The time of the error, by the worker's clock.
+    pub at: Timestamp,
+    /// The error: its code and its message, for operators.
+    pub error: String,
+}
+
 /// The workers that are alive, and the shards that they hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Members {

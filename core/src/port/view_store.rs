@@ -5,7 +5,7 @@ use std::{fmt, ops::Bound, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Claim, LeaseStore, ParkChange, ParkedStore, Progress};
+use super::{Claim, LeaseStore, ParkChange, ParkedStore, Progress, ShardStop};
 use crate::{
     Result,
     domain::{TransactionHook, ViewName, ViewSpec},
@@ -20,6 +20,8 @@ pub struct ViewState {
     pub sharding: Sharding,
     /// The progress of each shard, by its number.
     pub shards: Vec<Progress>,
+    /// The shards that have stopped, in their order.
+    pub stops: Vec<ShardStop>,
 }
 
 impl ViewState {
@@ -161,7 +163,7 @@ pub trait ViewStore: LeaseStore + ParkedStore {
     ) -> Result<StoredRange>;
 
     /// Writes rows, parked keys and the progress, and runs the transaction hook, in one transaction, if
-    /// the shard has the epoch and the position of the commit.
+    /// the shard has the epoch and the position of the commit. A shard that had stopped has not afterwards.
     ///
     /// # Errors
     /// [`Conflict`](crate::Error::Conflict): *fenced* if another worker has claimed the shard since,
@@ -172,7 +174,7 @@ pub trait ViewStore: LeaseStore + ParkedStore {
     /// stored; or with code [`VIEW_MISSING`](crate::Code::VIEW_MISSING).
     async fn commit_view(&self, commit: ViewCommit) -> Result<()>;
 
-    /// Waits until the view may have changed since `seen` was read: the position of a shard, or a
+    /// Waits until the view may have changed since `seen` was read: the position of a shard, its stop, or a
     /// request to retry a parked key. It may return early; after a missed change it returns with a
     /// delay, but it always returns.
     ///

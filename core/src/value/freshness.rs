@@ -23,11 +23,13 @@ pub struct Freshness {
     pub head: Option<Position>,
     /// The first event that is not in the answer because its key is parked (R4).
     pub parked_since: Option<Position>,
+    /// The time at which the work on the view stopped at an error, if nothing has been applied since.
+    pub stopped_at: Option<Timestamp>,
     /// The log that the positions belong to, if that is known.
     pub log: Option<LogId>,
 }
 
-/// The freshness of an answer, as one of three classes (R2).
+/// The freshness of an answer, as one of four classes (R2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FreshnessStatus {
@@ -37,6 +39,9 @@ pub enum FreshnessStatus {
     Converging,
     /// The key is parked: from this position on its events wait for an operator.
     Degraded(Position),
+    /// There are, or may be, events that the answer doesn't include, and the view doesn't catch up: at this time
+    /// its work stopped at an error that an operator must look at.
+    Stopped(Timestamp),
 }
 
 impl Freshness {
@@ -52,13 +57,20 @@ impl Freshness {
     ) -> Self {
         let head = head.map(|head| head.max(position));
         let as_of = if head == Some(position) { read_at } else { as_of };
-        Self { position, as_of, read_at, head, parked_since: None, log: None }
+        Self { position, as_of, read_at, head, parked_since: None, stopped_at: None, log: None }
     }
 
     /// Sets the first event that is held back, if the key is parked.
     #[must_use]
     pub fn with_parked(mut self, since: Option<Position>) -> Self {
         self.parked_since = since;
+        self
+    }
+
+    /// Sets the time at which the work stopped, if it has.
+    #[must_use]
+    pub fn with_stopped(mut self, at: Option<Timestamp>) -> Self {
+        self.stopped_at = at;
         self
     }
 
@@ -85,20 +97,28 @@ impl Freshness {
 
     /// The time between the moment up to which the answer is known to be complete and the read, by
     /// the clock of the log and that of the reader; zero if the answer includes every event of the
-    /// log.
+    /// log. A moment that lies after the read proves that a clock has been set back, or that the two disagree: the
+    /// answer may be as old as the clocks are apart.
     #[must_use]
     pub fn age(&self) -> Duration {
-        self.read_at.duration_since(self.as_of).try_into().unwrap_or_default()
+        self.read_at.duration_since(self.as_of).unsigned_abs()
     }
 
     /// Returns the class of the freshness.
     #[must_use]
     pub fn status(&self) -> FreshnessStatus {
-        match (self.parked_since, self.lag()) {
-            (Some(since), _) => FreshnessStatus::Degraded(since),
-            (None, Some(0)) => FreshnessStatus::Current,
-            (None, _) => FreshnessStatus::Converging,
+        match (self.parked_since, self.lag(), self.stopped_at) {
+            (Some(since), ..) => FreshnessStatus::Degraded(since),
+            (None, Some(0), _) => FreshnessStatus::Current,
+            (None, _, Some(at)) => FreshnessStatus::Stopped(at),
+            (None, _, None) => FreshnessStatus::Converging,
         }
+    }
+
+    /// Returns true if the answer lacks events, or may lack some, and waiting doesn't help: an operator must act.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.status(), FreshnessStatus::Stopped(_))
     }
 
     /// Returns true if the answer includes every event of the log.
@@ -117,6 +137,12 @@ impl fmt::Display for Freshness {
                 write!(f, ", converging: {lag} events behind")
             }
             (FreshnessStatus::Converging, None) => write!(f, ", converging: {:?} old", self.age()),
+            (FreshnessStatus::Stopped(at), Some(lag)) => {
+                write!(f, ", stopped at {at}: {lag} events behind")
+            }
+            (FreshnessStatus::Stopped(at), None) => {
+                write!(f, ", stopped at {at}: {:?} old", self.age())
+            }
             (FreshnessStatus::Degraded(since), _) => {
                 write!(f, ", degraded since {since}: the key is parked")
             }
@@ -154,6 +180,32 @@ mod tests {
         let unknown = freshness(7, None);
         assert_eq!((unknown.lag(), unknown.age()), (None, Duration::from_secs(60)));
         assert_eq!(unknown.status(), FreshnessStatus::Converging);
+    }
+
+    #[test]
+    fn r2_an_answer_of_a_view_that_has_stopped_says_so_unless_it_lacks_nothing() {
+        let at = Timestamp::from_second(130).unwrap();
+        let stopped = |head| freshness(7, head).with_stopped(Some(at));
+        for head in [None, Some(9)] {
+            let stopped = stopped(head);
+            assert_eq!(stopped.status(), FreshnessStatus::Stopped(at));
+            assert!(
+                stopped.to_string().contains(", stopped at 1970-01-01T00:02:10Z: "),
+                "{stopped}"
+            );
+        }
+        assert!(stopped(Some(7)).is_current());
+        let parked = stopped(Some(9)).with_parked(Some(Position::new(3)));
+        assert_eq!(parked.status(), FreshnessStatus::Degraded(Position::new(3)));
+    }
+
+    #[test]
+    fn r2_a_time_that_lies_after_the_read_makes_nothing_fresh() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let ahead =
+            |head| Freshness::new(Position::new(7), at(3_760), at(160), Some(Position::new(head)));
+        assert_eq!(ahead(9).age(), Duration::from_secs(3_600));
+        assert_eq!(ahead(7).age(), Duration::ZERO, "nothing can be missing");
     }
 
     #[test]

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use super::{Freshness, Position, Token};
 
-/// A view that has not reached the target of a read yet (R3). Nothing is lost: the missing events are stored.
+/// A view that has not reached the target of a read yet (R3). Nothing is lost: the missing events are stored. If
+/// `reached` says that it has stopped, it doesn't reach the target before an operator has acted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Pending {
@@ -18,7 +19,8 @@ pub struct Pending {
     pub reached: Freshness,
     /// The time that the read waited.
     pub waited: Duration,
-    /// The estimated remaining time, at the rate at which the view moved meanwhile; `None` if it didn't.
+    /// The estimated remaining time, at the rate at which the view moved meanwhile; `None` if it didn't, or has
+    /// stopped.
     pub estimate: Option<Duration>,
 }
 
@@ -48,7 +50,7 @@ impl Pending {
             |until: Timestamp| until.duration_since(before.read_at).try_into().unwrap_or_default();
         self.waited = elapsed(now);
         let moved = self.reached.position.since(before.position);
-        if moved > 0 {
+        if moved > 0 && !self.reached.is_stopped() {
             let meanwhile: Duration = elapsed(self.reached.read_at);
             self.estimate = Some(meanwhile.mul_f64(self.missing() as f64 / moved as f64));
         }
@@ -99,7 +101,11 @@ mod tests {
         let moved = pending.clone().since(&seen(10, 2_000), at(3_500));
         assert_eq!((moved.missing(), moved.waited), (40, Duration::from_millis(1_500)));
         assert_eq!(moved.estimate, Some(Duration::from_secs(4)));
-        assert_eq!(pending.since(&seen(20, 2_000), at(3_500)).estimate, None);
+        assert_eq!(pending.clone().since(&seen(20, 2_000), at(3_500)).estimate, None);
+        let stopped = Pending { reached: pending.reached.with_stopped(Some(at(2_500))), ..pending };
+        let stopped = stopped.since(&seen(10, 2_000), at(3_500));
+        assert_eq!(stopped.estimate, None, "{stopped}");
+        assert!(stopped.to_string().contains("stopped at"), "{stopped}");
         for word in ["balances", "position 20", "80 events behind", "1.5s", "4s more"] {
             assert!(moved.to_string().contains(word), "no {word:?} in: {moved}");
         }

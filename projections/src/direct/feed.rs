@@ -118,13 +118,12 @@ impl Feed for LogFeed {
             .map(|(clock, interval)| clock.sleep(interval));
         let mut is_idle = false;
         loop {
-            let read_at = self.read_at();
+            let read_at = self.now();
+            let idle_at = read_at.filter(|_| self.idle_report_interval.is_some());
             let page = log.read_log(&self.query, ReadFrom::After(through), limit).await?;
             if page.through > through {
                 let mut page = self.page_of_shard(page);
-                if !page.more {
-                    page.as_of = read_at.or(page.as_of);
-                }
+                page.as_of = self.as_of(&page, read_at);
                 through = page.through;
                 if !page.events.is_empty() || clock.is_none() {
                     self.position = through;
@@ -135,7 +134,7 @@ impl Feed for LogFeed {
                 }
             }
             if is_idle {
-                return Ok(self.advance(through, read_at));
+                return Ok(self.advance(through, idle_at));
             }
             if through > self.position && coalescing.is_none() {
                 coalescing = clock.as_ref().map(|clock| clock.sleep(COALESCE_DELAY));
@@ -146,7 +145,9 @@ impl Feed for LogFeed {
                 None => appended.await?,
                 // The timer is polled first: in a busy log there is always an append.
                 Some(timer) => match select(timer, appended).await {
-                    Either::Left(_) if is_coalescing => return Ok(self.advance(through, read_at)),
+                    Either::Left(_) if is_coalescing => {
+                        return Ok(self.advance(through, idle_at));
+                    }
                     Either::Left(_) => is_idle = true,
                     Either::Right((appended, _)) => appended?,
                 },
@@ -156,10 +157,25 @@ impl Feed for LogFeed {
 }
 
 impl LogFeed {
-    /// Returns the time before the log is read: every event in it by then is in the answer. `None` unless
-    /// the feed reports when idle.
-    fn read_at(&self) -> Option<Timestamp> {
-        self.clock.as_ref().filter(|_| self.idle_report_interval.is_some()).map(|clock| clock.now())
+    /// Returns the time before the log is read: every event in it by then is in the answer.
+    fn now(&self) -> Option<Timestamp> {
+        self.clock.as_ref().map(|clock| clock.now())
+    }
+
+    /// Returns the time up to which a page is complete: the time of its last event, or of the read, if nothing follows
+    /// and the feed reports when idle. An event may have been recorded by a clock that was ahead. Its time says nothing
+    /// then, and the time before stays, unless nothing follows.
+    fn as_of(&self, page: &FeedPage, read_at: Option<Timestamp>) -> Option<Timestamp> {
+        let Some(read_at) = read_at else { return page.as_of };
+        if !page.more && self.idle_report_interval.is_some() {
+            return Some(read_at);
+        }
+        let recorded_at = page.as_of?;
+        if page.more {
+            Some(recorded_at).filter(|recorded_at| *recorded_at <= read_at)
+        } else {
+            Some(recorded_at.min(read_at))
+        }
     }
 
     fn advance(&mut self, through: Position, as_of: Option<Timestamp>) -> FeedPage {

@@ -10,7 +10,7 @@ use highwater_core::{
 };
 
 use super::{
-    error_status::ErrorStatus,
+    error_status::{ASK_OPERATOR, ErrorStatus},
     pending::{PendingView, min_retry_after, retry_after},
     problem::Problem,
 };
@@ -95,7 +95,12 @@ fn rejected(rejection: &Rejection, problem: Problem) -> Problem {
 }
 
 fn stale_read(pending: &Pending, problem: Problem) -> Problem {
-    let problem = problem.with("pending", PendingView::of(pending));
+    let mut problem = problem.with("pending", PendingView::of(pending));
+    if pending.reached.is_stopped() {
+        // As for a parked key: nothing changes before an operator has acted.
+        problem =
+            problem.status_is(StatusCode::SERVICE_UNAVAILABLE).with("next_step", ASK_OPERATOR);
+    }
     match retry_after(pending) {
         Some(wait) => problem.header(wait),
         None => problem,

@@ -25,7 +25,7 @@ const FIX_REQUEST: &str = "fix_request";
 const DECIDE_AGAIN: &str = "decide_again";
 const RETRY: &str = "retry";
 const RETRY_SAME_ID: &str = "retry_same_id";
-const ASK_OPERATOR: &str = "ask_operator";
+pub(super) const ASK_OPERATOR: &str = "ask_operator";
 const FIX_PROGRAM: &str = "fix_program";
 
 const fn public(status: StatusCode, next_step: &'static str) -> ErrorStatus {

@@ -36,6 +36,11 @@ fn text(freshness: &Freshness, basis: Basis, level: Level) -> String {
     if let Ok(second) = Integer::try_from(freshness.as_of.as_second()) {
         item = item.parameter(const { KeyRef::constant("as-of") }, Date::from_unix_seconds(second));
     }
+    let stopped_at = freshness.stopped_at.filter(|_| freshness.is_stopped());
+    if let Some(Ok(second)) = stopped_at.map(|at| Integer::try_from(at.as_second())) {
+        item = item
+            .parameter(const { KeyRef::constant("stopped-at") }, Date::from_unix_seconds(second));
+    }
     if let Ok(level) = TokenRef::from_str(level.name()) {
         item = item.parameter(const { KeyRef::constant("level") }, level);
     }
@@ -47,6 +52,7 @@ pub(super) fn token(status: FreshnessStatus) -> &'static TokenRef {
     match status {
         FreshnessStatus::Current => const { TokenRef::constant("current") },
         FreshnessStatus::Degraded(_) => const { TokenRef::constant("degraded") },
+        FreshnessStatus::Stopped(_) => const { TokenRef::constant("stopped") },
         _ => const { TokenRef::constant("converging") },
     }
 }

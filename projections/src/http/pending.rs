@@ -38,11 +38,12 @@ impl<'a> PendingView<'a> {
 }
 
 /// Returns when to retry: after the time that the view needs at its current rate, or after the time that was waited if
-/// the view did not move. Returns `None` for a view that a parked key holds back, which waiting does not help.
+/// the view did not move. Returns `None` for a view that has stopped, or that a parked key holds back, which waiting
+/// does not help.
 pub(super) fn retry_after(pending: &Pending) -> Option<RetryAfter> {
     let is_held_back = pending.missing() == 0 && pending.reached.parked_since.is_some();
     let wait = whole_seconds(pending.estimate.unwrap_or(pending.waited));
-    (!is_held_back).then(|| RetryAfter::delay(wait))
+    (!is_held_back && !pending.reached.is_stopped()).then(|| RetryAfter::delay(wait))
 }
 
 /// Returns when to retry after a transient failure.

@@ -94,7 +94,8 @@ impl<T> ViewResponse<T> {
         token::write(&self.token, headers);
         freshness::write(&self.freshness, self.basis, self.level, headers);
         headers.typed_insert(Vary::from(token::TOKEN));
-        if self.freshness.status() == FreshnessStatus::Converging {
+        let status = self.freshness.status();
+        if matches!(status, FreshnessStatus::Converging | FreshnessStatus::Stopped(_)) {
             headers.typed_insert(Age::from_secs(age_seconds(self.freshness.age())));
         }
     }

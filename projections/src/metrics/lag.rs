@@ -2,9 +2,10 @@
 //! once for all shards of a worker.
 
 use std::{
+    ops::Deref,
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -17,7 +18,7 @@ use highwater_core::{
 use jiff::Timestamp;
 
 /// The interval at which lags are measured. Collectors of metrics scrape less often.
-const MEASURE_INTERVAL: Duration = Duration::from_secs(2);
+pub(crate) const MEASURE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Measures the lags of shards.
 #[derive(Default)]
@@ -64,9 +65,38 @@ pub(crate) struct ShardLag {
     position: AtomicU64,
     /// In milliseconds since the epoch: every event recorded until then has been applied.
     as_of: AtomicI64,
-    is_released: AtomicBool,
+    /// The number of [`MeasuredLag`]s.
+    holders: AtomicUsize,
     events: Gauge,
     seconds: Gauge,
+}
+
+/// A lag that is measured until this is dropped. Afterwards it is 0 here, unless another part of the process measures
+/// it, too.
+pub(crate) struct MeasuredLag(Arc<ShardLag>);
+
+impl MeasuredLag {
+    pub(crate) fn of(lag: &Arc<ShardLag>) -> Self {
+        lag.holders.fetch_add(1, Relaxed);
+        Self(Arc::clone(lag))
+    }
+}
+
+impl Deref for MeasuredLag {
+    type Target = ShardLag;
+
+    fn deref(&self) -> &ShardLag {
+        &self.0
+    }
+}
+
+impl Drop for MeasuredLag {
+    fn drop(&mut self) {
+        if self.holders.fetch_sub(1, Relaxed) == 1 {
+            self.events.set(0.0);
+            self.seconds.set(0.0);
+        }
+    }
 }
 
 impl ShardLag {
@@ -74,7 +104,7 @@ impl ShardLag {
         Self {
             position: AtomicU64::default(),
             as_of: AtomicI64::default(),
-            is_released: AtomicBool::default(),
+            holders: AtomicUsize::default(),
             events,
             seconds,
         }
@@ -86,28 +116,21 @@ impl ShardLag {
         self.position.store(progress.position.get(), Relaxed);
     }
 
-    /// Notes that this process doesn't work on the shard any more: its lag is 0 here.
-    pub(crate) fn released(&self) {
-        self.is_released.store(true, Relaxed);
-        self.events.set(0.0);
-        self.seconds.set(0.0);
-    }
-
     /// Sets the gauges, given the head of the log. A shard that has every event is as of now: the time of
-    /// the last event says nothing about the next.
+    /// the last event says nothing about the next. A time that lies ahead is of a clock that has been set back since:
+    /// the lag counts from now on.
     pub(crate) fn measure(&self, head: Position, now: Timestamp) {
-        if self.is_released.load(Relaxed) {
+        if self.holders.load(Relaxed) == 0 {
             return;
         }
         let behind = head.get().saturating_sub(self.position.load(Relaxed));
         let now = now.as_millisecond();
-        let as_of = match behind {
-            0 => self.as_of.fetch_max(now, Relaxed).max(now),
-            _ => self.as_of.load(Relaxed),
-        };
-        let late = (now - as_of).max(0) as f64 / 1_000.0;
+        if behind == 0 {
+            self.as_of.store(now, Relaxed);
+        }
+        let as_of = self.as_of.fetch_min(now, Relaxed).min(now);
         self.events.set(behind as f64);
-        self.seconds.set(if behind == 0 { 0.0 } else { late });
+        self.seconds.set((now - as_of) as f64 / 1_000.0);
     }
 }
 
@@ -118,13 +141,13 @@ mod tests {
     use super::*;
     use crate::metrics::{LAG_EVENTS, LAG_SECONDS};
 
-    fn shard_lag() -> (ShardLag, Snapshotter) {
+    fn shard_lag() -> (MeasuredLag, Snapshotter) {
         let recorder = DebuggingRecorder::new();
         let labels = &["balances", "0"];
         let lag = ::metrics::with_local_recorder(&recorder, || {
             ShardLag::new(LAG_EVENTS.level(labels), LAG_SECONDS.level(labels))
         });
-        (lag, recorder.snapshotter())
+        (MeasuredLag::of(&Arc::new(lag)), recorder.snapshotter())
     }
 
     /// Returns the gauges: lag in events and in seconds. A snapshot resets the recorder.
@@ -169,8 +192,24 @@ mod tests {
         let (lag, snapshotter) = shard_lag();
         lag.advanced(&at(7, 100));
         lag.measure(Position::new(10), time(130));
-        lag.released();
-        lag.measure(Position::new(11), time(131));
+        let known = Arc::clone(&lag.0);
+        drop(lag);
+        known.measure(Position::new(11), time(131));
         assert_eq!(measured(&snapshotter), (0.0, 0.0));
+        // It is measured again from the time that was known.
+        let again = MeasuredLag::of(&known);
+        again.measure(Position::new(11), time(132));
+        assert_eq!(measured(&snapshotter), (4.0, 32.0));
+    }
+
+    #[test]
+    fn o2_after_a_clock_was_set_back_lag_counts_from_then_on() {
+        let (lag, snapshotter) = shard_lag();
+        lag.advanced(&at(7, 3_700));
+        lag.measure(Position::new(7), time(3_700));
+        lag.measure(Position::new(8), time(102));
+        assert_eq!(measured(&snapshotter), (1.0, 0.0));
+        lag.measure(Position::new(9), time(104));
+        assert_eq!(measured(&snapshotter), (2.0, 2.0));
     }
 }

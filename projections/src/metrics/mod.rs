@@ -9,7 +9,8 @@
 //! | `waits` | the handles of reads that wait |
 //! | `relay` | the handles of a relay, and the states of sources (feature `kafka`) |
 //!
-//! A shard's gauges are 0 in a process that doesn't hold it: take the maximum over all processes.
+//! A shard's gauges are 0 in a process that doesn't hold it, unless the projection has stopped there: take the maximum
+//! over all processes.
 
 mod lag;
 mod projection;
@@ -21,7 +22,7 @@ mod waits;
 
 use highwater_core::metrics::Metric;
 
-pub(crate) use lag::LagMonitor;
+pub(crate) use lag::{LagMonitor, MEASURE_INTERVAL, MeasuredLag};
 pub(crate) use projection::{ProjectionMetrics, ShardMetrics};
 pub(crate) use reads::ReadMeter;
 #[cfg(feature = "kafka")]

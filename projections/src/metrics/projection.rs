@@ -1,13 +1,19 @@
 //! The handles of a projection, and of the shards that this process holds.
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    ops::Deref,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use ::metrics::{Counter, Gauge, Histogram};
 use highwater_core::{port::Progress, value::ShardId};
 
 use super::{
     BATCH, COMMIT_DURATION, DUPLICATES, EVENTS, FENCED, LAG_EVENTS, LAG_SECONDS, LagMonitor,
-    PARKED, PARKED_KEYS, POSITION, SHARDS, SHARDS_HELD, SKIPPED, lag::ShardLag,
+    PARKED, PARKED_KEYS, POSITION, SHARDS, SHARDS_HELD, SKIPPED,
+    lag::{MeasuredLag, ShardLag},
 };
 
 /// The metrics of a projection. Cheap to clone.
@@ -16,7 +22,9 @@ pub(crate) struct ProjectionMetrics(Arc<ProjectionHandles>);
 
 pub(crate) struct ProjectionHandles {
     projection: String,
-    lags: Arc<LagMonitor>,
+    monitor: Arc<LagMonitor>,
+    /// The lags of the shards that this process has held, which know since when each has been behind.
+    lags: Mutex<BTreeMap<ShardId, Arc<ShardLag>>>,
     events: Counter,
     batch: Histogram,
     commits: Histogram,
@@ -41,12 +49,13 @@ impl Deref for ProjectionMetrics {
 }
 
 impl ProjectionMetrics {
-    /// Creates the metrics of the projection of this name, whose shards' lags are measured by `lags`.
-    pub(crate) fn new(projection: &str, lags: &Arc<LagMonitor>) -> Self {
+    /// Creates the metrics of the projection of this name, whose shards' lags `monitor` measures.
+    pub(crate) fn new(projection: &str, monitor: &Arc<LagMonitor>) -> Self {
         let labels = &[projection];
         Self(Arc::new(ProjectionHandles {
             projection: projection.to_owned(),
-            lags: Arc::clone(lags),
+            monitor: Arc::clone(monitor),
+            lags: Mutex::default(),
             events: EVENTS.count(labels),
             batch: BATCH.distribution(labels),
             commits: COMMIT_DURATION.distribution(labels),
@@ -67,12 +76,10 @@ impl ProjectionMetrics {
     /// Measures a shard that this process holds, until the returned value is dropped.
     pub(crate) fn hold(&self, shard: ShardId, from: &Progress) -> ShardMetrics {
         let labels = &[self.projection.as_str(), &shard.to_string()];
-        let lag = Arc::new(ShardLag::new(LAG_EVENTS.level(labels), LAG_SECONDS.level(labels)));
-        self.lags.watch(&lag);
         self.held.increment(1.0);
         let held = ShardMetrics {
             projection: self.clone(),
-            lag,
+            lag: self.lag(shard),
             position: POSITION.level(labels),
             parked: PARKED_KEYS.level(labels),
         };
@@ -81,10 +88,24 @@ impl ProjectionMetrics {
     }
 }
 
+impl ProjectionMetrics {
+    /// Measures the lag of a shard until the returned value is dropped.
+    pub(crate) fn lag(&self, shard: ShardId) -> MeasuredLag {
+        let mut lags = self.lags.lock().unwrap_or_else(PoisonError::into_inner);
+        let lag = lags.entry(shard).or_insert_with(|| {
+            let labels = &[self.projection.as_str(), &shard.to_string()];
+            let lag = Arc::new(ShardLag::new(LAG_EVENTS.level(labels), LAG_SECONDS.level(labels)));
+            self.monitor.watch(&lag);
+            lag
+        });
+        MeasuredLag::of(lag)
+    }
+}
+
 /// The metrics of a shard that this process holds.
 pub(crate) struct ShardMetrics {
     projection: ProjectionMetrics,
-    lag: Arc<ShardLag>,
+    lag: MeasuredLag,
     position: Gauge,
     parked: Gauge,
 }
@@ -122,6 +143,5 @@ impl Drop for ShardMetrics {
     fn drop(&mut self) {
         self.projection.held.decrement(1.0);
         self.parked.set(0.0);
-        self.lag.released();
     }
 }

@@ -10,7 +10,8 @@ use highwater_core::{
 
 use super::{
     LagMonitor, RELAY_FAILURES, RELAY_LAG_EVENTS, RELAY_LAG_SECONDS, RELAY_POSITION, RELAY_RECORDS,
-    RELAY_STATE, SOURCE_STATE, StateGauges, lag::ShardLag,
+    RELAY_STATE, SOURCE_STATE, StateGauges,
+    lag::{MeasuredLag, ShardLag},
 };
 
 /// The handles of a relay.
@@ -44,12 +45,11 @@ impl RelayMeter {
     pub(crate) fn leads(&self, from: &Progress) -> Leading {
         let labels = &[self.relay.as_str()];
         let lag = ShardLag::new(RELAY_LAG_EVENTS.level(labels), RELAY_LAG_SECONDS.level(labels));
-        let leading = Leading {
-            lag: Arc::new(lag),
-            position: self.position.clone(),
-            monitor: LagMonitor::default(),
-        };
-        leading.monitor.watch(&leading.lag);
+        let lag = Arc::new(lag);
+        let monitor = LagMonitor::default();
+        monitor.watch(&lag);
+        let lag = MeasuredLag::of(&lag);
+        let leading = Leading { lag, position: self.position.clone(), monitor };
         leading.set_published(from);
         leading
     }
@@ -63,7 +63,7 @@ impl std::fmt::Debug for RelayMeter {
 
 /// The metrics of a relay while it leads.
 pub(crate) struct Leading {
-    lag: Arc<ShardLag>,
+    lag: MeasuredLag,
     position: Gauge,
     monitor: LagMonitor,
 }
@@ -78,12 +78,6 @@ impl Leading {
     /// Measures the lag behind the log for ever.
     pub(crate) async fn look(&self, log: &dyn EventStore, clock: &dyn Clock) {
         self.monitor.run(log, clock).await;
-    }
-}
-
-impl Drop for Leading {
-    fn drop(&mut self) {
-        self.lag.released();
     }
 }
 

@@ -10,11 +10,13 @@ use highwater_core::{
 pub(crate) struct ApplyError {
     pub(crate) error: Error,
     pub(crate) key: Option<String>,
+    /// The errors of other keys of the same event, which was applied alone.
+    pub(crate) others: Vec<(String, Error)>,
 }
 
 impl ApplyError {
     pub(crate) fn of_key(key: &str, error: Error) -> Self {
-        Self { error, key: Some(key.to_owned()) }
+        Self { error, key: Some(key.to_owned()), others: Vec::new() }
     }
 }
 
@@ -27,7 +29,7 @@ impl From<Error> for ApplyError {
             },
             _ => None,
         };
-        Self { error, key }
+        Self { error, key, others: Vec::new() }
     }
 }
 

@@ -1,21 +1,26 @@
 //! Keyed views: decode, fold by key in memory, write each row once.
 
-use std::marker::PhantomData;
+use std::{collections::HashSet, marker::PhantomData, sync::Arc};
 
 use async_trait::async_trait;
 use highwater_core::{
-    Envelope, Position, Query, Result,
-    domain::{EventContext, KeyedBy, Keys, RowChange, View, ViewName, ViewSpec},
-    error::{Invalid, Panicked, Source},
-    port::{check_key, parked_as},
+    Envelope, Error, Position, Query, Result,
+    domain::{EventContext, KeyedBy, Keys, View, ViewName, ViewSpec},
+    error::{Invalid, Source},
+    port::{EventStore, check_key, parked_as},
     value::ShardBy,
 };
 
 use super::{
     Apply, ApplyError, Job, ShardChanges, ShardContext, ShardParking, ShardScope,
-    apply_error::{not_applied, place},
+    apply_error::not_applied,
+    fold::{decode_with_keys, fold_one},
+    refold::Refold,
     rows::{RowCache, TouchedRows},
 };
+
+/// The number of folds after which other tasks get their turn: those that keep the leases among them.
+const FOLDS_PER_TURN: usize = 1_024;
 
 /// Runs a keyed view as a job.
 pub(crate) struct KeyedView<V> {
@@ -55,6 +60,8 @@ impl<V: View> Job for KeyedView<V> {
             scope: context.scope,
             keys: Keys::default(),
             staged: TouchedRows::default(),
+            log: Arc::clone(&context.log),
+            refolded: None,
         })
     }
 }
@@ -66,6 +73,9 @@ struct KeyedShard<V> {
     keys: Keys,
     /// The last changes, until they are committed.
     staged: TouchedRows<V>,
+    log: Arc<dyn EventStore>,
+    /// The last row that was folded again from the log, with its key, until the next commit.
+    refolded: Option<(String, Option<V>)>,
 }
 
 /// A decoded batch: the rows that each event changes, in order.
@@ -85,16 +95,27 @@ impl<V: View> Apply for KeyedShard<V> {
         parking: &mut ShardParking,
     ) -> Result<ShardChanges, ApplyError> {
         let holds = &mut |key: &str, position| parking.holds(&parked_as(key), position);
-        let batch = self.decode(events, holds)?;
+        let mut batch = self.decode(events, holds)?;
+        self.rows.load(&mut batch.touched).await?;
         self.fold(batch, events).await
     }
 
+    /// A row that is gone was removed by an operator, because it could not be decoded, or never existed: it is folded
+    /// again from the key's events before these.
     async fn drain(&mut self, key: &str, events: &[Envelope]) -> Result<ShardChanges, ApplyError> {
-        let batch = self.decode(events, &mut |other, _| parked_as(other) != key)?;
+        let mut batch = self.decode(events, &mut |other, _| parked_as(other) != key)?;
+        let is_known = self.rows.contains(key);
+        self.rows.load(&mut batch.touched).await?;
+        if let (false, Some(first), [row @ None]) =
+            (is_known, events.first(), &mut *batch.touched.rows)
+        {
+            *row = self.refold(key, first.position).await?;
+        }
         self.fold(batch, events).await
     }
 
     fn on_committed(&mut self) {
+        self.refolded = None;
         self.rows.insert(std::mem::take(&mut self.staged));
     }
 
@@ -175,21 +196,40 @@ impl<V: View> KeyedShard<V> {
         })
     }
 
+    /// Folds the row of a key again from its events before a position.
+    async fn refold(&mut self, key: &str, before: Position) -> Result<Option<V>> {
+        if let Some((_, row)) = self.refolded.as_ref().filter(|(other, _)| other == key) {
+            return Ok(row.clone());
+        }
+        let row = Refold::<V>::new(&self.log, &self.view, key, before)?.row().await?;
+        if row.is_some() {
+            tracing::info!(view = %self.view, key, %before, "the row was gone, and was folded again from the log");
+        }
+        self.refolded = Some((key.to_owned(), row.clone()));
+        Ok(row)
+    }
+
     async fn fold(
         &mut self,
         mut batch: KeyedBatch<V>,
         envelopes: &[Envelope],
     ) -> Result<ShardChanges, ApplyError> {
         let touched = &mut batch.touched;
-        self.rows.load(touched).await?;
-        for (event, row) in &batch.effects {
+        let mut failures = Failures::new(envelopes.len());
+        for (number, (event, row)) in batch.effects.iter().enumerate() {
+            if number % FOLDS_PER_TURN == FOLDS_PER_TURN - 1 {
+                tokio::task::yield_now().await;
+            }
             let Some((event, index)) = batch.events.get(*event) else { continue };
             let Some(envelope) = envelopes.get(*index) else { continue };
             let Some(key) = touched.keys.get(*row) else { continue };
             let Some(row) = touched.rows.get_mut(*row) else { continue };
-            fold_one(&self.view, row, event, &EventContext { key, envelope })
-                .map_err(|error| ApplyError::of_key(key, error))?;
+            if !failures.contains(key) {
+                let folded = fold_one(&self.view, row, event, &EventContext { key, envelope });
+                folded.or_else(|error| failures.add(key, error))?;
+            }
         }
+        failures.none()?;
         let rows = self.rows.encode(touched)?;
         self.staged = batch.touched;
         Ok(ShardChanges { notify: true, rows, hook: None })
@@ -204,50 +244,41 @@ fn not_by_stream<V: View>(key: &str) -> Invalid {
     ))
 }
 
+/// The keys whose fold has failed. Of an event that is applied alone all are found in one go: the policy decides about
+/// each, and an event may touch many.
+struct Failures {
+    is_single_event: bool,
+    keys: HashSet<String>,
+    first: Option<ApplyError>,
+}
+
+impl Failures {
+    fn new(events: usize) -> Self {
+        Self { is_single_event: events == 1, keys: HashSet::new(), first: None }
+    }
+
+    fn contains(&self, key: &str) -> bool {
+        !self.keys.is_empty() && self.keys.contains(key)
+    }
+
+    /// Notes a failure, or returns it if the batch will be halved anyway.
+    fn add(&mut self, key: &str, error: Error) -> Result<(), ApplyError> {
+        if !self.is_single_event {
+            return Err(ApplyError::of_key(key, error));
+        }
+        self.keys.insert(key.to_owned());
+        match &mut self.first {
+            Some(first) => first.others.push((key.to_owned(), error)),
+            None => self.first = Some(ApplyError::of_key(key, error)),
+        }
+        Ok(())
+    }
+
+    fn none(self) -> Result<(), ApplyError> {
+        self.first.map_or(Ok(()), Err)
+    }
+}
+
 fn is_of_stream(key: &str, envelope: &Envelope, category: &str) -> bool {
     envelope.stream.key() == key && envelope.stream.category() == category
-}
-
-/// Decodes an event and emits what it means today, with its keys. A panic while decoding, upcasting or
-/// computing keys is an error.
-pub(crate) fn decode_with_keys<V: View>(
-    keys: &mut Keys,
-    envelope: &Envelope,
-    emit: &mut dyn FnMut(V::Event, &mut Keys),
-) -> Result<()> {
-    let place = |code: &str| place(&format!("{code} of view {}", V::NAME), envelope);
-    let mut keyed = Ok(());
-    let decode = || {
-        envelope.decode_into::<V::Event>(&mut |event| {
-            if keyed.is_err() {
-                return;
-            }
-            keyed = Panicked::guard(|| place("key"), || V::keys(&event, envelope, keys));
-            match keyed {
-                Ok(()) => emit(event, keys),
-                Err(_) => *keys = Keys::default(),
-            }
-        })
-    };
-    Panicked::guard(|| place("decoding"), decode)??;
-    Ok(keyed?)
-}
-
-/// Folds one event over a row. A fold that fails or panics is an error of the key: the worker applies the
-/// events of other keys and of other views.
-pub(crate) fn fold_one<V: View>(
-    view: &ViewName,
-    row: &mut Option<V>,
-    event: &V::Event,
-    at: &EventContext<'_>,
-) -> Result<()> {
-    let place = || place(&format!("fold of view {view}, key {:?},", at.key), at.envelope);
-    match Panicked::guard(place, || row.get_or_insert_default().fold(event, at))? {
-        Ok(RowChange::Keep) => Ok(()),
-        Ok(RowChange::Delete) => {
-            *row = None;
-            Ok(())
-        }
-        Err(error) => Err(not_applied(view, at.key, at.envelope, Source::new(error)).into()),
-    }
 }

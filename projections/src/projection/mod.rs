@@ -4,7 +4,9 @@
 //! | File | What is in it |
 //! |---|---|
 //! | `keyed` | keyed views: decode, fold by key, write each row once |
+//! | `fold` | the application's code of a keyed view, called with one event |
 //! | `rows` | the row cache of a keyed view |
+//! | `refold` | a row that is folded again from the log |
 //! | `effect` | the common part of projections, sinks and handlers |
 //! | `transactional` | projections: writes to tables of the application, in the transaction of the progress |
 //! | `sink` | stores that can't share the transaction |
@@ -19,10 +21,12 @@
 
 mod apply_error;
 mod effect;
+mod fold;
 mod handler;
 mod keyed;
 mod parked_keys;
 mod parking;
+mod refold;
 mod rows;
 mod shard_scope;
 mod sink;
@@ -35,7 +39,7 @@ use bytes::Bytes;
 use highwater_core::{
     Envelope, Query, Result,
     domain::{KeyedBy, TransactionHook, ViewName, ViewSpec},
-    port::ViewStore,
+    port::{EventStore, ViewStore},
     value::ShardBy,
 };
 
@@ -48,7 +52,7 @@ pub(crate) use keyed::KeyedView;
 pub use parked_keys::ParkedKeys;
 pub(crate) use parking::ShardParking;
 pub(crate) use rows::{decode, encode};
-pub(crate) use shard_scope::{ShardScope, is_key_sharding_known, progress_of};
+pub(crate) use shard_scope::{ShardScope, is_key_sharding_known, progress_of, stop_of};
 pub use sink::Sink;
 pub(crate) use sink::SinkEffect;
 pub use transactional::Projection;
@@ -81,6 +85,7 @@ pub(crate) trait Job: Send + Sync + 'static {
 #[derive(Clone)]
 pub(crate) struct ShardContext {
     pub(crate) view: ViewName,
+    pub(crate) log: Arc<dyn EventStore>,
     pub(crate) views: Arc<dyn ViewStore>,
     pub(crate) scope: ShardScope,
     pub(crate) options: ProjectionOptions,

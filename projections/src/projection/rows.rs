@@ -58,6 +58,11 @@ impl<V: View> RowCache<V> {
         }
     }
 
+    /// Returns true if the row is cached, or is known not to exist.
+    pub(crate) fn contains(&self, key: &str) -> bool {
+        self.cache.peek(key).is_some()
+    }
+
     /// Loads the rows: from the cache, the missing ones by one query.
     pub(crate) async fn load(&self, touched: &mut TouchedRows<V>) -> Result<()> {
         let is_missing = |key: &&String| self.cache.get(key.as_str()).is_none();

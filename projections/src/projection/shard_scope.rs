@@ -2,7 +2,7 @@
 
 use highwater_core::{
     domain::KeyedBy,
-    port::{Progress, ViewState, parked_as},
+    port::{Progress, ShardStop, ViewState, parked_as},
     value::{ShardBy, ShardId, Sharding},
 };
 
@@ -26,6 +26,17 @@ pub(crate) fn progress_of(state: &ViewState, keyed: KeyedBy, key: &str) -> Progr
     let is_known = is_key_sharding_known(state.sharding, keyed);
     let shard = shard_of(state.sharding, keyed, key).get() as usize;
     state.shards.get(shard).filter(|_| is_known).cloned().unwrap_or_else(|| state.least())
+}
+
+/// Returns the stop of the shard on which the row of a key depends, or of any shard if that one is unknown here.
+pub(crate) fn stop_of<'a>(
+    state: &'a ViewState,
+    keyed: KeyedBy,
+    key: &str,
+) -> Option<&'a ShardStop> {
+    let is_known = is_key_sharding_known(state.sharding, keyed);
+    let shard = shard_of(state.sharding, keyed, key);
+    state.stops.iter().find(|stop| !is_known || stop.shard == shard)
 }
 
 /// Returns true if the shard of a key can be computed.

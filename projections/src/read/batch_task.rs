@@ -57,6 +57,7 @@ impl BatchTask {
         let scope = self.batcher.prefetch_scope();
         let mut snapshot = self.read(&scope).await?;
         let mut known_keys = scope.keys().to_vec();
+        known_keys.sort_unstable();
         loop {
             let satisfied = self.batcher.take_satisfied(&self.source, &snapshot);
             if satisfied.is_empty() {
@@ -66,7 +67,7 @@ impl BatchTask {
                 satisfied.into_iter().partition(|waiter| waiter.scope.is_range());
             self.answer_ranges(by_range);
             let keys = by_key.iter().flat_map(|waiter| waiter.scope.keys());
-            let has_unknown = keys.clone().any(|key| !known_keys.contains(key));
+            let has_unknown = keys.clone().any(|key| known_keys.binary_search(key).is_err());
             if has_unknown || by_key.iter().any(|waiter| self.is_late(waiter)) {
                 known_keys = keys.cloned().collect();
                 known_keys.sort_unstable();

@@ -4,6 +4,7 @@ use std::{
     fmt::{self, Display},
     future::IntoFuture,
     marker::PhantomData,
+    sync::Arc,
     time::Duration,
 };
 
@@ -13,6 +14,7 @@ use highwater_core::{
     consistency::{AppliedOutcome, Basis, Operation},
     domain::View,
     error::Unavailable,
+    port::ShardStop,
     value::{Freshness, Pending, Target},
 };
 
@@ -120,6 +122,16 @@ impl<V: View> ViewReader<V> {
         let source = ViewSource::new::<V>(&self.highwater)?;
         let snapshot = source.read_with_head(&RowScope::AllShards).await?;
         Ok(source.freshness(&snapshot, &RowScope::AllShards))
+    }
+
+    /// Returns the shards of the view that have stopped at an error, each with the error, for operators.
+    ///
+    /// # Errors
+    /// [`Unavailable`](highwater_core::Error::Unavailable).
+    pub async fn stops(&self) -> Result<Vec<ShardStop>> {
+        let source = ViewSource::new::<V>(&self.highwater)?;
+        let snapshot = source.read(&RowScope::AllShards).await?;
+        Ok(Arc::unwrap_or_clone(snapshot.state).stops)
     }
 }
 

@@ -4,10 +4,10 @@ use std::{collections::HashSet, fmt::Display, ops::Bound, sync::Arc};
 
 use highwater_core::{
     domain::KeyedBy,
-    port::{KeyRange, Progress, ViewState},
+    port::{KeyRange, Progress, ShardStop, ViewState},
 };
 
-use crate::projection::progress_of;
+use crate::projection::{progress_of, stop_of};
 
 /// The rows that a read covers. The progress of the least advanced part is that of the answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -50,6 +50,24 @@ impl RowScope {
         matches!(self, Self::Range(..))
     }
 
+    /// The first stop of a shard on which these rows depend.
+    pub(super) fn stop<'a>(
+        &self,
+        state: &'a ViewState,
+        keyed_by: KeyedBy,
+    ) -> Option<&'a ShardStop> {
+        if state.stops.is_empty() {
+            return None;
+        }
+        let stops: Vec<_> = match self {
+            Self::Keys(keys) => {
+                keys.iter().filter_map(|key| stop_of(state, keyed_by, key)).collect()
+            }
+            Self::Range(..) | Self::AllShards => state.stops.iter().collect(),
+        };
+        stops.into_iter().min_by_key(|stop| stop.at)
+    }
+
     /// The progress of the view for these rows.
     pub(super) fn progress(&self, state: &ViewState, keyed_by: KeyedBy) -> Progress {
         match self {
@@ -83,7 +101,11 @@ mod tests {
     #[test]
     fn r2_the_least_of_shards_is_the_least_in_position_and_in_time() {
         let sharding = Sharding::by_key(3);
-        let state = ViewState { sharding, shards: vec![at(5, 90), at(7, 20), at(9, 70)] };
+        let state = ViewState {
+            sharding,
+            shards: vec![at(5, 90), at(7, 20), at(9, 70)],
+            stops: Vec::new(),
+        };
         assert_eq!(RowScope::AllShards.progress(&state, KeyedBy::Key), at(5, 20));
         let keys: Vec<String> = (0..20).map(|n| n.to_string()).collect();
         assert_eq!(RowScope::Keys(keys.into()).progress(&state, KeyedBy::Key), at(5, 20));
@@ -91,5 +113,23 @@ mod tests {
         let shard = sharding.shard_of(&key).get() as usize;
         let one = RowScope::Keys([key].into()).progress(&state, KeyedBy::Key);
         assert_eq!(one, state.shards[shard], "no other shard counts");
+    }
+
+    #[test]
+    fn r2_rows_have_stopped_with_their_own_shards_and_a_range_with_any() {
+        let sharding = Sharding::by_key(3);
+        let key = "alice".to_owned();
+        let stop = |shard, at| ShardStop { shard, at, error: "HW506".to_owned() };
+        let own = sharding.shard_of(&key);
+        let other = sharding.all().find(|shard| *shard != own).unwrap();
+        let [early, late] = [1, 2].map(|second| Timestamp::from_second(second).unwrap());
+        let state = |stops| ViewState { sharding, shards: vec![at(5, 90); 3], stops };
+        let stopped_at =
+            |scope: &RowScope, stops| scope.stop(&state(stops), KeyedBy::Key).map(|stop| stop.at);
+        let row = RowScope::Keys([key].into());
+        assert_eq!(stopped_at(&row, vec![stop(other, early)]), None);
+        assert_eq!(stopped_at(&row, vec![stop(other, early), stop(own, late)]), Some(late));
+        let all = vec![stop(own, late), stop(other, early)];
+        assert_eq!(stopped_at(&RowScope::AllShards, all), Some(early));
     }
 }

@@ -111,8 +111,10 @@ impl ViewSource {
     pub(super) fn freshness(&self, snapshot: &ViewSnapshot, scope: &RowScope) -> Freshness {
         let progress = scope.progress(&snapshot.state, self.keyed_by);
         let parked = snapshot.rows.iter().filter_map(|(_, row)| row.parked_since).min();
+        let stop = scope.stop(&snapshot.state, self.keyed_by);
         Freshness::new(progress.position, progress.as_of, snapshot.read_at, snapshot.head)
             .with_log(self.highwater.log().log_id())
             .with_parked(parked)
+            .with_stopped(stop.map(|stop| stop.at))
     }
 }

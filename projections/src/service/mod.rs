@@ -35,7 +35,7 @@ pub use config::OtlpConfig;
 pub use config::{Config, HttpConfig, LogConfig, LogFormat, ProjectionConfig};
 #[cfg(feature = "kafka")]
 pub use config::{KafkaConfig, RelayConfig};
-pub use readiness::{Failure, ProjectionReport, RelayReport, Report};
+pub use readiness::{Failure, ProjectionReport, RelayReport, Report, ShardReport};
 pub use secret::Secret;
 
 #[cfg(feature = "kafka")]

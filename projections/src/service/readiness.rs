@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use highwater_core::Error;
+use highwater_core::{Error, value::ShardId};
 use jiff::Timestamp;
 use serde::Serialize;
 #[cfg(feature = "kafka")]
@@ -45,6 +45,22 @@ pub struct ProjectionReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kafka: Option<&'static str>,
     /// The error that keeps it from being ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+    /// The shards in this process that don't run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shards: Vec<ShardReport>,
+}
+
+/// The health of a shard that doesn't run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ShardReport {
+    /// The number of the shard.
+    pub shard: u32,
+    /// The state, as that of a projection.
+    pub state: &'static str,
+    /// The error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
 }
@@ -90,7 +106,10 @@ impl fmt::Display for ProjectionReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "projection {} is {} since {}", self.name, self.state, self.since)?;
         self.kafka.iter().try_for_each(|kafka| write!(f, ", Kafka is {kafka}"))?;
-        self.error.iter().try_for_each(|error| write!(f, ": {error}"))
+        self.error.iter().try_for_each(|error| write!(f, ": {error}"))?;
+        self.shards
+            .iter()
+            .try_for_each(|shard| write!(f, "; its shard {} is {}", shard.shard, shard.state))
     }
 }
 
@@ -105,6 +124,13 @@ impl fmt::Display for RelayReport {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.code, self.message)
+    }
+}
+
+impl From<(ShardId, ProjectionState)> for ShardReport {
+    fn from((shard, state): (ShardId, ProjectionState)) -> Self {
+        let error = state.error().map(Failure::from);
+        Self { shard: shard.get(), state: state.name(), error }
     }
 }
 
@@ -198,6 +224,7 @@ impl HealthState {
             since: status.since(),
             kafka,
             error: state.error().map(Failure::from),
+            shards: status.shards().into_iter().map(ShardReport::from).collect(),
         }
     }
 

@@ -8,8 +8,8 @@ use highwater_core::{
     domain::{ViewName, ViewSpec},
     error::{Source, Unavailable},
     port::{
-        Claim, KeyRange, LeaseStore, Members, ParkedKey, ParkedStore, ShardClaim, StoredRange,
-        StoredView, ViewCommit, ViewState, ViewStore, WorkerId,
+        Claim, KeyRange, LeaseStore, Members, ParkedKey, ParkedStore, ShardClaim, ShardStop,
+        StoredRange, StoredView, ViewCommit, ViewState, ViewStore, WorkerId,
     },
     value::{Epoch, ShardId, Sharding},
 };
@@ -79,6 +79,10 @@ impl LeaseStore for FaultyViewStore {
 
     async fn release_shard(&self, view: &ViewName, shard: ShardId, epoch: Epoch) -> Result<()> {
         self.views.release_shard(view, shard, epoch).await
+    }
+
+    async fn stop_shard(&self, view: &ViewName, epoch: Epoch, stop: ShardStop) -> Result<()> {
+        self.views.stop_shard(view, epoch, stop).await
     }
 
     async fn leave(&self, view: &ViewName, worker: &WorkerId) -> Result<()> {

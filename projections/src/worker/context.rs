@@ -10,12 +10,15 @@ use std::{
 };
 
 use highwater_core::{
-    Result,
-    port::{Claim, ClaimMode, Clock, EventStore, ShardClaim, ViewStore, WorkerId},
+    Error, Result,
+    port::{Claim, ClaimMode, Clock, EventStore, ShardClaim, ShardStop, ViewStore, WorkerId},
     value::Epoch,
 };
 
-use super::reporter::ProjectionReporter;
+use super::{
+    failure::{is_fenced, is_transient},
+    reporter::ShardReporter,
+};
 use crate::projection::ShardContext;
 
 /// The environment of every projection of a worker.
@@ -34,7 +37,7 @@ pub(super) struct WorkerContext {
 pub(super) struct ClaimContext {
     pub(super) shard: ShardContext,
     pub(super) worker: WorkerContext,
-    pub(super) reporter: ProjectionReporter,
+    pub(super) reporter: ShardReporter,
     /// The epoch of the last claim, to release the shard after its task has been aborted.
     pub(super) epoch: Arc<AtomicU64>,
 }
@@ -69,8 +72,31 @@ impl ClaimContext {
 
     /// Releases the shard if this worker still owns it.
     pub(super) async fn release(&self) -> Result<()> {
-        let epoch = Epoch::new(self.epoch.load(Ordering::Relaxed));
-        self.views.release_shard(&self.view, self.scope.shard, epoch).await
+        self.views.release_shard(&self.view, self.scope.shard, self.epoch()).await
+    }
+
+    /// Records that the work on the claimed shard has stopped, so that readers learn of it, unless the error is
+    /// transient or another worker owns the shard. A store that doesn't take the record doesn't keep the projection
+    /// from stopping.
+    pub(super) async fn record_stop(&self, error: &Error) {
+        let is_claimed = self.epoch() > Epoch::default();
+        if !is_claimed || is_transient(error, &self.view) || is_fenced(error) {
+            return;
+        }
+        let shard = self.scope.shard;
+        let stop = ShardStop {
+            shard,
+            at: self.worker.clock.now(),
+            error: format!("{}: {error}", error.code()),
+        };
+        if let Err(error) = self.views.stop_shard(&self.view, self.epoch(), stop).await {
+            tracing::warn!(view = %self.view, %shard, %error, "the stop could not be recorded");
+        }
+    }
+
+    /// Returns the epoch of the last claim.
+    fn epoch(&self) -> Epoch {
+        Epoch::new(self.epoch.load(Ordering::Relaxed))
     }
 
     /// Sleeps by the clock of the port.

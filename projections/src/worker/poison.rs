@@ -40,8 +40,13 @@ impl EventApplier<'_> {
     /// continues there repeats events, which are recognised by their positions.
     fn progress_after(&self, events: &[Envelope], to: &Progress) -> Progress {
         let Some(last) = events.last() else { return to.clone() };
-        let cursor = self.0.claim.progress.cursor.clone();
-        Progress { position: last.position, as_of: last.recorded_at, cursor }
+        let committed = &self.0.claim.progress;
+        // A time beyond that of the whole page is of a clock that was ahead, and says nothing.
+        let as_of = match last.recorded_at <= to.as_of {
+            true => last.recorded_at,
+            false => committed.as_of,
+        };
+        Progress { position: last.position, as_of, cursor: committed.cursor.clone() }
     }
 
     /// Retries one event that can't be applied, then follows the policy until the event is dealt with for
@@ -88,12 +93,20 @@ impl EventApplier<'_> {
         Ok(Some(failed))
     }
 
-    /// Parks or skips the key that the error is about, or every key of the event.
+    /// Parks or skips the keys that the errors are about, or every key of the event.
     fn decide(&mut self, event: &Envelope, failed: &ApplyError) -> Result<()> {
-        let ApplyError { error, key } = failed;
+        let ApplyError { error, key, others } = failed;
         let OwnedShard { apply, parking, context, .. } = &mut *self.0;
         parking.unstage();
-        let keys = key.clone().map_or_else(|| apply.keys(event), |key| vec![key]);
+        if let Some(key) = key {
+            let error = name_event(&context.view, key, event, error);
+            parking.decide(key, event.position, &error)?;
+            return others.iter().try_for_each(|(key, error)| {
+                let error = name_event(&context.view, key, event, error);
+                parking.decide(key, event.position, &error)
+            });
+        }
+        let keys = apply.keys(event);
         if keys.is_empty() {
             return parking.decide_without_key(event.position, error);
         }

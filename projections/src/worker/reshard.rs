@@ -1,14 +1,14 @@
 //! Changes the sharding of a view before the work begins.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use highwater_core::{
     Position, Result,
-    port::{Claim, ClaimMode, FeedPage, FeedSource, ViewState},
+    port::{Claim, ClaimMode, FeedPage, FeedSource, ViewState, WorkerId},
     value::Sharding,
 };
 
-use super::{shard::ShardTask, task::ProjectionTask};
+use super::{context::WorkerContext, shard::ShardTask, task::ProjectionTask};
 use crate::{direct::LogFeed, heartbeat::Heartbeat};
 
 /// The interval at which to check whether the workers of the old sharding have released their shards.
@@ -24,23 +24,53 @@ impl Resharding<'_> {
     pub(super) async fn ensure_sharding(&self, source: &dyn FeedSource) -> Result<Sharding> {
         let (by, shards) = self.0.job.sharding(self.0.options.shards);
         let wanted = source.sharding(by, shards).await?;
+        let mut awaited = BTreeSet::new();
         loop {
             let state = self.0.context.views.read_view(&self.0.view, &[]).await?.state;
             if state.sharding == wanted || self.reshard(&state, wanted).await? {
                 return Ok(wanted);
             }
+            let holders = self.holders().await?;
+            if !holders.is_empty() && holders != awaited {
+                self.log_wait(&state, wanted, &holders);
+                awaited = holders;
+            }
+            tracing::debug!(view = %self.0.view, "still waiting to reshard");
             self.0.context.clock.sleep(POLL_INTERVAL).await;
         }
+    }
+
+    /// Returns the other workers that hold shards. A heartbeat without a lease asks, and makes this worker no member.
+    async fn holders(&self) -> Result<BTreeSet<WorkerId>> {
+        let WorkerContext { views, worker, .. } = &self.0.context;
+        let members = views.heartbeat(&self.0.view, worker, Duration::ZERO).await?;
+        let holders = members.holders.into_iter().flatten();
+        Ok(holders.filter(|holder| holder != worker).collect())
+    }
+
+    fn log_wait(&self, state: &ViewState, wanted: Sharding, holders: &BTreeSet<WorkerId>) {
+        let workers: Vec<_> = holders.iter().map(WorkerId::as_str).collect();
+        tracing::info!(
+            view = %self.0.view,
+            from = %state.sharding,
+            to = %wanted,
+            workers = workers.join(", "),
+            "waiting to reshard until these workers release their shards: stop them, or give all workers of the view the \
+             same number of shards"
+        );
     }
 
     /// Brings every shard of the old sharding to one position, from the store, and reshards there, so that
     /// no event is lost and none is repeated. Returns `false` if another worker still owns a shard.
     async fn reshard(&self, state: &ViewState, wanted: Sharding) -> Result<bool> {
-        tracing::info!(view = %self.0.view, from = %state.sharding, to = %wanted, "resharding");
         let Some(mut tasks) = self.claim_all(state.sharding).await? else { return Ok(false) };
+        tracing::info!(view = %self.0.view, from = %state.sharding, to = %wanted, "resharding");
         let target = tasks.iter().map(|task| task.shard.claim.progress.position).max();
         for task in &mut tasks {
-            self.catch_up(task, target.unwrap_or_default()).await?;
+            if let Err(error) = self.catch_up(task, target.unwrap_or_default()).await {
+                task.shard.context.record_stop(&error).await;
+                return Err(error);
+            }
         }
         let claims: Vec<Claim> = tasks.into_iter().map(|task| task.shard.claim).collect();
         self.0.context.views.reshard(&self.0.view, &claims, wanted).await?;

@@ -1,8 +1,11 @@
 //! The feed loop of one shard: page by page, with retries of transient errors.
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, pin::pin, sync::Arc, time::Duration};
 
-use futures_util::future::{BoxFuture, Either, select};
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, Either, select},
+};
 use highwater_core::{
     Envelope, Error, Result,
     port::{ClaimMode, Feed, FeedPage, Progress},
@@ -17,7 +20,7 @@ use super::{
     owned_shard::OwnedShard,
     poison::EventApplier,
 };
-use crate::projection::Job;
+use crate::{heartbeat::wait_until, projection::Job};
 
 /// The interval at which a shard with parked keys looks for requested retries.
 const PARKED_POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -52,7 +55,6 @@ impl ShardTask {
         let limit = self.shard.batch_size(self.shard.context.options.batch);
         let mut page = self.next_page(&mut *feed, limit).await?;
         loop {
-            self.shard.context.reporter.running();
             let next = if page.more {
                 Some(self.process_while_reading(&page, feed.next(limit)).await?)
             } else {
@@ -75,11 +77,39 @@ impl ShardTask {
     async fn next_page(&mut self, feed: &mut dyn Feed, limit: usize) -> Result<FeedPage> {
         let mut waits = self.waits();
         loop {
-            match self.await_page(feed.next(limit)).await? {
+            let next = self.reporting_recovery(feed.next(limit));
+            match self.await_page(next).await? {
                 Ok(page) => return Ok(page),
                 Err(error) => self.recover(error, &mut waits).await?,
             }
         }
+    }
+
+    /// Reports that the shard works again after an error, although there is nothing to apply: the feed has waited
+    /// for events as long as the longest retry, and the log answers.
+    fn reporting_recovery<'f>(
+        &self,
+        next: BoxFuture<'f, Result<FeedPage>>,
+    ) -> BoxFuture<'f, Result<FeedPage>> {
+        if !self.shard.context.reporter.is_retrying() {
+            return next;
+        }
+        let context = self.shard.context.clone();
+        async move {
+            let recovery = pin!(async {
+                while context.reporter.is_retrying() {
+                    context.sleep(context.options.backoff.max_delay).await;
+                    if context.worker.log.head().await.is_ok() {
+                        context.reporter.running();
+                    }
+                }
+            });
+            match select(next, recovery).await {
+                Either::Left((page, _)) => page,
+                Either::Right(((), next)) => next.await,
+            }
+        }
+        .boxed()
     }
 
     /// Processes a page while the next one is read. An error is returned without waiting for the read:
@@ -90,7 +120,7 @@ impl ShardTask {
         mut next: BoxFuture<'_, Result<FeedPage>>,
     ) -> Result<Result<FeedPage>> {
         let processed = {
-            let process = std::pin::pin!(async {
+            let process = pin!(async {
                 // Lets the read send its request before this work occupies the thread.
                 tokio::task::yield_now().await;
                 self.process_page(page).await
@@ -110,28 +140,33 @@ impl ShardTask {
         &mut self,
         mut next: BoxFuture<'_, Result<FeedPage>>,
     ) -> Result<Result<FeedPage>> {
+        let mut has_failed = false;
         loop {
             if self.shard.parking.is_empty() {
+                if has_failed {
+                    self.shard.context.reporter.running();
+                }
                 return Ok(next.await);
             }
             let clock = &self.shard.context.worker.clock;
-            let wait = self.next_parked_poll.duration_since(clock.now());
-            let wait: Duration = wait.try_into().unwrap_or_default();
+            let wait = wait_until(self.next_parked_poll, clock.now(), PARKED_POLL_INTERVAL);
             if !wait.is_zero()
                 && let Either::Left((next, _)) = select(&mut next, clock.sleep(wait)).await
             {
                 return Ok(next);
             }
-            if let Some(page) = self.retry_parked(&mut next).await? {
+            if let Some(page) = self.retry_parked(&mut next, &mut has_failed).await? {
                 return Ok(page);
             }
         }
     }
 
-    /// Applies a page of queued events while the next page is awaited. Returns that page if it is there first.
+    /// Applies a page of queued events while the next page is awaited. Returns that page if it is there first. After a
+    /// failure the first turn that succeeds reports that the shard runs.
     async fn retry_parked(
         &mut self,
         next: &mut BoxFuture<'_, Result<FeedPage>>,
+        has_failed: &mut bool,
     ) -> Result<Option<Result<FeedPage>>> {
         let now = self.shard.context.worker.clock.now();
         let (turn, page) = {
@@ -142,6 +177,9 @@ impl ShardTask {
                 Either::Right((turn, _)) => (turn, None),
             }
         };
+        if turn.is_ok() && mem::take(has_failed) {
+            self.shard.context.reporter.running();
+        }
         match turn {
             // There may be more to apply, and other keys.
             Ok(true) => self.next_parked_poll = now,
@@ -149,6 +187,7 @@ impl ShardTask {
             Err(error) => {
                 self.next_parked_poll = now + PARKED_POLL_INTERVAL;
                 self.recover(error, &mut self.waits()).await?;
+                *has_failed = true;
             }
         }
         Ok(page)
@@ -161,7 +200,9 @@ impl ShardTask {
         let events = page.events.len();
         let through = page.through;
         let span = tracing::info_span!("page", %view, %shard, events, %through);
-        self.apply_page(page).instrument(span).await
+        self.apply_page(page).instrument(span).await?;
+        self.shard.context.reporter.running();
+        Ok(())
     }
 
     /// After a transient error it is unknown what has been committed: the shard is claimed again, which

@@ -29,10 +29,6 @@ impl ShardTasks {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.by_shard.is_empty()
-    }
-
     pub(super) fn contains(&self, shard: ShardId) -> bool {
         self.by_shard.contains_key(&shard)
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use highwater_core::{Error, domain::ViewName};
+use highwater_core::{Error, domain::ViewName, value::ShardId};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -13,7 +13,7 @@ pub enum ProjectionState {
     Preparing,
     /// Works, or waits for events.
     Running,
-    /// Retries a transient error, for ever.
+    /// Retries a transient error, for ever: the whole projection, or a shard of it.
     Retrying {
         /// The last error.
         error: Error,
@@ -75,6 +75,8 @@ impl fmt::Display for ProjectionState {
 pub(super) struct TimedState {
     pub(super) state: ProjectionState,
     pub(super) since: Timestamp,
+    /// The shards that don't run, with their states.
+    pub(super) shards: Vec<(ShardId, ProjectionState)>,
 }
 
 /// The status of a projection in this worker, which it updates. Cheap to clone.
@@ -95,7 +97,7 @@ impl ProjectionStatus {
         &self.view
     }
 
-    /// Returns the current state.
+    /// Returns the current state: the worst of the projection and its shards in this worker.
     #[must_use]
     pub fn now(&self) -> ProjectionState {
         self.current.borrow().state.clone()
@@ -105,6 +107,12 @@ impl ProjectionStatus {
     #[must_use]
     pub fn since(&self) -> Timestamp {
         self.current.borrow().since
+    }
+
+    /// Returns the shards in this worker that don't run, with their states; none if all do.
+    #[must_use]
+    pub fn shards(&self) -> Vec<(ShardId, ProjectionState)> {
+        self.current.borrow().shards.clone()
     }
 
     /// Waits for a state and returns it. If the worker is gone, returns the last state.
@@ -124,7 +132,7 @@ impl fmt::Display for ProjectionStatus {
 
 impl fmt::Debug for ProjectionStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let TimedState { state, since } = self.current.borrow().clone();
+        let TimedState { state, since, .. } = self.current.borrow().clone();
         f.debug_struct("ProjectionStatus")
             .field("view", &self.view.as_str())
             .field("state", &state)
@@ -140,7 +148,7 @@ mod tests {
     use super::*;
 
     fn status(state: ProjectionState) -> ProjectionStatus {
-        let timed = TimedState { state, since: Timestamp::UNIX_EPOCH };
+        let timed = TimedState { state, since: Timestamp::UNIX_EPOCH, shards: Vec::new() };
         ProjectionStatus::new(ViewName::new("balances").unwrap(), watch::channel(timed).1)
     }
 

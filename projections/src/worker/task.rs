@@ -1,13 +1,13 @@
 //! One projection in one worker: joins the other workers of the view, and starts and ends the work on
 //! shards.
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use highwater_core::{
     Error, Result,
     domain::ViewName,
     error::Panicked,
-    port::{Assignment, ClaimMode, FeedSource, Membership, Subscription},
+    port::{Assignment, ClaimMode, FeedSource, Membership, Subscription, ViewState},
     value::{ShardId, Sharding},
 };
 
@@ -21,7 +21,7 @@ use super::{
     shutdown::ShutdownSignal,
 };
 use crate::{
-    metrics::ProjectionMetrics,
+    metrics::{MEASURE_INTERVAL, MeasuredLag, ProjectionMetrics},
     options::ProjectionOptions,
     projection::{Job, ShardContext, ShardScope},
 };
@@ -52,9 +52,43 @@ impl ProjectionTask {
             Err(error) => {
                 tracing::error!(view = %self.view, %error, code = %error.code(), "stopped");
                 self.reporter.stopped(error);
+                self.measure_until(&mut shutdown).await;
             }
         }
         outcome
+    }
+
+    /// Measures how far the shards are behind, until shutdown. This worker has stopped, so their progress is that of the
+    /// store: other workers may move them.
+    async fn measure_until(&self, shutdown: &mut ShutdownSignal) {
+        let measuring = async {
+            let mut measured = Vec::new();
+            loop {
+                match self.context.views.read_view(&self.view, &[]).await {
+                    Ok(stored) => drop(mem::replace(&mut measured, self.lags_of(&stored.state))),
+                    Err(error) => {
+                        tracing::debug!(view = %self.view, %error, "the progress of a stopped view is unknown");
+                    }
+                }
+                // Not the clock of the port: no decision depends on the times of measurements.
+                tokio::time::sleep(MEASURE_INTERVAL).await;
+            }
+        };
+        tokio::select! {
+            () = measuring => {}
+            () = shutdown.wait() => {}
+        }
+    }
+
+    /// Returns the lags of all shards, from their stored progress.
+    fn lags_of(&self, state: &ViewState) -> Vec<MeasuredLag> {
+        let shards = (0..).map(ShardId::new).zip(&state.shards);
+        let lag = |(shard, progress)| {
+            let lag = self.metrics.lag(shard);
+            lag.advanced(progress);
+            lag
+        };
+        shards.map(lag).collect()
     }
 
     async fn run_with_retries(
@@ -106,12 +140,7 @@ impl ProjectionTask {
                     self.assign(assignment, sharding, &mut *membership, &mut shards).await
                 }
                 (context, outcome) = shards.next_ended() => {
-                    let released = release(&context, outcome, &mut *membership).await;
-                    // The error of the last shard was reported; another worker has the shard now.
-                    if released.is_ok() && shards.is_empty() {
-                        self.reporter.running();
-                    }
-                    released
+                    release(&context, outcome, &mut *membership).await
                 }
             };
             if step.is_err() {
@@ -151,7 +180,22 @@ impl ProjectionTask {
         shards: &mut ShardTasks,
     ) -> Result<()> {
         let context = self.claim_context(sharding, shard);
-        let Some(task) = ShardTask::claim(&self.job, context, mode).await? else {
+        let started = self.claim_and_start(&context, mode, membership, shards).await;
+        if let Err(error) = &started {
+            context.record_stop(error).await;
+        }
+        started
+    }
+
+    async fn claim_and_start(
+        &self,
+        context: &ClaimContext,
+        mode: ClaimMode,
+        membership: &mut dyn Membership,
+        shards: &mut ShardTasks,
+    ) -> Result<()> {
+        let shard = context.scope.shard;
+        let Some(task) = ShardTask::claim(&self.job, context.clone(), mode).await? else {
             return membership.released(shard).await;
         };
         let progress = &task.shard.claim.progress;
@@ -162,17 +206,18 @@ impl ProjectionTask {
     }
 
     pub(super) fn claim_context(&self, sharding: Sharding, shard: ShardId) -> ClaimContext {
-        let shard = ShardContext {
+        let context = ShardContext {
             view: self.view.clone(),
+            log: Arc::clone(&self.context.log),
             views: Arc::clone(&self.context.views),
             scope: ShardScope { sharding, shard, keyed: self.job.keyed() },
             options: self.options,
             metrics: self.metrics.clone(),
         };
         ClaimContext {
-            shard,
+            shard: context,
             worker: self.context.clone(),
-            reporter: self.reporter.clone(),
+            reporter: self.reporter.shard(shard),
             epoch: Arc::default(),
         }
     }
@@ -185,14 +230,18 @@ impl ProjectionTask {
 }
 
 /// Releases a shard whose work has ended: it was revoked, or another worker owns it. Returns any other
-/// error.
+/// error, which is recorded with the shard if an operator must look at it.
 async fn release(
     context: &ClaimContext,
     outcome: Result<()>,
     membership: &mut dyn Membership,
 ) -> Result<()> {
+    context.reporter.running();
     match outcome {
-        Err(error) if !is_fenced(&error) => return Err(error),
+        Err(error) if !is_fenced(&error) => {
+            context.record_stop(&error).await;
+            return Err(error);
+        }
         Err(_) => {
             tracing::info!(view = %context.view, shard = %context.scope.shard, "taken over");
             context.metrics.fenced.increment(1);

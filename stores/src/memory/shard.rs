@@ -5,29 +5,32 @@ use std::time::Duration;
 use highwater_core::{
     Result,
     domain::ViewName,
-    port::{Claim, ClaimMode, Members, Progress, ShardClaim, ViewCommit, WorkerId},
+    port::{Claim, ClaimMode, Members, Progress, ShardClaim, ShardStop, ViewCommit, WorkerId},
     value::{Epoch, ShardId, Sharding},
 };
 use jiff::Timestamp;
 
 use super::view::MemoryView;
-use crate::fencing::{ShardState, check_reshard, check_sharding, lease_end, no_such_shard};
+use crate::fencing::{LeaseTerm, ShardState, check_reshard, check_sharding, no_such_shard};
 
 pub(super) struct MemoryShard {
     pub(super) progress: Progress,
     epoch: Epoch,
     lease: Option<MemoryLease>,
+    /// Set from its stop until the next commit.
+    pub(super) stop: Option<ShardStop>,
 }
 
 struct MemoryLease {
     owner: WorkerId,
-    until: Timestamp,
+    term: LeaseTerm,
 }
 
 impl MemoryShard {
     pub(super) fn initial(at: ShardState) -> Self {
         let ShardState { epoch, position, as_of } = at;
-        Self { progress: Progress { position, as_of, ..Progress::default() }, epoch, lease: None }
+        let progress = Progress { position, as_of, ..Progress::default() };
+        Self { progress, epoch, lease: None, stop: None }
     }
 
     pub(super) fn without_cursor(&self) -> Progress {
@@ -44,7 +47,7 @@ impl MemoryShard {
     }
 
     fn holder(&self, now: Timestamp) -> Option<&WorkerId> {
-        self.lease.as_ref().filter(|lease| lease.until > now).map(|lease| &lease.owner)
+        self.lease.as_ref().filter(|lease| lease.term.includes(now)).map(|lease| &lease.owner)
     }
 
     /// Changes the holder, which fences the earlier one.
@@ -73,7 +76,7 @@ impl MemoryView {
         if mode == ClaimMode::IfFree && is_taken {
             return Ok(None);
         }
-        shard.give_to(Some(MemoryLease { owner: worker, until: lease_end(lease, now) }));
+        shard.give_to(Some(MemoryLease { owner: worker, term: LeaseTerm::new(lease, now) }));
         let progress = shard.progress.clone();
         Ok(Some(Claim { shard: number, epoch: shard.epoch, progress }))
     }
@@ -84,12 +87,12 @@ impl MemoryView {
         now: Timestamp,
         lease: Duration,
     ) -> Members {
-        let until = lease_end(lease, now);
-        self.workers.insert(worker.clone(), until);
-        self.workers.retain(|other, until| other == worker || *until > now);
+        let term = LeaseTerm::new(lease, now);
+        self.workers.insert(worker.clone(), term);
+        self.workers.retain(|other, term| other == worker || term.includes(now));
         for lease in self.shards.iter_mut().filter_map(|shard| shard.lease.as_mut()) {
             if lease.owner == *worker {
-                lease.until = until;
+                lease.term = term;
             }
         }
         let holder = |shard: &MemoryShard| match shard.is_held_by(worker) {
@@ -104,6 +107,14 @@ impl MemoryView {
         let shard = self.shards.get_mut(number.get() as usize);
         if let Some(shard) = shard.filter(|shard| shard.epoch == epoch) {
             shard.give_to(None);
+        }
+    }
+
+    pub(super) fn stop(&mut self, epoch: Epoch, stop: ShardStop) {
+        let shard = self.shards.get_mut(stop.shard.get() as usize);
+        if let Some(shard) = shard.filter(|shard| shard.epoch == epoch) {
+            shard.stop = Some(stop);
+            self.changed.send_replace(());
         }
     }
 

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::{parked::ParkedEvents, shard::MemoryShard};
 use crate::{
     columns::ColumnRules,
-    fencing::{ShardState, check_forward, has_no_rows, refusal_of, view_missing},
+    fencing::{LeaseTerm, ShardState, check_forward, has_no_rows, refusal_of, view_missing},
     rows,
 };
 
@@ -28,8 +28,8 @@ pub(super) struct MemoryViews {
 pub(super) struct MemoryView {
     pub(super) sharding: Sharding,
     pub(super) shards: Vec<MemoryShard>,
-    /// The time until which each worker is alive.
-    pub(super) workers: BTreeMap<WorkerId, Timestamp>,
+    /// The time of the last sign of life of each worker.
+    pub(super) workers: BTreeMap<WorkerId, LeaseTerm>,
     pub(super) parked: ParkedEvents,
     /// `None` for a projection with its own tables.
     pub(super) rows: Option<BTreeMap<String, Bytes>>,
@@ -55,7 +55,8 @@ impl MemoryView {
 
     pub(super) fn state(&self) -> ViewState {
         let shards = self.shards.iter().map(MemoryShard::without_cursor).collect();
-        ViewState { sharding: self.sharding, shards }
+        let stops = self.shards.iter().filter_map(|shard| shard.stop.clone()).collect();
+        ViewState { sharding: self.sharding, shards, stops }
     }
 
     fn add_columns(&mut self, spec: &ViewSpec) -> Result<()> {
@@ -91,6 +92,7 @@ impl MemoryView {
         }
         self.parked = parked;
         shard.progress = commit.to;
+        shard.stop = None;
         self.changed.send_replace(());
         Ok(())
     }

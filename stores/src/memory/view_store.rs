@@ -7,8 +7,8 @@ use highwater_core::{
     Position, Result,
     domain::{ViewName, ViewSpec},
     port::{
-        Claim, KeyRange, LeaseStore, Members, ParkedKey, ParkedStore, ShardClaim, StoredRange,
-        StoredView, ViewCommit, ViewState, ViewStore, WorkerId,
+        Claim, KeyRange, LeaseStore, Members, ParkedKey, ParkedStore, ShardClaim, ShardStop,
+        StoredRange, StoredView, ViewCommit, ViewState, ViewStore, WorkerId,
     },
     value::{Epoch, ShardId, Sharding},
 };
@@ -69,6 +69,11 @@ impl LeaseStore for MemoryStore {
 
     async fn release_shard(&self, view: &ViewName, shard: ShardId, epoch: Epoch) -> Result<()> {
         self.state().views.find_mut(view, |view| view.release(shard, epoch));
+        Ok(())
+    }
+
+    async fn stop_shard(&self, view: &ViewName, epoch: Epoch, stop: ShardStop) -> Result<()> {
+        self.state().views.find_mut(view, |view| view.stop(epoch, stop));
         Ok(())
     }
 

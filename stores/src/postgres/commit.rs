@@ -78,7 +78,7 @@ pub(super) async fn begin<'c>(
 
 const ADVANCE: &str = "\
 with moved as (
-    update @schema@.shards set position = $1, as_of = $2, cursor = $3
+    update @schema@.shards set position = $1, as_of = $2, cursor = $3, stopped = null
     where view = $4 and shard = $5 and epoch = $6 and position = $7 returning 1
 ) select count(*) from moved";
 
@@ -86,7 +86,7 @@ with moved as (
 /// takes longer than most commits.
 const ADVANCE_WITH_ROWS: &str = "\
 with moved as (
-    update @schema@.shards set position = $1, as_of = $2, cursor = $3
+    update @schema@.shards set position = $1, as_of = $2, cursor = $3, stopped = null
     where view = $4 and shard = $5 and epoch = $6 and position = $7 returning 1
 ), written as (
     insert into @schema@.view_@view@ (key, value)

@@ -11,7 +11,10 @@ use uuid::Uuid;
 
 pub(super) use crate::sql::row::{signed, unsigned};
 
-use crate::sql::row::{LastEvent, SqlRow, schema};
+use crate::sql::{
+    row::{LastEvent, SqlRow, StoredShards, schema},
+    stop::StoredStop,
+};
 
 /// The columns that [`EventDecoder::envelope`] reads, in their order, up to the payload; after it comes
 /// `e.metadata`.
@@ -91,15 +94,18 @@ impl SqlRow for PgRow {
         value.as_bytes().map(Bytes::copy_from_slice).map(Some).map_err(sqlx::Error::Decode)
     }
 
-    /// Decodes two arrays: positions and times.
-    fn shards(&self, first: usize) -> sqlx::Result<Vec<Progress>> {
+    /// Decodes two arrays, positions and times, and the stops by shard as JSON, which is null without any.
+    fn shards(&self, first: usize) -> sqlx::Result<StoredShards> {
         let positions: Vec<i64> = self.try_get(first)?;
         let as_ofs: Vec<PgTimestamp> = self.try_get(first + 1)?;
         let progress = |(position, as_of): (i64, PgTimestamp)| {
             let position = Position::new(unsigned(position)?);
             Ok(Progress { position, as_of: as_of.0, ..Progress::default() })
         };
-        positions.into_iter().zip(as_ofs).map(progress).collect()
+        let progress: sqlx::Result<_> = positions.into_iter().zip(as_ofs).map(progress).collect();
+        let stops =
+            self.optional_text(first + 2)?.map_or(Ok(Vec::new()), StoredStop::decode_all)?;
+        Ok(StoredShards { progress: progress?, stops })
     }
 }
 

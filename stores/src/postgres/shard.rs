@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use highwater_core::{
     Result,
     domain::ViewName,
-    port::{Claim, ClaimMode, Members, ShardClaim, WorkerId},
-    value::Sharding,
+    port::{Claim, ClaimMode, Members, ShardClaim, ShardStop, WorkerId},
+    value::{Epoch, Sharding},
 };
 use sqlx::{PgConnection, Row};
 
@@ -22,6 +22,7 @@ use crate::{
     sql::{
         row::SqlRow,
         shard::{decode_claim, decode_members, decode_shards},
+        stop::StoredStop,
         store::{
             SqlStore,
             SqlValue::{Flag, Number, Text},
@@ -124,6 +125,28 @@ pub(super) async fn heartbeat(
     let members = row.try_get(0).and_then(|workers| decode_members(workers, row.try_get(1)?));
     let members = members.map_err(classify(doing))?;
     if members.workers.is_empty() { Err(view_missing(&view)) } else { Ok(members) }
+}
+
+/// Stores that a shard has stopped, unless it was claimed since.
+pub(super) async fn stop(
+    inner: Arc<PostgresInner>,
+    view: ViewName,
+    epoch: Epoch,
+    stop: ShardStop,
+) -> Result<()> {
+    let doing = "stopping a shard";
+    let sql = inner.schema.sql(
+        "update @schema@.shards set stopped = $1::json \
+         where view = $2 and shard = $3 and epoch = $4",
+    );
+    let query = sqlx::query(sql)
+        .bind(StoredStop::encode(&stop).map_err(classify(doing))?)
+        .bind(view.as_str())
+        .bind(stop.shard.get().cast_signed())
+        .bind(signed(epoch.get()));
+    inner.connections.execute(query).await.map_err(classify(doing))?;
+    inner.follower.changed(ViewChange::Other(view));
+    Ok(())
 }
 
 pub(super) async fn leave(

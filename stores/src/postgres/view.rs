@@ -4,7 +4,7 @@ use highwater_core::{
     Error, Result,
     domain::{ViewName, ViewSpec},
     port::{Progress, StoredRow, StoredView, ViewState},
-    value::Sharding,
+    value::{ShardId, Sharding},
 };
 use sqlx::{
     Arguments as _, Row,
@@ -17,13 +17,14 @@ use crate::{
     sql::{
         row::SqlRow,
         spec_cache::SpecCache,
+        stop::StoredStop,
         store::{Sql, SqlStore, SqlValue, SqlValues},
         view::{decode_head, decode_stored},
         view_changes::ViewChange,
     },
 };
 
-/// The sharding of view $1, the progress of its shards, and the head of the log as the statement sees it,
+/// The sharding of view $1, the progress and the stops of its shards, and the head of the log as the statement sees it,
 /// null if the log is empty. The head need not be flushed: a reader only compares its progress with it.
 macro_rules! progress_rows {
     () => {
@@ -31,7 +32,9 @@ macro_rules! progress_rows {
               (select position from @schema@.events order by position desc limit 1) as head, \
               array(select position from @schema@.shards where view = $1 order by shard) \
                   as positions, \
-              array(select as_of from @schema@.shards where view = $1 order by shard) as as_ofs \
+              array(select as_of from @schema@.shards where view = $1 order by shard) as as_ofs, \
+              (select json_object_agg(shard, stopped) from @schema@.shards \
+               where view = $1 and stopped is not null)::text as stops \
           from @schema@.views where view = $1) w"
     };
 }
@@ -43,17 +46,18 @@ const ROW: &str = "\
     select layout, position, as_of, \
         (select position from @schema@.events order by position desc limit 1), \
         case when shard = 0 then (select value from @schema@.view_@view@ where key = $2) end, \
-        (select since from @schema@.parked_keys where view = $1 and key = $2), shard \
+        (select since from @schema@.parked_keys where view = $1 and key = $2), shard, \
+        stopped::text \
     from @schema@.shards where view = $1";
 
 impl SqlStore for PostgresInner {
     type Row = PgRow;
 
     const PROGRESS: &'static str =
-        concat!("select layout, head, positions, as_ofs from ", progress_rows!());
+        concat!("select layout, head, positions, as_ofs, stops from ", progress_rows!());
 
     const OPENED: &'static str = concat!(
-        "select layout, null::bigint, positions, as_ofs from ",
+        "select layout, null::bigint, positions, as_ofs, stops from ",
         progress_rows!(),
         " where not $2 or to_regclass($3) is not null"
     );
@@ -64,14 +68,15 @@ impl SqlStore for PostgresInner {
              (select value from @schema@.view_@view@ v where v.key = k.key), \
              (select since from @schema@.parked_keys p where p.view = $1 and p.key = k.key), \
              w.layout, case when k.place = 1 then w.head end, \
-             case when k.place = 1 then w.positions end, case when k.place = 1 then w.as_ofs end \
+             case when k.place = 1 then w.positions end, \
+             case when k.place = 1 then w.as_ofs end, case when k.place = 1 then w.stops end \
          from ",
         progress_rows!(),
         " cross join unnest((select $2::text[])) with ordinality k(key, place)"
     );
 
     const RANGE: &'static str = concat!(
-        "select k.key, v.value, p.since, w.layout, w.head, w.positions, w.as_ofs from ",
+        "select k.key, v.value, p.since, w.layout, w.head, w.positions, w.as_ofs, w.stops from ",
         progress_rows!(),
         " left join ( \
              (select key from @schema@.view_@view@ where @range@ order by key limit $2) \
@@ -105,17 +110,22 @@ impl SqlStore for PostgresInner {
         let head = Some(decode_head(any, 3)?);
         let mut stored = StoredRow::default();
         let mut shards = Vec::with_capacity(found.len());
+        let mut stops = Vec::new();
         for row in &found {
             let shard: i32 = row.try_get(6)?;
+            if let Some(stop) = row.optional_text(7)? {
+                stops.push(StoredStop::decode(ShardId::new(shard.cast_unsigned()), stop)?);
+            }
             if shard == 0 {
                 stored = decode_stored(row, 4)?;
             }
             shards.push((shard, decode_progress(row)?));
         }
         shards.sort_unstable_by_key(|(shard, _)| *shard);
+        stops.sort_unstable_by_key(|stop| stop.shard);
         let shards = shards.into_iter().map(|(_, progress)| progress).collect();
         let sharding = any.text(0)?.parse::<Sharding>().map_err(Error::from);
-        let state = sharding.map(|sharding| ViewState { sharding, shards });
+        let state = sharding.map(|sharding| ViewState { sharding, shards, stops });
         Ok(state.map(|state| StoredView { rows: vec![stored], state, head }))
     }
 

@@ -19,6 +19,7 @@
 //! | `shard` | leases and epochs of shards (R1) |
 //! | `snapshot` | snapshots |
 //! | `spec_cache` | the views that this process has opened |
+//! | `stop` | stops of shards as they are stored |
 //! | `store` | a SQL store as the code sees it that both share |
 //! | `uncancellable` | calls that run to their end although their caller goes away |
 //! | `view` | opening and reading views (R1) |
@@ -41,6 +42,7 @@ pub(crate) mod schema_version;
 pub(crate) mod shard;
 pub(crate) mod snapshot;
 pub(crate) mod spec_cache;
+pub(crate) mod stop;
 pub(crate) mod store;
 pub(crate) mod uncancellable;
 pub(crate) mod view;

@@ -3,7 +3,10 @@
 use std::{num::TryFromIntError, sync::Arc};
 
 use bytes::Bytes;
-use highwater_core::{Position, SchemaVersion, StreamId, port::Progress};
+use highwater_core::{
+    Position, SchemaVersion, StreamId,
+    port::{Progress, ShardStop},
+};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -21,8 +24,8 @@ pub(crate) trait SqlRow: Send + Sync {
     /// Decodes the value of a row of a view, which may be null.
     fn json(&self, column: usize) -> sqlx::Result<Option<Bytes>>;
 
-    /// Decodes the progress of the shards of a view, in the columns from `first` on.
-    fn shards(&self, first: usize) -> sqlx::Result<Vec<Progress>>;
+    /// Decodes the progress and the stops of the shards of a view, in the columns from `first` on.
+    fn shards(&self, first: usize) -> sqlx::Result<StoredShards>;
 
     fn number(&self, column: usize) -> sqlx::Result<u64> {
         unsigned(self.integer(column)?)
@@ -35,6 +38,13 @@ pub(crate) trait SqlRow: Send + Sync {
     fn optional_position(&self, column: usize) -> sqlx::Result<Option<Position>> {
         Ok(self.optional_integer(column)?.map(unsigned).transpose()?.map(Position::new))
     }
+}
+
+/// The shards of a view, as they are stored.
+#[derive(Default)]
+pub(crate) struct StoredShards {
+    pub(crate) progress: Vec<Progress>,
+    pub(crate) stops: Vec<ShardStop>,
 }
 
 /// The stream and the type of the last event. Neighbours often have the same ones, and then share memory.

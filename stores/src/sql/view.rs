@@ -11,7 +11,7 @@ use highwater_core::{
 use sqlx::AssertSqlSafe;
 
 use super::{
-    row::SqlRow,
+    row::{SqlRow, StoredShards},
     store::{
         SqlStore,
         SqlValue::{Flag, Keys, Text},
@@ -129,8 +129,8 @@ pub(crate) fn decode_view<S: SqlStore>(
 
 fn decode_state<S: SqlStore>(row: &S::Row, first: usize) -> Result<ViewState> {
     let sharding = row.text(first).map_err(S::classify(READING))?;
-    let shards = row.shards(first + 2).map_err(S::classify(READING))?;
-    Ok(ViewState { sharding: sharding.parse()?, shards })
+    let StoredShards { progress, stops } = row.shards(first + 2).map_err(S::classify(READING))?;
+    Ok(ViewState { sharding: sharding.parse()?, shards: progress, stops })
 }
 
 /// Decodes the head, which may be null if the log is empty.

@@ -190,7 +190,7 @@ mod tests {
     }
 
     fn seen(position: u64) -> ViewState {
-        ViewState { sharding: Sharding::SINGLE, shards: vec![at(position)] }
+        ViewState { sharding: Sharding::SINGLE, shards: vec![at(position)], stops: Vec::new() }
     }
 
     fn moved(position: u64) -> ViewChange {

@@ -58,7 +58,7 @@ async fn advance(
     commit: &ViewCommit,
 ) -> Result<bool, sqlx::Error> {
     let sql = prefix.sql(
-        "update @prefix@shards set position = ?, as_of = ?, cursor = ? \
+        "update @prefix@shards set position = ?, as_of = ?, cursor = ?, stopped = null \
          where view = ? and shard = ? and epoch = ? and position = ?",
     );
     let moved = sqlx::query(sql)

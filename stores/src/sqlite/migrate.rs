@@ -18,6 +18,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("sql/001_tables.sql"),
     include_str!("sql/002_views.sql"),
     include_str!("sql/003_identity.sql"),
+    include_str!("sql/004_stopped.sql"),
+    include_str!("sql/005_lease_start.sql"),
 ];
 
 /// The version from which rows of views are text.

@@ -7,7 +7,9 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use highwater_core::{CommandId, Envelope, EventId, Position, Tag, Tags, Version, port::Progress};
+use highwater_core::{
+    CommandId, Envelope, EventId, Position, Tag, Tags, Version, port::Progress, value::ShardId,
+};
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
 use uuid::Uuid;
@@ -16,7 +18,10 @@ pub(super) use crate::sql::row::{signed, unsigned};
 
 use crate::{
     page_limit::PartialPage,
-    sql::row::{LastEvent, SqlRow, schema},
+    sql::{
+        row::{LastEvent, SqlRow, StoredShards, schema},
+        stop::StoredStop,
+    },
 };
 
 /// Adds the expression that packs the rows `e` of a subquery into one blob with a record for each event; null
@@ -199,14 +204,18 @@ impl SqlRow for SqliteRow {
     }
 
     /// Decodes a JSON array of positions and times.
-    fn shards(&self, first: usize) -> sqlx::Result<Vec<Progress>> {
-        let shards: Vec<(i64, i64)> = serde_json::from_str(self.try_get(first)?)
-            .map_err(|error| sqlx::Error::Decode(error.into()))?;
-        let progress = |(position, as_of)| {
+    fn shards(&self, first: usize) -> sqlx::Result<StoredShards> {
+        let stored: Vec<(i64, i64, Option<StoredStop>)> =
+            serde_json::from_str(self.try_get(first)?)
+                .map_err(|error| sqlx::Error::Decode(error.into()))?;
+        let mut shards = StoredShards::default();
+        for (shard, (position, as_of, stop)) in (0..).map(ShardId::new).zip(stored) {
             let position = Position::new(unsigned(position)?);
-            Ok(Progress { position, as_of: timestamp(as_of)?, ..Progress::default() })
-        };
-        shards.into_iter().map(progress).collect()
+            let as_of = timestamp(as_of)?;
+            shards.progress.push(Progress { position, as_of, ..Progress::default() });
+            shards.stops.extend(stop.map(|stop| stop.of(shard)).transpose()?);
+        }
+        Ok(shards)
     }
 }
 

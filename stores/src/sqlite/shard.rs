@@ -6,16 +6,17 @@ use std::{sync::Arc, time::Duration};
 use highwater_core::{
     Result,
     domain::ViewName,
-    port::{Claim, ClaimMode, Members, ShardClaim, WorkerId},
-    value::Sharding,
+    port::{Claim, ClaimMode, Members, ShardClaim, ShardStop, WorkerId},
+    value::{Epoch, Sharding},
 };
 use sqlx::SqliteConnection;
 
 use super::{SqliteInner, error::classify, options::Prefix, row::signed};
 use crate::{
-    fencing::{ShardState, check_reshard, check_sharding, lease_end, view_missing},
+    fencing::{LeaseTerm, ShardState, check_reshard, check_sharding, view_missing},
     sql::{
         shard::{decode_claim, decode_members, decode_shards},
+        stop::StoredStop,
         view::read_state,
         view_changes::ViewChange,
     },
@@ -28,9 +29,9 @@ pub(super) async fn claim(inner: Arc<SqliteInner>, claim: ShardClaim) -> Result<
     let ShardClaim { view, sharding, shard, worker, mode, lease } = claim;
     let now = inner.clock.now();
     let sql = inner.prefix.sql(
-        "update @prefix@shards set epoch = epoch + 1, owner = ?3, lease_until = ?4 \
+        "update @prefix@shards set epoch = epoch + 1, owner = ?3, lease_until = ?4, leased_at = ?6 \
          where view = ?1 and shard = ?2 \
-             and (?5 or owner is null or owner = ?3 or lease_until <= ?6) \
+             and (?5 or owner is null or owner = ?3 or lease_until <= ?6 or leased_at > ?6) \
              and (select layout from @prefix@views where view = ?1) = ?7 \
          returning epoch, position, as_of, cursor",
     );
@@ -39,7 +40,7 @@ pub(super) async fn claim(inner: Arc<SqliteInner>, claim: ShardClaim) -> Result<
         .bind(view.as_str())
         .bind(shard.get())
         .bind(worker.as_str())
-        .bind(lease_end(lease, now).as_microsecond())
+        .bind(LeaseTerm::new(lease, now).until.as_microsecond())
         .bind(mode == ClaimMode::Always)
         .bind(now.as_microsecond())
         .bind(sharding.to_string())
@@ -83,15 +84,17 @@ async fn record_heartbeat(
     let prefix = &inner.prefix;
     let now = inner.clock.now();
     for sql in [
-        "insert into @prefix@workers (view, worker, alive_until) values (?1, ?2, ?3) \
-         on conflict (view, worker) do update set alive_until = excluded.alive_until",
-        "update @prefix@shards set lease_until = ?3 where view = ?1 and owner = ?2",
-        "delete from @prefix@workers where view = ?1 and alive_until <= ?4",
+        "insert into @prefix@workers (view, worker, alive_until, alive_at) \
+         values (?1, ?2, ?3, ?4) on conflict (view, worker) \
+         do update set alive_until = excluded.alive_until, alive_at = excluded.alive_at",
+        "update @prefix@shards set lease_until = ?3, leased_at = ?4 \
+         where view = ?1 and owner = ?2",
+        "delete from @prefix@workers where view = ?1 and (alive_until <= ?4 or alive_at > ?4)",
     ] {
         sqlx::query(prefix.sql(sql))
             .bind(view.as_str())
             .bind(worker.as_str())
-            .bind(lease_end(lease, now).as_microsecond())
+            .bind(LeaseTerm::new(lease, now).until.as_microsecond())
             .bind(now.as_microsecond())
             .execute(&mut *connection)
             .await?;
@@ -99,14 +102,37 @@ async fn record_heartbeat(
     let workers = prefix.sql("select worker from @prefix@workers where view = ? order by 1");
     let workers = sqlx::query_scalar(workers).bind(view.as_str());
     let holders = prefix.sql(
-        "select case when lease_until > ?2 then owner end from @prefix@shards where view = ?1 \
-         order by shard",
+        "select case when lease_until > ?2 and coalesce(leased_at, ?2) <= ?2 then owner end \
+         from @prefix@shards where view = ?1 order by shard",
     );
     let holders = sqlx::query_scalar(holders).bind(view.as_str()).bind(now.as_microsecond());
     decode_members(
         workers.fetch_all(&mut *connection).await?,
         holders.fetch_all(&mut *connection).await?,
     )
+}
+
+pub(super) async fn stop(
+    inner: Arc<SqliteInner>,
+    view: ViewName,
+    epoch: Epoch,
+    stop: ShardStop,
+) -> Result<()> {
+    let doing = "stopping a shard";
+    let sql = inner
+        .prefix
+        .sql("update @prefix@shards set stopped = ? where view = ? and shard = ? and epoch = ?");
+    let mut connection = inner.writer().await?;
+    let stopped = sqlx::query(sql)
+        .bind(StoredStop::encode(&stop).map_err(classify(doing))?)
+        .bind(view.as_str())
+        .bind(stop.shard.get())
+        .bind(signed(epoch.get()))
+        .execute(&mut **connection)
+        .await;
+    stopped.map_err(classify(doing))?;
+    inner.follower.changed(&ViewChange::Other(view));
+    Ok(())
 }
 
 pub(super) async fn leave(inner: Arc<SqliteInner>, view: ViewName, worker: WorkerId) -> Result<()> {

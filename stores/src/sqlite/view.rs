@@ -26,11 +26,11 @@ use crate::{
     },
 };
 
-/// The columns of the progress of view $1. The progress of its shards is a JSON array.
+/// The columns of the progress of view $1. The progress and the stops of its shards are a JSON array.
 macro_rules! progress_columns {
     () => {
         "layout, (select coalesce(max(position), 0) from @schema@.events), \
-         (select json_group_array(json_array(position, as_of) order by shard) \
+         (select json_group_array(json_array(position, as_of, json(stopped)) order by shard) \
           from @schema@.shards where view = $1)"
     };
 }
@@ -59,7 +59,7 @@ impl SqlStore for SqliteInner {
         select k.key, v.value, p.since, w.layout, \
             case when k.key = 0 then (select coalesce(max(position), 0) from @schema@.events) end, \
             case when k.key = 0 then \
-                (select json_group_array(json_array(position, as_of) order by shard) \
+                (select json_group_array(json_array(position, as_of, json(stopped)) order by shard) \
                  from @schema@.shards where view = $1) end \
         from @schema@.views w join json_each($2) k \
         left join @schema@.view_@view@ v on v.key = k.value \

@@ -12,8 +12,8 @@ use highwater_core::{
     domain::{ViewName, ViewSpec},
     error::Unavailable,
     port::{
-        Claim, KeyRange, LeaseStore, Members, ParkedKey, ParkedStore, ShardClaim, StoredRange,
-        StoredView, ViewCommit, ViewState, ViewStore, WorkerId,
+        Claim, KeyRange, LeaseStore, Members, ParkedKey, ParkedStore, ShardClaim, ShardStop,
+        StoredRange, StoredView, ViewCommit, ViewState, ViewStore, WorkerId,
     },
     value::{Epoch, ShardId, Sharding},
 };
@@ -79,6 +79,10 @@ impl LeaseStore for SqliteStore {
 
     async fn release_shard(&self, view: &ViewName, shard: ShardId, epoch: Epoch) -> Result<()> {
         uncancellable(release(self.inner(), view.clone(), shard, epoch)).await
+    }
+
+    async fn stop_shard(&self, view: &ViewName, epoch: Epoch, stop: ShardStop) -> Result<()> {
+        uncancellable(shard::stop(self.inner(), view.clone(), epoch, stop)).await
     }
 
     async fn leave(&self, view: &ViewName, worker: &WorkerId) -> Result<()> {

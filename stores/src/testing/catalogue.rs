@@ -226,6 +226,11 @@ macro_rules! __highwater_properties {
                 r1_signing_out_gives_back_what_a_worker_holds_and_nothing_else
                 r1_a_shard_that_is_not_there_cannot_be_claimed
                 r1_workers_that_rob_one_another_count_each_commit_once;
+            stop:
+                r2_a_stop_is_seen_until_the_next_commit_to_its_shard
+                r2_a_stop_under_another_epoch_changes_nothing
+                r2_a_view_that_is_resharded_has_not_stopped
+                r2_a_waiter_is_woken_by_a_stop;
             divide:
                 r1_a_view_divided_anew_goes_on_from_where_it_was
                 r1_rows_and_parked_keys_stay_when_a_view_is_divided_anew

@@ -42,7 +42,11 @@ async fn refuses_views(store: &dyn Store, view: &ViewName) {
         (ShardId::FIRST, WorkerId::new("a").unwrap(), Duration::from_secs(1));
     let claim = Claim { shard: first, epoch: Epoch::new(1), progress: Progress::default() };
     let commit = ViewCommit::new(view.clone(), &claim, Progress::default());
-    let seen = ViewState { sharding: Sharding::SINGLE, shards: vec![Progress::default()] };
+    let seen = ViewState {
+        sharding: Sharding::SINGLE,
+        shards: vec![Progress::default()],
+        stops: Vec::new(),
+    };
     refused(store.open_view(&ViewSpec::rows(view.clone()), Sharding::SINGLE).await);
     refused(store.read_view(view, &["a".into()]).await);
     refused(store.commit_view(commit).await);

@@ -3,8 +3,8 @@
 use highwater_core::{
     Code, Position, Query, ReadFrom,
     domain::{ViewName, ViewSpec},
-    port::{EventStore as _, Store, ViewState, ViewStore as _},
-    value::{Expected, ShardId, Sharding},
+    port::{EventStore as _, ShardStop, Store, ViewState, ViewStore as _},
+    value::{Epoch, Expected, ShardId, Sharding},
 };
 use highwater_stores::testing::build;
 use jiff::Timestamp;
@@ -22,7 +22,11 @@ const ON_POSTGRES: [&str; 6] = [
     include_str!("../../src/postgres/sql/005_identity.sql"),
     include_str!("../../src/postgres/sql/006_layout.sql"),
 ];
-const ON_SQLITE: &str = include_str!("../../src/sqlite/sql/001_tables.sql");
+const ON_SQLITE: [&str; 3] = [
+    include_str!("../../src/sqlite/sql/001_tables.sql"),
+    include_str!("../../src/sqlite/sql/002_views.sql"),
+    include_str!("../../src/sqlite/sql/003_identity.sql"),
+];
 
 /// The rows of these versions are bytes.
 fn views(prefix: &str, bytes: &str, time: &str) -> String {
@@ -44,7 +48,7 @@ async fn has_kept(store: &dyn Store) {
     let rows: Vec<_> = read.rows.iter().map(|row| row.value.as_deref()).collect();
     let a = "{\"owner\": \"ü\", \"cents\":1}";
     assert_eq!(rows, [Some(&b"[]"[..]), None, Some(a.as_bytes())]);
-    let ViewState { sharding: layout, shards } = read.state;
+    let ViewState { sharding: layout, shards, .. } = read.state;
     assert_eq!((layout, shards.len()), (Sharding::SINGLE, 1));
     assert_eq!(shards[0].position, Position::new(7));
     assert_eq!(shards[0].as_of, Timestamp::from_second(1_700_000_000).unwrap());
@@ -248,16 +252,70 @@ async fn r1_views_of_version_1_keep_rows_and_progress_on_sqlite() {
     error_messages::record_log();
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("log.db").display());
+    make_sqlite(&url, 1, &views("highwater_", "blob", "1700000000000000")).await;
+    let stores = futures_util::future::join_all((0..4).map(|_| open_sqlite(&url))).await;
+    has_kept(stores[0].as_ref().unwrap()).await;
+}
+
+/// Creates a file of this version with this content.
+async fn make_sqlite(url: &str, version: usize, filled: &str) {
     let mut old = SqliteConnection::connect(&format!("{url}?mode=rwc")).await.unwrap();
-    let migrations = ON_SQLITE.replace("@prefix@", "highwater_");
-    let views = views("highwater_", "blob", "1700000000000000");
+    let migrations = ON_SQLITE[..version].join(";").replace("@prefix@", "highwater_");
     let sql = format!(
         "create table highwater_migrations (
              version integer primary key, applied_at text not null default current_timestamp);
-         {migrations}; insert into highwater_migrations (version) values (1); {views}"
+         {migrations};
+         insert into highwater_migrations (version)
+             with recursive n (v) as (select 1 union all select v + 1 from n where v < {version})
+             select v from n;
+         {filled}"
     );
     old.execute(AssertSqlSafe(sql)).await.unwrap();
     old.close().await.unwrap();
-    let stores = futures_util::future::join_all((0..4).map(|_| open_sqlite(&url))).await;
-    has_kept(stores[0].as_ref().unwrap()).await;
+}
+
+/// The progress of a view of four shards, before shards could be marked as stopped.
+async fn has_not_stopped(store: &dyn Store) {
+    let view = ViewName::new("balances").unwrap();
+    let state = store.read_view(&view, &[]).await.unwrap().state;
+    let positions: Vec<_> = state.shards.iter().map(|shard| shard.position.get()).collect();
+    assert_eq!((positions, state.stops), (vec![7, 8, 9, 10], Vec::new()));
+    let stop = ShardStop {
+        shard: ShardId::new(2),
+        at: Timestamp::from_second(1_700_000_000).unwrap(),
+        error: "HW506: a test".to_owned(),
+    };
+    store.stop_shard(&view, Epoch::new(3), stop.clone()).await.unwrap();
+    let state = store.read_view(&view, &["a".to_owned()]).await.unwrap().state;
+    assert_eq!(state.stops, [stop]);
+}
+
+#[tokio::test]
+async fn r2_shards_of_version_6_have_not_stopped_on_postgres() {
+    let test = "r2_shards_of_version_6_have_not_stopped_on_postgres";
+    let Some(server) = Server::of(test).await else { return };
+    let name = &server.name;
+    let filled = format!(
+        "create table {name}.view_balances (key text primary key, value json not null);
+         insert into {name}.views values ('balances', 'keys/4');
+         insert into {name}.shards (view, shard, epoch, position, as_of, cursor, layout)
+             select 'balances', shard, 3, 7 + shard, to_timestamp(1700000000), '', 'keys/4'
+             from generate_series(0, 3) shard"
+    );
+    make(&server, 6, &filled).await;
+    has_not_stopped(&server.open().await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn r2_shards_of_version_3_have_not_stopped_on_sqlite() {
+    error_messages::record_log();
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("log.db").display());
+    let filled = "create table highwater_view_balances (key text primary key, value text not null);
+         insert into highwater_views values ('balances', 'keys/4');
+         insert into highwater_shards (view, shard, epoch, position, as_of, cursor)
+             select 'balances', value, 3, 7 + value, 1700000000000000, x''
+             from json_each('[0, 1, 2, 3]')";
+    make_sqlite(&url, 3, filled).await;
+    has_not_stopped(&open_sqlite(&url).await.unwrap()).await;
 }

@@ -9,6 +9,7 @@
 //! | [`fleet`] | processes that are killed, frozen and stopped at random |
 //! | [`run`] | how long a randomised test runs, and from which seed |
 //! | [`answers`] | a checker of rejections and of other answers to commands that append nothing |
+//! | [`clock`] | a clock that tests set, and stores whose time it is (feature `domains`) |
 //! | [`bank`], [`till`], [`tally`], [`ledger`] | the domains of the tests and their views (feature `domains`) |
 //! | [`worker`] | what worker processes share (feature `domains`) |
 //! | [`linearizability`] | a checker of recorded histories (feature `domains`) |
@@ -29,6 +30,8 @@
 pub mod answers;
 #[cfg(feature = "domains")]
 pub mod bank;
+#[cfg(feature = "domains")]
+pub mod clock;
 #[cfg(unix)]
 pub mod fleet;
 pub mod kafka;

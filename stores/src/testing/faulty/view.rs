@@ -7,8 +7,8 @@ use highwater_core::{
     Position, Result,
     domain::{ViewName, ViewSpec},
     port::{
-        Claim, KeyRange, LeaseStore, Members, ParkedKey, ParkedStore, ShardClaim, StoredRange,
-        StoredView, ViewCommit, ViewState, ViewStore, WorkerId,
+        Claim, KeyRange, LeaseStore, Members, ParkedKey, ParkedStore, ShardClaim, ShardStop,
+        StoredRange, StoredView, ViewCommit, ViewState, ViewStore, WorkerId,
     },
     value::{Epoch, ShardId, Sharding},
 };
@@ -66,6 +66,10 @@ impl<S: LeaseStore> LeaseStore for Faulty<S> {
 
     async fn release_shard(&self, view: &ViewName, shard: ShardId, epoch: Epoch) -> Result<()> {
         self.change("releasing a shard", self.inner.release_shard(view, shard, epoch)).await
+    }
+
+    async fn stop_shard(&self, view: &ViewName, epoch: Epoch, stop: ShardStop) -> Result<()> {
+        self.change("stopping a shard", self.inner.stop_shard(view, epoch, stop)).await
     }
 
     async fn leave(&self, view: &ViewName, worker: &WorkerId) -> Result<()> {

@@ -46,6 +46,7 @@ mod refused;
 mod script;
 mod shard;
 mod snapshot;
+mod stop;
 mod table;
 mod view;
 mod worker;

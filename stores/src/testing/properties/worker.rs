@@ -46,7 +46,7 @@ pub(super) fn progress(position: u64) -> Progress {
 pub(super) fn state(sharding: Sharding, positions: &[u64]) -> ViewState {
     let at =
         |position: &u64| if *position == 0 { Progress::default() } else { progress(*position) };
-    ViewState { sharding, shards: positions.iter().map(at).collect() }
+    ViewState { sharding, shards: positions.iter().map(at).collect(), stops: Vec::new() }
 }
 
 /// Encodes a row as JSON.
