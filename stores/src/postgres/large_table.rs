@@ -16,11 +16,13 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use super::{
     PostgresInner,
     error::{classify, classify_view, is_deadlock},
+    session,
     table::{
         FILLED, FILLING, LOCK_TIMEOUT, LockTries, MissingParts, OPENING, PostgresTable, plain,
         value_of,
     },
 };
+use crate::sql::connection_pool::within;
 
 /// The number of rows that are filled in one transaction.
 const FILL_PAGE: i64 = 500;
@@ -32,17 +34,19 @@ const TURN_DELAY: Duration = Duration::from_millis(500);
 /// reader waits for it, and its lock ends with it.
 pub(super) async fn add_missing(inner: &PostgresInner, spec: &ViewSpec) -> Result<()> {
     let mut connection = inner.options.connection().await?;
-    let added = async {
+    let limit = inner.options.answer_timeout;
+    let session = session::number(&mut connection, limit, OPENING).await?;
+    let adding = async {
         // Time-outs of the user are for short statements.
         let unlimited = "set lock_timeout = 0; set statement_timeout = 0";
         sqlx::raw_sql(unlimited).execute(&mut connection).await.map_err(classify(OPENING))?;
         wait_for_turn(inner, &mut connection).await?;
         let table = PostgresTable { connection: &mut connection, schema: &inner.schema, spec };
         LargeTable(table).add_missing().await
-    }
-    .await;
+    };
+    let added = session::while_active(&inner.connections, limit, session, OPENING, adding).await;
     // Whether the goodbye arrives or not, the server ends the session.
-    drop(connection.close().await);
+    drop(within(limit, connection.close()).await);
     added
 }
 

@@ -6,14 +6,11 @@ use highwater_core::{
     Result,
     error::{Source, Unavailable},
 };
-use sqlx::{PgConnection, Postgres};
+use sqlx::{PgConnection, Postgres, Row as _};
 use tokio::time::timeout;
 
 use super::error::classify;
 use crate::sql::{connection_pool::within, connections::Connections};
-
-/// The time between two looks at a session that seems to do nothing.
-const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 /// Waits for the end of work, but no longer than `limit`.
 pub(super) async fn bounded<T>(
@@ -39,8 +36,8 @@ pub(super) async fn number(
 }
 
 /// Waits for the end of work in a session, however long it takes: to build an index of a large table takes
-/// hours. From time to time another connection looks if the session does something. The work is given up
-/// if the server doesn't answer, or if the session has done nothing at two looks: its answer got lost.
+/// hours. Every `limit` another connection looks if the session does something. The work is given up if the
+/// server doesn't answer, or if the session has done nothing between two looks: an answer got lost.
 pub(super) async fn while_active<T>(
     connections: &Connections<Postgres>,
     limit: Duration,
@@ -49,16 +46,15 @@ pub(super) async fn while_active<T>(
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
     let given_up = async {
+        let mut last = None;
         loop {
             tokio::time::sleep(limit).await;
-            if is_active(connections, session, doing).await? {
-                continue;
-            }
-            tokio::time::sleep(SECOND_LOOK).await;
-            if !is_active(connections, session, doing).await? {
+            let seen = idle_since(connections, session).await.map_err(classify(doing))?;
+            if seen.is_some() && seen == last {
                 let source = Source::new("the server has answered, but the answer did not arrive");
                 return Err(Unavailable::unreachable(doing, source).into());
             }
+            last = seen;
         }
     };
     tokio::select! {
@@ -68,15 +64,16 @@ pub(super) async fn while_active<T>(
     }
 }
 
-async fn is_active(
+/// Returns the time since which the session has done nothing, `None` while it executes a statement. A session
+/// that is gone has done nothing for ever.
+async fn idle_since(
     connections: &Connections<Postgres>,
     session: i32,
-    doing: &'static str,
-) -> Result<bool> {
-    let sql = "select state = 'active' from pg_stat_activity where pid = $1";
-    let rows = connections.fetch_all(sqlx::query(sql).bind(session)).await;
-    let row = rows.map_err(classify(doing))?.into_iter().next();
-    let state: Option<Option<bool>> =
-        row.map(|row| sqlx::Row::try_get(&row, 0)).transpose().map_err(classify(doing))?;
-    Ok(state.flatten().unwrap_or_default())
+) -> Result<Option<String>, sqlx::Error> {
+    let sql = "select case when state <> 'active' then state_change::text end \
+               from pg_stat_activity where pid = $1";
+    match connections.fetch_optional(sqlx::query(sql).bind(session)).await? {
+        Some(row) => row.try_get(0),
+        None => Ok(Some(String::new())),
+    }
 }
