@@ -9,8 +9,8 @@ use highwater::{
     execute::Builder,
     port::{
         Append, AppendFuture, Claim, EventStore, KeyRange, LeaseStore, LogPage, Members, ParkedKey,
-        ParkedStore, ReadFrom, RecordedCommand, ShardClaim, Snapshot, SnapshotStore, Store,
-        StoredRange, StoredView, StreamPage, ViewCommit, ViewState, ViewStore, WorkerId,
+        ParkedStore, ReadFrom, RecordedCommand, ShardClaim, ShardStop, Snapshot, SnapshotStore,
+        Store, StoredRange, StoredView, StreamPage, ViewCommit, ViewState, ViewStore, WorkerId,
     },
     stores,
     value::{Epoch, LogId, ShardId, Sharding},
@@ -148,6 +148,10 @@ impl<I: Intercept> LeaseStore for Intercepted<I> {
 
     async fn release_shard(&self, view: &ViewName, shard: ShardId, epoch: Epoch) -> Result<()> {
         self.by.store().release_shard(view, shard, epoch).await
+    }
+
+    async fn stop_shard(&self, view: &ViewName, epoch: Epoch, stop: ShardStop) -> Result<()> {
+        self.by.store().stop_shard(view, epoch, stop).await
     }
 
     async fn leave(&self, view: &ViewName, worker: &WorkerId) -> Result<()> {
