@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::{
+    boundary_query::BoundaryQuery,
     decision::{decide, fingerprint_of},
     engine::Engine,
     loaded::Loaded,
@@ -13,21 +14,18 @@ use super::{
 };
 use crate::{
     Result,
-    domain::{Boundary, DecidedBy, Fingerprinter, Query},
+    domain::{Boundary, DecidedBy, Fingerprinter},
     error::Conflict,
     follow::{apply, fold_events},
-    port::{Condition, Ids, ReadFrom, Snapshot},
+    port::{Condition, Ids, Snapshot},
     value::{Expected, StreamId, Version},
 };
-
-/// The number of events per read.
-const READ_PAGE_SIZE: usize = 4096;
 
 /// A command on a boundary. Its events are appended only if no further matching event has been
 /// appended.
 pub(super) struct BoundaryCommand<B: Boundary, C> {
     key: StateKey,
-    query: Query,
+    query: BoundaryQuery,
     command: C,
     services: Arc<B::Services>,
     /// The state of the last attempt. The next attempt continues reading from it.
@@ -42,7 +40,7 @@ impl<B: Boundary, C> BoundaryCommand<B, C> {
         services: Arc<B::Services>,
     ) -> Self {
         let key = StateKey::of::<B>(stream);
-        let query = query_of(&boundary);
+        let query = BoundaryQuery::of(&boundary);
         let folded = Mutex::new(Loaded::initial(Arc::new(boundary)));
         Self { key, query, command, services, folded }
     }
@@ -54,27 +52,20 @@ impl<B: Boundary, C> BoundaryCommand<B, C> {
 
 /// Folds every event that matches a boundary's query.
 pub(super) async fn load<B: Boundary>(engine: &Engine, boundary: B) -> Result<B> {
-    let query = query_of(&boundary);
+    let query = BoundaryQuery::of(&boundary);
     let mut folded = Loaded::initial(Arc::new(boundary));
     read_on(engine, &query, &mut folded).await?;
     Ok(Arc::unwrap_or_clone(folded.state))
 }
 
-/// The query of a boundary, for known types only. So an unknown type in a page is one that the
-/// query names and the event enum does not have.
-fn query_of<B: Boundary>(boundary: &B) -> Query {
-    boundary.query().narrowed_to::<B::Event>()
-}
-
 /// Folds the matching events after the position of this state.
 async fn read_on<B: Boundary>(
     engine: &Engine,
-    query: &Query,
+    query: &BoundaryQuery,
     folded: &mut Loaded<Arc<B>>,
 ) -> Result<()> {
     loop {
-        let from = ReadFrom::After(folded.position);
-        let page = engine.log.read_log(query, from, READ_PAGE_SIZE).await?;
+        let page = query.page::<B::Event>(engine, folded.position).await?;
         if !page.events.is_empty() {
             let state = Arc::make_mut(&mut folded.state);
             fold_events(&page.events, |event| apply(state, event, engine.unknown_events))?;
@@ -129,7 +120,7 @@ where
     }
 
     fn expectation(&self, state: &Loaded<AnyState>) -> Expectation {
-        let condition = Condition { query: self.query.clone(), after: state.position };
+        let condition = Condition { query: self.query.query.clone(), after: state.position };
         Expectation { stream: Expected::Any, condition: Some(condition) }
     }
 

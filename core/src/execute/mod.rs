@@ -11,6 +11,9 @@
 //! | `participant` | the interface between that loop and a command |
 //! | `aggregate_command` | a command on one aggregate |
 //! | `boundary_command` | a decision over a query |
+//! | `boundary_query` | its query, and the check that no event is missed for want of a tag |
+//! | `tag_coverage` | the positions up to which that is known |
+//! | `retag` | adds tags to stored events |
 //! | `decision` | runs application code and encodes the events |
 //! | `state_cache` | cached states, with events that are still being appended |
 //! | `loaded` | a state and its place in its stream |
@@ -24,6 +27,7 @@ mod aggregate_command;
 mod atomic;
 mod boundary_command;
 mod boundary_handle;
+mod boundary_query;
 mod builder;
 mod decision;
 mod engine;
@@ -34,9 +38,11 @@ mod loaded;
 mod participant;
 mod policy;
 mod receipt;
+mod retag;
 mod run;
 mod snapshot;
 mod state_cache;
+mod tag_coverage;
 
 pub use atomic::Atomic;
 pub use boundary_handle::BoundaryHandle;
@@ -46,3 +52,4 @@ pub use highwater::Highwater;
 pub use loaded::{AsOf, Loaded};
 pub use policy::{ConflictPolicy, Resolver, Retry};
 pub use receipt::Receipt;
+pub use retag::{Retag, Retagged};

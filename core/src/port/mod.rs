@@ -10,6 +10,7 @@ mod parked;
 mod parked_store;
 mod progress;
 mod snapshot;
+mod tagging;
 mod view_store;
 
 pub use append::{Append, Appended, Condition, Limits, NewEvent, StreamAppend, StreamHead};
@@ -22,6 +23,7 @@ pub use parked::{ParkChange, ParkedKey};
 pub use parked_store::ParkedStore;
 pub use progress::{Claim, ClaimMode, Members, Progress, WORKER_ID_LIMIT, WorkerId};
 pub use snapshot::{Snapshot, SnapshotStore};
+pub use tagging::{AddedTags, MissingTag, Untagged};
 pub use view_store::{
     KEY_LIMIT, KeyRange, StoredRange, StoredRow, StoredView, ViewCommit, ViewState, ViewStore,
 };

@@ -17,6 +17,7 @@
 //! | `row` | decoding of rows |
 //! | `shard` | leases and epochs of shards (R1) |
 //! | `snapshot` | snapshots |
+//! | `tags` | tags added to stored events |
 //! | `view`, `table` | views: reading them, and their tables with columns and indexes |
 //! | `view_store` | the ports of views |
 
@@ -37,6 +38,7 @@ mod row;
 mod shard;
 mod snapshot;
 mod table;
+mod tags;
 mod view;
 mod view_store;
 
@@ -47,8 +49,8 @@ use highwater_core::{
     CommandId, LogId, Position, Query, ReadFrom, Result, StreamId, Version,
     error::Unavailable,
     port::{
-        Append, AppendFuture, EventStore, LogPage, RecordedCommand, Snapshot, SnapshotStore,
-        StreamPage,
+        AddedTags, Append, AppendFuture, EventStore, LogPage, RecordedCommand, Snapshot,
+        SnapshotStore, StreamPage, Untagged,
     },
 };
 use sqlx::{Connection as _, Postgres, postgres::PgPoolOptions};
@@ -189,7 +191,28 @@ impl EventStore for PostgresStore {
     ) -> Result<LogPage> {
         query.validate()?;
         let (inner, query) = (self.inner(), query.clone());
-        uncancellable(async move { read::read_log(&inner, &query, span, limit).await }).await
+        uncancellable(async move { read::read_log(&inner, &query, None, span, limit).await }).await
+    }
+
+    async fn read_log_and_untagged(
+        &self,
+        query: &Query,
+        untagged: &Untagged,
+        after: Position,
+        limit: usize,
+    ) -> Result<LogPage> {
+        query.validate()?;
+        let (inner, query, untagged) = (self.inner(), query.clone(), untagged.clone());
+        let span = ReadFrom::After(after);
+        uncancellable(
+            async move { read::read_log(&inner, &query, Some(&untagged), span, limit).await },
+        )
+        .await
+    }
+
+    async fn add_tags(&self, added: &[AddedTags]) -> Result<()> {
+        added.iter().try_for_each(AddedTags::validate)?;
+        tags::add(&self.inner, added).await
     }
 
     async fn head(&self) -> Result<Position> {

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 
 use highwater_core::{
     Position, Query, QueryItem, ReadFrom, Result, StreamId, Version,
-    port::{LogPage, StreamPage},
+    port::{LogPage, MissingTag, StreamPage, Untagged},
 };
 use sqlx::{AssertSqlSafe, Postgres, QueryBuilder, Row, postgres::PgRow};
 
@@ -17,7 +17,7 @@ use super::{
     error::classify,
     row::{COLUMNS, EventDecoder, NO_EVENT, signed, unsigned},
 };
-use crate::sql::query_plan::alternatives;
+use crate::sql::query_plan::{alternatives, within};
 
 /// The head, and true if all that the statement sees has been flushed. Both functions read the log as it is
 /// now, later than the statement's snapshot, so the result holds for the snapshot.
@@ -64,10 +64,11 @@ pub(super) async fn read_stream(
 pub(super) async fn read_log(
     inner: &PostgresInner,
     query: &Query,
+    untagged: Option<&Untagged>,
     span: ReadFrom<Position>,
     limit: usize,
 ) -> Result<LogPage> {
-    let mut sql = log_statement(inner, query, span, limit);
+    let mut sql = log_statement(inner, query, untagged, span, limit);
     let rows =
         inner.connections.fetch_all(sql.build()).await.map_err(classify("reading the log"))?;
     let (first, rows) =
@@ -131,6 +132,7 @@ pub(super) async fn flush(inner: &PostgresInner) -> Result<()> {
 fn log_statement(
     inner: &PostgresInner,
     query: &Query,
+    untagged: Option<&Untagged>,
     span: ReadFrom<Position>,
     limit: usize,
 ) -> QueryBuilder<Postgres> {
@@ -140,16 +142,20 @@ fn log_statement(
     let mut sql = QueryBuilder::new(format!(
         "{head}, {NO_EVENT} union all (select null, null, {COLUMNS} from "
     ));
-    let column = match alternatives(query).as_slice() {
-        [item] => {
+    let column = match (alternatives(query).as_slice(), untagged) {
+        ([item], None) => {
             push_matching(&mut sql, schema, item, span);
             order_column(item)
         }
-        items => {
+        (items, untagged) => {
             sql.push("(select position from (");
             for (index, item) in items.iter().enumerate() {
                 sql.push(if index == 0 { "" } else { " union " });
                 push_item(&mut sql, schema, item, span, limit);
+            }
+            for missing in untagged.iter().flat_map(|untagged| &untagged.missing) {
+                sql.push(" union ");
+                push_missing(&mut sql, schema, missing, within(untagged, span), limit);
             }
             sql.push(format!(") u order by position {order} limit "))
                 .push_bind(signed(limit as u64));
@@ -193,6 +199,22 @@ fn push_item(
     sql.push(format!(" order by {} {order} limit ", order_column(item)))
         .push_bind(signed(limit as u64))
         .push(")");
+}
+
+/// Selects the first positions of events that lack a tag.
+fn push_missing(
+    sql: &mut QueryBuilder<Postgres>,
+    schema: &str,
+    missing: &MissingTag,
+    span: ReadFrom<Position>,
+    limit: usize,
+) {
+    sql.push(format!("(select e.position from {schema}.events e where true"));
+    push_span(sql, "e.position", span);
+    push_one_of(sql, "e.type", missing.types.clone());
+    sql.push(" and not exists (select from unnest(e.tags) n(tag) where starts_with(n.tag, ");
+    sql.push_bind(missing.prefix()).push("))");
+    sql.push(" order by e.position limit ").push_bind(signed(limit as u64)).push(")");
 }
 
 /// Selects the events that match one item, with the index that suits it.

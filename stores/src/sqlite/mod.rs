@@ -15,6 +15,7 @@
 //! | `row` | decoding of rows |
 //! | `shard` | leases and epochs of shards (R1) |
 //! | `snapshot` | snapshots |
+//! | `tags` | tags added to stored events |
 //! | `view`, `table` | views: reading them, and their tables with columns and indexes |
 //! | `view_store` | the ports of views |
 //! | `write_connection` | the connection for writes |
@@ -34,6 +35,7 @@ mod row;
 mod shard;
 mod snapshot;
 mod table;
+mod tags;
 mod view;
 mod view_store;
 mod write_connection;
@@ -45,8 +47,8 @@ use highwater_core::{
     CommandId, LogId, Position, Query, ReadFrom, Result, StreamId, Version,
     error::Unavailable,
     port::{
-        Append, AppendFuture, Clock, EventStore, LogPage, RecordedCommand, Snapshot, SnapshotStore,
-        StreamPage,
+        AddedTags, Append, AppendFuture, Clock, EventStore, LogPage, RecordedCommand, Snapshot,
+        SnapshotStore, StreamPage, Untagged,
     },
 };
 use sqlx::{Sqlite, sqlite::SqlitePoolOptions};
@@ -180,7 +182,25 @@ impl EventStore for SqliteStore {
         limit: usize,
     ) -> Result<LogPage> {
         query.validate()?;
-        uncancellable(read::read_log(self.inner(), query.clone(), span, limit)).await
+        uncancellable(read::read_log(self.inner(), query.clone(), None, span, limit)).await
+    }
+
+    async fn read_log_and_untagged(
+        &self,
+        query: &Query,
+        untagged: &Untagged,
+        after: Position,
+        limit: usize,
+    ) -> Result<LogPage> {
+        query.validate()?;
+        let (inner, query, span) = (self.inner(), query.clone(), ReadFrom::After(after));
+        let untagged = Some(untagged.clone());
+        uncancellable(read::read_log(inner, query, untagged, span, limit)).await
+    }
+
+    async fn add_tags(&self, added: &[AddedTags]) -> Result<()> {
+        added.iter().try_for_each(AddedTags::validate)?;
+        uncancellable(tags::add(self.inner(), added.to_vec())).await
     }
 
     async fn head(&self) -> Result<Position> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use highwater_core::{
     CommandId, Position, Query, QueryItem, ReadFrom, Result, StreamId, Version,
-    port::{LogPage, RecordedCommand, StreamPage},
+    port::{LogPage, MissingTag, RecordedCommand, StreamPage, Untagged},
 };
 use sqlx::{QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
 
@@ -16,7 +16,7 @@ use super::{
     options::Prefix,
     row::{PACKED, signed, unpack, unsigned},
 };
-use crate::sql::query_plan::alternatives;
+use crate::sql::query_plan::{alternatives, within};
 
 pub(super) async fn read_stream(
     inner: Arc<SqliteInner>,
@@ -83,12 +83,14 @@ fn stream_statement(
 pub(super) async fn read_log(
     inner: Arc<SqliteInner>,
     query: Query,
+    untagged: Option<Untagged>,
     span: ReadFrom<Position>,
     limit: usize,
 ) -> Result<LogPage> {
     let mut limit = limit;
     let row = loop {
-        let row = inner.readers.fetch_one(log_statement(&inner, &query, span, limit).build()).await;
+        let mut sql = log_statement(&inner, &query, untagged.as_ref(), span, limit);
+        let row = inner.readers.fetch_one(sql.build()).await;
         if !shorten_if_too_big(&row, &mut limit) {
             break row.map_err(classify("reading the log"))?;
         }
@@ -137,6 +139,7 @@ pub(super) async fn head(inner: Arc<SqliteInner>) -> Result<Position> {
 fn log_statement(
     inner: &SqliteInner,
     query: &Query,
+    untagged: Option<&Untagged>,
     span: ReadFrom<Position>,
     limit: usize,
 ) -> QueryBuilder<Sqlite> {
@@ -146,14 +149,19 @@ fn log_statement(
         "select (select coalesce(max(position), 0) from {prefix}events), {PACKED} \
          from (select e.* from "
     ));
-    match alternatives(query).as_slice() {
-        [item] => push_matching(&mut sql, prefix, item, span),
-        items => {
+    match (alternatives(query).as_slice(), untagged) {
+        ([item], None) => push_matching(&mut sql, prefix, item, span),
+        (items, untagged) => {
             sql.push("(");
             for (index, item) in items.iter().enumerate() {
                 let before = if index == 0 { "" } else { " union " };
                 sql.push(before).push("select position from (");
                 push_item(&mut sql, prefix, item, span, limit);
+                sql.push(")");
+            }
+            for missing in untagged.iter().flat_map(|untagged| &untagged.missing) {
+                sql.push(" union select position from (");
+                push_missing(&mut sql, prefix, missing, within(untagged, span), limit);
                 sql.push(")");
             }
             sql.push(format!(") f join {prefix}events e on e.position = f.position where true"));
@@ -180,6 +188,22 @@ pub(super) fn push_item(
     push_matching(sql, prefix, item, span);
     sql.push(format!(" order by e.position {} limit ", direction(span)));
     sql.push_bind(signed(limit as u64));
+}
+
+/// Selects the first positions of events that lack a tag.
+fn push_missing(
+    sql: &mut QueryBuilder<Sqlite>,
+    prefix: &Prefix,
+    missing: &MissingTag,
+    span: ReadFrom<Position>,
+    limit: usize,
+) {
+    sql.push(format!("select e.position as position from {prefix}events e where true"));
+    push_span(sql, "e.position", span);
+    push_one_of(sql, "e.type", missing.types.iter().map(String::as_str));
+    sql.push(" and not exists (select 1 from json_each(e.tags) n where instr(n.value, ");
+    sql.push_bind(missing.prefix()).push(") = 1)");
+    sql.push(" order by e.position limit ").push_bind(signed(limit as u64));
 }
 
 /// Selects the events that match one item, with the index that suits it.

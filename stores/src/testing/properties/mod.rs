@@ -25,6 +25,7 @@ mod script;
 mod shard;
 mod snapshot;
 mod table;
+mod tagging;
 mod view;
 mod worker;
 mod world;
