@@ -208,3 +208,14 @@ fn a_view_asks_for_the_events_of_all_members() {
     let query = Residents::query().unwrap();
     assert_eq!(query.items[0].types, Movement::NAMES);
 }
+
+#[test]
+fn a_member_has_the_tags_that_it_has_alone() {
+    for name in ["account.opened", "account.created"] {
+        assert!(AccountEvent::can_have_tag(name, "owner"), "{name}");
+        assert!(Movement::can_have_tag(name, "owner"), "{name}");
+    }
+    for name in ["account.deposited", "account.frozen", "customer.moved", "unknown"] {
+        assert!(!Movement::can_have_tag(name, "owner"), "{name}");
+    }
+}

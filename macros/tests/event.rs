@@ -221,3 +221,13 @@ fn an_event_may_be_declared_in_a_function() {
     let event = Local::Happened { limit: Limit { cents: 1 } };
     assert_eq!(stored(&event), [event]);
 }
+
+#[test]
+fn only_types_with_a_tag_can_have_it() {
+    let can = AccountEvent::can_have_tag;
+    assert!(can("account.opened", "owner") && can("account.opened", "branch"));
+    assert!(can("account.noted", "note"));
+    assert!(!can("account.opened", "at") && !can("account.opened", "note"));
+    assert!(!can("account.money_deposited", "owner") && !can("account.frozen", "owner"));
+    assert!(!can("unknown", "owner") && !Odd::can_have_tag("odd.names", "out"));
+}

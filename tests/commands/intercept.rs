@@ -8,9 +8,10 @@ use highwater::{
     domain::{ViewName, ViewSpec},
     execute::Builder,
     port::{
-        Append, AppendFuture, Claim, EventStore, KeyRange, LeaseStore, LogPage, Members, ParkedKey,
-        ParkedStore, ReadFrom, RecordedCommand, ShardClaim, ShardStop, Snapshot, SnapshotStore,
-        Store, StoredRange, StoredView, StreamPage, ViewCommit, ViewState, ViewStore, WorkerId,
+        AddedTags, Append, AppendFuture, Claim, EventStore, KeyRange, LeaseStore, LogPage, Members,
+        ParkedKey, ParkedStore, ReadFrom, RecordedCommand, ShardClaim, ShardStop, Snapshot,
+        SnapshotStore, Store, StoredRange, StoredView, StreamPage, Untagged, ViewCommit, ViewState,
+        ViewStore, WorkerId,
     },
     stores,
     value::{Epoch, LogId, ShardId, Sharding},
@@ -74,6 +75,20 @@ impl<I: Intercept> EventStore for Intercepted<I> {
         limit: usize,
     ) -> Result<LogPage> {
         self.by.store().read_log(query, from, limit).await
+    }
+
+    async fn read_log_and_untagged(
+        &self,
+        query: &Query,
+        untagged: &Untagged,
+        after: Position,
+        limit: usize,
+    ) -> Result<LogPage> {
+        self.by.store().read_log_and_untagged(query, untagged, after, limit).await
+    }
+
+    async fn add_tags(&self, added: &[AddedTags]) -> Result<()> {
+        self.by.store().add_tags(added).await
     }
 
     async fn head(&self) -> Result<Position> {

@@ -89,7 +89,7 @@ fn errors() -> Vec<Error> {
     errors
 }
 
-fn corrupt(stream: &StreamId, position: Position) -> [Corrupt; 9] {
+fn corrupt(stream: &StreamId, position: Position) -> [Corrupt; 10] {
     let (stream, type_name) = (|| stream.clone(), || "account.opened".to_owned());
     [
         Corrupt::UnknownEvent { position, stream: stream(), type_name: type_name() },
@@ -101,6 +101,13 @@ fn corrupt(stream: &StreamId, position: Position) -> [Corrupt; 9] {
             known: SchemaVersion::new(1),
         },
         Corrupt::Payload { position, stream: stream(), type_name: type_name(), source: secret() },
+        Corrupt::Untagged {
+            position,
+            stream: stream(),
+            type_name: type_name(),
+            tag_name: "owner".to_owned(),
+            event: "bank::AccountEvent",
+        },
         Corrupt::value(SECRET, secret()),
         Corrupt::NotApplied {
             view: "balances".to_owned(),

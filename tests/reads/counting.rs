@@ -14,9 +14,10 @@ use highwater::{
     domain::{ViewName, ViewSpec},
     error::{Source, Unavailable},
     port::{
-        Append, AppendFuture, Claim, EventStore, KeyRange, LeaseStore, LogPage, Members, ParkedKey,
-        ParkedStore, ReadFrom, RecordedCommand, ShardClaim, ShardStop, Snapshot, SnapshotStore,
-        Store, StoredRange, StoredView, StreamPage, ViewCommit, ViewState, ViewStore, WorkerId,
+        AddedTags, Append, AppendFuture, Claim, EventStore, KeyRange, LeaseStore, LogPage, Members,
+        ParkedKey, ParkedStore, ReadFrom, RecordedCommand, ShardClaim, ShardStop, Snapshot,
+        SnapshotStore, Store, StoredRange, StoredView, StreamPage, Untagged, ViewCommit, ViewState,
+        ViewStore, WorkerId,
     },
     stores,
     value::{Epoch, LogId, ShardId, Sharding},
@@ -136,6 +137,22 @@ impl EventStore for Counting<Arc<dyn Store>> {
         self.counts.is_there().await?;
         Counts::count(&self.counts.log_reads);
         self.inner.read_log(query, span, limit).await
+    }
+
+    async fn read_log_and_untagged(
+        &self,
+        query: &Query,
+        untagged: &Untagged,
+        after: Position,
+        limit: usize,
+    ) -> Result<LogPage> {
+        self.counts.is_there().await?;
+        Counts::count(&self.counts.log_reads);
+        self.inner.read_log_and_untagged(query, untagged, after, limit).await
+    }
+
+    async fn add_tags(&self, added: &[AddedTags]) -> Result<()> {
+        self.inner.add_tags(added).await
     }
 
     async fn head(&self) -> Result<Position> {

@@ -17,6 +17,11 @@ use crate::{Error, domain::Query, value::StreamId};
 pub trait Boundary: Decider {
     /// The events that the decision depends on. The query is narrowed to [`Event::NAMES`](super::Event::NAMES)
     /// where it names no types.
+    ///
+    /// A tag that the events have had only since an earlier version of the program is missing on those that
+    /// were stored before. The boundary refuses to decide
+    /// ([`Corrupt::Untagged`](crate::error::Corrupt::Untagged)) until
+    /// [`Highwater::retag`](crate::Highwater::retag) has added it.
     fn query(&self) -> Query;
 
     /// The stream that new events are appended to.

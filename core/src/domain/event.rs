@@ -92,6 +92,16 @@ pub trait Event: Sized + Send + Sync + 'static {
         Tags::none()
     }
 
+    /// Returns false if no stored event of this type, of whatever schema version, means an event with
+    /// a tag of this name today. A [`Boundary`](super::Boundary) whose query has such a tag needs it on
+    /// all other events, and looks for those that were stored without it (W6).
+    ///
+    /// The default is always right: a boundary then looks at the events of every type that it reads.
+    #[must_use]
+    fn can_have_tag(_type_name: &str, _tag_name: &str) -> bool {
+        true
+    }
+
     /// Writes the payload to `out`.
     ///
     /// # Errors

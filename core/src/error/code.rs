@@ -73,6 +73,8 @@ codes! {
     TOO_MANY_PARKED = "HW507";
     /// A key is parked, and can't be read as freshly as asked for.
     PARKED = "HW508";
+    /// An event was stored without a tag that a boundary queries.
+    UNTAGGED = "HW509";
     /// A command id has been used for a different command.
     COMMAND_ID_REUSED = "HW601";
     /// A value is larger than the limit.

@@ -49,6 +49,25 @@ pub enum Corrupt {
         /// The decoder's error.
         source: Source,
     },
+    /// An event was stored before the program gave it a tag that a boundary queries: the boundary would not
+    /// find it (W6).
+    #[error(
+        "event {position} of stream {stream} ({type_name}) was stored without its tag {tag_name}, so a \
+         boundary that queries this tag would miss it: stop the programs that append {type_name} without \
+         the tag, then run Highwater::retag::<{event}>()"
+    )]
+    Untagged {
+        /// The first such event.
+        position: Position,
+        /// Its stream.
+        stream: StreamId,
+        /// Its type.
+        type_name: String,
+        /// The name of the tag.
+        tag_name: String,
+        /// The Rust type of the boundary's events, whose tags are to be added.
+        event: &'static str,
+    },
     /// A stored value other than an event's payload or a view's row can't be decoded.
     #[error("{what} can't be decoded: {source}")]
     Value {
@@ -137,6 +156,7 @@ impl Corrupt {
             Self::UnknownEvent { .. } => Code::UNKNOWN_EVENT,
             Self::NewerEvent { .. } => Code::NEWER_EVENT,
             Self::Payload { .. } | Self::Row { .. } | Self::Value { .. } => Code::UNDECODABLE,
+            Self::Untagged { .. } => Code::UNTAGGED,
             Self::NotApplied { .. } => Code::NOT_APPLIED,
             Self::Parked { .. } => Code::PARKED,
             Self::TooManyParked { .. } => Code::TOO_MANY_PARKED,

@@ -8,6 +8,7 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
+    boundary_query::BoundaryQuery,
     decision::{decide, fingerprint_of},
     engine::Engine,
     loaded::Loaded,
@@ -16,21 +17,18 @@ use super::{
 };
 use crate::{
     Result,
-    domain::{Boundary, DecidedBy, Fingerprinter, Query},
+    domain::{Boundary, DecidedBy, Fingerprinter},
     error::{Conflict, Corrupt, Panicked},
     follow::{apply, fold_events},
-    port::{Condition, Ids, ReadFrom, Snapshot},
+    port::{Condition, Ids, Snapshot},
     value::{Expected, Position, StreamId, Version},
 };
-
-/// The number of events per read.
-const READ_PAGE_SIZE: usize = 4096;
 
 /// A command on a boundary. Its events are appended only if no further matching event has been
 /// appended.
 pub(super) struct BoundaryCommand<B: Boundary, C> {
     key: StateKey,
-    query: Query,
+    query: BoundaryQuery,
     /// The boundary before any event.
     initial: B,
     command: C,
@@ -68,7 +66,7 @@ impl<B: Boundary, C> BoundaryCommand<B, C> {
         services: Arc<B::Services>,
     ) -> Result<Self> {
         let key = StateKey::of::<B>(stream);
-        let query = query_of(&boundary)?;
+        let query = BoundaryQuery::of(&boundary)?;
         let folded = Mutex::new(Folded::initial(&boundary));
         Ok(Self { key, query, initial: boundary, command, services, folded })
     }
@@ -80,7 +78,7 @@ impl<B: Boundary, C> BoundaryCommand<B, C> {
 
 /// Folds every event that matches a boundary's query.
 pub(super) async fn load<B: Boundary>(engine: &Engine, boundary: B) -> Result<B> {
-    let query = query_of(&boundary)?;
+    let query = BoundaryQuery::of(&boundary)?;
     let folded = read_on(engine, &query, &boundary, Folded::initial(&boundary)).await?;
     Ok(Arc::unwrap_or_clone(folded.loaded.state))
 }
@@ -90,18 +88,11 @@ pub(super) fn stream_of<B: Boundary>(boundary: &B) -> Result<StreamId> {
     Panicked::guard(|| format!("stream of boundary {}", type_name::<B>()), || boundary.stream())?
 }
 
-/// Returns the query of a boundary, for known types only. So an unknown type in a page is one that the
-/// query names and the event enum does not have.
-fn query_of<B: Boundary>(boundary: &B) -> Result<Query> {
-    let place = || format!("query of boundary {}", type_name::<B>());
-    Ok(Panicked::guard(place, || boundary.query())?.narrowed_to::<B::Event>())
-}
-
 /// Continues reading from an earlier state, or from the beginning if the log doesn't have that state's
 /// last event: after a fail-over that lost events, it is of another history.
 async fn read_on<B: Boundary>(
     engine: &Engine,
-    query: &Query,
+    query: &BoundaryQuery,
     initial: &B,
     earlier: Folded<B>,
 ) -> Result<Folded<B>> {
@@ -116,14 +107,13 @@ async fn read_on<B: Boundary>(
 /// the result is `None` if the log doesn't have it.
 async fn fold<B: Boundary>(
     engine: &Engine,
-    query: &Query,
+    query: &BoundaryQuery,
     mut folded: Folded<B>,
 ) -> Result<Option<Folded<B>>> {
     let mut after = Position::new(folded.last_match.get().saturating_sub(1));
     let mut expected = folded.loaded.head;
     loop {
-        let from = ReadFrom::After(after);
-        let page = engine.log.read_log(query, from, READ_PAGE_SIZE).await?;
+        let page = query.page::<B::Event>(engine, after).await?;
         let mut events = &page.events[..];
         if let Some(head) = expected.take() {
             match events.split_first() {
@@ -188,7 +178,7 @@ where
     }
 
     fn expectation(&self, state: &Loaded<AnyState>) -> Expectation {
-        let condition = Condition { query: self.query.clone(), after: state.position };
+        let condition = Condition { query: self.query.query.clone(), after: state.position };
         Expectation { stream: Expected::Any, condition: Some(condition) }
     }
 

@@ -10,6 +10,7 @@ use super::{
     highwater::Highwater,
     policy::ConflictPolicy,
     state_cache::StateCache,
+    tag_coverage::TagCoverage,
 };
 use crate::{
     follow::UnknownEvents,
@@ -38,6 +39,7 @@ impl Highwater {
                 clock: Arc::new(clock),
                 ids: Arc::new(ids),
                 states: StateCache::new(DEFAULT_CACHED_STATES),
+                coverage: TagCoverage::default(),
                 unknown_events: UnknownEvents::default(),
                 policy: ConflictPolicy::default(),
                 read_side: OnceLock::new(),

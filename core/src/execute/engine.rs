@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use super::{policy::ConflictPolicy, state_cache::StateCache};
+use super::{policy::ConflictPolicy, state_cache::StateCache, tag_coverage::TagCoverage};
 use crate::{
     follow::UnknownEvents,
     metrics::CommandMeter,
@@ -21,6 +21,7 @@ pub(super) struct Engine {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ids: Arc<dyn Ids>,
     pub(super) states: StateCache,
+    pub(super) coverage: TagCoverage,
     pub(super) unknown_events: UnknownEvents,
     pub(super) policy: ConflictPolicy,
     /// The state of the read side. Its type is not known in this crate.

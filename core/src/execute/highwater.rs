@@ -8,10 +8,11 @@ use super::{
     engine::{Engine, ViewLocation},
     handle::AggregateHandle,
     receipt::Receipt,
+    retag::Retag,
 };
 use crate::{
     Result,
-    domain::{Aggregate, Boundary, Decider, Invariant, Query, Request, Targeted},
+    domain::{Aggregate, Boundary, Decider, Event, Invariant, Query, Request, Targeted},
     error::Panicked,
     follow::{Follower, Violation, audit},
     port::{Clock, EventStore, Ids, SnapshotStore, ViewStore},
@@ -100,6 +101,21 @@ impl Highwater {
     /// can't be decoded; [`Panicked`](crate::Error::Panicked).
     pub async fn audit<A: Aggregate>(&self, invariants: &[Invariant<A>]) -> Result<Vec<Violation>> {
         audit(&*self.engine.log, invariants, self.engine.unknown_events).await
+    }
+
+    /// Adds to the stored events of a type the tags that this program gives to them: those of a
+    /// `#[event(tag)]` that is newer than the events. Without them a boundary that queries such a tag refuses to
+    /// decide ([`Corrupt::Untagged`](crate::error::Corrupt::Untagged), W6).
+    ///
+    /// Run it when no older program appends these events any more: what such a one appends later lacks the tags
+    /// again, and is noticed again. It can be repeated; the answer says how many events got tags.
+    ///
+    /// # Errors
+    /// When awaited: [`Unavailable`](crate::Error::Unavailable); [`Corrupt`](crate::Error::Corrupt) if an event
+    /// can't be decoded; [`Invalid`](crate::Error::Invalid) if a tag is longer than stores hold;
+    /// [`Panicked`](crate::Error::Panicked).
+    pub fn retag<E: Event>(&self) -> Retag<E> {
+        Retag::new(&self.engine)
     }
 
     /// Follows the events that match a query, starting after a position.

@@ -11,6 +11,9 @@
 //! | `participant` | the interface between that loop and a command |
 //! | `aggregate_command` | a command on one aggregate |
 //! | `boundary_command` | a decision over a query |
+//! | `boundary_query` | its query, and the check that no event is missed for want of a tag |
+//! | `tag_coverage` | the positions up to which that is known |
+//! | `retag` | adds tags to stored events |
 //! | `decision` | runs application code and encodes the events |
 //! | `decided_on` | the proof that a decision which appends nothing was current |
 //! | `moment` | the order of commands, reads and appends of a process |
@@ -27,6 +30,7 @@ mod aggregate_command;
 mod atomic;
 mod boundary_command;
 mod boundary_handle;
+mod boundary_query;
 mod builder;
 mod decided_on;
 mod decision;
@@ -39,9 +43,11 @@ mod moment;
 mod participant;
 mod policy;
 mod receipt;
+mod retag;
 mod run;
 mod snapshot;
 mod state_cache;
+mod tag_coverage;
 mod unknown_outcome;
 
 pub use atomic::Atomic;
@@ -52,3 +58,4 @@ pub use highwater::Highwater;
 pub use loaded::{AsOf, Loaded};
 pub use policy::{ConflictPolicy, Resolver, Retry};
 pub use receipt::Receipt;
+pub use retag::{Retag, Retagged};

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 
-use super::{Append, Appended, LogPage, ReadFrom, StreamPage};
+use super::{AddedTags, Append, Appended, LogPage, ReadFrom, StreamPage, Untagged};
 use crate::{
     Result,
     domain::{Fingerprint, Query},
@@ -61,6 +61,29 @@ pub trait EventStore: Send + Sync + 'static {
         from: ReadFrom<Position>,
         limit: usize,
     ) -> Result<LogPage>;
+
+    /// Reads forward as [`EventStore::read_log`] does, and with the page, each event in its place, those that
+    /// `untagged` selects. One snapshot of the log has both, so that an event to which a tag is being added
+    /// is found in one way or the other (W6).
+    ///
+    /// # Errors
+    /// As [`EventStore::read_log`].
+    async fn read_log_and_untagged(
+        &self,
+        query: &Query,
+        untagged: &Untagged,
+        after: Position,
+        limit: usize,
+    ) -> Result<LogPage>;
+
+    /// Adds tags to stored events, all or none: from then on, reads and conditions find the events by them.
+    /// Nothing else of an event changes. Tags that an event has already, and positions without an event,
+    /// are passed over, so that the call can be repeated.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) if a tag is malformed; [`Unavailable`](crate::Error::Unavailable),
+    /// after which the tags may have been added.
+    async fn add_tags(&self, added: &[AddedTags]) -> Result<()>;
 
     /// Returns the position of the last event; [`Position::START`] if there is none.
     ///

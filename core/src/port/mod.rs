@@ -25,6 +25,7 @@ mod parked_store;
 mod progress;
 mod row_key;
 mod snapshot;
+mod tagging;
 mod view_store;
 
 pub use append::{Append, Appended, Condition, Limits, NewEvent, StreamAppend, StreamHead};
@@ -38,6 +39,7 @@ pub use parked_store::ParkedStore;
 pub use progress::{Claim, ClaimMode, Members, Progress, ShardStop, WORKER_ID_LIMIT, WorkerId};
 pub use row_key::{KEY_LIMIT, check_key, parked_as};
 pub use snapshot::{Snapshot, SnapshotStore};
+pub use tagging::{AddedTags, MissingTag, Untagged};
 pub use view_store::{
     KeyRange, StoredRange, StoredRow, StoredView, ViewCommit, ViewState, ViewStore,
 };

@@ -35,6 +35,12 @@ impl Tag {
         &self.0
     }
 
+    /// The name: the part before the first `:`, or the whole tag if it has none.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.split_once(':').map_or(&self.0, |(name, _)| name)
+    }
+
     /// Checks that the stores can hold this tag.
     ///
     /// # Errors
@@ -78,10 +84,22 @@ impl Tags {
         self.0.is_empty()
     }
 
+    /// Returns true if this tag is among these.
+    #[must_use]
+    pub fn contain(&self, tag: &Tag) -> bool {
+        self.0.binary_search(tag).is_ok()
+    }
+
     /// Returns true if all of `wanted` are among these.
     #[must_use]
     pub fn contain_all(&self, wanted: &Self) -> bool {
-        wanted.0.iter().all(|tag| self.0.binary_search(tag).is_ok())
+        wanted.0.iter().all(|tag| self.contain(tag))
+    }
+
+    /// Returns these tags and the others.
+    #[must_use]
+    pub fn union(&self, others: &Self) -> Self {
+        self.0.iter().chain(&others.0).cloned().collect()
     }
 }
 

@@ -1,5 +1,7 @@
 //! Writes the implementation of `Event`.
 
+use std::collections::BTreeSet;
+
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Fields, Ident, spanned::Spanned};
@@ -16,6 +18,7 @@ pub(super) fn expand(root: &Root, event: &EventEnum) -> TokenStream {
     let names = event.names().map(|name| &name.text);
     let event_type = event_type(root, event);
     let tags = tags(root, event);
+    let can_have_tag = can_have_tag(event);
     let encode = encode(root, event);
     let decode = decode::function(root, event);
     hygienic! {
@@ -28,6 +31,7 @@ pub(super) fn expand(root: &Root, event: &EventEnum) -> TokenStream {
                 const NAMES: &'static [&'static str] = &[#(#names),*];
                 #event_type
                 #tags
+                #can_have_tag
                 #encode
                 #decode
             }
@@ -111,6 +115,40 @@ fn tags_of(root: &Root, variant: &EventVariant) -> Option<TokenStream> {
             Self::#ident #body => #root::Tags::from([#(#tags),*]),
         }
     })
+}
+
+/// Writes which tags a stored event of each type can have. An upcaster may turn an old event into one of
+/// another variant, so a variant with upcasters can have the tags of all.
+fn can_have_tag(event: &EventEnum) -> TokenStream {
+    let all: BTreeSet<&str> = event.variants.iter().flat_map(tag_names).collect();
+    let arms: Vec<TokenStream> = event
+        .variants
+        .iter()
+        .filter_map(|variant| {
+            let types = variant.names().map(|name| &name.text);
+            let tags =
+                if variant.upcast.is_empty() { tag_names(variant).collect() } else { all.clone() };
+            let tags = tags.into_iter();
+            (tags.len() > 0).then(|| hygienic!((#(#types)|*, #(#tags)|*) => true,))
+        })
+        .collect();
+    let body = match arms.is_empty() {
+        true => hygienic!(false),
+        false => hygienic!(match (type_name, tag_name) { #(#arms)* _ => false }),
+    };
+    hygienic! {
+        #[allow(unused_variables, reason = "generated")]
+        fn can_have_tag(
+            type_name: &::core::primitive::str,
+            tag_name: &::core::primitive::str,
+        ) -> ::core::primitive::bool {
+            #body
+        }
+    }
+}
+
+fn tag_names(variant: &EventVariant) -> impl Iterator<Item = &str> {
+    variant.tags.iter().filter_map(|tag| Some(tag.name.as_ref()?.text.as_str()))
 }
 
 fn encode(root: &Root, event: &EventEnum) -> TokenStream {

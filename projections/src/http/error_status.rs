@@ -70,6 +70,7 @@ fn known(code: Code) -> Option<ErrorStatus> {
         | Code::FOREIGN_RECORD
         | Code::NOT_APPLIED
         | Code::TOO_MANY_PARKED
+        | Code::UNTAGGED
         | Code::BAD_URL
         | Code::BAD_CREDENTIALS
         | Code::FOREIGN_DATABASE

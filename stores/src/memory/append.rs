@@ -9,7 +9,7 @@ use bytes::Bytes;
 use highwater_core::{
     CommandId, Envelope, Position, Result, StreamId, Version,
     error::{Actual, Conflict, Invalid},
-    port::{Append, Appended, Condition, NewEvent, StreamAppend, StreamHead},
+    port::{AddedTags, Append, Appended, Condition, NewEvent, StreamAppend, StreamHead},
 };
 use jiff::Timestamp;
 
@@ -88,6 +88,17 @@ impl MemoryLog {
             None => Ok(()),
             Some(event) => {
                 Err(Conflict::Boundary { after: condition.after, found: event.position })
+            }
+        }
+    }
+
+    /// Adds tags to events. Positions without an event are passed over.
+    pub(super) fn add_tags(&mut self, added: &[AddedTags]) {
+        for AddedTags { position, tags } in added {
+            let index =
+                usize::try_from(position.get()).ok().and_then(|number| number.checked_sub(1));
+            if let Some(event) = index.and_then(|index| self.events.get_mut(index)) {
+                event.tags = event.tags.union(tags);
             }
         }
     }

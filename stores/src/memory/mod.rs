@@ -36,8 +36,8 @@ use futures_util::FutureExt as _;
 use highwater_core::{
     CommandId, LogId, Position, Query, ReadFrom, Result, StreamId, Version,
     port::{
-        Append, AppendFuture, Clock, EventStore, Ids, Limits, LogPage, RecordedCommand, Snapshot,
-        SnapshotStore, StreamPage,
+        AddedTags, Append, AppendFuture, Clock, EventStore, Ids, Limits, LogPage, RecordedCommand,
+        Snapshot, SnapshotStore, StreamPage, Untagged,
     },
 };
 use tokio::sync::watch;
@@ -142,6 +142,23 @@ impl EventStore for MemoryStore {
     ) -> Result<LogPage> {
         query.validate()?;
         Ok(self.state().log.page(query, from, limit))
+    }
+
+    async fn read_log_and_untagged(
+        &self,
+        query: &Query,
+        untagged: &Untagged,
+        after: Position,
+        limit: usize,
+    ) -> Result<LogPage> {
+        query.validate()?;
+        Ok(self.state().log.page_and_untagged(query, untagged, after, limit))
+    }
+
+    async fn add_tags(&self, added: &[AddedTags]) -> Result<()> {
+        added.iter().try_for_each(AddedTags::validate)?;
+        self.state().log.add_tags(added);
+        Ok(())
     }
 
     async fn head(&self) -> Result<Position> {

@@ -2,7 +2,7 @@
 
 use highwater_core::{
     Envelope, Position, Query, ReadFrom, StreamId, Version,
-    port::{LogPage, StreamPage},
+    port::{LogPage, StreamPage, Untagged},
 };
 
 use super::append::MemoryLog;
@@ -34,16 +34,37 @@ impl MemoryLog {
     }
 
     pub(super) fn page(&self, query: &Query, from: ReadFrom<Position>, limit: usize) -> LogPage {
+        self.page_of(|event| is_match(query, event), from, limit)
+    }
+
+    /// Returns a page of the events that match, and of those that lack tags.
+    pub(super) fn page_and_untagged(
+        &self,
+        query: &Query,
+        untagged: &Untagged,
+        after: Position,
+        limit: usize,
+    ) -> LogPage {
+        let selects = |event: &Envelope| is_match(query, event) || untagged.selects(event);
+        self.page_of(selects, ReadFrom::After(after), limit)
+    }
+
+    fn page_of(
+        &self,
+        selects: impl Fn(&Envelope) -> bool,
+        from: ReadFrom<Position>,
+        limit: usize,
+    ) -> LogPage {
         match from {
             ReadFrom::After(bound) => {
-                let (events, more) = page(self.after(bound).iter(), query, limit);
+                let (events, more) = page(self.after(bound).iter(), selects, limit);
                 let last = events.last().map_or(bound, |event| event.position);
                 // A reader beyond the head must not be sent back to it.
                 let through = if more { last } else { self.head().max(bound) };
                 LogPage { events, through, more }
             }
             ReadFrom::Before(bound) => {
-                let (events, more) = page(self.before(bound).iter().rev(), query, limit);
+                let (events, more) = page(self.before(bound).iter().rev(), selects, limit);
                 let last = events.last().map_or(bound, |event| event.position);
                 LogPage { events, through: if more { last } else { Position::START }, more }
             }
@@ -64,14 +85,17 @@ fn up_to(number: u64, len: usize) -> usize {
     usize::try_from(number).map_or(len, |number| number.min(len))
 }
 
-/// Returns the first events that match, and true if there are more.
+fn is_match(query: &Query, event: &Envelope) -> bool {
+    query.matches(&event.stream, &event.type_name, &event.tags)
+}
+
+/// Returns the first events that are selected, and true if there are more.
 fn page<'a>(
     events: impl Iterator<Item = &'a Envelope>,
-    query: &Query,
+    selects: impl Fn(&Envelope) -> bool,
     limit: usize,
 ) -> (Vec<Envelope>, bool) {
-    let mut matching =
-        events.filter(|event| query.matches(&event.stream, &event.type_name, &event.tags));
+    let mut matching = events.filter(|event| selects(event));
     let mut page: Vec<_> = matching.by_ref().take(limit).cloned().collect();
     let fitting = fitting(page.iter().map(|event| event.payload.len()));
     let more = fitting < page.len() || matching.next().is_some();

@@ -21,6 +21,7 @@
 //! | `server_refusal` | servers that can't keep what Highwater promises |
 //! | `session` | the bounds of work of several statements |
 //! | `shard` | leases and epochs of shards (R1) |
+//! | `tags` | tags added to stored events |
 //! | `view`, `table` | views: their statements, and their tables with columns and indexes |
 //! | `view_store` | the ports of views |
 
@@ -44,6 +45,7 @@ mod server_refusal;
 mod session;
 mod shard;
 mod table;
+mod tags;
 mod view;
 mod view_store;
 
@@ -54,8 +56,8 @@ use highwater_core::{
     CommandId, LogId, Position, Query, ReadFrom, Result, StreamId, Version,
     error::Unavailable,
     port::{
-        Append, AppendFuture, EventStore, LogPage, RecordedCommand, Snapshot, SnapshotStore,
-        StreamPage,
+        AddedTags, Append, AppendFuture, EventStore, LogPage, RecordedCommand, Snapshot,
+        SnapshotStore, StreamPage, Untagged,
     },
 };
 use sqlx::{Connection as _, Postgres};
@@ -204,9 +206,29 @@ impl EventStore for PostgresStore {
         limit: usize,
     ) -> Result<LogPage> {
         query.validate()?;
-        let inner = self.inner();
-        let query = query.clone();
-        uncancellable(async move { read::read_log(&inner, &query, from, limit).await }).await
+        let (inner, query) = (self.inner(), query.clone());
+        uncancellable(async move { read::read_log(&inner, &query, None, from, limit).await }).await
+    }
+
+    async fn read_log_and_untagged(
+        &self,
+        query: &Query,
+        untagged: &Untagged,
+        after: Position,
+        limit: usize,
+    ) -> Result<LogPage> {
+        query.validate()?;
+        let (inner, query, untagged) = (self.inner(), query.clone(), untagged.clone());
+        let from = ReadFrom::After(after);
+        uncancellable(
+            async move { read::read_log(&inner, &query, Some(&untagged), from, limit).await },
+        )
+        .await
+    }
+
+    async fn add_tags(&self, added: &[AddedTags]) -> Result<()> {
+        added.iter().try_for_each(AddedTags::validate)?;
+        tags::add(&self.inner, added).await
     }
 
     async fn head(&self) -> Result<Position> {

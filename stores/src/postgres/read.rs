@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 use bytes::Bytes;
 use highwater_core::{
     Position, Query, QueryItem, ReadFrom, Result, StreamId, Version,
-    port::{LogPage, MAX_PAGE_BYTES, StreamPage},
+    port::{LogPage, MAX_PAGE_BYTES, MissingTag, StreamPage, Untagged},
 };
 use sqlx::{AssertSqlSafe, Postgres, QueryBuilder, Row, postgres::PgRow};
 
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     page_limit::{PartialPage, inline_bytes, log_page},
-    sql::query_plan::alternatives,
+    sql::query_plan::{alternatives, within},
 };
 
 /// The head, and true if all that the statement sees has been flushed. Both functions read the log as it is
@@ -73,12 +73,13 @@ pub(super) async fn read_stream(
 pub(super) async fn read_log(
     inner: &PostgresInner,
     query: &Query,
+    untagged: Option<&Untagged>,
     from: ReadFrom<Position>,
     limit: usize,
 ) -> Result<LogPage> {
     let limit = inner.page_limit.of(limit);
     let heard = inner.follower.heard();
-    let mut sql = log_statement(inner, query, from, limit);
+    let mut sql = log_statement(inner, query, untagged, from, limit);
     let rows =
         inner.connections.fetch_all(sql.build()).await.map_err(classify("reading the log"))?;
     let (first, rows) =
@@ -138,6 +139,7 @@ pub(super) async fn flush(inner: &PostgresInner) -> Result<()> {
 fn log_statement(
     inner: &PostgresInner,
     query: &Query,
+    untagged: Option<&Untagged>,
     from: ReadFrom<Position>,
     limit: usize,
 ) -> QueryBuilder<Postgres> {
@@ -149,16 +151,20 @@ fn log_statement(
          case when octet_length(e.payload) <= "
     ));
     sql.push_bind(inline_bytes(limit) as i32).push(" then e.payload end, e.metadata from ");
-    let column = match alternatives(query).as_slice() {
-        [item] => {
+    let column = match (alternatives(query).as_slice(), untagged) {
+        ([item], None) => {
             push_matching(&mut sql, schema, item, from);
             order_column(item)
         }
-        items => {
+        (items, untagged) => {
             sql.push("(select position from (");
             for (index, item) in items.iter().enumerate() {
                 sql.push(if index == 0 { "" } else { " union " });
                 push_item(&mut sql, schema, item, from, limit);
+            }
+            for missing in untagged.iter().flat_map(|untagged| &untagged.missing) {
+                sql.push(" union ");
+                push_missing(&mut sql, schema, missing, within(untagged, from), limit);
             }
             sql.push(format!(") u order by position {order} limit "))
                 .push_bind(signed(limit as u64));
@@ -202,6 +208,22 @@ fn push_item(
     sql.push(format!(" order by {} {order} limit ", order_column(item)))
         .push_bind(signed(limit as u64))
         .push(")");
+}
+
+/// Selects the first positions of events that lack a tag.
+fn push_missing(
+    sql: &mut QueryBuilder<Postgres>,
+    schema: &str,
+    missing: &MissingTag,
+    from: ReadFrom<Position>,
+    limit: usize,
+) {
+    sql.push(format!("(select e.position from {schema}.events e where true"));
+    push_span(sql, "e.position", from);
+    push_one_of(sql, "e.type", missing.types.clone());
+    sql.push(" and not exists (select from unnest(e.tags) n(tag) where starts_with(n.tag, ");
+    sql.push_bind(missing.prefix()).push("))");
+    sql.push(" order by e.position limit ").push_bind(signed(limit as u64)).push(")");
 }
 
 /// Selects the events that match one item, with the index that suits it.

@@ -72,7 +72,7 @@ async fn idle_since(
 ) -> Result<Option<String>, sqlx::Error> {
     let sql = "select case when state <> 'active' then state_change::text end \
                from pg_stat_activity where pid = $1";
-    match connections.fetch_optional(sqlx::query(sql).bind(session)).await? {
+    match connections.fetch_all(sqlx::query(sql).bind(session)).await?.first() {
         Some(row) => row.try_get(0),
         None => Ok(Some(String::new())),
     }

@@ -1,7 +1,7 @@
 //! A query as alternatives that one index each answers in log order. An index on type and position is
 //! not in log order over several types: the database would sort all later events to return one page.
 
-use highwater_core::{Query, QueryItem};
+use highwater_core::{Position, Query, QueryItem, ReadFrom, port::Untagged};
 
 /// The most alternatives of one statement: databases accept only some hundreds of parts.
 const MAX_ALTERNATIVES: usize = 100;
@@ -28,4 +28,12 @@ fn split_item(item: &QueryItem) -> Vec<QueryItem> {
     let of_category = |category| QueryItem { categories: vec![category], ..QueryItem::default() };
     let categories: Vec<_> = item.categories.iter().cloned().map(of_category).collect();
     if categories.is_empty() { vec![item.clone()] } else { categories }
+}
+
+/// Returns the part of a forward read in which events that lack tags are selected.
+pub(crate) fn within(untagged: Option<&Untagged>, span: ReadFrom<Position>) -> ReadFrom<Position> {
+    match (untagged, span) {
+        (Some(untagged), ReadFrom::After(after)) => ReadFrom::After(after.max(untagged.after)),
+        _ => span,
+    }
 }

@@ -14,6 +14,7 @@
 //! | `read` | pages of a stream and of the log (W3) |
 //! | `row` | decoding of rows |
 //! | `shard` | leases and epochs of shards (R1) |
+//! | `tags` | tags added to stored events |
 //! | `view`, `table` | views: their statements, and their tables with columns and indexes |
 //! | `view_store` | the ports of views |
 //! | `write_connection` | the connection for writes |
@@ -31,6 +32,7 @@ mod read;
 mod row;
 mod shard;
 mod table;
+mod tags;
 mod view;
 mod view_store;
 mod write_connection;
@@ -42,8 +44,8 @@ use highwater_core::{
     CommandId, LogId, Position, Query, ReadFrom, Result, StreamId, Version,
     error::Unavailable,
     port::{
-        Append, AppendFuture, Clock, EventStore, LogPage, RecordedCommand, Snapshot, SnapshotStore,
-        StreamPage,
+        AddedTags, Append, AppendFuture, Clock, EventStore, LogPage, RecordedCommand, Snapshot,
+        SnapshotStore, StreamPage, Untagged,
     },
 };
 use sqlx::{ConnectOptions as _, Sqlite};
@@ -198,7 +200,25 @@ impl EventStore for SqliteStore {
         limit: usize,
     ) -> Result<LogPage> {
         query.validate()?;
-        uncancellable(read::read_log(self.inner(), query.clone(), from, limit)).await
+        uncancellable(read::read_log(self.inner(), query.clone(), None, from, limit)).await
+    }
+
+    async fn read_log_and_untagged(
+        &self,
+        query: &Query,
+        untagged: &Untagged,
+        after: Position,
+        limit: usize,
+    ) -> Result<LogPage> {
+        query.validate()?;
+        let (inner, query, from) = (self.inner(), query.clone(), ReadFrom::After(after));
+        let untagged = Some(untagged.clone());
+        uncancellable(read::read_log(inner, query, untagged, from, limit)).await
+    }
+
+    async fn add_tags(&self, added: &[AddedTags]) -> Result<()> {
+        added.iter().try_for_each(AddedTags::validate)?;
+        uncancellable(tags::add(self.inner(), added.to_vec())).await
     }
 
     async fn head(&self) -> Result<Position> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use highwater_core::{
     CommandId, Position, Query, QueryItem, ReadFrom, Result, StreamId, Version,
-    port::{LogPage, MAX_PAGE_BYTES, RecordedCommand, StreamPage},
+    port::{LogPage, MAX_PAGE_BYTES, MissingTag, RecordedCommand, StreamPage, Untagged},
 };
 use sqlx::{QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
 
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     page_limit::{PartialPage, inline_bytes, log_page},
-    sql::query_plan::alternatives,
+    sql::query_plan::{alternatives, within},
 };
 
 pub(super) async fn read_stream(
@@ -92,13 +92,15 @@ fn stream_statement(
 pub(super) async fn read_log(
     inner: Arc<SqliteInner>,
     query: Query,
+    untagged: Option<Untagged>,
     from: ReadFrom<Position>,
     limit: usize,
 ) -> Result<LogPage> {
     let mut limit = inner.page_limit.of(limit);
     let heard = inner.follower.heard();
     let row = loop {
-        let row = inner.readers.fetch_one(log_statement(&inner, &query, from, limit).build()).await;
+        let mut sql = log_statement(&inner, &query, untagged.as_ref(), from, limit);
+        let row = inner.readers.fetch_one(sql.build()).await;
         if !shorten_if_too_big(&row, &mut limit) {
             break row.map_err(classify("reading the log"))?;
         }
@@ -165,6 +167,7 @@ pub(super) async fn head(inner: Arc<SqliteInner>) -> Result<Position> {
 fn log_statement(
     inner: &SqliteInner,
     query: &Query,
+    untagged: Option<&Untagged>,
     from: ReadFrom<Position>,
     limit: usize,
 ) -> QueryBuilder<Sqlite> {
@@ -175,14 +178,19 @@ fn log_statement(
     ));
     push_packed(&mut sql, inline_bytes(limit));
     sql.push(" from (select e.* from ");
-    match alternatives(query).as_slice() {
-        [item] => push_matching(&mut sql, prefix, item, from),
-        items => {
+    match (alternatives(query).as_slice(), untagged) {
+        ([item], None) => push_matching(&mut sql, prefix, item, from),
+        (items, untagged) => {
             sql.push("(");
             for (index, item) in items.iter().enumerate() {
                 let before = if index == 0 { "" } else { " union " };
                 sql.push(before).push("select position from (");
                 push_item(&mut sql, prefix, item, from, limit);
+                sql.push(")");
+            }
+            for missing in untagged.iter().flat_map(|untagged| &untagged.missing) {
+                sql.push(" union select position from (");
+                push_missing(&mut sql, prefix, missing, within(untagged, from), limit);
                 sql.push(")");
             }
             sql.push(format!(") f join {prefix}events e on e.position = f.position where true"));
@@ -209,6 +217,22 @@ pub(super) fn push_item(
     push_matching(sql, prefix, item, from);
     sql.push(format!(" order by e.position {} limit ", direction(from)));
     sql.push_bind(signed(limit as u64));
+}
+
+/// Selects the first positions of events that lack a tag.
+fn push_missing(
+    sql: &mut QueryBuilder<Sqlite>,
+    prefix: &Prefix,
+    missing: &MissingTag,
+    from: ReadFrom<Position>,
+    limit: usize,
+) {
+    sql.push(format!("select e.position as position from {prefix}events e where true"));
+    push_span(sql, "e.position", from);
+    push_one_of(sql, "e.type", missing.types.iter().map(String::as_str));
+    sql.push(" and not exists (select 1 from json_each(e.tags) n where instr(n.value, ");
+    sql.push_bind(missing.prefix()).push(") = 1)");
+    sql.push(" order by e.position limit ").push_bind(signed(limit as u64));
 }
 
 /// Selects the events that match one item, with the index that suits it.

@@ -163,7 +163,7 @@ fn undecodable(what: &str) -> sqlx::Error {
     sqlx::Error::Decode(format!("{what} has an unexpected form").into())
 }
 
-fn tags_of(json: &str) -> Result<Tags, sqlx::Error> {
+pub(super) fn tags_of(json: &str) -> Result<Tags, sqlx::Error> {
     let tags: Vec<Tag> =
         serde_json::from_str(json).map_err(|error| sqlx::Error::Decode(error.into()))?;
     Ok(tags.into_iter().collect())

@@ -107,6 +107,13 @@ macro_rules! __highwater_properties {
                 w6_appends_that_do_not_match_do_not_hinder
                 w6_a_condition_sees_appends_called_just_before
                 w6_tags_whose_hashes_collide_stay_apart;
+            tagging:
+                w6_added_tags_are_found_by_reads_and_conditions
+                w6_tags_added_again_change_nothing
+                w6_tags_added_at_once_are_all_kept
+                w6_malformed_tags_are_not_added
+                w6_untagged_events_are_read_in_their_place
+                w6_an_event_is_untagged_until_its_tag_is_added;
             exact:
                 w2_an_event_comes_back_as_it_was_written
                 w2_metadata_belongs_to_every_event_of_its_append

@@ -14,8 +14,8 @@ use highwater_core::{
     CommandId, Error, LogId, Position, Query, ReadFrom, Result, StreamId, Version,
     error::{Source, Unavailable},
     port::{
-        Append, AppendFuture, Clock as _, EventStore, LogPage, RecordedCommand, Snapshot,
-        SnapshotStore, StreamPage,
+        AddedTags, Append, AppendFuture, Clock as _, EventStore, LogPage, RecordedCommand,
+        Snapshot, SnapshotStore, StreamPage, Untagged,
     },
 };
 
@@ -220,6 +220,21 @@ impl<S: EventStore> EventStore for Faulty<S> {
     ) -> Result<LogPage> {
         self.pass("reading the log").await?;
         self.inner.read_log(query, from, limit).await
+    }
+
+    async fn read_log_and_untagged(
+        &self,
+        query: &Query,
+        untagged: &Untagged,
+        after: Position,
+        limit: usize,
+    ) -> Result<LogPage> {
+        self.pass("reading the log").await?;
+        self.inner.read_log_and_untagged(query, untagged, after, limit).await
+    }
+
+    async fn add_tags(&self, added: &[AddedTags]) -> Result<()> {
+        self.change("adding tags", self.inner.add_tags(added)).await
     }
 
     async fn head(&self) -> Result<Position> {

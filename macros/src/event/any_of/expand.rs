@@ -12,6 +12,7 @@ pub(super) fn expand(root: &Root, union: &Union) -> TokenStream {
     let differ = assert_names_differ(root, &variants);
     let names = names(root, &variants);
     let decode = decode(root, &variants);
+    let can_have_tag = can_have_tag(root, &variants);
     let delegate = |function, arguments| delegate(root, &variants, &function, &arguments);
     let event_type = delegate(hygienic!(event_type), hygienic!());
     let tags = delegate(hygienic!(tags), hygienic!());
@@ -32,6 +33,8 @@ pub(super) fn expand(root: &Root, union: &Union) -> TokenStream {
                 fn tags(&self) -> #root::Tags {
                     #tags
                 }
+
+                #can_have_tag
 
                 fn encode(
                     &self,
@@ -96,6 +99,23 @@ fn delegate(
         hygienic!(Self::#ident(event) => #function(event, #arguments),)
     });
     hygienic!(match self { #(#arms)* })
+}
+
+/// Writes `can_have_tag`: the type name selects the wrapped event.
+fn can_have_tag(root: &Root, variants: &[(&Ident, &Type)]) -> TokenStream {
+    let variants = variants.iter().map(|(_, ty)| {
+        let names = item_of(root, ty, &hygienic!(NAMES));
+        let can_have_tag = item_of(root, ty, &hygienic!(can_have_tag));
+        hygienic!(#names.contains(&type_name) && #can_have_tag(type_name, tag_name))
+    });
+    hygienic! {
+        fn can_have_tag(
+            type_name: &::core::primitive::str,
+            tag_name: &::core::primitive::str,
+        ) -> ::core::primitive::bool {
+            #(#variants)||*
+        }
+    }
 }
 
 /// Writes `decode`: the type name selects the variant, so the payload is parsed once.

@@ -48,6 +48,7 @@ mod shard;
 mod snapshot;
 mod stop;
 mod table;
+mod tagging;
 mod view;
 mod worker;
 mod world;
