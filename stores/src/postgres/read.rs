@@ -219,7 +219,7 @@ fn push_missing(
     limit: usize,
 ) {
     sql.push(format!("(select e.position from {schema}.events e where true"));
-    push_span(sql, "e.position", from);
+    push_bound(sql, "e.position", from);
     push_one_of(sql, "e.type", missing.types.clone());
     sql.push(" and not exists (select from unnest(e.tags) n(tag) where starts_with(n.tag, ");
     sql.push_bind(missing.prefix()).push("))");

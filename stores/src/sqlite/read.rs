@@ -228,7 +228,7 @@ fn push_missing(
     limit: usize,
 ) {
     sql.push(format!("select e.position as position from {prefix}events e where true"));
-    push_span(sql, "e.position", from);
+    push_bound(sql, "e.position", from);
     push_one_of(sql, "e.type", missing.types.iter().map(String::as_str));
     sql.push(" and not exists (select 1 from json_each(e.tags) n where instr(n.value, ");
     sql.push_bind(missing.prefix()).push(") = 1)");
