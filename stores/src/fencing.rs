@@ -121,6 +121,9 @@ pub(crate) fn is_same_progress(one: &ViewState, other: &ViewState) -> bool {
         && one.shards.iter().map(progress).eq(other.shards.iter().map(progress))
 }
 
+/// The time by which a lease may seem to begin in the future, although no clock was set back.
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(1);
+
 /// The time of a lease, or of a sign of life. One that begins in the future was given before the clock was set back, and
 /// has run out: its worker may be gone, and would hold everything up until the clock is there again. A worker that is
 /// not gone renews it.
@@ -138,7 +141,13 @@ impl LeaseTerm {
     }
 
     pub(crate) fn includes(self, now: Timestamp) -> bool {
-        self.from <= now && now < self.until
+        self.from <= Self::latest_start(now) && now < self.until
+    }
+
+    /// Returns the latest time at which a lease may begin. A caller that waits for the store may be given a lease
+    /// after another caller has read the clock.
+    pub(crate) fn latest_start(now: Timestamp) -> Timestamp {
+        now.checked_add(CLOCK_TOLERANCE).unwrap_or(Timestamp::MAX)
     }
 }
 

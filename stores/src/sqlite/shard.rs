@@ -31,7 +31,7 @@ pub(super) async fn claim(inner: Arc<SqliteInner>, claim: ShardClaim) -> Result<
     let sql = inner.prefix.sql(
         "update @prefix@shards set epoch = epoch + 1, owner = ?3, lease_until = ?4, leased_at = ?6 \
          where view = ?1 and shard = ?2 \
-             and (?5 or owner is null or owner = ?3 or lease_until <= ?6 or leased_at > ?6) \
+             and (?5 or owner is null or owner = ?3 or lease_until <= ?6 or leased_at > ?8) \
              and (select layout from @prefix@views where view = ?1) = ?7 \
          returning epoch, position, as_of, cursor",
     );
@@ -44,6 +44,7 @@ pub(super) async fn claim(inner: Arc<SqliteInner>, claim: ShardClaim) -> Result<
         .bind(mode == ClaimMode::Always)
         .bind(now.as_microsecond())
         .bind(sharding.to_string())
+        .bind(LeaseTerm::latest_start(now).as_microsecond())
         // `fetch_optional` would not run the statement to its end.
         .fetch_all(&mut **connection)
         .await
@@ -83,29 +84,32 @@ async fn record_heartbeat(
 ) -> Result<Members, sqlx::Error> {
     let prefix = &inner.prefix;
     let now = inner.clock.now();
+    let latest_start = LeaseTerm::latest_start(now).as_microsecond();
     for sql in [
         "insert into @prefix@workers (view, worker, alive_until, alive_at) \
          values (?1, ?2, ?3, ?4) on conflict (view, worker) \
          do update set alive_until = excluded.alive_until, alive_at = excluded.alive_at",
         "update @prefix@shards set lease_until = ?3, leased_at = ?4 \
          where view = ?1 and owner = ?2",
-        "delete from @prefix@workers where view = ?1 and (alive_until <= ?4 or alive_at > ?4)",
+        "delete from @prefix@workers where view = ?1 and (alive_until <= ?4 or alive_at > ?5)",
     ] {
         sqlx::query(prefix.sql(sql))
             .bind(view.as_str())
             .bind(worker.as_str())
             .bind(LeaseTerm::new(lease, now).until.as_microsecond())
             .bind(now.as_microsecond())
+            .bind(latest_start)
             .execute(&mut *connection)
             .await?;
     }
     let workers = prefix.sql("select worker from @prefix@workers where view = ? order by 1");
     let workers = sqlx::query_scalar(workers).bind(view.as_str());
     let holders = prefix.sql(
-        "select case when lease_until > ?2 and coalesce(leased_at, ?2) <= ?2 then owner end \
+        "select case when lease_until > ?2 and coalesce(leased_at, ?2) <= ?3 then owner end \
          from @prefix@shards where view = ?1 order by shard",
     );
     let holders = sqlx::query_scalar(holders).bind(view.as_str()).bind(now.as_microsecond());
+    let holders = holders.bind(latest_start);
     decode_members(
         workers.fetch_all(&mut *connection).await?,
         holders.fetch_all(&mut *connection).await?,
