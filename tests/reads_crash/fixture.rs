@@ -1,6 +1,6 @@
 //! A private PostgreSQL and Kafka, and the processes between them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use highwater::{CommandId, Highwater, Receipt, Request, View, Views as _};
 use highwater_test_support::{
@@ -13,9 +13,7 @@ use highwater_test_support::{
 };
 use tokio::runtime::Runtime;
 
-use crate::processes::{LEASE, Orders, SESSION, Task, Timeouts};
-
-const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
+use crate::processes::{LEASE, Orders, SESSION, Task};
 
 /// The time within which everything must recover after the last fault.
 pub(crate) const RECOVERY_TIMEOUT: Duration = Duration::from_secs(120);
@@ -29,7 +27,6 @@ pub(crate) struct CrashFixture {
     pub(crate) seed: u64,
     /// The server of the views and its URL, if they are in a separate store.
     elsewhere: Option<(PostgresCluster, String)>,
-    timeouts: Timeouts,
 }
 
 impl CrashFixture {
@@ -39,15 +36,7 @@ impl CrashFixture {
         let runtime = Runtime::new().unwrap();
         let brokers = runtime.block_on(KafkaCluster::start(test, 1))?;
         let proxy = Proxy::start(runtime.handle(), brokers.proxied(1));
-        Some(Self {
-            runtime,
-            database,
-            brokers,
-            proxy,
-            seed,
-            elsewhere: None,
-            timeouts: Timeouts::Short,
-        })
+        Some(Self { runtime, database, brokers, proxy, seed, elsewhere: None })
     }
 
     /// Moves the views to another server.
@@ -55,11 +44,6 @@ impl CrashFixture {
         let views = PostgresCluster::start("the store of the views").unwrap();
         let url = views.url();
         Self { elsewhere: Some((views, url)), ..self }
-    }
-
-    /// Gives the processes the leases and sessions of a program that sets none.
-    pub(crate) fn with_default_timeouts(self) -> Self {
-        Self { timeouts: Timeouts::Default, ..self }
     }
 
     pub(crate) fn has_views_elsewhere(&self) -> bool {
@@ -72,8 +56,7 @@ impl CrashFixture {
             _ => self.brokers.servers(),
         };
         let views = self.elsewhere.as_ref().map(|(_, url)| url.clone());
-        let (log, timeouts) = (self.database.url(), self.timeouts);
-        Orders { task, log, views, kafka, seed: self.seed, timeouts }
+        Orders { task, log: self.database.url(), views, kafka, seed: self.seed }
     }
 
     /// Opens another handle, like that of another process.
@@ -104,24 +87,6 @@ impl CrashFixture {
     pub(crate) fn restart_broker(&mut self) {
         self.brokers.kill(1);
         self.runtime.block_on(self.brokers.restart(1));
-    }
-
-    /// Deletes the topic.
-    pub(crate) fn delete_topic(&self) {
-        self.topics("--delete --topic bank");
-    }
-
-    /// Waits until the relay has recreated the topic.
-    pub(crate) fn until_topic_exists(&self) {
-        let until = Instant::now() + RECOVERY_TIMEOUT;
-        while !self.topics("--list").lines().any(|topic| topic == "bank") {
-            assert!(Instant::now() < until, "the relay doesn't recreate the topic");
-        }
-    }
-
-    fn topics(&self, arguments: &str) -> String {
-        let servers = self.brokers.servers();
-        self.runtime.block_on(self.brokers.tool(&servers, TOPICS, arguments, ""))
     }
 
     /// Stops the database like a power failure, and starts it again.
