@@ -92,7 +92,7 @@ impl Registration {
     fn apply(&mut self, event: &UserEvent) {
         match event {
             UserEvent::Registered { email } => self.holders += u32::from(*email == self.email),
-            UserEvent::Renamed { name } => drop(name),
+            UserEvent::Renamed { name: _ } => {}
         }
     }
 
