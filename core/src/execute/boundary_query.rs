@@ -16,7 +16,7 @@ use crate::{
     error::{Corrupt, Panicked},
     follow::fold_events,
     port::{LogPage, MissingTag, ReadFrom, Untagged},
-    value::{Position, Tags},
+    value::{Position, Tag, Tags},
 };
 
 /// The number of events per read.
@@ -127,7 +127,7 @@ pub(super) fn current_tags<E: Event>(event: &Envelope) -> Result<Tags> {
 fn needed_by<E: Event>(query: &Query) -> Vec<MissingTag> {
     let mut pairs: Vec<(&str, &str)> = Vec::new();
     for item in &query.items {
-        for name in item.tags.as_slice().iter().map(|tag| tag.name()) {
+        for name in item.tags.as_slice().iter().map(Tag::name) {
             let types = item.types.iter().map(String::as_str);
             let types = types.filter(|ty| E::NAMES.contains(ty) && E::can_have_tag(ty, name));
             pairs.extend(types.map(|ty| (name, ty)));

@@ -335,7 +335,7 @@ impl<C: SerializeMap> SerializeMap for Compound<'_, C> {
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), C::Error> {
-        self.write_next(value, |out, value| out.serialize_value(value))
+        self.write_next(value, SerializeMap::serialize_value)
     }
 
     fn serialize_entry<K, V>(&mut self, key: &K, value: &V) -> Result<(), C::Error>

@@ -40,7 +40,7 @@ impl<'a, V: View> Refold<'a, V> {
     pub(super) async fn row(mut self) -> Result<Option<V>> {
         match V::KEYED_BY {
             KeyedBy::Stream(category) => {
-                self.fold_stream(&StreamId::new(category, self.key)?).await?
+                self.fold_stream(&StreamId::new(category, self.key)?).await?;
             }
             KeyedBy::Key => self.fold_log().await?,
         }

@@ -1,6 +1,6 @@
 //! A closed store refuses every call.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use highwater_core::{
     Code, NextStep, Position, Query, ReadFrom, Result, SchemaVersion, Version,
@@ -119,7 +119,7 @@ fn a_store_is_used_in_a_second_runtime_after_the_first_has_ended_on_sqlite() {
     let url = format!("sqlite:{}", folder.path().join("log.db").display());
     let first = runtime();
     let store = first.block_on(open_sqlite(&url)).unwrap();
-    goes_on_in_a_second_runtime(first, Arc::new(store.clone()));
+    goes_on_in_a_second_runtime(first, &store);
     runtime().block_on(async {
         store.close().await;
         refuses_everything(&store).await;
@@ -133,7 +133,7 @@ fn a_store_is_used_in_a_second_runtime_after_the_first_has_ended_on_postgres() {
     let first = runtime();
     let Some(server) = first.block_on(Server::of(test)) else { return };
     let store = first.block_on(server.open()).unwrap();
-    goes_on_in_a_second_runtime(first, Arc::new(store.clone()));
+    goes_on_in_a_second_runtime(first, &store);
     runtime().block_on(async {
         store.close().await;
         refuses_everything(&store).await;
@@ -141,13 +141,13 @@ fn a_store_is_used_in_a_second_runtime_after_the_first_has_ended_on_postgres() {
 }
 
 /// Shuts the first runtime down while appends are queued, and uses everything in a second one.
-fn goes_on_in_a_second_runtime(first: Runtime, store: Arc<dyn Store>) {
+fn goes_on_in_a_second_runtime(first: Runtime, store: &dyn Store) {
     let bound = Duration::from_secs(60);
     first.block_on(async {
         // The task that listens has been started here.
         let waiting = store.wait_for_append(Position::new(1));
         let _ = tokio::time::timeout(Duration::from_millis(200), waiting).await;
-        commit(&*store, "before").await;
+        commit(store, "before").await;
     });
     let queued: Vec<_> =
         first.block_on(async { (0..500).map(|_| store.append(append())).collect() });
@@ -159,7 +159,7 @@ fn goes_on_in_a_second_runtime(first: Runtime, store: Arc<dyn Store>) {
         }
         let late = tokio::time::timeout(bound, store.append(append())).await.unwrap().unwrap();
         assert_eq!(store.head().await.unwrap(), late.position);
-        store.commit_view(commit(&*store, "after").await).await.unwrap();
+        store.commit_view(commit(store, "after").await).await.unwrap();
         store.wait_for_append(late.position).await.unwrap();
     });
 }

@@ -50,7 +50,7 @@ fn claim_of(view: &ViewName) -> ShardClaim {
 
 /// Waits for the end of a call, and returns its outcome without its value.
 async fn ends<T>(call: impl Future<Output = Result<T>>) -> Result<()> {
-    timeout(ENDS, call).await.expect("the call does not end").map(drop)
+    timeout(ENDS, call).await.unwrap().map(drop)
 }
 
 fn snapshot() -> Snapshot {
@@ -132,7 +132,7 @@ impl BehindProxy {
 }
 
 fn silent(outcome: Result<()>) {
-    let error = outcome.expect_err("nothing has answered");
+    let error = outcome.unwrap_err();
     assert_eq!((error.code(), error.next_step()), (Code::UNREACHABLE, NextStep::Retry), "{error}");
 }
 
