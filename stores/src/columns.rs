@@ -26,6 +26,7 @@ pub(crate) struct ColumnRules {
 }
 
 impl ColumnRules {
+    #[cfg(feature = "sqlite")]
     pub(crate) fn new(columns: Vec<Column>, indexes: Vec<Index>) -> Self {
         Self { columns, indexes }
     }

@@ -10,7 +10,6 @@
 //! | `fencing` | why a commit, a claim or a reshard of a view was refused, in words |
 //! | [`metrics`] | the metrics of stores (O2) |
 //! | `open` | `Highwater::open(url)` |
-//! | `page_limit` | the limits of a page of events: number and bytes |
 //! | `parameters` | the parameters of a URL |
 //! | `rows` | the rules for rows and keys of views |
 //! | [`system`] | the clock and the ids of the machine |
@@ -21,7 +20,6 @@ mod fencing;
 pub mod memory;
 pub mod metrics;
 mod open;
-mod page_limit;
 mod parameters;
 #[cfg(feature = "postgres")]
 pub mod postgres;

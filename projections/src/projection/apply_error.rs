@@ -1,7 +1,7 @@
 //! Errors of applying events, and the places of application code that panics.
 
 use highwater_core::{
-    Envelope, Error,
+    Code, Envelope, Error,
     domain::ViewName,
     error::{Corrupt, Panicked, Source},
 };
@@ -55,6 +55,8 @@ pub(crate) fn not_applied(view: &ViewName, key: &str, event: &Envelope, source: 
 /// store's refusal of what was to be written.
 pub(crate) fn name_event(view: &ViewName, key: &str, event: &Envelope, error: &Error) -> Error {
     match error {
+        // It names the row and the field, and its next step is the developer's.
+        Error::Invalid(_) if error.code() == Code::UNSTORABLE => error.clone(),
         Error::Rejected(_) | Error::Invalid(_) => {
             not_applied(view, key, event, Source::new(error.clone())).into()
         }

@@ -2,11 +2,10 @@
 
 use highwater_core::{
     Envelope, Position, Query, ReadFrom, StreamId, Version,
-    port::{LogPage, StreamPage, Untagged},
+    port::{LogPage, MAX_PAGE_BYTES, StreamPage, Untagged},
 };
 
 use super::append::MemoryLog;
-use crate::page_limit::fitting;
 
 impl MemoryLog {
     pub(super) fn stream_page(
@@ -108,5 +107,29 @@ fn after_last(events: &[Envelope], from: ReadFrom<Version>) -> ReadFrom<Version>
         (None, _) => from,
         (Some(last), ReadFrom::After(_)) => ReadFrom::After(last.version),
         (Some(last), ReadFrom::Before(_)) => ReadFrom::Before(last.version),
+    }
+}
+
+/// Returns the number of the first events that fit into a page, at least one.
+fn fitting(payloads: impl IntoIterator<Item = usize>) -> usize {
+    let mut bytes = 0_usize;
+    let fits = |payload: &usize| {
+        let is_first = bytes == 0;
+        bytes = bytes.saturating_add((*payload).max(1));
+        is_first || bytes <= MAX_PAGE_BYTES
+    };
+    payloads.into_iter().take_while(fits).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_has_at_least_one_event() {
+        assert_eq!(fitting([usize::MAX, 1]), 1);
+        assert_eq!(fitting([MAX_PAGE_BYTES - 1, 1, 1]), 2);
+        assert_eq!(fitting([0, 0, 0]), 3);
+        assert_eq!(fitting([]), 0);
     }
 }

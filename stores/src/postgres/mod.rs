@@ -67,10 +67,9 @@ pub use options::PostgresOptions;
 
 use crate::{
     metrics::StoreMeter,
-    page_limit::PageLimit,
     sql::{
-        connection_pool::within, connections::Connections, group_commit::GroupCommit, snapshot,
-        spec_cache::SpecCache, uncancellable::uncancellable,
+        connection_pool::within, connections::Connections, group_commit::GroupCommit,
+        page_limit::PageLimit, snapshot, spec_cache::SpecCache, uncancellable::uncancellable,
     },
 };
 use follow::PostgresFollower;

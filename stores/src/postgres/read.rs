@@ -18,9 +18,9 @@ use super::{
     error::classify,
     row::{COLUMNS, EventDecoder, NO_EVENT, signed, unsigned},
 };
-use crate::{
+use crate::sql::{
     page_limit::{PartialPage, inline_bytes, log_page},
-    sql::query_plan::{alternatives, within},
+    query_plan::{alternatives, within},
 };
 
 /// The head, and true if all that the statement sees has been flushed. Both functions read the log as it is
@@ -56,7 +56,9 @@ pub(super) async fn read_stream(
         .bind(inline_bytes(limit) as i32);
     let rows = inner.connections.fetch_all(query).await.map_err(classify("reading a stream"))?;
     // One row more than requested shows if there are more.
-    let page = partial_page(&rows[..rows.len().min(limit)], 0)?;
+    let mut page = partial_page(&rows, 0)?;
+    let has_more = page.events().len() > limit;
+    page.truncate(limit);
     let payloads = large_payloads(inner, &page).await?;
     let (events, is_cut) = inner.page_limit.complete(page, payloads, limit);
     if let Some(last) = events.iter().map(|event| event.position).max() {
@@ -67,7 +69,7 @@ pub(super) async fn read_stream(
         ReadFrom::After(_) => ReadFrom::After(last),
         ReadFrom::Before(_) => ReadFrom::Before(last),
     };
-    Ok(StreamPage { next: (is_cut || rows.len() > limit).then_some(next), events })
+    Ok(StreamPage { next: (is_cut || has_more).then_some(next), events })
 }
 
 pub(super) async fn read_log(

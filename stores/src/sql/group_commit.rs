@@ -70,10 +70,6 @@ struct QueueState {
     /// True while the writer runs.
     is_running: bool,
     /// Ends the last writer.
-    #[cfg_attr(
-        not(feature = "postgres"),
-        expect(dead_code, reason = "SQLite never waits without end")
-    )]
     abort: Option<AbortHandle>,
 }
 

@@ -11,6 +11,7 @@
 //! | `hook` | transaction hooks and their errors |
 //! | `identifier` | names that stand in the text of statements |
 //! | `index_name` | names of the indexes of views |
+//! | `page_limit` | the limits of a page of events: number and bytes |
 //! | `parked` | parked keys and the events behind them (R4) |
 //! | `query_plan` | a query as parts that one index each answers in log order |
 //! | `range` | rows of a view in the order of their keys |
@@ -34,6 +35,7 @@ pub(crate) mod group_commit;
 pub(crate) mod hook;
 pub(crate) mod identifier;
 pub(crate) mod index_name;
+pub(crate) mod page_limit;
 pub(crate) mod parked;
 pub(crate) mod query_plan;
 pub(crate) mod range;

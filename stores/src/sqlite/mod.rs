@@ -56,10 +56,9 @@ pub use options::SqliteOptions;
 
 use crate::{
     metrics::StoreMeter,
-    page_limit::PageLimit,
     sql::{
         connection_pool::ConnectionLimits, connections::Connections, group_commit::GroupCommit,
-        snapshot, spec_cache::SpecCache, uncancellable::uncancellable,
+        page_limit::PageLimit, snapshot, spec_cache::SpecCache, uncancellable::uncancellable,
     },
 };
 use follow::SqliteFollower;

@@ -17,9 +17,9 @@ use super::{
     options::Prefix,
     row::{json, push_packed, signed, unpack, unsigned},
 };
-use crate::{
+use crate::sql::{
     page_limit::{PartialPage, inline_bytes, log_page},
-    sql::query_plan::{alternatives, within},
+    query_plan::{alternatives, within},
 };
 
 pub(super) async fn read_stream(

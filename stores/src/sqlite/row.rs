@@ -16,12 +16,10 @@ use uuid::Uuid;
 
 pub(super) use crate::sql::row::{signed, unsigned};
 
-use crate::{
+use crate::sql::{
     page_limit::PartialPage,
-    sql::{
-        row::{LastEvent, SqlRow, StoredShards, schema},
-        stop::StoredStop,
-    },
+    row::{LastEvent, SqlRow, StoredShards, schema},
+    stop::StoredStop,
 };
 
 /// Adds the expression that packs the rows `e` of a subquery into one blob with a record for each event; null

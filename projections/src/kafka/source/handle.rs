@@ -255,6 +255,7 @@ impl FeedSource for KafkaSource {
             view: view.clone(),
             topics: topics.join(" or ").into(),
             state: self.states.of(view),
+            is_instance_named: self.instance.is_some(),
             expired: watch::Sender::new(None),
             partitions_added: Arc::default(),
             filled: Arc::clone(&self.filled),

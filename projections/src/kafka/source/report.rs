@@ -9,7 +9,12 @@ use std::{
 };
 
 use ::metrics::Counter;
-use highwater_core::{Code, Error, Position, domain::ViewName, error::Unavailable, port::Clock};
+use highwater_core::{
+    Code, Error, Position,
+    domain::ViewName,
+    error::{Source, Unavailable},
+    port::Clock,
+};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as E};
 use tokio::sync::watch;
 
@@ -65,6 +70,8 @@ pub(super) struct SourceReporter {
     pub(super) state: watch::Sender<KafkaState>,
     /// The reason why the membership must end: its clients get no more records.
     pub(super) expired: watch::Sender<Option<Error>>,
+    /// True if the application has given the instance name: otherwise no other worker has it.
+    pub(super) is_instance_named: bool,
     /// The error if partitions were added to the topic since the worker has joined.
     pub(super) partitions_added: Arc<OnceLock<Error>>,
     /// The number of reads of the log for events that topics lacked.
@@ -168,6 +175,13 @@ impl SourceReporter {
             _ if is_credentials_error(&error) => {
                 let error = client_error(CONSUMING, error);
                 self.report(KafkaState::WrongCredentials { error: error.clone() });
+                return Err(error);
+            }
+            // A client of this worker that was given up was still a member. The worker joins again.
+            Some(E::FencedInstanceId) if !self.is_instance_named => {
+                let source = Source::new(error);
+                let error = Error::from(Unavailable::Broker { doing: CONSUMING, source });
+                self.expire(error.clone());
                 return Err(error);
             }
             Some(E::FencedInstanceId) => {

@@ -81,17 +81,6 @@ pub(crate) fn inline_bytes(limit: usize) -> usize {
     (MAX_PAGE_BYTES / limit.max(1)).max(MIN_INLINE_BYTES)
 }
 
-/// Returns the number of the first events that fit into a page, at least one.
-pub(crate) fn fitting(payloads: impl IntoIterator<Item = usize>) -> usize {
-    let mut bytes = 0_usize;
-    let fits = |payload: &usize| {
-        let is_first = bytes == 0;
-        bytes = bytes.saturating_add((*payload).max(1));
-        is_first || bytes <= MAX_PAGE_BYTES
-    };
-    payloads.into_iter().take_while(fits).count()
-}
-
 /// A page whose large payloads have not been read yet.
 #[derive(Default)]
 pub(crate) struct PartialPage {
@@ -164,14 +153,6 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
     use super::*;
-
-    #[test]
-    fn a_page_has_at_least_one_event() {
-        assert_eq!(fitting([usize::MAX, 1]), 1);
-        assert_eq!(fitting([MAX_PAGE_BYTES - 1, 1, 1]), 2);
-        assert_eq!(fitting([0, 0, 0]), 3);
-        assert_eq!(fitting([]), 0);
-    }
 
     #[test]
     fn pages_get_smaller_after_large_events_and_grow_again() {
