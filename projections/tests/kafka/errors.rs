@@ -1,7 +1,7 @@
 //! Errors that a retry can't fix.
 
 use highwater_core::{
-    Code, Position,
+    Code, Envelope, Position,
     domain::ViewName,
     port::{FeedSource as _, Progress},
     value::{ShardBy, Sharding},
@@ -77,10 +77,14 @@ async fn an_event_in_a_wrong_partition_is_refused() {
     };
     let client = ForeignClient::of(&fixture);
     client.create(4, &[]).await;
-    fixture.append(1).await;
-    let event = fixture.log().await.remove(0);
-    let own = Sharding::by_stream(4).shard_of_stream(&event.stream).unwrap().get() as i32;
-    client.forge((own + 1) % 4, &event, Position::START).await;
+    fixture.append(23).await;
+    let shard_of =
+        |event: &Envelope| Sharding::by_stream(4).shard_of_stream(&event.stream).unwrap().get();
+    let log = fixture.log().await;
+    // The last partition has a record, so partitions have not been added.
+    let event = log.iter().find(|event| shard_of(event) != 3).unwrap();
+    let own = shard_of(event);
+    client.forge(3, event, Position::START).await;
     let mut feed = fixture.whole(&fixture.source(), &Progress::default()).await;
     let error = in_time(feed.next(10)).await.unwrap_err();
     assert_eq!(error.code(), Code::FOREIGN_RECORD, "{error}");

@@ -97,8 +97,17 @@ impl TopicFixture {
 
     /// Returns the whole log.
     pub(crate) async fn log(&self) -> Vec<Envelope> {
-        let all = ReadFrom::After(Position::START);
-        self.store.read_log(&Query::all(), all, usize::MAX).await.unwrap().events
+        let mut log = Vec::new();
+        let mut after = Position::START;
+        loop {
+            let from = ReadFrom::After(after);
+            let page = self.store.read_log(&Query::all(), from, usize::MAX).await.unwrap();
+            log.extend(page.events);
+            after = page.through;
+            if !page.more {
+                return log;
+            }
+        }
     }
 
     /// Returns the events of the log that belong to a shard.
