@@ -92,7 +92,8 @@ impl Covered {
         if position.get().saturating_sub(recorded) < RECORD_EVERY {
             return;
         }
-        let (new, order) = (position.get(), Ordering::AcqRel);
+        let new = position.get();
+        let order = Ordering::AcqRel;
         if self.recorded.compare_exchange(recorded, new, order, Ordering::Relaxed).is_ok() {
             record(store, needed, position).await;
         }

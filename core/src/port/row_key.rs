@@ -41,7 +41,8 @@ pub fn parked_as(key: &str) -> Cow<'_, str> {
         return Cow::Borrowed(key);
     }
     let start = key.chars().take(START).map(|c| if c == '\0' { '\u{fffd}' } else { c });
-    let (bytes, hash) = (key.len(), xxh3_128(key.as_bytes()));
+    let bytes = key.len();
+    let hash = xxh3_128(key.as_bytes());
     Cow::Owned(format!("{}… ({bytes} bytes, {hash:032x})", start.collect::<String>()))
 }
 

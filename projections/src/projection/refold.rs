@@ -31,7 +31,9 @@ impl<'a, V: View> Refold<'a, V> {
         key: &'a str,
         before: Position,
     ) -> Result<Self> {
-        let (log, query, keys) = (Arc::clone(log), V::query()?, Keys::default());
+        let log = Arc::clone(log);
+        let query = V::query()?;
+        let keys = Keys::default();
         Ok(Self { log, view, key, before, query, keys, row: None })
     }
 

@@ -139,7 +139,8 @@ async fn read_events(context: &ClaimContext, queued: &[Position]) -> Result<Vec<
             continue;
         }
         let event = read_event(context, *position).await?;
-        let (stream, after) = (event.stream.clone(), ReadFrom::After(event.version));
+        let stream = event.stream.clone();
+        let after = ReadFrom::After(event.version);
         events.insert(*position, event);
         let missing = wanted.len() - events.len();
         if missing > 0 {

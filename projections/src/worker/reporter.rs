@@ -38,20 +38,20 @@ struct States {
     /// The time at which the projection's own task entered its state, or the last shard recovered.
     since: Timestamp,
     /// The shards that retry. Any other shard runs.
-    retrying: BTreeMap<ShardId, Retry>,
+    retrying: BTreeMap<ShardId, RetryingShard>,
 }
 
 /// The retries of a shard.
 #[derive(Clone)]
-struct Retry {
+struct RetryingShard {
     /// The last error.
     error: Error,
     /// The time of the first error in a row.
     since: Timestamp,
 }
 
-impl From<Retry> for ProjectionState {
-    fn from(Retry { error, since }: Retry) -> Self {
+impl From<RetryingShard> for ProjectionState {
+    fn from(RetryingShard { error, since }: RetryingShard) -> Self {
         Self::Retrying { error, since }
     }
 }
@@ -143,7 +143,7 @@ impl ShardReporter {
         let now = reports.clock.now();
         reports.change(|states| {
             let since = states.retrying.get(&self.shard).map_or(now, |retry| retry.since);
-            states.retrying.insert(self.shard, Retry { error: error.clone(), since });
+            states.retrying.insert(self.shard, RetryingShard { error: error.clone(), since });
         });
     }
 

@@ -57,7 +57,7 @@ async fn commit_in_transaction(
         return Ok(false);
     }
     parked::change(&mut transaction, &inner.schema, commit).await?;
-    // What the server refuses at the end is a constraint of the hook's rows that is checked last.
+    // A refusal at the end is that of a deferred constraint on the rows of the hook.
     let committed = transaction.commit().await;
     committed.map_err(|error| match hook {
         Some(_) => classify_hook(error.into()),

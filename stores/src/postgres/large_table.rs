@@ -45,7 +45,7 @@ pub(super) async fn add_missing(inner: &PostgresInner, spec: &ViewSpec) -> Resul
         LargeTable(table).add_missing().await
     };
     let added = session::while_active(&inner.connections, limit, session, OPENING, adding).await;
-    // Whether the goodbye arrives or not, the server ends the session.
+    // The server ends the session even if the goodbye does not arrive.
     drop(within(limit, connection.close()).await);
     added
 }

@@ -205,7 +205,8 @@ impl EventStore for PostgresStore {
         limit: usize,
     ) -> Result<LogPage> {
         query.validate()?;
-        let (inner, query) = (self.inner(), query.clone());
+        let inner = self.inner();
+        let query = query.clone();
         uncancellable(async move { read::read_log(&inner, &query, None, from, limit).await }).await
     }
 
@@ -217,7 +218,9 @@ impl EventStore for PostgresStore {
         limit: usize,
     ) -> Result<LogPage> {
         query.validate()?;
-        let (inner, query, untagged) = (self.inner(), query.clone(), untagged.clone());
+        let inner = self.inner();
+        let query = query.clone();
+        let untagged = untagged.clone();
         let from = ReadFrom::After(after);
         uncancellable(
             async move { read::read_log(&inner, &query, Some(&untagged), from, limit).await },

@@ -24,7 +24,8 @@ const ADD: &str = "with asked as ( \
      update @schema@.events e set tags = t.tags from tagged t where e.position = t.position";
 
 pub(super) async fn add(inner: &PostgresInner, added: &[AddedTags]) -> Result<()> {
-    let (mut positions, mut tags) = (Vec::new(), Vec::new());
+    let mut positions = Vec::new();
+    let mut tags = Vec::new();
     for event in added {
         for tag in event.tags.as_slice() {
             positions.push(signed(event.position.get()));

@@ -210,9 +210,9 @@ impl EventStore for SqliteStore {
         limit: usize,
     ) -> Result<LogPage> {
         query.validate()?;
-        let (inner, query, from) = (self.inner(), query.clone(), ReadFrom::After(after));
+        let from = ReadFrom::After(after);
         let untagged = Some(untagged.clone());
-        uncancellable(read::read_log(inner, query, untagged, from, limit)).await
+        uncancellable(read::read_log(self.inner(), query.clone(), untagged, from, limit)).await
     }
 
     async fn add_tags(&self, added: &[AddedTags]) -> Result<()> {
