@@ -114,9 +114,12 @@ impl View for Gated {
                 return Err(FoldError::new("broken"));
             }
             GATE_REACHED.store(true, Ordering::SeqCst);
-            while !GATE_OPEN.load(Ordering::SeqCst) {
-                std::thread::yield_now();
-            }
+            // The runtime goes on with its timers and its other tasks.
+            tokio::task::block_in_place(|| {
+                while !GATE_OPEN.load(Ordering::SeqCst) {
+                    std::thread::yield_now();
+                }
+            });
         }
         self.0 += 1;
         FOLDED.lock().unwrap().push(at.key.to_owned());
