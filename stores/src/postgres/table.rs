@@ -77,9 +77,16 @@ impl LockTries {
 /// Opens a view in one transaction. Processes take turns: of two that create a table at once one would
 /// fail, even with "if not exists". Returns false if the table is large and lacks columns or indexes.
 async fn open_once(inner: &PostgresInner, spec: &ViewSpec, sharding: Sharding) -> Result<bool> {
-    let mut connection = inner.connections.take().await.map_err(classify(OPENING))?;
     let limit = inner.options.answer_timeout;
-    let session = session::number(&mut connection, limit, OPENING).await?;
+    let mut cut = 0..inner.options.connections;
+    let (mut connection, session) = loop {
+        let mut connection = inner.connections.take().await.map_err(classify(OPENING))?;
+        match session::number(&mut connection, limit, OPENING).await {
+            // It was cut while it was idle, or its runtime has ended. Nothing has been done on it.
+            Err(error) if error.is_unavailable() && cut.next().is_some() => {}
+            session => break (connection, session?),
+        }
+    };
     let opening = open_in(&mut connection, &inner.schema, spec, sharding);
     session::while_active(&inner.connections, limit, session, OPENING, opening).await
 }
