@@ -108,6 +108,10 @@ impl View for Gated {
         keys.push(envelope.stream.key());
     }
 
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the ban keeps the library free of blocking; this fold blocks on purpose"
+    )]
     fn fold(&mut self, _: &LedgerEvent, at: &EventContext<'_>) -> FoldResult {
         if at.position.get() == 1 {
             if GATED_BROKEN.load(Ordering::SeqCst) {
