@@ -1,4 +1,4 @@
-//! What is stored is read back as it was written, or refused: on every store.
+//! Stored values are read back as they were written, or refused: on every store.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::collections::BTreeMap;

@@ -248,7 +248,7 @@ async fn w4_commits_go_on_where_connections_were_cut_a_while_ago_on_postgres() {
     let spec = ViewSpec::rows(ViewName::new("other").unwrap());
     fixture.warm_up().await;
     cut_sessions(server).await;
-    // What commits don't use for a moment is tried before it is used.
+    // A connection that was idle for a moment is pinged before a commit uses it.
     tokio::time::sleep(Duration::from_millis(200)).await;
     store.commit_view(commit).await.unwrap();
     store.open_view(&spec, Sharding::SINGLE).await.unwrap();
