@@ -6,7 +6,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     Result,
-    domain::{Column, Envelope, Event, Index, Query, QueryItem, ViewName, ViewSpec},
+    domain::{
+        Column, Envelope, Event, Index, Query, QueryItem, ViewDefinition, ViewName, ViewSpec,
+    },
     value::Category,
 };
 
@@ -33,6 +35,9 @@ pub trait View: Default + Clone + Serialize + DeserializeOwned + Send + Sync + '
     const COLUMNS: &'static [Column] = &[];
     /// Secondary indexes over these columns.
     const INDEXES: &'static [Index] = &[];
+    /// A text that is another one as soon as a field of the row, its type or its serialisation is; empty if it isn't
+    /// known. The store keeps it, and refuses to go on with rows of another form ([`ViewDefinition`]).
+    const ROW: &'static str = "";
 
     /// Names the rows that an event changes: none, one or many.
     fn keys(event: &Self::Event, envelope: &Envelope, keys: &mut Keys);
@@ -68,6 +73,7 @@ pub trait View: Default + Clone + Serialize + DeserializeOwned + Send + Sync + '
             formerly: formerly.collect::<Result<_>>()?,
             columns: Self::COLUMNS.to_vec(),
             indexes: Self::INDEXES.to_vec(),
+            definition: Some(ViewDefinition::of::<Self>()?),
             ..ViewSpec::rows(ViewName::new(Self::NAME)?)
         };
         spec.validate()?;
