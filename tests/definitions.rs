@@ -4,16 +4,19 @@
 //! Each module is a program. All of them give their view one name.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use highwater::{
-    Code, Highwater,
+    Code, Highwater, Position, Query,
     domain::ViewName,
     error::NextStep,
     prelude::*,
     worker::{ProjectionState, WorkerHandle},
 };
-use highwater_test_support::bank::{Bank, banks};
+use highwater_test_support::{
+    bank::{Bank, banks},
+    run::seed,
+};
 use tokio::time::timeout;
 
 /// The program that the others are changes of.
@@ -319,6 +322,76 @@ async fn r5_an_added_type_without_events_is_adopted_and_the_old_workers_stop() {
         let strong = app.view::<with_type::Address>().get("ann").strong().await.unwrap();
         assert_eq!(strong.city, "");
     }
+}
+
+/// The people of a race. Some leave while the new program starts.
+const PEOPLE: [&str; 6] = ["ann", "bob", "eve", "kim", "lee", "sam"];
+
+/// Folds the log without the code that workers use: the city of each person, empty after it was left.
+async fn cities(app: &Highwater) -> BTreeMap<String, String> {
+    let mut cities = BTreeMap::new();
+    let mut events = app.follow(Query::all(), Position::START);
+    let head = app.log().head().await.unwrap();
+    let mut seen = Position::START;
+    while seen < head {
+        for event in events.next_page().await.unwrap().events {
+            let city = serde_json::from_slice::<serde_json::Value>(&event.payload).unwrap();
+            let city = city["city"].as_str().unwrap_or_default().to_owned();
+            cities.insert(event.stream.key().to_owned(), city);
+            seen = event.position;
+        }
+    }
+    cities
+}
+
+/// Old workers go on, and people leave, at random times around the start of the new program.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r5_an_adoption_that_races_with_the_first_event_of_the_type_loses_no_event() {
+    let seed = seed();
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut adopted = 0;
+    for round in 0..8 {
+        for bank in banks() {
+            let old_app = bank.open().await;
+            let app = bank.open().await;
+            let old = start::<first::Address>(&old_app).await;
+            let writer = app.clone();
+            let leaves = random.u64(0..40);
+            let writing = tokio::spawn(async move {
+                for number in 0..40 {
+                    let person = PEOPLE[number as usize % PEOPLE.len()];
+                    let city = ["Oslo", "Rome"][number as usize / 6 % 2];
+                    match number >= leaves && number % 3 == 0 {
+                        true => leave(&writer, person).await,
+                        false => move_to(&writer, person, city).await,
+                    };
+                }
+            });
+            tokio::time::sleep(Duration::from_micros(random.u64(..30_000))).await;
+            let worker = start::<with_type::Address>(&app).await;
+            writing.await.unwrap();
+            let expected = cities(&app).await;
+            let mut status = worker.statuses()[0].clone();
+            let decided = |state: &ProjectionState| state.is_stopped() || state.name() == "running";
+            let state = timeout(PATIENCE, status.until(decided)).await.unwrap();
+            let all = app.view::<with_type::Address>().range(.., 10).strong();
+            match (state.error(), all.within(PATIENCE).await) {
+                (Some(refused), Err(error)) => {
+                    assert_eq!(refused.code(), Code::OTHER_DEFINITION, "{refused}");
+                    assert_eq!(error.code(), Code::OTHER_DEFINITION, "{error}");
+                }
+                (None, Ok(rows)) => {
+                    let found =
+                        rows.rows.rows.iter().map(|(key, row)| (key.clone(), row.city.clone()));
+                    assert_eq!(found.collect::<BTreeMap<_, _>>(), expected, "round {round}");
+                    adopted += 1;
+                }
+                (state, read) => panic!("the worker: {state:?}, a reader: {read:?}"),
+            }
+            let _ = tokio::join!(old.stop(), worker.stop());
+        }
+    }
+    println!("{adopted} were adopted, the others refused");
 }
 
 #[tokio::test(flavor = "multi_thread")]
