@@ -16,7 +16,7 @@
 //! | `targeted` | commands that name their aggregate |
 //! | `upcast` | upcasting: the conversion of old payloads to their current meaning |
 //! | `view` | keyed views, which read models consist of |
-//! | `view_definition` | what decides on the rows of a view, compared when the program changes |
+//! | `view_definition` | the definition of a view, by which a changed program is noticed |
 //! | `view_spec` | the name of a view and the form of its table |
 
 mod aggregate;

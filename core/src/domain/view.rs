@@ -63,6 +63,14 @@ pub trait View: Default + Clone + Serialize + DeserializeOwned + Send + Sync + '
         Ok(query.narrowed_to::<Self::Event>())
     }
 
+    /// Returns the definition, which is compared with that of the stored rows.
+    ///
+    /// # Errors
+    /// As [`View::query`].
+    fn definition() -> Result<ViewDefinition> {
+        Ok(ViewDefinition::new(Self::ROW, &Self::KEYED_BY, &Self::query()?))
+    }
+
     /// Returns the name of the view and the form of its table.
     ///
     /// # Errors
@@ -73,7 +81,7 @@ pub trait View: Default + Clone + Serialize + DeserializeOwned + Send + Sync + '
             formerly: formerly.collect::<Result<_>>()?,
             columns: Self::COLUMNS.to_vec(),
             indexes: Self::INDEXES.to_vec(),
-            definition: Some(ViewDefinition::of::<Self>()?),
+            definition: Some(Self::definition()?),
             ..ViewSpec::rows(ViewName::new(Self::NAME)?)
         };
         spec.validate()?;

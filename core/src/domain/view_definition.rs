@@ -1,14 +1,14 @@
-//! The definition of a view: what decides on its rows, as far as the program declares it.
+//! The definition of a view: the part of a program that decides on its rows, as far as it is declared.
 
 use std::fmt::{self, Display, Write as _};
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Query, QueryItem, View};
-use crate::{Result, value::Tag};
+use super::{Query, QueryItem};
+use crate::value::Tag;
 
-/// What decides on the rows of a view: the events, the key and the row. The store keeps the definition by which a
+/// The events, the key and the row of a view, which decide on its rows. The store keeps the definition by which a
 /// view was built, so a program with another one notices it. Columns and indexes are no part of it, since the
 /// database computes them from the rows.
 ///
@@ -57,21 +57,16 @@ pub enum DefinitionChange {
 }
 
 impl ViewDefinition {
-    /// Returns the definition of a view.
-    ///
-    /// # Errors
-    /// As [`View::query`].
-    pub fn of<V: View>() -> Result<Self> {
-        let mut query = V::query()?;
-        let (types, scope) = match &mut *query.items {
-            [item] => (std::mem::take(&mut item.types), scope_of(item)),
-            _ => (Vec::new(), scopes_of(&query)),
+    /// Creates the definition of a view with this form of a row, this origin of the key and these events.
+    #[must_use]
+    pub fn new(row: &str, keyed_by: &impl Display, query: &Query) -> Self {
+        let (mut types, scope) = match &*query.items {
+            [item] => (item.types.clone(), scope_of(item)),
+            _ => (Vec::new(), scopes_of(query)),
         };
-        let mut definition =
-            Self { row: V::ROW.to_owned(), keyed_by: V::KEYED_BY.to_string(), types, scope };
-        definition.types.sort_unstable();
-        definition.types.dedup();
-        Ok(definition)
+        types.sort_unstable();
+        types.dedup();
+        Self { row: row.to_owned(), keyed_by: keyed_by.to_string(), types, scope }
     }
 
     /// Returns the form in which it is stored.

@@ -85,7 +85,7 @@ pub struct ViewSpec {
     pub indexes: Vec<Index>,
     /// The position after which a new view starts.
     pub start_after: Position,
-    /// What decides on its rows; `None` if that isn't known, as for a projection with its own tables.
+    /// The definition of its rows; `None` if it isn't known, as for a projection with its own tables.
     pub definition: Option<ViewDefinition>,
 }
 

@@ -40,7 +40,7 @@ pub(super) struct CheckedStores<'a> {
 
 impl ReaderDefinition {
     pub(super) fn of<V: View>() -> Result<Self> {
-        let definition = ViewDefinition::of::<V>()?;
+        let definition = V::definition()?;
         Ok(Self {
             view: ViewName::new(V::NAME)?,
             hash: definition.hash(),
@@ -50,8 +50,9 @@ impl ReaderDefinition {
         })
     }
 
-    pub(super) fn hash(&self) -> DefinitionHash {
-        self.hash
+    /// Returns the name of the view and the hash of its definition here.
+    pub(super) fn id(&self) -> (ViewName, DefinitionHash) {
+        (self.view.clone(), self.hash)
     }
 
     /// Checks that rows of this state are those of this program. Returns true if a newer program has folded events into

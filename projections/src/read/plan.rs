@@ -114,7 +114,7 @@ impl ReadPlan {
 
     /// Reads a snapshot that meets a requirement, together with all other reads of the view.
     async fn batched(&self, requirement: Requirement) -> Result<ViewSnapshot> {
-        let batcher = self.shared().batcher(&self.source);
+        let batcher = self.shared().batcher(&self.source.definition);
         batcher.read(&self.source, &self.scope, requirement).await
     }
 
@@ -199,7 +199,7 @@ impl ReadPlan {
                 self.fold(&snapshot).await
             }
             Fallback::Fail => {
-                let last = self.shared().batcher(&self.source).last_snapshot();
+                let last = self.shared().batcher(&self.source.definition).last_snapshot();
                 let last = last.filter(|last| last.read_at >= self.started_at);
                 // It is without rows: a key that was parked before still is.
                 let last = last.map(|last| {

@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use highwater_core::{
     Error, Highwater, Position, Result, Token,
     consistency::{AppliedOutcome, Basis, Operation},
-    domain::{View, ViewDefinition, ViewName},
+    domain::{View, ViewName},
     error::Unavailable,
     port::ShardStop,
     value::{Freshness, Pending, Target},
@@ -23,7 +23,7 @@ use super::{
     request::ReadRequest,
     rows::{RowPage, RowSet},
     scope::RowScope,
-    source::ViewSource,
+    shared::ReadSide,
 };
 
 /// Reads rows of a view. Cheap to clone.
@@ -119,7 +119,7 @@ impl<V: View> ViewReader<V> {
     /// # Errors
     /// [`Unavailable`](highwater_core::Error::Unavailable).
     pub async fn freshness(&self) -> Result<Freshness> {
-        let source = ViewSource::new::<V>(&self.highwater)?;
+        let source = ReadSide::of(&self.highwater).source::<V>(&self.highwater)?;
         let snapshot = source.read_with_head(&RowScope::AllShards).await?;
         Ok(source.freshness(&snapshot, &RowScope::AllShards))
     }
@@ -129,7 +129,7 @@ impl<V: View> ViewReader<V> {
     /// # Errors
     /// [`Unavailable`](highwater_core::Error::Unavailable).
     pub async fn stops(&self) -> Result<Vec<ShardStop>> {
-        let source = ViewSource::new::<V>(&self.highwater)?;
+        let source = ReadSide::of(&self.highwater).source::<V>(&self.highwater)?;
         let snapshot = source.read(&RowScope::AllShards).await?;
         Ok(Arc::unwrap_or_clone(snapshot.state).stops)
     }
@@ -153,7 +153,7 @@ impl<V: View> ViewReader<V> {
     pub async fn adopt_definition(&self) -> Result<()> {
         let view = ViewName::new(V::NAME)?;
         let views = self.highwater.views();
-        let own = ViewDefinition::of::<V>()?;
+        let own = V::definition()?;
         loop {
             let from = views.read_view(&view, &[]).await?.state.definition;
             let is_adopted = from == Some(own.hash())

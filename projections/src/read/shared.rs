@@ -33,14 +33,18 @@ impl ReadSide {
         highwater.read_side()
     }
 
-    /// Returns the batcher of a view. Programs with two definitions of one name have two.
-    pub(super) fn batcher(&self, source: &ViewSource) -> Arc<ReadBatcher> {
+    /// Returns the batcher of a view. A program with two definitions of one name has two.
+    pub(super) fn batcher(&self, definition: &ReaderDefinition) -> Arc<ReadBatcher> {
         let mut batchers = self.batchers.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (source.view.clone(), source.definition.hash());
-        Arc::clone(batchers.entry(key).or_default())
+        Arc::clone(batchers.entry(definition.id()).or_default())
     }
 
-    pub(super) fn definition<V: View>(&self) -> Result<Arc<ReaderDefinition>> {
+    /// Creates the source of a view's snapshots.
+    pub(super) fn source<V: View>(&self, highwater: &Highwater) -> Result<ViewSource> {
+        ViewSource::new::<V>(highwater, self.definition::<V>()?)
+    }
+
+    fn definition<V: View>(&self) -> Result<Arc<ReaderDefinition>> {
         let mut definitions = self.definitions.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = definitions.get(&TypeId::of::<V>()) {
             return Ok(Arc::clone(known));

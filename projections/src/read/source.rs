@@ -16,7 +16,6 @@ use tokio::time::timeout;
 use super::{
     definition::{CheckedStores, ReaderDefinition},
     scope::RowScope,
-    shared::ReadSide,
 };
 
 /// The longest wait for a store that is connected and silent. A wait for a connection ends sooner, unless the store is
@@ -64,9 +63,11 @@ impl ViewSnapshot {
 }
 
 impl ViewSource {
-    pub(super) fn new<V: View>(highwater: &Highwater) -> Result<Self> {
+    pub(super) fn new<V: View>(
+        highwater: &Highwater,
+        definition: Arc<ReaderDefinition>,
+    ) -> Result<Self> {
         let view = ViewName::new(V::NAME)?;
-        let definition = ReadSide::of(highwater).definition::<V>()?;
         Ok(Self { highwater: highwater.clone(), view, keyed_by: V::KEYED_BY, definition })
     }
 

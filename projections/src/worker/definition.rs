@@ -1,16 +1,22 @@
 //! The definition of a view, before the work begins: a worker folds only into rows of its own definition (R5).
 
 use highwater_core::{
-    Error, Position, Result,
-    domain::{DefinitionChange, ViewDefinition},
+    Error, Position, Query, Result,
+    domain::{DefinitionChange, ViewDefinition, ViewName},
     error::Corrupt,
 };
 
-use super::task::ProjectionTask;
+use super::context::WorkerContext;
 use crate::projection::first_event;
 
-/// Compares the definition of a projection with that of its stored view.
-pub(super) struct DefinitionCheck<'a>(pub(super) &'a ProjectionTask);
+/// Compares the definition of a program's view with that of the stored one.
+pub(super) struct DefinitionCheck<'a> {
+    pub(super) view: &'a ViewName,
+    pub(super) own: &'a ViewDefinition,
+    /// The events of the view.
+    pub(super) query: Query,
+    pub(super) context: &'a WorkerContext,
+}
 
 impl DefinitionCheck<'_> {
     /// Returns if the rows are those of this program. Types that were added to the definition are adopted if no event of
@@ -19,18 +25,16 @@ impl DefinitionCheck<'_> {
     /// # Errors
     /// [`Corrupt::OtherDefinition`] if the rows are other ones, and those of the stores.
     pub(super) async fn ensure(&self) -> Result<()> {
-        let Some(own) = &self.0.definition else { return Ok(()) };
         loop {
-            let Some(stored) = self.0.context.views.view_definition(&self.0.view).await? else {
-                return Ok(());
-            };
-            let through = match stored.change_to(own) {
-                DefinitionChange::Same if stored == *own => return Ok(()),
+            let stored = self.context.views.view_definition(self.view).await?;
+            let Some(stored) = stored else { return Ok(()) };
+            let through = match stored.change_to(self.own) {
+                DefinitionChange::Same if stored == *self.own => return Ok(()),
                 DefinitionChange::Same => Position::END,
                 DefinitionChange::AddedTypes(types) => self.before_added(types).await?,
                 DefinitionChange::Other(change) => return Err(self.refuse(change)),
             };
-            if self.adopt(&stored, own, through).await? {
+            if self.adopt(&stored, through).await? {
                 return Ok(());
             }
         }
@@ -38,12 +42,12 @@ impl DefinitionCheck<'_> {
 
     /// Returns the last position before the first event of the added types.
     async fn before_added(&self, types: Vec<String>) -> Result<Position> {
-        let context = &self.0.context;
+        let context = self.context;
         let head = context.log.head().await?;
-        let query = self.0.job.query()?.with_types(&types);
+        let query = self.query.clone().with_types(&types);
         let first = first_event(&*context.log, &query).await?;
         let Some((position, type_name)) = first else { return Ok(head) };
-        let state = context.views.read_view(&self.0.view, &[]).await?.state;
+        let state = context.views.read_view(self.view, &[]).await?.state;
         let furthest = state.shards.iter().map(|shard| shard.position).max();
         if furthest.is_some_and(|furthest| furthest >= position) {
             let change = format!(
@@ -54,15 +58,10 @@ impl DefinitionCheck<'_> {
         Ok(Position::new(position.get().saturating_sub(1)))
     }
 
-    async fn adopt(
-        &self,
-        stored: &ViewDefinition,
-        own: &ViewDefinition,
-        through: Position,
-    ) -> Result<bool> {
-        let view = &self.0.view;
-        let views = &self.0.context.views;
-        let is_adopted = views.replace_definition(view, Some(stored.hash()), own, through).await?;
+    async fn adopt(&self, stored: &ViewDefinition, through: Position) -> Result<bool> {
+        let Self { view, own, .. } = *self;
+        let from = Some(stored.hash());
+        let is_adopted = self.context.views.replace_definition(view, from, own, through).await?;
         if is_adopted {
             tracing::info!(%view, "adopted the view: the definition has changed, and no row with it");
         }
@@ -70,6 +69,6 @@ impl DefinitionCheck<'_> {
     }
 
     fn refuse(&self, change: String) -> Error {
-        Corrupt::OtherDefinition { view: self.0.view.to_string(), change }.into()
+        Corrupt::OtherDefinition { view: self.view.to_string(), change }.into()
     }
 }

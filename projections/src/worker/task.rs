@@ -129,7 +129,7 @@ impl ProjectionTask {
     /// Joins the workers of the view and works until shutdown or an error.
     async fn run_once(&self, source: &dyn FeedSource, shutdown: &mut ShutdownSignal) -> Result<()> {
         let joined = async {
-            DefinitionCheck(self).ensure().await?;
+            self.ensure_definition().await?;
             let sharding = Resharding(self).ensure_sharding(source).await?;
             let membership = source.join(self.subscription(sharding)?).await?;
             Ok::<_, Error>((sharding, membership))
@@ -158,6 +158,12 @@ impl ProjectionTask {
         shards.shutdown().await;
         let left = membership.leave().await;
         outcome.and(left)
+    }
+
+    async fn ensure_definition(&self) -> Result<()> {
+        let Some(own) = &self.definition else { return Ok(()) };
+        let query = self.job.query()?;
+        DefinitionCheck { view: &self.view, own, query, context: &self.context }.ensure().await
     }
 
     async fn assign(
