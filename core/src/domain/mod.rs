@@ -53,7 +53,7 @@ pub use upcast::Upcast;
 pub use view::{
     EventContext, FoldError, FoldResult, IntoFoldResult, IntoKeys, KeyedBy, Keys, RowChange, View,
 };
-pub use view_definition::{DefinitionChange, DefinitionHash, ViewDefinition};
+pub use view_definition::{DefinitionChange, DefinitionHash, StoredDefinition, ViewDefinition};
 pub use view_spec::{Column, ColumnKind, Index, ViewName, ViewSpec};
 
 pub(crate) use decide::{StoredDecision, decide_and_check};
