@@ -2,7 +2,8 @@
 //!
 //! | File | Content |
 //! |---|---|
-//! | `checker`, `findings` | finds skipped, repeated and reordered events of a view or a topic |
+//! | `checker` | compares views with a fold of the log |
+//! | `findings` | judges a journal: events skipped, repeated, out of order in a view or a topic |
 //! | `planted_faults` | the checker finds planted faults |
 //! | `writer` | tasks that append while faults are injected |
 //! | `worker_process` | a worker or a relay in another process |

@@ -13,6 +13,7 @@
 //! | `metadata` | the metadata of events |
 //! | `query` | queries for events |
 //! | `request` | requests: commands with their ids and metadata |
+//! | `storable` | events as they are stored, with a payload that is proved to be readable |
 //! | `targeted` | commands that name their aggregate |
 //! | `upcast` | upcasting: the conversion of old payloads to their current meaning |
 //! | `view` | keyed views, which read models consist of |
