@@ -602,3 +602,45 @@ async fn r5_an_event_of_a_newer_program_is_neither_parked_nor_skipped() {
         }
     }
 }
+
+/// Both programs are members of one consumer group, and neither releases its partitions because of the other.
+#[cfg(feature = "kafka")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r5_kafka_an_added_type_without_events_is_adopted_and_the_old_workers_stop() {
+    use highwater::kafka::{Kafka, KafkaSource, Relay, Topics};
+    use highwater_test_support::services;
+
+    let test = "r5_kafka_an_added_type_without_events_is_adopted_and_the_old_workers_stop";
+    let Some(servers) = services::kafka_servers(test) else { return };
+    for bank in banks() {
+        let old_app = bank.open().await;
+        let app = bank.open().await;
+        let kafka = Kafka::at(&servers);
+        let topics = Topics::one(format!("test-{:016x}", fastrand::u64(..)));
+        let relay = Relay::new(&app, kafka.clone(), topics.clone()).partitions(3);
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let relay = tokio::spawn(relay.run(async { drop(stopped.await) }));
+        let fed = |app: &Highwater| {
+            Worker::new(app).fed_by(KafkaSource::new(app, kafka.clone(), topics.clone()))
+        };
+        let old = fed(&old_app).view::<first::Address>().start().await.unwrap();
+        let mut last = None;
+        for person in PEOPLE {
+            last = Some(move_to(&app, person, "Oslo").await);
+        }
+        let seen = old_app.view::<first::Address>().get("sam").after(&last.unwrap());
+        seen.within(PATIENCE).await.unwrap();
+        let worker = fed(&app).view::<with_type::Address>().start().await.unwrap();
+        is_refused(old, "person.left is no longer folded").await;
+        for person in PEOPLE {
+            last = Some(leave(&app, person).await);
+        }
+        let all = app.view::<with_type::Address>().range(.., 10).after(&last.unwrap());
+        let all = all.within(PATIENCE).await.unwrap();
+        assert_eq!(all.rows.rows.len(), PEOPLE.len());
+        assert!(all.rows.rows.iter().all(|(_, row)| row.city.is_empty()), "{:?}", all.rows);
+        worker.stop().await.unwrap();
+        stop.send(()).unwrap();
+        relay.await.unwrap().unwrap();
+    }
+}
