@@ -13,6 +13,7 @@ pub(crate) const TOPIC: &str = "bank";
 pub(crate) const PARTITIONS: u32 = 12;
 
 const CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
+const OFFSETS: &str = "org.apache.kafka.tools.GetOffsetShell";
 const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
 
 /// Returns the findings of a topic of the whole log, given its records.
@@ -34,14 +35,24 @@ pub(crate) async fn findings_of(log: &dyn EventStore, records: &[Record]) -> Vec
 
 /// Reads the records of events, without the marks.
 pub(crate) async fn records(cluster: &KafkaCluster) -> Vec<Record> {
+    let count = count(cluster).await;
     let all = format!(
-        "--topic {TOPIC} --from-beginning --timeout-ms 10000 --property print.headers=true \
-         --property print.partition=true --property print.offset=true --property print.value=false"
+        "--topic {TOPIC} --from-beginning --max-messages {count} --timeout-ms 120000 \
+         --property print.headers=true --property print.partition=true \
+         --property print.offset=true --property print.value=false"
     );
     let printed = cluster.tool(&cluster.servers(), CONSUMER, &all, "").await;
     // The tool also prints a summary.
     let records = printed.lines().filter(|line| line.starts_with("Partition:"));
     records.filter(|line| !line.contains("ce_type:highwater.mark")).map(record).collect()
+}
+
+/// Counts the records, so that the tool needn't wait for another one to know that there is none.
+async fn count(cluster: &KafkaCluster) -> u64 {
+    let ends = format!("--topic {TOPIC} --time latest");
+    let printed = cluster.tool(&cluster.servers(), OFFSETS, &ends, "").await;
+    let end = |line: &str| line.rsplit(':').next().unwrap().parse::<u64>().unwrap();
+    printed.lines().map(end).sum()
 }
 
 /// Parses a line such as `Partition:3 Offset:14 ce_position:15,ce_previous:9,…`.

@@ -13,7 +13,7 @@ use highwater_test_support::{
 };
 use tokio::runtime::Runtime;
 
-use crate::processes::{LEASE, Orders, SESSION, Task};
+use crate::processes::{LEASE, Orders, SESSION, Task, Timeouts};
 
 /// The time within which everything must recover after the last fault.
 pub(crate) const RECOVERY_TIMEOUT: Duration = Duration::from_secs(120);
@@ -27,6 +27,7 @@ pub(crate) struct CrashFixture {
     pub(crate) seed: u64,
     /// The server of the views and its URL, if they are in a separate store.
     elsewhere: Option<(PostgresCluster, String)>,
+    timeouts: Timeouts,
 }
 
 impl CrashFixture {
@@ -36,7 +37,8 @@ impl CrashFixture {
         let runtime = Runtime::new().unwrap();
         let brokers = runtime.block_on(KafkaCluster::start(test, 1))?;
         let proxy = Proxy::start(runtime.handle(), brokers.proxied(1));
-        Some(Self { runtime, database, brokers, proxy, seed, elsewhere: None })
+        let (elsewhere, timeouts) = (None, Timeouts::Short);
+        Some(Self { runtime, database, brokers, proxy, seed, elsewhere, timeouts })
     }
 
     /// Moves the views to another server.
@@ -46,17 +48,26 @@ impl CrashFixture {
         Self { elsewhere: Some((views, url)), ..self }
     }
 
+    /// Gives the processes the leases, sessions and waits of a program that sets none, and connects them to the broker
+    /// without a proxy.
+    pub(crate) fn with_default_timeouts(self) -> Self {
+        Self { timeouts: Timeouts::Default, ..self }
+    }
+
     pub(crate) fn has_views_elsewhere(&self) -> bool {
         self.elsewhere.is_some()
     }
 
     pub(crate) fn orders(&self, task: Task) -> Orders {
         let kafka = match task {
-            Task::Worker { .. } => format!("127.0.0.1:{}", self.brokers.proxied(1).0),
+            Task::Worker { .. } if self.timeouts == Timeouts::Short => {
+                format!("127.0.0.1:{}", self.brokers.proxied(1).0)
+            }
             _ => self.brokers.servers(),
         };
         let views = self.elsewhere.as_ref().map(|(_, url)| url.clone());
-        Orders { task, log: self.database.url(), views, kafka, seed: self.seed }
+        let (log, seed, timeouts) = (self.database.url(), self.seed, self.timeouts);
+        Orders { task, log, views, kafka, seed, timeouts }
     }
 
     /// Opens another handle, like that of another process.
@@ -117,7 +128,8 @@ pub(crate) async fn until_seen(bank: &Highwater, receipt: &Receipt) {
     tokio::time::timeout(RECOVERY_TIMEOUT, seen).await.expect("the views don't converge");
 }
 
-async fn sees<V: View>(bank: &Highwater, receipt: &Receipt) {
+/// Waits until a view exists and has applied this receipt, and retries errors.
+pub(crate) async fn sees<V: View>(bank: &Highwater, receipt: &Receipt) {
     while bank.view::<V>().range("".., 1).after(receipt).within(RECOVERY_TIMEOUT).await.is_err() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -209,7 +209,9 @@ impl<P: WorkerProgram> Fleet<P> {
     pub fn shut_down(mut self) -> Counts {
         self.wait_until_thawed();
         (0..self.workers.len()).rev().for_each(|place| self.replace_crashed(place));
-        self.workers.drain(..).for_each(Worker::stop);
+        self.workers.iter_mut().for_each(Worker::terminate);
+        self.workers.iter_mut().for_each(Worker::wait_until_ended);
+        self.workers.clear();
         let files = fs::read_dir(self.folder.path()).unwrap();
         for file in files {
             let log = fs::read_to_string(file.unwrap().path()).unwrap();
@@ -273,8 +275,16 @@ impl Worker {
     }
 
     fn stop(mut self) {
+        self.terminate();
+        self.wait_until_ended();
+    }
+
+    fn terminate(&mut self) {
         self.must_be_alive();
         self.signal("-TERM");
+    }
+
+    fn wait_until_ended(&mut self) {
         // A frozen worker receives the signal when it is resumed.
         self.thaw();
         let began = Instant::now();
