@@ -11,6 +11,7 @@ use highwater_test_support::{
     postgres::PostgresCluster,
     proxy::Proxy,
     run::{min_events, seed},
+    worker,
 };
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
@@ -39,6 +40,8 @@ enum Fault {
     FillDisk,
     /// A constraint refuses some commits.
     RefuseCommits,
+    /// A copy of some time ago takes the place of the log, and of the views in its database.
+    LoseLastEvents,
 }
 
 impl Fault {
@@ -63,6 +66,7 @@ impl Fault {
                 fire.machines.iter().for_each(MachineFile::free_disk);
             }
             Self::RefuseCommits => fire.runtime.block_on(fire.effects.refuse_commits()),
+            Self::LoseLastEvents => fire.lose_last_events(),
         }
     }
 }
@@ -134,6 +138,24 @@ impl Fire {
         self.until_logged(CLOCK_JUMPED, || self.machines[machine].set_clock_ahead(ahead));
     }
 
+    fn lose_last_events(&self) {
+        let (cluster, _) = self.server.as_ref().unwrap();
+        cluster.back_up();
+        let kept = self.head();
+        wait_until("events are written after a copy was made", || self.head() >= kept + 200);
+        let lost = self.head();
+        cluster.restore();
+        println!("the log ends at {}, and ended at {lost} before", self.head());
+        assert!(self.head() < lost, "no event was lost");
+        // A worker that was beyond the end of the log gets no events until the log is longer again.
+        wait_until("as many events are written again", || self.head() > lost);
+    }
+
+    fn head(&self) -> u64 {
+        let head = worker::retry(|| self.bank.log().head());
+        self.runtime.block_on(head).get()
+    }
+
     /// Does something, and waits until a worker has logged a text again.
     fn until_logged(&self, text: &str, after: impl FnOnce()) {
         let before = self.fleet.logged(text);
@@ -193,8 +215,13 @@ fn run_under_fire(test: &str, run: &Run, faults: &[Fault]) {
 
 #[test]
 fn r1_postgres_views_are_the_fold_of_the_log_over_kills_zombies_and_crashes_of_the_server() {
-    let faults =
-        [Fault::CrashServer, Fault::SilenceNetwork, Fault::JumpClock, Fault::RefuseCommits];
+    let faults = [
+        Fault::CrashServer,
+        Fault::SilenceNetwork,
+        Fault::JumpClock,
+        Fault::RefuseCommits,
+        Fault::LoseLastEvents,
+    ];
     let run = Run::new(true, 5, 3);
     run_under_fire("r1_postgres_views_are_the_fold_of_the_log", &run, &faults);
 }

@@ -27,7 +27,10 @@ use crate::{
 /// The amount of the movements whose writes need an open gate: one of a hundred.
 const GATED_CENTS: i64 = 13;
 
-/// The more keys are parked, the longer it takes to drain them.
+/// The number of streams whose commits are refused before the gate opens again.
+const FEWEST_REFUSED: usize = 3;
+
+/// The number of parked streams of a shard at which the projection stops.
 pub(crate) const MOST_PARKED: usize = 100_000;
 
 const TABLES: &str = "
@@ -104,7 +107,7 @@ impl EffectTables {
         // A worker may have used the gate in between.
         while self.execute(CLOSE).await.is_err() {}
         let refused = async {
-            while self.parked().await.is_empty() {
+            while self.parked().await.len() < FEWEST_REFUSED {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
