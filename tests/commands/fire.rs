@@ -5,6 +5,7 @@
 )]
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -19,6 +20,7 @@ use highwater_test_support::{
     faults::wait_until,
     machine::{CLOCK_JUMPED, MachineFile},
     till::stored,
+    worker,
 };
 use tempfile::TempDir;
 use tokio::{
@@ -36,6 +38,8 @@ use crate::{
 const PROCESSES: usize = 3;
 /// The pause of a client whose process or server is down.
 const PAUSE: Duration = Duration::from_millis(5);
+/// No process rests.
+const NONE: usize = PROCESSES;
 /// The number of answers after which work is said to go on.
 const ENOUGH: usize = 100;
 
@@ -85,6 +89,8 @@ pub(crate) struct Shared {
     processes: Mutex<Vec<Arc<ApiProcess>>>,
     clients: Clients,
     answered: AtomicUsize,
+    /// The process that gets no commands for a while, if there is one.
+    resting: AtomicUsize,
     /// Each client holds it while it waits for an answer.
     going: Arc<RwLock<()>>,
 }
@@ -116,6 +122,7 @@ impl Fire {
             processes: Mutex::new(processes),
             clients: Clients::default(),
             answered: AtomicUsize::default(),
+            resting: AtomicUsize::new(NONE),
             going: Arc::default(),
         };
         Self {
@@ -154,36 +161,43 @@ impl Fire {
         self.until_more(CLOCK_JUMPED, || self.machines[place].set_clock_ahead(ahead));
     }
 
-    /// Takes the events away that are acknowledged from now until there are enough of them.
+    /// Takes the events away that are acknowledged from now on until there are enough of them. A process that has cached them
+    /// rests until every till has more events of another history.
     fn lose_last_events(&mut self) {
-        {
-            let _calm = self.pause();
-            self.runtime.block_on(self.place.back_up());
-        }
+        let calm = self.pause();
+        self.runtime.block_on(self.place.back_up());
+        drop(calm);
         self.until_work_goes_on("commands are answered after a copy was made");
-        let _calm = self.pause();
+        let calm = self.pause();
         self.end_era();
         self.runtime.block_on(self.place.restore());
-        let streams = self.runtime.block_on(self.stored());
-        self.shared.clients.know(&streams);
-        let kept = streams.iter().map(|(stream, events)| (*stream, events.len() as u64)).collect();
-        let lost = &self.eras.last().unwrap().streams;
-        let count = |streams: &StoredStreams| streams.values().map(Vec::len).sum::<usize>();
-        println!("{} of {} events were lost", count(lost) - count(&streams), count(lost));
-        assert!(count(lost) > count(&streams), "no event was lost");
-        let began = self.shared.clients.tick();
+        let kept = self.stored();
+        self.shared.clients.know(&kept);
+        let lost = versions(&self.eras.last().unwrap().streams);
+        let (kept, began) = (versions(&kept), self.shared.clients.tick());
+        println!("the tills had {lost:?} events, and have {kept:?}");
+        assert!(lost.values().sum::<u64>() > kept.values().sum(), "no event was lost");
         self.eras.push(Era { began, kept, ..Era::default() });
+        self.shared.resting.store(self.random.usize(..PROCESSES), Ordering::Relaxed);
+        drop(calm);
+        wait_until("the tills have more events than before", || {
+            let now = versions(&self.stored());
+            lost.iter().all(|(till, version)| now.get(till) > Some(version))
+        });
+        self.shared.resting.store(NONE, Ordering::Relaxed);
     }
 
     /// Records what the log has at the end of its era.
     pub(crate) fn end_era(&mut self) {
-        let streams = self.runtime.block_on(self.stored());
+        let streams = self.stored();
         self.eras.last_mut().unwrap().streams = streams;
     }
 
-    async fn stored(&self) -> StoredStreams {
-        let store = api_process::open(&self.place.url(), &SetClock::default()).await.unwrap();
-        stored(&*store).await
+    fn stored(&self) -> StoredStreams {
+        self.runtime.block_on(async {
+            let (url, clock) = (self.place.url(), SetClock::default());
+            stored(&*worker::retry(|| api_process::open(&url, &clock)).await).await
+        })
     }
 
     /// Waits until every client has its answer, and holds all clients until the guard is dropped.
@@ -207,9 +221,17 @@ impl Fire {
     }
 }
 
+/// Returns the number of events of each till.
+fn versions(streams: &StoredStreams) -> BTreeMap<u64, u64> {
+    streams.iter().map(|(till, events)| (*till, events.len() as u64)).collect()
+}
+
 impl Shared {
     fn any_process(&self, random: &mut fastrand::Rng) -> Arc<ApiProcess> {
-        self.processes.lock().unwrap()[random.usize(..PROCESSES)].clone()
+        let place = random.usize(..PROCESSES);
+        let rests = place == self.resting.load(Ordering::Relaxed);
+        let place = if rests { (place + 1) % PROCESSES } else { place };
+        self.processes.lock().unwrap()[place].clone()
     }
 
     /// Sends a command, and returns it if it is answered.

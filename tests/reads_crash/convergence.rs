@@ -63,11 +63,52 @@ const FAULTS: [Fault; 8] = [
 /// The duration of a fault: longer than leases and sessions.
 const FAULT_DURATION: Duration = Duration::from_secs(3);
 
+/// The faults in which the client of Kafka waits, with the timeouts of a program that sets none.
+const FAULTS_BY_DEFAULT: [Fault; 4] = [
+    fault("broker killed, started again", |parts| parts.fixture.restart_broker()),
+    Fault {
+        breaks: Some(|parts| parts.fixture.brokers.kill(1)),
+        ..fault("broker gone for long, started again", |parts| {
+            let Parts { fixture, .. } = parts;
+            fixture.runtime.block_on(fixture.brokers.restart(1));
+        })
+    },
+    Fault {
+        breaks: Some(|parts| parts.fixture.proxy.hold()),
+        ..fault("workers cut from the broker for long, connected again", |parts| {
+            parts.fixture.proxy.let_through();
+        })
+    },
+    fault("both workers killed, others start", |parts| parts.workers.kill_all()),
+];
+
+/// Clients that know the topic meet another one of its name, whose leaders have younger epochs, and never
+/// hear that it was gone.
+const TOPIC_FAULTS: [Fault; 2] = [
+    fault("broker killed, started again", |parts| parts.fixture.restart_broker()),
+    Fault {
+        breaks: Some(|parts| {
+            parts.fixture.proxy.hold();
+            parts.fixture.delete_topic();
+        }),
+        ..fault(
+            "topic recreated while workers were cut from the broker, connected again",
+            |parts| {
+                parts.fixture.until_topic_exists();
+                parts.fixture.proxy.let_through();
+            },
+        )
+    },
+];
+
+/// The duration of a fault that is longer than leases and sessions by default.
+const LONG_FAULT_DURATION: Duration = Duration::from_secs(12);
+
 /// Returns the time from the repair until both views have every write.
-fn converges(parts: &mut Parts, bank: &Highwater, fault: &Fault) -> Duration {
+fn converges(parts: &mut Parts, bank: &Highwater, fault: &Fault, lasts: Duration) -> Duration {
     if let Some(breaks) = fault.breaks {
         breaks(parts);
-        let until = Instant::now() + FAULT_DURATION;
+        let until = Instant::now() + lasts;
         while Instant::now() < until {
             write(parts, bank);
             thread::sleep(Duration::from_millis(10));
@@ -99,27 +140,24 @@ async fn is_right<V: Counting>(bank: &Highwater, written: &BTreeMap<String, u64>
     assert_eq!(&found, written);
 }
 
-#[test]
-fn r3_kafka_views_converge_after_each_fault() {
-    let Some(fixture) = CrashFixture::start("r3_kafka_views_converge_after_each_fault", seed())
-    else {
-        return;
-    };
-    let (relays, workers) = (fixture.relays(1), fixture.workers(2, Duration::ZERO));
+/// Injects faults in turn, and prints how long the views take to converge after each.
+fn converge_after(fixture: CrashFixture, faults: &[Fault], lasts: Duration) {
+    let relays = fixture.relays(1);
+    let workers = fixture.workers(2, Duration::ZERO);
     let bank = fixture.open();
     fixture.until_it_works(&bank);
     let until = Instant::now() + duration();
     let mut parts = Parts { fixture, relays, workers, written: BTreeMap::new() };
     let mut took = BTreeMap::<&str, Vec<Duration>>::new();
     loop {
-        for fault in FAULTS {
-            took.entry(fault.name).or_default().push(converges(&mut parts, &bank, &fault));
+        for fault in faults {
+            took.entry(fault.name).or_default().push(converges(&mut parts, &bank, fault, lasts));
         }
         if Instant::now() >= until {
             break;
         }
     }
-    for Fault { name, .. } in FAULTS {
+    for Fault { name, .. } in faults {
         let times = took.get_mut(name).unwrap();
         times.sort_unstable();
         let (middle, most) = (times[times.len() / 2], times[times.len() - 1]);
@@ -127,4 +165,25 @@ fn r3_kafka_views_converge_after_each_fault() {
     }
     parts.workers.shut_down();
     parts.relays.shut_down();
+}
+
+#[test]
+fn r3_kafka_views_converge_after_each_fault() {
+    let test = "r3_kafka_views_converge_after_each_fault";
+    let Some(fixture) = CrashFixture::start(test, seed()) else { return };
+    converge_after(fixture, &FAULTS, FAULT_DURATION);
+}
+
+#[test]
+fn r3_kafka_views_converge_by_default_after_the_broker_was_gone() {
+    let test = "r3_kafka_views_converge_by_default_after_the_broker_was_gone";
+    let Some(fixture) = CrashFixture::start(test, seed()) else { return };
+    converge_after(fixture.with_default_timeouts(), &FAULTS_BY_DEFAULT, LONG_FAULT_DURATION);
+}
+
+#[test]
+fn r1_kafka_views_go_on_after_their_topic_was_recreated_while_workers_were_cut_off() {
+    let test = "r1_kafka_views_go_on_after_their_topic_was_recreated_while_workers_were_cut_off";
+    let Some(fixture) = CrashFixture::start(test, seed()) else { return };
+    converge_after(fixture, &TOPIC_FAULTS, FAULT_DURATION);
 }

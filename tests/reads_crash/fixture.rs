@@ -1,6 +1,6 @@
 //! A private PostgreSQL and Kafka, and the processes between them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use highwater::{CommandId, Highwater, Receipt, Request, View, Views as _};
 use highwater_test_support::{
@@ -16,7 +16,9 @@ use highwater_test_support::{
 };
 use tokio::runtime::Runtime;
 
-use crate::processes::{LEASE, Orders, SESSION, Task};
+use crate::processes::{LEASE, Orders, SESSION, Task, Timeouts};
+
+const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
 
 /// The time within which everything must recover after the last fault.
 pub(crate) const RECOVERY_TIMEOUT: Duration = Duration::from_secs(120);
@@ -35,6 +37,7 @@ pub(crate) struct CrashFixture {
     elsewhere: Option<(PostgresCluster, String)>,
     /// The proxy between all processes and the database, if its network may become silent.
     database_proxy: Option<Proxy>,
+    timeouts: Timeouts,
 }
 
 impl CrashFixture {
@@ -52,6 +55,7 @@ impl CrashFixture {
             seed,
             elsewhere: None,
             database_proxy: None,
+            timeouts: Timeouts::Short,
         })
     }
 
@@ -77,6 +81,11 @@ impl CrashFixture {
         proxy.let_through();
     }
 
+    /// Gives the processes the leases and sessions of a program that sets none.
+    pub(crate) fn with_default_timeouts(self) -> Self {
+        Self { timeouts: Timeouts::Default, ..self }
+    }
+
     pub(crate) fn has_views_elsewhere(&self) -> bool {
         self.elsewhere.is_some()
     }
@@ -87,7 +96,8 @@ impl CrashFixture {
             _ => self.brokers.servers(),
         };
         let views = self.elsewhere.as_ref().map(|(_, url)| url.clone());
-        Orders { task, log: self.log(), views, kafka, seed: self.seed }
+        let (log, timeouts) = (self.log(), self.timeouts);
+        Orders { task, log, views, kafka, seed: self.seed, timeouts }
     }
 
     /// The URL of the log. Through a proxy, an answer is waited for only shortly.
@@ -135,6 +145,24 @@ impl CrashFixture {
     pub(crate) fn restart_broker(&mut self) {
         self.brokers.kill(1);
         self.runtime.block_on(self.brokers.restart(1));
+    }
+
+    /// Deletes the topic.
+    pub(crate) fn delete_topic(&self) {
+        self.topics("--delete --topic bank");
+    }
+
+    /// Waits until the relay has recreated the topic.
+    pub(crate) fn until_topic_exists(&self) {
+        let until = Instant::now() + RECOVERY_TIMEOUT;
+        while !self.topics("--list").lines().any(|topic| topic == "bank") {
+            assert!(Instant::now() < until, "the relay doesn't recreate the topic");
+        }
+    }
+
+    fn topics(&self, arguments: &str) -> String {
+        let servers = self.brokers.servers();
+        self.runtime.block_on(self.brokers.tool(&servers, TOPICS, arguments, ""))
     }
 
     /// Stops the database like a power failure, and starts it again.

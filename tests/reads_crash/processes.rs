@@ -26,6 +26,15 @@ pub(crate) const PARTITIONS: u32 = 4;
 /// The interval of the marks of an idle relay.
 const IDLE_INTERVAL: Duration = Duration::from_millis(200);
 
+/// The leases, sessions and waits of all processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Timeouts {
+    /// Short ones, so that many takeovers happen.
+    Short,
+    /// Those that a program has if it sets none.
+    Default,
+}
+
 /// The task of a child.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Task {
@@ -49,6 +58,7 @@ pub(crate) struct Orders {
     pub(crate) kafka: String,
     /// The seed of the random choices.
     pub(crate) seed: u64,
+    pub(crate) timeouts: Timeouts,
 }
 
 impl Orders {
@@ -58,7 +68,11 @@ impl Orders {
     }
 
     fn client(&self) -> (Kafka, Topics) {
-        let kafka = Kafka::at(&self.kafka)
+        let kafka = Kafka::at(&self.kafka);
+        if self.timeouts == Timeouts::Default {
+            return (kafka, Topics::one("bank"));
+        }
+        let kafka = kafka
             .setting("session.timeout.ms", SESSION.as_millis().to_string())
             .setting("heartbeat.interval.ms", "400")
             .setting("reconnect.backoff.max.ms", "500")
@@ -106,13 +120,20 @@ async fn carry_out(orders: &Orders) {
 fn relay(bank: &Highwater, orders: &Orders) -> Relay {
     let (kafka, topics) = orders.client();
     let relay = Relay::new(bank, kafka, topics).partitions(PARTITIONS);
-    relay.lease(LEASE).idle_interval(IDLE_INTERVAL)
+    match orders.timeouts {
+        Timeouts::Short => relay.lease(LEASE).idle_interval(IDLE_INTERVAL),
+        Timeouts::Default => relay,
+    }
 }
 
 async fn work(bank: &Highwater, orders: &Orders, lag: Duration, stop: impl Future<Output = ()>) {
     let begin = || {
         let (kafka, topics) = orders.client();
-        let source = KafkaSource::new(bank, kafka, topics).lease(LEASE);
+        let source = KafkaSource::new(bank, kafka, topics);
+        let source = match orders.timeouts {
+            Timeouts::Short => source.lease(LEASE),
+            Timeouts::Default => source,
+        };
         let options = ProjectionOptions::default().shards(2).on_failure(OnFailure::Stop);
         Worker::new(bank)
             .fed_by(Lagging::new(source, lag, orders.seed))
