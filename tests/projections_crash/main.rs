@@ -10,6 +10,7 @@
 //! | `kafka_feed`, `kafka_topic` | R1 fed by Kafka, whose servers and relays are also killed; the
 //! records of the topic |
 //! | `direct_feed` | R1 fed by the log, on PostgreSQL and SQLite |
+//! | `effects` | a projection whose writes a constraint refuses at the commit |
 //! | `poison` | R4 among ten thousand keys |
 //!
 //! `HIGHWATER_FIRE_SECONDS` and `HIGHWATER_FIRE_MINUTES` make them longer. With
@@ -30,6 +31,7 @@
 
 mod checker;
 mod direct_feed;
+mod effects;
 mod findings;
 #[cfg(feature = "kafka")]
 mod kafka_feed;

@@ -212,7 +212,7 @@ pub(super) async fn r5_a_definition_that_is_replaced_beside_a_reshard_fences_eve
         let expected = if is_replaced { &new } else { &old };
         assert_defined(&*store, &view, Some(expected)).await;
         assert!(is_replaced, "no shard is beyond what was searched");
-        // Whoever came first: no claim of the old definition is left, and none is given.
+        // Whichever came first: no claim of the old definition is left, and none is given.
         let sharding = if resharded.is_ok() { Sharding::by_key(2) } else { Sharding::SINGLE };
         let claim = store.claim_shard(ShardClaim {
             view: view.clone(),
