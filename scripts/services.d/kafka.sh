@@ -137,8 +137,12 @@ kafka_write_classes() {
   while kill -0 "$pid" 2>/dev/null && [[ $((SECONDS - began)) -lt 120 ]]; do
     sleep 0.2
   done
-  kill -0 "$pid" 2>/dev/null || mv -- "$kafka_classes.new" "$kafka_classes" || say "Java has laid out no classes"
-  kafka_stop
+  if kill -0 "$pid" 2>/dev/null; then
+    kafka_stop
+  else
+    rm -f -- "$kafka_folder/pid"
+    mv -- "$kafka_classes.new" "$kafka_classes" || say "Java has laid out no classes"
+  fi
   kafka_start || die "Kafka does not start"
 }
 
@@ -146,6 +150,8 @@ kafka_write_classes() {
 kafka_launch() {
   kafka_become -Xmx512m "$@" kafka.Kafka "$kafka_folder/server.properties" >>"$kafka_folder/log" 2>&1 &
   printf '%s\n' "$!" >"$kafka_folder/pid"
+  # Otherwise the shell would report its end.
+  disown "$!"
 }
 
 # The shell becomes a program from the jars, in the server's folder. Descriptor 9 is the lock of scripts/services; a hang-up of the
