@@ -75,8 +75,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{}", first.text);
     assert_eq!((first.status(), first.body()), (200, again.body()));
 
-    // The token of a response goes into the next request.
-    let mine = format!("Highwater-Token: {}", first.header("highwater-token"));
+    // Without a key every request is a command of its own. The token of its response goes into the next request.
+    let salary = client.post("/accounts/alice/deposits", "", "250000").await?;
+    println!("{}", salary.text);
+    let mine = format!("Highwater-Token: {}", salary.header("highwater-token"));
     let balance = client.get("/accounts/alice", &mine).await?;
     println!("{}", balance.text);
     assert_eq!(balance.status(), 200);

@@ -141,6 +141,7 @@ async fn a_view_row_that_cannot_be_decoded_is_an_error_and_is_not_absent() {
             worker: worker.clone(),
             mode: ClaimMode::IfFree,
             lease,
+            definition: None,
         });
         let claim = claim.await.unwrap().unwrap();
         let mut commit = ViewCommit::new(view, &claim, Progress::default());

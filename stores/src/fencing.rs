@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use highwater_core::{
     Error, Position, Result,
-    domain::ViewName,
-    error::{Conflict, Invalid, Unavailable},
+    domain::{DefinitionHash, ViewName},
+    error::{Conflict, Corrupt, Invalid, Unavailable},
     port::{Claim, Progress, ViewCommit, ViewState},
     value::{Epoch, ShardId, Sharding},
 };
@@ -60,6 +60,20 @@ pub(crate) fn check_sharding(
     Ok(())
 }
 
+/// Checks that a worker folds by the definition that the view has. Where one of them isn't known they can't differ.
+pub(crate) fn check_definition(
+    view: &ViewName,
+    worker: Option<DefinitionHash>,
+    actual: Option<DefinitionHash>,
+) -> Result<(), Conflict> {
+    match (worker, actual) {
+        (Some(worker), Some(actual)) if worker != actual => {
+            Err(Conflict::Definition { view: view.to_string() })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Checks that a view may be resharded under these claims. Returns the initial state of its new shards, with
 /// an epoch greater than all earlier ones.
 pub(crate) fn check_reshard(
@@ -105,6 +119,12 @@ pub(crate) fn view_missing(view: &ViewName) -> Error {
     Unavailable::ViewMissing { view: view.to_string() }.into()
 }
 
+/// The error of a program that opens a view under a name which a newer program has replaced.
+pub(crate) fn view_renamed(view: &ViewName, new: &str) -> Error {
+    let change = format!("it has been renamed to {new}, so this program is older than the view");
+    Corrupt::OtherDefinition { view: view.to_string(), change }.into()
+}
+
 pub(crate) fn no_such_shard(view: &ViewName, shard: ShardId) -> Invalid {
     Invalid::request(format!("view {view} has no shard {shard}"))
 }
@@ -113,10 +133,11 @@ pub(crate) fn has_no_rows(view: &ViewName) -> Invalid {
     Invalid::request(format!("view {view} was opened without rows"))
 }
 
-/// Returns true if two states of a view have the same progress and the same stops, whatever their cursors are.
+/// Returns true if two states of a view have the same progress, definition and stops, whatever their cursors are.
 pub(crate) fn is_same_progress(one: &ViewState, other: &ViewState) -> bool {
     let progress = |shard: &Progress| (shard.position, shard.as_of);
     one.sharding == other.sharding
+        && one.definition == other.definition
         && one.stops == other.stops
         && one.shards.iter().map(progress).eq(other.shards.iter().map(progress))
 }

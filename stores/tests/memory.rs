@@ -175,6 +175,7 @@ async fn claim(store: &impl ViewStore, worker: &str, claiming: ClaimMode) -> Res
             worker: worker.clone(),
             mode: claiming,
             lease: LEASE,
+            definition: None,
         })
         .await
 }

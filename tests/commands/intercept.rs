@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use highwater::{
     CommandId, Highwater, Position, Query, Result, StreamId, Version,
-    domain::{ViewName, ViewSpec},
+    domain::{DefinitionHash, ViewDefinition, ViewName, ViewSpec},
     execute::Builder,
     port::{
         AddedTags, Append, AppendFuture, Claim, EventStore, KeyRange, LeaseStore, LogPage, Members,
@@ -138,6 +138,20 @@ impl<I: Intercept> ViewStore for Intercepted<I> {
 
     async fn commit_view(&self, commit: ViewCommit) -> Result<()> {
         self.by.store().commit_view(commit).await
+    }
+
+    async fn view_definition(&self, view: &ViewName) -> Result<Option<ViewDefinition>> {
+        self.by.store().view_definition(view).await
+    }
+
+    async fn replace_definition(
+        &self,
+        view: &ViewName,
+        from: Option<DefinitionHash>,
+        to: &ViewDefinition,
+        through: Position,
+    ) -> Result<bool> {
+        self.by.store().replace_definition(view, from, to, through).await
     }
 
     async fn wait_for_view_change(&self, view: &ViewName, seen: &ViewState) -> Result<()> {

@@ -59,6 +59,7 @@ fn errors() -> Vec<Error> {
             actual: Sharding::by_key(2),
         }
         .into(),
+        Conflict::Definition { view: view() }.into(),
         Conflict::Fenced {
             view: view(),
             shard: ShardId::new(1),
@@ -89,7 +90,7 @@ fn errors() -> Vec<Error> {
     errors
 }
 
-fn corrupt(stream: &StreamId, position: Position) -> [Corrupt; 10] {
+fn corrupt(stream: &StreamId, position: Position) -> [Corrupt; 11] {
     let (stream, type_name) = (|| stream.clone(), || "account.opened".to_owned());
     [
         Corrupt::UnknownEvent { position, stream: stream(), type_name: type_name() },
@@ -108,6 +109,7 @@ fn corrupt(stream: &StreamId, position: Position) -> [Corrupt; 10] {
             tag_name: "owner".to_owned(),
             event: "bank::AccountEvent",
         },
+        Corrupt::OtherDefinition { view: SECRET.to_owned(), change: SECRET.to_owned() },
         Corrupt::value(SECRET, secret()),
         Corrupt::NotApplied {
             view: "balances".to_owned(),
@@ -157,7 +159,7 @@ fn status_of(code: Code) -> u16 {
         "HW201" | "HW202" => 409,
         "HW602" => 413,
         "HW101" | "HW601" => 422,
-        "HW203" | "HW204" | "HW205" | "HW508" => 503,
+        "HW203" | "HW204" | "HW205" | "HW206" | "HW508" | "HW510" => 503,
         "HW401" => 504,
         other if other.starts_with("HW3") => 503,
         _ => 500,
@@ -180,7 +182,8 @@ async fn every_error_is_a_problem_with_its_status_and_without_a_secret() {
             let said = |value: &axum::http::HeaderValue| value.to_str().unwrap().contains(part);
             assert!(!reply.headers.values().any(said), "{code} reveals {part}: {reply:?}");
         }
-        let may_pass = [202, 503, 504].contains(&reply.status.as_u16()) && code != Code::PARKED;
+        let waits_for_operator = [Code::PARKED, Code::OTHER_DEFINITION].contains(&code);
+        let may_pass = [202, 503, 504].contains(&reply.status.as_u16()) && !waits_for_operator;
         assert_eq!(reply.header("retry-after").is_some(), may_pass, "{code}");
     }
     let all: HashSet<Code> = Code::ALL.iter().copied().collect();

@@ -99,6 +99,7 @@ async fn stop<V: View>(bank: &Highwater, error: &str) {
             worker: WorkerId::new("stops").unwrap(),
             mode: ClaimMode::Always,
             lease: Duration::from_secs(60),
+            definition: None,
         });
         let epoch = claim.await.unwrap().unwrap().epoch;
         let at = Timestamp::from_second(1_700_000_000).unwrap();

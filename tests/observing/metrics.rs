@@ -247,6 +247,7 @@ fn o2_a_shard_lost_to_another_worker_is_counted() {
                 worker: thief.clone(),
                 mode: claiming,
                 lease,
+                definition: None,
             })
             .await
             .unwrap()

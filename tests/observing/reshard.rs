@@ -29,7 +29,8 @@ impl Lines {
         let lines = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         let is = |line: &Value| {
-            line["level"] == level && line["fields"]["message"].as_str().unwrap().contains(text)
+            let message = line["fields"]["message"].as_str();
+            line["level"] == level && message.is_some_and(|message| message.contains(text))
         };
         lines.filter(is).map(|mut line| line["fields"].take()).collect()
     }

@@ -23,6 +23,7 @@ fn claim(worker: &WorkerId) -> ShardClaim {
         worker: worker.clone(),
         mode: ClaimMode::IfFree,
         lease: LEASE,
+        definition: None,
     }
 }
 

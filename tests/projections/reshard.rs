@@ -73,6 +73,7 @@ async fn put(bank: &Highwater, view: &ViewName, sharding: Sharding, at: &[&Envel
                 worker: worker.clone(),
                 mode: always,
                 lease,
+                definition: None,
             })
             .await;
         let (position, as_of) = (event.position, event.recorded_at);

@@ -35,6 +35,7 @@ async fn write_by_hand(bank: &Highwater, key: &str, row: Option<&'static str>) {
             worker: worker.clone(),
             mode: always,
             lease,
+            definition: None,
         })
         .await;
     let claim = claim.unwrap().unwrap();

@@ -54,6 +54,7 @@ impl Planted {
                 worker: worker.clone(),
                 mode: ClaimMode::Always,
                 lease,
+                definition: None,
             })
             .await;
         let claim = claim.unwrap().unwrap();

@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use highwater::{
     CommandId, Highwater, Position, Query, Result, StreamId, Version,
-    domain::{ViewName, ViewSpec},
+    domain::{DefinitionHash, ViewDefinition, ViewName, ViewSpec},
     error::{Source, Unavailable},
     port::{
         AddedTags, Append, AppendFuture, Claim, EventStore, KeyRange, LeaseStore, LogPage, Members,
@@ -208,6 +208,20 @@ impl ViewStore for Counting<Arc<dyn Store>> {
 
     async fn commit_view(&self, commit: ViewCommit) -> Result<()> {
         self.inner.commit_view(commit).await
+    }
+
+    async fn view_definition(&self, view: &ViewName) -> Result<Option<ViewDefinition>> {
+        self.inner.view_definition(view).await
+    }
+
+    async fn replace_definition(
+        &self,
+        view: &ViewName,
+        from: Option<DefinitionHash>,
+        to: &ViewDefinition,
+        through: Position,
+    ) -> Result<bool> {
+        self.inner.replace_definition(view, from, to, through).await
     }
 
     async fn wait_for_view_change(&self, view: &ViewName, seen: &ViewState) -> Result<()> {

@@ -31,6 +31,7 @@ impl<V: View> Relayed<V> {
                 worker: worker.clone(),
                 mode: ClaimMode::Always,
                 lease,
+                definition: None,
             });
             claims.push(claim.await.unwrap().unwrap());
         }

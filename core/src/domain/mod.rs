@@ -16,6 +16,7 @@
 //! | `targeted` | commands that name their aggregate |
 //! | `upcast` | upcasting: the conversion of old payloads to their current meaning |
 //! | `view` | keyed views, which read models consist of |
+//! | `view_definition` | the definition of a view, by which a changed program is noticed |
 //! | `view_spec` | the name of a view and the form of its table |
 
 mod aggregate;
@@ -33,6 +34,7 @@ mod storable;
 mod targeted;
 mod upcast;
 mod view;
+mod view_definition;
 mod view_spec;
 
 pub use aggregate::{Aggregate, Context, Decide, Decider, Decision, SnapshotPolicy};
@@ -51,6 +53,7 @@ pub use upcast::Upcast;
 pub use view::{
     EventContext, FoldError, FoldResult, IntoFoldResult, IntoKeys, KeyedBy, Keys, RowChange, View,
 };
+pub use view_definition::{DefinitionChange, DefinitionHash, ViewDefinition};
 pub use view_spec::{Column, ColumnKind, Index, ViewName, ViewSpec};
 
 pub(crate) use decide::{StoredDecision, decide_and_check};

@@ -73,6 +73,15 @@ impl Query {
         self
     }
 
+    /// Replaces the types of every item by these.
+    #[must_use]
+    pub fn with_types(mut self, types: &[String]) -> Self {
+        for item in &mut self.items {
+            item.types = types.to_vec();
+        }
+        self
+    }
+
     /// Returns true if an event with these properties matches.
     #[must_use]
     pub fn matches(&self, stream: &StreamId, type_name: &str, tags: &Tags) -> bool {

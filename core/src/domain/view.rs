@@ -6,7 +6,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     Result,
-    domain::{Column, Envelope, Event, Index, Query, QueryItem, ViewName, ViewSpec},
+    domain::{
+        Column, Envelope, Event, Index, Query, QueryItem, ViewDefinition, ViewName, ViewSpec,
+    },
     value::Category,
 };
 
@@ -33,6 +35,9 @@ pub trait View: Default + Clone + Serialize + DeserializeOwned + Send + Sync + '
     const COLUMNS: &'static [Column] = &[];
     /// Secondary indexes over these columns.
     const INDEXES: &'static [Index] = &[];
+    /// A text that is another one as soon as a field of the row, its type or its serialisation is; empty if it isn't
+    /// known. The store keeps it, and refuses to go on with rows of another form ([`ViewDefinition`]).
+    const ROW: &'static str = "";
 
     /// Names the rows that an event changes: none, one or many.
     fn keys(event: &Self::Event, envelope: &Envelope, keys: &mut Keys);
@@ -58,6 +63,14 @@ pub trait View: Default + Clone + Serialize + DeserializeOwned + Send + Sync + '
         Ok(query.narrowed_to::<Self::Event>())
     }
 
+    /// Returns the definition, which is compared with that of the stored rows.
+    ///
+    /// # Errors
+    /// As [`View::query`].
+    fn definition() -> Result<ViewDefinition> {
+        Ok(ViewDefinition::new(Self::ROW, &Self::KEYED_BY, &Self::query()?))
+    }
+
     /// Returns the name of the view and the form of its table.
     ///
     /// # Errors
@@ -68,6 +81,7 @@ pub trait View: Default + Clone + Serialize + DeserializeOwned + Send + Sync + '
             formerly: formerly.collect::<Result<_>>()?,
             columns: Self::COLUMNS.to_vec(),
             indexes: Self::INDEXES.to_vec(),
+            definition: Some(Self::definition()?),
             ..ViewSpec::rows(ViewName::new(Self::NAME)?)
         };
         spec.validate()?;

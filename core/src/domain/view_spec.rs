@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::ViewDefinition;
 use crate::{Result, error::Invalid, value::Position};
 
 /// The name of a view, which is also part of the name of its table: lower-case ASCII letters,
@@ -84,6 +85,8 @@ pub struct ViewSpec {
     pub indexes: Vec<Index>,
     /// The position after which a new view starts.
     pub start_after: Position,
+    /// The definition of its rows; `None` if it isn't known, as for a projection with its own tables.
+    pub definition: Option<ViewDefinition>,
 }
 
 impl ViewSpec {
@@ -97,6 +100,7 @@ impl ViewSpec {
             columns: Vec::new(),
             indexes: Vec::new(),
             start_after: Position::START,
+            definition: None,
         }
     }
 

@@ -39,6 +39,8 @@ codes! {
     FENCED = "HW204";
     /// The view has been resharded.
     STALE_SHARDING = "HW205";
+    /// A view has been adopted by a program with another definition.
+    STALE_DEFINITION = "HW206";
     /// The store can't be reached.
     UNREACHABLE = "HW301";
     /// The database is locked by another process for too long.
@@ -75,6 +77,8 @@ codes! {
     PARKED = "HW508";
     /// An event was stored without a tag that a boundary queries.
     UNTAGGED = "HW509";
+    /// A view was built by another definition than the program's.
+    OTHER_DEFINITION = "HW510";
     /// A command id has been used for a different command.
     COMMAND_ID_REUSED = "HW601";
     /// A value is larger than the limit.

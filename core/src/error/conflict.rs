@@ -48,6 +48,12 @@ pub enum Conflict {
         /// The sharding that the view has.
         actual: Sharding,
     },
+    /// The view has been adopted by a program with another definition: this worker has to compare them again (R5).
+    #[error("view {view} has another definition than this worker knows")]
+    Definition {
+        /// The view.
+        view: String,
+    },
     /// Another worker has taken the shard over: this one may not commit any more (R1).
     #[error(
         "shard {shard} of view {view} has been taken over: epoch {epoch} is fenced, {actual} commits"
@@ -83,6 +89,7 @@ impl Conflict {
             Self::Checkpoint { .. } => Code::STALE_CHECKPOINT,
             Self::Fenced { .. } => Code::FENCED,
             Self::Sharding { .. } => Code::STALE_SHARDING,
+            Self::Definition { .. } => Code::STALE_DEFINITION,
         }
     }
 

@@ -126,6 +126,19 @@ pub enum Corrupt {
         /// The error that would have parked one more.
         source: Source,
     },
+    /// A view was built by another definition than the program's, so its rows are not those that this program
+    /// would fold (R5).
+    #[error(
+        "view {view} was built by another definition: {change}. Give the changed view another name, so that it is \
+         built beside this one; if this program is an old one, stop it; if the rows are right as they are, \
+         call adopt_definition of its reader"
+    )]
+    OtherDefinition {
+        /// The view.
+        view: String,
+        /// The difference between the definition that is stored and the program's.
+        change: String,
+    },
     /// A record of a topic is not one of Highwater's, or contradicts the log.
     #[error("record {offset} of {topic}/{partition} is not what a relay publishes: {why}")]
     Record {
@@ -157,6 +170,7 @@ impl Corrupt {
             Self::NewerEvent { .. } => Code::NEWER_EVENT,
             Self::Payload { .. } | Self::Row { .. } | Self::Value { .. } => Code::UNDECODABLE,
             Self::Untagged { .. } => Code::UNTAGGED,
+            Self::OtherDefinition { .. } => Code::OTHER_DEFINITION,
             Self::NotApplied { .. } => Code::NOT_APPLIED,
             Self::Parked { .. } => Code::PARKED,
             Self::TooManyParked { .. } => Code::TOO_MANY_PARKED,

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::{Claim, ClaimMode, Members, ShardStop, WorkerId};
 use crate::{
     Result,
-    domain::ViewName,
+    domain::{DefinitionHash, ViewName},
     value::{Epoch, ShardId, Sharding},
 };
 
@@ -26,6 +26,8 @@ pub struct ShardClaim {
     pub mode: ClaimMode,
     /// The time until the shard is free again if the worker sends no heartbeat.
     pub lease: Duration,
+    /// The definition that the worker folds by; `None` if it isn't known.
+    pub definition: Option<DefinitionHash>,
 }
 
 /// The leases on the shards of views.
@@ -39,7 +41,7 @@ pub trait LeaseStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Conflict`](crate::Error::Conflict), *sharding*, if the view has been resharded: the shard
-    /// has another share of the work than the worker knows.
+    /// has another share of the work than the worker knows; or *definition*, if the view has another one.
     /// [`Unavailable`](crate::Error::Unavailable), with code
     /// [`VIEW_MISSING`](crate::Code::VIEW_MISSING) if the view has never been opened;
     /// [`Invalid`](crate::Error::Invalid) if there is no such shard.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::{Claim, LeaseStore, ParkChange, ParkedStore, Progress, ShardStop};
 use crate::{
     Result,
-    domain::{TransactionHook, ViewName, ViewSpec},
+    domain::{DefinitionHash, TransactionHook, ViewDefinition, ViewName, ViewSpec},
     value::{Epoch, Position, ShardId, Sharding},
 };
 
@@ -22,6 +22,8 @@ pub struct ViewState {
     pub shards: Vec<Progress>,
     /// The shards that have stopped, in their order.
     pub stops: Vec<ShardStop>,
+    /// The definition by which the rows were folded; `None` if it isn't known.
+    pub definition: Option<DefinitionHash>,
 }
 
 impl ViewState {
@@ -134,10 +136,12 @@ impl fmt::Debug for ViewCommit {
 pub trait ViewStore: LeaseStore + ParkedStore {
     /// Makes sure that the view exists with its table, columns and indexes, and returns its progress.
     /// A new view gets this sharding, and every shard starts where the spec says. A view that exists
-    /// keeps its sharding and its progress. A view that exists under a former name is renamed, with all
-    /// that belongs to it.
+    /// keeps its sharding, its progress and its definition; one whose definition isn't known gets that of the spec.
+    /// A view that exists under a former name is renamed, with all that belongs to it.
     ///
     /// # Errors
+    /// [`Corrupt`](crate::Error::Corrupt), *other definition*, if the view has been renamed and this is its
+    /// former name.
     /// [`Unavailable`](crate::Error::Unavailable), or [`Invalid`](crate::Error::Invalid) if the
     /// table can't be created, a column exists with another kind, or rows that exist don't fit a column or an
     /// index.
@@ -173,6 +177,29 @@ pub trait ViewStore: LeaseStore + ParkedStore {
     /// [`Unavailable`](crate::Error::Unavailable), after which the progress shows if the commit was
     /// stored; or with code [`VIEW_MISSING`](crate::Code::VIEW_MISSING).
     async fn commit_view(&self, commit: ViewCommit) -> Result<()>;
+
+    /// Returns the definition by which the rows of a view were folded; `None` if it isn't known.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::Error::Unavailable), with code
+    /// [`VIEW_MISSING`](crate::Code::VIEW_MISSING) if the view has never been opened;
+    /// [`Corrupt`](crate::Error::Corrupt) if this version can't decode it.
+    async fn view_definition(&self, view: &ViewName) -> Result<Option<ViewDefinition>>;
+
+    /// Replaces the definition of a view, and fences its workers, which have to claim their shards again. Returns
+    /// false, and changes nothing, if the view has another definition than `from` or a shard is beyond
+    /// `through`.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::Error::Unavailable), with code
+    /// [`VIEW_MISSING`](crate::Code::VIEW_MISSING) if the view has never been opened.
+    async fn replace_definition(
+        &self,
+        view: &ViewName,
+        from: Option<DefinitionHash>,
+        to: &ViewDefinition,
+        through: Position,
+    ) -> Result<bool>;
 
     /// Waits until the view may have changed since `seen` was read: the position of a shard, its stop, or a
     /// request to retry a parked key. It may return early; after a missed change it returns with a

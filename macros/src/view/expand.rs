@@ -18,6 +18,7 @@ pub(super) fn expand(root: &Root, view: &ViewStruct, event: &Type) -> TokenStrea
     let keyed_by = keyed_by(root, view);
     let columns = columns(root, view);
     let indexes = indexes(root, view);
+    let shape = row::shape(root, view);
     hygienic! {
         #[allow(dead_code, deprecated, non_camel_case_types, reason = "generated")]
         const _: () = {
@@ -38,6 +39,7 @@ pub(super) fn expand(root: &Root, view: &ViewStruct, event: &Type) -> TokenStrea
                 #keyed_by
                 #columns
                 #indexes
+                const ROW: &'static str = #shape;
 
                 fn keys(event: &#event, envelope: &#root::Envelope, keys: &mut #root::Keys) {
                     __user::keys(event, envelope, keys)

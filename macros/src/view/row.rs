@@ -21,6 +21,12 @@ pub(super) fn expand(root: &Root, view: &ViewStruct) -> TokenStream {
     }
 }
 
+/// Returns a text that is another one as soon as the form of a row is.
+pub(super) fn shape(root: &Root, view: &ViewStruct) -> String {
+    let attrs = attrs(view);
+    Payload::new(root, &view.ident, &attrs, &view.fields).shape()
+}
+
 /// Returns the attributes of the struct, with `#[serde(default)]`: a row that was stored before a field was added has
 /// the field's default value.
 fn attrs(view: &ViewStruct) -> Vec<Attribute> {

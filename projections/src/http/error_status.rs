@@ -41,7 +41,10 @@ fn known(code: Code) -> Option<ErrorStatus> {
         Code::REJECTED => public(StatusCode::UNPROCESSABLE_ENTITY, FIX_REQUEST),
         Code::STALE_VERSION | Code::STALE_BOUNDARY => public(StatusCode::CONFLICT, DECIDE_AGAIN),
         // Conflicts between workers; a caller that gets one has met a shard that is changing hands.
-        Code::STALE_CHECKPOINT | Code::FENCED | Code::STALE_SHARDING => {
+        Code::STALE_CHECKPOINT
+        | Code::FENCED
+        | Code::STALE_SHARDING
+        | Code::STALE_DEFINITION => {
             private(StatusCode::SERVICE_UNAVAILABLE, RETRY)
         }
         Code::STALE_READ => public(StatusCode::ACCEPTED, RETRY),
@@ -56,6 +59,8 @@ fn known(code: Code) -> Option<ErrorStatus> {
         Code::UNKNOWN_OUTCOME => private(StatusCode::GATEWAY_TIMEOUT, RETRY_SAME_ID),
         // Waiting doesn't help, so there is no `Retry-After`.
         Code::PARKED => public(StatusCode::SERVICE_UNAVAILABLE, ASK_OPERATOR),
+        // A program of the stored definition answers.
+        Code::OTHER_DEFINITION => private(StatusCode::SERVICE_UNAVAILABLE, ASK_OPERATOR),
         // As the draft of `Idempotency-Key` requires.
         Code::COMMAND_ID_REUSED => public(StatusCode::UNPROCESSABLE_ENTITY, FIX_REQUEST),
         Code::TOO_LARGE => public(StatusCode::PAYLOAD_TOO_LARGE, FIX_REQUEST),

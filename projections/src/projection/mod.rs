@@ -4,6 +4,7 @@
 //! | File | What is in it |
 //! |---|---|
 //! | `keyed` | keyed views: decode, fold by key, write each row once |
+//! | `first_event` | the first event of a query, for types that a definition has gained |
 //! | `fold` | the application's code of a keyed view, called with one event |
 //! | `rows` | the row cache of a keyed view |
 //! | `refold` | a row that is folded again from the log |
@@ -21,6 +22,7 @@
 
 mod apply_error;
 mod effect;
+mod first_event;
 mod fold;
 mod handler;
 mod keyed;
@@ -46,6 +48,7 @@ use highwater_core::{
 pub(crate) use apply_error::{ApplyError, batch_place, name_event, not_applied};
 pub use effect::ReceivedEvent;
 pub(crate) use effect::{Effect, EffectJob};
+pub(crate) use first_event::first_event;
 pub use handler::Handler;
 pub(crate) use handler::HandlerEffect;
 pub(crate) use keyed::KeyedView;

@@ -11,12 +11,14 @@
 //! | `scope`, `requirement` | the rows that a read covers, and the progress that it requires |
 //! | `source` | snapshots of a view: rows, progress and head |
 //! | `batcher`, `batch_task` | reads of one view, answered together |
+//! | `definition` | whether the stored rows are those of this program (R5) |
 //! | `overlay` | events from the log, folded over rows that lack them |
 //! | `token` | the refusal of tokens of another log, or beyond the head |
 //! | `shared` | the state that all clones of a handle share |
 
 mod batch_task;
 mod batcher;
+mod definition;
 mod ext;
 mod key_range;
 mod overlay;

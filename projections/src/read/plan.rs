@@ -114,7 +114,7 @@ impl ReadPlan {
 
     /// Reads a snapshot that meets a requirement, together with all other reads of the view.
     async fn batched(&self, requirement: Requirement) -> Result<ViewSnapshot> {
-        let batcher = self.shared().batcher(&self.source.view);
+        let batcher = self.shared().batcher(&self.source.definition);
         batcher.read(&self.source, &self.scope, requirement).await
     }
 
@@ -133,9 +133,10 @@ impl ReadPlan {
     }
 
     /// Returns true if the events that the rows lack can be folded over them: the position up to which each row has
-    /// its events must be known.
+    /// its events must be known, and every event of theirs.
     fn is_foldable(&self, snapshot: &ViewSnapshot) -> bool {
         matches!(self.scope, RowScope::Keys(_))
+            && !snapshot.has_unknown_types
             && is_key_sharding_known(snapshot.state.sharding, self.source.keyed_by)
     }
 
@@ -198,7 +199,7 @@ impl ReadPlan {
                 self.fold(&snapshot).await
             }
             Fallback::Fail => {
-                let last = self.shared().batcher(&self.source.view).last_snapshot();
+                let last = self.shared().batcher(&self.source.definition).last_snapshot();
                 let last = last.filter(|last| last.read_at >= self.started_at);
                 // It is without rows: a key that was parked before still is.
                 let last = last.map(|last| {

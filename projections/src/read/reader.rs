@@ -10,9 +10,9 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use highwater_core::{
-    Error, Highwater, Result, Token,
+    Error, Highwater, Position, Result, Token,
     consistency::{AppliedOutcome, Basis, Operation},
-    domain::View,
+    domain::{View, ViewName},
     error::Unavailable,
     port::ShardStop,
     value::{Freshness, Pending, Target},
@@ -23,7 +23,7 @@ use super::{
     request::ReadRequest,
     rows::{RowPage, RowSet},
     scope::RowScope,
-    source::ViewSource,
+    shared::ReadSide,
 };
 
 /// Reads rows of a view. Cheap to clone.
@@ -119,7 +119,7 @@ impl<V: View> ViewReader<V> {
     /// # Errors
     /// [`Unavailable`](highwater_core::Error::Unavailable).
     pub async fn freshness(&self) -> Result<Freshness> {
-        let source = ViewSource::new::<V>(&self.highwater)?;
+        let source = ReadSide::of(&self.highwater).source::<V>(&self.highwater)?;
         let snapshot = source.read_with_head(&RowScope::AllShards).await?;
         Ok(source.freshness(&snapshot, &RowScope::AllShards))
     }
@@ -129,9 +129,39 @@ impl<V: View> ViewReader<V> {
     /// # Errors
     /// [`Unavailable`](highwater_core::Error::Unavailable).
     pub async fn stops(&self) -> Result<Vec<ShardStop>> {
-        let source = ViewSource::new::<V>(&self.highwater)?;
+        let source = ReadSide::of(&self.highwater).source::<V>(&self.highwater)?;
         let snapshot = source.read(&RowScope::AllShards).await?;
         Ok(Arc::unwrap_or_clone(snapshot.state).stops)
+    }
+
+    /// Declares that the stored rows are right for this definition of the view, although they were folded by another
+    /// one: for example if a field was renamed by a `serde` attribute only. Nothing is folded again. The workers of other
+    /// programs are fenced, and stop when they compare their definition.
+    ///
+    /// ```
+    /// # use highwater_core::{Highwater, Result, domain::View};
+    /// # use highwater_projections::read::Views as _;
+    /// # async fn example<Balances: View>(bank: &Highwater) -> Result<()> {
+    /// bank.view::<Balances>().adopt_definition().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Unavailable`](highwater_core::Error::Unavailable), with code
+    /// [`VIEW_MISSING`](highwater_core::Code::VIEW_MISSING) if the view has never been opened.
+    pub async fn adopt_definition(&self) -> Result<()> {
+        let view = ViewName::new(V::NAME)?;
+        let views = self.highwater.views();
+        let own = V::definition()?;
+        loop {
+            let from = views.read_view(&view, &[]).await?.state.definition;
+            let is_adopted = from == Some(own.hash())
+                || views.replace_definition(&view, from, &own, Position::END).await?;
+            if is_adopted {
+                return Ok(());
+            }
+        }
     }
 }
 

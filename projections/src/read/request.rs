@@ -8,7 +8,7 @@ use highwater_core::{
     domain::View,
 };
 
-use super::{plan::ReadPlan, scope::RowScope, shared::ReadSide, source::ViewSource};
+use super::{plan::ReadPlan, scope::RowScope, shared::ReadSide};
 
 /// A read of a view `V` before it is awaited. It answers with an `A`: one row, a [`RowSet`](crate::read::RowSet) or a
 /// [`RowPage`](crate::read::RowPage). Awaited as it is, it returns the rows that the view has now (*eventual*); its
@@ -114,7 +114,7 @@ impl<V: View, A> ReadRequest<V, A> {
 
     /// The plan that executes this read, beginning now.
     pub(super) fn plan(&self) -> Result<ReadPlan> {
-        let source = ViewSource::new::<V>(&self.highwater)?;
+        let source = ReadSide::of(&self.highwater).source::<V>(&self.highwater)?;
         Ok(ReadPlan {
             started_at: source.now(),
             source,

@@ -105,6 +105,7 @@ mod tests {
             sharding,
             shards: vec![at(5, 90), at(7, 20), at(9, 70)],
             stops: Vec::new(),
+            definition: None,
         };
         assert_eq!(RowScope::AllShards.progress(&state, KeyedBy::Key), at(5, 20));
         let keys: Vec<String> = (0..20).map(|n| n.to_string()).collect();
@@ -123,7 +124,8 @@ mod tests {
         let own = sharding.shard_of(&key);
         let other = sharding.all().find(|shard| *shard != own).unwrap();
         let [early, late] = [1, 2].map(|second| Timestamp::from_second(second).unwrap());
-        let state = |stops| ViewState { sharding, shards: vec![at(5, 90); 3], stops };
+        let state =
+            |stops| ViewState { sharding, shards: vec![at(5, 90); 3], stops, definition: None };
         let stopped_at =
             |scope: &RowScope, stops| scope.stop(&state(stops), KeyedBy::Key).map(|stop| stop.at);
         let row = RowScope::Keys([key].into());

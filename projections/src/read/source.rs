@@ -13,7 +13,10 @@ use highwater_core::{
 use jiff::Timestamp;
 use tokio::time::timeout;
 
-use super::scope::RowScope;
+use super::{
+    definition::{CheckedStores, ReaderDefinition},
+    scope::RowScope,
+};
 
 /// The longest wait for a store that is connected and silent. A wait for a connection ends sooner, unless the store is
 /// configured otherwise, with the store's own error.
@@ -25,6 +28,7 @@ pub(super) struct ViewSource {
     pub(super) highwater: Highwater,
     pub(super) view: ViewName,
     pub(super) keyed_by: KeyedBy,
+    pub(super) definition: Arc<ReaderDefinition>,
 }
 
 /// Rows of a view and its progress, all of one moment.
@@ -35,6 +39,8 @@ pub(super) struct ViewSnapshot {
     /// True if the range has more rows.
     pub(super) has_more: bool,
     pub(super) state: Arc<ViewState>,
+    /// True if a newer program has folded events into the rows that this one doesn't know.
+    pub(super) has_unknown_types: bool,
     /// The head of the log at that moment, if it is known.
     pub(super) head: Option<Position>,
     /// The time before the read: an event that was recorded until then and is not in the view is missing.
@@ -57,9 +63,12 @@ impl ViewSnapshot {
 }
 
 impl ViewSource {
-    pub(super) fn new<V: View>(highwater: &Highwater) -> Result<Self> {
+    pub(super) fn new<V: View>(
+        highwater: &Highwater,
+        definition: Arc<ReaderDefinition>,
+    ) -> Result<Self> {
         let view = ViewName::new(V::NAME)?;
-        Ok(Self { highwater: highwater.clone(), view, keyed_by: V::KEYED_BY })
+        Ok(Self { highwater: highwater.clone(), view, keyed_by: V::KEYED_BY, definition })
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -93,9 +102,18 @@ impl ViewSource {
                 (keys.iter().cloned().zip(rows).collect(), false, state, head)
             }
         };
+        let stores = CheckedStores { views: &**views, log: &**self.highwater.log() };
+        let has_unknown_types = self.definition.check(&state, stores).await?;
         // The head of another log means nothing here.
         let head = head.filter(|_| self.highwater.has_views_with_the_log());
-        Ok(ViewSnapshot { rows: Arc::new(rows), has_more, state: Arc::new(state), head, read_at })
+        Ok(ViewSnapshot {
+            rows: Arc::new(rows),
+            has_more,
+            state: Arc::new(state),
+            has_unknown_types,
+            head,
+            read_at,
+        })
     }
 
     /// Reads a snapshot with the head, which is read at the same time if the log is in another store.

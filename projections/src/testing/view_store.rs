@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use highwater_core::{
     Position, Result,
-    domain::{ViewName, ViewSpec},
+    domain::{DefinitionHash, ViewDefinition, ViewName, ViewSpec},
     error::{Source, Unavailable},
     port::{
         Claim, KeyRange, LeaseStore, Members, ParkedKey, ParkedStore, ShardClaim, ShardStop,
@@ -54,6 +54,20 @@ impl ViewStore for FaultyViewStore {
         limit: usize,
     ) -> Result<StoredRange> {
         self.views.read_range(view, range, limit).await
+    }
+
+    async fn view_definition(&self, view: &ViewName) -> Result<Option<ViewDefinition>> {
+        self.views.view_definition(view).await
+    }
+
+    async fn replace_definition(
+        &self,
+        view: &ViewName,
+        from: Option<DefinitionHash>,
+        to: &ViewDefinition,
+        through: Position,
+    ) -> Result<bool> {
+        self.views.replace_definition(view, from, to, through).await
     }
 
     async fn wait_for_view_change(&self, view: &ViewName, seen: &ViewState) -> Result<()> {

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use highwater_core::{
-    Code, Highwater, Result,
+    Code, Error, Highwater, Result,
     domain::{View, ViewSpec},
     error::Invalid,
     port::{FeedSource, WorkerId},
@@ -130,12 +130,22 @@ impl Worker {
         let mut statuses = Vec::new();
         let mut projections = Vec::new();
         for (job, options) in self.jobs {
-            let view = open_view(&*job, options, &*self.source, &self.context).await?.name;
+            let (spec, refused) = open_view(&*job, options, &*self.source, &self.context).await?;
+            let ViewSpec { name: view, definition, .. } = spec;
             let (reporter, status) = ProjectionReporter::new(view.clone(), &self.context.clock);
             statuses.push(status);
             let metrics = ProjectionMetrics::new(view.as_str(), &lags);
             let context = self.context.clone();
-            projections.push(ProjectionTask { view, job, options, context, reporter, metrics });
+            projections.push(ProjectionTask {
+                view,
+                definition,
+                refused,
+                job,
+                options,
+                context,
+                reporter,
+                metrics,
+            });
         }
         let mut names = HashSet::new();
         if let Some(status) = statuses.iter().find(|status| !names.insert(status.view())) {
@@ -162,13 +172,14 @@ impl Worker {
     }
 }
 
-/// Opens the view of a job. A new one starts where the job says.
+/// Opens the view of a job. A new one starts where the job says. Returns the spec, and the error if the view is no
+/// longer this program's: that stops the one projection.
 async fn open_view(
     job: &dyn Job,
     options: ProjectionOptions,
     source: &dyn FeedSource,
     context: &WorkerContext,
-) -> Result<ViewSpec> {
+) -> Result<(ViewSpec, Option<Error>)> {
     let mut spec = job.spec()?;
     if job.starts_at_head() {
         spec.start_after = context.log.head().await?;
@@ -179,8 +190,10 @@ async fn open_view(
         Err(error) if TOPIC_ERRORS.contains(&error.code()) => Sharding::by_stream(1),
         sharding => sharding?,
     };
-    context.views.open_view(&spec, sharding).await?;
-    Ok(spec)
+    match context.views.open_view(&spec, sharding).await {
+        Err(error) if error.code() == Code::OTHER_DEFINITION => Ok((spec, Some(error))),
+        opened => opened.map(|_| (spec, None)),
+    }
 }
 
 /// Measures how far the shards are behind the log, until shutdown.

@@ -11,6 +11,7 @@ use std::{
 
 use highwater_core::{
     Error, Result,
+    domain::DefinitionHash,
     port::{Claim, ClaimMode, Clock, EventStore, ShardClaim, ShardStop, ViewStore, WorkerId},
     value::Epoch,
 };
@@ -38,6 +39,8 @@ pub(super) struct ClaimContext {
     pub(super) shard: ShardContext,
     pub(super) worker: WorkerContext,
     pub(super) reporter: ShardReporter,
+    /// The definition that the worker folds by.
+    pub(super) definition: Option<DefinitionHash>,
     /// The epoch of the last claim, to release the shard after its task has been aborted.
     pub(super) epoch: Arc<AtomicU64>,
 }
@@ -62,6 +65,7 @@ impl ClaimContext {
             worker: worker.clone(),
             mode,
             lease: *lease,
+            definition: self.definition,
         });
         let claim = claim.await?;
         if let Some(claim) = &claim {

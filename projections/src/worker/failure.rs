@@ -26,13 +26,19 @@ pub(super) fn is_fenced(error: &Error) -> bool {
     matches!(error.conflict(), Some(Conflict::Fenced { .. }))
 }
 
-/// Returns true if the claim is no longer valid: another worker owns the shard, or the view is resharded.
+/// Returns true if the claim is no longer valid: another worker owns the shard, or the view is
+/// resharded or has another definition.
 pub(super) fn is_about_ownership(error: &Error) -> bool {
-    matches!(error.conflict(), Some(Conflict::Fenced { .. } | Conflict::Sharding { .. }))
+    matches!(
+        error.conflict(),
+        Some(Conflict::Fenced { .. } | Conflict::Sharding { .. } | Conflict::Definition { .. })
+    )
 }
 
 /// Returns true if an event, or the row that it changes, may be at fault. Other errors, of the store or of
-/// the policy, end the work under every policy: otherwise every event would be parked or skipped for them.
+/// the policy, end the work under every policy: otherwise every event would be parked or skipped for them. So does an
+/// event of a type or a schema version that this program doesn't know: the program is out of date, and a newer one takes
+/// the shard.
 pub(super) fn is_about_event(error: &Error) -> bool {
     match error {
         Error::Rejected(_) | Error::Panicked(_) => true,
@@ -44,11 +50,7 @@ pub(super) fn is_about_event(error: &Error) -> bool {
         }
         Error::Corrupt(corrupt) => matches!(
             **corrupt,
-            Corrupt::NotApplied { .. }
-                | Corrupt::Payload { .. }
-                | Corrupt::Row { .. }
-                | Corrupt::UnknownEvent { .. }
-                | Corrupt::NewerEvent { .. }
+            Corrupt::NotApplied { .. } | Corrupt::Payload { .. } | Corrupt::Row { .. }
         ),
         _ => false,
     }

@@ -11,6 +11,7 @@
 //! | `owned_shard` | a claimed shard: apply and commit in one transaction (R1) |
 //! | `poison` | an event that can't be applied: bisect, retry, decide (R4) |
 //! | `drain_parked` | retries of parked keys (R4) |
+//! | `definition` | whether the stored rows are those of this program (R5) |
 //! | `reshard` | changes the sharding of a view |
 //! | `failure` | classes of errors: transient, fenced, about an event |
 //! | `status`, `reporter` | the state of a projection |
@@ -50,6 +51,7 @@
 
 mod builder;
 mod context;
+mod definition;
 mod drain_parked;
 mod failure;
 mod handle;

@@ -5,7 +5,7 @@ use std::{mem, sync::Arc, time::Duration};
 
 use highwater_core::{
     Error, Result,
-    domain::ViewName,
+    domain::{ViewDefinition, ViewName},
     error::Panicked,
     port::{Assignment, ClaimMode, FeedSource, Membership, Subscription, ViewState},
     value::{ShardId, Sharding},
@@ -13,6 +13,7 @@ use highwater_core::{
 
 use super::{
     context::{ClaimContext, WorkerContext},
+    definition::DefinitionCheck,
     failure::{is_fenced, is_transient},
     reporter::ProjectionReporter,
     reshard::Resharding,
@@ -29,6 +30,9 @@ use crate::{
 /// Runs one projection in this worker.
 pub(super) struct ProjectionTask {
     pub(super) view: ViewName,
+    pub(super) definition: Option<ViewDefinition>,
+    /// The reason for which the view could not be opened.
+    pub(super) refused: Option<Error>,
     pub(super) job: Arc<dyn Job>,
     pub(super) options: ProjectionOptions,
     pub(super) context: WorkerContext,
@@ -96,6 +100,9 @@ impl ProjectionTask {
         source: &dyn FeedSource,
         shutdown: &mut ShutdownSignal,
     ) -> Result<()> {
+        if let Some(error) = &self.refused {
+            return Err(error.clone());
+        }
         let backoff = self.options.backoff;
         let clock = &self.context.clock;
         let mut waits = backoff.waits();
@@ -122,6 +129,7 @@ impl ProjectionTask {
     /// Joins the workers of the view and works until shutdown or an error.
     async fn run_once(&self, source: &dyn FeedSource, shutdown: &mut ShutdownSignal) -> Result<()> {
         let joined = async {
+            self.ensure_definition().await?;
             let sharding = Resharding(self).ensure_sharding(source).await?;
             let membership = source.join(self.subscription(sharding)?).await?;
             Ok::<_, Error>((sharding, membership))
@@ -150,6 +158,12 @@ impl ProjectionTask {
         shards.shutdown().await;
         let left = membership.leave().await;
         outcome.and(left)
+    }
+
+    async fn ensure_definition(&self) -> Result<()> {
+        let Some(own) = &self.definition else { return Ok(()) };
+        let query = self.job.query()?;
+        DefinitionCheck { view: &self.view, own, query, context: &self.context }.ensure().await
     }
 
     async fn assign(
@@ -218,6 +232,7 @@ impl ProjectionTask {
             shard: context,
             worker: self.context.clone(),
             reporter: self.reporter.shard(shard),
+            definition: self.definition.as_ref().map(ViewDefinition::hash),
             epoch: Arc::default(),
         }
     }

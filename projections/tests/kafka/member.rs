@@ -62,6 +62,7 @@ impl Member {
                 worker: worker.clone(),
                 mode: claiming,
                 lease: STEP_TIMEOUT,
+                definition: None,
             })
             .await
             .unwrap();

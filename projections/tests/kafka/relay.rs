@@ -100,6 +100,7 @@ async fn a_displaced_relay_moves_no_checkpoint_and_waits() {
             worker: thief.clone(),
             mode: ClaimMode::Always,
             lease,
+            definition: None,
         })
         .await;
     let at = claim.unwrap().unwrap().progress.position;

@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use highwater_core::{
     Result,
-    domain::ViewName,
+    domain::{ViewDefinition, ViewName},
     port::{Claim, ClaimMode, Members, Progress, ShardClaim, ShardStop, ViewCommit, WorkerId},
     value::{Epoch, ShardId, Sharding},
 };
 use jiff::Timestamp;
 
 use super::view::MemoryView;
-use crate::fencing::{LeaseTerm, ShardState, check_reshard, check_sharding, no_such_shard};
+use crate::fencing::{
+    LeaseTerm, ShardState, check_definition, check_reshard, check_sharding, no_such_shard,
+};
 
 pub(super) struct MemoryShard {
     pub(super) progress: Progress,
@@ -50,6 +52,11 @@ impl MemoryShard {
         self.lease.as_ref().filter(|lease| lease.term.includes(now)).map(|lease| &lease.owner)
     }
 
+    /// Takes the shard from its holder, which can't commit afterwards.
+    pub(super) fn fence(&mut self) {
+        self.give_to(None);
+    }
+
     /// Changes the holder, which fences the earlier one.
     fn give_to(&mut self, lease: Option<MemoryLease>) {
         self.epoch = Epoch::new(self.epoch.get() + 1);
@@ -68,7 +75,8 @@ impl MemoryView {
     }
 
     pub(super) fn claim(&mut self, claim: ShardClaim, now: Timestamp) -> Result<Option<Claim>> {
-        let ShardClaim { view, sharding, shard: number, worker, mode, lease } = claim;
+        let ShardClaim { view, sharding, shard: number, worker, mode, lease, definition } = claim;
+        check_definition(&view, definition, self.definition.as_ref().map(ViewDefinition::hash))?;
         check_sharding(&view, sharding, self.sharding, number)?;
         let shard = self.shards.get_mut(number.get() as usize);
         let shard = shard.ok_or_else(|| no_such_shard(&view, number))?;

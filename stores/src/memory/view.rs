@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use highwater_core::{
-    Result,
-    domain::{ViewName, ViewSpec},
+    Position, Result,
+    domain::{DefinitionHash, ViewDefinition, ViewName, ViewSpec},
     error::Invalid,
     port::{StoredRow, StoredView, ViewCommit, ViewState, WorkerId},
     value::{Epoch, Sharding},
@@ -16,7 +16,9 @@ use tokio::sync::watch;
 use super::{parked::ParkedEvents, shard::MemoryShard};
 use crate::{
     columns::ColumnRules,
-    fencing::{LeaseTerm, ShardState, check_forward, has_no_rows, refusal_of, view_missing},
+    fencing::{
+        LeaseTerm, ShardState, check_forward, has_no_rows, refusal_of, view_missing, view_renamed,
+    },
     rows,
 };
 
@@ -31,6 +33,10 @@ pub(super) struct MemoryView {
     /// The time of the last sign of life of each worker.
     pub(super) workers: BTreeMap<WorkerId, LeaseTerm>,
     pub(super) parked: ParkedEvents,
+    /// The definition by which the rows were folded.
+    pub(super) definition: Option<ViewDefinition>,
+    /// The names that it had.
+    formerly: Vec<ViewName>,
     /// `None` for a projection with its own tables.
     pub(super) rows: Option<BTreeMap<String, Bytes>>,
     rules: ColumnRules,
@@ -47,6 +53,8 @@ impl MemoryView {
             shards: sharding.all().map(|_| MemoryShard::initial(at)).collect(),
             workers: BTreeMap::new(),
             parked: ParkedEvents::default(),
+            definition: None,
+            formerly: Vec::new(),
             rows: None,
             rules: ColumnRules::default(),
             changed: watch::Sender::new(()),
@@ -56,7 +64,26 @@ impl MemoryView {
     pub(super) fn state(&self) -> ViewState {
         let shards = self.shards.iter().map(MemoryShard::without_cursor).collect();
         let stops = self.shards.iter().filter_map(|shard| shard.stop.clone()).collect();
-        ViewState { sharding: self.sharding, shards, stops }
+        let definition = self.definition.as_ref().map(ViewDefinition::hash);
+        ViewState { sharding: self.sharding, shards, stops, definition }
+    }
+
+    /// Replaces the definition and fences the workers. Returns false if the definition is not `from`, or a shard is
+    /// beyond `through`.
+    pub(super) fn replace_definition(
+        &mut self,
+        from: Option<DefinitionHash>,
+        to: &ViewDefinition,
+        through: Position,
+    ) -> bool {
+        let is_beyond = |shard: &MemoryShard| shard.progress.position > through;
+        if self.state().definition != from || self.shards.iter().any(is_beyond) {
+            return false;
+        }
+        self.definition = Some(to.clone());
+        self.shards.iter_mut().for_each(MemoryShard::fence);
+        self.changed.send_replace(());
+        true
     }
 
     fn add_columns(&mut self, spec: &ViewSpec) -> Result<()> {
@@ -139,16 +166,33 @@ impl MemoryViews {
     pub(super) fn open(&mut self, spec: &ViewSpec, sharding: Sharding) -> Result<ViewState> {
         spec.validate()?;
         if !self.open.contains_key(&spec.name) {
-            let former = spec.formerly.iter().find_map(|name| self.open.remove(name));
+            self.check_name(&spec.name)?;
+            let former = spec.formerly.iter().find_map(|name| self.rename(name));
             let view = former.unwrap_or_else(|| MemoryView::new(spec, sharding));
             self.open.insert(spec.name.clone(), view);
         }
         let view = self.get_mut(&spec.name)?;
+        if view.definition.is_none() {
+            view.definition.clone_from(&spec.definition);
+        }
         view.add_columns(spec)?;
         if spec.rows {
             view.rows.get_or_insert_default();
         }
         Ok(view.state())
+    }
+
+    /// Refuses a name that a view had before it was renamed.
+    fn check_name(&self, name: &ViewName) -> Result<()> {
+        let new = self.open.iter().find(|(_, view)| view.formerly.contains(name));
+        new.map_or(Ok(()), |(new, _)| Err(view_renamed(name, new.as_str())))
+    }
+
+    /// Removes a view, to be inserted under its new name.
+    fn rename(&mut self, old: &ViewName) -> Option<MemoryView> {
+        let mut view = self.open.remove(old)?;
+        view.formerly.push(old.clone());
+        Some(view)
     }
 
     pub(super) fn read(&self, name: &ViewName, keys: &[String]) -> Result<StoredView> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use highwater_core::{
     Position, Result,
-    domain::{ViewName, ViewSpec},
+    domain::{DefinitionHash, ViewDefinition, ViewName, ViewSpec},
     port::{
         Claim, KeyRange, LeaseStore, Members, ParkedKey, ParkedStore, ShardClaim, ShardStop,
         StoredRange, StoredView, ViewCommit, ViewState, ViewStore, WorkerId,
@@ -42,6 +42,20 @@ impl ViewStore for MemoryStore {
     async fn commit_view(&self, commit: ViewCommit) -> Result<()> {
         let now = self.shared.clock.now();
         self.state().views.commit(commit, now)
+    }
+
+    async fn view_definition(&self, view: &ViewName) -> Result<Option<ViewDefinition>> {
+        Ok(self.state().views.get(view)?.definition.clone())
+    }
+
+    async fn replace_definition(
+        &self,
+        view: &ViewName,
+        from: Option<DefinitionHash>,
+        to: &ViewDefinition,
+        through: Position,
+    ) -> Result<bool> {
+        Ok(self.state().views.get_mut(view)?.replace_definition(from, to, through))
     }
 
     async fn wait_for_view_change(&self, view: &ViewName, seen: &ViewState) -> Result<()> {

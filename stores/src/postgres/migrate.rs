@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("sql/006_layout.sql"),
     include_str!("sql/007_order_lock.sql"),
     include_str!("sql/008_stopped.sql"),
+    include_str!("sql/009_definition.sql"),
 ];
 
 /// Returns true if the schema is up to date. Refuses it if it is foreign or of a newer Highwater, or if the

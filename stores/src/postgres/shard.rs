@@ -18,15 +18,16 @@ use super::{
     row::{PgTimestamp, signed},
 };
 use crate::{
-    fencing::{ShardState, check_reshard, check_sharding, view_missing},
+    fencing::{ShardState, check_definition, check_reshard, check_sharding, view_missing},
     sql::{
         row::SqlRow,
         shard::{decode_claim, decode_members, decode_shards},
         stop::StoredStop,
         store::{
             SqlStore,
-            SqlValue::{Flag, Number, Text},
+            SqlValue::{Flag, Number, OptionalInteger, Text},
         },
+        view::{decode_hash, stored_hash},
         view_changes::ViewChange,
     },
 };
@@ -36,11 +37,12 @@ const CLAIMING: &str = "claiming a shard";
 /// `@wait@` is empty or `skip locked`.
 const CLAIM: &str = "\
 with divided as (
-    select layout from @schema@.views where view = $1 for share @wait@
+    select layout, definition_hash from @schema@.views where view = $1 for share @wait@
 ), free as (
     select from divided join @schema@.shards s on divided.layout = $6
     where view = $1 and shard = $2
       and ($4 or owner is null or owner = $3 or lease_until <= clock_timestamp())
+      and coalesce(divided.definition_hash = $7, true)
     for update of s @wait@
 ), claimed as (
     update @schema@.shards
@@ -49,7 +51,8 @@ with divided as (
     where view = $1 and shard = $2 and exists (select from free)
     returning epoch, position, as_of, cursor
 )
-select coalesce(d.layout, v.layout), c.* from @schema@.views v
+select coalesce(d.layout, v.layout), coalesce(d.definition_hash, v.definition_hash), c.*
+from @schema@.views v
 left join divided d on true left join claimed c on true where v.view = $1";
 
 /// Compares and sets in one statement, which returns the sharding even if there is nothing to claim.
@@ -58,7 +61,7 @@ left join divided d on true left join claimed c on true where v.view = $1";
 /// shard with a running commit is not free: if a worker waited for a commit of a machine that is gone, it
 /// would send no heartbeat meanwhile, and lose its own shards.
 pub(super) async fn claim(inner: Arc<PostgresInner>, claim: ShardClaim) -> Result<Option<Claim>> {
-    let ShardClaim { view, sharding, shard, worker, mode, lease } = claim;
+    let ShardClaim { view, sharding, shard, worker, mode, lease, definition } = claim;
     let wait = match mode {
         ClaimMode::IfFree => "skip locked",
         ClaimMode::Always => "",
@@ -71,14 +74,16 @@ pub(super) async fn claim(inner: Arc<PostgresInner>, claim: ShardClaim) -> Resul
         Flag(mode == ClaimMode::Always),
         Number(micros(lease)),
         Text(&expected),
+        OptionalInteger(definition.map(stored_hash)),
     ];
     let sql = inner.schema.sql_with(CLAIM, "@wait@", wait);
     let found = inner.fetch(sql, &values).await.map_err(classify(CLAIMING))?;
     let row = found.first().ok_or_else(|| view_missing(&view))?;
     let actual = row.text(0).map_err(classify(CLAIMING))?;
     check_sharding(&view, sharding, actual.parse()?, shard)?;
-    let epoch = row.optional_integer(1).map_err(classify(CLAIMING))?;
-    let claim = epoch.map(|_| decode_claim(shard, row, 1)).transpose();
+    check_definition(&view, definition, decode_hash(row, 1).map_err(classify(CLAIMING))?)?;
+    let epoch = row.optional_integer(2).map_err(classify(CLAIMING))?;
+    let claim = epoch.map(|_| decode_claim(shard, row, 2)).transpose();
     claim.map_err(classify(CLAIMING))
 }
 
@@ -225,8 +230,10 @@ async fn replace_shards(
     let delete = sqlx::query(delete).bind(view.as_str()).bind(sharding.to_string());
     delete.execute(&mut *connection).await?;
     let insert = schema.sql(
-        "insert into @schema@.shards (view, shard, epoch, position, as_of, cursor, layout) \
-         select $1, shard, $2, $3, $4, '', $6 from generate_series(0, $5 - 1) shard",
+        "insert into @schema@.shards \
+             (view, shard, epoch, position, as_of, cursor, layout, definition_hash) \
+         select $1, shard, $2, $3, $4, '', $6, definition_hash \
+         from @schema@.views cross join generate_series(0, $5 - 1) shard where view = $1",
     );
     sqlx::query(insert)
         .bind(view.as_str())

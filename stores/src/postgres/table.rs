@@ -23,8 +23,12 @@ use super::{
     session,
 };
 use crate::{
+    fencing::view_renamed,
     rows::column_mismatch,
-    sql::index_name::{hashed_index_name, index_name},
+    sql::{
+        index_name::{hashed_index_name, index_name},
+        view::stored_hash,
+    },
 };
 
 pub(super) const OPENING: &str = "opening a view";
@@ -108,8 +112,10 @@ async fn open_in(
     .map_err(classify(OPENING))?;
     let mut table = PostgresTable { connection: &mut transaction, schema, spec };
     table.rename().await?;
+    table.check_name().await?;
     table.create().await?;
     table.insert_view(sharding).await?;
+    table.define().await?;
     let is_complete = !spec.rows || spec.columns.is_empty() || table.complete().await?;
     transaction.commit().await.map_err(classify(OPENING))?;
     Ok(is_complete)
@@ -187,6 +193,10 @@ impl PostgresTable<'_> {
             let renamed = renamed.execute(&mut *self.connection).await;
             renamed.map_err(classify_view(OPENING, new))?;
         }
+        let note = "update @schema@.views set formerly = formerly || $2::text where view = $1";
+        let noted = sqlx::query(self.schema.sql(note)).bind(new.as_str()).bind(old.as_str());
+        let noted = noted.execute(&mut *self.connection).await;
+        noted.map_err(classify_view(OPENING, new))?;
         tracing::info!(schema, %old, %new, "renamed a view");
         Ok(())
     }
@@ -203,6 +213,38 @@ impl PostgresTable<'_> {
         let found: Vec<String> = found.map_err(classify(OPENING))?;
         let exists = |name: &ViewName| found.iter().any(|found| found == name.as_str());
         Ok(formerly.iter().find(|old| exists(old) && !exists(new)).cloned())
+    }
+
+    /// Refuses a name that a view had before it was renamed.
+    async fn check_name(&mut self) -> Result<()> {
+        let name = &self.spec.name;
+        let sql = self.schema.sql(
+            "select view from @schema@.views where $1 = any(formerly) \
+             and not exists (select from @schema@.views where view = $1)",
+        );
+        let new = sqlx::query_scalar(sql).bind(name.as_str());
+        let new: Option<String> =
+            new.fetch_optional(&mut *self.connection).await.map_err(classify(OPENING))?;
+        new.map_or(Ok(()), |new| Err(view_renamed(name, &new)))
+    }
+
+    /// Records the definition of the spec, if that of the view isn't known.
+    async fn define(&mut self) -> Result<()> {
+        let Some(definition) = &self.spec.definition else { return Ok(()) };
+        let sql = self.schema.sql(
+            "with defined as ( \
+                 update @schema@.views set definition = $2, definition_hash = $3 \
+                 where view = $1 and definition is null returning view \
+             ) update @schema@.shards s set definition_hash = $3 from defined d \
+             where s.view = d.view",
+        );
+        let defined = sqlx::query(sql)
+            .bind(self.spec.name.as_str())
+            .bind(definition.to_json())
+            .bind(stored_hash(definition.hash()))
+            .execute(&mut *self.connection)
+            .await;
+        defined.map(drop).map_err(classify_view(OPENING, &self.spec.name))
     }
 
     /// Creates the table, unless it exists. Rows of views are updated often: with room in their page the

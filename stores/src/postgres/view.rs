@@ -1,8 +1,8 @@
 //! The statements of views: each is a table, whose rows are read with the progress of the same snapshot (R1).
 
 use highwater_core::{
-    Error, Result,
-    domain::{ViewName, ViewSpec},
+    Error, Position, Result,
+    domain::{DefinitionHash, ViewDefinition, ViewName, ViewSpec},
     port::{Progress, StoredRow, StoredView, ViewState},
     value::{ShardId, Sharding},
 };
@@ -19,7 +19,7 @@ use crate::{
         spec_cache::SpecCache,
         stop::StoredStop,
         store::{Sql, SqlStore, SqlValue, SqlValues},
-        view::{decode_head, decode_stored},
+        view::{decode_hash, decode_head, decode_stored, stored_hash},
         view_changes::ViewChange,
     },
 };
@@ -28,7 +28,7 @@ use crate::{
 /// null if the log is empty. The head need not be flushed: a reader only compares its progress with it.
 macro_rules! progress_rows {
     () => {
-        "(select layout, \
+        "(select layout, definition_hash, \
               (select position from @schema@.events order by position desc limit 1) as head, \
               array(select position from @schema@.shards where view = $1 order by shard) \
                   as positions, \
@@ -47,17 +47,40 @@ const ROW: &str = "\
         (select position from @schema@.events order by position desc limit 1), \
         case when shard = 0 then (select value from @schema@.view_@view@ where key = $2) end, \
         (select since from @schema@.parked_keys where view = $1 and key = $2), shard, \
-        stopped::text \
+        stopped::text, definition_hash \
     from @schema@.shards where view = $1";
+
+/// Compares and sets in one statement. A commit under way ends before the shards are locked; the statement then takes
+/// the positions that it has left. A claim and this statement wait for each other.
+const REPLACE_DEFINITION: &str = "\
+with defined as (
+    select from @schema@.views
+    where view = $1 and definition_hash is not distinct from $2 for update
+), locked as (
+    select position from defined join @schema@.shards s on s.view = $1 for update of s
+), replaced as (
+    update @schema@.views set definition = $3, definition_hash = $4
+    where view = $1 and exists (select from defined)
+        and not exists (select from locked where position > $5)
+    returning view
+), fenced as (
+    update @schema@.shards s
+    set epoch = epoch + 1, owner = null, lease_until = null, definition_hash = $4
+    from replaced r where s.view = r.view
+    returning s.shard
+)
+select count(*) from fenced having count(*) > 0";
 
 impl SqlStore for PostgresInner {
     type Row = PgRow;
 
-    const PROGRESS: &'static str =
-        concat!("select layout, head, positions, as_ofs, stops from ", progress_rows!());
+    const PROGRESS: &'static str = concat!(
+        "select layout, head, definition_hash, positions, as_ofs, stops from ",
+        progress_rows!()
+    );
 
     const OPENED: &'static str = concat!(
-        "select layout, null::bigint, positions, as_ofs, stops from ",
+        "select layout, null::bigint, definition_hash, positions, as_ofs, stops from ",
         progress_rows!(),
         " where not $2 or to_regclass($3) is not null"
     );
@@ -67,7 +90,7 @@ impl SqlStore for PostgresInner {
         "select k.place - 1, \
              (select value from @schema@.view_@view@ v where v.key = k.key), \
              (select since from @schema@.parked_keys p where p.view = $1 and p.key = k.key), \
-             w.layout, case when k.place = 1 then w.head end, \
+             w.layout, case when k.place = 1 then w.head end, w.definition_hash, \
              case when k.place = 1 then w.positions end, \
              case when k.place = 1 then w.as_ofs end, case when k.place = 1 then w.stops end \
          from ",
@@ -76,7 +99,8 @@ impl SqlStore for PostgresInner {
     );
 
     const RANGE: &'static str = concat!(
-        "select k.key, v.value, p.since, w.layout, w.head, w.positions, w.as_ofs, w.stops from ",
+        "select k.key, v.value, p.since, w.layout, w.head, w.definition_hash, \
+             w.positions, w.as_ofs, w.stops from ",
         progress_rows!(),
         " left join ( \
              (select key from @schema@.view_@view@ where @range@ order by key limit $2) \
@@ -125,12 +149,30 @@ impl SqlStore for PostgresInner {
         stops.sort_unstable_by_key(|stop| stop.shard);
         let shards = shards.into_iter().map(|(_, progress)| progress).collect();
         let sharding = any.text(0)?.parse::<Sharding>().map_err(Error::from);
-        let state = sharding.map(|sharding| ViewState { sharding, shards, stops });
+        let definition = decode_hash(any, 8)?;
+        let state = sharding.map(|sharding| ViewState { sharding, shards, stops, definition });
         Ok(state.map(|state| StoredView { rows: vec![stored], state, head }))
     }
 
     async fn open_table(&self, spec: &ViewSpec, sharding: Sharding) -> Result<()> {
         table::open(self, spec, sharding).await
+    }
+
+    async fn replace_definition(
+        &self,
+        view: &ViewName,
+        from: Option<DefinitionHash>,
+        to: &ViewDefinition,
+        through: Position,
+    ) -> sqlx::Result<bool> {
+        let values = [
+            SqlValue::Text(view.as_str()),
+            SqlValue::OptionalInteger(from.map(stored_hash)),
+            SqlValue::Text(&to.to_json()),
+            SqlValue::OptionalInteger(Some(stored_hash(to.hash()))),
+            SqlValue::Number(through.get()),
+        ];
+        self.fetch(self.sql(REPLACE_DEFINITION), &values).await.map(|rows| !rows.is_empty())
     }
 
     fn specs(&self) -> &SpecCache {
@@ -160,6 +202,7 @@ fn arguments(values: SqlValues<'_>) -> sqlx::Result<PgArguments> {
         let added = match *value {
             SqlValue::Text(text) => arguments.add(text),
             SqlValue::OptionalText(text) => arguments.add(text),
+            SqlValue::OptionalInteger(number) => arguments.add(number),
             SqlValue::Number(number) => arguments.add(signed(number)),
             SqlValue::Flag(flag) => arguments.add(flag),
             SqlValue::Bytes(bytes) => arguments.add(bytes),

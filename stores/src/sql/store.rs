@@ -1,8 +1,8 @@
 //! A store on a SQL database, as the code sees it that both stores share.
 
 use highwater_core::{
-    Error, Result,
-    domain::{ViewName, ViewSpec},
+    Error, Position, Result,
+    domain::{DefinitionHash, ViewDefinition, ViewName, ViewSpec},
     port::StoredView,
     value::Sharding,
 };
@@ -20,8 +20,8 @@ pub(crate) type SqlValues<'a> = &'a [SqlValue<'a>];
 /// A store on a SQL database. Its statements write the schema of the tables as `@schema@.`, which on SQLite
 /// is a prefix of their names, and placeholders as `$1`, which both databases understand.
 ///
-/// The statements of views differ. They select progress as the sharding of view `$1`, the head of the log
-/// and the columns of [`SqlRow::shards`].
+/// The statements of views differ. They select progress as the sharding of view `$1`, the head of the log, the hash of
+/// the definition and the columns of [`SqlRow::shards`].
 pub(crate) trait SqlStore: Send + Sync + 'static {
     type Row: SqlRow;
 
@@ -61,6 +61,16 @@ pub(crate) trait SqlStore: Send + Sync + 'static {
     /// Opens a view in one transaction, with its table.
     async fn open_table(&self, spec: &ViewSpec, sharding: Sharding) -> Result<()>;
 
+    /// Replaces the definition of a view in one transaction, and fences its workers. Returns false if the view has
+    /// another definition than `from`, or a shard is beyond `through`.
+    async fn replace_definition(
+        &self,
+        view: &ViewName,
+        from: Option<DefinitionHash>,
+        to: &ViewDefinition,
+        through: Position,
+    ) -> sqlx::Result<bool>;
+
     fn specs(&self) -> &SpecCache;
 
     fn changed(&self, change: ViewChange);
@@ -76,6 +86,7 @@ pub(crate) trait SqlStore: Send + Sync + 'static {
 pub(crate) enum SqlValue<'a> {
     Text(&'a str),
     OptionalText(Option<&'a str>),
+    OptionalInteger(Option<i64>),
     Number(u64),
     Flag(bool),
     Bytes(&'a [u8]),

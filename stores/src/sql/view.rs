@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use highwater_core::{
     Code, Error, Position, Result,
-    domain::{ViewName, ViewSpec},
+    domain::{DefinitionHash, ViewDefinition, ViewName, ViewSpec},
+    error::{Corrupt, Source},
     port::{StoredRow, StoredView, ViewState},
     value::Sharding,
 };
@@ -16,6 +17,7 @@ use super::{
         SqlStore,
         SqlValue::{Flag, Keys, Text},
     },
+    view_changes::ViewChange,
 };
 use crate::fencing::view_missing;
 
@@ -129,8 +131,58 @@ pub(crate) fn decode_view<S: SqlStore>(
 
 fn decode_state<S: SqlStore>(row: &S::Row, first: usize) -> Result<ViewState> {
     let sharding = row.text(first).map_err(S::classify(READING))?;
-    let StoredShards { progress, stops } = row.shards(first + 2).map_err(S::classify(READING))?;
-    Ok(ViewState { sharding: sharding.parse()?, shards: progress, stops })
+    let definition = decode_hash(row, first + 2).map_err(S::classify(READING))?;
+    let StoredShards { progress, stops } = row.shards(first + 3).map_err(S::classify(READING))?;
+    Ok(ViewState { sharding: sharding.parse()?, shards: progress, stops, definition })
+}
+
+/// Decodes the hash of a definition, which may be null.
+pub(crate) fn decode_hash(
+    row: &impl SqlRow,
+    column: usize,
+) -> sqlx::Result<Option<DefinitionHash>> {
+    let hash = row.optional_integer(column)?;
+    Ok(hash.map(|hash| DefinitionHash::new(hash.cast_unsigned())))
+}
+
+/// Returns the number that is stored for the hash of a definition.
+pub(crate) fn stored_hash(hash: DefinitionHash) -> i64 {
+    hash.get().cast_signed()
+}
+
+/// Reads the definition of a view; `None` if it isn't known.
+pub(crate) async fn definition<S: SqlStore>(
+    store: &S,
+    view: &ViewName,
+) -> Result<Option<ViewDefinition>> {
+    let sql = store.sql("select definition from @schema@.views where view = $1");
+    let found = store.fetch(sql, &[Text(view.as_str())]).await.map_err(S::classify(READING))?;
+    let row = found.first().ok_or_else(|| view_missing(view))?;
+    let json = row.optional_text(0).map_err(S::classify(READING))?;
+    json.map(|json| decode_definition(view, json)).transpose()
+}
+
+fn decode_definition(view: &ViewName, json: &str) -> Result<ViewDefinition> {
+    let undecodable =
+        |error| Corrupt::value(format!("the definition of view {view}"), Source::new(error)).into();
+    serde_json::from_str(json).map_err(undecodable)
+}
+
+/// Replaces the definition of a view, which wakes its readers.
+pub(crate) async fn replace_definition<S: SqlStore>(
+    store: Arc<S>,
+    view: ViewName,
+    from: Option<DefinitionHash>,
+    to: ViewDefinition,
+    through: Position,
+) -> Result<bool> {
+    read_state(&*store, &view).await?;
+    let replaced = store.replace_definition(&view, from, &to, through).await;
+    let is_replaced = replaced.map_err(S::classify("replacing the definition of a view"))?;
+    if is_replaced {
+        store.changed(ViewChange::Other(view));
+    }
+    Ok(is_replaced)
 }
 
 /// Decodes the head, which may be null if the log is empty.

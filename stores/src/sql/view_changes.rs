@@ -190,7 +190,12 @@ mod tests {
     }
 
     fn seen(position: u64) -> ViewState {
-        ViewState { sharding: Sharding::SINGLE, shards: vec![at(position)], stops: Vec::new() }
+        ViewState {
+            sharding: Sharding::SINGLE,
+            shards: vec![at(position)],
+            stops: Vec::new(),
+            definition: None,
+        }
     }
 
     fn moved(position: u64) -> ViewChange {

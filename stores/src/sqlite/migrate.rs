@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("sql/003_identity.sql"),
     include_str!("sql/004_stopped.sql"),
     include_str!("sql/005_lease_start.sql"),
+    include_str!("sql/006_definition.sql"),
 ];
 
 /// The version from which rows of views are text.

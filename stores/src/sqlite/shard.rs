@@ -13,11 +13,13 @@ use sqlx::SqliteConnection;
 
 use super::{SqliteInner, error::classify, options::Prefix, row::signed};
 use crate::{
-    fencing::{LeaseTerm, ShardState, check_reshard, check_sharding, view_missing},
+    fencing::{
+        LeaseTerm, ShardState, check_definition, check_reshard, check_sharding, view_missing,
+    },
     sql::{
         shard::{decode_claim, decode_members, decode_shards},
         stop::StoredStop,
-        view::read_state,
+        view::{read_state, stored_hash},
         view_changes::ViewChange,
     },
 };
@@ -26,13 +28,14 @@ const CLAIMING: &str = "claiming a shard";
 
 /// Compares and sets in one statement.
 pub(super) async fn claim(inner: Arc<SqliteInner>, claim: ShardClaim) -> Result<Option<Claim>> {
-    let ShardClaim { view, sharding, shard, worker, mode, lease } = claim;
+    let ShardClaim { view, sharding, shard, worker, mode, lease, definition } = claim;
     let now = inner.clock.now();
     let sql = inner.prefix.sql(
         "update @prefix@shards set epoch = epoch + 1, owner = ?3, lease_until = ?4, leased_at = ?6 \
          where view = ?1 and shard = ?2 \
              and (?5 or owner is null or owner = ?3 or lease_until <= ?6 or leased_at > ?8) \
-             and (select layout from @prefix@views where view = ?1) = ?7 \
+             and exists (select 1 from @prefix@views where view = ?1 and layout = ?7 \
+                             and coalesce(definition_hash = ?9, true)) \
          returning epoch, position, as_of, cursor",
     );
     let mut connection = inner.writer().await?;
@@ -45,6 +48,7 @@ pub(super) async fn claim(inner: Arc<SqliteInner>, claim: ShardClaim) -> Result<
         .bind(now.as_microsecond())
         .bind(sharding.to_string())
         .bind(LeaseTerm::latest_start(now).as_microsecond())
+        .bind(definition.map(stored_hash))
         // `fetch_optional` would not run the statement to its end.
         .fetch_all(&mut **connection)
         .await
@@ -52,8 +56,9 @@ pub(super) async fn claim(inner: Arc<SqliteInner>, claim: ShardClaim) -> Result<
     if let Some(row) = claimed.first() {
         return decode_claim(shard, row, 0).map(Some).map_err(classify(CLAIMING));
     }
-    let actual = read_state(&*inner, &view).await?.sharding;
-    check_sharding(&view, sharding, actual, shard).map(|()| None)
+    let actual = read_state(&*inner, &view).await?;
+    check_definition(&view, definition, actual.definition)?;
+    check_sharding(&view, sharding, actual.sharding, shard).map(|()| None)
 }
 
 pub(super) async fn heartbeat(

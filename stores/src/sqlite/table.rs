@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use futures_util::TryStreamExt as _;
 use highwater_core::{
-    Result,
-    domain::{Column, ColumnKind, Index, ViewName, ViewSpec},
+    Position, Result,
+    domain::{Column, ColumnKind, DefinitionHash, Index, ViewDefinition, ViewName, ViewSpec},
     value::{Epoch, Sharding},
 };
 use jiff::Timestamp;
@@ -19,9 +19,13 @@ use super::{
 };
 use crate::{
     columns::ColumnRules,
-    fencing::ShardState,
+    fencing::{ShardState, view_renamed},
     rows::column_mismatch,
-    sql::index_name::{hashed_index_name, index_name},
+    sql::{
+        index_name::{hashed_index_name, index_name},
+        row::signed,
+        view::stored_hash,
+    },
 };
 
 const OPENING: &str = "opening a view";
@@ -33,7 +37,9 @@ pub(super) async fn open(inner: &SqliteInner, spec: &ViewSpec, sharding: Shardin
     let prefix = &inner.prefix;
     let mut table = SqliteTable { connection: &mut transaction, prefix, spec };
     table.rename().await?;
+    table.check_name().await?;
     table.insert_view(sharding).await?;
+    table.define().await?;
     if spec.rows {
         table.create().await?;
         let columns = table.add_columns().await?;
@@ -41,6 +47,39 @@ pub(super) async fn open(inner: &SqliteInner, spec: &ViewSpec, sharding: Shardin
         table.check_rows(&ColumnRules::new(columns, indexes)).await?;
     }
     transaction.commit().await.map_err(classify(OPENING))
+}
+
+/// Replaces the definition of a view and fences its workers, in one transaction.
+pub(super) async fn replace_definition(
+    inner: &SqliteInner,
+    view: &ViewName,
+    from: Option<DefinitionHash>,
+    to: &ViewDefinition,
+    through: Position,
+) -> sqlx::Result<bool> {
+    let mut connection = inner.writer().await.map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let mut transaction = connection.begin().await?;
+    let replace = inner.prefix.sql(
+        "update @prefix@views set definition = ?3, definition_hash = ?4 \
+         where view = ?1 and definition_hash is ?2 and not exists \
+             (select 1 from @prefix@shards where view = ?1 and position > ?5)",
+    );
+    let replaced = sqlx::query(replace)
+        .bind(view.as_str())
+        .bind(from.map(stored_hash))
+        .bind(to.to_json())
+        .bind(stored_hash(to.hash()))
+        .bind(signed(through.get()))
+        .execute(&mut *transaction)
+        .await?;
+    let fence = inner.prefix.sql(
+        "update @prefix@shards set epoch = epoch + 1, owner = null, lease_until = null \
+         where view = ? and ?",
+    );
+    let is_replaced = replaced.rows_affected() > 0;
+    sqlx::query(fence).bind(view.as_str()).bind(is_replaced).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(is_replaced)
 }
 
 /// The table of a view that is being opened.
@@ -97,9 +136,45 @@ impl SqliteTable<'_> {
                 let renamed = renamed.execute(&mut *self.connection).await;
                 renamed.map_err(classify_view(OPENING, new))?;
             }
+            let note = prefix.sql(
+                "update @prefix@views set formerly = json_insert(formerly, '$[#]', ?2) \
+                 where view = ?1",
+            );
+            let noted = sqlx::query(note).bind(new.as_str()).bind(old.as_str());
+            let noted = noted.execute(&mut *self.connection).await;
+            noted.map_err(classify_view(OPENING, new))?;
             tracing::info!(%prefix, %old, %new, "renamed a view");
         }
         Ok(())
+    }
+
+    /// Refuses a name that a view had before it was renamed.
+    async fn check_name(&mut self) -> Result<()> {
+        let name = &self.spec.name;
+        let sql = self.prefix.sql(
+            "select view from @prefix@views v where ?1 in (select value from json_each(v.formerly)) \
+             and not exists (select 1 from @prefix@views where view = ?1)",
+        );
+        let new =
+            sqlx::query_scalar(sql).bind(name.as_str()).fetch_all(&mut *self.connection).await;
+        let new: Vec<String> = new.map_err(classify(OPENING))?;
+        new.first().map_or(Ok(()), |new| Err(view_renamed(name, new)))
+    }
+
+    /// Records the definition of the spec, if that of the view isn't known.
+    async fn define(&mut self) -> Result<()> {
+        let Some(definition) = &self.spec.definition else { return Ok(()) };
+        let sql = self.prefix.sql(
+            "update @prefix@views set definition = ?2, definition_hash = ?3 \
+             where view = ?1 and definition is null",
+        );
+        let defined = sqlx::query(sql)
+            .bind(self.spec.name.as_str())
+            .bind(definition.to_json())
+            .bind(stored_hash(definition.hash()))
+            .execute(&mut *self.connection)
+            .await;
+        defined.map(drop).map_err(classify_view(OPENING, &self.spec.name))
     }
 
     /// Inserts a new view with its shards.

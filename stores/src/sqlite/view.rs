@@ -1,8 +1,8 @@
 //! The statements of views: each is a table, whose rows are read with the progress of the same snapshot (R1).
 
 use highwater_core::{
-    Error, Result,
-    domain::{ViewName, ViewSpec},
+    Error, Position, Result,
+    domain::{DefinitionHash, ViewDefinition, ViewName, ViewSpec},
     port::StoredView,
     value::Sharding,
 };
@@ -29,7 +29,7 @@ use crate::{
 /// The columns of the progress of view $1. The progress and the stops of its shards are a JSON array.
 macro_rules! progress_columns {
     () => {
-        "layout, (select coalesce(max(position), 0) from @schema@.events), \
+        "layout, (select coalesce(max(position), 0) from @schema@.events), definition_hash, \
          (select json_group_array(json_array(position, as_of, json(stopped)) order by shard) \
           from @schema@.shards where view = $1)"
     };
@@ -58,6 +58,7 @@ impl SqlStore for SqliteInner {
     const ROWS: &'static str = "\
         select k.key, v.value, p.since, w.layout, \
             case when k.key = 0 then (select coalesce(max(position), 0) from @schema@.events) end, \
+            w.definition_hash, \
             case when k.key = 0 then \
                 (select json_group_array(json_array(position, as_of, json(stopped)) order by shard) \
                  from @schema@.shards where view = $1) end \
@@ -107,6 +108,16 @@ impl SqlStore for SqliteInner {
         table::open(self, spec, sharding).await
     }
 
+    async fn replace_definition(
+        &self,
+        view: &ViewName,
+        from: Option<DefinitionHash>,
+        to: &ViewDefinition,
+        through: Position,
+    ) -> sqlx::Result<bool> {
+        table::replace_definition(self, view, from, to, through).await
+    }
+
     fn specs(&self) -> &SpecCache {
         &self.specs
     }
@@ -130,6 +141,7 @@ fn arguments(values: SqlValues<'_>) -> sqlx::Result<SqliteArguments> {
         let added = match *value {
             SqlValue::Text(text) => arguments.add(text),
             SqlValue::OptionalText(text) => arguments.add(text),
+            SqlValue::OptionalInteger(number) => arguments.add(number),
             SqlValue::Number(number) => arguments.add(signed(number)),
             SqlValue::Flag(flag) => arguments.add(flag),
             SqlValue::Bytes(bytes) => arguments.add(bytes),

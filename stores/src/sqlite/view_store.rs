@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use highwater_core::{
     Position, Result,
-    domain::{ViewName, ViewSpec},
+    domain::{DefinitionHash, ViewDefinition, ViewName, ViewSpec},
     error::Unavailable,
     port::{
         Claim, KeyRange, LeaseStore, Members, ParkedKey, ParkedStore, ShardClaim, ShardStop,
@@ -48,6 +48,22 @@ impl ViewStore for SqliteStore {
 
     async fn commit_view(&self, commit: ViewCommit) -> Result<()> {
         uncancellable(commit::commit(self.inner(), commit)).await
+    }
+
+    async fn view_definition(&self, view: &ViewName) -> Result<Option<ViewDefinition>> {
+        view::definition(&*self.inner, view).await
+    }
+
+    async fn replace_definition(
+        &self,
+        view: &ViewName,
+        from: Option<DefinitionHash>,
+        to: &ViewDefinition,
+        through: Position,
+    ) -> Result<bool> {
+        let replace =
+            view::replace_definition(self.inner(), view.clone(), from, to.clone(), through);
+        uncancellable(replace).await
     }
 
     async fn wait_for_view_change(&self, view: &ViewName, seen: &ViewState) -> Result<()> {

@@ -107,6 +107,12 @@ macro_rules! __highwater_properties {
                 w6_appends_that_do_not_match_do_not_hinder
                 w6_a_condition_sees_appends_called_just_before
                 w6_tags_whose_hashes_collide_stay_apart;
+            definition:
+                r5_a_view_keeps_the_definition_that_it_was_opened_with
+                r5_a_definition_is_replaced_once_and_fences_the_workers
+                r5_a_definition_is_not_replaced_beyond_what_was_searched
+                r5_a_worker_of_another_definition_can_not_claim
+                r5_a_name_that_a_view_had_is_refused;
             tagging:
                 w6_added_tags_are_found_by_reads_and_conditions
                 w6_tags_added_again_change_nothing
@@ -209,7 +215,6 @@ macro_rules! __highwater_properties {
                 r1_r4_a_view_is_renamed_with_all_that_belongs_to_it
                 r1_a_view_renamed_by_eight_at_once_is_renamed
                 r1_a_former_name_does_not_replace_a_view_that_is_there
-                r1_a_name_that_became_free_can_be_taken
                 r1_columns_and_indexes_can_be_added_to_a_view_with_rows
                 r1_a_column_that_is_there_as_another_kind_is_refused
                 r1_a_row_that_its_columns_cannot_hold_is_refused

@@ -40,6 +40,7 @@ async fn write(store: &dyn Store, done: &AtomicU64) {
             worker: worker.clone(),
             mode: claiming,
             lease,
+            definition: None,
         })
         .await;
     let mut claim = claim.unwrap().unwrap();

@@ -48,6 +48,7 @@ async fn refuses_views(store: &dyn Store, view: &ViewName) {
         sharding: Sharding::SINGLE,
         shards: vec![Progress::default()],
         stops: Vec::new(),
+        definition: None,
     };
     refused(store.open_view(&ViewSpec::rows(view.clone()), Sharding::SINGLE).await);
     refused(store.read_view(view, &["a".into()]).await);
@@ -61,6 +62,7 @@ async fn refuses_views(store: &dyn Store, view: &ViewName) {
                 worker: worker.clone(),
                 mode: ClaimMode::Always,
                 lease,
+                definition: None,
             })
             .await,
     );

@@ -80,6 +80,7 @@ async fn commit(store: &dyn Store, view: &str) -> ViewCommit {
         worker: worker.clone(),
         mode: ClaimMode::Always,
         lease,
+        definition: None,
     });
     let claim = claim.await.unwrap().unwrap();
     let position = Position::new(claim.progress.position.get() + 1);

@@ -45,6 +45,7 @@ fn claim_of(view: &ViewName) -> ShardClaim {
         worker: worker(),
         mode: ClaimMode::Always,
         lease: Duration::from_secs(3_600),
+        definition: None,
     }
 }
 

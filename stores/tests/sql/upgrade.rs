@@ -2,7 +2,7 @@
 
 use highwater_core::{
     Code, Position, Query, ReadFrom,
-    domain::{ViewName, ViewSpec},
+    domain::{ViewDefinition, ViewName, ViewSpec},
     port::{EventStore as _, ShardStop, Store, ViewState, ViewStore as _},
     value::{Epoch, Expected, ShardId, Sharding},
 };
@@ -14,18 +14,22 @@ use uuid::Uuid;
 use super::{commit, error_messages, network::until_a_session_waits, open_sqlite, server::Server};
 
 /// The former schema, up to each version; `@` stands for the prefix of table names.
-const ON_POSTGRES: [&str; 6] = [
+const ON_POSTGRES: [&str; 8] = [
     include_str!("../../src/postgres/sql/001_tables.sql"),
     include_str!("../../src/postgres/sql/002_append.sql"),
     include_str!("../../src/postgres/sql/003_append_all.sql"),
     include_str!("../../src/postgres/sql/004_views.sql"),
     include_str!("../../src/postgres/sql/005_identity.sql"),
     include_str!("../../src/postgres/sql/006_layout.sql"),
+    include_str!("../../src/postgres/sql/007_order_lock.sql"),
+    include_str!("../../src/postgres/sql/008_stopped.sql"),
 ];
-const ON_SQLITE: [&str; 3] = [
+const ON_SQLITE: [&str; 5] = [
     include_str!("../../src/sqlite/sql/001_tables.sql"),
     include_str!("../../src/sqlite/sql/002_views.sql"),
     include_str!("../../src/sqlite/sql/003_identity.sql"),
+    include_str!("../../src/sqlite/sql/004_stopped.sql"),
+    include_str!("../../src/sqlite/sql/005_lease_start.sql"),
 ];
 
 /// The rows of these versions are bytes.
@@ -290,19 +294,63 @@ async fn has_not_stopped(store: &dyn Store) {
     assert_eq!(state.stops, [stop]);
 }
 
+/// A view of four shards from before definitions were stored.
+async fn takes_a_definition(store: &dyn Store) {
+    let view = ViewName::new("balances").unwrap();
+    assert_eq!(store.view_definition(&view).await.unwrap(), None);
+    let definition = ViewDefinition {
+        row: "{cents:i64}".to_owned(),
+        keyed_by: "by key".to_owned(),
+        types: vec!["account.opened".to_owned()],
+        scope: String::new(),
+    };
+    let spec = ViewSpec { definition: Some(definition.clone()), ..ViewSpec::rows(view.clone()) };
+    store.open_view(&spec, Sharding::SINGLE).await.unwrap();
+    for keys in [&[][..], &["a".to_owned()]] {
+        let state = store.read_view(&view, keys).await.unwrap().state;
+        assert_eq!((state.shards.len(), state.definition), (4, Some(definition.hash())));
+    }
+    assert_eq!(store.view_definition(&view).await.unwrap(), Some(definition));
+}
+
+#[tokio::test]
+async fn r5_views_of_version_8_take_a_definition_on_postgres() {
+    let Some(server) = Server::of("r5_views_of_version_8_take_a_definition").await else { return };
+    make(&server, 8, &four_shards_on_postgres(&server.name)).await;
+    takes_a_definition(&server.open().await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn r5_views_of_version_5_take_a_definition_on_sqlite() {
+    error_messages::record_log();
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("log.db").display());
+    make_sqlite(&url, 5, FOUR_SHARDS_ON_SQLITE).await;
+    takes_a_definition(&open_sqlite(&url).await.unwrap()).await;
+}
+
+fn four_shards_on_postgres(schema: &str) -> String {
+    format!(
+        "create table {schema}.view_balances (key text primary key, value json not null);
+         insert into {schema}.views values ('balances', 'keys/4');
+         insert into {schema}.shards (view, shard, epoch, position, as_of, cursor, layout)
+             select 'balances', shard, 3, 7 + shard, to_timestamp(1700000000), '', 'keys/4'
+             from generate_series(0, 3) shard"
+    )
+}
+
+const FOUR_SHARDS_ON_SQLITE: &str = "\
+    create table highwater_view_balances (key text primary key, value text not null);
+    insert into highwater_views values ('balances', 'keys/4');
+    insert into highwater_shards (view, shard, epoch, position, as_of, cursor)
+        select 'balances', value, 3, 7 + value, 1700000000000000, x''
+        from json_each('[0, 1, 2, 3]')";
+
 #[tokio::test]
 async fn r2_shards_of_version_6_have_not_stopped_on_postgres() {
     let test = "r2_shards_of_version_6_have_not_stopped_on_postgres";
     let Some(server) = Server::of(test).await else { return };
-    let name = &server.name;
-    let filled = format!(
-        "create table {name}.view_balances (key text primary key, value json not null);
-         insert into {name}.views values ('balances', 'keys/4');
-         insert into {name}.shards (view, shard, epoch, position, as_of, cursor, layout)
-             select 'balances', shard, 3, 7 + shard, to_timestamp(1700000000), '', 'keys/4'
-             from generate_series(0, 3) shard"
-    );
-    make(&server, 6, &filled).await;
+    make(&server, 6, &four_shards_on_postgres(&server.name)).await;
     has_not_stopped(&server.open().await.unwrap()).await;
 }
 
@@ -311,11 +359,6 @@ async fn r2_shards_of_version_3_have_not_stopped_on_sqlite() {
     error_messages::record_log();
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("log.db").display());
-    let filled = "create table highwater_view_balances (key text primary key, value text not null);
-         insert into highwater_views values ('balances', 'keys/4');
-         insert into highwater_shards (view, shard, epoch, position, as_of, cursor)
-             select 'balances', value, 3, 7 + value, 1700000000000000, x''
-             from json_each('[0, 1, 2, 3]')";
-    make_sqlite(&url, 3, filled).await;
+    make_sqlite(&url, 3, FOUR_SHARDS_ON_SQLITE).await;
     has_not_stopped(&open_sqlite(&url).await.unwrap()).await;
 }

@@ -140,6 +140,7 @@ impl Leader {
                 worker: worker.clone(),
                 mode: ClaimMode::IfFree,
                 lease: *lease,
+                definition: None,
             });
             if let Some(claim) = claimed.await? {
                 return Ok(claim);

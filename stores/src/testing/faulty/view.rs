@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use highwater_core::{
     Position, Result,
-    domain::{ViewName, ViewSpec},
+    domain::{DefinitionHash, ViewDefinition, ViewName, ViewSpec},
     port::{
         Claim, KeyRange, LeaseStore, Members, ParkedKey, ParkedStore, ShardClaim, ShardStop,
         StoredRange, StoredView, ViewCommit, ViewState, ViewStore, WorkerId,
@@ -39,6 +39,22 @@ impl<S: ViewStore> ViewStore for Faulty<S> {
 
     async fn commit_view(&self, commit: ViewCommit) -> Result<()> {
         self.change("committing a view", self.inner.commit_view(commit)).await
+    }
+
+    async fn view_definition(&self, view: &ViewName) -> Result<Option<ViewDefinition>> {
+        self.pass("reading a view").await?;
+        self.inner.view_definition(view).await
+    }
+
+    async fn replace_definition(
+        &self,
+        view: &ViewName,
+        from: Option<DefinitionHash>,
+        to: &ViewDefinition,
+        through: Position,
+    ) -> Result<bool> {
+        let replace = self.inner.replace_definition(view, from, to, through);
+        self.change("replacing the definition of a view", replace).await
     }
 
     async fn wait_for_view_change(&self, view: &ViewName, seen: &ViewState) -> Result<()> {

@@ -158,6 +158,7 @@ pub(super) async fn r1_a_worker_that_knows_the_old_sharding_claims_nothing(fixtu
                     worker: late.clone(),
                     mode: claiming,
                     lease: LONG_LEASE,
+                    definition: None,
                 })
                 .await;
             let view = view.to_string();
@@ -197,6 +198,7 @@ pub(super) async fn r1_a_claim_and_a_division_that_race_do_not_both_go_through(f
                     worker: worker.clone(),
                     mode: ClaimMode::Always,
                     lease: LONG_LEASE,
+                    definition: None,
                 });
                 claim.await.map(|claim| assert!(claim.is_some()))
             }

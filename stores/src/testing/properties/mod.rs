@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `append`, `atomic`, `boundary` | expectations, batches and conditions of appends (W1, W2, W6) |
 //! | `changed` | callers that wait for a view are woken (R3, R4) |
+//! | `definition` | the definition by which rows were folded (R5) |
 //! | `divide` | resharding (R1) |
 //! | `exact` | reads return what was written, byte for byte |
 //! | `follow` | followers of the log (W3) |
@@ -31,6 +32,7 @@ mod append;
 mod atomic;
 mod boundary;
 mod changed;
+mod definition;
 mod divide;
 mod exact;
 mod follow;

@@ -41,6 +41,7 @@ async fn claim_if_free(store: &dyn Store, view: &ViewName, worker: &str) -> Opti
         worker: worker.clone(),
         mode: ClaimMode::IfFree,
         lease: LONG_LEASE,
+        definition: None,
     });
     claim.await.unwrap()
 }
@@ -144,6 +145,7 @@ pub(super) async fn r1_a_lease_that_has_run_out_gives_the_shard_free(fixture: Fi
         worker: late.id.clone(),
         mode: ClaimMode::IfFree,
         lease: SHORT_LEASE,
+        definition: None,
     });
     late.claim = claim.await.unwrap().unwrap();
     let claim = claim_after_expiry(&*store, &late.view, "other").await;
@@ -163,6 +165,7 @@ pub(super) async fn r1_a_lease_that_has_run_out_does_not_keep_its_holder_from_co
         worker: worker.id.clone(),
         mode: ClaimMode::IfFree,
         lease: SHORT_LEASE,
+        definition: None,
     });
     worker.claim = claim.await.unwrap().unwrap();
     soon("the end of the lease", async {
@@ -185,6 +188,7 @@ pub(super) async fn r1_a_lease_without_end_is_held(fixture: Fixture) {
         worker: worker.clone(),
         mode: ClaimMode::IfFree,
         lease: Duration::MAX,
+        definition: None,
     });
     assert!(claim.await.unwrap().is_some());
     assert_eq!(claim_if_free(&*store, &view, "other").await, None);
@@ -204,6 +208,7 @@ pub(super) async fn r1_a_sign_of_life_keeps_what_a_worker_holds(fixture: Fixture
             worker: first.clone(),
             mode: ClaimMode::IfFree,
             lease: SHORT_LEASE,
+            definition: None,
         });
         assert!(claim.await.unwrap().is_some());
     }
@@ -218,6 +223,7 @@ pub(super) async fn r1_a_sign_of_life_keeps_what_a_worker_holds(fixture: Fixture
             worker: other.clone(),
             mode: ClaimMode::IfFree,
             lease: LONG_LEASE,
+            definition: None,
         });
         assert_eq!(claim.await.unwrap(), None);
     }
@@ -278,6 +284,7 @@ pub(super) async fn r1_a_worker_without_a_sign_of_life_is_off_the_roll(fixture: 
         worker: silent.clone(),
         mode: ClaimMode::IfFree,
         lease: SHORT_LEASE,
+        definition: None,
     });
     assert!(claim.await.unwrap().is_some());
     store.heartbeat(&view, &silent, SHORT_LEASE).await.unwrap();
@@ -330,6 +337,7 @@ pub(super) async fn r1_a_shard_that_is_not_there_cannot_be_claimed(fixture: Fixt
             worker: first.clone(),
             mode: claiming,
             lease: LONG_LEASE,
+            definition: None,
         });
         assert!(claim.await.unwrap_err().is_invalid());
     }

@@ -88,6 +88,7 @@ pub(super) async fn r2_a_view_that_is_resharded_has_not_stopped(fixture: Fixture
         worker: worker.id.clone(),
         mode: ClaimMode::Always,
         lease: LONG_LEASE,
+        definition: None,
     };
     let claim: Claim = store.claim_shard(claim).await.unwrap().unwrap();
     store.reshard(&view, &[claim], Sharding::by_key(2)).await.unwrap();

@@ -65,15 +65,6 @@ pub(super) async fn r1_a_former_name_does_not_replace_a_view_that_is_there(fixtu
     assert_eq!(found(&*store, &old.view, &["a"]).await, (vec![3], vec![some("old")]));
 }
 
-pub(super) async fn r1_a_name_that_became_free_can_be_taken(fixture: Fixture) {
-    let store = fixture.store();
-    Worker::on(&store, "old").await.write(5, &[("a", Some("1"))]).await;
-    store.open_view(&renamed("new", &["old"]), Sharding::SINGLE).await.unwrap();
-    Worker::on(&store, "old").await.write(2, &[("a", Some("2"))]).await;
-    assert_eq!(found(&*store, &name("new"), &["a"]).await, (vec![5], vec![some("1")]));
-    assert_eq!(found(&*store, &name("old"), &["a"]).await, (vec![2], vec![some("2")]));
-}
-
 /// Returns the specification of a view with columns.
 fn with_columns(view: &str, columns: &[(&'static str, ColumnKind)]) -> ViewSpec {
     let columns = columns.iter().map(|&(name, kind)| Column { name, kind }).collect();

@@ -91,6 +91,7 @@ pub(super) async fn r1_a_view_that_was_never_opened_is_refused(fixture: Fixture)
         worker: worker.id.clone(),
         mode: ClaimMode::Always,
         lease: LONG_LEASE,
+        definition: None,
     });
     assert!(is_missing(claim.await));
     assert!(is_missing(store.heartbeat(&never, &worker.id, LONG_LEASE).await));

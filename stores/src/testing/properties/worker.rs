@@ -46,7 +46,12 @@ pub(super) fn progress(position: u64) -> Progress {
 pub(super) fn state(sharding: Sharding, positions: &[u64]) -> ViewState {
     let at =
         |position: &u64| if *position == 0 { Progress::default() } else { progress(*position) };
-    ViewState { sharding, shards: positions.iter().map(at).collect(), stops: Vec::new() }
+    ViewState {
+        sharding,
+        shards: positions.iter().map(at).collect(),
+        stops: Vec::new(),
+        definition: None,
+    }
 }
 
 /// Encodes a row as JSON.
@@ -128,6 +133,7 @@ impl Worker {
                 worker: id.clone(),
                 mode: ClaimMode::Always,
                 lease: LONG_LEASE,
+                definition: None,
             })
             .await;
         let claim = claim.unwrap().unwrap();
