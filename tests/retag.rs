@@ -176,7 +176,9 @@ async fn w6_what_an_older_program_appends_beside_a_newer_one_is_noticed() {
         for round in 0..3_u32 {
             let email = format!("ada-{round}@example.org");
             older::register(&older, &format!("user-{round}"), &[&email]).await;
-            assert!(is_untagged(&register(&newer, &email).await));
+            for _ in 0..2 {
+                assert!(is_untagged(&register(&newer, &email).await));
+            }
             assert_eq!(newer.retag::<UserEvent>().await.unwrap().changed, 1);
             assert!(is_taken(&register(&newer, &email).await));
             register(&newer, &format!("eve-{round}@example.org")).await.unwrap();

@@ -45,6 +45,26 @@ async fn r1_a_worker_that_is_gone_since_the_clock_was_set_back_holds_nothing() {
     }
 }
 
+/// A caller that waits for the store may be given its lease after another caller has read the clock.
+#[tokio::test]
+async fn r1_a_lease_that_begins_a_little_in_the_future_is_held() {
+    let folder = tempfile::tempdir().unwrap();
+    for (clock, bank) in banks_with_clocks(&folder).await {
+        let views = bank.views();
+        let spec = Balance::spec().unwrap();
+        let [holder, next] = ["holder", "next"].map(|name| WorkerId::new(name).unwrap());
+        views.open_view(&spec, Sharding::SINGLE).await.unwrap();
+        clock.set_ahead(30);
+        assert!(views.claim_shard(claim(&holder)).await.unwrap().is_some());
+        views.heartbeat(&spec.name, &holder, LEASE).await.unwrap();
+        clock.set_ahead(0);
+        let members = views.heartbeat(&spec.name, &next, LEASE).await.unwrap();
+        let expected = (vec![holder.clone(), next.clone()], vec![Some(holder)]);
+        assert_eq!((members.workers, members.holders), expected);
+        assert_eq!(views.claim_shard(claim(&next)).await.unwrap(), None);
+    }
+}
+
 /// A worker whose lease lies in the future is one of a machine whose clock was set back under it: it is not gone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r1_a_worker_keeps_working_while_its_clock_is_set_back() {

@@ -78,7 +78,6 @@ async fn r4_many_keys_of_one_event_that_fail_are_decided_on_together() {
     }
 }
 
-/// The event has more keys than can be compared with one another in the time of a test.
 #[tokio::test]
 async fn r1_an_event_of_fifty_thousand_keys_is_applied_to_each() {
     const PARTNERS: usize = 50_000;

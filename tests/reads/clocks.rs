@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use highwater::{Code, Highwater, Views as _, consistency::Basis};
+use highwater::{Code, Highwater, Views as _, Worker, consistency::Basis, worker::ProjectionState};
 use highwater_test_support::{bank::Balance, clock::banks_with_clocks};
 
-use crate::views::{deposit, work_until};
+use crate::views::{Parity, deposit, work_until};
 
 const HOUR: i64 = 3_600;
 const BOUND: Duration = Duration::from_secs(10);
@@ -47,5 +47,27 @@ async fn r3_a_view_is_as_old_as_its_worker_saw_it_whatever_the_time_of_the_event
         // The hour has passed, and the worker is gone since.
         clock.set_ahead(HOUR + 5);
         assert_stale(&bank).await;
+    }
+}
+
+/// The worker has halved a page to find the event that stopped it, and has committed what comes before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r3_a_view_that_stopped_within_a_page_is_as_old_as_its_worker_saw_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for (clock, bank) in banks_with_clocks(&folder).await {
+        clock.set_ahead(HOUR);
+        deposit(&bank, "alice", 2).await;
+        deposit(&bank, "alice", 666).await;
+        clock.set_ahead(0);
+        let worker = Worker::new(&bank).view::<Parity>().start().await.unwrap();
+        worker.statuses()[0].clone().until(ProjectionState::is_stopped).await;
+        worker.stop().await.unwrap_err();
+        clock.set_ahead(HOUR + 5);
+        let even = || bank.view::<Parity>().get("even");
+        let seen = even().await.unwrap();
+        assert_eq!((seen.cents, seen.freshness().position.get()), (2, 1));
+        assert!(seen.freshness().age() > BOUND, "{}", seen.freshness());
+        let error = even().bounded(BOUND).within(SHORT_BUDGET).await.unwrap_err();
+        assert_eq!(error.code(), Code::STALE_READ);
     }
 }

@@ -42,3 +42,43 @@ pub(super) async fn changed(mut changed: watch::Receiver<()>) -> Result<()> {
     let _ = timeout(POLL_INTERVAL, changed.changed()).await;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use highwater_core::{
+        domain::ViewSpec,
+        port::{ClaimMode, LeaseStore as _, ShardClaim, ShardStop, ViewStore as _, WorkerId},
+        value::{ShardId, Sharding},
+    };
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn r2_a_stop_is_noticed_without_a_poll() {
+        let store = MemoryStore::default();
+        let spec = ViewSpec::rows(ViewName::new("stops").unwrap());
+        let seen = store.open_view(&spec, Sharding::SINGLE).await.unwrap();
+        let claim = ShardClaim {
+            view: spec.name.clone(),
+            sharding: Sharding::SINGLE,
+            shard: ShardId::FIRST,
+            worker: WorkerId::new("worker").unwrap(),
+            mode: ClaimMode::Always,
+            lease: Duration::from_secs(60),
+        };
+        let epoch = store.claim_shard(claim).await.unwrap().unwrap().epoch;
+        let waiting = store.change_of(&spec.name, &seen).unwrap().unwrap();
+        assert!(!waiting.has_changed().unwrap());
+        let error = "HW506".to_owned();
+        let stop = ShardStop { shard: ShardId::FIRST, at: Timestamp::UNIX_EPOCH, error };
+        store.stop_shard(&spec.name, epoch, stop).await.unwrap();
+        assert!(waiting.has_changed().unwrap(), "who waits is woken");
+        assert!(
+            store.change_of(&spec.name, &seen).unwrap().is_none(),
+            "who comes later is not kept"
+        );
+    }
+}

@@ -242,3 +242,23 @@ fn is_refused(state: &str) -> bool {
 fn is_rolled_back(state: &str) -> bool {
     matches!(state, READ_ONLY | DEADLOCK | SERIALIZATION) || state.starts_with("53")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn w4_what_passes_and_was_rolled_back_is_known_to_have_stored_nothing() {
+        let source = Source::new("no room");
+        let command = CommandId::derive(["append"]);
+        let classified = |state| classify_append(command, &source, state);
+        // A full disk, no memory, a deadlock, a read-only server.
+        for state in ["53100", "53200", "40P01", "40001", "25006"] {
+            assert!(classified(Some(state)).is_unavailable(), "{state}");
+        }
+        // A failed flush, a lost connection, a shutdown.
+        for state in [Some("58030"), Some("08006"), Some("57P01"), None] {
+            assert!(classified(state).is_unknown_outcome(), "{state:?}");
+        }
+    }
+}

@@ -14,7 +14,9 @@ use highwater_core::{
 use highwater_stores::testing::build;
 use tokio::runtime::{Builder, Runtime};
 
-use super::{append, commit, error_messages, open_sqlite, server::Server};
+use super::{
+    append, commit, error_messages, network::until_it_listens, open_sqlite, server::Server,
+};
 
 async fn refuses_everything(store: &dyn Store) {
     let view = ViewName::new("balances").unwrap();
@@ -137,6 +139,10 @@ fn a_store_is_used_in_a_second_runtime_after_the_first_has_ended_on_postgres() {
     let store = first.block_on(server.open()).unwrap();
     goes_on_in_a_second_runtime(first, &store);
     runtime().block_on(async {
+        // The task that listens has ended with the second runtime, too, and begins again.
+        until_it_listens(&server, false).await;
+        store.wait_for_append(store.head().await.unwrap()).await.unwrap();
+        until_it_listens(&server, true).await;
         store.close().await;
         refuses_everything(&store).await;
     });
@@ -155,13 +161,15 @@ fn goes_on_in_a_second_runtime(first: Runtime, store: &dyn Store) {
         first.block_on(async { (0..500).map(|_| store.append(append())).collect() });
     drop(first);
     runtime().block_on(async {
+        // The first call meets the connections of the runtime that has ended.
+        let after = commit(store, "after").await;
         for append in queued {
             let outcome = tokio::time::timeout(bound, append).await.unwrap();
             assert!(outcome.is_ok() || outcome.is_err_and(|error| error.is_unknown_outcome()));
         }
         let late = tokio::time::timeout(bound, store.append(append())).await.unwrap().unwrap();
         assert_eq!(store.head().await.unwrap(), late.position);
-        store.commit_view(commit(store, "after").await).await.unwrap();
+        store.commit_view(after).await.unwrap();
         store.wait_for_append(late.position).await.unwrap();
     });
 }

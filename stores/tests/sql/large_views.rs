@@ -70,6 +70,8 @@ async fn r1_columns_and_indexes_are_added_to_a_large_view_while_it_is_used_on_po
     let test = "r1_columns_and_indexes_are_added_to_a_large_view_while_it_is_used_on_postgres";
     let Some(outbox) = large(test).await else { return };
     let outbox = Arc::new(outbox);
+    let file = "select distinct pg_relation_filenode(tableoid)::text from view_balances";
+    let before = outbox.texts(file).await;
     let mut reader = outbox.idle_after("select count(*) from view_balances").await;
     let opening = tokio::spawn({
         let outbox = Arc::clone(&outbox);
@@ -86,6 +88,7 @@ async fn r1_columns_and_indexes_are_added_to_a_large_view_while_it_is_used_on_po
     tokio::time::timeout(Duration::from_secs(30), used).await.unwrap();
     reader.execute("commit").await.unwrap();
     opening.await.unwrap().unwrap();
+    assert_eq!(outbox.texts(file).await, before, "the table was rewritten under a lock");
     assert_eq!(differences(&outbox).await, "0");
     write(&outbox, "key 00002", r#"{"owner":null,"cents":7}"#).await.unwrap();
     write(&outbox, "later", r#"{"owner":"later","other":[1]}"#).await.unwrap();
@@ -102,6 +105,27 @@ async fn r1_columns_and_indexes_are_added_to_a_large_view_while_it_is_used_on_po
     let wrong = ViewSpec { columns: vec![of_another_kind], indexes: Vec::new(), ..spec() };
     let error = other.open_view(&wrong, Sharding::SINGLE).await.unwrap_err();
     error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["cents", "bigint"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r1_rows_are_written_while_an_index_of_a_large_view_is_built_on_postgres() {
+    let test = "r1_rows_are_written_while_an_index_of_a_large_view_is_built_on_postgres";
+    let Some(outbox) = large(test).await else { return };
+    let outbox = Arc::new(outbox);
+    let first = ViewSpec { indexes: Vec::new(), ..spec() };
+    outbox.store.open_view(&first, Sharding::SINGLE).await.unwrap();
+    let update = "update view_balances set value = value where key = 'key 00001'";
+    let mut writer = outbox.idle_after(update).await;
+    let opening = tokio::spawn({
+        let outbox = Arc::clone(&outbox);
+        async move { outbox.store.open_view(&spec(), Sharding::SINGLE).await }
+    });
+    until_waiting(&outbox, "create index").await;
+    let used = write(&outbox, "key 00002", r#"{"owner":"new","cents":-1}"#);
+    tokio::time::timeout(Duration::from_secs(20), used).await.unwrap().unwrap();
+    writer.execute("commit").await.unwrap();
+    opening.await.unwrap().unwrap();
+    assert_eq!(outbox.indexes("view_balances").await.len(), 2);
 }
 
 #[tokio::test]

@@ -14,10 +14,10 @@ use highwater_core::{
     Code, Error, NextStep, Position, Query, ReadFrom, Result, SchemaVersion, Version,
     domain::{ViewName, ViewSpec},
     port::{
-        Append, ClaimMode, EventStore as _, KeyRange, ShardClaim, Snapshot, Store, ViewCommit,
-        ViewStore as _, WorkerId,
+        Append, ClaimMode, EventStore as _, KeyRange, LeaseStore as _, ParkedStore as _,
+        ShardClaim, Snapshot, SnapshotStore as _, Store, ViewCommit, ViewStore as _, WorkerId,
     },
-    value::{Epoch, ShardId, Sharding},
+    value::{Epoch, Expected, ShardId, Sharding},
 };
 use highwater_stores::{PostgresHook, PostgresStore, testing::build};
 use highwater_test_support::{postgres::PostgresCluster, proxy::Proxy};
@@ -132,6 +132,13 @@ impl BehindProxy {
     }
 }
 
+/// Returns a hook that executes a statement.
+fn select_one() -> PostgresHook {
+    PostgresHook::writing(|connection| {
+        Box::pin(async move { Ok(connection.execute("select 1").await.map(drop)?) })
+    })
+}
+
 fn silent(outcome: Result<()>) {
     let error = outcome.unwrap_err();
     assert_eq!((error.code(), error.next_step()), (Code::UNREACHABLE, NextStep::Retry), "{error}");
@@ -163,12 +170,37 @@ async fn w4_every_call_ends_while_the_network_is_silent_on_postgres() {
         outcome.unwrap();
     }
 
+    // No two of them share a transaction: each would wait for its own bound.
+    let hook: Arc<PostgresHook> = Arc::new(select_one());
     proxy.hold();
-    let (first, second) = (store.append(append()), store.append(append()));
+    let apart = || Append { hook: Some(Arc::clone(&hook) as _), ..append() };
+    let queued: Vec<_> = (0..200).map(|_| store.append(apart())).collect();
     timeout(ENDS, store.close()).await.expect("closing does not end");
-    for late in [first.await, second.await] {
+    for late in join_all(queued).await {
         assert!(late.as_ref().is_err_and(Error::is_retryable), "{late:?}");
     }
+}
+
+/// One event, several at known versions, and events at any version are sent in different ways.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn w4_every_kind_of_append_ends_while_the_network_is_silent_on_postgres() {
+    let test = "w4_every_kind_of_append_ends_while_the_network_is_silent_on_postgres";
+    let Some(fixture) = BehindProxy::start(test).await else { return };
+    let BehindProxy { proxy, store, .. } = &fixture;
+    let first = |stream: &str, events: usize| {
+        build::append_to(&build::stream(stream), Expected::NoStream, build::events(events))
+    };
+    for sent in [first("one", 1), first("several", 3), append()] {
+        // After one that was accepted, the next is sent in the way that is cheapest for it.
+        store.append(append()).await.unwrap();
+        proxy.hold();
+        let appended = timeout(ENDS, store.append(sent.clone())).await;
+        let error = appended.expect("the append does not end").unwrap_err();
+        assert_eq!(error.code(), Code::UNKNOWN_OUTCOME, "{error}");
+        proxy.let_through();
+        store.append(sent).await.unwrap();
+    }
+    assert_eq!(store.head().await.unwrap().get(), 9, "each was stored once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -185,9 +217,49 @@ async fn a_hook_ends_while_the_network_is_silent_on_postgres() {
     let hook = Some(Arc::new(hook) as _);
     silent(ends(store.append(Append { hook: hook.clone(), ..append() })).await);
     proxy.let_through();
-    silent(ends(store.commit_view(ViewCommit { hook, ..commit })).await);
+    silent(ends(store.commit_view(ViewCommit { hook: hook.clone(), ..commit })).await);
     proxy.let_through();
     assert_eq!(store.append(append()).await.unwrap().position.get(), 2);
+    proxy.hold();
+    silent(ends(store.append(Append { hook, ..append() })).await);
+    proxy.let_through();
+    store.append(append()).await.unwrap();
+}
+
+/// The server doesn't answer what comes after the hook, because another session holds a lock.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_append_with_a_hook_ends_while_its_events_or_its_commit_wait_on_postgres() {
+    let test = "an_append_with_a_hook_ends_while_its_events_or_its_commit_wait_on_postgres";
+    let Some(server) = Server::of(test).await else { return };
+    let store = open(&format!("{}&answer_timeout=1", server.url())).await.unwrap();
+    server
+        .execute(
+            "create table @.waits (id integer); grant insert on @.waits to @; \
+             create function @.waits() returns trigger language plpgsql as $$ \
+             begin perform pg_advisory_xact_lock(77, 7); return null; end $$; \
+             create constraint trigger waits after insert on @.waits \
+             deferrable initially deferred for each row execute function @.waits()",
+        )
+        .await;
+    let name = &server.name;
+    let waits = format!("insert into {name}.waits values (1)");
+    let commits_late = PostgresHook::writing(move |connection| {
+        let waits = AssertSqlSafe(waits.clone());
+        Box::pin(async move { Ok(connection.execute(waits).await.map(drop)?) })
+    });
+    let order = format!("1751738216, '{name}.events'::regclass::oid::integer");
+    let mut holder = server.owner().await;
+    for (lock, hook, code) in [
+        (order.as_str(), select_one(), Code::UNREACHABLE),
+        ("77, 7", commits_late, Code::UNKNOWN_OUTCOME),
+    ] {
+        let lock = AssertSqlSafe(format!("select pg_advisory_lock({lock})"));
+        holder.execute(lock).await.unwrap();
+        let appending = ends(store.append(Append { hook: Some(Arc::new(hook)), ..append() }));
+        let error = appending.await.unwrap_err();
+        assert_eq!(error.code(), code, "{error}");
+        holder.execute("select pg_advisory_unlock_all()").await.unwrap();
+    }
 }
 
 /// Ends all sessions of a user, as a restart or a gateway does, and waits until they are gone.
@@ -232,10 +304,7 @@ async fn w4_reads_and_commands_go_on_where_idle_connections_were_cut_on_postgres
             outcome.unwrap();
         }
         cut_sessions(server).await;
-        let hook = PostgresHook::writing(|connection| {
-            Box::pin(async move { Ok(connection.execute("select 1").await.map(drop)?) })
-        });
-        store.append(Append { hook: Some(Arc::new(hook)), ..append() }).await.unwrap();
+        store.append(Append { hook: Some(Arc::new(select_one())), ..append() }).await.unwrap();
     }
     assert_eq!(store.head().await.unwrap().get(), 5, "every append was stored once");
 }
@@ -253,6 +322,46 @@ async fn w4_commits_go_on_where_connections_were_cut_a_while_ago_on_postgres() {
     tokio::time::sleep(Duration::from_millis(200)).await;
     store.commit_view(commit).await.unwrap();
     store.open_view(&spec, Sharding::SINGLE).await.unwrap();
+}
+
+/// Each call is the first after the cut. The error of another one would have closed all connections.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn w4_each_write_goes_on_where_its_connection_was_just_cut_on_postgres() {
+    let test = "w4_each_write_goes_on_where_its_connection_was_just_cut_on_postgres";
+    let Some(fixture) = BehindProxy::start(test).await else { return };
+    let BehindProxy { server, store, .. } = &fixture;
+    let view = commit(store, "balances").await.view;
+    let cut = async || {
+        fixture.warm_up().await;
+        cut_sessions(server).await;
+    };
+    cut().await;
+    store.save_snapshot(snapshot()).await.unwrap();
+    cut().await;
+    store.retry_parked(&view, "a").await.unwrap();
+    cut().await;
+    store.release_shard(&view, ShardId::FIRST, Epoch::new(99)).await.unwrap();
+    cut().await;
+    let spec = ViewSpec::rows(ViewName::new("other").unwrap());
+    store.open_view(&spec, Sharding::SINGLE).await.unwrap();
+}
+
+/// Waits until a session of the user listens, or none does any more.
+pub(super) async fn until_it_listens(server: &Server, is_wanted: bool) {
+    let mut owner = server.owner().await;
+    let listens = format!(
+        "select exists (select from pg_stat_activity where usename = '{}' and query like 'LISTEN%')",
+        server.name
+    );
+    let waiting = async {
+        while sqlx::query_scalar::<_, bool>(AssertSqlSafe(listens.as_str()))
+            .fetch_one(&mut owner)
+            .await
+            .unwrap()
+            != is_wanted
+        {}
+    };
+    timeout(Duration::from_secs(60), waiting).await.unwrap();
 }
 
 /// Counts the reads of a follower, which waits between them.
@@ -274,16 +383,8 @@ async fn w3_a_notification_beyond_the_head_makes_no_follower_spin_on_postgres() 
     store.append(append()).await.unwrap();
     let reads = Arc::new(AtomicU64::new(0));
     let following = tokio::spawn(follow(store.clone(), Arc::clone(&reads)));
+    until_it_listens(&server, true).await;
     let mut owner = server.owner().await;
-    let listens = format!(
-        "select exists (select from pg_stat_activity where usename = '{}' and query like 'LISTEN%')",
-        server.name
-    );
-    while !sqlx::query_scalar::<_, bool>(AssertSqlSafe(listens.as_str()))
-        .fetch_one(&mut owner)
-        .await
-        .unwrap()
-    {}
     let notify = format!("notify {}_appended, '999999999'", server.name);
     owner.execute(AssertSqlSafe(notify)).await.unwrap();
     for _ in 0..3 {
