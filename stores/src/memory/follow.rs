@@ -68,6 +68,7 @@ mod tests {
             worker: WorkerId::new("worker").unwrap(),
             mode: ClaimMode::Always,
             lease: Duration::from_secs(60),
+            definition: None,
         };
         let epoch = store.claim_shard(claim).await.unwrap().unwrap().epoch;
         let waiting = store.change_of(&spec.name, &seen).unwrap().unwrap();
