@@ -516,7 +516,7 @@ async fn r5_one_projection_of_another_definition_stops_and_the_others_go_on() {
             .await
             .unwrap();
         let mut refused = worker.status("addresses").unwrap().clone();
-        refused.until(ProjectionState::is_stopped).await;
+        timeout(PATIENCE, refused.until(ProjectionState::is_stopped)).await.unwrap();
         let mut other = worker.status("balances").unwrap().clone();
         other.until(|state| state.name() == "running").await;
         worker.stop().await.unwrap_err();
