@@ -67,6 +67,7 @@ mod tests {
             shard: ShardId::FIRST,
             worker: WorkerId::new("worker").unwrap(),
             mode: ClaimMode::Always,
+            definition: None,
             lease: Duration::from_secs(60),
         };
         let epoch = store.claim_shard(claim).await.unwrap().unwrap().epoch;
