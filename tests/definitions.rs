@@ -3,15 +3,20 @@
 //!
 //! Each module is a program. All of them give their view one name.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+#![cfg(feature = "testing")]
 
 use std::{collections::BTreeMap, time::Duration};
 
 use highwater::{
-    Code, Highwater, Position, Query,
-    domain::ViewName,
+    Code, Highwater, Position, Query, StreamId,
+    domain::{EventType, ViewName},
     error::NextStep,
+    port::NewEvent,
     prelude::*,
-    worker::{ProjectionState, WorkerHandle},
+    projection::ParkedKeys,
+    stores::testing::build,
+    value::SchemaVersion,
+    worker::{OnFailure, ProjectionOptions, ProjectionState, WorkerHandle},
 };
 use highwater_test_support::{
     bank::{Bank, banks},
@@ -190,6 +195,78 @@ mod renamed {
 
 /// The time after which a test gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The view has another name, and its row another field.
+mod renamed_with_field {
+    use super::first::{Person, PersonEvent};
+    use highwater::prelude::*;
+
+    #[derive(View, Default, Clone, Debug, PartialEq)]
+    #[view(event = PersonEvent, name = "homes", formerly("addresses"), by_stream = Person)]
+    pub(crate) struct Address {
+        pub(crate) city: String,
+        pub(crate) moves: u32,
+    }
+
+    impl Address {
+        fn fold(&mut self, event: &PersonEvent, _: &Envelope) {
+            let PersonEvent::Moved { city } = event;
+            self.city.clone_from(city);
+            self.moves += 1;
+        }
+    }
+}
+
+/// The field of the column has another type.
+mod with_number {
+    use super::first::{Person, PersonEvent};
+    use highwater::prelude::*;
+
+    #[derive(View, Default, Clone, Debug, PartialEq)]
+    #[view(event = PersonEvent, name = "addresses", by_stream = Person)]
+    pub(crate) struct Address {
+        #[view(column)]
+        pub(crate) city: i64,
+    }
+
+    impl Address {
+        fn fold(&mut self, event: &PersonEvent, _: &Envelope) {
+            let PersonEvent::Moved { city } = event;
+            self.city = i64::try_from(city.len()).unwrap();
+        }
+    }
+}
+
+/// The view is written by hand, and names no fields.
+mod by_hand {
+    use super::first::PersonEvent;
+    use highwater::{
+        domain::{EventContext, FoldResult, KeyedBy, Keys, RowChange},
+        prelude::*,
+    };
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Default, Clone, Debug, Serialize, Deserialize)]
+    pub(crate) struct Address {
+        pub(crate) city: String,
+    }
+
+    impl View for Address {
+        type Event = PersonEvent;
+        const NAME: &'static str = "addresses";
+        const KEYED_BY: KeyedBy = KeyedBy::Stream("person");
+
+        fn keys(_: &PersonEvent, envelope: &Envelope, keys: &mut Keys) {
+            keys.push(envelope.stream.key());
+        }
+
+        fn fold(&mut self, event: &PersonEvent, _: &EventContext<'_>) -> FoldResult {
+            let PersonEvent::Moved { city } = event;
+            self.city.clone_from(city);
+            Ok(RowChange::Keep)
+        }
+    }
+}
 
 async fn move_to(app: &Highwater, person: &str, city: &'static str) -> Receipt {
     app.aggregate::<first::Person>(person).execute(first::Move(city)).await.unwrap()
@@ -439,9 +516,131 @@ async fn r5_one_projection_of_another_definition_stops_and_the_others_go_on() {
             .await
             .unwrap();
         let mut refused = worker.status("addresses").unwrap().clone();
-        refused.until(ProjectionState::is_stopped).await;
+        timeout(PATIENCE, refused.until(ProjectionState::is_stopped)).await.unwrap();
         let mut other = worker.status("balances").unwrap().clone();
         other.until(|state| state.name() == "running").await;
         worker.stop().await.unwrap_err();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r5_a_program_that_is_refused_changes_nothing() {
+    for bank in built().await {
+        let app = bank.open().await;
+        is_refused(start::<renamed_with_field::Address>(&app).await, "moves:u32").await;
+        let column = start::<with_column::Address>(&app).await;
+        column.stop().await.unwrap();
+        is_refused(start::<with_number::Address>(&app).await, "city:i64").await;
+        let worker = start::<first::Address>(&app).await;
+        let receipt = move_to(&app, "ann", "Rome").await;
+        let ann = app.view::<first::Address>().get("ann").after(&receipt).await.unwrap();
+        assert_eq!(ann.city, "Rome", "the first program goes on");
+        worker.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r5_an_added_type_without_events_is_given_up_when_the_old_program_is_back() {
+    for bank in built().await {
+        let app = bank.open().await;
+        let worker = start::<with_type::Address>(&app).await;
+        move_to(&app, "ann", "Bonn").await;
+        let change = "the program that folds it has the view";
+        is_refused(start::<first::Address>(&app).await, change).await;
+        worker.stop().await.unwrap();
+        let old = start::<first::Address>(&app).await;
+        let receipt = move_to(&app, "ann", "Rome").await;
+        let ann = app.view::<first::Address>().get("ann").after(&receipt).strong().await.unwrap();
+        assert_eq!(ann.city, "Rome");
+        old.stop().await.unwrap();
+        let worker = start::<with_type::Address>(&app).await;
+        let receipt = leave(&app, "ann").await;
+        app.view::<with_type::Address>().get("ann").after(&receipt).await.unwrap();
+        worker.stop().await.unwrap();
+        is_refused(start::<first::Address>(&app).await, "of this type is in the rows").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r5_a_view_written_by_hand_does_not_hide_a_change_of_its_row() {
+    for bank in built().await {
+        let app = bank.open().await;
+        let by_hand = start::<by_hand::Address>(&app).await;
+        let derived = start::<first::Address>(&app).await;
+        let receipt = move_to(&app, "ann", "Rome").await;
+        let ann = app.view::<by_hand::Address>().get("ann").after(&receipt).await.unwrap();
+        assert_eq!(ann.city, "Rome");
+        by_hand.stop().await.unwrap();
+        derived.stop().await.unwrap();
+        is_refused(start::<with_field::Address>(&app).await, "moves:u32").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r5_an_event_of_a_newer_program_is_neither_parked_nor_skipped() {
+    for on_failure in [OnFailure::Park { at_most: 10 }, OnFailure::Skip] {
+        for bank in built().await {
+            let app = bank.open().await;
+            let newer = NewEvent {
+                event_type: EventType { name: "person.moved", version: SchemaVersion::new(7) },
+                ..build::event()
+            };
+            let ann = StreamId::new("person", "ann").unwrap();
+            app.log().append(build::append_one(&ann, newer)).await.unwrap();
+            let options = ProjectionOptions::default().on_failure(on_failure);
+            let worker = Worker::new(&app).view_with::<first::Address>(options).start().await;
+            let worker = worker.unwrap();
+            let mut status = worker.statuses()[0].clone();
+            let stopped = timeout(PATIENCE, status.until(ProjectionState::is_stopped)).await;
+            assert_eq!(stopped.unwrap().error().unwrap().code(), Code::NEWER_EVENT);
+            worker.stop().await.unwrap_err();
+            let state = app.views().read_view(&ViewName::new("addresses").unwrap(), &[]).await;
+            let state = state.unwrap().state;
+            assert_eq!(state.least().position, Position::new(1), "it stands before the event");
+            let parked = ParkedKeys::of(&app, "addresses").unwrap().list(None, 9).await.unwrap();
+            assert!(parked.is_empty(), "{parked:?}");
+        }
+    }
+}
+
+/// Both programs are members of one consumer group, and neither releases its partitions because of the other.
+#[cfg(feature = "kafka")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r5_kafka_an_added_type_without_events_is_adopted_and_the_old_workers_stop() {
+    use highwater::kafka::{Kafka, KafkaSource, Relay, Topics};
+    use highwater_test_support::services;
+
+    let test = "r5_kafka_an_added_type_without_events_is_adopted_and_the_old_workers_stop";
+    let Some(servers) = services::kafka_servers(test) else { return };
+    for bank in banks() {
+        let old_app = bank.open().await;
+        let app = bank.open().await;
+        let kafka = Kafka::at(&servers);
+        let topics = Topics::one(format!("test-{:016x}", fastrand::u64(..)));
+        let relay = Relay::new(&app, kafka.clone(), topics.clone()).partitions(3);
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let relay = tokio::spawn(relay.run(async { drop(stopped.await) }));
+        let fed = |app: &Highwater| {
+            Worker::new(app).fed_by(KafkaSource::new(app, kafka.clone(), topics.clone()))
+        };
+        let old = fed(&old_app).view::<first::Address>().start().await.unwrap();
+        let mut last = move_to(&app, "ann", "Oslo").await;
+        for person in PEOPLE {
+            last = move_to(&app, person, "Oslo").await;
+        }
+        let seen = old_app.view::<first::Address>().get("sam").after(&last);
+        seen.within(PATIENCE).await.unwrap();
+        let worker = fed(&app).view::<with_type::Address>().start().await.unwrap();
+        is_refused(old, "person.left is no longer folded").await;
+        for person in PEOPLE {
+            last = leave(&app, person).await;
+        }
+        let all = app.view::<with_type::Address>().range(.., 10).after(&last);
+        let all = all.within(PATIENCE).await.unwrap();
+        assert_eq!(all.rows.rows.len(), PEOPLE.len());
+        assert!(all.rows.rows.iter().all(|(_, row)| row.city.is_empty()), "{:?}", all.rows);
+        worker.stop().await.unwrap();
+        stop.send(()).unwrap();
+        relay.await.unwrap().unwrap();
     }
 }

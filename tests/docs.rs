@@ -1,11 +1,13 @@
-//! Documentation is compiled, complete, and names tests that exist.
+//! Documentation is compiled, complete, and names tests that exist; the tables of files have every file.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::{
     collections::HashSet,
-    fs,
+    fs, iter,
     path::{Path, PathBuf},
 };
+
+use highwater::Code;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -135,4 +137,95 @@ fn every_path_that_documents_name_is_there() {
         }
     }
     assert!(named > 100, "only {named} paths are found");
+}
+
+#[test]
+fn every_error_code_has_a_page_and_is_in_the_lists_of_them() {
+    let summary = read("docs/SUMMARY.md");
+    for code in Code::ALL {
+        let title = code.title().trim_end_matches('.');
+        let page = format!("docs/errors/{code}.md");
+        assert!(root().join(&page).exists(), "there is no {page}");
+        assert!(read(&page).starts_with(&format!("# {code}: {title}\n")), "the title of {page}");
+        let line = format!("- [{code}: {title}](errors/{code}.md)\n");
+        assert!(summary.contains(&line), "docs/SUMMARY.md has no line {line}");
+        assert!(is_in_index(*code, title), "docs/errors/index.md has no row of {code} {title}");
+    }
+    let pages = files("docs/errors", ".md").len();
+    assert_eq!(pages, Code::ALL.len() + 1, "beside the index each page has a code");
+}
+
+/// Returns true if the index has a row of a code, with its name and its title.
+fn is_in_index(code: Code, title: &str) -> bool {
+    let start = format!("| [{code}]({code}.md) | `");
+    let index = read("docs/errors/index.md");
+    let mut rows = index.lines().filter_map(|line| line.strip_prefix(&start)?.split_once('`'));
+    rows.any(|(name, row)| {
+        let definition = format!(" {name} = \"{code}\";");
+        row.ends_with(&format!("| {title}. |"))
+            && read("core/src/error/code.rs").contains(&definition)
+    })
+}
+
+/// The number of modules from which on a file must list them.
+const LISTED_FROM: usize = 5;
+
+/// Returns the names in the first column of the table in the head of a file, if it has one.
+fn names_listed_in(source: &str) -> Vec<&str> {
+    let rows = source.lines().filter_map(|line| line.strip_prefix("//! | "));
+    let first = rows.filter_map(|row| row.split('|').next());
+    let mut names: Vec<_> = first.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Returns the modules of a file that have a file of their own or are public, but for tests.
+fn modules_of(source: &str) -> Vec<&str> {
+    let before = iter::once("").chain(source.lines());
+    let mut modules: Vec<_> = before
+        .zip(source.lines())
+        .filter(|(before, _)| *before != "#[cfg(test)]")
+        .filter_map(|(_, line)| module_declared_in(line))
+        .chain(modules_reexported_in(source))
+        .filter(|name| !name.starts_with("__"))
+        .collect();
+    modules.sort_unstable();
+    modules
+}
+
+fn module_declared_in(line: &str) -> Option<&str> {
+    let (visibility, name) = line.split_once("mod ")?;
+    match visibility {
+        "" => name.strip_suffix(';'),
+        "pub " => name.strip_suffix(';').or_else(|| name.strip_suffix(" {")),
+        _ if visibility.starts_with("pub(") => name.strip_suffix(';'),
+        _ => None,
+    }
+}
+
+/// Returns the names in lower case that a file re-exports from the other crates.
+fn modules_reexported_in(source: &str) -> impl Iterator<Item = &str> {
+    let items = source.split("\npub use highwater_").skip(1);
+    let items = items.filter_map(|rest| rest.split(';').next());
+    let names = items.flat_map(|items| items.split([',', '{', '}']));
+    let last = names.filter_map(|name| name.trim().rsplit([':', ' ']).next());
+    last.filter(|name| !name.is_empty() && !name.contains(|c: char| c.is_uppercase()))
+}
+
+#[test]
+fn every_table_of_files_lists_the_modules_of_its_file() {
+    let is_head =
+        |path: &PathBuf| ["lib.rs", "main.rs", "mod.rs"].iter().any(|name| path.ends_with(name));
+    let sources = FOLDERS.iter().flat_map(|folder| files(folder.trim_end_matches('/'), ".rs"));
+    let mut tables = 0;
+    for path in sources.filter(is_head) {
+        let source = read(&path);
+        let listed = names_listed_in(&source);
+        let modules = modules_of(&source);
+        if !listed.is_empty() || modules.len() >= LISTED_FROM {
+            assert_eq!(listed, modules, "{}: the table, and the modules", path.display());
+            tables += 1;
+        }
+    }
+    assert!(tables > 50, "only {tables} tables are found");
 }

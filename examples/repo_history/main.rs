@@ -34,7 +34,8 @@
 //! | `record` | a commit becomes a command |
 //! | `tree` | the tree as of a position, folded from the log |
 //! | `check` | everything against git |
-//! | `git` | asking git; `path`: its paths as keys |
+//! | `git` | asking git |
+//! | `path` | the paths of git, and the keys that stand for them |
 //! | `run`, `feed`, `read`, `report`, `progress`, `problem` | the program around that |
 
 mod check;

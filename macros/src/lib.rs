@@ -4,6 +4,14 @@
 //! the compiler would miss or explain badly, `expand` writes the implementation. All errors of one type are
 //! reported together, each at its place in the source. The guide describes the generated code, in
 //! `docs/guide/macros.md`.
+//!
+//! | Folder | What is in it |
+//! |---|---|
+//! | `command` | `#[derive(Command)]` |
+//! | `decider` | `#[derive(Aggregate)]` and `#[derive(Decider)]` |
+//! | `event` | `#[derive(Event)]` |
+//! | `view` | `#[derive(View)]` |
+//! | `shared` | code that the derives share |
 
 mod command;
 mod decider;

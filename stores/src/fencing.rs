@@ -121,8 +121,7 @@ pub(crate) fn view_missing(view: &ViewName) -> Error {
 
 /// The error of a program that opens a view under a name which a newer program has replaced.
 pub(crate) fn view_renamed(view: &ViewName, new: &str) -> Error {
-    let change = format!("it has been renamed to {new}, so this program is older than the view");
-    Corrupt::OtherDefinition { view: view.to_string(), change }.into()
+    Corrupt::RenamedView { view: view.to_string(), to: new.to_owned() }.into()
 }
 
 pub(crate) fn no_such_shard(view: &ViewName, shard: ShardId) -> Invalid {

@@ -7,7 +7,7 @@
 //! | `postgres` | the store on PostgreSQL (feature `postgres`) |
 //! | `sql` | what the two SQL stores share |
 //! | `columns` | the rules for rows of views with columns |
-//! | `fencing` | why a commit, a claim or a reshard of a view was refused, in words |
+//! | `fencing` | the rules for commits, claims, reshards and lease terms that all stores share; the words of a refusal |
 //! | [`metrics`] | the metrics of stores (O2) |
 //! | `open` | `Highwater::open(url)` |
 //! | `parameters` | the parameters of a URL |

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use highwater::{
     CommandId, Highwater, Position, Query, Result, StreamId, Version,
-    domain::{DefinitionHash, ViewDefinition, ViewName, ViewSpec},
+    domain::{DefinitionHash, StoredDefinition, ViewDefinition, ViewName, ViewSpec},
     execute::Builder,
     port::{
         AddedTags, Append, AppendFuture, Claim, EventStore, KeyRange, LeaseStore, LogPage, Members,
@@ -140,7 +140,7 @@ impl<I: Intercept> ViewStore for Intercepted<I> {
         self.by.store().commit_view(commit).await
     }
 
-    async fn view_definition(&self, view: &ViewName) -> Result<Option<ViewDefinition>> {
+    async fn view_definition(&self, view: &ViewName) -> Result<Option<StoredDefinition>> {
         self.by.store().view_definition(view).await
     }
 

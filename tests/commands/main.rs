@@ -9,7 +9,10 @@
 //! | `failover` | a store that has lost its last events |
 //! | `unknown` | errors after an append whose outcome is not known |
 //! | `panics` | panics of code that no other test lets panic |
-//! | `crash` | answers of several processes, while they and the server are killed |
+//! | `crash` | answers of several processes under fire |
+//! | `fire` | the faults, and the processes and clients that go through them |
+//! | `notes` | a table of the application's, whose constraint refuses commits |
+//! | `place` | the log under fire, which a copy can replace |
 //! | `api_process` | one of those processes, and its client |
 //!
 //! `HIGHWATER_FIRE_SECONDS` and `HIGHWATER_FIRE_MINUTES` make `crash` longer; `HIGHWATER_SEED` repeats the random choices of
@@ -25,9 +28,12 @@
 mod api_process;
 mod crash;
 mod failover;
+mod fire;
 mod intercept;
 mod late;
+mod notes;
 mod panics;
+mod place;
 mod random;
 mod stale;
 mod unknown;

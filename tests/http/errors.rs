@@ -90,7 +90,7 @@ fn errors() -> Vec<Error> {
     errors
 }
 
-fn corrupt(stream: &StreamId, position: Position) -> [Corrupt; 11] {
+fn corrupt(stream: &StreamId, position: Position) -> [Corrupt; 12] {
     let (stream, type_name) = (|| stream.clone(), || "account.opened".to_owned());
     [
         Corrupt::UnknownEvent { position, stream: stream(), type_name: type_name() },
@@ -110,6 +110,7 @@ fn corrupt(stream: &StreamId, position: Position) -> [Corrupt; 11] {
             event: "bank::AccountEvent",
         },
         Corrupt::OtherDefinition { view: SECRET.to_owned(), change: SECRET.to_owned() },
+        Corrupt::RenamedView { view: SECRET.to_owned(), to: SECRET.to_owned() },
         Corrupt::value(SECRET, secret()),
         Corrupt::NotApplied {
             view: "balances".to_owned(),

@@ -8,6 +8,7 @@
 //! | `metrics` | the metrics of commands, stores and workers (O2) |
 //! | `names` | names of metrics are stable: the documentation lists exactly those of the code |
 //! | `policy_file` | policies from a file: each applied change is one log line and one count (O2, O4) |
+//! | `reshard` | the log of a reshard that has to wait |
 //! | `spans` | a subscriber that records every span with its fields |
 //! | `traces` | one trace connects a command with the commit of the view (O1) |
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]

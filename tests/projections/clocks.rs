@@ -12,7 +12,7 @@ use highwater_test_support::{
     clock::banks_with_clocks,
 };
 
-const HOUR: u64 = 3_600;
+const HOUR: i64 = 3_600;
 const LEASE: Duration = Duration::from_secs(5);
 
 fn claim(worker: &WorkerId) -> ShardClaim {

@@ -1,4 +1,5 @@
-//! The faults that a view or a topic can have, by key and position.
+//! Judges a journal: events skipped, repeated, out of order. Also rows that are missing, too many or different, and the
+//! chains of a topic.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

@@ -10,6 +10,7 @@ use highwater::{
     kafka::{Kafka, KafkaSource, Relay, Topics},
 };
 use highwater_test_support::{
+    faults::FaultDeck,
     fleet::{FaultPlan, Fleet},
     kafka::KafkaCluster,
     postgres::PostgresCluster,
@@ -19,7 +20,7 @@ use tokio::runtime::Runtime;
 
 use crate::{
     checker, duration,
-    kafka_topic::{self, PARTITIONS, TOPIC},
+    kafka_topic::{self, Fate, PARTITIONS, TOPIC},
     worker_process::{LEASE, Orders, Task},
     writer::{self, Keyspace, WriteLoad},
 };
@@ -48,14 +49,37 @@ pub(crate) fn source(bank: &Highwater, orders: &Orders) -> KafkaSource {
     KafkaSource::new(bank, client(orders), Topics::one(TOPIC)).lease(LEASE)
 }
 
-/// Writes while faults are injected into workers and relays, and calls `between` every few seconds. Then checks the views
-/// and the topic.
+/// A fault of a single server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// The server is killed and started again.
+    KillServer,
+    /// The topic is deleted, and a relay creates it anew.
+    RecreateTopic,
+}
+
+impl Fault {
+    fn inject(self, brokers: &mut KafkaCluster, runtime: &Runtime) {
+        match self {
+            Self::KillServer => {
+                brokers.kill(1);
+                runtime.block_on(brokers.restart(1));
+            }
+            Self::RecreateTopic => runtime.block_on(kafka_topic::recreate(brokers)),
+        }
+    }
+}
+
+/// Writes while faults are injected into workers and relays, and calls `between` every few seconds, until it returns true
+/// because each of its own faults has been injected. Then checks the views and the topic.
 fn run_with_faults(
     orders: Orders,
     brokers: &mut KafkaCluster,
-    mut between: impl FnMut(&mut KafkaCluster, &Runtime),
+    seed: u64,
+    fate: Fate,
+    mut between: impl FnMut(&mut KafkaCluster, &Runtime) -> bool,
 ) {
-    let (seed, time) = (seed(), duration() * 2);
+    let time = duration() * 2;
     let keys = Keyspace::for_events((3_000 * time.as_secs()).max(min_events()) as u32);
     let runtime = Runtime::new().unwrap();
     let bank = runtime.block_on(orders.open()).unwrap();
@@ -67,10 +91,11 @@ fn run_with_faults(
     let mut workers =
         Fleet::start(orders, 3, FaultPlan { interval: 300..2_500, lease: SESSION }, !seed);
     let until = Instant::now() + time;
-    while Instant::now() < until || writing.written() < min_events() {
+    let mut is_complete = false;
+    while Instant::now() < until || writing.written() < min_events() || !is_complete {
         workers.inject_faults_for(Duration::from_secs(3));
         relays.inject_faults_for(Duration::from_secs(1));
-        between(brokers, &runtime);
+        is_complete = between(brokers, &runtime);
     }
     workers.wait_until_thawed();
     relays.wait_until_thawed();
@@ -87,7 +112,7 @@ fn run_with_faults(
     checker::assert_no_findings(&findings);
     let records = runtime.block_on(kafka_topic::records(brokers));
     println!("{} records of events", records.len());
-    let findings = runtime.block_on(kafka_topic::findings_of(&**bank.log(), &records));
+    let findings = runtime.block_on(kafka_topic::findings_of(&**bank.log(), &records, fate));
     checker::assert_no_findings(&findings);
     assert!(
         written > 5_000 && written >= min_events(),
@@ -111,9 +136,12 @@ fn orders(cluster: &PostgresCluster, brokers: &KafkaCluster) -> Orders {
 fn r1_kafka_views_are_the_fold_of_the_log_over_kills_of_workers_relays_and_the_server() {
     let test = "r1_kafka_views_are_the_fold_of_the_log_over_kills";
     let Some((cluster, mut brokers)) = clusters(test, 1) else { return };
-    run_with_faults(orders(&cluster, &brokers), &mut brokers, |brokers, runtime| {
-        brokers.kill(1);
-        runtime.block_on(brokers.restart(1));
+    let seed = seed();
+    let mut deck = FaultDeck::new(&[Fault::KillServer, Fault::RecreateTopic], seed);
+    let orders = orders(&cluster, &brokers);
+    run_with_faults(orders, &mut brokers, seed, Fate::Recreated, |brokers, runtime| {
+        deck.draw().inject(brokers, runtime);
+        deck.is_complete()
     });
 }
 
@@ -125,7 +153,8 @@ fn r1_kafka_views_are_the_fold_of_the_log_with_one_of_three_servers_missing() {
         return;
     };
     let mut missing = None;
-    run_with_faults(orders(&cluster, &brokers), &mut brokers, |brokers, runtime| {
+    let orders = orders(&cluster, &brokers);
+    run_with_faults(orders, &mut brokers, seed(), Fate::Kept, |brokers, runtime| {
         let next = missing.map_or(1, |missing: usize| missing % 3 + 1);
         if let Some(missing) = missing.replace(next) {
             runtime.block_on(brokers.restart(missing));
@@ -133,6 +162,7 @@ fn r1_kafka_views_are_the_fold_of_the_log_with_one_of_three_servers_missing() {
             runtime.block_on(kafka_topic::in_sync(brokers));
         }
         brokers.kill(next);
+        true
     });
 }
 
@@ -145,12 +175,13 @@ fn r1_kafka_views_in_another_store_are_the_fold_of_the_log_over_crashes_of_both_
     let elsewhere = PostgresCluster::start(test).unwrap();
     let orders = Orders { views: Some(elsewhere.url()), ..orders(&cluster, &brokers) };
     let mut turn = 0;
-    run_with_faults(orders, &mut brokers, |_, _| {
+    run_with_faults(orders, &mut brokers, seed(), Fate::Kept, |_, _| {
         turn += 1;
         let cluster = if turn % 2 == 0 { &cluster } else { &elsewhere };
         cluster.crash();
         thread::sleep(Duration::from_millis(300));
         cluster.restart();
+        turn >= 2
     });
 }
 
@@ -162,5 +193,5 @@ fn r1_kafka_views_in_sqlite_are_the_fold_of_the_log_in_postgres() {
     let folder = tempfile::tempdir().unwrap();
     let views = format!("sqlite:{}", folder.path().join("views.db").display());
     let orders = Orders { views: Some(views), ..orders(&cluster, &brokers) };
-    run_with_faults(orders, &mut brokers, |_, _| {});
+    run_with_faults(orders, &mut brokers, seed(), Fate::Kept, |_, _| true);
 }

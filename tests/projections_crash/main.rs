@@ -2,13 +2,15 @@
 //!
 //! | File | Content |
 //! |---|---|
-//! | `checker`, `findings` | finds skipped, repeated and reordered events of a view or a topic |
+//! | `checker` | compares views with a fold of the log |
+//! | `findings` | judges a journal: events skipped, repeated, out of order in a view or a topic |
 //! | `planted_faults` | the checker finds planted faults |
 //! | `writer` | tasks that append while faults are injected |
 //! | `worker_process` | a worker or a relay in another process |
 //! | `kafka_feed`, `kafka_topic` | R1 fed by Kafka, whose servers and relays are also killed; the
 //! records of the topic |
 //! | `direct_feed` | R1 fed by the log, on PostgreSQL and SQLite |
+//! | `effects` | a projection whose writes a constraint refuses at the commit |
 //! | `poison` | R4 among ten thousand keys |
 //!
 //! `HIGHWATER_FIRE_SECONDS` and `HIGHWATER_FIRE_MINUTES` make them longer. With
@@ -29,6 +31,7 @@
 
 mod checker;
 mod direct_feed;
+mod effects;
 mod findings;
 #[cfg(feature = "kafka")]
 mod kafka_feed;

@@ -190,3 +190,17 @@ fn a_record_in_an_unexpected_partition_is_named() {
     let found = of_topic("bank", &[vec![]], &[record]);
     assert_eq!(found, [Finding::new("bank", "7", Wrong::Foreign(4))]);
 }
+
+/// The former topic had the first two events. The new one lacks the fourth.
+#[cfg(feature = "kafka")]
+#[test]
+fn a_record_missing_from_a_topic_that_was_recreated_is_named() {
+    let record =
+        |(offset, (previous, position))| Record { position, previous, partition: 0, offset };
+    let records: Vec<Record> = (0..).zip([(3, 5), (7, 9)]).map(record).collect();
+    let right = [vec![1, 3, 5, 7, 9]];
+    let former = crate::kafka_topic::records_before(&right, &records);
+    let found = of_topic("bank", &right, &[former, records].concat());
+    let found: Vec<Wrong> = found.into_iter().map(|finding| finding.wrong).collect();
+    assert_eq!(found, [Wrong::Skipped(7), Wrong::BrokenChain(9, 7, 5)]);
+}

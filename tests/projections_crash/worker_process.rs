@@ -8,14 +8,19 @@ use highwater::{
     worker::{OnFailure, ProjectionOptions, ProjectionState, WorkerHandle},
 };
 use highwater_test_support::{
+    clock::SetClock,
     fleet::WorkerProgram,
     ledger::{ByAccount, ByCustomer, ByPartner},
+    machine::MachineFile,
     process, worker,
 };
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::poison::Picky;
+use crate::{
+    effects::{Effects, MOST_PARKED},
+    poison::Picky,
+};
 
 /// The lease of a shard. Short, so that many takeovers happen.
 pub(crate) const LEASE: Duration = Duration::from_secs(1);
@@ -25,6 +30,8 @@ pub(crate) const LEASE: Duration = Duration::from_secs(1);
 pub(crate) enum Task {
     /// Maintains the three views of the ledger.
     Ledger,
+    /// Maintains these views, and writes effects to the application's tables.
+    LedgerAndEffects,
     /// Maintains a view that fails on one event.
     Broken,
     /// Maintains that view after the fix.
@@ -45,23 +52,35 @@ pub(crate) struct Orders {
     /// The servers of Kafka, if it feeds the views.
     pub(crate) kafka: Option<String>,
     pub(crate) shards: u32,
+    /// The machines on which the processes run in turn; without any, nothing is wrong with theirs.
+    pub(crate) machines: Vec<MachineFile>,
 }
 
 impl Orders {
     /// Returns the task for views in the store of the log, fed by it directly.
     pub(crate) fn direct(task: Task, url: &str, shards: u32) -> Self {
-        Self { task, log: url.to_owned(), views: None, kafka: None, shards }
+        let (log, machines) = (url.to_owned(), Vec::new());
+        Self { task, log, views: None, kafka: None, shards, machines }
     }
 
     /// Opens the log with the views.
     pub(crate) async fn open(&self) -> Result<Highwater> {
         worker::open(&self.log, self.views.as_deref()).await
     }
+
+    /// Opens the log with the views by the clock of the first machine.
+    async fn open_by(&self, clock: &SetClock) -> Result<Highwater> {
+        worker::open_by(clock, &self.log, self.views.as_deref()).await
+    }
 }
 
 impl WorkerProgram for Orders {
+    /// Gives each process one of the machines, by the number in the name of its log.
     fn command(&self, log: &Path) -> Command {
-        process::child_logging_to(log, "worker_process::works_until_it_is_killed", self)
+        let number = log.to_string_lossy().rsplit('-').next().and_then(|text| text.parse().ok());
+        let mut orders = self.clone();
+        orders.machines.rotate_left(number.unwrap_or(0) % self.machines.len().max(1));
+        process::child_logging_to(log, "worker_process::works_until_it_is_killed", &orders)
     }
 
     fn uses_kafka(&self) -> bool {
@@ -85,8 +104,17 @@ async fn carry_out(orders: &Orders) {
         let stop = async move { terminate.recv().await.unwrap() };
         return crate::kafka_feed::relay(&bank, orders).run(stop).await.unwrap();
     }
+    let machine = orders.machines.first();
+    let clock = machine.map(MachineFile::clock).unwrap_or_default();
+    let bank = tokio::select! {
+        bank = worker::retry(|| orders.open_by(&clock)) => bank,
+        _ = terminate.recv() => return,
+    };
+    if let Some(machine) = machine.filter(|_| orders.log.starts_with("sqlite:")) {
+        machine.limit_disk_of(bank.log());
+    }
     let working = tokio::select! {
-        working = worker::retry(|| begin(orders)) => working,
+        working = worker::retry(|| begin(orders, &bank)) => working,
         _ = terminate.recv() => return,
     };
     let stopped = working.statuses().to_vec().into_iter().map(|mut status| {
@@ -108,20 +136,26 @@ async fn carry_out(orders: &Orders) {
     }
 }
 
-async fn begin(orders: &Orders) -> Result<WorkerHandle> {
-    let bank = orders.open().await?;
-    let worker = Worker::new(&bank);
+async fn begin(orders: &Orders, bank: &Highwater) -> Result<WorkerHandle> {
+    let worker = Worker::new(bank);
     #[cfg(feature = "kafka")]
     let worker = match orders.kafka {
-        Some(_) => worker.fed_by(crate::kafka_feed::source(&bank, orders)),
-        None => worker.fed_by(DirectSource::new(&bank).lease(LEASE)),
+        Some(_) => worker.fed_by(crate::kafka_feed::source(bank, orders)),
+        None => worker.fed_by(DirectSource::new(bank).lease(LEASE)),
     };
     #[cfg(not(feature = "kafka"))]
-    let worker = worker.fed_by(DirectSource::new(&bank).lease(LEASE));
+    let worker = worker.fed_by(DirectSource::new(bank).lease(LEASE));
     let options = ProjectionOptions::default().shards(orders.shards).batch(200);
     // With a large cache the owner of a row would overwrite it after a zombie had corrupted it, and
     // hide the fault.
     let forgetful = ProjectionOptions { cached_rows: 10, ..options };
+    let worker = match orders.task {
+        Task::LedgerAndEffects => {
+            let parking = options.on_failure(OnFailure::Park { at_most: MOST_PARKED });
+            worker.projection(Effects::of(&orders.log), parking)
+        }
+        _ => worker,
+    };
     let worker = match orders.task {
         Task::Broken | Task::Fixed => {
             Picky::fixed(orders.task == Task::Fixed);

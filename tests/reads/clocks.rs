@@ -7,7 +7,7 @@ use highwater_test_support::{bank::Balance, clock::banks_with_clocks};
 
 use crate::views::{Parity, deposit, work_until};
 
-const HOUR: u64 = 3_600;
+const HOUR: i64 = 3_600;
 const BOUND: Duration = Duration::from_secs(10);
 const SHORT_BUDGET: Duration = Duration::from_millis(20);
 

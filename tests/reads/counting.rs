@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use highwater::{
     CommandId, Highwater, Position, Query, Result, StreamId, Version,
-    domain::{DefinitionHash, ViewDefinition, ViewName, ViewSpec},
+    domain::{DefinitionHash, StoredDefinition, ViewDefinition, ViewName, ViewSpec},
     error::{Source, Unavailable},
     port::{
         AddedTags, Append, AppendFuture, Claim, EventStore, KeyRange, LeaseStore, LogPage, Members,
@@ -210,7 +210,7 @@ impl ViewStore for Counting<Arc<dyn Store>> {
         self.inner.commit_view(commit).await
     }
 
-    async fn view_definition(&self, view: &ViewName) -> Result<Option<ViewDefinition>> {
+    async fn view_definition(&self, view: &ViewName) -> Result<Option<StoredDefinition>> {
         self.inner.view_definition(view).await
     }
 

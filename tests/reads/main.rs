@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `applied` | a command waits until a view has applied it, or learns that this is pending |
 //! | `clients` | many clients write and read their own writes, while workers lag and are killed |
+//! | `clocks` | reads after a clock was ahead for a while |
 //! | `counting` | stores that count the calls for their views, and that can be slow or unavailable |
 //! | `kafka` | a parked key of a view that is fed by a real Kafka |
 //! | `levels` | the result of each level while the view is behind, and after the budget |
@@ -18,6 +19,7 @@
 //! | `relayed` | a feed that a test drives, shard by shard |
 //! | `separate_store` | views in a separate store from the log |
 //! | `served` | reads whose budget ends while the view is slow to answer |
+//! | `stopped` | reads of a view whose work has stopped at an error |
 //! | `tokens` | tokens of another log are refused immediately |
 //! | `views` | views of the bank: one by stream, and one by amount, whose events come from many streams |
 //! | `waits` | the cost of reads and waits, in calls of the store's port |

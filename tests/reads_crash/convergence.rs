@@ -2,30 +2,25 @@
 
 use std::{
     collections::BTreeMap,
-    thread,
     time::{Duration, Instant},
 };
 
-use highwater::{CommandId, Highwater, Receipt, Views as _};
-use highwater_test_support::{
-    bank::Balance,
-    fleet::Fleet,
-    run::seed,
-    tally::{Counting, Tally},
-};
+use highwater::Highwater;
+use highwater_test_support::{fleet::Fleet, run::seed};
 
 use crate::{
+    deposits::Deposits,
     duration,
-    fixture::{CrashFixture, deposit, until_seen},
+    fixture::{CrashFixture, until_seen},
     processes::Orders,
 };
 
-/// The components that faults stop, and the expected rows.
+/// The components that faults stop, and what was written.
 struct Parts {
     fixture: CrashFixture,
     relays: Fleet<Orders>,
     workers: Fleet<Orders>,
-    written: BTreeMap<String, u64>,
+    deposits: Deposits,
 }
 
 type Action = fn(&mut Parts);
@@ -67,36 +62,15 @@ const FAULT_DURATION: Duration = Duration::from_secs(3);
 fn converges(parts: &mut Parts, bank: &Highwater, fault: &Fault) -> Duration {
     if let Some(breaks) = fault.breaks {
         breaks(parts);
-        let until = Instant::now() + FAULT_DURATION;
-        while Instant::now() < until {
-            write(parts, bank);
-            thread::sleep(Duration::from_millis(10));
-        }
+        parts.fixture.runtime.block_on(parts.deposits.write_for(bank, FAULT_DURATION));
     }
     (fault.heals)(parts);
     let healed = Instant::now();
-    let last = write(parts, bank);
+    let last = parts.fixture.runtime.block_on(parts.deposits.write(bank));
     parts.fixture.runtime.block_on(until_seen(bank, &last));
     let took = healed.elapsed();
-    parts.fixture.runtime.block_on(is_right::<Balance>(bank, &parts.written));
-    parts.fixture.runtime.block_on(is_right::<Tally>(bank, &parts.written));
+    parts.fixture.runtime.block_on(parts.deposits.are_in_both_views(bank));
     took
-}
-
-fn write(parts: &mut Parts, bank: &Highwater) -> Receipt {
-    let account = format!("account-{}", fastrand::u32(..20));
-    let id = CommandId::derive([fastrand::u64(..).to_be_bytes()]);
-    let receipt = parts.fixture.runtime.block_on(deposit(bank, &account, id));
-    *parts.written.entry(account).or_default() += 1;
-    receipt
-}
-
-/// Asserts that each row of a view contains every write exactly once.
-async fn is_right<V: Counting>(bank: &Highwater, written: &BTreeMap<String, u64>) {
-    let rows = bank.view::<V>().get_many(written.keys().cloned()).await.unwrap();
-    let found: BTreeMap<String, u64> =
-        rows.iter().map(|(key, row)| (key.clone(), row.events())).collect();
-    assert_eq!(&found, written);
 }
 
 #[test]
@@ -109,7 +83,7 @@ fn r3_kafka_views_converge_after_each_fault() {
     let bank = fixture.open();
     fixture.until_it_works(&bank);
     let until = Instant::now() + duration();
-    let mut parts = Parts { fixture, relays, workers, written: BTreeMap::new() };
+    let mut parts = Parts { fixture, relays, workers, deposits: Deposits::default() };
     let mut took = BTreeMap::<&str, Vec<Duration>>::new();
     loop {
         for fault in FAULTS {

@@ -5,18 +5,24 @@ use std::time::Duration;
 use highwater::{CommandId, Highwater, Receipt, Request, View, Views as _};
 use highwater_test_support::{
     bank::{Account, Balance, Deposit},
+    clock::SetClock,
+    faults::wait_until,
     fleet::{FaultPlan, Fleet},
     kafka::KafkaCluster,
     postgres::PostgresCluster,
     proxy::Proxy,
     tally::Tally,
+    worker,
 };
 use tokio::runtime::Runtime;
 
-use crate::processes::{LEASE, Orders, SESSION, Task};
+use crate::processes::{LEASE, Orders, SESSION, Task, Timeouts};
 
 /// The time within which everything must recover after the last fault.
 pub(crate) const RECOVERY_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// What a process logs that has waited for an answer of the database in vain.
+const NO_ANSWER: &str = "no answer within";
 
 pub(crate) struct CrashFixture {
     pub(crate) runtime: Runtime,
@@ -27,6 +33,9 @@ pub(crate) struct CrashFixture {
     pub(crate) seed: u64,
     /// The server of the views and its URL, if they are in a separate store.
     elsewhere: Option<(PostgresCluster, String)>,
+    /// The proxy between all processes and the database, if its network may become silent.
+    database_proxy: Option<Proxy>,
+    timeouts: Timeouts,
 }
 
 impl CrashFixture {
@@ -36,7 +45,16 @@ impl CrashFixture {
         let runtime = Runtime::new().unwrap();
         let brokers = runtime.block_on(KafkaCluster::start(test, 1))?;
         let proxy = Proxy::start(runtime.handle(), brokers.proxied(1));
-        Some(Self { runtime, database, brokers, proxy, seed, elsewhere: None })
+        Some(Self {
+            runtime,
+            database,
+            brokers,
+            proxy,
+            seed,
+            elsewhere: None,
+            database_proxy: None,
+            timeouts: Timeouts::Short,
+        })
     }
 
     /// Moves the views to another server.
@@ -46,22 +64,63 @@ impl CrashFixture {
         Self { elsewhere: Some((views, url)), ..self }
     }
 
+    /// Moves the database behind a proxy that can hold all packets.
+    pub(crate) fn with_database_proxy(self) -> Self {
+        let proxy = Proxy::start(self.runtime.handle(), (0, self.database.port()));
+        Self { database_proxy: Some(proxy), ..self }
+    }
+
+    /// Holds all packets between processes and database, until a worker of the fleet has waited for an answer in vain.
+    pub(crate) fn silence_database(&self, workers: &Fleet<Orders>) {
+        let proxy = self.database_proxy.as_ref().unwrap();
+        let before = workers.logged(NO_ANSWER);
+        proxy.hold();
+        wait_until(NO_ANSWER, || workers.logged(NO_ANSWER) > before);
+        proxy.let_through();
+    }
+
+    /// Gives the processes the leases, sessions and waits of a program that sets none, and connects them to the broker
+    /// without a proxy.
+    pub(crate) fn with_default_timeouts(self) -> Self {
+        Self { timeouts: Timeouts::Default, ..self }
+    }
+
     pub(crate) fn has_views_elsewhere(&self) -> bool {
         self.elsewhere.is_some()
     }
 
     pub(crate) fn orders(&self, task: Task) -> Orders {
         let kafka = match task {
-            Task::Worker { .. } => format!("127.0.0.1:{}", self.brokers.proxied(1).0),
+            Task::Worker { .. } if self.timeouts == Timeouts::Short => {
+                format!("127.0.0.1:{}", self.brokers.proxied(1).0)
+            }
             _ => self.brokers.servers(),
         };
         let views = self.elsewhere.as_ref().map(|(_, url)| url.clone());
-        Orders { task, log: self.database.url(), views, kafka, seed: self.seed }
+        let (log, timeouts) = (self.log(), self.timeouts);
+        Orders { task, log, views, kafka, seed: self.seed, timeouts }
+    }
+
+    /// The URL of the log. Through a proxy, an answer is waited for only shortly.
+    fn log(&self) -> String {
+        match &self.database_proxy {
+            None => self.database.url(),
+            Some(proxy) => {
+                let url = self.database.url_at(proxy.port());
+                format!("{url}?connect_timeout=2&answer_timeout=2")
+            }
+        }
     }
 
     /// Opens another handle, like that of another process.
     pub(crate) fn open(&self) -> Highwater {
-        self.runtime.block_on(self.orders(Task::Relay).open()).unwrap()
+        self.open_by(&SetClock::default())
+    }
+
+    /// Opens another handle, like that of another process with this clock.
+    pub(crate) fn open_by(&self, clock: &SetClock) -> Highwater {
+        let Orders { log, views, .. } = self.orders(Task::Relay);
+        self.runtime.block_on(worker::open_by(clock, &log, views.as_deref())).unwrap()
     }
 
     /// Waits until the views exist and receive events.
@@ -117,7 +176,8 @@ pub(crate) async fn until_seen(bank: &Highwater, receipt: &Receipt) {
     tokio::time::timeout(RECOVERY_TIMEOUT, seen).await.expect("the views don't converge");
 }
 
-async fn sees<V: View>(bank: &Highwater, receipt: &Receipt) {
+/// Waits until a view exists and has applied this receipt, and retries errors.
+pub(crate) async fn sees<V: View>(bank: &Highwater, receipt: &Receipt) {
     while bank.view::<V>().range("".., 1).after(receipt).within(RECOVERY_TIMEOUT).await.is_err() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

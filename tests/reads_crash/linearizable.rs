@@ -1,5 +1,5 @@
 //! R3: strong reads and commands are linearizable, while workers, the relay and the database are
-//! killed. The operations of concurrent clients are recorded, and checked key by key.
+//! killed, the network of the database is silent, and clocks jump. The operations of concurrent clients are recorded, and checked key by key.
 
 use std::{
     sync::{
@@ -13,6 +13,9 @@ use futures_util::future::join_all;
 use highwater::{CommandId, Highwater, Views as _, consistency::Basis};
 use highwater_test_support::{
     bank::Balance,
+    clock::SetClock,
+    faults::FaultDeck,
+    fleet::Fleet,
     linearizability::{Effect, HistoryClock, Operation, is_linearizable},
     run::seed,
     tally::{Counting, Tally},
@@ -21,6 +24,7 @@ use highwater_test_support::{
 use crate::{
     duration,
     fixture::{CrashFixture, deposit},
+    processes::Orders,
 };
 
 /// The longest delay of a page, so that strong reads have events to fold.
@@ -154,20 +158,47 @@ async fn work(handles: &[Highwater; 2], seed: u64, round: u64) -> Counts {
     counts
 }
 
+/// A fault beside those of workers and relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// The database loses its power, and is started again.
+    CrashDatabase,
+    /// Packets between all processes and the database are held, and connections stay open.
+    SilenceDatabase,
+    /// The clock of one of the two handles jumps by hours, ahead or behind, or back to the right time.
+    JumpClock,
+}
+
+impl Fault {
+    fn inject(self, fixture: &CrashFixture, workers: &Fleet<Orders>, clock: &SetClock, hours: i64) {
+        match self {
+            Self::CrashDatabase => fixture.restart_database(),
+            Self::SilenceDatabase => fixture.silence_database(workers),
+            Self::JumpClock => _ = clock.set_ahead(hours * 3_600),
+        }
+    }
+}
+
+const FAULTS: [Fault; 4] =
+    [Fault::CrashDatabase, Fault::CrashDatabase, Fault::SilenceDatabase, Fault::JumpClock];
+
 #[test]
 fn r3_kafka_strong_reads_and_commands_are_linearizable_over_kills_of_workers_and_the_database() {
     let test = "r3_kafka_strong_reads_and_commands_are_linearizable_over_kills";
     let Some(fixture) = CrashFixture::start(test, seed()) else { return };
-    let handles = [fixture.open(), fixture.open()];
+    let fixture = fixture.with_database_proxy();
+    let mut random = fastrand::Rng::with_seed(!fixture.seed);
+    let mut deck = FaultDeck::new(&FAULTS, fixture.seed);
+    let clocks = [SetClock::default(), SetClock::default()];
+    let handles = [0, 1].map(|number: usize| fixture.open_by(&clocks[number]));
     let (mut relays, mut workers) = (fixture.relays(1), fixture.workers(2, MAX_LAG));
     fixture.until_it_works(&handles[0]);
     let (until, is_stopped) = (Instant::now() + duration(), Arc::<AtomicBool>::default());
     let working = fixture.runtime.spawn(rounds(handles, fixture.seed, Arc::clone(&is_stopped)));
-    let mut crashes = 0;
-    while Instant::now() < until {
+    while Instant::now() < until || !deck.is_complete() {
         workers.inject_faults_for(Duration::from_millis(1_500));
-        fixture.restart_database();
-        crashes += 1;
+        let (clock, hours) = (&clocks[random.usize(..2)], random.i64(-12..=12));
+        deck.draw().inject(&fixture, &workers, clock, hours);
         relays.inject_faults_for(Duration::from_millis(500));
     }
     workers.kill_all();
@@ -175,7 +206,7 @@ fn r3_kafka_strong_reads_and_commands_are_linearizable_over_kills_of_workers_and
     workers.wait_until_thawed();
     relays.wait_until_thawed();
     let counts = fixture.runtime.block_on(working).unwrap();
-    println!("{counts:?}; the database crashed {crashes} times");
+    println!("{counts:?}");
     println!("workers {:?}, relays {:?}", workers.shut_down(), relays.shut_down());
     assert!(counts.commands > 100 && counts.folded > 0, "the test is inconclusive");
 }

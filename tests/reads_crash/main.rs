@@ -8,7 +8,10 @@
 //! | `clients` | a thousand clients that read their writes; tokens over a restart of everything |
 //! | `linearizable` | strong reads and commands, while workers and the database are killed |
 //! | `marks` | bounded reads, while the relay is stopped or the worker is cut from its broker |
+//! | `deposits` | what is written, and what the views must have of it |
 //! | `convergence` | the time that views take after each fault |
+//! | `outages` | views after the broker was gone, by default, and after their topic was recreated |
+//! | `console` | group and topic, as Kafka's own tools see them |
 //!
 //! `HIGHWATER_FIRE_SECONDS` and `HIGHWATER_FIRE_MINUTES` make them longer; `HIGHWATER_SEED` repeats the random choices of a
 //! run; `HIGHWATER_FIRE_KEEP` keeps the logs of the processes.
@@ -25,11 +28,14 @@
 )]
 
 mod clients;
+mod console;
 mod convergence;
+mod deposits;
 mod fixture;
 mod lagging_feed;
 mod linearizable;
 mod marks;
+mod outages;
 mod processes;
 
 use std::time::Duration;

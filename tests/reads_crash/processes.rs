@@ -26,6 +26,15 @@ pub(crate) const PARTITIONS: u32 = 4;
 /// The interval of the marks of an idle relay.
 const IDLE_INTERVAL: Duration = Duration::from_millis(200);
 
+/// The leases, sessions and waits of the processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Timeouts {
+    /// Short ones, so that many takeovers happen.
+    Short,
+    /// Those that a program has if it sets none.
+    Default,
+}
+
 /// The task of a child.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Task {
@@ -49,6 +58,7 @@ pub(crate) struct Orders {
     pub(crate) kafka: String,
     /// The seed of the random choices.
     pub(crate) seed: u64,
+    pub(crate) timeouts: Timeouts,
 }
 
 impl Orders {
@@ -58,12 +68,33 @@ impl Orders {
     }
 
     fn client(&self) -> (Kafka, Topics) {
-        let kafka = Kafka::at(&self.kafka)
-            .setting("session.timeout.ms", SESSION.as_millis().to_string())
-            .setting("heartbeat.interval.ms", "400")
-            .setting("reconnect.backoff.max.ms", "500")
-            .setting("topic.metadata.refresh.interval.ms", "1000");
+        let kafka = Kafka::at(&self.kafka);
+        let kafka = match self.timeouts {
+            Timeouts::Default => kafka,
+            Timeouts::Short => kafka
+                .setting("session.timeout.ms", SESSION.as_millis().to_string())
+                .setting("heartbeat.interval.ms", "400")
+                .setting("topic.metadata.refresh.interval.ms", "1000"),
+        };
         (kafka, Topics::one("bank"))
+    }
+
+    fn relay(&self, bank: &Highwater) -> Relay {
+        let (kafka, topics) = self.client();
+        let relay = Relay::new(bank, kafka, topics).partitions(PARTITIONS);
+        match self.timeouts {
+            Timeouts::Default => relay,
+            Timeouts::Short => relay.lease(LEASE).idle_interval(IDLE_INTERVAL),
+        }
+    }
+
+    fn source(&self, bank: &Highwater) -> KafkaSource {
+        let (kafka, topics) = self.client();
+        let source = KafkaSource::new(bank, kafka, topics);
+        match self.timeouts {
+            Timeouts::Default => source,
+            Timeouts::Short => source.lease(LEASE),
+        }
     }
 }
 
@@ -97,22 +128,15 @@ async fn carry_out(orders: &Orders) {
     };
     let stop = async move { terminate.recv().await.unwrap() };
     match &orders.task {
-        Task::Relay => relay(&bank, orders).run(stop).await.unwrap(),
+        Task::Relay => orders.relay(&bank).run(stop).await.unwrap(),
         Task::Worker { lag } => work(&bank, orders, *lag, stop).await,
         Task::Reader { notes } => clients::read_all(&bank, notes).await,
     }
 }
 
-fn relay(bank: &Highwater, orders: &Orders) -> Relay {
-    let (kafka, topics) = orders.client();
-    let relay = Relay::new(bank, kafka, topics).partitions(PARTITIONS);
-    relay.lease(LEASE).idle_interval(IDLE_INTERVAL)
-}
-
 async fn work(bank: &Highwater, orders: &Orders, lag: Duration, stop: impl Future<Output = ()>) {
     let begin = || {
-        let (kafka, topics) = orders.client();
-        let source = KafkaSource::new(bank, kafka, topics).lease(LEASE);
+        let source = orders.source(bank);
         let options = ProjectionOptions::default().shards(2).on_failure(OnFailure::Stop);
         Worker::new(bank)
             .fed_by(Lagging::new(source, lag, orders.seed))

@@ -18,6 +18,7 @@ use serde_json::Value;
 use crate::{probe::until_said, served::Served};
 
 const DELETE: &str = "org.apache.kafka.tools.DeleteRecordsCommand";
+const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
 
 /// A relay and workers of one topic.
 struct KafkaServices {
@@ -151,6 +152,46 @@ async fn o5_a_worker_without_a_topic_is_not_ready_until_a_relay_has_created_it()
         until_said(served.address, is_ready).await;
     }
     for served in workers.into_iter().chain([relay]) {
+        served.stop().await.unwrap();
+    }
+}
+
+/// The leaders of the new topic have younger epochs than those that the clients of the workers have seen,
+/// because the broker had been restarted.
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_workers_go_on_after_their_topic_was_deleted_and_recreated() {
+    let test = "o5_workers_go_on_after_their_topic_was_deleted_and_recreated";
+    let Some((mut cluster, kafka)) = cluster(test).await else { return };
+    let services = KafkaServices::new().await;
+    let relay = services.publishing(&kafka);
+    until_said(relay.address, is_ready).await;
+    let workers = [services.working::<Balance>(&kafka), services.working::<Tally>(&kafka)];
+    let spare = services.spares(&kafka);
+    cluster.kill(1);
+    cluster.restart(1).await;
+    let last = services.deposit().await;
+    assert_eq!(services.events_after(&last).await, 1);
+    for worker in workers.iter().chain(&spare) {
+        until_said(worker.address, is_ready).await;
+    }
+    relay.stop().await.unwrap();
+    cluster.tool(&cluster.servers(), TOPICS, "--delete --topic bank", "").await;
+    for worker in workers.iter().chain(&spare[..2]) {
+        let says_why = |status, report: &Value| {
+            is_fed_badly("topic_missing")(status, report)
+                && report["projections"][0]["error"]["code"] == "HW307"
+        };
+        until_said(worker.address, says_why).await;
+    }
+    let relay = services.publishing(&kafka);
+    for served in workers.iter().chain(&spare).chain([&relay]) {
+        until_said(served.address, is_ready).await;
+    }
+    let last = services.deposit().await;
+    assert_eq!(services.events_after(&last).await, 2);
+    let tally = services.bank.view::<Tally>().get("alice").after(&last);
+    assert_eq!(tally.within(Duration::from_secs(120)).await.unwrap().events, 2);
+    for served in workers.into_iter().chain(spare).chain([relay]) {
         served.stop().await.unwrap();
     }
 }

@@ -13,6 +13,7 @@
 //! | `metadata` | the metadata of events |
 //! | `query` | queries for events |
 //! | `request` | requests: commands with their ids and metadata |
+//! | `storable` | events as they are stored, with a payload that is proved to be readable |
 //! | `targeted` | commands that name their aggregate |
 //! | `upcast` | upcasting: the conversion of old payloads to their current meaning |
 //! | `view` | keyed views, which read models consist of |
@@ -53,7 +54,7 @@ pub use upcast::Upcast;
 pub use view::{
     EventContext, FoldError, FoldResult, IntoFoldResult, IntoKeys, KeyedBy, Keys, RowChange, View,
 };
-pub use view_definition::{DefinitionChange, DefinitionHash, ViewDefinition};
+pub use view_definition::{DefinitionChange, DefinitionHash, StoredDefinition, ViewDefinition};
 pub use view_spec::{Column, ColumnKind, Index, ViewName, ViewSpec};
 
 pub(crate) use decide::{StoredDecision, decide_and_check};

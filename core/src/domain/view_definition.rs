@@ -1,6 +1,6 @@
 //! The definition of a view: the part of a program that decides on its rows, as far as it is declared.
 
-use std::fmt::{self, Display, Write as _};
+use std::fmt::{Display, Write as _};
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
@@ -14,6 +14,7 @@ use crate::value::Tag;
 ///
 /// The code of `key` and `fold` can't be seen here: a change of it alone is not noticed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ViewDefinition {
     /// The fields of the row with their types, as the derive macro found them; empty for a view that is written by
     /// hand.
@@ -45,13 +46,26 @@ impl DefinitionHash {
     }
 }
 
+/// A definition as a store has it. The hash is that of the stored text: a newer version of Highwater may have written
+/// more into it than this one knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredDefinition {
+    /// The definition.
+    pub definition: ViewDefinition,
+    /// The hash that is stored beside it.
+    pub hash: DefinitionHash,
+}
+
 /// The difference between the definition by which a view was built and another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DefinitionChange {
-    /// The rows are the same.
-    Same,
-    /// Types of events were added: the rows are the same as long as there is no event of them.
-    AddedTypes(Vec<String>),
+    /// At most the types of events differ: the rows are the same as long as there is no event of these.
+    Types {
+        /// The types that are folded now.
+        added: Vec<String>,
+        /// The types that are no longer folded.
+        removed: Vec<String>,
+    },
     /// The rows are other ones, for this reason.
     Other(String),
 }
@@ -81,8 +95,15 @@ impl ViewDefinition {
         DefinitionHash(xxh3_64(self.to_json().as_bytes()))
     }
 
-    /// Returns the difference of a newer definition from this one. A view that is written by hand names no fields, so
-    /// they are not compared with those of another.
+    /// Returns this definition with the form of the row of another one, if its own isn't known.
+    #[must_use]
+    pub fn completed_by(&self, other: &Self) -> Self {
+        let row = if self.row.is_empty() { &other.row } else { &self.row };
+        Self { row: row.clone(), ..self.clone() }
+    }
+
+    /// Returns the difference of a newer definition from this one. A form of the row that isn't known differs from
+    /// none.
     #[must_use]
     pub fn change_to(&self, new: &Self) -> DefinitionChange {
         let mut changes = Changes::default();
@@ -91,17 +112,14 @@ impl ViewDefinition {
         }
         changes.add("its key", &self.keyed_by, &new.keyed_by);
         changes.add("the scope of its events", &self.scope, &new.scope);
-        changes.add_types("is no longer folded", difference(&self.types, &new.types));
-        let added = difference(&new.types, &self.types);
-        if changes.0.is_empty() {
-            let is_same = added.is_empty();
-            return if is_same {
-                DefinitionChange::Same
-            } else {
-                DefinitionChange::AddedTypes(added)
-            };
+        if self.types.is_empty() != new.types.is_empty() {
+            // Without types it has the events of every type.
+            changes.add("its types", &self.types.join(", "), &new.types.join(", "));
         }
-        changes.add_types("was added", added);
+        if changes.0.is_empty() {
+            let added = difference(&new.types, &self.types);
+            return DefinitionChange::Types { added, removed: difference(&self.types, &new.types) };
+        }
         DefinitionChange::Other(changes.0)
     }
 }
@@ -113,19 +131,9 @@ struct Changes(String);
 impl Changes {
     fn add(&mut self, part: &str, old: &str, new: &str) {
         if old != new {
-            self.push(format_args!("{part} was {old:?} and is {new:?}"));
+            let separator = if self.0.is_empty() { "" } else { "; " };
+            let _ = write!(self.0, "{separator}{part} was {old:?} and is {new:?}");
         }
-    }
-
-    fn add_types(&mut self, change: &str, types: Vec<String>) {
-        for name in types {
-            self.push(format_args!("{name} {change}"));
-        }
-    }
-
-    fn push(&mut self, change: fmt::Arguments<'_>) {
-        let separator = if self.0.is_empty() { "" } else { "; " };
-        let _ = write!(self.0, "{separator}{change}");
     }
 }
 
@@ -163,28 +171,40 @@ mod tests {
         }
     }
 
-    #[test]
-    fn r5_added_types_are_told_from_changes_of_rows() {
-        let old = definition("{cents:i64}", &["opened"]);
-        assert_eq!(old.change_to(&old), DefinitionChange::Same);
-        let wider = definition("{cents:i64}", &["closed", "opened"]);
-        let added = DefinitionChange::AddedTypes(vec!["closed".to_owned()]);
-        assert_eq!(old.change_to(&wider), added);
-        let removed = DefinitionChange::Other("closed is no longer folded".to_owned());
-        assert_eq!(wider.change_to(&old), removed);
-        let other = definition("{zip:String}", &["closed", "opened"]);
-        let DefinitionChange::Other(change) = old.change_to(&other) else { panic!("{other:?}") };
-        let expected = r#"its row was "{cents:i64}" and is "{zip:String}"; closed was added"#;
-        assert_eq!(change, expected);
+    fn types(added: &[&str], removed: &[&str]) -> DefinitionChange {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        DefinitionChange::Types { added: names(added), removed: names(removed) }
     }
 
     #[test]
-    fn r5_a_view_that_names_no_fields_is_not_compared_by_them() {
+    fn r5_changed_types_are_told_from_changes_of_rows() {
+        let old = definition("{cents:i64}", &["opened"]);
+        assert_eq!(old.change_to(&old), types(&[], &[]));
+        let wider = definition("{cents:i64}", &["closed", "opened"]);
+        assert_eq!(old.change_to(&wider), types(&["closed"], &[]));
+        assert_eq!(wider.change_to(&old), types(&[], &["closed"]));
+        let other = definition("{zip:String}", &["closed", "opened"]);
+        let expected = r#"its row was "{cents:i64}" and is "{zip:String}""#;
+        assert_eq!(old.change_to(&other), DefinitionChange::Other(expected.to_owned()));
+        let all = definition("{cents:i64}", &[]);
+        let expected = r#"its types was "" and is "opened""#;
+        assert_eq!(all.change_to(&old), DefinitionChange::Other(expected.to_owned()));
+    }
+
+    #[test]
+    fn r5_a_form_of_the_row_that_is_not_known_differs_from_none_and_is_not_forgotten() {
         let derived = definition("{cents:i64}", &["opened"]);
         let by_hand = definition("", &["opened"]);
-        assert_eq!(derived.change_to(&by_hand), DefinitionChange::Same);
-        assert_eq!(by_hand.change_to(&derived), DefinitionChange::Same);
-        assert_ne!(by_hand.hash(), derived.hash());
+        assert_eq!(derived.change_to(&by_hand), types(&[], &[]));
+        assert_eq!(by_hand.change_to(&derived), types(&[], &[]));
+        assert_eq!(by_hand.completed_by(&derived), derived);
+        assert_eq!(derived.completed_by(&by_hand), derived);
+    }
+
+    #[test]
+    fn r5_a_definition_with_more_than_is_known_is_not_decoded() {
+        let newer = r#"{"row":"","keyed_by":"","types":[],"scope":"","version":2}"#;
+        assert!(serde_json::from_str::<ViewDefinition>(newer).is_err());
     }
 
     #[test]

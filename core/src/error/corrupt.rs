@@ -139,6 +139,14 @@ pub enum Corrupt {
         /// The difference between the definition that is stored and the program's.
         change: String,
     },
+    /// A newer program has renamed a view, and this one opens it under its former name (R5).
+    #[error("view {view} has been renamed to {to} by a newer program: stop this one")]
+    RenamedView {
+        /// The former name.
+        view: String,
+        /// The name of the view now.
+        to: String,
+    },
     /// A record of a topic is not one of Highwater's, or contradicts the log.
     #[error("record {offset} of {topic}/{partition} is not what a relay publishes: {why}")]
     Record {
@@ -170,7 +178,7 @@ impl Corrupt {
             Self::NewerEvent { .. } => Code::NEWER_EVENT,
             Self::Payload { .. } | Self::Row { .. } | Self::Value { .. } => Code::UNDECODABLE,
             Self::Untagged { .. } => Code::UNTAGGED,
-            Self::OtherDefinition { .. } => Code::OTHER_DEFINITION,
+            Self::OtherDefinition { .. } | Self::RenamedView { .. } => Code::OTHER_DEFINITION,
             Self::NotApplied { .. } => Code::NOT_APPLIED,
             Self::Parked { .. } => Code::PARKED,
             Self::TooManyParked { .. } => Code::TOO_MANY_PARKED,

@@ -7,11 +7,13 @@
 //! | `event_store` | the event store |
 //! | `feed` | the feeds of views: the log itself, or the topic of a relay |
 //! | `lease_store` | leases: the assignment of shards to workers, and the right to commit (R1) |
-//! | `page` | pages of events, as a store returns them |
+//! | `page` | pages of events, and the bytes at which one ends |
 //! | `parked` | keys whose events can't be applied for now (R4) |
 //! | `parked_store` | parked keys as a store lists them (R4) |
 //! | `progress` | the progress of a view's shards, and the workers that claim them |
+//! | `row_key` | the rule for keys of rows |
 //! | `snapshot` | snapshots: states that save reading the events before them |
+//! | `tagging` | stored events that lack tags, and tags to add to them (W6) |
 //! | `view_store` | views: rows by key, and the progress that is committed with them (R1) |
 
 mod append;

@@ -8,7 +8,9 @@ use bytes::Bytes;
 use super::{Claim, LeaseStore, ParkChange, ParkedStore, Progress, ShardStop};
 use crate::{
     Result,
-    domain::{DefinitionHash, TransactionHook, ViewDefinition, ViewName, ViewSpec},
+    domain::{
+        DefinitionHash, StoredDefinition, TransactionHook, ViewDefinition, ViewName, ViewSpec,
+    },
     value::{Epoch, Position, ShardId, Sharding},
 };
 
@@ -140,8 +142,8 @@ pub trait ViewStore: LeaseStore + ParkedStore {
     /// A view that exists under a former name is renamed, with all that belongs to it.
     ///
     /// # Errors
-    /// [`Corrupt`](crate::Error::Corrupt), *other definition*, if the view has been renamed and this is its
-    /// former name.
+    /// [`Corrupt`](crate::Error::Corrupt), *renamed view*, if the view has been renamed and this is its former
+    /// name.
     /// [`Unavailable`](crate::Error::Unavailable), or [`Invalid`](crate::Error::Invalid) if the
     /// table can't be created, a column exists with another kind, or rows that exist don't fit a column or an
     /// index.
@@ -184,7 +186,7 @@ pub trait ViewStore: LeaseStore + ParkedStore {
     /// [`Unavailable`](crate::Error::Unavailable), with code
     /// [`VIEW_MISSING`](crate::Code::VIEW_MISSING) if the view has never been opened;
     /// [`Corrupt`](crate::Error::Corrupt) if this version can't decode it.
-    async fn view_definition(&self, view: &ViewName) -> Result<Option<ViewDefinition>>;
+    async fn view_definition(&self, view: &ViewName) -> Result<Option<StoredDefinition>>;
 
     /// Replaces the definition of a view, and fences its workers, which have to claim their shards again. Returns
     /// false, and changes nothing, if the view has another definition than `from` or a shard is beyond

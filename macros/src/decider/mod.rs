@@ -1,4 +1,12 @@
 //! `#[derive(Aggregate)]` and `#[derive(Decider)]`.
+//!
+//! | File | What is in it |
+//! |---|---|
+//! | `aggregate` | writes the implementation of `Aggregate` |
+//! | `expand` | writes the implementation of `Decider` |
+//! | `model` | the model of both derives: a type with its attributes parsed |
+//! | `parse` | reads the type and its attributes |
+//! | `validate` | reports the errors that the compiler would miss or explain badly |
 
 mod aggregate;
 mod expand;

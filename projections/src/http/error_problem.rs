@@ -59,6 +59,9 @@ fn private(error: &Error, problem: Problem) -> Problem {
         return problem.detail(detail).with("command", command).header(min_retry_after());
     }
     match problem.status() {
+        _ if error.code() == Code::OTHER_DEFINITION => {
+            problem.detail("This version of the service can't answer from the view.")
+        }
         StatusCode::SERVICE_UNAVAILABLE => {
             let detail = "The service can't do this right now. The same request may succeed later.";
             problem.detail(detail).header(min_retry_after())

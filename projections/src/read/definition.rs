@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use highwater_core::{
@@ -23,13 +23,15 @@ pub(super) struct ReaderDefinition {
     others: Mutex<HashMap<DefinitionHash, OtherRows>>,
 }
 
-/// The rows of a definition that differs only in its types of events.
+/// The rows of a definition that differs at most in its types of events.
 #[derive(Clone)]
-enum OtherRows {
-    /// This program has the same types, or more, and these are more.
-    Older(Vec<String>),
-    /// A newer program has more types.
-    Newer,
+struct OtherRows {
+    /// The types of this program that are not folded into them.
+    lacking: Vec<String>,
+    /// True if types are folded into them that this program doesn't know.
+    has_unknown_types: bool,
+    /// The position up to which the log has no event of the lacking types.
+    searched: Position,
 }
 
 /// The stores that a check asks.
@@ -64,48 +66,55 @@ impl ReaderDefinition {
         let Some(stored) = state.definition.filter(|stored| *stored != self.hash) else {
             return Ok(false);
         };
-        match self.other_rows(stored, stores.views).await? {
-            OtherRows::Newer => Ok(true),
-            OtherRows::Older(added) => {
-                self.check_added(&added, state, stores.log).await.map(|()| false)
-            }
-        }
+        let rows = self.other_rows(stored, stores.views).await?;
+        self.check_lacking(stored, &rows, state, stores.log).await?;
+        Ok(rows.has_unknown_types)
     }
 
-    /// Returns what is known of a definition, or reads and compares it.
+    /// Returns what is known of a definition, or reads and compares the one that is stored now: a change of it alone
+    /// leaves the rows as they were.
     async fn other_rows(&self, hash: DefinitionHash, views: &dyn ViewStore) -> Result<OtherRows> {
         if let Some(known) = self.lock().get(&hash) {
             return Ok(known.clone());
         }
         let stored = views.view_definition(&self.view).await?;
-        let Some(stored) = stored else { return Ok(OtherRows::Older(Vec::new())) };
-        let rows = match (stored.change_to(&self.definition), self.definition.change_to(&stored)) {
-            (DefinitionChange::Same, _) => OtherRows::Older(Vec::new()),
-            (DefinitionChange::AddedTypes(added), _) => OtherRows::Older(added),
-            (DefinitionChange::Other(_), DefinitionChange::AddedTypes(_)) => OtherRows::Newer,
-            (DefinitionChange::Other(change), _) => return Err(self.refuse(change)),
+        let (hash, change) = match stored {
+            Some(stored) => (stored.hash, stored.definition.change_to(&self.definition)),
+            None => (hash, self.definition.change_to(&self.definition)),
         };
-        self.lock().insert(stored.hash(), rows.clone());
+        let (lacking, removed) = match change {
+            DefinitionChange::Types { added, removed } => (added, removed),
+            DefinitionChange::Other(change) => return Err(self.refuse(change)),
+        };
+        let has_unknown_types = !removed.is_empty();
+        let rows = OtherRows { lacking, has_unknown_types, searched: Position::START };
+        self.lock().insert(hash, rows.clone());
         Ok(rows)
     }
 
     /// Checks that no event of the types that the rows lack stands before their progress.
-    async fn check_added(
+    async fn check_lacking(
         &self,
-        added: &[String],
+        hash: DefinitionHash,
+        rows: &OtherRows,
         state: &ViewState,
         log: &dyn EventStore,
     ) -> Result<()> {
-        if added.is_empty() {
+        let furthest = state.shards.iter().map(|shard| shard.position).max().unwrap_or_default();
+        if rows.lacking.is_empty() || furthest <= rows.searched {
             return Ok(());
         }
-        let query = self.query.clone().with_types(added);
-        let furthest = state.shards.iter().map(|shard| shard.position).max().unwrap_or_default();
-        match first_event(log, &query).await? {
+        let query = self.query.clone().with_types(&rows.lacking);
+        match first_event(log, &query, rows.searched).await? {
             Some((position, type_name)) if position <= furthest => {
                 Err(self.refuse(lacks(position, &type_name)))
             }
-            _ => Ok(()),
+            _ => {
+                if let Some(known) = self.lock().get_mut(&hash) {
+                    known.searched = known.searched.max(furthest);
+                }
+                Ok(())
+            }
         }
     }
 
@@ -113,7 +122,7 @@ impl ReaderDefinition {
         Corrupt::OtherDefinition { view: self.view.to_string(), change }.into()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<DefinitionHash, OtherRows>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<DefinitionHash, OtherRows>> {
         self.others.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

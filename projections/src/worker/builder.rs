@@ -1,6 +1,9 @@
 //! The views, projections, sinks and handlers that run together in one process, and their start.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+};
 
 use highwater_core::{
     Code, Error, Highwater, Result,
@@ -11,8 +14,8 @@ use highwater_core::{
 };
 
 use super::{
-    WorkerHandle, context::WorkerContext, reporter::ProjectionReporter, shutdown::ShutdownSignal,
-    task::ProjectionTask,
+    WorkerHandle, context::WorkerContext, definition::DefinitionCheck,
+    reporter::ProjectionReporter, shutdown::ShutdownSignal, task::ProjectionTask,
 };
 use crate::{
     direct::DirectSource,
@@ -139,6 +142,7 @@ impl Worker {
             projections.push(ProjectionTask {
                 view,
                 definition,
+                compared: Mutex::default(),
                 refused,
                 job,
                 options,
@@ -190,10 +194,29 @@ async fn open_view(
         Err(error) if TOPIC_ERRORS.contains(&error.code()) => Sharding::by_stream(1),
         sharding => sharding?,
     };
-    match context.views.open_view(&spec, sharding).await {
+    let opened = match check_stored(&spec, job, context).await {
+        Ok(()) => context.views.open_view(&spec, sharding).await.map(drop),
+        refused => refused,
+    };
+    match opened {
         Err(error) if error.code() == Code::OTHER_DEFINITION => Ok((spec, Some(error))),
-        opened => opened.map(|_| (spec, None)),
+        opened => opened.map(|()| (spec, None)),
     }
+}
+
+/// Compares the definition of a view that exists, perhaps under a former name, before it is renamed or gets columns:
+/// a program that is refused changes nothing.
+async fn check_stored(spec: &ViewSpec, job: &dyn Job, context: &WorkerContext) -> Result<()> {
+    let Some(own) = &spec.definition else { return Ok(()) };
+    for view in [&spec.name].into_iter().chain(&spec.formerly) {
+        let query = job.query()?;
+        let check = DefinitionCheck { view, own, query, is_starting: true, context };
+        match check.ensure().await {
+            Err(error) if error.code() == Code::VIEW_MISSING => {}
+            compared => return compared.map(drop),
+        }
+    }
+    Ok(())
 }
 
 /// Measures how far the shards are behind the log, until shutdown.

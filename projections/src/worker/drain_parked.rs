@@ -7,7 +7,11 @@ use highwater_core::{
     Envelope, Error, Position, Query, ReadFrom, Result, error::Corrupt, port::ParkedKey,
 };
 
-use super::{context::ClaimContext, failure::is_about_event, owned_shard::OwnedShard};
+use super::{
+    context::ClaimContext,
+    failure::{is_about_event, is_out_of_date},
+    owned_shard::OwnedShard,
+};
 use crate::projection::{ShardChanges, name_event};
 
 /// The maximum number of parked keys in one read, and of queued events in one turn and one transaction.
@@ -93,7 +97,8 @@ impl ParkedDrain<'_> {
         async move {
             match self.drain_once(key, events, through).await {
                 Ok(()) => Ok(true),
-                Err(error) if is_about_event(&error) => match events {
+                // A key that an earlier version has parked for such an event stays parked.
+                Err(error) if is_about_event(&error) || is_out_of_date(&error) => match events {
                     [] => Err(error),
                     [event] => self.park_again(key, event, &error).await.map(|()| false),
                     _ => {

@@ -56,6 +56,12 @@ pub(super) fn is_about_event(error: &Error) -> bool {
     }
 }
 
+/// Returns true if this program doesn't know the type or the schema version of an event.
+pub(super) fn is_out_of_date(error: &Error) -> bool {
+    let Error::Corrupt(corrupt) = error else { return false };
+    matches!(**corrupt, Corrupt::UnknownEvent { .. } | Corrupt::NewerEvent { .. })
+}
+
 /// Returns the outcome of a task that has not returned one. An aborted task has ended in order; a panic that
 /// no guard has caught is an error.
 pub(super) fn outcome_of_join_error(task: impl Into<String>, error: JoinError) -> Result<()> {

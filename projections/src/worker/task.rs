@@ -1,11 +1,15 @@
 //! One projection in one worker: joins the other workers of the view, and starts and ends the work on
 //! shards.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use highwater_core::{
     Error, Result,
-    domain::{ViewDefinition, ViewName},
+    domain::{DefinitionHash, ViewDefinition, ViewName},
     error::Panicked,
     port::{Assignment, ClaimMode, FeedSource, Membership, Subscription, ViewState},
     value::{ShardId, Sharding},
@@ -31,6 +35,8 @@ use crate::{
 pub(super) struct ProjectionTask {
     pub(super) view: ViewName,
     pub(super) definition: Option<ViewDefinition>,
+    /// The hash of the stored definition, which each claim names.
+    pub(super) compared: Mutex<Option<DefinitionHash>>,
     /// The reason for which the view could not be opened.
     pub(super) refused: Option<Error>,
     pub(super) job: Arc<dyn Job>,
@@ -162,8 +168,14 @@ impl ProjectionTask {
 
     async fn ensure_definition(&self) -> Result<()> {
         let Some(own) = &self.definition else { return Ok(()) };
-        let query = self.job.query()?;
-        DefinitionCheck { view: &self.view, own, query, context: &self.context }.ensure().await
+        let (view, query, context) = (&self.view, self.job.query()?, &self.context);
+        let check = DefinitionCheck { view, own, query, is_starting: false, context };
+        *self.compared() = check.ensure().await?;
+        Ok(())
+    }
+
+    fn compared(&self) -> MutexGuard<'_, Option<DefinitionHash>> {
+        self.compared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn assign(
@@ -232,7 +244,7 @@ impl ProjectionTask {
             shard: context,
             worker: self.context.clone(),
             reporter: self.reporter.shard(shard),
-            definition: self.definition.as_ref().map(ViewDefinition::hash),
+            definition: *self.compared(),
             epoch: Arc::default(),
         }
     }

@@ -226,10 +226,12 @@ async fn a_compacted_topic_is_refused() {
 #[tokio::test]
 async fn a_missing_broker_is_unavailable_and_retried() {
     let fixture = TopicFixture::at("127.0.0.1:1".into());
-    let error = fixture.source().sharding(ShardBy::Stream, 1).await.unwrap_err();
+    let (source, relay) = (fixture.source(), RelayTask::start(fixture.relay()));
+    // Both at once: each waits for some seconds for a broker.
+    let (asked, failed) = tokio::join!(source.sharding(ShardBy::Stream, 1), relay.fails());
+    let error = asked.unwrap_err();
     assert!(error.is_unavailable() && error.code() == Code::BROKER_UNREACHABLE, "{error}");
-    let relay = RelayTask::start(fixture.relay());
-    assert!(relay.fails().await.is_unavailable());
+    assert!(failed.is_unavailable(), "{failed}");
     relay.stop().await;
 }
 
@@ -298,16 +300,21 @@ async fn a_wrong_password_is_reported_as_one_and_not_as_a_missing_broker() {
             .setting("sasl.password", password)
     };
     let wrong = KafkaSource::new(&fixture.highwater, kafka("hunter2"), fixture.topics());
-    let error = wrong.sharding(ShardBy::Stream, 1).await.unwrap_err();
+    let relay =
+        RelayTask::start(Relay::new(&fixture.highwater, kafka("hunter2"), fixture.topics()));
+    // All at once: each waits for some seconds for a server that answers.
+    let (asked, joined, failed) = tokio::join!(
+        wrong.sharding(ShardBy::Stream, 1),
+        wrong.join(fixture.subscription("wrong", Sharding::SINGLE)),
+        relay.fails(),
+    );
+    let error = asked.unwrap_err();
     assert_eq!(error.code(), Code::BAD_CREDENTIALS, "{error}");
-    let joined = wrong.join(fixture.subscription("wrong", Sharding::SINGLE)).await;
     assert_eq!(joined.err().unwrap().code(), Code::BAD_CREDENTIALS);
+    assert_eq!(failed.code(), Code::BAD_CREDENTIALS, "{failed}");
     let state = wrong.state(&ViewName::new("wrong").unwrap());
     assert!(matches!(*state.borrow(), KafkaState::WrongCredentials { .. }));
     assert!(!format!("{error} {error:?} {wrong:?}").contains("hunter2"));
-    let relay =
-        RelayTask::start(Relay::new(&fixture.highwater, kafka("hunter2"), fixture.topics()));
-    assert_eq!(relay.fails().await.code(), Code::BAD_CREDENTIALS);
     relay.stop().await;
     let relay = RelayTask::start(Relay::new(&fixture.highwater, kafka("secret"), fixture.topics()));
     relay.has_published(Position::new(5)).await;

@@ -235,6 +235,38 @@ async fn a_worker_whose_client_was_lost_gets_its_partitions_back_without_waiting
     }
 }
 
+/// The client that was fenced is no member any more, although the group has one of its name.
+#[tokio::test]
+async fn a_worker_whose_client_was_fenced_leaves_and_joins_again_with_another() {
+    let test = "a_worker_whose_client_was_fenced_leaves_and_joins_again_with_another";
+    let Some(fixture) = TopicFixture::new(test) else { return };
+    fixture.append(40).await;
+    fixture.publish().await;
+    let (sharding, source) = (Sharding::by_stream(4), fixture.source());
+    let subscription = fixture.subscription("fenced", sharding);
+    let mut fenced = fixture.join(&source, &subscription).await;
+    fenced.until(4).await;
+    let mut next = fixture.join(&source, &subscription).await;
+    let refused = async {
+        loop {
+            if let Err(error) = fenced.membership.next_assignment().await {
+                return error;
+            }
+        }
+    };
+    let (error, ()) = in_time(async { tokio::join!(refused, next.until(4)) }).await;
+    assert!(error.is_unavailable(), "another client can go on: {error}");
+    fenced.shards.clear();
+    in_time(fenced.membership.leave()).await.unwrap();
+    drop(next);
+    let mut again = fixture.join(&source, &subscription).await;
+    again.until(4).await;
+    for shard in sharding.all() {
+        let events = again.deliver(shard, Position::new(40)).await;
+        assert_eq!(events, fixture.of_shard(sharding, shard).await);
+    }
+}
+
 #[tokio::test]
 async fn views_of_one_name_of_two_logs_have_a_group_each() {
     let test = "views_of_one_name_of_two_logs_have_a_group_each";

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use highwater_core::{
     Code, Error, Position, Result,
     domain::ViewName,
@@ -78,15 +79,20 @@ impl TlsServer {
         self.trusting(kafka, "server")
     }
 
-    /// Asserts that source, view and relay report this code, without a secret.
-    async fn refused(&self, kafka: Kafka, code: Code) -> Error {
+    /// Asserts that source, view and relay of a client report this code, without a secret. All three at once: each
+    /// request waits for some seconds for a server that answers.
+    async fn refused(&self, Refused { kafka, code, what }: Refused, number: usize) {
         let source =
             KafkaSource::new(&self.fixture.highwater, kafka.clone(), self.fixture.topics());
-        let error = refused_with(code, || source.sharding(ShardBy::Stream, 1)).await;
-        refused_with(code, || source.join(self.fixture.subscription("refused", Sharding::SINGLE)))
-            .await;
         let relay = Relay::new(&self.fixture.highwater, kafka, self.fixture.topics());
-        relay_refused(relay, code).await;
+        // Of two relays with one name the second would wait for the first.
+        let relay = relay.named(format!("refused_{number}"));
+        let join = || source.join(self.fixture.subscription("refused", Sharding::SINGLE));
+        let (error, _, ()) = tokio::join!(
+            refused_with(code, || source.sharding(ShardBy::Stream, 1)),
+            refused_with(code, join),
+            relay_refused(relay, code),
+        );
         let state = source.state(&ViewName::new("refused").unwrap()).borrow().clone();
         match code {
             Code::BAD_CREDENTIALS => {
@@ -101,8 +107,16 @@ impl TlsServer {
         for secret in [PASSWORD, WRONG_PASSWORD, STORE_PASSWORD] {
             assert!(!said.contains(secret), "{said}");
         }
-        error
+        assert!(error.to_string().contains(what), "{error}");
+        assert!(error.is_invalid() || code == Code::BROKER_UNREACHABLE, "{error}");
     }
+}
+
+/// A client that is refused, and what its error says.
+struct Refused {
+    kafka: Kafka,
+    code: Code,
+    what: &'static str,
 }
 
 /// Asserts that a relay reports this code. It ends only if no retry can cure the error.
@@ -208,33 +222,29 @@ async fn a_relay_and_a_view_work_over_tls_with_and_without_a_password() {
 async fn errors_of_tls_are_reported_without_a_secret() {
     let test = "errors_of_tls_are_reported_without_a_secret";
     let Some(server) = TlsServer::start(test).await else { return };
-    let wrong = [
+    let wrong = |kafka, what| Refused { kafka, code: Code::BAD_CREDENTIALS, what };
+    let unreachable =
+        |kafka| Refused { kafka, code: Code::BROKER_UNREACHABLE, what: "security.protocol" };
+    let missing = server.trusting(server.tls("127.0.0.1"), "nobody");
+    let all = [
         // The client trusts another certificate, or only those of the machine.
-        (server.trusting(server.tls("127.0.0.1"), "stranger"), "ssl.ca.location"),
-        (server.tls("127.0.0.1"), "ssl.ca.location"),
+        wrong(server.trusting(server.tls("127.0.0.1"), "stranger"), "ssl.ca.location"),
+        wrong(server.tls("127.0.0.1"), "ssl.ca.location"),
         // The certificate is not valid for this name, which may have another address, where no
         // server listens.
-        (
+        wrong(
             server
                 .trusting(server.tls("localhost"), "server")
                 .setting("broker.address.family", "v4"),
             "the certificate of the server",
         ),
-        (server.sasl("PLAIN", WRONG_PASSWORD), "sasl"),
-        (server.sasl("SCRAM-SHA-512", WRONG_PASSWORD), "sasl"),
+        wrong(server.sasl("PLAIN", WRONG_PASSWORD), "sasl"),
+        wrong(server.sasl("SCRAM-SHA-512", WRONG_PASSWORD), "sasl"),
+        Refused { kafka: missing, code: Code::BAD_CONFIGURATION, what: "ssl.ca.location" },
+        // A server with another protocol only closes the connection.
+        unreachable(Kafka::at(format!("127.0.0.1:{}", server.tls))),
+        unreachable(Kafka::at(server.cluster.servers()).setting("security.protocol", "SSL")),
     ];
-    for (kafka, what) in wrong {
-        let error = server.refused(kafka, Code::BAD_CREDENTIALS).await;
-        assert!(error.is_invalid() && error.to_string().contains(what), "{error}");
-    }
-    let missing = server.trusting(server.tls("127.0.0.1"), "nobody");
-    let error = server.refused(missing, Code::BAD_CONFIGURATION).await;
-    assert!(error.to_string().contains("ssl.ca.location"), "{error}");
-    // A server with another protocol only closes the connection.
-    let plain_to_tls = Kafka::at(format!("127.0.0.1:{}", server.tls));
-    let tls_to_plain = Kafka::at(server.cluster.servers()).setting("security.protocol", "SSL");
-    for kafka in [plain_to_tls, tls_to_plain] {
-        let error = server.refused(kafka, Code::BROKER_UNREACHABLE).await;
-        assert!(error.to_string().contains("security.protocol"), "{error}");
-    }
+    let refused = all.into_iter().zip(1..).map(|(refused, number)| server.refused(refused, number));
+    join_all(refused).await;
 }

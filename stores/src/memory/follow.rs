@@ -67,8 +67,8 @@ mod tests {
             shard: ShardId::FIRST,
             worker: WorkerId::new("worker").unwrap(),
             mode: ClaimMode::Always,
-            definition: None,
             lease: Duration::from_secs(60),
+            definition: None,
         };
         let epoch = store.claim_shard(claim).await.unwrap().unwrap().epoch;
         let waiting = store.change_of(&spec.name, &seen).unwrap().unwrap();

@@ -166,9 +166,14 @@ impl MemoryViews {
     pub(super) fn open(&mut self, spec: &ViewSpec, sharding: Sharding) -> Result<ViewState> {
         spec.validate()?;
         if !self.open.contains_key(&spec.name) {
-            self.check_name(&spec.name)?;
             let former = spec.formerly.iter().find_map(|name| self.rename(name));
-            let view = former.unwrap_or_else(|| MemoryView::new(spec, sharding));
+            let view = match former {
+                Some(view) => view,
+                None => {
+                    self.check_name(&spec.name)?;
+                    MemoryView::new(spec, sharding)
+                }
+            };
             self.open.insert(spec.name.clone(), view);
         }
         let view = self.get_mut(&spec.name)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use highwater_core::{
     Position, Result,
-    domain::{DefinitionHash, ViewDefinition, ViewName, ViewSpec},
+    domain::{DefinitionHash, StoredDefinition, ViewDefinition, ViewName, ViewSpec},
     port::{
         Claim, KeyRange, LeaseStore, Members, ParkedKey, ParkedStore, ShardClaim, ShardStop,
         StoredRange, StoredView, ViewCommit, ViewState, ViewStore, WorkerId,
@@ -44,8 +44,9 @@ impl ViewStore for MemoryStore {
         self.state().views.commit(commit, now)
     }
 
-    async fn view_definition(&self, view: &ViewName) -> Result<Option<ViewDefinition>> {
-        Ok(self.state().views.get(view)?.definition.clone())
+    async fn view_definition(&self, view: &ViewName) -> Result<Option<StoredDefinition>> {
+        let definition = self.state().views.get(view)?.definition.clone();
+        Ok(definition.map(|definition| StoredDefinition { hash: definition.hash(), definition }))
     }
 
     async fn replace_definition(

@@ -6,6 +6,7 @@
 //! | `background` | tasks that run beside the calls of a store |
 //! | `commit` | rows, parked keys and progress in one transaction (R1) |
 //! | `connect` | new connections, whose server is checked |
+//! | `definition` | the definition of a view, and its change (R5) |
 //! | `error` | classification of errors |
 //! | `follow` | waking followers |
 //! | `hook` | transaction hooks |
@@ -29,6 +30,7 @@ mod append;
 mod background;
 mod commit;
 mod connect;
+mod definition;
 mod error;
 mod follow;
 mod hook;

@@ -228,23 +228,29 @@ impl PostgresTable<'_> {
         new.map_or(Ok(()), |new| Err(view_renamed(name, &new)))
     }
 
-    /// Records the definition of the spec, if that of the view isn't known.
+    /// Records the definition of the spec, if that of the view isn't known. The hash goes to all shards: an earlier
+    /// version of Highwater inserts them without it.
     async fn define(&mut self) -> Result<()> {
         let Some(definition) = &self.spec.definition else { return Ok(()) };
-        let sql = self.schema.sql(
-            "with defined as ( \
-                 update @schema@.views set definition = $2, definition_hash = $3 \
-                 where view = $1 and definition is null returning view \
-             ) update @schema@.shards s set definition_hash = $3 from defined d \
-             where s.view = d.view",
+        let name = &self.spec.name;
+        let define = self.schema.sql(
+            "update @schema@.views set definition = $2, definition_hash = $3 \
+             where view = $1 and definition is null",
         );
-        let defined = sqlx::query(sql)
-            .bind(self.spec.name.as_str())
+        let defined = sqlx::query(define)
+            .bind(name.as_str())
             .bind(definition.to_json())
             .bind(stored_hash(definition.hash()))
             .execute(&mut *self.connection)
             .await;
-        defined.map(drop).map_err(classify_view(OPENING, &self.spec.name))
+        defined.map_err(classify_view(OPENING, name))?;
+        let copy = self.schema.sql(
+            "update @schema@.shards s set definition_hash = v.definition_hash \
+             from @schema@.views v where v.view = $1 and s.view = v.view \
+                 and s.definition_hash is distinct from v.definition_hash",
+        );
+        let copied = sqlx::query(copy).bind(name.as_str()).execute(&mut *self.connection).await;
+        copied.map(drop).map_err(classify_view(OPENING, name))
     }
 
     /// Creates the table, unless it exists. Rows of views are updated often: with room in their page the

@@ -1,8 +1,8 @@
 //! The statements of views: each is a table, whose rows are read with the progress of the same snapshot (R1).
 
 use highwater_core::{
-    Error, Position, Result,
-    domain::{DefinitionHash, ViewDefinition, ViewName, ViewSpec},
+    Error, Result,
+    domain::{ViewName, ViewSpec},
     port::{Progress, StoredRow, StoredView, ViewState},
     value::{ShardId, Sharding},
 };
@@ -19,7 +19,7 @@ use crate::{
         spec_cache::SpecCache,
         stop::StoredStop,
         store::{Sql, SqlStore, SqlValue, SqlValues},
-        view::{decode_hash, decode_head, decode_stored, stored_hash},
+        view::{decode_hash, decode_head, decode_stored},
         view_changes::ViewChange,
     },
 };
@@ -49,27 +49,6 @@ const ROW: &str = "\
         (select since from @schema@.parked_keys where view = $1 and key = $2), shard, \
         stopped::text, definition_hash \
     from @schema@.shards where view = $1";
-
-/// Compares and sets in one statement. A commit under way ends before the shards are locked; the statement then takes
-/// the positions that it has left. A claim and this statement wait for each other.
-const REPLACE_DEFINITION: &str = "\
-with defined as (
-    select from @schema@.views
-    where view = $1 and definition_hash is not distinct from $2 for update
-), locked as (
-    select position from defined join @schema@.shards s on s.view = $1 for update of s
-), replaced as (
-    update @schema@.views set definition = $3, definition_hash = $4
-    where view = $1 and exists (select from defined)
-        and not exists (select from locked where position > $5)
-    returning view
-), fenced as (
-    update @schema@.shards s
-    set epoch = epoch + 1, owner = null, lease_until = null, definition_hash = $4
-    from replaced r where s.view = r.view
-    returning s.shard
-)
-select count(*) from fenced having count(*) > 0";
 
 impl SqlStore for PostgresInner {
     type Row = PgRow;
@@ -156,23 +135,6 @@ impl SqlStore for PostgresInner {
 
     async fn open_table(&self, spec: &ViewSpec, sharding: Sharding) -> Result<()> {
         table::open(self, spec, sharding).await
-    }
-
-    async fn replace_definition(
-        &self,
-        view: &ViewName,
-        from: Option<DefinitionHash>,
-        to: &ViewDefinition,
-        through: Position,
-    ) -> sqlx::Result<bool> {
-        let values = [
-            SqlValue::Text(view.as_str()),
-            SqlValue::OptionalInteger(from.map(stored_hash)),
-            SqlValue::Text(&to.to_json()),
-            SqlValue::OptionalInteger(Some(stored_hash(to.hash()))),
-            SqlValue::Number(through.get()),
-        ];
-        self.fetch(self.sql(REPLACE_DEFINITION), &values).await.map(|rows| !rows.is_empty())
     }
 
     fn specs(&self) -> &SpecCache {

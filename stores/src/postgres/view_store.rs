@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use highwater_core::{
     Position, Result,
-    domain::{DefinitionHash, ViewDefinition, ViewName, ViewSpec},
+    domain::{DefinitionHash, StoredDefinition, ViewDefinition, ViewName, ViewSpec},
     error::Unavailable,
     port::{
         Claim, KeyRange, LeaseStore, Members, ParkedKey, ParkedStore, ShardClaim, ShardStop,
@@ -18,7 +18,7 @@ use highwater_core::{
     value::{Epoch, ShardId, Sharding},
 };
 
-use super::{PostgresStore, commit, read_batcher, session, shard};
+use super::{PostgresStore, commit, definition, read_batcher, session, shard};
 use crate::{
     fencing::is_same_progress,
     rows::{check_key, check_range},
@@ -61,7 +61,7 @@ impl ViewStore for PostgresStore {
         self.bounded("writing a view", commit::commit(self.inner(), commit)).await
     }
 
-    async fn view_definition(&self, view: &ViewName) -> Result<Option<ViewDefinition>> {
+    async fn view_definition(&self, view: &ViewName) -> Result<Option<StoredDefinition>> {
         view::definition(&*self.inner, view).await
     }
 
@@ -72,9 +72,8 @@ impl ViewStore for PostgresStore {
         to: &ViewDefinition,
         through: Position,
     ) -> Result<bool> {
-        let replace =
-            view::replace_definition(self.inner(), view.clone(), from, to.clone(), through);
-        uncancellable(replace).await
+        let replace = definition::replace(self.inner(), view.clone(), from, to.clone(), through);
+        self.bounded(definition::REPLACING, replace).await
     }
 
     async fn wait_for_view_change(&self, view: &ViewName, seen: &ViewState) -> Result<()> {

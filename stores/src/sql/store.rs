@@ -1,8 +1,8 @@
 //! A store on a SQL database, as the code sees it that both stores share.
 
 use highwater_core::{
-    Error, Position, Result,
-    domain::{DefinitionHash, ViewDefinition, ViewName, ViewSpec},
+    Error, Result,
+    domain::{ViewName, ViewSpec},
     port::StoredView,
     value::Sharding,
 };
@@ -60,16 +60,6 @@ pub(crate) trait SqlStore: Send + Sync + 'static {
 
     /// Opens a view in one transaction, with its table.
     async fn open_table(&self, spec: &ViewSpec, sharding: Sharding) -> Result<()>;
-
-    /// Replaces the definition of a view in one transaction, and fences its workers. Returns false if the view has
-    /// another definition than `from`, or a shard is beyond `through`.
-    async fn replace_definition(
-        &self,
-        view: &ViewName,
-        from: Option<DefinitionHash>,
-        to: &ViewDefinition,
-        through: Position,
-    ) -> sqlx::Result<bool>;
 
     fn specs(&self) -> &SpecCache;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use highwater_core::{
     Code, Error, Position, Result,
-    domain::{DefinitionHash, ViewDefinition, ViewName, ViewSpec},
+    domain::{DefinitionHash, StoredDefinition, ViewName, ViewSpec},
     error::{Corrupt, Source},
     port::{StoredRow, StoredView, ViewState},
     value::Sharding,
@@ -17,7 +17,6 @@ use super::{
         SqlStore,
         SqlValue::{Flag, Keys, Text},
     },
-    view_changes::ViewChange,
 };
 use crate::fencing::view_missing;
 
@@ -154,35 +153,17 @@ pub(crate) fn stored_hash(hash: DefinitionHash) -> i64 {
 pub(crate) async fn definition<S: SqlStore>(
     store: &S,
     view: &ViewName,
-) -> Result<Option<ViewDefinition>> {
-    let sql = store.sql("select definition from @schema@.views where view = $1");
+) -> Result<Option<StoredDefinition>> {
+    let sql = store.sql("select definition, definition_hash from @schema@.views where view = $1");
     let found = store.fetch(sql, &[Text(view.as_str())]).await.map_err(S::classify(READING))?;
     let row = found.first().ok_or_else(|| view_missing(view))?;
+    let hash = decode_hash(row, 1).map_err(S::classify(READING))?;
     let json = row.optional_text(0).map_err(S::classify(READING))?;
-    json.map(|json| decode_definition(view, json)).transpose()
-}
-
-fn decode_definition(view: &ViewName, json: &str) -> Result<ViewDefinition> {
-    let undecodable =
-        |error| Corrupt::value(format!("the definition of view {view}"), Source::new(error)).into();
-    serde_json::from_str(json).map_err(undecodable)
-}
-
-/// Replaces the definition of a view, which wakes its readers.
-pub(crate) async fn replace_definition<S: SqlStore>(
-    store: Arc<S>,
-    view: ViewName,
-    from: Option<DefinitionHash>,
-    to: ViewDefinition,
-    through: Position,
-) -> Result<bool> {
-    read_state(&*store, &view).await?;
-    let replaced = store.replace_definition(&view, from, &to, through).await;
-    let is_replaced = replaced.map_err(S::classify("replacing the definition of a view"))?;
-    if is_replaced {
-        store.changed(ViewChange::Other(view));
-    }
-    Ok(is_replaced)
+    let Some((hash, json)) = hash.zip(json) else { return Ok(None) };
+    let what = || format!("the definition of view {view}");
+    let undecodable = |error| Error::from(Corrupt::value(what(), Source::new(error)));
+    let definition = serde_json::from_str(json).map_err(undecodable)?;
+    Ok(Some(StoredDefinition { definition, hash }))
 }
 
 /// Decodes the head, which may be null if the log is empty.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `append` | a batch in one transaction, each append with its own outcome (W1, W2, W4, W6) |
 //! | `commit` | rows, parked keys and progress in one transaction (R1) |
+//! | `definition` | the definition of a view, and its change (R5) |
 //! | `error` | classification of errors |
 //! | `follow` | waking followers |
 //! | `hook` | transaction hooks |
@@ -21,6 +22,7 @@
 
 mod append;
 mod commit;
+mod definition;
 mod error;
 mod follow;
 mod hook;

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use futures_util::TryStreamExt as _;
 use highwater_core::{
-    Position, Result,
-    domain::{Column, ColumnKind, DefinitionHash, Index, ViewDefinition, ViewName, ViewSpec},
+    Result,
+    domain::{Column, ColumnKind, Index, ViewName, ViewSpec},
     value::{Epoch, Sharding},
 };
 use jiff::Timestamp;
@@ -23,7 +23,6 @@ use crate::{
     rows::column_mismatch,
     sql::{
         index_name::{hashed_index_name, index_name},
-        row::signed,
         view::stored_hash,
     },
 };
@@ -47,39 +46,6 @@ pub(super) async fn open(inner: &SqliteInner, spec: &ViewSpec, sharding: Shardin
         table.check_rows(&ColumnRules::new(columns, indexes)).await?;
     }
     transaction.commit().await.map_err(classify(OPENING))
-}
-
-/// Replaces the definition of a view and fences its workers, in one transaction.
-pub(super) async fn replace_definition(
-    inner: &SqliteInner,
-    view: &ViewName,
-    from: Option<DefinitionHash>,
-    to: &ViewDefinition,
-    through: Position,
-) -> sqlx::Result<bool> {
-    let mut connection = inner.writer().await.map_err(|error| sqlx::Error::Encode(error.into()))?;
-    let mut transaction = connection.begin().await?;
-    let replace = inner.prefix.sql(
-        "update @prefix@views set definition = ?3, definition_hash = ?4 \
-         where view = ?1 and definition_hash is ?2 and not exists \
-             (select 1 from @prefix@shards where view = ?1 and position > ?5)",
-    );
-    let replaced = sqlx::query(replace)
-        .bind(view.as_str())
-        .bind(from.map(stored_hash))
-        .bind(to.to_json())
-        .bind(stored_hash(to.hash()))
-        .bind(signed(through.get()))
-        .execute(&mut *transaction)
-        .await?;
-    let fence = inner.prefix.sql(
-        "update @prefix@shards set epoch = epoch + 1, owner = null, lease_until = null \
-         where view = ? and ?",
-    );
-    let is_replaced = replaced.rows_affected() > 0;
-    sqlx::query(fence).bind(view.as_str()).bind(is_replaced).execute(&mut *transaction).await?;
-    transaction.commit().await?;
-    Ok(is_replaced)
 }
 
 /// The table of a view that is being opened.

@@ -1,8 +1,8 @@
 //! The statements of views: each is a table, whose rows are read with the progress of the same snapshot (R1).
 
 use highwater_core::{
-    Error, Position, Result,
-    domain::{DefinitionHash, ViewDefinition, ViewName, ViewSpec},
+    Error, Result,
+    domain::{ViewName, ViewSpec},
     port::StoredView,
     value::Sharding,
 };
@@ -106,16 +106,6 @@ impl SqlStore for SqliteInner {
 
     async fn open_table(&self, spec: &ViewSpec, sharding: Sharding) -> Result<()> {
         table::open(self, spec, sharding).await
-    }
-
-    async fn replace_definition(
-        &self,
-        view: &ViewName,
-        from: Option<DefinitionHash>,
-        to: &ViewDefinition,
-        through: Position,
-    ) -> sqlx::Result<bool> {
-        table::replace_definition(self, view, from, to, through).await
     }
 
     fn specs(&self) -> &SpecCache {

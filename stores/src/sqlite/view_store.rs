@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use highwater_core::{
     Position, Result,
-    domain::{DefinitionHash, ViewDefinition, ViewName, ViewSpec},
+    domain::{DefinitionHash, StoredDefinition, ViewDefinition, ViewName, ViewSpec},
     error::Unavailable,
     port::{
         Claim, KeyRange, LeaseStore, Members, ParkedKey, ParkedStore, ShardClaim, ShardStop,
@@ -18,7 +18,7 @@ use highwater_core::{
     value::{Epoch, ShardId, Sharding},
 };
 
-use super::{SqliteStore, commit, shard};
+use super::{SqliteStore, commit, definition, shard};
 use crate::{
     fencing::is_same_progress,
     rows::{check_key, check_range},
@@ -50,7 +50,7 @@ impl ViewStore for SqliteStore {
         uncancellable(commit::commit(self.inner(), commit)).await
     }
 
-    async fn view_definition(&self, view: &ViewName) -> Result<Option<ViewDefinition>> {
+    async fn view_definition(&self, view: &ViewName) -> Result<Option<StoredDefinition>> {
         view::definition(&*self.inner, view).await
     }
 
@@ -61,8 +61,7 @@ impl ViewStore for SqliteStore {
         to: &ViewDefinition,
         through: Position,
     ) -> Result<bool> {
-        let replace =
-            view::replace_definition(self.inner(), view.clone(), from, to.clone(), through);
+        let replace = definition::replace(self.inner(), view.clone(), from, to.clone(), through);
         uncancellable(replace).await
     }
 

@@ -112,7 +112,9 @@ macro_rules! __highwater_properties {
                 r5_a_definition_is_replaced_once_and_fences_the_workers
                 r5_a_definition_is_not_replaced_beyond_what_was_searched
                 r5_a_worker_of_another_definition_can_not_claim
-                r5_a_name_that_a_view_had_is_refused;
+                r5_a_name_that_a_view_had_is_refused
+                r5_a_view_can_be_renamed_back
+                r5_a_definition_that_is_replaced_beside_a_reshard_fences_every_shard;
             tagging:
                 w6_added_tags_are_found_by_reads_and_conditions
                 w6_tags_added_again_change_nothing

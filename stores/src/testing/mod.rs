@@ -16,12 +16,12 @@
 //!
 //! | File | Content |
 //! |---|---|
-//! | `catalogue.rs` | the names of the properties, each once |
-//! | `fixture.rs` | the store under test, as its adapter provides it |
-//! | `run.rs` | runs one property, or skips it with a visible notice |
-//! | `build.rs`, `race.rs`, `read.rs` | builders of appends, tasks released together, reads of all pages |
-//! | `faulty.rs` | a decorator that makes calls fail by a seeded plan |
-//! | `properties/` | the properties, by subject |
+//! | `catalogue` | the names of the properties, each once |
+//! | `fixture` | the store under test, as its adapter provides it |
+//! | `run` | runs one property, or skips it with a visible notice |
+//! | `build`, `race`, `read` | builders of appends, tasks released together, reads of all pages |
+//! | `faulty` | a decorator that makes calls fail by a seeded plan |
+//! | `properties` | the properties, by subject |
 #![allow(
     clippy::expect_used,
     clippy::panic,

@@ -310,7 +310,8 @@ async fn takes_a_definition(store: &dyn Store) {
         let state = store.read_view(&view, keys).await.unwrap().state;
         assert_eq!((state.shards.len(), state.definition), (4, Some(definition.hash())));
     }
-    assert_eq!(store.view_definition(&view).await.unwrap(), Some(definition));
+    let stored = store.view_definition(&view).await.unwrap().unwrap();
+    assert_eq!(stored.definition, definition);
 }
 
 #[tokio::test]

@@ -83,8 +83,49 @@ impl fmt::Display for WrongAnswer {
     }
 }
 
+/// The time from one fail-over to the next, which takes away the last events of the log.
+#[derive(Debug, Clone, Default)]
+pub struct Era {
+    /// The tick at which it began.
+    pub began: u64,
+    /// The number of events that each stream had then.
+    pub kept: BTreeMap<u64, u64>,
+    /// The events of each stream at its end.
+    pub streams: StoredStreams,
+}
+
+impl Era {
+    /// The whole time of a log that never loses an event.
+    pub fn whole(streams: StoredStreams) -> Self {
+        Self { streams, ..Self::default() }
+    }
+}
+
+/// Returns the wrong ones of these answers, each with its command. An answer must be right on the log of its own era, in
+/// which the events of earlier ones count only if they were kept. No command may be sent in one era and answered in
+/// another.
+pub fn wrong_answers_over_failovers(
+    eras: &[Era],
+    answers: &[AnsweredCommand],
+) -> Vec<(AnsweredCommand, WrongAnswer)> {
+    let ends = eras.iter().skip(1).map(|next| next.began).chain([u64::MAX]);
+    let wrong = eras.iter().zip(ends).flat_map(|(era, end)| {
+        let of_era = |command: &&AnsweredCommand| (era.began..end).contains(&command.sent);
+        // What was kept is known from the beginning, as if it had been the answer to a command.
+        let kept = era.kept.iter().map(|(stream, version)| AnsweredCommand {
+            stream: *stream,
+            sent: era.began,
+            answered: era.began,
+            answer: Answer::Conflict { version: *version },
+        });
+        let answers: Vec<_> = answers.iter().filter(of_era).copied().chain(kept).collect();
+        wrong_answers(&era.streams, &answers)
+    });
+    wrong.collect()
+}
+
 /// Returns the wrong ones of these answers, each with its command.
-pub fn wrong_answers(
+fn wrong_answers(
     streams: &StoredStreams,
     answers: &[AnsweredCommand],
 ) -> Vec<(AnsweredCommand, WrongAnswer)> {
@@ -167,7 +208,10 @@ fn check_position(position: u64, seen: Option<StoredChange>, head: u64) -> Optio
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, AnsweredCommand, StoredChange, StoredStreams, WrongAnswer, wrong_answers};
+    use super::{
+        Answer, AnsweredCommand, Era, StoredChange, StoredStreams, WrongAnswer, wrong_answers,
+        wrong_answers_over_failovers,
+    };
 
     /// Three events of stream 1, at positions 1, 3 and 4. The first two were acknowledged at the ticks 2 and 4.
     fn found(sent: u64, answer: Answer) -> Vec<WrongAnswer> {
@@ -226,5 +270,40 @@ mod tests {
         assert_eq!(found(5, Answer::Unchanged { position: 5 }), [WrongAnswer::Unstored(5)]);
         let other = [WrongAnswer::OtherBalance { version: 2, refused_on: 9 }];
         assert_eq!(found(5, refused(2, 9)), other);
+    }
+    /// A stream that has three events until a fail-over at tick 10 takes the last of them. It gets another one.
+    fn found_over_a_failover(sent: u64, answer: Answer) -> Vec<WrongAnswer> {
+        let streams = |balances: [i64; 3]| {
+            let stored = (1..).zip(balances);
+            let stored = stored.map(|(position, balance)| StoredChange { position, balance });
+            StoredStreams::from([(1, stored.collect())])
+        };
+        let kept = [(1, 2)].into();
+        let eras =
+            [Era::whole(streams([5, 7, 2])), Era { began: 10, kept, streams: streams([5, 7, 9]) }];
+        let command =
+            |sent, answer| AnsweredCommand { stream: 1, sent, answered: sent + 1, answer };
+        let answers = [command(7, Answer::Appended { version: 3 }), command(sent, answer)];
+        let found = wrong_answers_over_failovers(&eras, &answers).into_iter();
+        found.map(|(_, wrong)| wrong).collect()
+    }
+
+    #[test]
+    fn w5_an_answer_after_a_failover_is_right_on_what_was_kept_or_came_later() {
+        assert_eq!(found_over_a_failover(11, refused(2, 7)), []);
+        assert_eq!(found_over_a_failover(11, refused(3, 9)), []);
+        assert_eq!(found_over_a_failover(11, Answer::Unchanged { position: 2 }), []);
+        assert_eq!(found_over_a_failover(8, refused(3, 2)), []);
+    }
+
+    #[test]
+    fn w5_an_answer_after_a_failover_on_what_was_lost_or_older_than_what_was_kept_is_found() {
+        let lost = WrongAnswer::OtherBalance { version: 3, refused_on: 2 };
+        assert_eq!(found_over_a_failover(11, refused(3, 2)), [lost]);
+        assert_eq!(found_over_a_failover(11, refused(4, 2)), [WrongAnswer::Unstored(4)]);
+        let stale = WrongAnswer::Stale { decided_on: 1, seen: 2 };
+        assert_eq!(found_over_a_failover(11, refused(1, 5)), [stale]);
+        let old = WrongAnswer::OldPosition { position: 1, seen: 2 };
+        assert_eq!(found_over_a_failover(11, Answer::Unchanged { position: 1 }), [old]);
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -14,23 +14,23 @@ use highwater::{
     port::Clock,
     stores::{MemoryStore, SqliteOptions, SqliteStore, SystemClock, SystemIds},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// The clock of a machine that is set. Sleeping takes its real time.
 #[derive(Debug, Clone, Default)]
-pub struct SetClock(Arc<AtomicU64>);
+pub struct SetClock(Arc<AtomicI64>);
 
 impl SetClock {
-    /// Sets the clock this much ahead of the real time.
-    pub fn set_ahead(&self, seconds: u64) {
-        self.0.store(seconds, Ordering::SeqCst);
+    /// Sets the clock this much ahead of the real time, or behind it if that is negative. Returns how much ahead it was.
+    pub fn set_ahead(&self, seconds: i64) -> i64 {
+        self.0.swap(seconds, Ordering::SeqCst)
     }
 }
 
 #[async_trait]
 impl Clock for SetClock {
     fn now(&self) -> Timestamp {
-        SystemClock.now() + Duration::from_secs(self.0.load(Ordering::SeqCst))
+        SystemClock.now() + SignedDuration::from_secs(self.0.load(Ordering::SeqCst))
     }
 
     async fn sleep(&self, duration: Duration) {

@@ -152,6 +152,17 @@ impl<P: WorkerProgram> Fleet<P> {
         self.workers.push(Worker { child, log, thaw: None });
     }
 
+    /// Returns how often the workers have logged a text so far, those that are gone included.
+    pub fn logged(&self, text: &str) -> usize {
+        self.logs().iter().map(|log| log.matches(text).count()).sum()
+    }
+
+    fn logs(&self) -> Vec<String> {
+        let files = fs::read_dir(self.folder.path()).unwrap();
+        let logs = files.map(|file| fs::read(file.unwrap().path()).unwrap());
+        logs.map(|log| String::from_utf8_lossy(&log).into_owned()).collect()
+    }
+
     /// Waits until no worker is frozen any more.
     pub fn wait_until_thawed(&mut self) {
         self.workers.iter_mut().for_each(Worker::thaw);
@@ -209,10 +220,10 @@ impl<P: WorkerProgram> Fleet<P> {
     pub fn shut_down(mut self) -> Counts {
         self.wait_until_thawed();
         (0..self.workers.len()).rev().for_each(|place| self.replace_crashed(place));
-        self.workers.drain(..).for_each(Worker::stop);
-        let files = fs::read_dir(self.folder.path()).unwrap();
-        for file in files {
-            let log = fs::read_to_string(file.unwrap().path()).unwrap();
+        self.workers.iter_mut().for_each(Worker::terminate);
+        self.workers.iter_mut().for_each(Worker::wait_until_ended);
+        self.workers.clear();
+        for log in self.logs() {
             self.counts.fenced += log.matches("taken over").count();
             self.counts.retried += log.matches("trying again").count();
             assert!(!log.contains("panicked at"), "{log}");
@@ -273,8 +284,16 @@ impl Worker {
     }
 
     fn stop(mut self) {
+        self.terminate();
+        self.wait_until_ended();
+    }
+
+    fn terminate(&mut self) {
         self.must_be_alive();
         self.signal("-TERM");
+    }
+
+    fn wait_until_ended(&mut self) {
         // A frozen worker receives the signal when it is resumed.
         self.thaw();
         let began = Instant::now();

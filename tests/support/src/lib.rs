@@ -7,9 +7,11 @@
 //! | [`proxy`] | a proxy that can hold and cut all connections, and lead them to another server |
 //! | [`process`] | a test that runs again as another process |
 //! | [`fleet`] | processes that are killed, frozen and stopped at random |
+//! | [`faults`] | the faults of a run, drawn at random so that none is left out |
 //! | [`run`] | how long a randomised test runs, and from which seed |
 //! | [`answers`] | a checker of rejections and of other answers to commands that append nothing |
 //! | [`clock`] | a clock that tests set, and stores whose time it is (feature `domains`) |
+//! | [`machine`] | the clock and the disk of a process, which a test disturbs (feature `domains`) |
 //! | [`bank`], [`till`], [`tally`], [`ledger`] | the domains of the tests and their views (feature `domains`) |
 //! | [`worker`] | what worker processes share (feature `domains`) |
 //! | [`linearizability`] | a checker of recorded histories (feature `domains`) |
@@ -32,6 +34,7 @@ pub mod answers;
 pub mod bank;
 #[cfg(feature = "domains")]
 pub mod clock;
+pub mod faults;
 #[cfg(unix)]
 pub mod fleet;
 pub mod kafka;
@@ -39,6 +42,8 @@ pub mod kafka;
 pub mod ledger;
 #[cfg(feature = "domains")]
 pub mod linearizability;
+#[cfg(feature = "domains")]
+pub mod machine;
 pub mod postgres;
 pub mod process;
 pub mod proxy;

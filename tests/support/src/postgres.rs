@@ -103,6 +103,12 @@ impl PostgresCluster {
         self.url_of("postgres", self.password.unwrap_or_default(), "postgres")
     }
 
+    /// The URL of its database through a proxy at this port.
+    pub fn url_at(&self, proxy: u16) -> String {
+        let password = self.password.unwrap_or_default();
+        format!("postgres://postgres:{password}@127.0.0.1:{proxy}/postgres")
+    }
+
     /// The URL of a database for a user.
     pub fn url_of(&self, user: &str, password: &str, database: &str) -> String {
         format!("postgres://{user}:{password}@127.0.0.1:{}/{database}", self.port)
@@ -133,8 +139,28 @@ impl PostgresCluster {
         panic!("the cluster in {} does not start", self.folder.display());
     }
 
+    /// Copies the data of the server, which is stopped in order while that lasts. There is one copy at most.
+    pub fn back_up(&self) {
+        run(self.program("pg_ctl").args(["-m", "fast", "-w", "stop", "-D"]).arg(self.data()));
+        let _ = fs::remove_dir_all(self.backup());
+        run(Command::new("cp").arg("-a").arg(self.data()).arg(self.backup()));
+        self.restart();
+    }
+
+    /// Loses the server with its data, and starts it on the last copy.
+    pub fn restore(&self) {
+        self.crash();
+        fs::remove_dir_all(self.data()).unwrap();
+        fs::rename(self.backup(), self.data()).unwrap();
+        self.restart();
+    }
+
     fn data(&self) -> PathBuf {
         self.folder.join("data")
+    }
+
+    fn backup(&self) -> PathBuf {
+        self.folder.join("backup")
     }
 
     /// Returns a command for one of the server's programs, as the user `postgres` if this process is root: the server refuses

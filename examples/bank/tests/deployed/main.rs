@@ -1,5 +1,13 @@
 //! What deploys the bank agrees with its programs and with itself: the Dockerfile, the compose file and the Kubernetes
 //! manifests are read, and nothing is started.
+//!
+//! | File | What is in it |
+//! |---|---|
+//! | `image` | the Dockerfile |
+//! | `compose` | the compose file (O5) |
+//! | `kubernetes` | the manifests of Kubernetes (O5) |
+//! | `cluster`, `pod` | the manifests as they are written, and the pods of a deployment |
+//! | `program` | a program of the bank as a deployment starts it |
 #![cfg(feature = "kafka")]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 

@@ -1,4 +1,12 @@
 //! The bank as a whole: its programs in processes of their own, asked over HTTP and looked at in a browser.
+//!
+//! | File | What is in it |
+//! |---|---|
+//! | `http`, `browser` | the bank in one process: over HTTP, and its page |
+//! | `processes` | an API, a relay and workers as processes, while commands are under way |
+//! | `bank`, `fleet` | the bank in one process, and in several |
+//! | `client`, `driver` | a client of the API, and a browser without a window |
+//! | `program` | a program in a process group of its own |
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod bank;

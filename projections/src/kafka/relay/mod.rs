@@ -28,10 +28,10 @@
 //! | `handle` | [`Relay`]: its options, and how it is run |
 //! | `settings` | the options as the other files read them |
 //! | `lead` | one leader at a time, by a lease in the view store |
-//! | `publish` | reads the log and sends it, events and marks |
+//! | `publish` | reads the log and sends it, events and marks, and counts them in the metrics |
 //! | `marks` | when a partition is due for a mark: pure |
 //! | `chains` | the last event in each partition: pure |
-//! | `producer` | sends records, and counts those that are acknowledged |
+//! | `producer` | sends records, and waits for their acknowledgements |
 //! | `checkpoint` | commits the progress of what is acknowledged |
 //! | `topics` | creates topics, or checks them |
 //! | `status` | the public status, and how it is reported |

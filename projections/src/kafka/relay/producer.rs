@@ -1,4 +1,4 @@
-//! Sends records, and counts those that are acknowledged.
+//! Sends records, and waits for their acknowledgements.
 
 use std::{
     pin::pin,

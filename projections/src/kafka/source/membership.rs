@@ -54,8 +54,14 @@ impl GroupMember {
 
     /// Leaves the group, and waits until the group has confirmed it: a member with a name would keep its
     /// partitions if its client were only closed. Blocks.
+    ///
+    /// A client that the group has fenced is no member: the name is that of the client that follows it. An
+    /// offset that is committed late is enough for that, if the client has lost its place in an outage.
     pub(super) fn leave(&self, consumer: &GroupConsumer, timeout: Duration) {
         let Some(instance) = self.instance.as_deref().filter(|_| !self.is_named) else { return };
+        if consumer.client().fatal_error().is_some() {
+            return;
+        }
         let until = Instant::now() + timeout;
         let mut unanswered = 0;
         consumer.unsubscribe();

@@ -8,11 +8,11 @@
 //! | `keyed` | shards by leases, each of which reads all the partitions in log order |
 //! | `feed` | the feed of a shard |
 //! | `stall`, `ends` | a client that no longer gets what its partitions have; the ends of partitions |
-//! | `merge`, `lane` | several partitions as one sequence, and the gaps of a partition: pure |
-//! | `filter` | the events that a feed delivers |
+//! | `merge`, `lane` | several partitions as one sequence; the gaps of a partition, and recreated topics: pure |
+//! | `filter` | decodes records, decides which events a feed delivers, reads the log for gaps |
 //! | `resume` | the cursor of a feed |
 //! | `rebalance`, `consumer` | the rebalances of a group, and how a consumer is configured |
-//! | `state`, `report` | the state of a view's connection, and how it is reported |
+//! | `state`, `report` | the state of a view's connection; reports it, and ends the membership when its client is of no use |
 
 mod consumer;
 mod ends;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use highwater_core::{
     Position, Result,
-    domain::{DefinitionHash, ViewDefinition, ViewName, ViewSpec},
+    domain::{DefinitionHash, StoredDefinition, ViewDefinition, ViewName, ViewSpec},
     port::{
         Claim, KeyRange, LeaseStore, Members, ParkedKey, ParkedStore, ShardClaim, ShardStop,
         StoredRange, StoredView, ViewCommit, ViewState, ViewStore, WorkerId,
@@ -41,7 +41,7 @@ impl<S: ViewStore> ViewStore for Faulty<S> {
         self.change("committing a view", self.inner.commit_view(commit)).await
     }
 
-    async fn view_definition(&self, view: &ViewName) -> Result<Option<ViewDefinition>> {
+    async fn view_definition(&self, view: &ViewName) -> Result<Option<StoredDefinition>> {
         self.pass("reading a view").await?;
         self.inner.view_definition(view).await
     }

@@ -31,8 +31,10 @@ fn defined(view: &str, row: &str) -> ViewSpec {
 
 /// Checks that the store has a definition, and returns its hash with each state.
 async fn assert_defined(store: &dyn Store, view: &ViewName, expected: Option<&ViewDefinition>) {
-    assert_eq!(store.view_definition(view).await.unwrap().as_ref(), expected);
     let hash = expected.map(ViewDefinition::hash);
+    let stored = store.view_definition(view).await.unwrap();
+    assert_eq!(stored.as_ref().map(|stored| &stored.definition), expected);
+    assert_eq!(stored.map(|stored| stored.hash), hash);
     for keys in [&[][..], &["a"], &["a", "b"]] {
         let keys: Vec<_> = keys.iter().map(|key| (*key).to_owned()).collect();
         assert_eq!(store.read_view(view, &keys).await.unwrap().state.definition, hash);
@@ -180,4 +182,48 @@ pub(super) async fn r5_a_name_that_a_view_had_is_refused(fixture: Fixture) {
         assert_eq!(missing.code(), Code::VIEW_MISSING);
     }
     opened(&*other, "three", Sharding::SINGLE).await;
+}
+
+pub(super) async fn r5_a_view_can_be_renamed_back(fixture: Fixture) {
+    let (store, other) = (fixture.store(), fixture.reopen().await);
+    opened(&*store, "one", Sharding::SINGLE).await;
+    for (former, view) in [("one", "two"), ("two", "one")] {
+        let renamed = ViewSpec { formerly: vec![name(former)], ..spec(view) };
+        other.open_view(&renamed, Sharding::SINGLE).await.unwrap();
+    }
+    store.read_view(&name("one"), &[]).await.unwrap();
+}
+
+pub(super) async fn r5_a_definition_that_is_replaced_beside_a_reshard_fences_every_shard(
+    fixture: Fixture,
+) {
+    let (store, other) = (fixture.store(), fixture.reopen().await);
+    for round in 0..40 {
+        let view = format!("raced_{round}");
+        store.open_view(&defined(&view, "old"), Sharding::SINGLE).await.unwrap();
+        let view = name(&view);
+        let mut worker = Worker::taking(&store, &view, shard(0), "old").await;
+        worker.write(3, &[]).await;
+        let claims = [worker.claim.clone()];
+        let (old, new) = (definition("old"), definition("new"));
+        let replacing = replace(&*other, &view, Some(&old), &new, 3);
+        let resharding = store.reshard(&view, &claims, Sharding::by_key(2));
+        let (is_replaced, resharded) = tokio::join!(replacing, resharding);
+        let expected = if is_replaced { &new } else { &old };
+        assert_defined(&*store, &view, Some(expected)).await;
+        assert!(is_replaced, "no shard is beyond what was searched");
+        // Whichever came first: no claim of the old definition is left, and none is given.
+        let sharding = if resharded.is_ok() { Sharding::by_key(2) } else { Sharding::SINGLE };
+        let claim = store.claim_shard(ShardClaim {
+            view: view.clone(),
+            sharding,
+            shard: shard(0),
+            worker: worker.id.clone(),
+            mode: ClaimMode::Always,
+            lease: LONG_LEASE,
+            definition: Some(old.hash()),
+        });
+        let refused = claim.await.unwrap_err();
+        assert!(matches!(refused.conflict(), Some(Conflict::Definition { .. })), "{refused}");
+    }
 }

@@ -23,7 +23,9 @@
 //! | `refused` | commits that every store refuses (R1) |
 //! | `shard` | leases and epochs of shards (R1) |
 //! | `snapshot` | snapshots |
+//! | `stop` | shards whose work has stopped (R2) |
 //! | `table` | views whose name or columns change (R1, R4) |
+//! | `tagging` | tags that are added to stored events (W6) |
 //! | `view` | rows and progress of views (R1) |
 //! | `worker` | a worker on one shard of a view, for the other files |
 #![deny(dead_code)]

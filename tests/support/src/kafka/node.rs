@@ -37,9 +37,19 @@ impl Programs {
     /// Returns a command for Java with the jars on its class path. The caller adds the class and its arguments.
     pub(super) fn java(&self, memory: &str) -> Command {
         let mut java = Command::new(&self.java);
-        java.arg(memory).arg("-cp").arg(self.libs.join("*"));
+        // Servers and tools of tests live for seconds: the second compiler would cost more than it gains.
+        java.args([memory, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]);
+        java.args(self.archive()).arg("-cp").arg(self.libs.join("*"));
         java.stdin(Stdio::null());
         java
+    }
+
+    /// Returns the options for the archive of classes that `scripts/services` has put beside the jars, if there is one:
+    /// Java starts in half the time then. It doesn't use an archive of other jars, and need not say so.
+    fn archive(&self) -> Vec<String> {
+        let archive = self.libs.join("classes.jsa");
+        let option = || format!("-XX:SharedArchiveFile={}", archive.display());
+        if archive.exists() { vec![option(), "-Xlog:disable".into()] } else { Vec::new() }
     }
 }
 
@@ -134,8 +144,14 @@ impl Node {
         self.process = Some(java.args(["kafka.Kafka", "server.properties"]).spawn().unwrap());
     }
 
-    /// Runs the formatting of the server's store.
+    /// Formats the server's store: as Kafka's own tool, which takes its time, or by that if it has something to add.
     pub(super) async fn format(&self, programs: &Programs, cluster_id: &str, extra: &[String]) {
+        if extra.is_empty() {
+            let (data, number) = (self.folder.join("data"), self.number);
+            fs::create_dir(&data).unwrap();
+            let properties = format!("version=1\nnode.id={number}\ncluster.id={cluster_id}\n");
+            return fs::write(data.join("meta.properties"), properties).unwrap();
+        }
         let mut format = tokio::process::Command::from(self.java(programs, "-Xmx128m"));
         format.args(["kafka.tools.StorageTool", "format", "-t", cluster_id]);
         format.args(["-c", "server.properties"]).args(extra);
