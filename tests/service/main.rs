@@ -13,7 +13,7 @@
 //! | `served` | a service in this process |
 //! | `service_process` | a service in another process, which the tests shut down |
 //! | `shutdown` | service processes that receive real signals (O5) |
-//! | `stuck` | sources of workers that can't stop, or can't start |
+//! | `stuck` | sources of workers that can't stop, can't start, or fail once |
 #![cfg(feature = "service")]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 #![allow(clippy::disallowed_methods, reason = "these threads look at other processes")]

@@ -29,7 +29,7 @@ use tokio::{net::TcpListener, sync::oneshot};
 use crate::{
     probe::{free_address, until_said},
     served::{Served, ask},
-    stuck::{SilentSource, Stuck},
+    stuck::{FailsOnce, SilentSource, Stuck},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -203,6 +203,17 @@ async fn o5_r4_a_projection_that_has_parked_or_skipped_is_ready_again_without_an
             served.stop().await.unwrap();
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_a_projection_whose_feed_has_recovered_is_ready_again_without_an_event() {
+    let banks = banks();
+    let bank = banks[0].open().await;
+    let worker = Worker::new(&bank).fed_by(FailsOnce(DirectSource::new(&bank))).view::<Balance>();
+    let served = Served::start(|_| {}, |service| service.worker(worker));
+    until_said(served.address, |_, report| report["projections"][0]["state"] == "retrying").await;
+    until_said(served.address, |status, _| status == 200).await;
+    served.stop().await.unwrap();
 }
 
 const LEASE: Duration = Duration::from_secs(30);

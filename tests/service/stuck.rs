@@ -1,10 +1,11 @@
-//! Sources of workers that can't stop, or can't start.
+//! Sources of workers that can't stop, can't start, or fail once.
 
 use async_trait::async_trait;
 use highwater::{
     Result,
     direct::DirectSource,
-    port::{Assignment, Feed, FeedSource, Membership, Progress, Subscription},
+    error::{Source, Unavailable},
+    port::{Assignment, Feed, FeedPage, FeedSource, Membership, Progress, Subscription},
     value::{ShardBy, ShardId, Sharding},
 };
 
@@ -54,5 +55,56 @@ impl Membership for Forever {
 
     async fn leave(self: Box<Self>) -> Result<()> {
         std::future::pending().await
+    }
+}
+
+/// A source whose feeds fail once, and then wait for events.
+pub(crate) struct FailsOnce(pub(crate) DirectSource);
+
+struct WithFailure(Box<dyn Membership>);
+
+struct FailingFeed {
+    feed: Box<dyn Feed>,
+    has_failed: bool,
+}
+
+#[async_trait]
+impl FeedSource for FailsOnce {
+    async fn sharding(&self, by: ShardBy, shards: u32) -> Result<Sharding> {
+        self.0.sharding(by, shards).await
+    }
+
+    async fn join(&self, subscription: Subscription) -> Result<Box<dyn Membership>> {
+        Ok(Box::new(WithFailure(self.0.join(subscription).await?)))
+    }
+}
+
+#[async_trait]
+impl Membership for WithFailure {
+    async fn next_assignment(&mut self) -> Result<Assignment> {
+        self.0.next_assignment().await
+    }
+
+    async fn open(&mut self, shard: ShardId, from: &Progress) -> Result<Box<dyn Feed>> {
+        let feed = self.0.open(shard, from).await?;
+        Ok(Box::new(FailingFeed { feed, has_failed: false }))
+    }
+
+    async fn released(&mut self, shard: ShardId) -> Result<()> {
+        self.0.released(shard).await
+    }
+
+    async fn leave(self: Box<Self>) -> Result<()> {
+        self.0.leave().await
+    }
+}
+
+#[async_trait]
+impl Feed for FailingFeed {
+    async fn next(&mut self, limit: usize) -> Result<FeedPage> {
+        if !std::mem::replace(&mut self.has_failed, true) {
+            return Err(Unavailable::unreachable("reading", Source::new("a hiccup")).into());
+        }
+        self.feed.next(limit).await
     }
 }
