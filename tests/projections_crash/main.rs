@@ -9,7 +9,7 @@
 //! | `worker_process` | a worker or a relay in another process |
 //! | `kafka_feed`, `kafka_topic` | R1 fed by Kafka, whose servers and relays are also killed; the
 //! records of the topic |
-//! | `direct_feed` | R1 fed by the log, on PostgreSQL and SQLite |
+//! | `direct_feed` | R1 fed by the log, on PostgreSQL and SQLite, and the faults that it goes through |
 //! | `effects` | a projection whose writes a constraint refuses at the commit |
 //! | `poison` | R4 among ten thousand keys |
 //!

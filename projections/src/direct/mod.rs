@@ -36,7 +36,7 @@ pub struct DirectSource {
     has_separate_views: bool,
 }
 
-/// The default lease.
+/// The default lease of a shard, fed by the log or by Kafka; a relay has its own.
 pub(crate) const LEASE: Duration = Duration::from_secs(5);
 
 impl DirectSource {

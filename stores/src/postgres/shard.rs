@@ -25,7 +25,7 @@ use crate::{
         stop::StoredStop,
         store::{
             SqlStore,
-            SqlValue::{Flag, Number, OptionalInteger, Text},
+            SqlValue::{Number, Text},
         },
         view::{decode_hash, stored_hash},
         view_changes::ViewChange,
@@ -66,18 +66,15 @@ pub(super) async fn claim(inner: Arc<PostgresInner>, claim: ShardClaim) -> Resul
         ClaimMode::IfFree => "skip locked",
         ClaimMode::Always => "",
     };
-    let expected = sharding.to_string();
-    let values = [
-        Text(view.as_str()),
-        Number(u64::from(shard.get())),
-        Text(worker.as_str()),
-        Flag(mode == ClaimMode::Always),
-        Number(micros(lease)),
-        Text(&expected),
-        OptionalInteger(definition.map(stored_hash)),
-    ];
-    let sql = inner.schema.sql_with(CLAIM, "@wait@", wait);
-    let found = inner.fetch(sql, &values).await.map_err(classify(CLAIMING))?;
+    let query = sqlx::query(inner.schema.sql_with(CLAIM, "@wait@", wait))
+        .bind(view.as_str())
+        .bind(shard.get().cast_signed())
+        .bind(worker.as_str())
+        .bind(mode == ClaimMode::Always)
+        .bind(signed(micros(lease)))
+        .bind(sharding.to_string())
+        .bind(definition.map(stored_hash));
+    let found = inner.connections.fetch_all(query).await.map_err(classify(CLAIMING))?;
     let row = found.first().ok_or_else(|| view_missing(&view))?;
     let actual = row.text(0).map_err(classify(CLAIMING))?;
     check_sharding(&view, sharding, actual.parse()?, shard)?;

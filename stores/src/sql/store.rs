@@ -76,7 +76,6 @@ pub(crate) trait SqlStore: Send + Sync + 'static {
 pub(crate) enum SqlValue<'a> {
     Text(&'a str),
     OptionalText(Option<&'a str>),
-    OptionalInteger(Option<i64>),
     Number(u64),
     Flag(bool),
     Bytes(&'a [u8]),

@@ -131,7 +131,6 @@ fn arguments(values: SqlValues<'_>) -> sqlx::Result<SqliteArguments> {
         let added = match *value {
             SqlValue::Text(text) => arguments.add(text),
             SqlValue::OptionalText(text) => arguments.add(text),
-            SqlValue::OptionalInteger(number) => arguments.add(number),
             SqlValue::Number(number) => arguments.add(signed(number)),
             SqlValue::Flag(flag) => arguments.add(flag),
             SqlValue::Bytes(bytes) => arguments.add(bytes),

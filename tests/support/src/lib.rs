@@ -7,7 +7,7 @@
 //! | [`proxy`] | a proxy that can hold and cut all connections, and lead them to another server |
 //! | [`process`] | a test that runs again as another process |
 //! | [`fleet`] | processes that are killed, frozen and stopped at random |
-//! | [`faults`] | the faults of a run, drawn at random so that none is left out |
+//! | [`faults`] | the deck of a run's faults, drawn at random so that none is left out; each test has its own faults |
 //! | [`run`] | how long a randomised test runs, and from which seed |
 //! | [`answers`] | a checker of rejections and of other answers to commands that append nothing |
 //! | [`clock`] | a clock that tests set, and stores whose time it is (feature `domains`) |
