@@ -115,6 +115,12 @@ fn former_names_are_listed_in_order() {
     assert!(MoneyReceived::FORMERLY.is_empty());
 }
 
+/// Stores keep this text: if it changed, every stored view would seem to be that of another program.
+#[test]
+fn r5_the_form_of_the_row_has_its_fields_as_they_are_serialised_and_nothing_of_the_table() {
+    assert_eq!(Balance::ROW, r#"{#[serde(rename="holder")]owner:String,cents:i64,deposits:u32}"#);
+}
+
 #[test]
 fn what_is_declared_is_a_well_formed_table() {
     let spec = Balance::spec().unwrap();

@@ -21,10 +21,10 @@ pub(super) fn expand(root: &Root, view: &ViewStruct) -> TokenStream {
     }
 }
 
-/// Returns a text that is another one as soon as the form of a row is.
+/// Returns a text that is another one as soon as the form of a row is. It has only what the user wrote: the stores keep
+/// it, and compare it with that of later versions of this macro.
 pub(super) fn shape(root: &Root, view: &ViewStruct) -> String {
-    let attrs = attrs(view);
-    Payload::new(root, &view.ident, &attrs, &view.fields).shape()
+    Payload::new(root, &view.ident, &view.attrs, &view.fields).shape()
 }
 
 /// Returns the attributes of the struct, with `#[serde(default)]`: a row that was stored before a field was added has
