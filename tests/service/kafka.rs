@@ -167,6 +167,9 @@ async fn o5_workers_go_on_after_their_topic_was_deleted_and_recreated() {
     until_said(relay.address, is_ready).await;
     let workers = [services.working::<Balance>(&kafka), services.working::<Tally>(&kafka)];
     let spare = services.spares(&kafka);
+    for worker in workers.iter().chain(&spare) {
+        until_said(worker.address, is_ready).await;
+    }
     cluster.kill(1);
     cluster.restart(1).await;
     let last = services.deposit().await;
