@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use highwater_core::{
@@ -83,16 +83,24 @@ impl LockTries {
 async fn open_once(inner: &PostgresInner, spec: &ViewSpec, sharding: Sharding) -> Result<bool> {
     let limit = inner.options.answer_timeout;
     let mut cut = 0..inner.options.connections;
-    let (mut connection, session) = loop {
+    loop {
         let mut connection = inner.connections.take().await.map_err(classify(OPENING))?;
-        match session::number(&mut connection, limit, OPENING).await {
-            // It was cut while it was idle, or its runtime has ended. Nothing has been done on it.
-            Err(error) if error.is_unavailable() && cut.next().is_some() => {}
-            session => break (connection, session?),
+        let started = Instant::now();
+        let opened = async {
+            let session = session::number(&mut connection, limit, OPENING).await?;
+            let opening = open_in(&mut connection, &inner.schema, spec, sharding);
+            session::while_active(&inner.connections, limit, session, OPENING, opening).await
+        };
+        match opened.await {
+            // It was cut while it was idle, or its runtime has ended, which the first statements may not notice. All
+            // can be done again.
+            Err(error)
+                if error.code() == Code::UNREACHABLE
+                    && started.elapsed() < limit
+                    && cut.next().is_some() => {}
+            opened => return opened,
         }
-    };
-    let opening = open_in(&mut connection, &inner.schema, spec, sharding);
-    session::while_active(&inner.connections, limit, session, OPENING, opening).await
+    }
 }
 
 async fn open_in(
