@@ -7,7 +7,7 @@
 
 mod place;
 
-use std::{env, io, net::SocketAddr};
+use std::{env, io, net::SocketAddr, time::Duration};
 
 use highwater::{
     prelude::*,
@@ -91,6 +91,7 @@ async fn show() -> Result<(), Box<dyn std::error::Error>> {
     let (stop, stopped) = oneshot::channel();
     let serving = tokio::spawn(service.run(async { drop(stopped.await) }));
 
+    until_ready(address).await;
     let receipt = bank.aggregate::<Account>("alice").execute(Deposit { cents: 50_00 }).await?;
     let balance = bank.view::<Balances>().get("alice").after(&receipt).await?;
     println!("alice has {} cents as of {}", balance.cents, balance.freshness());
@@ -111,6 +112,13 @@ async fn show() -> Result<(), Box<dyn std::error::Error>> {
 
 async fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind("127.0.0.1:0").await?.local_addr()
+}
+
+/// Waits as an orchestrator does before it sends requests: the worker creates the view first.
+async fn until_ready(address: SocketAddr) {
+    while !ask(address, "/ready").await.is_ok_and(|body| body.starts_with(r#"{"ready":true"#)) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Returns the body of a response; a probe would check only its status.
