@@ -53,7 +53,7 @@ pub(crate) const NO_ANSWER: &str = "no answer within";
 pub(crate) const DISK_FULL: &str = "database or disk is full";
 pub(crate) const REFUSED_AT_COMMIT: &str = "refused at the commit";
 
-/// What processes have reported beside answers, and how often.
+/// Counts the outcomes that processes report beside answers.
 #[derive(Clone, Default)]
 pub(crate) struct Outcomes(Arc<Mutex<BTreeMap<String, usize>>>);
 

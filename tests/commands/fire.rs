@@ -83,7 +83,7 @@ impl Fault {
     }
 }
 
-/// What clients and test share.
+/// The state that the clients share with the test.
 pub(crate) struct Shared {
     /// The processes, and those that have taken the place of killed ones.
     processes: Mutex<Vec<Arc<ApiProcess>>>,

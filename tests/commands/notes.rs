@@ -15,7 +15,7 @@ use highwater::{
 use highwater_test_support::till::{Change, Till, TillEvent, TillStep};
 use serde::{Deserialize, Serialize};
 
-/// What no other command adds to a till.
+/// Amounts that no other command adds to a till.
 const NOTED_CENTS: i64 = 6;
 const REFUSED_CENTS: i64 = 7;
 
@@ -26,7 +26,7 @@ const TABLES: &str = "
         item integer references fire_orders (id) deferrable initially deferred
     )";
 
-/// What a client asks of a till.
+/// A request of a client to a till.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Asked {
     Step(TillStep),

@@ -164,7 +164,7 @@ impl Fire {
     }
 }
 
-/// How a test runs.
+/// The settings of a test.
 struct Run {
     is_on_postgres: bool,
     shards: u32,

@@ -21,7 +21,7 @@ const CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
 const OFFSETS: &str = "org.apache.kafka.tools.GetOffsetShell";
 const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
 
-/// What became of the topic during a run.
+/// The fate of the topic during a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
     Kept,

@@ -21,7 +21,7 @@ use crate::processes::{LEASE, Orders, SESSION, Task, Timeouts};
 /// The time within which everything must recover after the last fault.
 pub(crate) const RECOVERY_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What a process logs that has waited for an answer of the database in vain.
+/// The text that a process logs after it has waited for an answer of the database in vain.
 const NO_ANSWER: &str = "no answer within";
 
 pub(crate) struct CrashFixture {

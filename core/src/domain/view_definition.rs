@@ -56,6 +56,12 @@ pub struct StoredDefinition {
     pub hash: DefinitionHash,
 }
 
+impl From<ViewDefinition> for StoredDefinition {
+    fn from(definition: ViewDefinition) -> Self {
+        Self { hash: definition.hash(), definition }
+    }
+}
+
 /// The difference between the definition by which a view was built and another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DefinitionChange {

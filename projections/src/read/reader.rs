@@ -117,7 +117,8 @@ impl<V: View> ViewReader<V> {
     /// for its head, which may fail.
     ///
     /// # Errors
-    /// [`Unavailable`](highwater_core::Error::Unavailable).
+    /// [`Unavailable`](highwater_core::Error::Unavailable), and
+    /// [`Corrupt`](highwater_core::Error::Corrupt), *other definition*, if the rows are those of another program.
     pub async fn freshness(&self) -> Result<Freshness> {
         let source = ReadSide::of(&self.highwater).source::<V>(&self.highwater)?;
         let snapshot = source.read_with_head(&RowScope::AllShards).await?;
@@ -127,7 +128,7 @@ impl<V: View> ViewReader<V> {
     /// Returns the shards of the view that have stopped at an error, each with the error, for operators.
     ///
     /// # Errors
-    /// [`Unavailable`](highwater_core::Error::Unavailable).
+    /// As [`freshness`](Self::freshness).
     pub async fn stops(&self) -> Result<Vec<ShardStop>> {
         let source = ReadSide::of(&self.highwater).source::<V>(&self.highwater)?;
         let snapshot = source.read(&RowScope::AllShards).await?;
@@ -135,8 +136,9 @@ impl<V: View> ViewReader<V> {
     }
 
     /// Declares that the stored rows are right for this definition of the view, although they were folded by another
-    /// one: for example if a field was renamed by a `serde` attribute only. Nothing is folded again. The workers of other
-    /// programs are fenced, and stop when they compare their definition.
+    /// one: for example if the type of a field has only got another name. Nothing is folded again, and a form of the row
+    /// that isn't known doesn't replace one that is. The workers of other programs are fenced, and stop when they compare
+    /// their definition.
     ///
     /// ```
     /// # use highwater_core::{Highwater, Result, domain::View};
@@ -155,7 +157,9 @@ impl<V: View> ViewReader<V> {
         let views = self.highwater.views();
         let own = V::definition()?;
         loop {
-            let from = views.read_view(&view, &[]).await?.state.definition;
+            let stored = views.view_definition(&view).await?;
+            let from = stored.as_ref().map(|stored| stored.hash);
+            let own = stored.map_or(own.clone(), |stored| own.completed_by(&stored.definition));
             let is_adopted = from == Some(own.hash())
                 || views.replace_definition(&view, from, &own, Position::END).await?;
             if is_adopted {

@@ -168,8 +168,13 @@ impl ProjectionTask {
 
     async fn ensure_definition(&self) -> Result<()> {
         let Some(own) = &self.definition else { return Ok(()) };
-        let (view, query, context) = (&self.view, self.job.query()?, &self.context);
-        let check = DefinitionCheck { view, own, query, is_starting: false, context };
+        let check = DefinitionCheck {
+            view: &self.view,
+            own,
+            query: self.job.query()?,
+            is_starting: false,
+            context: &self.context,
+        };
         *self.compared() = check.ensure().await?;
         Ok(())
     }

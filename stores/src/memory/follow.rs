@@ -76,10 +76,7 @@ mod tests {
         let error = "HW506".to_owned();
         let stop = ShardStop { shard: ShardId::FIRST, at: Timestamp::UNIX_EPOCH, error };
         store.stop_shard(&spec.name, epoch, stop).await.unwrap();
-        assert!(waiting.has_changed().unwrap(), "who waits is woken");
-        assert!(
-            store.change_of(&spec.name, &seen).unwrap().is_none(),
-            "who comes later is not kept"
-        );
+        assert!(waiting.has_changed().unwrap(), "a waiter is woken");
+        assert!(store.change_of(&spec.name, &seen).unwrap().is_none(), "a later one doesn't wait");
     }
 }

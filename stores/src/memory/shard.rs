@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use highwater_core::{
     Result,
-    domain::{ViewDefinition, ViewName},
+    domain::ViewName,
     port::{Claim, ClaimMode, Members, Progress, ShardClaim, ShardStop, ViewCommit, WorkerId},
     value::{Epoch, ShardId, Sharding},
 };
@@ -76,7 +76,7 @@ impl MemoryView {
 
     pub(super) fn claim(&mut self, claim: ShardClaim, now: Timestamp) -> Result<Option<Claim>> {
         let ShardClaim { view, sharding, shard: number, worker, mode, lease, definition } = claim;
-        check_definition(&view, definition, self.definition.as_ref().map(ViewDefinition::hash))?;
+        check_definition(&view, definition, self.definition_hash())?;
         check_sharding(&view, sharding, self.sharding, number)?;
         let shard = self.shards.get_mut(number.get() as usize);
         let shard = shard.ok_or_else(|| no_such_shard(&view, number))?;

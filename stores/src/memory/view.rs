@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 use highwater_core::{
     Position, Result,
-    domain::{DefinitionHash, ViewDefinition, ViewName, ViewSpec},
+    domain::{DefinitionHash, StoredDefinition, ViewDefinition, ViewName, ViewSpec},
     error::Invalid,
     port::{StoredRow, StoredView, ViewCommit, ViewState, WorkerId},
     value::{Epoch, Sharding},
@@ -34,7 +34,7 @@ pub(super) struct MemoryView {
     pub(super) workers: BTreeMap<WorkerId, LeaseTerm>,
     pub(super) parked: ParkedEvents,
     /// The definition by which the rows were folded.
-    pub(super) definition: Option<ViewDefinition>,
+    pub(super) definition: Option<StoredDefinition>,
     /// The names that it had.
     formerly: Vec<ViewName>,
     /// `None` for a projection with its own tables.
@@ -64,8 +64,11 @@ impl MemoryView {
     pub(super) fn state(&self) -> ViewState {
         let shards = self.shards.iter().map(MemoryShard::without_cursor).collect();
         let stops = self.shards.iter().filter_map(|shard| shard.stop.clone()).collect();
-        let definition = self.definition.as_ref().map(ViewDefinition::hash);
-        ViewState { sharding: self.sharding, shards, stops, definition }
+        ViewState { sharding: self.sharding, shards, stops, definition: self.definition_hash() }
+    }
+
+    pub(super) fn definition_hash(&self) -> Option<DefinitionHash> {
+        self.definition.as_ref().map(|stored| stored.hash)
     }
 
     /// Replaces the definition and fences the workers. Returns false if the definition is not `from`, or a shard is
@@ -77,10 +80,10 @@ impl MemoryView {
         through: Position,
     ) -> bool {
         let is_beyond = |shard: &MemoryShard| shard.progress.position > through;
-        if self.state().definition != from || self.shards.iter().any(is_beyond) {
+        if self.definition_hash() != from || self.shards.iter().any(is_beyond) {
             return false;
         }
-        self.definition = Some(to.clone());
+        self.definition = Some(to.clone().into());
         self.shards.iter_mut().for_each(MemoryShard::fence);
         self.changed.send_replace(());
         true
@@ -178,7 +181,7 @@ impl MemoryViews {
         }
         let view = self.get_mut(&spec.name)?;
         if view.definition.is_none() {
-            view.definition.clone_from(&spec.definition);
+            view.definition = spec.definition.clone().map(StoredDefinition::from);
         }
         view.add_columns(spec)?;
         if spec.rows {

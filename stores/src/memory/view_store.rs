@@ -45,8 +45,7 @@ impl ViewStore for MemoryStore {
     }
 
     async fn view_definition(&self, view: &ViewName) -> Result<Option<StoredDefinition>> {
-        let definition = self.state().views.get(view)?.definition.clone();
-        Ok(definition.map(|definition| StoredDefinition { hash: definition.hash(), definition }))
+        Ok(self.state().views.get(view)?.definition.clone())
     }
 
     async fn replace_definition(

@@ -111,7 +111,7 @@ pub fn wrong_answers_over_failovers(
     let ends = eras.iter().skip(1).map(|next| next.began).chain([u64::MAX]);
     let wrong = eras.iter().zip(ends).flat_map(|(era, end)| {
         let of_era = |command: &&AnsweredCommand| (era.began..end).contains(&command.sent);
-        // What was kept is known from the beginning, as if it had been the answer to a command.
+        // Events that were kept are known from the beginning, as if an answer had told them.
         let kept = era.kept.iter().map(|(stream, version)| AnsweredCommand {
             stream: *stream,
             sent: era.began,

@@ -14,7 +14,7 @@ use crate::clock::SetClock;
 /// The time between two looks at the file.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// What a process prints when its clock has jumped.
+/// The text that a process prints when its clock has jumped.
 pub const CLOCK_JUMPED: &str = "the clock has jumped";
 
 /// The state of a machine.

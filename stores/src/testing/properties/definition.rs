@@ -162,7 +162,7 @@ pub(super) async fn r5_a_worker_of_another_definition_can_not_claim(fixture: Fix
         assert_eq!(error.conflict(), Some(&expected), "{error}");
     }
     let again = claim(&*store, &view, None, ClaimMode::IfFree).await.unwrap().unwrap();
-    assert_eq!(again.epoch.get(), first.epoch.get() + 1, "a refused claim fences nobody");
+    assert_eq!(again.epoch.get(), first.epoch.get() + 1, "a refused claim fences no worker");
     let unknown = opened(&*store, "unclaimed", Sharding::SINGLE).await;
     assert!(claim(&*store, &unknown, Some(other), ClaimMode::IfFree).await.unwrap().is_some());
 }
