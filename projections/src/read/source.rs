@@ -24,23 +24,23 @@ pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Reads snapshots of one view. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct ViewSource {
-    pub(super) highwater: Highwater,
-    pub(super) view: ViewName,
+pub(crate) struct ViewSource {
+    pub(crate) highwater: Highwater,
+    pub(crate) view: ViewName,
     pub(super) keyed_by: KeyedBy,
     pub(super) definition: Arc<ReaderDefinition>,
 }
 
 /// Rows of a view and its progress, all of one moment.
 #[derive(Debug, Clone)]
-pub(super) struct ViewSnapshot {
+pub(crate) struct ViewSnapshot {
     /// Shared by all reads of the same scope.
-    pub(super) rows: Arc<Vec<(String, StoredRow)>>,
+    pub(crate) rows: Arc<Vec<(String, StoredRow)>>,
     /// True if the range has more rows.
-    pub(super) has_more: bool,
-    pub(super) state: Arc<ViewState>,
+    pub(crate) has_more: bool,
+    pub(crate) state: Arc<ViewState>,
     /// True if a newer program has folded events into the rows that this one doesn't know.
-    pub(super) has_unknown_types: bool,
+    pub(crate) has_unknown_types: bool,
     /// The head of the log at that moment, if it is known.
     pub(super) head: Option<Position>,
     /// The time before the read: an event that was recorded until then and is not in the view is missing.
@@ -80,7 +80,7 @@ impl ViewSource {
     /// # Errors
     /// [`Unavailable`](highwater_core::Error::Unavailable), also if the store does not answer in time: other
     /// readers may wait for this snapshot.
-    pub(super) async fn read(&self, scope: &RowScope) -> Result<ViewSnapshot> {
+    pub(crate) async fn read(&self, scope: &RowScope) -> Result<ViewSnapshot> {
         // Not the clock of the port: this time decides nothing but the end of the read.
         timeout(STORE_TIMEOUT, self.read_store(scope)).await.unwrap_or_else(|elapsed| {
             Err(Unavailable::unreachable("reading a view", Source::new(elapsed)).into())
