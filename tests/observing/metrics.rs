@@ -284,7 +284,7 @@ fn o2_rows_that_are_compared_differ_or_are_repaired_are_counted() {
         let bank = bank.open().await;
         let worker = Worker::new(&bank).view::<Balance>().start().await.unwrap();
         let receipt = bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await;
-        bank.view::<Balance>().get("alice").after(&receipt.unwrap()).await.unwrap();
+        bank.view::<Balance>().get("alice").after(receipt.unwrap()).await.unwrap();
         bank.view::<Balance>().verify().await.unwrap();
         let [verified, drifted, repaired] = ["verified", "drifted", "repaired"]
             .map(|what| format!("highwater_{what}_rows_total{{projection=balances}}"));

@@ -64,7 +64,7 @@ async fn r6_the_order_of_hashed_sets_and_maps_is_no_drift_and_that_of_lists_is()
             let step = Move { customer: "bob".to_owned(), partners, cents };
             last = Some(bank.aggregate::<Ledger>("a1").execute(step).await.unwrap());
         }
-        bank.view::<Hashed>().get("bob").after(&last.unwrap()).await.unwrap();
+        bank.view::<Hashed>().get("bob").after(last.unwrap()).await.unwrap();
         worker.stop().await.unwrap();
         let verify = async || bank.view::<Hashed>().verify().await.unwrap();
         for _ in 0..5 {

@@ -17,7 +17,7 @@ use highwater_test_support::{
 use tokio::task::JoinHandle;
 
 use crate::{
-    found::{assert_equal, verify_all, work},
+    found::{assert_equal, grow, verify_all, work},
     tampering::tamper,
 };
 
@@ -125,6 +125,41 @@ async fn r6_no_drift_is_reported_while_commands_and_workers_come_and_go() {
             println!("{runs} verifications of {rows} rows, with {shards} shards");
             assert!(rows > 0);
         }
+    }
+}
+
+/// A view that is resharded is compared again, or not at all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r6_no_drift_is_reported_while_a_view_is_resharded() {
+    for store in banks() {
+        let mut random = fastrand::Rng::with_seed(seed());
+        let bank = store.open().await;
+        let mut worker = work(&bank, 1).await;
+        grow(&bank, 100, &mut random).await;
+        let ends = Arc::new(AtomicBool::new(false));
+        let has_ended = Arc::clone(&ends);
+        let reader = store.open().await.view::<ByCustomer>();
+        let verifying = tokio::spawn(async move {
+            let mut compared = 0;
+            while !has_ended.load(Ordering::Relaxed) {
+                match reader.verify().max_rows(3).await {
+                    Ok(report) => {
+                        assert_equal(&report);
+                        compared += report.compared;
+                    }
+                    Err(error) => assert!(error.is_conflict(), "{error}"),
+                }
+            }
+            compared
+        });
+        for shards in [3, 2, 4, 1, 3] {
+            worker.stop().await.unwrap();
+            worker = work(&bank, shards).await;
+            grow(&bank, 30, &mut random).await;
+        }
+        ends.store(true, Ordering::Relaxed);
+        assert!(verifying.await.unwrap() > 0);
+        worker.stop().await.unwrap();
     }
 }
 

@@ -92,8 +92,8 @@ impl<V: View> VerifyRequest<V> {
         self
     }
 
-    /// Sets the number of folded rows in memory; 100,000 unless set. A view with more rows is compared in several
-    /// passes, each of which reads the events of the view from the beginning of the log.
+    /// Sets the number of folded rows in memory, beside those of one page of events; 100,000 unless set. A view with more
+    /// rows is compared in several passes, each of which reads the events of the view from the beginning of the log.
     pub fn max_rows(mut self, rows: usize) -> Self {
         self.max_rows = rows.max(1);
         self
