@@ -65,7 +65,8 @@ pub(crate) async fn tamper<V: View>(
 
 /// The memory store has no other client: its shards are taken, and released.
 async fn write_by_hand<V: View>(highwater: &Highwater, key: &str, row: Option<&str>) {
-    let (views, spec) = (highwater.views(), V::spec().unwrap());
+    let views = highwater.views();
+    let spec = V::spec().unwrap();
     let state = views.read_view(&spec.name, &[]).await.unwrap().state;
     let shard = match V::KEYED_BY {
         highwater::domain::KeyedBy::Stream(category) if state.sharding.shards > 1 => {

@@ -141,7 +141,9 @@ impl<V: View> LogFold<V> {
                     self.fold_event(event, is_due)?;
                 }
             }
-            if let (Some(version), Some(row)) = (version, self.rows.get_mut(stream.key())) {
+            if let Some(version) = version
+                && let Some(row) = self.rows.get_mut(stream.key())
+            {
                 row.version = version;
             }
             let is_before = page.events.last().is_some_and(|event| event.position < through);

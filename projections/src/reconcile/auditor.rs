@@ -97,12 +97,9 @@ impl<V: View> Auditor<V> {
         }
     }
 
-    /// Logs the drift that was found, and repairs it.
+    /// Repairs the drift that was found, if that is configured.
     async fn judge(&self, verified: Result<VerifyReport>) -> Result<()> {
         let report = verified?;
-        for drift in &report.drift {
-            tracing::error!(view = V::NAME, key = drift.key, %drift, "drift");
-        }
         if self.repairs && !report.is_equal() {
             self.reader.repair(report.drifted_keys()).await?;
         }

@@ -78,15 +78,15 @@ mod tests {
 
     use super::*;
 
-    fn shown(before: Option<Value>, after: Option<Value>) -> Vec<String> {
-        changes(before.as_ref(), after.as_ref()).iter().map(ToString::to_string).collect()
+    fn shown(before: Option<&Value>, after: Option<&Value>) -> Vec<String> {
+        changes(before, after).iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn r6_only_the_fields_that_differ_are_shown() {
         let before = json!({"a": 1, "b": {"c": 2, "d": [1, 2]}, "gone": null, "same": "x"});
         let after = json!({"a": 3, "b": {"c": 2, "d": [2]}, "same": "x", "new": true});
-        let found = shown(Some(before), Some(after));
+        let found = shown(Some(&before), Some(&after));
         assert_eq!(
             found,
             ["a: 1 → 3", "b.d: [1,2] → [2]", "gone: null → nothing", "new: nothing → true"]
@@ -96,11 +96,11 @@ mod tests {
     #[test]
     fn r6_a_row_that_appears_or_goes_shows_all_its_fields() {
         assert_eq!(
-            shown(None, Some(json!({"a": 1, "b": 2}))),
+            shown(None, Some(&json!({"a": 1, "b": 2}))),
             ["a: nothing → 1", "b: nothing → 2"]
         );
-        assert_eq!(shown(Some(json!({"a": 1})), None), ["a: 1 → nothing"]);
-        assert_eq!(shown(Some(json!([1])), None), ["the row: [1] → nothing"]);
+        assert_eq!(shown(Some(&json!({"a": 1})), None), ["a: 1 → nothing"]);
+        assert_eq!(shown(Some(&json!([1])), None), ["the row: [1] → nothing"]);
         assert_eq!(shown(None, None), [""; 0]);
     }
 }

@@ -19,8 +19,9 @@ use highwater_core::{
     Error, Position, Result,
     domain::View,
     port::{Claim, ClaimMode, ShardClaim, StoredRow, ViewCommit, ViewState, WorkerId},
-    value::ShardId,
+    value::{Epoch, ShardId},
 };
+use tokio::runtime::Handle;
 
 use super::{
     drift::{Drift, encode_folded, find_drift},
@@ -130,6 +131,40 @@ struct Repair<'a, V> {
     fold: KeysFold<V>,
 }
 
+/// A shard that is taken for one commit. A repair that is dropped meanwhile gives it back, too.
+struct TakenShard {
+    /// `None` when the shard has been released.
+    source: Option<ViewSource>,
+    shard: ShardId,
+    epoch: Epoch,
+}
+
+impl TakenShard {
+    async fn release(mut self) -> Result<()> {
+        let released = match &self.source {
+            Some(source) => release(source, self.shard, self.epoch).await,
+            None => Ok(()),
+        };
+        self.source = None;
+        released
+    }
+}
+
+impl Drop for TakenShard {
+    fn drop(&mut self) {
+        let Some(source) = self.source.take() else { return };
+        let Self { shard, epoch, .. } = *self;
+        // Outside a runtime the shard is free when its lease has run out.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move { drop(release(&source, shard, epoch).await) });
+        }
+    }
+}
+
+async fn release(source: &ViewSource, shard: ShardId, epoch: Epoch) -> Result<()> {
+    source.highwater.views().release_shard(&source.view, shard, epoch).await
+}
+
 /// The verdicts on some rows.
 #[derive(Default)]
 struct Verdicts {
@@ -200,10 +235,11 @@ impl<V: View> Repair<'_, V> {
             lease: LEASE,
             definition: state.definition,
         };
-        // A claim that respects others is given in any case with this mode.
+        // With this mode the claim is given in any case.
         let Some(claim) = views.claim_shard(claim).await? else { return Ok(Verdicts::default()) };
+        let taken = TakenShard { source: Some(self.source.clone()), shard, epoch: claim.epoch };
         let committed = self.commit(&claim, keys).await;
-        let released = views.release_shard(&self.source.view, shard, claim.epoch).await;
+        let released = taken.release().await;
         committed.and_then(|verdicts| released.map(|()| verdicts))
     }
 

@@ -15,7 +15,7 @@ use highwater_core::{
 };
 
 use super::{
-    drift::{encode_folded, find_drift},
+    drift::{Drift, encode_folded, find_drift},
     keys_fold::KeysFold,
     range_pass::{RangePass, RowPair},
     report::{UnverifiedKey, VerifyReport},
@@ -258,6 +258,10 @@ impl Comparison {
         self.report.add_compared(position);
         let drift = find_drift::<V>(view, &key, stored.value.as_ref(), folded.as_ref(), position);
         if let Some(drift) = drift {
+            if self.report.drift.len() < self.report.limit {
+                let Drift { key, kind, .. } = &drift;
+                tracing::warn!(%view, key, %position, %kind, "drift");
+            }
             self.report.add_drift(drift);
         }
     }
