@@ -14,7 +14,8 @@ const EVENTS: usize = 100;
 
 /// Compares rows of a view with the log, again and again: in a process of workers, or in one of its own (R6).
 ///
-/// Drift is logged and counted (`highwater_drifted_rows_total`), and repaired if that is configured.
+/// Drift is logged and counted (`highwater_drifted_rows_total`), and repaired if that is configured. For a view that is not
+/// keyed by stream each comparison reads every event of the view, a sample as well as all rows: set a longer pause.
 ///
 /// ```
 /// # use std::time::Duration;
