@@ -11,7 +11,7 @@ use highwater::{
 };
 use highwater_test_support::{
     bank::banks,
-    ledger::{ByAccount, ByCustomer, Ledger, Move, compare_all},
+    ledger::{ByAccount, ByCustomer, ByPartner, Ledger, Move, compare_all},
     run::seed,
 };
 
@@ -43,6 +43,47 @@ async fn r6_a_repair_that_is_interrupted_anywhere_can_be_repeated() {
             assert!(repaired.unverified.is_empty(), "{repaired:?}");
         }
         grow(&bank, 50, &mut random).await;
+        worker.stop().await.unwrap();
+        for report in verify_all(&bank).await {
+            assert_equal(&report);
+        }
+    }
+}
+
+/// Commits fail before they are made, or their answers are lost, of workers and of the repair.
+#[cfg(feature = "testing")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r6_a_repair_that_fails_or_whose_answer_is_lost_can_be_repeated() {
+    use highwater::testing::WorkerFaults;
+
+    for store in banks() {
+        let seed = seed();
+        let mut random = fastrand::Rng::with_seed(seed);
+        let bank = store.open().await;
+        let mut faults = WorkerFaults::none(seed);
+        faults.before_commit = 0.3;
+        faults.after_commit = 0.3;
+        let faulty = faults.on_views(std::sync::Arc::clone(bank.views()));
+        let faulty = store.builder().await.views(faulty).build();
+        let options = ProjectionOptions::default().shards(2);
+        let worker = Worker::new(&bank)
+            .view_with::<ByAccount>(options)
+            .view_with::<ByCustomer>(options)
+            .view_with::<ByPartner>(options)
+            .with_faults(&WorkerFaults::all(seed));
+        let worker = worker.start().await.unwrap();
+        grow(&bank, 60, &mut random).await;
+        let mut failures = 0;
+        for _ in 0..15 {
+            let key = format!("c{}", random.u32(..15));
+            tamper::<ByCustomer>(&store, &bank, &key, None).await;
+            while let Err(error) = faulty.view::<ByCustomer>().repair([&key]).await {
+                assert!(error.is_retryable(), "{error}");
+                failures += 1;
+            }
+        }
+        println!("{failures} repairs have failed");
+        grow(&bank, 60, &mut random).await;
         worker.stop().await.unwrap();
         for report in verify_all(&bank).await {
             assert_equal(&report);
