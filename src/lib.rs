@@ -9,6 +9,7 @@
 //! | [`execute`] | handles that execute commands; conflict policies; states as of a version, position or time |
 //! | [`read`] | reads of views: requests, rows, ranges |
 //! | [`consistency`] | levels, budgets, fallbacks and tiers of reads; the reading that they return |
+//! | [`reconcile`] | drift between a view and the log: found, explained, repaired |
 //! | [`policy`] | policies of named operations, changed at run time |
 //! | [`admin`] | what operators do with views: generations |
 //! | [`worker`] | workers: options, failure policies, statuses |
@@ -46,7 +47,7 @@ pub use highwater_projections::kafka;
 #[cfg(feature = "service")]
 pub use highwater_projections::service;
 pub use highwater_projections::{
-    admin, direct, policy, projection, read, read::Views, worker, worker::Worker,
+    admin, direct, policy, projection, read, read::Views, reconcile, worker, worker::Worker,
 };
 pub use highwater_stores as stores;
 pub use highwater_stores::Open;

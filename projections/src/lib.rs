@@ -9,6 +9,7 @@
 //! | `kafka` | the relay, and the feed from Kafka (feature `kafka`) |
 //! | [`read`] | reads that say how fresh they are, and wait if they must be fresher (R2, R3) |
 //! | `config` | configuration from a file and the environment (feature `service`) |
+//! | [`reconcile`] | drift between a view and the log: found, explained, repaired (R6) |
 //! | [`policy`] | policies of named operations, changed at run time (M6, M14, O4) |
 //! | `http` | freshness, tokens and errors in HTTP (feature `axum`) |
 //! | `service` | workers and relays as services (feature `service`, O5) |
@@ -34,6 +35,7 @@ mod options;
 pub mod policy;
 pub mod projection;
 pub mod read;
+pub mod reconcile;
 #[cfg(feature = "service")]
 pub mod service;
 #[cfg(feature = "testing")]

@@ -21,7 +21,8 @@ use tokio::time::{sleep, timeout};
 use crate::{
     PATIENCE, PEOPLE, built, cities, is_not_read, is_refused, leave, move_to,
     programs::{
-        by_city, first, picky, renamed_with_field, with_field, with_number, with_type, with_version,
+        by_city, by_hand, first, picky, renamed_with_field, with_field, with_number, with_type,
+        with_version,
     },
     start,
 };

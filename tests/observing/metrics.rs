@@ -259,6 +259,45 @@ fn o2_a_shard_lost_to_another_worker_is_counted() {
     });
 }
 
+/// The view of the bank, folded by another program.
+mod doubled {
+    use highwater::prelude::*;
+    use highwater_test_support::bank::{Account, AccountEvent};
+
+    #[derive(View, Default, Clone, Debug)]
+    #[view(event = AccountEvent, name = "balances", by_stream = Account)]
+    pub(crate) struct Balance {
+        pub(crate) cents: i64,
+        pub(crate) events: u64,
+    }
+
+    impl Balance {
+        fn fold(&mut self, _: &AccountEvent, _: &Envelope) {
+            self.events += 2;
+        }
+    }
+}
+
+#[test]
+fn o2_rows_that_are_compared_differ_or_are_repaired_are_counted() {
+    on_every_store(async |bank, meter| {
+        let bank = bank.open().await;
+        let worker = Worker::new(&bank).view::<Balance>().start().await.unwrap();
+        let receipt = bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await;
+        bank.view::<Balance>().get("alice").after(receipt.unwrap()).await.unwrap();
+        bank.view::<Balance>().verify().await.unwrap();
+        let [verified, drifted, repaired] = ["verified", "drifted", "repaired"]
+            .map(|what| format!("highwater_{what}_rows_total{{projection=balances}}"));
+        meter.until(&verified, 1.0).await;
+        let report = bank.view::<doubled::Balance>().verify().await.unwrap();
+        bank.view::<doubled::Balance>().repair(report.drifted_keys()).await.unwrap();
+        meter.until(&verified, 2.0).await;
+        meter.until(&drifted, 1.0).await;
+        meter.until(&repaired, 1.0).await;
+        worker.stop().await.unwrap();
+    });
+}
+
 #[cfg(feature = "kafka")]
 #[test]
 fn o2_a_relay_and_a_source_report_their_state() {

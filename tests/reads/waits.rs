@@ -1,10 +1,13 @@
-//! R2, R3: the cost of reads and waits, in calls of the store's port.
+//! R2, R3, R6: the cost of reads and waits, in calls of the store's port.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
 use futures_util::future::join_all;
-use highwater::{Code, Views as _, consistency::Fallback};
-use highwater_test_support::bank::{Balance, banks};
+use highwater::{Code, Views as _, consistency::Fallback, reconcile::VerifyRequest};
+use highwater_test_support::{
+    bank::{Balance, banks},
+    ledger::{ByAccount, ByPartner, Ledger, Move},
+};
 
 use crate::{
     counting::{self, Counts},
@@ -156,4 +159,38 @@ fn r3_a_wait_outlives_the_runtime_of_the_first_waiter() {
         assert_eq!(waiting.await.unwrap().unwrap().cents, 2);
         worker.stop().await.unwrap();
     });
+}
+
+/// 60 events make 1,200 rows, which are read in three pages.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r6_an_equal_view_costs_one_fold_and_one_scan() {
+    for bank in banks() {
+        let (bank, counts) = counting::open(&bank).await;
+        let mut last = None;
+        for event in 0..60 {
+            let partners = (0..20).map(|number| format!("p{event}-{number}")).collect();
+            let step = Move { customer: "bob".to_owned(), partners, cents: 1 };
+            let ledger = bank.aggregate::<Ledger>(format!("a{}", event % 3));
+            last = Some(ledger.execute(step).await.unwrap());
+        }
+        let last = last.unwrap();
+        work_until::<ByPartner>(&bank, &last).await;
+        work_until::<ByAccount>(&bank, &last).await;
+        let cost = async |verify: VerifyRequest<ByPartner>| {
+            let before = [&counts.log_reads, &counts.view_reads].map(Counts::of);
+            let report = verify.await.unwrap();
+            assert!(report.is_equal(), "{report}");
+            let after = [&counts.log_reads, &counts.view_reads].map(Counts::of);
+            (report.compared, [after[0] - before[0], after[1] - before[1]])
+        };
+        let view = bank.view::<ByPartner>();
+        assert_eq!(cost(view.verify()).await, (1_200, [1, 3]));
+        assert_eq!(cost(view.verify().max_rows(600)).await, (1_200, [2, 4]));
+        assert_eq!(cost(view.verify().keys(["p1-1", "p7-7"])).await, (2, [1, 1]));
+        let before = [&counts.log_reads, &counts.view_reads].map(Counts::of);
+        let report = bank.view::<ByAccount>().verify().keys(["a0", "a2"]).await.unwrap();
+        let after = [&counts.log_reads, &counts.view_reads].map(Counts::of);
+        assert_eq!((report.compared, report.drifted), (2, 0));
+        assert_eq!(after, [before[0] + 2, before[1] + 1], "one stream for each key");
+    }
 }

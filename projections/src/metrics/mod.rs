@@ -157,6 +157,27 @@ pub const READ_DURATION: Metric = Metric::seconds(
     "Duration of reads of named operations, including those that failed",
 );
 
+/// Rows that were compared with the log.
+pub const VERIFIED_ROWS: Metric = Metric::counter(
+    "highwater_verified_rows_total",
+    &["projection"],
+    "Rows of a view that this process has compared with the fold of their events in the log",
+);
+
+/// Rows that differ from the log.
+pub const DRIFTED_ROWS: Metric = Metric::counter(
+    "highwater_drifted_rows_total",
+    &["projection"],
+    "Rows that were compared, and were not the fold of their events; a row is counted at each comparison",
+);
+
+/// Rows that were repaired.
+pub const REPAIRED_ROWS: Metric = Metric::counter(
+    "highwater_repaired_rows_total",
+    &["projection"],
+    "Rows that this process has folded again from the log and written, because they differed",
+);
+
 /// Changes of policies.
 pub const POLICY_CHANGES: Metric = Metric::counter(
     "highwater_policy_changes_total",
@@ -234,6 +255,9 @@ pub const ALL: &[Metric] = &[
     WAIT_DURATION,
     READS,
     READ_DURATION,
+    VERIFIED_ROWS,
+    DRIFTED_ROWS,
+    REPAIRED_ROWS,
     POLICY_CHANGES,
     SOURCE_STATE,
     RELAY_STATE,

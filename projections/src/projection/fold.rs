@@ -3,7 +3,7 @@
 use highwater_core::{
     Envelope, Result,
     domain::{EventContext, Keys, RowChange, View, ViewName},
-    error::{Panicked, Source},
+    error::{Invalid, Panicked, Source},
 };
 
 use super::apply_error::{not_applied, place};
@@ -50,4 +50,13 @@ pub(super) fn fold_one<V: View>(
         }
         Err(error) => Err(not_applied(view, at.key, at.envelope, Source::new(error)).into()),
     }
+}
+
+/// The error of an event that gives another key than that of its stream.
+pub(super) fn not_by_stream<V: View>(key: &str) -> Invalid {
+    Invalid::request(format!(
+        "the view is declared {}, but the event gives the key {key:?}: leave `by_stream` out, and the \
+         work is sharded by key",
+        V::KEYED_BY
+    ))
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use highwater_core::{
     Envelope, Error, Position, Query, Result,
     domain::{EventContext, KeyedBy, Keys, View, ViewName, ViewSpec},
-    error::{Invalid, Source},
+    error::Source,
     port::{EventStore, check_key, parked_as},
     value::ShardBy,
 };
@@ -14,8 +14,8 @@ use highwater_core::{
 use super::{
     Apply, ApplyError, Job, ShardChanges, ShardContext, ShardParking, ShardScope,
     apply_error::not_applied,
-    fold::{decode_with_keys, fold_one},
-    refold::Refold,
+    fold::{decode_with_keys, fold_one, not_by_stream},
+    log_fold::LogFold,
     rows::{RowCache, TouchedRows},
 };
 
@@ -201,7 +201,8 @@ impl<V: View> KeyedShard<V> {
         if let Some((_, row)) = self.refolded.as_ref().filter(|(other, _)| other == key) {
             return Ok(row.clone());
         }
-        let row = Refold::<V>::new(&self.log, &self.view, key, before)?.row().await?;
+        let through = Position::new(before.get().saturating_sub(1));
+        let row = LogFold::<V>::new(&self.log, &self.view)?.row_of(key, through).await?;
         if row.is_some() {
             tracing::info!(view = %self.view, key, %before, "the row was gone, and was folded again from the log");
         }
@@ -234,14 +235,6 @@ impl<V: View> KeyedShard<V> {
         self.staged = batch.touched;
         Ok(ShardChanges { notify: true, rows, hook: None })
     }
-}
-
-fn not_by_stream<V: View>(key: &str) -> Invalid {
-    Invalid::request(format!(
-        "the view is declared {}, but the event gives the key {key:?}: leave `by_stream` out, and the \
-         work is sharded by key",
-        V::KEYED_BY
-    ))
 }
 
 /// The keys whose fold has failed. Of an event that is applied alone all are found in one go: the policy decides about

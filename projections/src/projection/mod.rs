@@ -7,7 +7,7 @@
 //! | `first_event` | the first event of a query, for types that a definition has gained |
 //! | `fold` | the application's code of a keyed view, called with one event |
 //! | `rows` | the row cache of a keyed view |
-//! | `refold` | a row that is folded again from the log |
+//! | `log_fold` | rows that are folded again from the log, event by event |
 //! | `effect` | the common part of projections, sinks and handlers |
 //! | `transactional` | projections: writes to tables of the application, in the transaction of the progress |
 //! | `sink` | stores that can't share the transaction |
@@ -26,9 +26,9 @@ mod first_event;
 mod fold;
 mod handler;
 mod keyed;
+mod log_fold;
 mod parked_keys;
 mod parking;
-mod refold;
 mod rows;
 mod shard_scope;
 mod sink;
@@ -52,10 +52,11 @@ pub(crate) use first_event::first_event;
 pub use handler::Handler;
 pub(crate) use handler::HandlerEffect;
 pub(crate) use keyed::KeyedView;
+pub(crate) use log_fold::{FoldedRow, LogFold};
 pub use parked_keys::ParkedKeys;
 pub(crate) use parking::ShardParking;
 pub(crate) use rows::{decode, encode};
-pub(crate) use shard_scope::{ShardScope, is_key_sharding_known, progress_of, stop_of};
+pub(crate) use shard_scope::{ShardScope, is_key_sharding_known, progress_of, shard_of, stop_of};
 pub use sink::Sink;
 pub(crate) use sink::SinkEffect;
 pub use transactional::Projection;

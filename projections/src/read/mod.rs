@@ -38,3 +38,5 @@ pub use key_range::IntoKeyRange;
 pub use reader::{AppliedRequest, ViewReader};
 pub use request::ReadRequest;
 pub use rows::{RowPage, RowSet};
+pub(crate) use scope::RowScope;
+pub(crate) use source::{ViewSnapshot, ViewSource};

@@ -24,6 +24,7 @@ use super::{
     rows::{RowPage, RowSet},
     scope::RowScope,
     shared::ReadSide,
+    source::ViewSource,
 };
 
 /// Reads rows of a view. Cheap to clone.
@@ -36,6 +37,16 @@ pub struct ViewReader<V> {
 impl<V: View> ViewReader<V> {
     pub(super) fn new(highwater: &Highwater) -> Self {
         Self { highwater: highwater.clone(), view: PhantomData }
+    }
+
+    /// Returns the open store.
+    pub(crate) fn highwater(&self) -> &Highwater {
+        &self.highwater
+    }
+
+    /// Returns the source of the view's snapshots.
+    pub(crate) fn source(&self) -> Result<ViewSource> {
+        ReadSide::of(&self.highwater).source::<V>(&self.highwater)
     }
 
     /// Reads the row of a key. Awaited as it is, the read returns the row that the view has now; its methods ask

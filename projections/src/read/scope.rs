@@ -11,7 +11,7 @@ use crate::projection::{progress_of, stop_of};
 
 /// The rows that a read covers. The progress of the least advanced part is that of the answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum RowScope {
+pub(crate) enum RowScope {
     /// The rows of these keys. Only their shards count.
     Keys(Arc<[String]>),
     /// The first rows of a range, at most so many. Every shard counts: any may lack a row of the range.

@@ -27,23 +27,23 @@ const NOT_OWN: [Code; 3] = [Code::OTHER_DEFINITION, Code::VIEW_MISSING, Code::UN
 
 /// Reads snapshots of one view. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct ViewSource {
-    pub(super) highwater: Highwater,
-    pub(super) view: ViewName,
+pub(crate) struct ViewSource {
+    pub(crate) highwater: Highwater,
+    pub(crate) view: ViewName,
     pub(super) keyed_by: KeyedBy,
     pub(super) definition: Arc<ReaderDefinition>,
 }
 
 /// Rows of a view and its progress, all of one moment.
 #[derive(Debug, Clone)]
-pub(super) struct ViewSnapshot {
+pub(crate) struct ViewSnapshot {
     /// Shared by all reads of the same scope.
-    pub(super) rows: Arc<Vec<(String, StoredRow)>>,
+    pub(crate) rows: Arc<Vec<(String, StoredRow)>>,
     /// True if the range has more rows.
-    pub(super) has_more: bool,
-    pub(super) state: Arc<ViewState>,
+    pub(crate) has_more: bool,
+    pub(crate) state: Arc<ViewState>,
     /// True if a newer program has folded events into the rows that this one doesn't know.
-    pub(super) has_unknown_types: bool,
+    pub(crate) has_unknown_types: bool,
     /// The generation of the view.
     pub(super) generation: Arc<OwnGeneration>,
     /// The head of the log at that moment, if it is known.
@@ -58,6 +58,11 @@ impl ViewSnapshot {
         let state = Arc::clone(&self.state);
         let generation = Arc::clone(&self.generation);
         Self { rows, has_more: false, state, generation, ..*self }
+    }
+
+    /// The name under which the generation is stored that was read.
+    pub(crate) fn stored_name(&self) -> &ViewName {
+        &self.generation.view
     }
 
     /// The first parked key of the snapshot, with its first event that is not in the row.
@@ -88,7 +93,7 @@ impl ViewSource {
     /// # Errors
     /// [`Unavailable`](highwater_core::Error::Unavailable), also if the store does not answer in time: other
     /// readers may wait for this snapshot.
-    pub(super) async fn read(&self, scope: &RowScope) -> Result<ViewSnapshot> {
+    pub(crate) async fn read(&self, scope: &RowScope) -> Result<ViewSnapshot> {
         // Not the clock of the port: this time decides nothing but the end of the read.
         timeout(STORE_TIMEOUT, self.read_store(scope)).await.unwrap_or_else(|elapsed| {
             Err(Unavailable::unreachable("reading a view", Source::new(elapsed)).into())
