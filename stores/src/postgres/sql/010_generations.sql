@@ -34,7 +34,7 @@ $$;
 
 -- Refuses the statements of processes that still run with an earlier version of Highwater: they would see the rows of another
 -- program as soon as another generation is live.
-create function @schema@.former_name(view text) returns boolean language plpgsql as $$
+create function @schema@.former_name(view text) returns text language plpgsql as $$
 begin
     raise exception 'view_% is the former name of live_%: a process of an earlier version of Highwater must be restarted with this one',
         view, view;
@@ -54,8 +54,8 @@ begin
     loop
         execute format('alter table @schema@.%I rename to %I', 'view_' || name, 'rows_' || name);
         perform @schema@.show_rows(name, name);
-        execute format('create view @schema@.%I as select null::text as key, null::json as value '
-                       'where @schema@.former_name(%L)', 'view_' || name, name);
+        execute format('create view @schema@.%I as select @schema@.former_name(%L) as key, '
+                       '@schema@.former_name(%L)::json as value', 'view_' || name, name, name);
     end loop;
 end
 $$;
