@@ -21,7 +21,7 @@ pub trait Open: Sized {
     /// | Parameter | Of | Meaning |
     /// |---|---|---|
     /// | `schema=bank` | PostgreSQL | the schema of the tables; `highwater` by default |
-    /// | `connections=8` | PostgreSQL | the number of connections for reads |
+    /// | `connections=8` | PostgreSQL | the number of connections for reads and for work on views |
     /// | `connect_timeout=10` | PostgreSQL | the seconds to wait for a connection |
     /// | `answer_timeout=30` | PostgreSQL | the seconds to wait for the answer to a statement |
     /// | `prefix=bank_` | SQLite | the prefix of the table names; `highwater_` by default |

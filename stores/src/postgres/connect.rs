@@ -21,6 +21,10 @@ select pg_is_in_recovery(), current_setting('transaction_read_only') = 'on', \
          and version() !~* 'windows|mingw|visual' \
          then set_config('client_connection_check_interval', '5s', false) end";
 
+/// The number of connections that are for the log alone. Statements on views wait for locks, and may be slow; the
+/// streams and the log are read meanwhile.
+const RESERVE: u32 = 1;
+
 /// The first pause before a server that is starting is asked again.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
@@ -34,6 +38,7 @@ impl PostgresOptions {
     pub(super) fn open_connections(&self) -> Connections<Postgres> {
         let limits = ConnectionLimits {
             connections: self.connections,
+            reserve: RESERVE,
             wait: self.connect_timeout,
             answer: Some(self.answer_timeout),
         };

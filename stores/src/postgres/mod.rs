@@ -87,7 +87,10 @@ pub struct PostgresStore {
 
 struct PostgresInner {
     id: LogId,
-    connections: Arc<Connections<Postgres>>,
+    /// For the log, its streams and snapshots.
+    log_connections: Connections<Postgres>,
+    /// The same without the reserve, for all work on views.
+    view_connections: Arc<Connections<Postgres>>,
     schema: Schema,
     appends: GroupCommit,
     follower: Arc<PostgresFollower>,
@@ -99,7 +102,7 @@ struct PostgresInner {
 
 impl PostgresInner {
     fn is_closed(&self) -> bool {
-        self.connections.is_closed()
+        self.log_connections.is_closed()
     }
 }
 
@@ -115,16 +118,18 @@ impl PostgresStore {
     /// schema are wrong, and the message names it; [`Unavailable`](highwater_core::Error::Unavailable)
     /// if the server can't be reached.
     pub async fn connect(options: PostgresOptions) -> Result<Self> {
-        let connections = Arc::new(options.open_connections());
-        let id = prepare(&connections, &options).await?;
+        let log_connections = options.open_connections();
+        let view_connections = Arc::new(log_connections.without_reserve());
+        let id = prepare(&log_connections, &options).await?;
         let schema = options.schema.clone();
-        let follower = Arc::new(PostgresFollower::new(&options, &connections));
+        let follower = Arc::new(PostgresFollower::new(&options, &view_connections));
         let writer = append::PostgresWriter::new(&options, &follower);
         let appends = GroupCommit::new(writer, StoreMeter::new("postgres"));
         let row_reads = RowReadBatcher::new(options.connections);
         let inner = PostgresInner {
             id,
-            connections,
+            log_connections,
+            view_connections,
             schema,
             appends,
             follower,
@@ -142,7 +147,7 @@ impl PostgresStore {
         let PostgresOptions { connect_timeout, answer_timeout, .. } = self.inner.options;
         self.inner.appends.close_within(connect_timeout.saturating_add(answer_timeout)).await;
         self.inner.follower.stop();
-        self.inner.connections.close().await;
+        self.inner.log_connections.close().await;
     }
 }
 

@@ -71,7 +71,8 @@ impl PostgresOptions {
         Ok(self)
     }
 
-    /// Sets the number of connections for reads; appends and notifications have one more each.
+    /// Sets the number of connections for reads and for work on views; 8 by default. Appends, notifications, and reads of
+    /// the log while work on views holds all of these, have one more each.
     #[must_use]
     pub fn connections(mut self, number: u32) -> Self {
         self.connections = number.max(1);
@@ -91,7 +92,8 @@ impl PostgresOptions {
     /// be sent again with its command id; all else is
     /// [`Unavailable`](highwater_core::Error::Unavailable). A transaction hook, a commit of a view and a reshard
     /// are bounded as a whole. A migration, and the opening of a view, which may build an index for hours, take
-    /// as long as the server works on them.
+    /// as long as the server works on them. The connection that listens for notifications is asked for an answer when it
+    /// has heard nothing for as long, and replaced if none comes; followers poll meanwhile.
     #[must_use]
     pub fn answer_timeout(mut self, timeout: Duration) -> Self {
         self.answer_timeout = timeout;

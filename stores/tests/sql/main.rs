@@ -6,7 +6,9 @@
 //! | `error_messages` | the code, the next step and the words of an error; no secrets |
 //! | `processes` | other processes: another user, another holder of a lock, another writer |
 //! | `server` | a PostgreSQL that asks for passwords |
+//! | `slow_views` | work on views that holds all its connections, beside the log |
 //! | `sqlite_errors` | files that can't be opened, are no databases, or break while they are open |
+//! | `listening` | a connection that listens over a network that went silent |
 //! | `network` | networks that go silent, connections that are cut, servers that become standbys |
 //! | `postgres_errors` | servers that can't be reached, refuse, lack something, or go away |
 //! | `outbox` | a store beside a table of the application |
@@ -28,12 +30,14 @@ mod cancelled_reads;
 mod closed_store;
 mod error_messages;
 mod large_views;
+mod listening;
 mod migrate;
 mod network;
 mod outbox;
 mod postgres_errors;
 mod processes;
 mod server;
+mod slow_views;
 mod sqlite_errors;
 mod upgrade;
 mod view_columns;
