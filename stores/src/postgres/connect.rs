@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use highwater_core::Result;
 use sqlx::{Connection as _, PgConnection, Postgres, Row as _, postgres::PgRow};
 
-use super::{PostgresOptions, error::classify_connect, server_refusal::ServerRefusal};
+use super::{PostgresOptions, error::classify_connect, server_refusal::ServerRefusal, tls};
 use crate::sql::{
     connection_pool::{ConnectionLimits, within},
     connections::Connections,
@@ -54,7 +54,8 @@ impl PostgresOptions {
 
     async fn connect_once(&self) -> Result<PgConnection, sqlx::Error> {
         within(self.connect_timeout, async {
-            let mut connection = PgConnection::connect_with(&self.connect).await?;
+            let connecting = PgConnection::connect_with(&self.connect).await;
+            let mut connection = connecting.map_err(tls::name_refusal)?;
             let server: PgRow = sqlx::raw_sql(SETUP).fetch_one(&mut connection).await?;
             match ServerRefusal::of(server.try_get(0)?, server.try_get(1)?) {
                 None => Ok(connection),

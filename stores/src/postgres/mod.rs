@@ -23,6 +23,7 @@
 //! | `session` | the bounds of work of several statements |
 //! | `shard` | leases and epochs of shards (R1) |
 //! | `tags` | tags added to stored events |
+//! | `tls` | the parameters of TLS, and its errors |
 //! | `view`, `table` | views: their statements, and their tables with columns and indexes |
 //! | `view_store` | the ports of views |
 
@@ -48,6 +49,7 @@ mod session;
 mod shard;
 mod table;
 mod tags;
+mod tls;
 mod view;
 mod view_store;
 

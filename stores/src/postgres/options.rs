@@ -11,6 +11,7 @@ use highwater_core::{
 use sqlx::{AssertSqlSafe, ConnectOptions, SqlSafeStr, SqlStr, postgres::PgConnectOptions};
 use url::Url;
 
+use super::tls;
 use crate::{parameters::Parameters, sql::identifier::check_identifier};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,7 +34,7 @@ impl PostgresOptions {
     ///
     /// # Errors
     /// [`Invalid`](highwater_core::Error::Invalid) if it can't be parsed, or has a parameter
-    /// that is unknown or malformed.
+    /// that is unknown or malformed, or names a file that can't be read.
     pub fn new(url: &str) -> Result<Self> {
         let mut url = match Url::parse(url) {
             Ok(url) if !url.cannot_be_a_base() => url,
@@ -47,13 +48,13 @@ impl PostgresOptions {
         let connect_timeout = take_seconds(&mut parameters, "connect_timeout")?;
         let answer_timeout = take_seconds(&mut parameters, "answer_timeout")?;
         let limits = parameters.take_limits()?;
-        url.query_pairs_mut()
-            .clear()
-            .extend_pairs(parameters.into_driver_parameters(is_driver_parameter)?);
+        let parameters = parameters.into_driver_parameters(is_driver_parameter)?;
+        url.query_pairs_mut().clear().extend_pairs(&parameters);
         let connect = PgConnectOptions::from_url(&url).map_err(|error| {
             let message = format!("the URL of the store can't be parsed: {error}");
             Invalid::configuration(message).caused_by(Source::new(error))
         })?;
+        let connect = tls::complete(connect, &parameters)?;
         let connect_timeout = connect_timeout.unwrap_or(CONNECT_TIMEOUT);
         let answer_timeout = answer_timeout.unwrap_or(ANSWER_TIMEOUT);
         let connections = connections.unwrap_or(8).max(1);

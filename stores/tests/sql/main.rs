@@ -16,6 +16,7 @@
 //! | `view_hook` | hooks in the commit of a view |
 //! | `view_columns` | columns and indexes of views, in plain SQL |
 //! | `large_views` | columns and indexes of large views, added while they are in use |
+//! | `tls` | servers that offer TLS, demand it, or have another certificate |
 //! | `upgrade` | databases of earlier versions |
 //! | `migrate` | several processes open a fresh database at once; two schemas side by side |
 //! | `closed_store` | stores that have been closed |
@@ -39,6 +40,8 @@ mod processes;
 mod server;
 mod slow_views;
 mod sqlite_errors;
+#[cfg(any(feature = "tls-rustls", feature = "tls-native"))]
+mod tls;
 mod upgrade;
 mod view_columns;
 mod view_hook;
