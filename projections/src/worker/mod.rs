@@ -13,6 +13,7 @@
 //! | `drain_parked` | retries of parked keys (R4) |
 //! | `definition` | whether the stored rows are those of this program (R5) |
 //! | `reshard` | changes the sharding of a view |
+//! | `free_shards` | the stop of a worker that can't be a member, if there is no other worker |
 //! | `failure` | classes of errors: transient, fenced, about an event |
 //! | `status`, `reporter` | the state of a projection |
 //! | `context`, `shutdown` | the environment of projections and shards; the shutdown signal |
@@ -54,6 +55,7 @@ mod context;
 mod definition;
 mod drain_parked;
 mod failure;
+mod free_shards;
 mod handle;
 mod owned_shard;
 mod poison;

@@ -136,9 +136,7 @@ impl ProjectionTask {
     async fn run_once(&self, source: &dyn FeedSource, shutdown: &mut ShutdownSignal) -> Result<()> {
         let joined = async {
             self.ensure_definition().await?;
-            let sharding = Resharding(self).ensure_sharding(source).await?;
-            let membership = source.join(self.subscription(sharding)?).await?;
-            Ok::<_, Error>((sharding, membership))
+            self.join(source).await
         };
         let (sharding, mut membership) = tokio::select! {
             joined = joined => joined?,
@@ -147,10 +145,12 @@ impl ProjectionTask {
         self.reporter.running();
         self.metrics.sharded(sharding.shards);
         let mut shards = ShardTasks::default();
+        let mut is_member = true;
         let outcome = loop {
             let step = tokio::select! {
                 () = shutdown.wait() => break Ok(()),
                 assignment = membership.next_assignment() => {
+                    is_member = assignment.is_ok();
                     self.assign(assignment, sharding, &mut *membership, &mut shards).await
                 }
                 (context, outcome) = shards.next_ended() => {
@@ -163,7 +163,23 @@ impl ProjectionTask {
         };
         shards.shutdown().await;
         let left = membership.leave().await;
+        if let (Err(error), false) = (&outcome, is_member) {
+            self.stop_free_shards(error).await;
+        }
         outcome.and(left)
+    }
+
+    async fn join(&self, source: &dyn FeedSource) -> Result<(Sharding, Box<dyn Membership>)> {
+        let joining = async {
+            let sharding = Resharding(self).ensure_sharding(source).await?;
+            let membership = source.join(self.subscription(sharding)?).await?;
+            Ok((sharding, membership))
+        };
+        let joined = joining.await;
+        if let Err(error) = &joined {
+            self.stop_free_shards(error).await;
+        }
+        joined
     }
 
     async fn ensure_definition(&self) -> Result<()> {
