@@ -10,6 +10,7 @@
 //! | [`read`] | reads of views: requests, rows, ranges |
 //! | [`consistency`] | levels, budgets, fallbacks and tiers of reads; the reading that they return |
 //! | [`policy`] | policies of named operations, changed at run time |
+//! | [`admin`] | what operators do with views: generations |
 //! | [`worker`] | workers: options, failure policies, statuses |
 //! | [`projection`] | what a worker runs beside views: projections, sinks, handlers; parked keys |
 //! | [`direct`] | the feed from the store itself |
@@ -45,7 +46,7 @@ pub use highwater_projections::kafka;
 #[cfg(feature = "service")]
 pub use highwater_projections::service;
 pub use highwater_projections::{
-    direct, policy, projection, read, read::Views, worker, worker::Worker,
+    admin, direct, policy, projection, read, read::Views, worker, worker::Worker,
 };
 pub use highwater_stores as stores;
 pub use highwater_stores::Open;

@@ -63,7 +63,7 @@ pub(crate) async fn settle(url: &str, schema: &str) {
 
 /// Removes the view, so that the next worker builds it from the start.
 pub(crate) async fn forget(url: &str, schema: &str, view: &str) {
-    let table = format!("drop table if exists {schema}.view_{view}");
+    let table = format!("drop table if exists {schema}.rows_{view} cascade");
     let shards = format!("delete from {schema}.shards where view = '{view}'");
     let view = format!("delete from {schema}.views where view = '{view}'");
     run(url, &format!("{table}; {shards}; {view}")).await;

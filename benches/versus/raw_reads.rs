@@ -87,7 +87,7 @@ impl<C: Select> Connections<C> {
 /// Returns the reads of a number of tasks on PostgreSQL, with as many connections as Highwater has for reads.
 pub(crate) fn from_postgres(url: &str, tasks: u64) -> impl Routine + use<> {
     let connect = async |_| PgConnection::connect(url).await.unwrap();
-    let sql = format!("select value from {SCHEMA}.view_{BALANCES} where key = $1");
+    let sql = format!("select value from {SCHEMA}.rows_{BALANCES} where key = $1");
     let connections = Connections::new(wait(join_all((0..8).map(connect))), sql);
     reads(tasks, move |budget| Arc::clone(&connections).read_on(budget))
 }
@@ -96,7 +96,7 @@ pub(crate) fn from_postgres(url: &str, tasks: u64) -> impl Routine + use<> {
 pub(crate) fn from_sqlite(file: &Path, tasks: u64) -> impl Routine + use<> {
     let url = format!("sqlite:{}", file.display());
     let connect = async |_| SqliteConnection::connect(&url).await.unwrap();
-    let sql = format!("select value from highwater_view_{BALANCES} where key = ?");
+    let sql = format!("select value from highwater_rows_{BALANCES} where key = ?");
     let connections = Connections::new(wait(join_all((0..4).map(connect))), sql);
     reads(tasks, move |budget| Arc::clone(&connections).read_on(budget))
 }
@@ -112,7 +112,7 @@ thread_local! {
 }
 
 async fn read_here(file: Arc<Path>, budget: Budget) {
-    let sql = format!("select value from highwater_view_{BALANCES} where key = ?");
+    let sql = format!("select value from highwater_rows_{BALANCES} where key = ?");
     while budget.take() {
         HERE.with(|here| {
             let connection = here.get_or_init(|| raw_sqlite::connect(&file));

@@ -51,7 +51,9 @@ struct Deposited {
 
 /// Removes the view, so that the next worker builds it from the start.
 pub(crate) fn forget(file: &Path) {
-    let table = format!("drop table if exists highwater_view_{BALANCES}");
+    let table = format!(
+        "drop view if exists highwater_live_{BALANCES}; drop table if exists highwater_rows_{BALANCES}"
+    );
     let shards = format!("delete from highwater_shards where view = '{BALANCES}'");
     let view = format!("delete from highwater_views where view = '{BALANCES}'");
     connect(file).execute_batch(&format!("{table}; {shards}; {view}")).unwrap();

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`projection`] | what a worker runs: views, projections, sinks, handlers |
 //! | [`worker`] | workers: effect and progress in one transaction (R1), poison events (R4) |
+//! | [`admin`] | what operators do with views, by name (R5) |
 //! | [`direct`] | the feed from the store itself, and shards shared by leases |
 //! | `kafka` | the relay, and the feed from Kafka (feature `kafka`) |
 //! | [`read`] | reads that say how fresh they are, and wait if they must be fresher (R2, R3) |
@@ -19,6 +20,7 @@
 //!
 //! `worker` runs what is in `projection`, never the other way; `options`, `heartbeat`, `trace` and `metrics` lie below both.
 
+pub mod admin;
 #[cfg(feature = "service")]
 mod config;
 pub mod direct;

@@ -61,6 +61,19 @@ impl Backoff {
     }
 }
 
+/// The reaction of a program whose definition of a view has changed: no stored rows are its own, nor can be adopted
+/// (R5).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnChange {
+    /// The projection stops and says what has changed.
+    #[default]
+    Stop,
+    /// The worker builds a new generation of the view in a table of its own, beside the one that other programs go on
+    /// with, and makes it the live one when it is complete. Until then, reads of this program say that the view is being
+    /// rebuilt.
+    Rebuild,
+}
+
 /// The options of a projection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProjectionOptions {
@@ -74,18 +87,21 @@ pub struct ProjectionOptions {
     pub cached_rows: usize,
     /// The policy for an event that can't be applied.
     pub on_failure: OnFailure,
+    /// The reaction to a changed definition of a view.
+    pub on_change: OnChange,
     /// The waits between retries.
     pub backoff: Backoff,
 }
 
 impl Default for ProjectionOptions {
-    /// One shard, 5,000 events, 100,000 rows, stop.
+    /// One shard, 5,000 events, 100,000 rows, stop at an event that can't be applied and at a changed definition.
     fn default() -> Self {
         Self {
             shards: 1,
             batch: 5_000,
             cached_rows: 100_000,
             on_failure: OnFailure::default(),
+            on_change: OnChange::default(),
             backoff: Backoff::default(),
         }
     }
@@ -103,6 +119,13 @@ impl ProjectionOptions {
     #[must_use]
     pub fn batch(mut self, events: usize) -> Self {
         self.batch = events.max(1);
+        self
+    }
+
+    /// Sets the reaction to a changed definition of a view.
+    #[must_use]
+    pub fn on_change(mut self, reaction: OnChange) -> Self {
+        self.on_change = reaction;
         self
     }
 

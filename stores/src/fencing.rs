@@ -74,6 +74,18 @@ pub(crate) fn check_definition(
     }
 }
 
+/// The error of a program that opens a later generation which another program has made.
+pub(crate) fn other_generation(stored: &ViewName) -> Error {
+    Conflict::Definition { view: stored.to_string() }.into()
+}
+
+/// Returns true if a generation has every event that the live one has, and all of the time at which it was made.
+pub(crate) fn may_promote(complete_at: Position, new: &[ShardState], live: &[ShardState]) -> bool {
+    let Some(least) = new.iter().map(|shard| shard.position).min() else { return false };
+    let furthest = live.iter().map(|shard| shard.position).max().unwrap_or_default();
+    least >= complete_at && least >= furthest
+}
+
 /// Checks that a view may be resharded under these claims. Returns the initial state of its new shards, with
 /// an epoch greater than all earlier ones.
 pub(crate) fn check_reshard(

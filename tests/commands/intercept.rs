@@ -8,10 +8,10 @@ use highwater::{
     domain::{DefinitionHash, StoredDefinition, ViewDefinition, ViewName, ViewSpec},
     execute::Builder,
     port::{
-        AddedTags, Append, AppendFuture, Claim, EventStore, KeyRange, LeaseStore, LogPage, Members,
-        ParkedKey, ParkedStore, ReadFrom, RecordedCommand, ShardClaim, ShardStop, Snapshot,
-        SnapshotStore, Store, StoredRange, StoredView, StreamPage, Untagged, ViewCommit, ViewState,
-        ViewStore, WorkerId,
+        AddedTags, Append, AppendFuture, Claim, EventStore, Generation, GenerationStore, KeyRange,
+        LeaseStore, LogPage, Members, ParkedKey, ParkedStore, ReadFrom, RecordedCommand,
+        ShardClaim, ShardStop, Snapshot, SnapshotStore, Store, StoredRange, StoredView, StreamPage,
+        Untagged, ViewCommit, ViewState, ViewStore, WorkerId,
     },
     stores,
     value::{Epoch, LogId, ShardId, Sharding},
@@ -156,6 +156,22 @@ impl<I: Intercept> ViewStore for Intercepted<I> {
 
     async fn wait_for_view_change(&self, view: &ViewName, seen: &ViewState) -> Result<()> {
         self.by.store().wait_for_view_change(view, seen).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<I: Intercept> GenerationStore for Intercepted<I> {
+    async fn generations(&self, view: &ViewName) -> Result<Vec<Generation>> {
+        self.by.store().generations(view).await
+    }
+
+    async fn promote(&self, view: &ViewName, generation: u32) -> Result<bool> {
+        self.by.store().promote(view, generation).await
+    }
+
+    async fn remove_generation(&self, view: &ViewName, generation: u32) -> Result<bool> {
+        self.by.store().remove_generation(view, generation).await
     }
 }
 

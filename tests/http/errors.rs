@@ -74,6 +74,7 @@ fn errors() -> Vec<Error> {
         Unavailable::ViewMissing { view: SECRET.to_owned() }.into(),
         Unavailable::Closed.into(),
         Unavailable::StaleRead(pending()).into(),
+        Unavailable::Rebuilding(rebuilding()).into(),
         Unavailable::ShutdownTimeout { waited: Duration::from_secs(1) }.into(),
         Error::UnknownOutcome { command: command(), source: secret() },
         Panicked::new("the decision on deposit", &SECRET).into(),
@@ -151,6 +152,16 @@ fn pending() -> Pending {
     Pending::new("balances", Target::Head, seen(20, 11)).since(&seen(10, 10), at(12))
 }
 
+/// Returns the progress of a view that moved from 10 to 20 within a second, and is complete at 45.
+fn rebuilding() -> Pending {
+    let complete_at = Position::new(45);
+    let Pending { reached, waited, estimate, .. } = pending();
+    let reached = reached.with_complete_at(complete_at);
+    let mut rebuilding = Pending::new("balances", Target::Complete(complete_at), reached);
+    (rebuilding.waited, rebuilding.estimate) = (waited, estimate);
+    rebuilding
+}
+
 /// The table in docs/guide/http.md.
 fn status_of(code: Code) -> u16 {
     match code.as_str() {
@@ -189,6 +200,15 @@ async fn every_error_is_a_problem_with_its_status_and_without_a_secret() {
     }
     let all: HashSet<Code> = Code::ALL.iter().copied().collect();
     assert_eq!(met, all);
+}
+
+#[tokio::test]
+async fn r5_a_view_that_is_being_rebuilt_is_503_with_its_progress_and_the_time_that_is_left() {
+    let reply = reply(Unavailable::Rebuilding(rebuilding()).into()).await;
+    assert_eq!((reply.status.as_u16(), reply.header("retry-after")), (503, Some("3")));
+    let pending = &reply.json()["pending"];
+    assert_eq!((&pending["status"], &pending["missing"]), (&json!("rebuilding"), &json!(25)));
+    assert_eq!((&pending["position"], &pending["estimate_ms"]), (&json!(20), &json!(2_500)));
 }
 
 #[tokio::test]

@@ -14,10 +14,10 @@ use highwater::{
     domain::{DefinitionHash, StoredDefinition, ViewDefinition, ViewName, ViewSpec},
     error::{Source, Unavailable},
     port::{
-        AddedTags, Append, AppendFuture, Claim, EventStore, KeyRange, LeaseStore, LogPage, Members,
-        ParkedKey, ParkedStore, ReadFrom, RecordedCommand, ShardClaim, ShardStop, Snapshot,
-        SnapshotStore, Store, StoredRange, StoredView, StreamPage, Untagged, ViewCommit, ViewState,
-        ViewStore, WorkerId,
+        AddedTags, Append, AppendFuture, Claim, EventStore, Generation, GenerationStore, KeyRange,
+        LeaseStore, LogPage, Members, ParkedKey, ParkedStore, ReadFrom, RecordedCommand,
+        ShardClaim, ShardStop, Snapshot, SnapshotStore, Store, StoredRange, StoredView, StreamPage,
+        Untagged, ViewCommit, ViewState, ViewStore, WorkerId,
     },
     stores,
     value::{Epoch, LogId, ShardId, Sharding},
@@ -227,6 +227,22 @@ impl ViewStore for Counting<Arc<dyn Store>> {
     async fn wait_for_view_change(&self, view: &ViewName, seen: &ViewState) -> Result<()> {
         let _waiting = Waiting::on(&self.counts);
         self.inner.wait_for_view_change(view, seen).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl GenerationStore for Counting<Arc<dyn Store>> {
+    async fn generations(&self, view: &ViewName) -> Result<Vec<Generation>> {
+        self.inner.generations(view).await
+    }
+
+    async fn promote(&self, view: &ViewName, generation: u32) -> Result<bool> {
+        self.inner.promote(view, generation).await
+    }
+
+    async fn remove_generation(&self, view: &ViewName, generation: u32) -> Result<bool> {
+        self.inner.remove_generation(view, generation).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 use highwater::{
     Code,
     service::{Config, LogFormat},
-    worker::OnFailure,
+    worker::{OnChange, OnFailure},
 };
 use highwater_test_support::process;
 
@@ -33,6 +33,7 @@ fn o5_a_configuration_is_read_from_a_file() {
         on_failure = { park = 7 }
         [projections.owners]
         on_failure = "skip"
+        on_change = "stop"
         "#,
     )
     .unwrap();
@@ -43,7 +44,10 @@ fn o5_a_configuration_is_read_from_a_file() {
     assert_eq!((balances.shards, balances.batch), (4, 100));
     assert_eq!(balances.on_failure, OnFailure::Park { at_most: 7 });
     assert_eq!(config.options("owners").on_failure, OnFailure::Skip);
-    assert_eq!(config.options("others"), highwater::worker::ProjectionOptions::default());
+    assert_eq!(balances.on_change, OnChange::Rebuild);
+    assert_eq!(config.options("owners").on_change, OnChange::Stop);
+    let default = highwater::worker::ProjectionOptions::default();
+    assert_eq!(config.options("others"), default.on_change(OnChange::Rebuild));
 }
 
 #[test]
@@ -70,6 +74,7 @@ fn o5_every_wrong_key_is_refused_with_name_and_place_and_without_its_value() {
         ("store = 'x'\n[projections.a]\nshards = 'hunter2'", "projections.a.shards"),
         ("store = 'x'\n[projections.a]\nbatches = 1", "projections.a.batches"),
         ("store = 'x'\n[projections.a]\non_failure = 'hunter2'", "projections.a.on_failure"),
+        ("store = 'x'\n[projections.a]\non_change = 'hunter2'", "projections.a.on_change"),
         (
             "store = 'x'\n[projections.a]\non_failure = { park = 'hunter2' }",
             "projections.a.on_failure",

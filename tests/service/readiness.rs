@@ -10,9 +10,9 @@ use std::{
 
 use axum::{Router, routing::get};
 use highwater::{
-    Code, Receipt, StreamId, Worker,
+    Code, Position, Receipt, StreamId, Worker,
     direct::DirectSource,
-    domain::{FoldError, FoldResult, ViewName},
+    domain::{FoldError, FoldResult, GenerationSpec, ViewDefinition, ViewName, ViewSpec},
     error::{Invalid, Source, Unavailable},
     port::WorkerId,
     prelude::*,
@@ -82,6 +82,35 @@ async fn o5_a_preparing_projection_is_not_ready() {
         assert_eq!(report["projections"][0]["state"], "preparing");
         other.stop().await.unwrap();
         until_said(served.address, |status, _| status == 200).await;
+        served.stop().await.unwrap();
+    }
+}
+
+/// The view has been built by another definition, and the log must have 3 events for the new generation to be complete.
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_a_rebuilding_projection_is_not_ready() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        let own = Balance::spec().unwrap();
+        let other = ViewDefinition { version: 7, ..Balance::definition().unwrap() };
+        let other = ViewSpec { definition: Some(other), ..own.clone() };
+        bank.views().open_view(&other, Sharding::SINGLE).await.unwrap();
+        let generation = GenerationSpec { number: 2, complete_at: Position::new(3) };
+        let own = ViewSpec { generation, ..own };
+        bank.views().open_view(&own, Sharding::SINGLE).await.unwrap();
+        let worker = Worker::new(&bank).view::<Balance>();
+        let served = Served::start(|_| {}, |service| service.worker(worker));
+        let rebuilding =
+            |_, report: &serde_json::Value| report["projections"][0]["state"] == "rebuilding";
+        let report = until_said(served.address, rebuilding).await;
+        assert_eq!(report["ready"], false);
+        assert_eq!(report["projections"][0]["generation"], 2);
+        for cents in 1..=3 {
+            bank.aggregate::<Account>("alice").execute(Deposit { cents }).await.unwrap();
+        }
+        let report = until_said(served.address, |status, _| status == 200).await;
+        assert_eq!(report["projections"][0]["state"], "running");
+        assert_eq!(bank.view::<Balance>().get("alice").await.unwrap().cents, 6);
         served.stop().await.unwrap();
     }
 }

@@ -55,7 +55,7 @@ pub use view::{
     EventContext, FoldError, FoldResult, IntoFoldResult, IntoKeys, KeyedBy, Keys, RowChange, View,
 };
 pub use view_definition::{DefinitionChange, DefinitionHash, StoredDefinition, ViewDefinition};
-pub use view_spec::{Column, ColumnKind, Index, ViewName, ViewSpec};
+pub use view_spec::{Column, ColumnKind, GenerationSpec, Index, ViewName, ViewSpec};
 
 pub(crate) use decide::{StoredDecision, decide_and_check};
 pub(crate) use event::check_type_name;

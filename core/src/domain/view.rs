@@ -29,6 +29,9 @@ pub trait View: Default + Clone + Serialize + DeserializeOwned + Send + Sync + '
     const NAME: &'static str;
     /// Its former names: a view that is stored under one of them is renamed.
     const FORMERLY: &'static [&'static str] = &[];
+    /// Its version. Raise it when `keys` or `fold` gives other rows: nothing else shows that
+    /// ([`ViewDefinition`]).
+    const VERSION: u32 = 1;
     /// The origin of its key.
     const KEYED_BY: KeyedBy = KeyedBy::Key;
     /// Columns beside the row, for queries in plain SQL.
@@ -68,7 +71,8 @@ pub trait View: Default + Clone + Serialize + DeserializeOwned + Send + Sync + '
     /// # Errors
     /// As [`View::query`].
     fn definition() -> Result<ViewDefinition> {
-        Ok(ViewDefinition::new(Self::ROW, &Self::KEYED_BY, &Self::query()?))
+        let definition = ViewDefinition::new(Self::ROW, &Self::KEYED_BY, &Self::query()?);
+        Ok(ViewDefinition { version: Self::VERSION, ..definition })
     }
 
     /// Returns the name of the view and the form of its table.

@@ -12,7 +12,8 @@ use crate::value::Tag;
 /// view was built, so a program with another one notices it. Columns and indexes are no part of it, since the
 /// database computes them from the rows.
 ///
-/// The code of `key` and `fold` can't be seen here: a change of it alone is not noticed.
+/// The code of `key` and `fold` can't be seen here: a change of it alone is only noticed by the version that the author
+/// declares.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ViewDefinition {
@@ -26,6 +27,17 @@ pub struct ViewDefinition {
     /// The categories and tags to which the events are limited; empty if they aren't. A query of several alternatives
     /// is here as a whole.
     pub scope: String,
+    /// The version that the author declares; 1 unless it is declared. The stored form lacks it then.
+    #[serde(default = "first_version", skip_serializing_if = "is_first_version")]
+    pub version: u32,
+}
+
+fn first_version() -> u32 {
+    1
+}
+
+fn is_first_version(version: &u32) -> bool {
+    *version == 1
 }
 
 /// The hash of a definition: equal definitions have equal hashes, in every process and version.
@@ -86,7 +98,7 @@ impl ViewDefinition {
         };
         types.sort_unstable();
         types.dedup();
-        Self { row: row.to_owned(), keyed_by: keyed_by.to_string(), types, scope }
+        Self { row: row.to_owned(), keyed_by: keyed_by.to_string(), types, scope, version: 1 }
     }
 
     /// Returns the form in which it is stored.
@@ -113,6 +125,7 @@ impl ViewDefinition {
     #[must_use]
     pub fn change_to(&self, new: &Self) -> DefinitionChange {
         let mut changes = Changes::default();
+        changes.add("its version", &self.version.to_string(), &new.version.to_string());
         if !self.row.is_empty() && !new.row.is_empty() {
             changes.add("its row", &self.row, &new.row);
         }
@@ -174,6 +187,7 @@ mod tests {
             keyed_by: "by key".to_owned(),
             types: types.iter().map(|name| (*name).to_owned()).collect(),
             scope: String::new(),
+            version: 1,
         }
     }
 
@@ -192,6 +206,9 @@ mod tests {
         let other = definition("{zip:String}", &["closed", "opened"]);
         let expected = r#"its row was "{cents:i64}" and is "{zip:String}""#;
         assert_eq!(old.change_to(&other), DefinitionChange::Other(expected.to_owned()));
+        let later = ViewDefinition { version: 2, ..old.clone() };
+        let expected = r#"its version was "1" and is "2""#;
+        assert_eq!(old.change_to(&later), DefinitionChange::Other(expected.to_owned()));
         let all = definition("{cents:i64}", &[]);
         let expected = r#"its types was "" and is "opened""#;
         assert_eq!(all.change_to(&old), DefinitionChange::Other(expected.to_owned()));
@@ -209,7 +226,7 @@ mod tests {
 
     #[test]
     fn r5_a_definition_with_more_than_is_known_is_not_decoded() {
-        let newer = r#"{"row":"","keyed_by":"","types":[],"scope":"","version":2}"#;
+        let newer = r#"{"row":"","keyed_by":"","types":[],"scope":"","version":2,"more":3}"#;
         assert!(serde_json::from_str::<ViewDefinition>(newer).is_err());
     }
 
@@ -219,6 +236,11 @@ mod tests {
         let json =
             r#"{"row":"{cents:i64}","keyed_by":"by key","types":["closed","opened"],"scope":""}"#;
         assert_eq!(stored.to_json(), json);
+        assert_eq!(serde_json::from_str::<ViewDefinition>(json).unwrap(), stored);
+        let later = ViewDefinition { version: 2, ..stored.clone() };
+        let json = later.to_json();
+        assert!(json.ends_with(r#""scope":"","version":2}"#), "{json}");
+        assert_eq!(serde_json::from_str::<ViewDefinition>(&json).unwrap(), later);
         assert_eq!(stored.hash().get(), 6_561_896_013_284_980_557);
     }
 }

@@ -6,7 +6,8 @@ use super::ViewDefinition;
 use crate::{Result, error::Invalid, value::Position};
 
 /// The name of a view, which is also part of the name of its table: lower-case ASCII letters,
-/// digits and `_`, beginning with a letter, at most 40 bytes.
+/// digits and `_`, beginning with a letter, at most 40 bytes. It doesn't end in `__` and digits, as the names do under
+/// which the later generations of a view are stored.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ViewName(String);
 
@@ -16,7 +17,26 @@ impl ViewName {
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) if the name is malformed.
     pub fn new(name: &str) -> Result<Self> {
-        identifier("view name", name).map(Self)
+        let name = Self(identifier("view name", name)?);
+        if name.is_of_generation() {
+            let right = "\"__\" and digits at the end are reserved for generations of views";
+            return Err(Invalid::malformed("view name", name.as_str(), right).into());
+        }
+        Ok(name)
+    }
+
+    /// Returns the name under which a generation of this view is stored: that of the first is the name of the view.
+    #[must_use]
+    pub fn of_generation(&self, generation: u32) -> Self {
+        match generation {
+            0 | 1 => self.clone(),
+            _ => Self(format!("{self}__{generation}")),
+        }
+    }
+
+    fn is_of_generation(&self) -> bool {
+        let end = self.0.rsplit_once("__").map(|(_, end)| end);
+        end.is_some_and(|end| !end.is_empty() && end.bytes().all(|byte| byte.is_ascii_digit()))
     }
 
     /// The name.
@@ -70,11 +90,29 @@ pub enum ColumnKind {
 /// refused.
 pub type Index = &'static [&'static str];
 
+/// The generation of a view that a spec opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GenerationSpec {
+    /// Its number; the first is 1.
+    pub number: u32,
+    /// The position from which on a new one is complete: that of the log's head when it is made.
+    pub complete_at: Position,
+}
+
+impl Default for GenerationSpec {
+    /// The first generation.
+    fn default() -> Self {
+        Self { number: 1, complete_at: Position::START }
+    }
+}
+
 /// The name of a view and the storage of its rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ViewSpec {
     /// Its name.
     pub name: ViewName,
+    /// Its generation.
+    pub generation: GenerationSpec,
     /// Its former names.
     pub formerly: Vec<ViewName>,
     /// True if it has a table of rows; a projection that writes its own tables has none.
@@ -95,6 +133,7 @@ impl ViewSpec {
     pub fn rows(name: ViewName) -> Self {
         Self {
             name,
+            generation: GenerationSpec::default(),
             formerly: Vec::new(),
             rows: true,
             columns: Vec::new(),
@@ -108,6 +147,12 @@ impl ViewSpec {
     #[must_use]
     pub fn without_rows(name: ViewName) -> Self {
         Self { rows: false, ..Self::rows(name) }
+    }
+
+    /// Returns the name under which its generation is stored.
+    #[must_use]
+    pub fn stored_name(&self) -> ViewName {
+        self.name.of_generation(self.generation.number)
     }
 
     /// Checks that columns and indexes are well formed, so that adapters need not.
@@ -136,5 +181,24 @@ impl ViewSpec {
             None => return Ok(()),
         };
         Err(Invalid::request(wrong).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r5_no_view_has_a_name_under_which_a_generation_is_stored() {
+        let view = ViewName::new("balances").unwrap();
+        assert_eq!(view.of_generation(1), view);
+        assert_eq!(view.of_generation(12).as_str(), "balances__12");
+        for name in ["balances__12", "a__b__0", "a__1"] {
+            let error = ViewName::new(name).unwrap_err();
+            assert_eq!(error.code(), crate::Code::MALFORMED, "{error}");
+        }
+        for name in ["balances_12", "balances__", "a__1b", "a__b"] {
+            assert_eq!(ViewName::new(name).unwrap().as_str(), name);
+        }
     }
 }

@@ -57,6 +57,8 @@ codes! {
     TOPIC_MISSING = "HW307";
     /// A view isn't there yet: a worker creates it.
     VIEW_MISSING = "HW308";
+    /// The view is being rebuilt for a changed program.
+    REBUILDING = "HW309";
     /// The connection was lost while committing.
     UNKNOWN_OUTCOME = "HW401";
     /// A stored event has a type that this program doesn't know.

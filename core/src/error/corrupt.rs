@@ -129,8 +129,8 @@ pub enum Corrupt {
     /// A view was built by another definition than the program's, so its rows are not those that this program
     /// would fold (R5).
     #[error(
-        "view {view} was built by another definition: {change}. Give the changed view another name, so that it is \
-         built beside this one; if this program is an old one, stop it; if the rows are right as they are, \
+        "view {view} was built by another definition: {change}. Let its worker build it beside this one \
+         (on_change: rebuild); if this program is an old one, stop it; if the rows are right as they are, \
          call adopt_definition of its reader"
     )]
     OtherDefinition {

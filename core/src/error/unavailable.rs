@@ -56,6 +56,9 @@ pub enum Unavailable {
     /// A view is not as far as a read asked for, within its budget (R3): *pending reconciliation*.
     #[error("{0}")]
     StaleRead(Pending),
+    /// A view is being rebuilt for a changed program, and its rows are not answers yet (R5).
+    #[error("{0}")]
+    Rebuilding(Pending),
     /// A service was ended before it had drained (O5).
     #[error("the service was ended after {waited:?}, before it had drained")]
     ShutdownTimeout {
@@ -81,6 +84,7 @@ impl Unavailable {
             Self::ViewMissing { .. } => Code::VIEW_MISSING,
             Self::Closed => Code::CLOSED,
             Self::StaleRead(_) => Code::STALE_READ,
+            Self::Rebuilding(_) => Code::REBUILDING,
             Self::ShutdownTimeout { .. } => Code::SHUTDOWN_TIMEOUT,
         }
     }

@@ -6,6 +6,7 @@
 //! | `clock` | time and ids from outside, so that everything else can be pure |
 //! | `event_store` | the event store |
 //! | `feed` | the feeds of views: the log itself, or the topic of a relay |
+//! | `generation_store` | generations of views (R5) |
 //! | `lease_store` | leases: the assignment of shards to workers, and the right to commit (R1) |
 //! | `page` | pages of events, and the bytes at which one ends |
 //! | `parked` | keys whose events can't be applied for now (R4) |
@@ -20,6 +21,7 @@ mod append;
 mod clock;
 mod event_store;
 mod feed;
+mod generation_store;
 mod lease_store;
 mod page;
 mod parked;
@@ -34,6 +36,7 @@ pub use append::{Append, Appended, Condition, Limits, NewEvent, StreamAppend, St
 pub use clock::{Clock, Ids};
 pub use event_store::{AppendFuture, EventStore, RecordedCommand};
 pub use feed::{Assignment, Feed, FeedPage, FeedSource, Membership, Subscription};
+pub use generation_store::{Generation, GenerationStore};
 pub use lease_store::{LeaseStore, ShardClaim};
 pub use page::{LogPage, MAX_PAGE_BYTES, ReadFrom, StreamPage};
 pub use parked::{ParkChange, ParkedKey};

@@ -5,7 +5,7 @@ use std::{fmt, ops::Bound, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Claim, LeaseStore, ParkChange, ParkedStore, Progress, ShardStop};
+use super::{Claim, GenerationStore, LeaseStore, ParkChange, ParkedStore, Progress, ShardStop};
 use crate::{
     Result,
     domain::{
@@ -132,18 +132,21 @@ impl fmt::Debug for ViewCommit {
     }
 }
 
-/// Storage of views, with the leases on their shards and their parked keys. It may be separate from
+/// Storage of views, with the leases on their shards, their parked keys and their generations. It may be separate from
 /// the log.
 #[async_trait]
-pub trait ViewStore: LeaseStore + ParkedStore {
-    /// Makes sure that the view exists with its table, columns and indexes, and returns its progress.
-    /// A new view gets this sharding, and every shard starts where the spec says. A view that exists
-    /// keeps its sharding, its progress and its definition; one whose definition isn't known gets that of the spec.
-    /// A view that exists under a former name is renamed, with all that belongs to it.
+pub trait ViewStore: LeaseStore + ParkedStore + GenerationStore {
+    /// Makes sure that a generation of the view exists with its table, columns and indexes, and returns its progress.
+    /// A new one gets this sharding, and every shard starts where the spec says. One that exists
+    /// keeps its sharding, its progress and its definition; if its definition isn't known, it gets that of the spec.
+    /// The first is live until another one is promoted. A view that exists under a former name is renamed, with all that
+    /// belongs to it.
     ///
     /// # Errors
     /// [`Corrupt`](crate::Error::Corrupt), *renamed view*, if the view has been renamed and this is its former
     /// name.
+    /// [`Conflict`](crate::Error::Conflict), *definition*, if a later generation exists with another definition, or one of
+    /// this number was removed.
     /// [`Unavailable`](crate::Error::Unavailable), or [`Invalid`](crate::Error::Invalid) if the
     /// table can't be created, a column exists with another kind, or rows that exist don't fit a column or an
     /// index.

@@ -25,11 +25,13 @@ pub struct Freshness {
     pub parked_since: Option<Position>,
     /// The time at which the work on the view stopped at an error, if nothing has been applied since.
     pub stopped_at: Option<Timestamp>,
+    /// The position from which on the view is complete, if it is being rebuilt and not there yet.
+    pub complete_at: Option<Position>,
     /// The log that the positions belong to, if that is known.
     pub log: Option<LogId>,
 }
 
-/// The freshness of an answer, as one of four classes (R2).
+/// The freshness of an answer, as one of five classes (R2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FreshnessStatus {
@@ -42,6 +44,8 @@ pub enum FreshnessStatus {
     /// There are, or may be, events that the answer doesn't include, and the view doesn't catch up: at this time
     /// its work stopped at an error that an operator must look at.
     Stopped(Timestamp),
+    /// The view is being built for a changed program (R5): it is complete from this position on.
+    Rebuilding(Position),
 }
 
 impl Freshness {
@@ -57,7 +61,16 @@ impl Freshness {
     ) -> Self {
         let head = head.map(|head| head.max(position));
         let as_of = if head == Some(position) { read_at } else { as_of };
-        Self { position, as_of, read_at, head, parked_since: None, stopped_at: None, log: None }
+        Self {
+            position,
+            as_of,
+            read_at,
+            head,
+            parked_since: None,
+            stopped_at: None,
+            complete_at: None,
+            log: None,
+        }
     }
 
     /// Sets the first event that is held back, if the key is parked.
@@ -71,6 +84,13 @@ impl Freshness {
     #[must_use]
     pub fn with_stopped(mut self, at: Option<Timestamp>) -> Self {
         self.stopped_at = at;
+        self
+    }
+
+    /// Sets the position from which on the view is complete. A view that has reached it isn't being rebuilt.
+    #[must_use]
+    pub fn with_complete_at(mut self, position: Position) -> Self {
+        self.complete_at = Some(position).filter(|complete_at| *complete_at > self.position);
         self
     }
 
@@ -107,12 +127,19 @@ impl Freshness {
     /// Returns the class of the freshness.
     #[must_use]
     pub fn status(&self) -> FreshnessStatus {
-        match (self.parked_since, self.lag(), self.stopped_at) {
+        match (self.parked_since, self.lag(), self.stopped_at, self.complete_at) {
             (Some(since), ..) => FreshnessStatus::Degraded(since),
-            (None, Some(0), _) => FreshnessStatus::Current,
-            (None, _, Some(at)) => FreshnessStatus::Stopped(at),
-            (None, _, None) => FreshnessStatus::Converging,
+            (None, Some(0), ..) => FreshnessStatus::Current,
+            (None, _, Some(at), _) => FreshnessStatus::Stopped(at),
+            (None, _, None, Some(complete_at)) => FreshnessStatus::Rebuilding(complete_at),
+            (None, _, None, None) => FreshnessStatus::Converging,
         }
+    }
+
+    /// Returns true if the view is being rebuilt: its rows are not answers yet.
+    #[must_use]
+    pub fn is_rebuilding(&self) -> bool {
+        self.complete_at.is_some()
     }
 
     /// Returns true if the answer lacks events, or may lack some, and waiting doesn't help: an operator must act.
@@ -142,6 +169,9 @@ impl fmt::Display for Freshness {
             }
             (FreshnessStatus::Stopped(at), None) => {
                 write!(f, ", stopped at {at}: {:?} old", self.age())
+            }
+            (FreshnessStatus::Rebuilding(complete_at), _) => {
+                write!(f, ", rebuilding: complete at {complete_at}")
             }
             (FreshnessStatus::Degraded(since), _) => {
                 write!(f, ", degraded since {since}: the key is parked")
@@ -197,6 +227,25 @@ mod tests {
         assert!(stopped(Some(7)).is_current());
         let parked = stopped(Some(9)).with_parked(Some(Position::new(3)));
         assert_eq!(parked.status(), FreshnessStatus::Degraded(Position::new(3)));
+    }
+
+    #[test]
+    fn r2_a_view_that_is_being_rebuilt_says_so_until_it_is_complete() {
+        let rebuilding =
+            |position, head| freshness(position, head).with_complete_at(Position::new(8));
+        for head in [None, Some(9)] {
+            let rebuilding = rebuilding(7, head);
+            assert_eq!(rebuilding.status(), FreshnessStatus::Rebuilding(Position::new(8)));
+            assert!(
+                rebuilding.to_string().ends_with(", rebuilding: complete at 8"),
+                "{rebuilding}"
+            );
+        }
+        assert_eq!(rebuilding(8, Some(9)).status(), FreshnessStatus::Converging);
+        assert!(!rebuilding(8, None).is_rebuilding());
+        // Waiting helps no view that has stopped.
+        let stopped = rebuilding(7, None).with_stopped(Some(Timestamp::UNIX_EPOCH));
+        assert!(stopped.is_stopped() && stopped.is_rebuilding());
     }
 
     #[test]

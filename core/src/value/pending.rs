@@ -34,6 +34,8 @@ pub enum Target {
     Bounded(Duration),
     /// The view must have applied every event of the log.
     Head,
+    /// The view is being rebuilt, and must have applied every event up to here to be complete.
+    Complete(Position),
 }
 
 impl Pending {
@@ -63,6 +65,7 @@ impl Pending {
         let target = match &self.target {
             Target::Token(token) => token.clocks().map(|(_, position)| position).max(),
             Target::Bounded(_) | Target::Head => self.reached.head,
+            Target::Complete(position) => Some(*position),
         };
         target.unwrap_or(Position::START).since(self.reached.position)
     }
@@ -76,6 +79,7 @@ impl fmt::Display for Pending {
             Target::Token(token) => write!(f, "did not reach {token}")?,
             Target::Bounded(bound) => write!(f, "was not within {bound:?} of now")?,
             Target::Head => f.write_str("did not have all there was")?,
+            Target::Complete(position) => write!(f, "was not complete, at {position},")?,
         }
         write!(f, " within {waited:?}")?;
         match estimate {

@@ -15,6 +15,7 @@ pub(super) fn expand(root: &Root, view: &ViewStruct, event: &Type) -> TokenStrea
     let user_code = user_code(root, view);
     let row = row::expand(root, view);
     let formerly = formerly(view);
+    let version = view.version.map(|number| hygienic!(const VERSION: u32 = #number;));
     let keyed_by = keyed_by(root, view);
     let columns = columns(root, view);
     let indexes = indexes(root, view);
@@ -36,6 +37,7 @@ pub(super) fn expand(root: &Root, view: &ViewStruct, event: &Type) -> TokenStrea
                 type Event = #event;
                 const NAME: &'static str = #name;
                 #formerly
+                #version
                 #keyed_by
                 #columns
                 #indexes

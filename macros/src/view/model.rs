@@ -13,6 +13,8 @@ pub(super) struct ViewStruct {
     pub(super) event: Option<Type>,
     pub(super) name: Name,
     pub(super) formerly: Vec<Name>,
+    /// The version that the author declares.
+    pub(super) version: Option<u32>,
     /// The aggregate or category of the streams, if each row has the events of one stream.
     pub(super) by_stream: Option<ByStream>,
     pub(super) columns: Vec<ColumnField>,

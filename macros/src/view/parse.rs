@@ -13,7 +13,7 @@ use crate::shared::{AttributeKeys, Diagnostics, Name, keys, refuse_generics};
 const ON_STRUCT: AttributeKeys = AttributeKeys {
     attribute: "view",
     place: "on a struct",
-    allowed: &["event", "name", "formerly", "by_stream", "index"],
+    allowed: &["event", "name", "formerly", "version", "by_stream", "index"],
     repeatable: &["index"],
 };
 const ON_FIELD: AttributeKeys =
@@ -31,6 +31,7 @@ pub(super) fn parse(input: DeriveInput, diagnostics: &mut Diagnostics) -> ViewSt
         ident: input.ident,
         event: None,
         formerly: Vec::new(),
+        version: None,
         by_stream: None,
         columns: columns(&fields, diagnostics),
         indexes: Vec::new(),
@@ -58,10 +59,19 @@ fn read_key(view: &mut ViewStruct, key: &str, meta: &ParseNestedMeta<'_>) -> syn
         "formerly" => {
             view.formerly = keys::list::<LitStr>(meta)?.iter().map(Name::written).collect();
         }
+        "version" => view.version = Some(version(meta)?),
         "by_stream" => view.by_stream = Some(by_stream(meta)?),
         _ => view.indexes.push(IndexFields { fields: keys::list(meta)?, place: meta.path.span() }),
     }
     Ok(())
+}
+
+fn version(meta: &ParseNestedMeta<'_>) -> syn::Result<u32> {
+    let (number, literal) = keys::number(meta)?;
+    match number {
+        0 => Err(syn::Error::new(literal.span(), "versions of a view begin at 1")),
+        number => Ok(number),
+    }
 }
 
 fn by_stream(meta: &ParseNestedMeta<'_>) -> syn::Result<ByStream> {

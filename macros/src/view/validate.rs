@@ -42,6 +42,16 @@ fn check_names(view: &ViewStruct, diagnostics: &mut Diagnostics) {
     for error in names.iter().filter_map(|name| name.identifier_fault("view name")) {
         diagnostics.push(error);
     }
+    for name in names.iter().filter(|name| is_of_generation(&name.text)) {
+        let message =
+            "`__` and digits at the end of a view's name are reserved for its generations";
+        diagnostics.at(name.place, message);
+    }
+}
+
+fn is_of_generation(name: &str) -> bool {
+    let end = name.rsplit_once("__").map(|(_, end)| end);
+    end.is_some_and(|end| !end.is_empty() && end.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn check_container(view: &ViewStruct, key: &SerdeKey, diagnostics: &mut Diagnostics) {

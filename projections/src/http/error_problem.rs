@@ -76,7 +76,9 @@ fn public(error: &Error, problem: Problem) -> Problem {
         Error::Rejected(rejection) => rejected(rejection, problem),
         Error::Conflict(conflict) => conflicting(conflict, problem),
         Error::Unavailable(unavailable) => match &**unavailable {
-            Unavailable::StaleRead(pending) => stale_read(pending, problem),
+            Unavailable::StaleRead(pending) | Unavailable::Rebuilding(pending) => {
+                stale_read(pending, problem)
+            }
             _ => problem,
         },
         Error::Corrupt(corrupt) => match &**corrupt {

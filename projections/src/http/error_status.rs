@@ -48,6 +48,7 @@ fn known(code: Code) -> Option<ErrorStatus> {
             private(StatusCode::SERVICE_UNAVAILABLE, RETRY)
         }
         Code::STALE_READ => public(StatusCode::ACCEPTED, RETRY),
+        Code::REBUILDING => public(StatusCode::SERVICE_UNAVAILABLE, RETRY),
         Code::UNREACHABLE
         | Code::LOCKED
         | Code::CLOSED

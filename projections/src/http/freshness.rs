@@ -53,6 +53,7 @@ pub(super) fn token(status: FreshnessStatus) -> &'static TokenRef {
         FreshnessStatus::Current => const { TokenRef::constant("current") },
         FreshnessStatus::Degraded(_) => const { TokenRef::constant("degraded") },
         FreshnessStatus::Stopped(_) => const { TokenRef::constant("stopped") },
+        FreshnessStatus::Rebuilding(_) => const { TokenRef::constant("rebuilding") },
         _ => const { TokenRef::constant("converging") },
     }
 }

@@ -34,7 +34,7 @@ pub(crate) use waits::WaitMeter;
 pub const PROJECTION_STATE: Metric = Metric::gauge(
     "highwater_projection_state",
     &["projection", "state"],
-    "1 for the state that a projection is in: preparing, running, retrying, stopped, ended; else 0",
+    "1 for the state that a projection is in: preparing, rebuilding, running, retrying, stopped, ended; else 0",
 );
 
 /// The number of shards of a projection.

@@ -41,7 +41,8 @@ impl BatchTask {
             }
             self.first_late = self.batcher.state().next_ticket;
             let views = self.source.highwater.views();
-            let advanced = views.wait_for_view_change(&self.source.view, &snapshot.state);
+            let view = &snapshot.generation.view;
+            let advanced = views.wait_for_view_change(view, &snapshot.state);
             let changed = pin!(self.batcher.changed.notified());
             // A store that reports nothing is read again all the same.
             if let Ok(Either::Left((Err(error), _))) =

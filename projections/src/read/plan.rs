@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::future::{Either, pending, select};
 use highwater_core::{
-    Code, Error, PartitionId, Result, Token,
+    Code, Error, PartitionId, Position, Result, Token,
     consistency::{Basis, Fallback, Level, Operation, ReadPolicy, Reading, Variant},
     domain::View,
     error::{Corrupt, Source, Unavailable},
@@ -67,6 +67,10 @@ impl ReadPlan {
         if requirement.is_met_by(&before) {
             return self.met(snapshot, requirement);
         }
+        if self.policy.level == Level::Eventual {
+            // It is being rebuilt, which takes longer than a read waits.
+            return self.fall_back(requirement, before).await;
+        }
         match self.wait(requirement).await? {
             Some(snapshot) => self.met(snapshot, requirement),
             None => self.fall_back(requirement, before).await,
@@ -122,13 +126,15 @@ impl ReadPlan {
     fn requirement(&self, snapshot: &ViewSnapshot) -> Requirement {
         let token = self.token.position(PartitionId::LOG);
         match self.policy.level {
-            Level::Eventual => Requirement::default(),
-            Level::Bounded(bound) => Requirement { position: token, bound: Some(bound) },
+            Level::Eventual => Requirement { is_complete: true, ..Requirement::default() },
+            Level::Bounded(bound) => {
+                Requirement { position: token, bound: Some(bound), is_complete: true }
+            }
             Level::Strong => {
                 let head = snapshot.head.unwrap_or_default();
-                Requirement { position: token.max(head), bound: None }
+                Requirement { position: token.max(head), bound: None, is_complete: true }
             }
-            _ => Requirement { position: token, bound: None },
+            _ => Requirement { position: token, bound: None, is_complete: true },
         }
     }
 
@@ -212,6 +218,9 @@ impl ReadPlan {
     }
 
     fn stale_read(&self, before: Freshness, reached: Freshness) -> Error {
+        if let Some(complete_at) = reached.complete_at {
+            return self.rebuilding(before, reached, complete_at);
+        }
         let target = match self.policy.level {
             Level::Bounded(bound) => Target::Bounded(bound),
             Level::Strong => Target::Head,
@@ -219,6 +228,23 @@ impl ReadPlan {
         };
         let pending = Pending::new(self.source.view.as_str(), target, reached);
         Unavailable::StaleRead(pending.since(&before, self.source.now())).into()
+    }
+
+    /// The error of a view that is not complete yet. If it did not move meanwhile, the rate is that since it was made.
+    fn rebuilding(&self, before: Freshness, reached: Freshness, complete_at: Position) -> Error {
+        let target = Target::Complete(complete_at);
+        let pending = Pending::new(self.source.view.as_str(), target, reached);
+        let mut pending = pending.since(&before, self.source.now());
+        let applied = reached.position.get();
+        if pending.estimate.is_none() && applied > 0 && !reached.is_stopped() {
+            let made_at = self.source.definition.generation().created_at;
+            let meanwhile: Duration =
+                reached.read_at.duration_since(made_at).try_into().unwrap_or_default();
+            let share = pending.missing() as f64 / applied as f64;
+            let rest = Duration::try_from_secs_f64(meanwhile.as_secs_f64() * share);
+            pending.estimate = rest.ok();
+        }
+        Unavailable::Rebuilding(pending).into()
     }
 
     /// Answers from a snapshot that meets the requirement, unless a parked key holds back what is required.
@@ -303,6 +329,9 @@ impl ReadPlan {
 
     fn decode<V: View>(&self, snapshot: ViewSnapshot, basis: Basis) -> Result<Reading<RowPage<V>>> {
         let freshness = self.source.freshness(&snapshot, &self.scope);
+        if freshness.is_rebuilding() {
+            return Err(self.stale_read(freshness, freshness));
+        }
         Ok(self.reading(RowPage::decode(&self.source.view, snapshot)?, freshness, basis))
     }
 
@@ -316,7 +345,7 @@ fn outcome<T>(answer: &Result<Reading<T>>) -> &'static str {
     match answer {
         Ok(reading) => reading.basis().name(),
         Err(error) => match error.code() {
-            Code::STALE_READ => "pending",
+            Code::STALE_READ | Code::REBUILDING => "pending",
             Code::PARKED => "parked",
             _ => "failed",
         },

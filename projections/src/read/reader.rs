@@ -135,7 +135,7 @@ impl<V: View> ViewReader<V> {
         Ok(Arc::unwrap_or_clone(snapshot.state).stops)
     }
 
-    /// Declares that the stored rows are right for this definition of the view, although they were folded by another
+    /// Declares that the rows of the live generation are right for this definition of the view, although they were folded by another
     /// one: for example if the type of a field has only got another name. Nothing is folded again, and a form of the row
     /// that isn't known doesn't replace one that is. The workers of other programs are fenced, and stop when they compare
     /// their definition.
@@ -156,6 +156,9 @@ impl<V: View> ViewReader<V> {
         let view = ViewName::new(V::NAME)?;
         let views = self.highwater.views();
         let own = V::definition()?;
+        let generations = views.generations(&view).await?;
+        let live = generations.into_iter().find(|generation| generation.is_live);
+        let view = live.map_or(view, |live| live.view);
         loop {
             let stored = views.view_definition(&view).await?;
             let from = stored.as_ref().map(|stored| stored.hash);
@@ -214,7 +217,9 @@ impl<V: View> IntoFuture for AppliedRequest<V> {
             let reading = match self.request.find().await {
                 Ok(reading) => reading,
                 Err(Error::Unavailable(unavailable)) => match *unavailable {
-                    Unavailable::StaleRead(pending) => return Ok(AppliedOutcome::Pending(pending)),
+                    Unavailable::StaleRead(pending) | Unavailable::Rebuilding(pending) => {
+                        return Ok(AppliedOutcome::Pending(pending));
+                    }
                     other => return Err(other.into()),
                 },
                 Err(error) => return Err(error),

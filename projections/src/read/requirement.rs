@@ -9,12 +9,15 @@ use highwater_core::{Position, value::Freshness};
 pub(super) struct Requirement {
     pub(super) position: Position,
     pub(super) bound: Option<Duration>,
+    /// True if the view must be complete: it is not being rebuilt.
+    pub(super) is_complete: bool,
 }
 
 impl Requirement {
     pub(super) fn is_met_by(self, freshness: &Freshness) -> bool {
         freshness.position >= self.position
             && self.bound.is_none_or(|bound| freshness.age() <= bound)
+            && !(self.is_complete && freshness.is_rebuilding())
     }
 
     /// Returns true if a position is required, and nothing else.
@@ -40,7 +43,8 @@ mod tests {
         let as_of = Timestamp::from_second(1).unwrap();
         let parked = Freshness::new(Position::new(9), as_of, as_of, None);
         let parked = parked.with_parked(Some(Position::new(5)));
-        let required = |position| Requirement { position: Position::new(position), bound: None };
+        let required =
+            |position| Requirement { position: Position::new(position), ..Requirement::default() };
         assert!(!required(4).is_held_back(&parked));
         assert!(required(5).is_held_back(&parked));
         let bound = Some(Duration::from_secs(1));

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures_util::future::join;
 use highwater_core::{
-    Highwater, Position, Result,
+    Code, Highwater, Position, Result,
     domain::{KeyedBy, View, ViewName},
     error::{Source, Unavailable},
     port::{StoredRange, StoredRow, StoredView, ViewState},
@@ -14,13 +14,16 @@ use jiff::Timestamp;
 use tokio::time::timeout;
 
 use super::{
-    definition::{CheckedStores, ReaderDefinition},
+    definition::{CheckedStores, OwnGeneration, ReaderDefinition},
     scope::RowScope,
 };
 
 /// The longest wait for a store that is connected and silent. A wait for a connection ends sooner, unless the store is
 /// configured otherwise, with the store's own error.
 pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The errors of a generation that is not this program's.
+const NOT_OWN: [Code; 3] = [Code::OTHER_DEFINITION, Code::VIEW_MISSING, Code::UNDECODABLE];
 
 /// Reads snapshots of one view. Cheap to clone.
 #[derive(Clone)]
@@ -41,6 +44,8 @@ pub(super) struct ViewSnapshot {
     pub(super) state: Arc<ViewState>,
     /// True if a newer program has folded events into the rows that this one doesn't know.
     pub(super) has_unknown_types: bool,
+    /// The generation of the view.
+    pub(super) generation: Arc<OwnGeneration>,
     /// The head of the log at that moment, if it is known.
     pub(super) head: Option<Position>,
     /// The time before the read: an event that was recorded until then and is not in the view is missing.
@@ -49,7 +54,10 @@ pub(super) struct ViewSnapshot {
 
 impl ViewSnapshot {
     pub(super) fn with_rows(&self, rows: Vec<(String, StoredRow)>) -> Self {
-        Self { rows: Arc::new(rows), has_more: false, state: Arc::clone(&self.state), ..*self }
+        let rows = Arc::new(rows);
+        let state = Arc::clone(&self.state);
+        let generation = Arc::clone(&self.generation);
+        Self { rows, has_more: false, state, generation, ..*self }
     }
 
     /// The first parked key of the snapshot, with its first event that is not in the row.
@@ -87,23 +95,80 @@ impl ViewSource {
         })
     }
 
+    /// Reads the generation of this program. If that has another definition, or is gone, the program's own one is
+    /// found again.
     async fn read_store(&self, scope: &RowScope) -> Result<ViewSnapshot> {
+        let known = self.definition.generation();
+        let refused = match self.read_generation(&known, scope).await {
+            Err(error) if NOT_OWN.contains(&error.code()) => error,
+            Ok(snapshot) if self.may_be_another(&snapshot) => {
+                let best = self.definition.own_generations(&**self.highwater.views()).await?;
+                let Some(best) = best.into_iter().next().filter(|best| *best != *known) else {
+                    return Ok(snapshot);
+                };
+                match self.read_generation(&Arc::new(best), scope).await {
+                    Err(error) if NOT_OWN.contains(&error.code()) => return Ok(snapshot),
+                    read => {
+                        if let Ok(read) = &read {
+                            self.definition.found(&read.generation);
+                        }
+                        return read;
+                    }
+                }
+            }
+            read => return read,
+        };
+        let others = self.definition.own_generations(&**self.highwater.views()).await?;
+        for other in others.into_iter().filter(|other| *other != *known) {
+            let other = Arc::new(other);
+            match self.read_generation(&other, scope).await {
+                Err(error) if NOT_OWN.contains(&error.code()) => {}
+                read => {
+                    self.definition.found(&other);
+                    return read;
+                }
+            }
+        }
+        match self.definition.first_generation() {
+            first if first != known => {
+                self.definition.found(&first);
+                self.read_generation(&first, scope).await
+            }
+            _ => Err(refused),
+        }
+    }
+
+    /// Returns true if it is time to look for a generation that suits better than this one: these rows are only shared with
+    /// another program, or not complete.
+    fn may_be_another(&self, snapshot: &ViewSnapshot) -> bool {
+        let complete_at = snapshot.generation.complete_at;
+        let is_settled = self.definition.is_own(&snapshot.state)
+            && (complete_at == Position::START || snapshot.state.least().position >= complete_at);
+        !is_settled && self.definition.is_time_to_look()
+    }
+
+    async fn read_generation(
+        &self,
+        generation: &Arc<OwnGeneration>,
+        scope: &RowScope,
+    ) -> Result<ViewSnapshot> {
         let views = self.highwater.views();
+        let view = &generation.view;
         let read_at = self.now();
         let (rows, has_more, state, head) = match scope {
             RowScope::Range(range, limit) => {
-                let range = views.read_range(&self.view, range, *limit).await?;
+                let range = views.read_range(view, range, *limit).await?;
                 let StoredRange { rows, more, state, head } = range;
                 (rows, more, state, head)
             }
             RowScope::Keys(_) | RowScope::AllShards => {
                 let keys = scope.keys();
-                let StoredView { rows, state, head } = views.read_view(&self.view, keys).await?;
+                let StoredView { rows, state, head } = views.read_view(view, keys).await?;
                 (keys.iter().cloned().zip(rows).collect(), false, state, head)
             }
         };
         let stores = CheckedStores { views: &**views, log: &**self.highwater.log() };
-        let has_unknown_types = self.definition.check(&state, stores).await?;
+        let has_unknown_types = self.definition.check(view, &state, stores).await?;
         // The head of another log means nothing here.
         let head = head.filter(|_| self.highwater.has_views_with_the_log());
         Ok(ViewSnapshot {
@@ -111,6 +176,7 @@ impl ViewSource {
             has_more,
             state: Arc::new(state),
             has_unknown_types,
+            generation: Arc::clone(generation),
             head,
             read_at,
         })
@@ -134,5 +200,6 @@ impl ViewSource {
             .with_log(self.highwater.log().log_id())
             .with_parked(parked)
             .with_stopped(stop.map(|stop| stop.at))
+            .with_complete_at(snapshot.generation.complete_at)
     }
 }

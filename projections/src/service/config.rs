@@ -17,7 +17,7 @@ use super::Secret;
 use crate::kafka::{Kafka, Relay, Topics};
 use crate::{
     config,
-    options::{OnFailure, ProjectionOptions},
+    options::{OnChange, OnFailure, ProjectionOptions},
 };
 
 /// The configuration of a service, from a file (TOML) and the environment, which takes precedence.
@@ -107,7 +107,8 @@ pub enum LogFormat {
     Json,
 }
 
-/// The options of a projection. An option that isn't set has the default of [`ProjectionOptions`].
+/// The options of a projection. An option that isn't set has the default of [`ProjectionOptions`], but for
+/// `on_change`: a service builds what has changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProjectionConfig {
@@ -121,6 +122,9 @@ pub struct ProjectionConfig {
     /// parked keys of a shard.
     #[serde(deserialize_with = "on_failure")]
     pub on_failure: Option<OnFailure>,
+    /// The reaction to a changed definition of a view: `"rebuild"` or `"stop"`.
+    #[serde(deserialize_with = "on_change")]
+    pub on_change: Option<OnChange>,
 }
 
 /// The Kafka cluster and its topics.
@@ -231,13 +235,14 @@ impl Config {
     /// Returns the options of the projection of this name.
     #[must_use]
     pub fn options(&self, projection: &str) -> ProjectionOptions {
-        let default = ProjectionOptions::default();
+        let default = ProjectionOptions::default().on_change(OnChange::Rebuild);
         let Some(config) = self.projections.get(projection) else { return default };
         ProjectionOptions {
             shards: config.shards.unwrap_or(default.shards).max(1),
             batch: config.batch.unwrap_or(default.batch).max(1),
             cached_rows: config.cached_rows.unwrap_or(default.cached_rows),
             on_failure: config.on_failure.unwrap_or(default.on_failure),
+            on_change: config.on_change.unwrap_or(default.on_change),
             ..default
         }
     }
@@ -301,6 +306,19 @@ fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
 #[cfg(feature = "kafka")]
 fn some_duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
     duration(from).map(Some)
+}
+
+fn on_change<'de, D: Deserializer<'de>>(from: D) -> Result<Option<OnChange>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum ConfiguredChange {
+        Stop,
+        Rebuild,
+    }
+    Ok(Some(match ConfiguredChange::deserialize(from)? {
+        ConfiguredChange::Stop => OnChange::Stop,
+        ConfiguredChange::Rebuild => OnChange::Rebuild,
+    }))
 }
 
 fn on_failure<'de, D: Deserializer<'de>>(from: D) -> Result<Option<OnFailure>, D::Error> {

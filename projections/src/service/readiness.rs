@@ -37,8 +37,11 @@ pub struct ProjectionReport {
     pub name: String,
     /// True if the projection applies events, or waits for them.
     pub ready: bool,
-    /// The state: `preparing`, `running`, `retrying`, `stopped`, `ended`.
+    /// The state: `preparing`, `rebuilding`, `running`, `retrying`, `stopped`, `ended`.
     pub state: &'static str,
+    /// The generation of the view that this program works on, if that isn't the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u32>,
     /// The time of the last change of state.
     pub since: Timestamp,
     /// The state of the connection to Kafka, if that is the source.
@@ -221,6 +224,7 @@ impl HealthState {
             name: status.view().to_string(),
             ready: matches!(state, ProjectionState::Running) && is_fed,
             state: state.name(),
+            generation: Some(status.generation()).filter(|generation| *generation > 1),
             since: status.since(),
             kafka,
             error: state.error().map(Failure::from),
@@ -230,7 +234,10 @@ impl HealthState {
 
     #[cfg(feature = "kafka")]
     fn kafka(&self, status: &ProjectionStatus) -> Option<&'static str> {
-        self.sources.iter().find_map(|source| source.known(status.view())).map(|state| state.name())
+        self.sources
+            .iter()
+            .find_map(|source| source.known(&status.view().of_generation(status.generation())))
+            .map(|state| state.name())
     }
 
     #[cfg(not(feature = "kafka"))]

@@ -8,8 +8,8 @@ use highwater_core::{
     domain::{DefinitionHash, StoredDefinition, ViewDefinition, ViewName, ViewSpec},
     error::{Source, Unavailable},
     port::{
-        Claim, KeyRange, LeaseStore, Members, ParkedKey, ParkedStore, ShardClaim, ShardStop,
-        StoredRange, StoredView, ViewCommit, ViewState, ViewStore, WorkerId,
+        Claim, Generation, GenerationStore, KeyRange, LeaseStore, Members, ParkedKey, ParkedStore,
+        ShardClaim, ShardStop, StoredRange, StoredView, ViewCommit, ViewState, ViewStore, WorkerId,
     },
     value::{Epoch, ShardId, Sharding},
 };
@@ -72,6 +72,22 @@ impl ViewStore for FaultyViewStore {
 
     async fn wait_for_view_change(&self, view: &ViewName, seen: &ViewState) -> Result<()> {
         self.views.wait_for_view_change(view, seen).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl GenerationStore for FaultyViewStore {
+    async fn generations(&self, view: &ViewName) -> Result<Vec<Generation>> {
+        self.views.generations(view).await
+    }
+
+    async fn promote(&self, view: &ViewName, generation: u32) -> Result<bool> {
+        self.views.promote(view, generation).await
+    }
+
+    async fn remove_generation(&self, view: &ViewName, generation: u32) -> Result<bool> {
+        self.views.remove_generation(view, generation).await
     }
 }
 

@@ -3,18 +3,19 @@
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use highwater_core::{
     Code, Error, Highwater, Result,
-    domain::{View, ViewSpec},
-    error::Invalid,
+    domain::{View, ViewDefinition, ViewSpec},
+    error::{Conflict, Invalid},
     port::{FeedSource, WorkerId},
     value::Sharding,
 };
 
 use super::{
-    WorkerHandle, context::WorkerContext, definition::DefinitionCheck,
+    WorkerHandle, context::WorkerContext, generation::GenerationChoice,
     reporter::ProjectionReporter, shutdown::ShutdownSignal, task::ProjectionTask,
 };
 use crate::{
@@ -26,6 +27,9 @@ use crate::{
         TransactionalEffect,
     },
 };
+
+/// The wait before a generation is chosen again, because another program was faster.
+const CHOICE_DELAY: Duration = Duration::from_millis(50);
 
 /// Transient errors of asking for the partitions of a topic: the worker starts without the answer.
 const TOPIC_ERRORS: [Code; 2] = [Code::TOPIC_MISSING, Code::BROKER_UNREACHABLE];
@@ -134,14 +138,13 @@ impl Worker {
         let mut projections = Vec::new();
         for (job, options) in self.jobs {
             let (spec, refused) = open_view(&*job, options, &*self.source, &self.context).await?;
-            let ViewSpec { name: view, definition, .. } = spec;
-            let (reporter, status) = ProjectionReporter::new(view.clone(), &self.context.clock);
+            let (reporter, status) = ProjectionReporter::new(&spec, &self.context.clock);
             statuses.push(status);
-            let metrics = ProjectionMetrics::new(view.as_str(), &lags);
+            let metrics = ProjectionMetrics::new(spec.name.as_str(), &lags);
             let context = self.context.clone();
             projections.push(ProjectionTask {
-                view,
-                definition,
+                view: spec.stored_name(),
+                spec,
                 compared: Mutex::default(),
                 refused,
                 job,
@@ -194,29 +197,31 @@ async fn open_view(
         Err(error) if TOPIC_ERRORS.contains(&error.code()) => Sharding::by_stream(1),
         sharding => sharding?,
     };
-    let opened = match check_stored(&spec, job, context).await {
-        Ok(()) => context.views.open_view(&spec, sharding).await.map(drop),
-        refused => refused,
-    };
-    match opened {
-        Err(error) if error.code() == Code::OTHER_DEFINITION => Ok((spec, Some(error))),
-        opened => opened.map(|()| (spec, None)),
+    loop {
+        let choice = GenerationChoice { spec: &spec, job, on_change: options.on_change, context };
+        let opened = match choice.choose().await {
+            Ok(chosen) => open_own(chosen, sharding, context).await,
+            Err(refused) => Err(refused),
+        };
+        match opened {
+            Err(error) if error.code() == Code::OTHER_DEFINITION => return Ok((spec, Some(error))),
+            Err(error) if error.code() == Code::STALE_DEFINITION => {
+                tracing::info!(view = %spec.name, "another program was faster; choosing again");
+                context.clock.sleep(CHOICE_DELAY).await;
+            }
+            opened => return opened.map(|spec| (spec, None)),
+        }
     }
 }
 
-/// Compares the definition of a view that exists, perhaps under a former name, before it is renamed or gets columns:
-/// a program that is refused changes nothing.
-async fn check_stored(spec: &ViewSpec, job: &dyn Job, context: &WorkerContext) -> Result<()> {
-    let Some(own) = &spec.definition else { return Ok(()) };
-    for view in [&spec.name].into_iter().chain(&spec.formerly) {
-        let query = job.query()?;
-        let check = DefinitionCheck { view, own, query, is_starting: true, context };
-        match check.ensure().await {
-            Err(error) if error.code() == Code::VIEW_MISSING => {}
-            compared => return compared.map(drop),
-        }
+/// Opens the generation that was chosen. Another program may have made one of its number meanwhile.
+async fn open_own(spec: ViewSpec, sharding: Sharding, context: &WorkerContext) -> Result<ViewSpec> {
+    let state = context.views.open_view(&spec, sharding).await?;
+    let own = spec.definition.as_ref().map(ViewDefinition::hash);
+    if own.zip(state.definition).is_some_and(|(own, stored)| own != stored) {
+        return Err(Conflict::Definition { view: spec.stored_name().to_string() }.into());
     }
-    Ok(())
+    Ok(spec)
 }
 
 /// Measures how far the shards are behind the log, until shutdown.

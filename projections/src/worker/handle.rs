@@ -59,6 +59,7 @@ impl std::fmt::Debug for WorkerHandle {
 mod tests {
     use std::sync::Arc;
 
+    use highwater_core::domain::{ViewName, ViewSpec};
     use highwater_stores::{MemoryStore, SystemClock, on};
 
     use super::*;
@@ -67,8 +68,9 @@ mod tests {
     #[test]
     fn a_worker_and_its_handle_are_debugged_without_locks_and_channels() {
         let (sender, _) = ShutdownSignal::new();
-        let view = highwater_core::domain::ViewName::new("balances").unwrap();
-        let (_, status) = ProjectionReporter::new(view, &(Arc::new(SystemClock) as Arc<_>));
+        let view = ViewName::new("balances").unwrap();
+        let (_, status) =
+            ProjectionReporter::new(&ViewSpec::rows(view), &(Arc::new(SystemClock) as Arc<_>));
         let handle = format!("{:?}", WorkerHandle::new(sender, vec![status]));
         let worker = format!("{:?}", Worker::new(&on(MemoryStore::default()).build()));
         assert!(handle.starts_with("WorkerHandle { statuses: [ProjectionStatus {"), "{handle}");

@@ -12,6 +12,7 @@
 //! | `poison` | an event that can't be applied: bisect, retry, decide (R4) |
 //! | `drain_parked` | retries of parked keys (R4) |
 //! | `definition` | whether the stored rows are those of this program (R5) |
+//! | `generation` | the generation of a view that this program works on, and its promotion (R5) |
 //! | `reshard` | changes the sharding of a view |
 //! | `free_shards` | the stop of a worker that can't be a member, if there is no other worker |
 //! | `failure` | classes of errors: transient, fenced, about an event |
@@ -56,6 +57,7 @@ mod definition;
 mod drain_parked;
 mod failure;
 mod free_shards;
+mod generation;
 mod handle;
 mod owned_shard;
 mod poison;
@@ -71,4 +73,4 @@ pub use builder::Worker;
 pub use handle::WorkerHandle;
 pub use status::{ProjectionState, ProjectionStatus};
 
-pub use crate::options::{Backoff, OnFailure, ProjectionOptions};
+pub use crate::options::{Backoff, OnChange, OnFailure, ProjectionOptions};

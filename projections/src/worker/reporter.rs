@@ -6,7 +6,7 @@ use std::{
 };
 
 use ::metrics::Counter;
-use highwater_core::{Error, domain::ViewName, port::Clock, value::ShardId};
+use highwater_core::{Error, Position, domain::ViewSpec, port::Clock, value::ShardId};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -61,8 +61,12 @@ impl States {
     fn current(&self) -> TimedState {
         let shards = self.retrying.iter().map(|(shard, retry)| (*shard, retry.clone().into()));
         let shards = shards.collect();
-        let may_be_worse =
-            matches!(self.own, ProjectionState::Running | ProjectionState::Preparing);
+        let may_be_worse = matches!(
+            self.own,
+            ProjectionState::Running
+                | ProjectionState::Rebuilding { .. }
+                | ProjectionState::Preparing
+        );
         match self.retrying.values().min_by_key(|retry| retry.since) {
             Some(first) if may_be_worse => {
                 TimedState { since: first.since, state: first.clone().into(), shards }
@@ -73,19 +77,19 @@ impl States {
 }
 
 impl ProjectionReporter {
-    pub(super) fn new(view: ViewName, clock: &Arc<dyn Clock>) -> (Self, ProjectionStatus) {
+    pub(super) fn new(spec: &ViewSpec, clock: &Arc<dyn Clock>) -> (Self, ProjectionStatus) {
         let states = States {
             own: ProjectionState::Preparing,
             since: clock.now(),
             retrying: BTreeMap::new(),
         };
-        let gauges = StateGauges::new(PROJECTION_STATE, view.as_str());
+        let gauges = StateGauges::new(PROJECTION_STATE, spec.name.as_str());
         gauges.enter(states.own.name());
-        let retries = RETRIES.count(&[view.as_str()]);
+        let retries = RETRIES.count(&[spec.name.as_str()]);
         let (current, receiver) = watch::channel(states.current());
         let clock = Arc::clone(clock);
         let reports = Reports { states: Mutex::new(states), current, clock, gauges, retries };
-        (Self(Arc::new(reports)), ProjectionStatus::new(view, receiver))
+        (Self(Arc::new(reports)), ProjectionStatus::new(spec, receiver))
     }
 
     /// Returns the reporter of a shard, which runs until it says otherwise.
@@ -104,6 +108,22 @@ impl ProjectionReporter {
 
     pub(super) fn running(&self) {
         self.enter(ProjectionState::Running, self.0.clock.now());
+    }
+
+    /// Reports that the projection builds a new generation.
+    pub(super) fn rebuilding(&self, complete_at: Position) {
+        self.enter(ProjectionState::Rebuilding { complete_at }, self.0.clock.now());
+    }
+
+    /// Reports that the generation which it builds is complete.
+    pub(super) fn completed(&self) {
+        let now = self.0.clock.now();
+        self.0.change(|states| {
+            if let ProjectionState::Rebuilding { .. } = states.own {
+                states.own = ProjectionState::Running;
+                states.since = now;
+            }
+        });
     }
 
     /// Reports a retry of the whole projection. After the first one in a row the time stays.
@@ -200,9 +220,9 @@ mod tests {
 
     fn reporter() -> (StillClock, ProjectionReporter, ProjectionStatus) {
         let clock = StillClock::default();
-        let view = ViewName::new("balances").unwrap();
+        let view = ViewSpec::rows(highwater_core::domain::ViewName::new("balances").unwrap());
         let (reporter, status) =
-            ProjectionReporter::new(view, &(Arc::new(clock.clone()) as Arc<dyn Clock>));
+            ProjectionReporter::new(&view, &(Arc::new(clock.clone()) as Arc<dyn Clock>));
         reporter.running();
         (clock, reporter, status)
     }

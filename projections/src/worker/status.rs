@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-use highwater_core::{Error, domain::ViewName, value::ShardId};
+use highwater_core::{
+    Error, Position,
+    domain::{ViewName, ViewSpec},
+    value::ShardId,
+};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -11,6 +15,11 @@ use tokio::sync::watch;
 pub enum ProjectionState {
     /// Waits for other workers to release their shards, or reshards its view.
     Preparing,
+    /// Builds a new generation of its view, because the definition has changed (R5).
+    Rebuilding {
+        /// The position from which on it is complete.
+        complete_at: Position,
+    },
     /// Works, or waits for events.
     Running,
     /// Retries a transient error, for ever: the whole projection, or a shard of it.
@@ -43,6 +52,7 @@ impl ProjectionState {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Preparing => "preparing",
+            Self::Rebuilding { .. } => "rebuilding",
             Self::Running => "running",
             Self::Retrying { .. } => "retrying",
             Self::Stopped { .. } => "stopped",
@@ -55,7 +65,7 @@ impl ProjectionState {
     pub fn error(&self) -> Option<&Error> {
         match self {
             Self::Retrying { error, .. } | Self::Stopped { error, .. } => Some(error),
-            Self::Preparing | Self::Running | Self::Ended => None,
+            Self::Preparing | Self::Rebuilding { .. } | Self::Running | Self::Ended => None,
         }
     }
 }
@@ -65,6 +75,7 @@ impl fmt::Display for ProjectionState {
         match self {
             Self::Retrying { error, since } => write!(f, "retrying since {since}: {error}"),
             Self::Stopped { error, at } => write!(f, "stopped at {at}: {error}"),
+            Self::Rebuilding { complete_at } => write!(f, "rebuilding, complete at {complete_at}"),
             Self::Preparing | Self::Running | Self::Ended => f.write_str(self.name()),
         }
     }
@@ -83,18 +94,25 @@ pub(super) struct TimedState {
 #[derive(Clone)]
 pub struct ProjectionStatus {
     view: ViewName,
+    generation: u32,
     current: watch::Receiver<TimedState>,
 }
 
 impl ProjectionStatus {
-    pub(super) fn new(view: ViewName, current: watch::Receiver<TimedState>) -> Self {
-        Self { view, current }
+    pub(super) fn new(spec: &ViewSpec, current: watch::Receiver<TimedState>) -> Self {
+        Self { view: spec.name.clone(), generation: spec.generation.number, current }
     }
 
     /// The name of the projection.
     #[must_use]
     pub fn view(&self) -> &ViewName {
         &self.view
+    }
+
+    /// The generation of the view that this program works on.
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.generation
     }
 
     /// Returns the current state: the worst of the projection and its shards in this worker.
@@ -149,7 +167,10 @@ mod tests {
 
     fn status(state: ProjectionState) -> ProjectionStatus {
         let timed = TimedState { state, since: Timestamp::UNIX_EPOCH, shards: Vec::new() };
-        ProjectionStatus::new(ViewName::new("balances").unwrap(), watch::channel(timed).1)
+        ProjectionStatus::new(
+            &ViewSpec::rows(ViewName::new("balances").unwrap()),
+            watch::channel(timed).1,
+        )
     }
 
     fn error() -> Error {

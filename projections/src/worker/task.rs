@@ -7,9 +7,10 @@ use std::{
     time::Duration,
 };
 
+use futures_util::{FutureExt as _, future::pending};
 use highwater_core::{
     Error, Result,
-    domain::{DefinitionHash, ViewDefinition, ViewName},
+    domain::{DefinitionHash, ViewName, ViewSpec},
     error::Panicked,
     port::{Assignment, ClaimMode, FeedSource, Membership, Subscription, ViewState},
     value::{ShardId, Sharding},
@@ -19,6 +20,7 @@ use super::{
     context::{ClaimContext, WorkerContext},
     definition::DefinitionCheck,
     failure::{is_fenced, is_transient},
+    generation::{Built, BuiltGeneration, COMPLETION_INTERVAL, promotion_delays},
     reporter::ProjectionReporter,
     reshard::Resharding,
     shard::ShardTask,
@@ -33,8 +35,9 @@ use crate::{
 
 /// Runs one projection in this worker.
 pub(super) struct ProjectionTask {
+    /// The name under which the generation of the view is stored.
     pub(super) view: ViewName,
-    pub(super) definition: Option<ViewDefinition>,
+    pub(super) spec: ViewSpec,
     /// The hash of the stored definition, which each claim names.
     pub(super) compared: Mutex<Option<DefinitionHash>>,
     /// The reason for which the view could not be opened.
@@ -136,16 +139,21 @@ impl ProjectionTask {
     async fn run_once(&self, source: &dyn FeedSource, shutdown: &mut ShutdownSignal) -> Result<()> {
         let joined = async {
             self.ensure_definition().await?;
-            self.join(source).await
+            let (sharding, membership) = self.join(source).await?;
+            Ok::<_, Error>((sharding, self.built().look().await?, membership))
         };
-        let (sharding, mut membership) = tokio::select! {
+        let (sharding, state, mut membership) = tokio::select! {
             joined = joined => joined?,
             () = shutdown.wait() => return Ok(()),
         };
-        self.reporter.running();
+        match state {
+            Built::Partly => self.reporter.rebuilding(self.spec.generation.complete_at),
+            Built::Complete | Built::Done => self.reporter.running(),
+        }
         self.metrics.sharded(sharding.shards);
         let mut shards = ShardTasks::default();
         let mut is_member = true;
+        let mut completion = self.complete().boxed();
         let outcome = loop {
             let step = tokio::select! {
                 () = shutdown.wait() => break Ok(()),
@@ -155,6 +163,10 @@ impl ProjectionTask {
                 }
                 (context, outcome) = shards.next_ended() => {
                     release(&context, outcome, &mut *membership).await
+                }
+                () = &mut completion => {
+                    completion = pending().boxed();
+                    Ok(())
                 }
             };
             if step.is_err() {
@@ -182,8 +194,40 @@ impl ProjectionTask {
         joined
     }
 
+    /// Waits until a new generation is complete, and promotes it.
+    async fn complete(&self) {
+        let mut delays = promotion_delays();
+        loop {
+            let mut delay = COMPLETION_INTERVAL;
+            match self.built().look().await {
+                Ok(Built::Partly) => {}
+                Ok(Built::Done) => return self.reporter.completed(),
+                Ok(Built::Complete) => {
+                    self.reporter.completed();
+                    match self.built().promote().await {
+                        Ok(true) => return,
+                        Ok(false) => {}
+                        Err(error) => {
+                            delay = delays.next().unwrap_or(delay);
+                            tracing::warn!(view = %self.view, %error, "can't promote now; trying again");
+                        }
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(view = %self.view, %error, "can't look at the generation")
+                }
+            }
+            self.context.clock.sleep(delay).await;
+        }
+    }
+
+    fn built(&self) -> BuiltGeneration<'_> {
+        let ViewSpec { name: view, generation, .. } = &self.spec;
+        BuiltGeneration { views: &*self.context.views, view, number: generation.number }
+    }
+
     async fn ensure_definition(&self) -> Result<()> {
-        let Some(own) = &self.definition else { return Ok(()) };
+        let Some(own) = &self.spec.definition else { return Ok(()) };
         let check = DefinitionCheck {
             view: &self.view,
             own,

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `append` | an append, checked before anything is changed (W1, W2, W4, W6) |
 //! | `follow` | waking followers |
+//! | `generation` | generations of views (R5) |
 //! | `idempotency` | commands that have been stored (W4) |
 //! | `parked` | parked keys and the events behind them (R4) |
 //! | `range` | rows of a view in the order of their keys |
@@ -17,6 +18,7 @@
 
 mod append;
 mod follow;
+mod generation;
 mod idempotency;
 mod parked;
 mod range;

@@ -74,6 +74,11 @@ impl MemoryView {
         self.shards.iter().map(held).collect()
     }
 
+    /// Returns true if a worker is alive.
+    pub(super) fn has_workers(&self, now: Timestamp) -> bool {
+        self.workers.values().any(|term| term.includes(now))
+    }
+
     pub(super) fn claim(&mut self, claim: ShardClaim, now: Timestamp) -> Result<Option<Claim>> {
         let ShardClaim { view, sharding, shard: number, worker, mode, lease, definition } = claim;
         check_definition(&view, definition, self.definition_hash())?;

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 use highwater_core::{
     Position, Result,
-    domain::{DefinitionHash, StoredDefinition, ViewDefinition, ViewName, ViewSpec},
+    domain::{
+        DefinitionHash, GenerationSpec, StoredDefinition, ViewDefinition, ViewName, ViewSpec,
+    },
     error::Invalid,
     port::{StoredRow, StoredView, ViewCommit, ViewState, WorkerId},
     value::{Epoch, Sharding},
@@ -17,7 +19,8 @@ use super::{parked::ParkedEvents, shard::MemoryShard};
 use crate::{
     columns::ColumnRules,
     fencing::{
-        LeaseTerm, ShardState, check_forward, has_no_rows, refusal_of, view_missing, view_renamed,
+        LeaseTerm, ShardState, check_forward, has_no_rows, other_generation, refusal_of,
+        view_missing, view_renamed,
     },
     rows,
 };
@@ -25,6 +28,8 @@ use crate::{
 #[derive(Default)]
 pub(super) struct MemoryViews {
     open: HashMap<ViewName, MemoryView>,
+    /// The greatest number of a generation of each view that was removed.
+    pub(super) removed: HashMap<ViewName, u32>,
 }
 
 pub(super) struct MemoryView {
@@ -35,7 +40,15 @@ pub(super) struct MemoryView {
     pub(super) parked: ParkedEvents,
     /// The definition by which the rows were folded.
     pub(super) definition: Option<StoredDefinition>,
-    /// The names that it had.
+    /// The view of which it is a generation.
+    pub(super) generation_of: ViewName,
+    pub(super) generation: GenerationSpec,
+    pub(super) is_live: bool,
+    pub(super) was_promoted: bool,
+    pub(super) created_at: Timestamp,
+    /// The definitions that it had.
+    pub(super) former: Vec<DefinitionHash>,
+    /// The names that the view had.
     formerly: Vec<ViewName>,
     /// `None` for a projection with its own tables.
     pub(super) rows: Option<BTreeMap<String, Bytes>>,
@@ -45,7 +58,7 @@ pub(super) struct MemoryView {
 }
 
 impl MemoryView {
-    fn new(spec: &ViewSpec, sharding: Sharding) -> Self {
+    fn new(spec: &ViewSpec, sharding: Sharding, now: Timestamp) -> Self {
         let as_of = Timestamp::UNIX_EPOCH;
         let at = ShardState { epoch: Epoch::default(), position: spec.start_after, as_of };
         Self {
@@ -54,6 +67,12 @@ impl MemoryView {
             workers: BTreeMap::new(),
             parked: ParkedEvents::default(),
             definition: None,
+            generation_of: spec.name.clone(),
+            generation: spec.generation,
+            is_live: spec.generation.number == 1,
+            was_promoted: false,
+            created_at: now,
+            former: Vec::new(),
             formerly: Vec::new(),
             rows: None,
             rules: ColumnRules::default(),
@@ -83,6 +102,7 @@ impl MemoryView {
         if self.definition_hash() != from || self.shards.iter().any(is_beyond) {
             return false;
         }
+        self.former.extend(from);
         self.definition = Some(to.clone().into());
         self.shards.iter_mut().for_each(MemoryShard::fence);
         self.changed.send_replace(());
@@ -166,22 +186,49 @@ impl MemoryViews {
         self.open.get_mut(name).map(to).unwrap_or_default()
     }
 
-    pub(super) fn open(&mut self, spec: &ViewSpec, sharding: Sharding) -> Result<ViewState> {
+    /// Returns the generations of a view, in no order.
+    pub(super) fn of_view<'a>(
+        &'a self,
+        name: &'a ViewName,
+    ) -> impl Iterator<Item = (&'a ViewName, &'a MemoryView)> {
+        self.open.iter().filter(move |(_, view)| view.generation_of == *name)
+    }
+
+    pub(super) fn of_view_mut<'a>(
+        &'a mut self,
+        name: &'a ViewName,
+    ) -> impl Iterator<Item = (&'a ViewName, &'a mut MemoryView)> {
+        self.open.iter_mut().filter(move |(_, view)| view.generation_of == *name)
+    }
+
+    pub(super) fn open(
+        &mut self,
+        spec: &ViewSpec,
+        sharding: Sharding,
+        now: Timestamp,
+    ) -> Result<ViewState> {
         spec.validate()?;
-        if !self.open.contains_key(&spec.name) {
-            let former = spec.formerly.iter().find_map(|name| self.rename(name));
-            let view = match former {
-                Some(view) => view,
-                None => {
-                    self.check_name(&spec.name)?;
-                    MemoryView::new(spec, sharding)
-                }
-            };
-            self.open.insert(spec.name.clone(), view);
+        spec.formerly.iter().for_each(|old| self.rename(old, &spec.name));
+        let name = spec.stored_name();
+        if !self.open.contains_key(&name) {
+            self.check_name(&spec.name)?;
+            if self.removed_through(&spec.name) >= spec.generation.number {
+                return Err(other_generation(&name));
+            }
+            let siblings = self.of_view(&spec.name).next();
+            let formerly = siblings.map(|(_, one)| one.formerly.clone()).unwrap_or_default();
+            let view = MemoryView { formerly, ..MemoryView::new(spec, sharding, now) };
+            self.open.insert(name.clone(), view);
         }
-        let view = self.get_mut(&spec.name)?;
-        if view.definition.is_none() {
-            view.definition = spec.definition.clone().map(StoredDefinition::from);
+        let view = self.get_mut(&name)?;
+        match (&view.definition, &spec.definition) {
+            (None, _) => view.definition = spec.definition.clone().map(StoredDefinition::from),
+            (Some(stored), Some(own))
+                if spec.generation.number > 1 && stored.hash != own.hash() =>
+            {
+                return Err(other_generation(&name));
+            }
+            _ => {}
         }
         view.add_columns(spec)?;
         if spec.rows {
@@ -192,15 +239,40 @@ impl MemoryViews {
 
     /// Refuses a name that a view had before it was renamed.
     fn check_name(&self, name: &ViewName) -> Result<()> {
-        let new = self.open.iter().find(|(_, view)| view.formerly.contains(name));
-        new.map_or(Ok(()), |(new, _)| Err(view_renamed(name, new.as_str())))
+        let renamed = |view: &&MemoryView| view.formerly.contains(name);
+        match self.open.values().find(renamed) {
+            Some(new) if self.of_view(name).next().is_none() => {
+                Err(view_renamed(name, new.generation_of.as_str()))
+            }
+            _ => Ok(()),
+        }
     }
 
-    /// Removes a view, to be inserted under its new name.
-    fn rename(&mut self, old: &ViewName) -> Option<MemoryView> {
-        let mut view = self.open.remove(old)?;
-        view.formerly.push(old.clone());
-        Some(view)
+    /// Renames the generations of a view, unless there is none, or the new view exists.
+    fn rename(&mut self, old: &ViewName, new: &ViewName) {
+        if self.of_view(new).next().is_some() {
+            return;
+        }
+        if let Some(removed) = self.removed.remove(old) {
+            self.removed.insert(new.clone(), removed);
+        }
+        let names: Vec<ViewName> = self.of_view(old).map(|(name, _)| name.clone()).collect();
+        for name in names {
+            let Some(mut view) = self.open.remove(&name) else { continue };
+            view.formerly.push(old.clone());
+            view.generation_of = new.clone();
+            self.open.insert(new.of_generation(view.generation.number), view);
+        }
+    }
+
+    pub(super) fn remove(&mut self, view: &ViewName, generation: u32) {
+        self.open.remove(&view.of_generation(generation));
+        let removed = self.removed.entry(view.clone()).or_default();
+        *removed = generation.max(*removed);
+    }
+
+    pub(super) fn removed_through(&self, view: &ViewName) -> u32 {
+        self.removed.get(view).copied().unwrap_or_default()
     }
 
     pub(super) fn read(&self, name: &ViewName, keys: &[String]) -> Result<StoredView> {

@@ -7,8 +7,8 @@ use highwater_core::{
     Position, Result,
     domain::{DefinitionHash, StoredDefinition, ViewDefinition, ViewName, ViewSpec},
     port::{
-        Claim, KeyRange, LeaseStore, Members, ParkedKey, ParkedStore, ShardClaim, ShardStop,
-        StoredRange, StoredView, ViewCommit, ViewState, ViewStore, WorkerId,
+        Claim, Generation, GenerationStore, KeyRange, LeaseStore, Members, ParkedKey, ParkedStore,
+        ShardClaim, ShardStop, StoredRange, StoredView, ViewCommit, ViewState, ViewStore, WorkerId,
     },
     value::{Epoch, ShardId, Sharding},
 };
@@ -19,7 +19,8 @@ use crate::rows::{check_key, check_range};
 #[async_trait]
 impl ViewStore for MemoryStore {
     async fn open_view(&self, spec: &ViewSpec, sharding: Sharding) -> Result<ViewState> {
-        self.state().views.open(spec, sharding)
+        let now = self.shared.clock.now();
+        self.state().views.open(spec, sharding, now)
     }
 
     async fn read_view(&self, view: &ViewName, keys: &[String]) -> Result<StoredView> {
@@ -61,6 +62,22 @@ impl ViewStore for MemoryStore {
     async fn wait_for_view_change(&self, view: &ViewName, seen: &ViewState) -> Result<()> {
         let Some(changed) = self.change_of(view, seen)? else { return Ok(()) };
         follow::changed(changed).await
+    }
+}
+
+#[async_trait]
+impl GenerationStore for MemoryStore {
+    async fn generations(&self, view: &ViewName) -> Result<Vec<Generation>> {
+        Ok(self.state().views.generations(view))
+    }
+
+    async fn promote(&self, view: &ViewName, generation: u32) -> Result<bool> {
+        self.state().views.promote(view, generation)
+    }
+
+    async fn remove_generation(&self, view: &ViewName, generation: u32) -> Result<bool> {
+        let now = self.shared.clock.now();
+        self.state().views.remove_generation(view, generation, now)
     }
 }
 

@@ -81,6 +81,8 @@ with moved as (
     where view = $4 and shard = $5 and epoch = $6 and position = $7 returning 1
 ) select count(*) from moved";
 
+/// Says that it deletes rows, which triggers refuse to others.
+///
 /// The lengths of the arrays are hidden from the planner. Otherwise it would plan each commit again, which
 /// takes longer than most commits.
 const ADVANCE_WITH_ROWS: &str = "\
@@ -88,13 +90,14 @@ with moved as (
     update @schema@.shards set position = $1, as_of = $2, cursor = $3, stopped = null
     where view = $4 and shard = $5 and epoch = $6 and position = $7 returning 1
 ), written as (
-    insert into @schema@.view_@view@ (key, value)
+    insert into @schema@.rows_@view@ (key, value)
     select k, v::json from unnest((select $8::text[]), (select $9::text[])) u(k, v)
     where exists (select 1 from moved)
     on conflict (key) do update set value = excluded.value
 ), deleted as (
-    delete from @schema@.view_@view@
-    where key = any((select $10::text[])::text[]) and exists (select 1 from moved)
+    delete from @schema@.rows_@view@
+    where key = any((select $10::text[] where set_config('highwater.deleting', 'on', true) = 'on')::text[])
+        and exists (select 1 from moved)
 ) select count(*) from moved";
 
 /// Moves the progress of the shard and writes the rows, in one statement. Returns false, and changes

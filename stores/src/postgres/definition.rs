@@ -67,7 +67,10 @@ async fn write(
 ) -> sqlx::Result<()> {
     let sql = schema.sql(
         "with replaced as ( \
-             update @schema@.views set definition = $2, definition_hash = $3 where view = $1 \
+             update @schema@.views set definition = $2, definition_hash = $3, \
+                 former_hashes = case when definition_hash is null then former_hashes \
+                     else (former_hashes::jsonb || to_jsonb(definition_hash))::text end \
+             where view = $1 \
          ) update @schema@.shards \
          set epoch = epoch + 1, owner = null, lease_until = null, definition_hash = $3 \
          where view = $1",

@@ -251,7 +251,7 @@ fn is_misconfigured(state: &str) -> bool {
 /// Returns true for data exceptions, violated constraints, exceeded program limits, duplicate keys, and
 /// exceptions that a trigger raises.
 fn is_refused(state: &str) -> bool {
-    let class = ["21", "22", "23", "54", "P0"];
+    let class = ["21", "22", "23", "2B", "54", "P0"];
     class.iter().any(|class| state.starts_with(class))
 }
 

@@ -18,8 +18,8 @@ use super::{
     error::{classify, classify_view, is_deadlock},
     session,
     table::{
-        FILLED, FILLING, LOCK_TIMEOUT, LockTries, MissingParts, OPENING, PostgresTable, plain,
-        value_of,
+        FILLED, FILLING, LOCK_TIMEOUT, LockTries, MissingParts, OPENING, PostgresTable, lock_views,
+        plain, value_of,
     },
 };
 use crate::sql::connection_pool::within;
@@ -41,7 +41,7 @@ pub(super) async fn add_missing(inner: &PostgresInner, spec: &ViewSpec) -> Resul
         let unlimited = "set lock_timeout = 0; set statement_timeout = 0";
         sqlx::raw_sql(unlimited).execute(&mut connection).await.map_err(classify(OPENING))?;
         wait_for_turn(inner, &mut connection).await?;
-        let table = PostgresTable { connection: &mut connection, schema: &inner.schema, spec };
+        let table = PostgresTable::new(&mut connection, &inner.schema, spec);
         LargeTable(table).add_missing().await
     };
     let added =
@@ -87,8 +87,21 @@ impl LargeTable<'_> {
             self.comment_on(&missing.unfilled, FILLED).await?;
         }
         self.add_indexes(&missing).await?;
+        let mut tries = LockTries::default();
+        while let Err(error) = self.show().await {
+            self.0.execute("rollback".to_owned()).await?;
+            tries.wait(error).await?;
+        }
         tracing::info!(schema, %view, "added to a view that is in use");
         Ok(())
+    }
+
+    /// Shows the new columns to plain SQL.
+    async fn show(&mut self) -> Result<()> {
+        self.0.execute(format!("begin; set local lock_timeout = '{LOCK_TIMEOUT}'")).await?;
+        lock_views(self.0.connection, self.0.schema).await?;
+        self.0.show().await?;
+        self.0.execute("commit".to_owned()).await
     }
 
     /// Refuses columns that the rows don't fit, before a trigger would refuse rows that are written.

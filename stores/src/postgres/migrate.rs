@@ -22,6 +22,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("sql/007_order_lock.sql"),
     include_str!("sql/008_stopped.sql"),
     include_str!("sql/009_definition.sql"),
+    include_str!("sql/010_generations.sql"),
+    include_str!("sql/011_kept_rows.sql"),
 ];
 
 /// Returns true if the schema is up to date. Refuses it if it is foreign or of a newer Highwater, or if the

@@ -9,6 +9,7 @@
 //! | `definition` | the definition of a view, and its change (R5) |
 //! | `error` | classification of errors |
 //! | `follow` | waking followers |
+//! | `generation` | generations of views (R5) |
 //! | `hook` | transaction hooks |
 //! | `idempotency` | commands that have been stored (W4) |
 //! | `large_table` | columns and indexes of large tables, added while they are in use |
@@ -34,6 +35,7 @@ mod connect;
 mod definition;
 mod error;
 mod follow;
+mod generation;
 mod hook;
 mod idempotency;
 mod large_table;

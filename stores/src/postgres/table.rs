@@ -17,13 +17,14 @@ use sqlx::{
 use super::{
     PostgresInner,
     error::{classify, classify_view},
+    generation::show_rows,
     large_table,
     options::Schema,
     row::signed,
     session,
 };
 use crate::{
-    fencing::view_renamed,
+    fencing::{other_generation, view_renamed},
     rows::column_mismatch,
     sql::{
         index_name::{hashed_index_name, index_name},
@@ -110,23 +111,28 @@ async fn open_in(
     sharding: Sharding,
 ) -> Result<bool> {
     let mut transaction = connection.begin().await.map_err(classify(OPENING))?;
-    sqlx::query(
-        "select pg_advisory_xact_lock(hashtextextended($1, 0)), set_config('lock_timeout', $2, true)",
-    )
-    .bind(format!("highwater views {}", schema.as_str()))
-    .bind(LOCK_TIMEOUT)
-    .execute(&mut *transaction)
-    .await
-    .map_err(classify(OPENING))?;
-    let mut table = PostgresTable { connection: &mut transaction, schema, spec };
+    lock_views(&mut transaction, schema).await?;
+    let mut table = PostgresTable::new(&mut transaction, schema, spec);
     table.rename().await?;
     table.check_name().await?;
     table.create().await?;
     table.insert_view(sharding).await?;
     table.define().await?;
     let is_complete = !spec.rows || spec.columns.is_empty() || table.complete().await?;
+    if spec.rows && is_complete {
+        table.show().await?;
+    }
     transaction.commit().await.map_err(classify(OPENING))?;
     Ok(is_complete)
+}
+
+/// Waits for other transactions that open or promote views, and bounds the waits for locks that follow.
+pub(super) async fn lock_views(connection: &mut PgConnection, schema: &Schema) -> Result<()> {
+    let lock = "select pg_advisory_xact_lock(hashtextextended($1, 0)), \
+                    set_config('lock_timeout', $2, true)";
+    let lock = sqlx::query(lock).bind(format!("highwater views {}", schema.as_str()));
+    let locked = lock.bind(LOCK_TIMEOUT).execute(connection).await;
+    locked.map(drop).map_err(classify(OPENING))
 }
 
 /// The table of a view that is being opened.
@@ -134,6 +140,8 @@ pub(super) struct PostgresTable<'a> {
     pub(super) connection: &'a mut PgConnection,
     pub(super) schema: &'a Schema,
     pub(super) spec: &'a ViewSpec,
+    /// The name under which the generation is stored.
+    stored: ViewName,
 }
 
 /// The columns and indexes of a spec that a table lacks.
@@ -178,14 +186,22 @@ impl FoundColumn {
 /// The size in bytes from which a table is changed while it is in use. A smaller one is rewritten in no time.
 const LARGE_TABLE: i64 = 4 << 20;
 
-impl PostgresTable<'_> {
+impl<'a> PostgresTable<'a> {
+    pub(super) fn new(
+        connection: &'a mut PgConnection,
+        schema: &'a Schema,
+        spec: &'a ViewSpec,
+    ) -> Self {
+        Self { connection, schema, spec, stored: spec.stored_name() }
+    }
+
     pub(super) async fn execute(&mut self, sql: String) -> Result<()> {
         let executed = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *self.connection).await;
         executed.map(drop).map_err(classify_view(OPENING, &self.spec.name))
     }
 
     pub(super) fn name(&self) -> String {
-        format!("{}.view_{}", self.schema.as_str(), self.spec.name)
+        format!("{}.rows_{}", self.schema.as_str(), self.stored)
     }
 
     /// Renames a view that exists under a former name, with all that belongs to it.
@@ -193,20 +209,45 @@ impl PostgresTable<'_> {
         let new = &self.spec.name;
         let Some(old) = self.former_name().await? else { return Ok(()) };
         let schema = self.schema.as_str();
-        self.execute(format!("alter table if exists {schema}.view_{old} rename to view_{new}"))
-            .await?;
-        for table in ["views", "shards", "workers", "parked_keys"] {
-            let sql = format!("update {schema}.{table} set view = $1 where view = $2");
-            let renamed = sqlx::query(AssertSqlSafe(sql)).bind(new.as_str()).bind(old.as_str());
-            let renamed = renamed.execute(&mut *self.connection).await;
-            renamed.map_err(classify_view(OPENING, new))?;
+        for number in self.generations(&old).await? {
+            self.rename_generation(&old.of_generation(number), number).await?;
         }
-        let note = "update @schema@.views set formerly = formerly || $2::text where view = $1";
+        self.execute(format!("alter view if exists {schema}.live_{old} rename to live_{new}"))
+            .await?;
+        let note =
+            "update @schema@.views set formerly = formerly || $2::text where generation_of = $1";
         let noted = sqlx::query(self.schema.sql(note)).bind(new.as_str()).bind(old.as_str());
         let noted = noted.execute(&mut *self.connection).await;
         noted.map_err(classify_view(OPENING, new))?;
         tracing::info!(schema, %old, %new, "renamed a view");
         Ok(())
+    }
+
+    async fn rename_generation(&mut self, old: &ViewName, number: u32) -> Result<()> {
+        let view = &self.spec.name;
+        let new = view.of_generation(number);
+        let schema = self.schema.as_str();
+        self.execute(format!("alter table if exists {schema}.rows_{old} rename to rows_{new}"))
+            .await?;
+        for table in ["views", "shards", "workers", "parked_keys"] {
+            let sql = format!("update {schema}.{table} set view = $1 where view = $2");
+            let renamed = sqlx::query(AssertSqlSafe(sql)).bind(new.as_str()).bind(old.as_str());
+            let renamed = renamed.execute(&mut *self.connection).await;
+            renamed.map_err(classify_view(OPENING, view))?;
+        }
+        let belongs = "update @schema@.views set generation_of = $1 where view = $2";
+        let belongs = sqlx::query(self.schema.sql(belongs)).bind(view.as_str()).bind(new.as_str());
+        let belongs = belongs.execute(&mut *self.connection).await;
+        belongs.map(drop).map_err(classify_view(OPENING, view))
+    }
+
+    /// Returns the numbers of the generations of a view.
+    async fn generations(&mut self, view: &ViewName) -> Result<Vec<u32>> {
+        let sql = "select generation from @schema@.views where coalesce(generation_of, view) = $1";
+        let numbers = sqlx::query_scalar(self.schema.sql(sql)).bind(view.as_str());
+        let numbers = numbers.fetch_all(&mut *self.connection).await;
+        let numbers: Vec<i64> = numbers.map_err(classify(OPENING))?;
+        Ok(numbers.into_iter().filter_map(|number| number.try_into().ok()).collect())
     }
 
     /// Returns the former name under which the view exists.
@@ -216,7 +257,10 @@ impl PostgresTable<'_> {
             return Ok(None);
         }
         let names: Vec<&str> = formerly.iter().chain([new]).map(ViewName::as_str).collect();
-        let sql = self.schema.sql("select view from @schema@.views where view = any($1)");
+        let sql = self.schema.sql(
+            "select distinct coalesce(generation_of, view) from @schema@.views \
+             where coalesce(generation_of, view) = any($1)",
+        );
         let found = sqlx::query_scalar(sql).bind(names).fetch_all(&mut *self.connection).await;
         let found: Vec<String> = found.map_err(classify(OPENING))?;
         let exists = |name: &ViewName| found.iter().any(|found| found == name.as_str());
@@ -227,8 +271,8 @@ impl PostgresTable<'_> {
     async fn check_name(&mut self) -> Result<()> {
         let name = &self.spec.name;
         let sql = self.schema.sql(
-            "select view from @schema@.views where $1 = any(formerly) \
-             and not exists (select from @schema@.views where view = $1)",
+            "select coalesce(generation_of, view) from @schema@.views where $1 = any(formerly) \
+             and not exists (select from @schema@.views where coalesce(generation_of, view) = $1)",
         );
         let new = sqlx::query_scalar(sql).bind(name.as_str());
         let new: Option<String> =
@@ -236,29 +280,71 @@ impl PostgresTable<'_> {
         new.map_or(Ok(()), |new| Err(view_renamed(name, &new)))
     }
 
-    /// Records the definition of the spec, if that of the view isn't known. The hash goes to all shards: an earlier
-    /// version of Highwater inserts them without it.
+    /// Records the definition of the spec, if that of the generation isn't known. A later generation is that of one
+    /// definition. The hash goes to all shards: an earlier version of Highwater inserts them without it.
     async fn define(&mut self) -> Result<()> {
         let Some(definition) = &self.spec.definition else { return Ok(()) };
         let name = &self.spec.name;
+        let stored = self.stored.as_str();
         let define = self.schema.sql(
             "update @schema@.views set definition = $2, definition_hash = $3 \
              where view = $1 and definition is null",
         );
-        let defined = sqlx::query(define)
-            .bind(name.as_str())
-            .bind(definition.to_json())
-            .bind(stored_hash(definition.hash()))
-            .execute(&mut *self.connection)
-            .await;
+        let hash = stored_hash(definition.hash());
+        let define = sqlx::query(define).bind(stored).bind(definition.to_json()).bind(hash);
+        let defined = define.execute(&mut *self.connection).await;
         defined.map_err(classify_view(OPENING, name))?;
         let copy = self.schema.sql(
             "update @schema@.shards s set definition_hash = v.definition_hash \
              from @schema@.views v where v.view = $1 and s.view = v.view \
                  and s.definition_hash is distinct from v.definition_hash",
         );
-        let copied = sqlx::query(copy).bind(name.as_str()).execute(&mut *self.connection).await;
-        copied.map(drop).map_err(classify_view(OPENING, name))
+        let copied = sqlx::query(copy).bind(stored).execute(&mut *self.connection).await;
+        copied.map_err(classify_view(OPENING, name))?;
+        match self.spec.generation.number {
+            1 => Ok(()),
+            _ => self.check_definition(hash).await,
+        }
+    }
+
+    async fn check_definition(&mut self, hash: i64) -> Result<()> {
+        let sql = self.schema.sql("select definition_hash from @schema@.views where view = $1");
+        let stored = sqlx::query_scalar(sql).bind(self.stored.as_str());
+        let stored = stored.fetch_optional(&mut *self.connection).await;
+        let stored: Option<i64> = stored.map_err(classify(OPENING))?;
+        if stored == Some(hash) { Ok(()) } else { Err(other_generation(&self.stored)) }
+    }
+
+    /// Shows the rows to plain SQL with all their columns, if the generation is live.
+    pub(super) async fn show(&mut self) -> Result<()> {
+        let columns = |relation| {
+            format!(
+                "array(select attname from pg_attribute where attrelid = \
+                     to_regclass(format('@schema@.%I', {relation})) \
+                     and attnum > 0 and not attisdropped order by attname)"
+            )
+        };
+        let rows = columns("'rows_' || view");
+        let shown = columns("'live_' || $2");
+        let is_of_rows = "exists (select from pg_rewrite r join pg_depend d on d.objid = r.oid \
+             where r.ev_class = to_regclass(format('@schema@.%I', 'live_' || $2)) \
+                 and d.refobjid = to_regclass(format('@schema@.%I', 'rows_' || view)))";
+        let sql = format!(
+            "select live and ({rows} is distinct from {shown} or not {is_of_rows}) \
+             from @schema@.views where view = $1"
+        );
+        let sql = AssertSqlSafe(sql.replace("@schema@", self.schema.as_str()));
+        let is_hidden = sqlx::query_scalar(sql)
+            .bind(self.stored.as_str())
+            .bind(self.spec.name.as_str())
+            .fetch_one(&mut *self.connection)
+            .await;
+        if is_hidden.map_err(classify(OPENING))? {
+            let view = &self.spec.name;
+            let shown = show_rows(self.connection, self.schema, view, self.stored.as_str()).await;
+            shown.map_err(classify_view(OPENING, view))?;
+        }
+        Ok(())
     }
 
     /// Creates the table, unless it exists. Rows of views are updated often: with room in their page the
@@ -267,31 +353,72 @@ impl PostgresTable<'_> {
         if !self.spec.rows {
             return Ok(());
         }
+        self.take_over().await?;
         let table = self.name();
         let columns = "key text collate \"C\" primary key, value json not null";
         let options = "fillfactor = 50";
         self.execute(format!("create table if not exists {table} ({columns}) with ({options})"))
-            .await
+            .await?;
+        self.guard().await
     }
 
-    /// Inserts a new view with its shards.
+    /// Renames the table that a process of an earlier version of Highwater has made since the schema was migrated.
+    async fn take_over(&mut self) -> Result<()> {
+        let sql = "select exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+                       where n.nspname = $1 and c.relkind = 'r' and 'rows_' || substr(c.relname, 6) = $2 \
+                           and c.relname like 'view\\_%') \
+                   and to_regclass(format('%I.%I', $1::text, $2::text)) is null";
+        let is_former = self.catalogue_query(sql).fetch_one(&mut *self.connection).await;
+        let (is_former,): (bool,) = is_former.map_err(classify(OPENING))?;
+        if !is_former {
+            return Ok(());
+        }
+        let former = format!("{}.view_{}", self.schema.as_str(), self.stored);
+        self.execute(format!("alter table {former} rename to rows_{}", self.stored)).await
+    }
+
+    /// Lets only commits delete rows.
+    async fn guard(&mut self) -> Result<()> {
+        let sql = "select exists (select from pg_trigger t join pg_class c on c.oid = t.tgrelid \
+                       join pg_namespace n on n.oid = c.relnamespace \
+                       where n.nspname = $1 and c.relname = $2 and t.tgname = 'keep_all_rows')";
+        let is_guarded = self.catalogue_query(sql).fetch_one(&mut *self.connection).await;
+        let (is_guarded,): (bool,) = is_guarded.map_err(classify(OPENING))?;
+        if is_guarded {
+            return Ok(());
+        }
+        let guard = sqlx::query(self.schema.sql("select @schema@.guard_rows($1)"));
+        let guard = guard.bind(self.stored.as_str()).execute(&mut *self.connection).await;
+        guard.map(drop).map_err(classify_view(OPENING, &self.spec.name))
+    }
+
+    /// Inserts a new generation with its shards.
     async fn insert_view(&mut self, sharding: Sharding) -> Result<()> {
         let sql = self.schema.sql(
             "with inserted as ( \
-                 insert into @schema@.views (view, layout) values ($1, $2) \
+                 insert into @schema@.views \
+                     (view, layout, generation_of, generation, live, complete_at, created_at, formerly) \
+                 select $1, $2, $5, $6, $6 = 1, $7, clock_timestamp(), coalesce( \
+                     (select formerly from @schema@.views where generation_of = $5 limit 1), '{}') \
+                 where not exists (select from @schema@.views \
+                                   where generation_of = $5 and removed_through >= $6) \
                  on conflict do nothing returning 1 \
              ) insert into @schema@.shards (view, shard, epoch, position, as_of, cursor, layout) \
              select $1, shard, 0, $3, 'epoch', '', $2 \
              from inserted cross join generate_series(0, $4 - 1) shard",
         );
+        let ViewSpec { name, generation, start_after, .. } = self.spec;
         let inserted = sqlx::query(sql)
-            .bind(self.spec.name.as_str())
+            .bind(self.stored.as_str())
             .bind(sharding.to_string())
-            .bind(signed(self.spec.start_after.get()))
+            .bind(signed(start_after.get()))
             .bind(sharding.shards.cast_signed())
+            .bind(name.as_str())
+            .bind(i64::from(generation.number))
+            .bind(signed(generation.complete_at.get()))
             .execute(&mut *self.connection)
             .await;
-        inserted.map(drop).map_err(classify_view(OPENING, &self.spec.name))
+        inserted.map(drop).map_err(classify_view(OPENING, name))
     }
 
     /// A statement on the catalogue that takes the names of the schema and of the table.
@@ -303,7 +430,7 @@ impl PostgresTable<'_> {
         T: for<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow>,
     {
         let schema = self.schema.as_str().to_owned();
-        sqlx::query_as(sql).bind(schema).bind(format!("view_{}", self.spec.name))
+        sqlx::query_as(sql).bind(schema).bind(format!("rows_{}", self.stored))
     }
 
     /// Adds what the table lacks. Returns false, and adds nothing, if that is something and the table is large.
@@ -397,10 +524,10 @@ impl PostgresTable<'_> {
 
     /// Creates an index, by this form of the statement.
     pub(super) async fn add_index(&mut self, create: &str, index: Index) -> Result<()> {
-        let view = &self.spec.name;
-        let mut name = index_name("", view, index);
+        let view = self.stored.clone();
+        let mut name = index_name("", &view, index);
         if self.has_relation(&name).await? {
-            name = hashed_index_name("", view, index);
+            name = hashed_index_name("", &view, index);
         }
         let columns = index.join("\", \"");
         self.execute(format!("{create} {name} on {} (\"{columns}\")", self.name())).await

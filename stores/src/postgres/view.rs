@@ -45,7 +45,7 @@ macro_rules! progress_rows {
 const ROW: &str = "\
     select layout, position, as_of, \
         (select position from @schema@.events order by position desc limit 1), \
-        case when shard = 0 then (select value from @schema@.view_@view@ where key = $2) end, \
+        case when shard = 0 then (select value from @schema@.rows_@view@ where key = $2) end, \
         (select since from @schema@.parked_keys where view = $1 and key = $2), shard, \
         stopped::text, definition_hash \
     from @schema@.shards where view = $1";
@@ -67,7 +67,7 @@ impl SqlStore for PostgresInner {
     /// The number of keys is hidden from the planner, which would plan each read again.
     const ROWS: &'static str = concat!(
         "select k.place - 1, \
-             (select value from @schema@.view_@view@ v where v.key = k.key), \
+             (select value from @schema@.rows_@view@ v where v.key = k.key), \
              (select since from @schema@.parked_keys p where p.view = $1 and p.key = k.key), \
              w.layout, case when k.place = 1 then w.head end, w.definition_hash, \
              case when k.place = 1 then w.positions end, \
@@ -82,13 +82,13 @@ impl SqlStore for PostgresInner {
              w.positions, w.as_ofs, w.stops from ",
         progress_rows!(),
         " left join ( \
-             (select key from @schema@.view_@view@ where @range@ order by key limit $2) \
+             (select key from @schema@.rows_@view@ where @range@ order by key limit $2) \
              union \
              (select key from @schema@.parked_keys where view = $1 and @range@ \
               order by key limit $2) \
              order by key limit $2 \
          ) k on true \
-         left join @schema@.view_@view@ v on v.key = k.key \
+         left join @schema@.rows_@view@ v on v.key = k.key \
          left join @schema@.parked_keys p on p.view = $1 and p.key = k.key order by k.key"
     );
 

@@ -7,6 +7,7 @@
 //! | `connection_pool` | connections that are kept between statements |
 //! | `connections` | statements on them, with a bound, and again if a connection was cut |
 //! | `fast_path` | batches that are accepted as a whole or not at all |
+//! | `generation` | generations of views (R5) |
 //! | `group_commit` | concurrent appends that share a transaction |
 //! | `hook` | transaction hooks and their errors |
 //! | `identifier` | names that stand in the text of statements |
@@ -31,6 +32,7 @@ mod batch_builder;
 pub(crate) mod connection_pool;
 pub(crate) mod connections;
 pub(crate) mod fast_path;
+pub(crate) mod generation;
 pub(crate) mod group_commit;
 pub(crate) mod hook;
 pub(crate) mod identifier;

@@ -23,7 +23,7 @@ struct OpenedView {
 impl SpecCache {
     /// Returns true if the view has been opened with exactly this spec.
     pub(crate) fn contains(&self, spec: &ViewSpec) -> bool {
-        self.views().get(&spec.name).is_some_and(|view| view.spec == *spec)
+        self.views().get(&spec.stored_name()).is_some_and(|view| view.spec == *spec)
     }
 
     /// Returns the rules for the rows of a view.
@@ -33,11 +33,12 @@ impl SpecCache {
 
     pub(crate) fn insert(&self, spec: &ViewSpec) {
         let mut views = self.views();
-        let opened = views.remove(&spec.name);
+        let name = spec.stored_name();
+        let opened = views.remove(&name);
         let mut rules = opened.map(|view| (*view.rules).clone()).unwrap_or_default();
         rules.add(spec);
         let view = OpenedView { spec: spec.clone(), rules: Arc::new(rules) };
-        views.insert(spec.name.clone(), view);
+        views.insert(name, view);
     }
 
     fn views(&self) -> MutexGuard<'_, HashMap<ViewName, OpenedView>> {

@@ -35,13 +35,14 @@ pub(crate) async fn open<S: SqlStore>(
     }
     store.open_table(&spec, sharding).await?;
     store.specs().insert(&spec);
-    read_state(&*store, &spec.name).await
+    read_state(&*store, &spec.stored_name()).await
 }
 
 /// Returns the state of a view that this process has opened before, if it still exists with its table.
 async fn cached_state<S: SqlStore>(store: &S, spec: &ViewSpec) -> Result<Option<ViewState>> {
-    let AssertSqlSafe(table) = store.view_sql("@schema@.view_@view@", &spec.name);
-    let values = [Text(spec.name.as_str()), Flag(spec.rows), Text(&table)];
+    let name = spec.stored_name();
+    let AssertSqlSafe(table) = store.view_sql("@schema@.rows_@view@", &name);
+    let values = [Text(name.as_str()), Flag(spec.rows), Text(&table)];
     let found = store.fetch(store.sql(S::OPENED), &values).await;
     let found = found.map_err(S::classify(READING))?;
     found.first().map(|row| decode_state::<S>(row, 0)).transpose()

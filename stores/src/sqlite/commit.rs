@@ -84,7 +84,7 @@ async fn write_rows(
     commit: &ViewCommit,
 ) -> Result<(), sqlx::Error> {
     let AssertSqlSafe(sql) = prefix.view_sql(
-        "insert into @prefix@view_@view@ (key, value) \
+        "insert into @prefix@rows_@view@ (key, value) \
          select r.value ->> 0, cast(substr(?2, r.value ->> 1, r.value ->> 2) as text) \
          from jsonb_each(?1) r \
          where true on conflict (key) do update set value = excluded.value",
@@ -119,6 +119,7 @@ async fn write_chunk(
     Ok(())
 }
 
+/// Says that it deletes rows, which triggers refuse to others.
 async fn delete_rows(
     connection: &mut SqliteConnection,
     prefix: &Prefix,
@@ -130,9 +131,12 @@ async fn delete_rows(
         return Ok(());
     }
     let sql = prefix.view_sql(
-        "delete from @prefix@view_@view@ where key in (select value from json_each(?))",
+        "delete from @prefix@rows_@view@ where key in (select value from json_each(?))",
         &commit.view,
     );
-    sqlx::query(sql).bind(json(&keys)?).execute(connection).await?;
+    let [begin, end] = ["insert into @prefix@deleting values (1)", "delete from @prefix@deleting"];
+    sqlx::query(prefix.sql(begin)).execute(&mut *connection).await?;
+    sqlx::query(sql).bind(json(&keys)?).execute(&mut *connection).await?;
+    sqlx::query(prefix.sql(end)).execute(connection).await?;
     Ok(())
 }

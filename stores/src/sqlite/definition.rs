@@ -54,8 +54,12 @@ async fn write(
     view: &ViewName,
     to: &ViewDefinition,
 ) -> sqlx::Result<()> {
-    let replace = prefix
-        .sql("update @prefix@views set definition = ?2, definition_hash = ?3 where view = ?1");
+    let replace = prefix.sql(
+        "update @prefix@views set definition = ?2, definition_hash = ?3, \
+             former_hashes = case when definition_hash is null then former_hashes \
+                 else json_insert(former_hashes, '$[#]', definition_hash) end \
+         where view = ?1",
+    );
     let replace =
         sqlx::query(replace).bind(view.as_str()).bind(to.to_json()).bind(stored_hash(to.hash()));
     replace.execute(&mut *connection).await?;

@@ -21,10 +21,18 @@ const MIGRATIONS: &[&str] = &[
     include_str!("sql/004_stopped.sql"),
     include_str!("sql/005_lease_start.sql"),
     include_str!("sql/006_definition.sql"),
+    include_str!("sql/007_generations.sql"),
+    include_str!("sql/008_kept_rows.sql"),
 ];
 
 /// The version from which rows of views are text.
 const ROWS_ARE_TEXT: usize = 2;
+
+/// The version from which rows are in tables of generations, and plain SQL sees them through a view.
+const HAS_GENERATIONS: usize = 7;
+
+/// The version from which rows are not deleted by hand.
+const KEEPS_ROWS: usize = 8;
 
 const MIGRATING: &str = "migrating";
 
@@ -88,6 +96,12 @@ async fn apply(
     }
     let applied = sqlx::raw_sql(prefix.sql(migration)).execute(&mut *connection).await;
     applied.map_err(classify_migration("something"))?;
+    if version == HAS_GENERATIONS {
+        rename_tables(connection, prefix).await?;
+    }
+    if version == KEEPS_ROWS {
+        guard_tables(connection, prefix).await?;
+    }
     let record = prefix.sql("insert into @prefix@migrations (version) values (?)");
     let recorded = sqlx::query(record).bind(version as i64).execute(connection).await;
     recorded.map_err(classify(MIGRATING))?;
@@ -113,6 +127,55 @@ async fn convert_rows_to_text(connection: &mut SqliteConnection, prefix: &Prefix
         copied.map_err(classify_migration(&table))?;
     }
     Ok(())
+}
+
+/// Gives the tables of views the names of their first generations, and shows their rows to plain SQL.
+async fn rename_tables(connection: &mut SqliteConnection, prefix: &Prefix) -> Result<()> {
+    let views = prefix.sql(
+        "select view from @prefix@views join sqlite_master \
+             on type = 'table' and name = '@prefix@view_' || view",
+    );
+    let views = sqlx::query_scalar(views).fetch_all(&mut *connection).await;
+    let views: Vec<String> = views.map_err(classify_migration("something"))?;
+    for view in views {
+        let table = format!("{prefix}view_{view}");
+        let sql = format!(
+            "alter table {table} rename to {prefix}rows_{view}; \
+             create view {prefix}live_{view} as select * from {prefix}rows_{view}"
+        );
+        let renamed = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection).await;
+        renamed.map_err(classify_migration(&table))?;
+    }
+    Ok(())
+}
+
+/// Lets only commits delete rows of the views that there are.
+async fn guard_tables(connection: &mut SqliteConnection, prefix: &Prefix) -> Result<()> {
+    let views = prefix
+        .sql("select view from @prefix@views join sqlite_master on name = '@prefix@rows_' || view");
+    let views = sqlx::query_scalar(views).fetch_all(&mut *connection).await;
+    let views: Vec<String> = views.map_err(classify_migration("something"))?;
+    for view in views {
+        let guarded = sqlx::raw_sql(AssertSqlSafe(guard(prefix, &view)));
+        let guarded = guarded.execute(&mut *connection).await;
+        guarded.map_err(classify_migration(&format!("{prefix}rows_{view}")))?;
+    }
+    Ok(())
+}
+
+/// Returns the statement that refuses to delete rows of a view by hand: a worker would take a key without a row for a new
+/// one. The row of a parked key may be deleted: it is folded again from the log.
+pub(super) fn guard(prefix: &Prefix, stored: &str) -> String {
+    format!(
+        "drop trigger if exists {prefix}keep_{stored};
+         create trigger {prefix}keep_{stored} before delete on {prefix}rows_{stored}
+         when not exists (select 1 from {prefix}deleting)
+             and not exists (select 1 from {prefix}parked_keys where view = '{stored}' and key = old.key)
+         begin
+             select raise(abort, 'a row of view {stored} must not be deleted by hand: a worker would take its key \
+                          for a new one; let the view''s worker repair the row from the log');
+         end"
+    )
 }
 
 async fn has_table(connection: &mut SqliteConnection, table: &str, file: &Path) -> Result<bool> {

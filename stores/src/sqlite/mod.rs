@@ -7,6 +7,7 @@
 //! | `definition` | the definition of a view, and its change (R5) |
 //! | `error` | classification of errors |
 //! | `follow` | waking followers |
+//! | `generation` | generations of views (R5) |
 //! | `hook` | transaction hooks |
 //! | `idempotency` | commands that have been stored (W4) |
 //! | `migrate` | migrations of the schema |
@@ -25,6 +26,7 @@ mod commit;
 mod definition;
 mod error;
 mod follow;
+mod generation;
 mod hook;
 mod idempotency;
 mod migrate;

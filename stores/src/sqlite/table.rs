@@ -14,12 +14,15 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 use super::{
     SqliteInner,
     error::{classify, classify_view},
+    generation::show_rows,
+    migrate::guard,
     options::Prefix,
+    row::signed,
     shard::insert_shards,
 };
 use crate::{
     columns::ColumnRules,
-    fencing::{ShardState, view_renamed},
+    fencing::{ShardState, other_generation, view_renamed},
     rows::column_mismatch,
     sql::{
         index_name::{hashed_index_name, index_name},
@@ -34,16 +37,18 @@ pub(super) async fn open(inner: &SqliteInner, spec: &ViewSpec, sharding: Shardin
     let mut connection = inner.writer().await?;
     let mut transaction = connection.begin().await.map_err(classify(OPENING))?;
     let prefix = &inner.prefix;
-    let mut table = SqliteTable { connection: &mut transaction, prefix, spec };
+    let stored = spec.stored_name();
+    let mut table = SqliteTable { connection: &mut transaction, prefix, spec, stored };
     table.rename().await?;
     table.check_name().await?;
-    table.insert_view(sharding).await?;
+    table.insert_view(sharding, inner.clock.now()).await?;
     table.define().await?;
     if spec.rows {
         table.create().await?;
         let columns = table.add_columns().await?;
         let indexes = table.add_indexes().await?;
         table.check_rows(&ColumnRules::new(columns, indexes)).await?;
+        table.show().await?;
     }
     transaction.commit().await.map_err(classify(OPENING))
 }
@@ -53,6 +58,8 @@ struct SqliteTable<'a> {
     connection: &'a mut SqliteConnection,
     prefix: &'a Prefix,
     spec: &'a ViewSpec,
+    /// The name under which the generation is stored.
+    stored: ViewName,
 }
 
 impl SqliteTable<'_> {
@@ -62,16 +69,34 @@ impl SqliteTable<'_> {
     }
 
     fn name(&self) -> String {
-        format!("{}view_{}", self.prefix, self.spec.name)
+        format!("{}rows_{}", self.prefix, self.stored)
     }
 
-    async fn has_view(&mut self, name: &ViewName) -> Result<bool> {
+    async fn has_generation(&mut self, stored: &ViewName) -> Result<bool> {
         let sql = self.prefix.sql("select exists (select 1 from @prefix@views where view = ?)");
         sqlx::query_scalar(sql)
-            .bind(name.as_str())
+            .bind(stored.as_str())
             .fetch_one(&mut *self.connection)
             .await
             .map_err(classify(OPENING))
+    }
+
+    /// Returns the numbers of the generations of a view.
+    async fn generations(&mut self, view: &ViewName) -> Result<Vec<u32>> {
+        let sql = self
+            .prefix
+            .sql("select generation from @prefix@views where coalesce(generation_of, view) = ?");
+        let numbers = sqlx::query_scalar(sql).bind(view.as_str());
+        numbers.fetch_all(&mut *self.connection).await.map_err(classify(OPENING))
+    }
+
+    /// Returns the greatest number of a generation of the view that was removed.
+    async fn removed_through(&mut self) -> Result<u32> {
+        let sql = self.prefix.sql(
+            "select coalesce(max(removed_through), 0) from @prefix@views where generation_of = ?",
+        );
+        let removed = sqlx::query_scalar(sql).bind(self.spec.name.as_str());
+        removed.fetch_one(&mut *self.connection).await.map_err(classify(OPENING))
     }
 
     /// Returns true if a table or an index has this name.
@@ -85,26 +110,25 @@ impl SqliteTable<'_> {
 
     /// Renames a view that exists under a former name, with all that belongs to it.
     async fn rename(&mut self) -> Result<()> {
-        let prefix = self.prefix;
-        let new = &self.spec.name;
-        for old in &self.spec.formerly {
-            if self.has_view(new).await? || !self.has_view(old).await? {
+        let spec = self.spec;
+        let new = &spec.name;
+        for old in &spec.formerly {
+            if !self.generations(new).await?.is_empty() {
+                return Ok(());
+            }
+            let generations = self.generations(old).await?;
+            for number in &generations {
+                self.rename_generation(&old.of_generation(*number), *number).await?;
+            }
+            if generations.is_empty() {
                 continue;
             }
-            let table = format!("{prefix}view_{old}");
-            if self.has_object(&table).await? {
-                self.execute(format!("alter table {table} rename to {}", self.name())).await?;
-            }
-            let tables = ["views", "shards", "workers", "parked_keys", "parked_events"];
-            for table in tables {
-                let sql = format!("update {prefix}{table} set view = ? where view = ?");
-                let renamed = sqlx::query(AssertSqlSafe(sql)).bind(new.as_str()).bind(old.as_str());
-                let renamed = renamed.execute(&mut *self.connection).await;
-                renamed.map_err(classify_view(OPENING, new))?;
-            }
+            let prefix = self.prefix;
+            self.execute(format!("drop view if exists {prefix}live_{old}")).await?;
+            self.show_live().await?;
             let note = prefix.sql(
                 "update @prefix@views set formerly = json_insert(formerly, '$[#]', ?2) \
-                 where view = ?1",
+                 where generation_of = ?1",
             );
             let noted = sqlx::query(note).bind(new.as_str()).bind(old.as_str());
             let noted = noted.execute(&mut *self.connection).await;
@@ -114,12 +138,36 @@ impl SqliteTable<'_> {
         Ok(())
     }
 
+    async fn rename_generation(&mut self, old: &ViewName, number: u32) -> Result<()> {
+        let prefix = self.prefix;
+        let view = &self.spec.name;
+        let new = view.of_generation(number);
+        let table = format!("{prefix}rows_{old}");
+        if self.has_object(&table).await? {
+            self.execute(format!("drop trigger if exists {prefix}keep_{old}")).await?;
+            self.execute(format!("alter table {table} rename to {prefix}rows_{new}")).await?;
+            self.execute(guard(prefix, new.as_str())).await?;
+        }
+        let tables = ["views", "shards", "workers", "parked_keys", "parked_events"];
+        for table in tables {
+            let sql = format!("update {prefix}{table} set view = ? where view = ?");
+            let renamed = sqlx::query(AssertSqlSafe(sql)).bind(new.as_str()).bind(old.as_str());
+            let renamed = renamed.execute(&mut *self.connection).await;
+            renamed.map_err(classify_view(OPENING, view))?;
+        }
+        let belongs = prefix.sql("update @prefix@views set generation_of = ? where view = ?");
+        let belongs = sqlx::query(belongs).bind(view.as_str()).bind(new.as_str());
+        let belongs = belongs.execute(&mut *self.connection).await;
+        belongs.map(drop).map_err(classify_view(OPENING, view))
+    }
+
     /// Refuses a name that a view had before it was renamed.
     async fn check_name(&mut self) -> Result<()> {
         let name = &self.spec.name;
         let sql = self.prefix.sql(
-            "select view from @prefix@views v where ?1 in (select value from json_each(v.formerly)) \
-             and not exists (select 1 from @prefix@views where view = ?1)",
+            "select coalesce(generation_of, view) from @prefix@views v \
+             where ?1 in (select value from json_each(v.formerly)) and not exists \
+                 (select 1 from @prefix@views where coalesce(generation_of, view) = ?1)",
         );
         let new =
             sqlx::query_scalar(sql).bind(name.as_str()).fetch_all(&mut *self.connection).await;
@@ -127,47 +175,109 @@ impl SqliteTable<'_> {
         new.first().map_or(Ok(()), |new| Err(view_renamed(name, new)))
     }
 
-    /// Records the definition of the spec, if that of the view isn't known.
+    /// Records the definition of the spec, if that of the generation isn't known. A later generation is that of one
+    /// definition.
     async fn define(&mut self) -> Result<()> {
         let Some(definition) = &self.spec.definition else { return Ok(()) };
         let sql = self.prefix.sql(
-            "update @prefix@views set definition = ?2, definition_hash = ?3 \
-             where view = ?1 and definition is null",
+            "update @prefix@views set definition = coalesce(definition, ?2), \
+                 definition_hash = coalesce(definition_hash, ?3) \
+             where view = ?1 returning definition_hash",
         );
-        let defined = sqlx::query(sql)
-            .bind(self.spec.name.as_str())
+        let hash = stored_hash(definition.hash());
+        let defined = sqlx::query_scalar(sql)
+            .bind(self.stored.as_str())
             .bind(definition.to_json())
-            .bind(stored_hash(definition.hash()))
-            .execute(&mut *self.connection)
+            .bind(hash)
+            .fetch_one(&mut *self.connection)
             .await;
-        defined.map(drop).map_err(classify_view(OPENING, &self.spec.name))
+        let stored: i64 = defined.map_err(classify_view(OPENING, &self.spec.name))?;
+        match self.spec.generation.number > 1 && stored != hash {
+            true => Err(other_generation(&self.stored)),
+            false => Ok(()),
+        }
     }
 
-    /// Inserts a new view with its shards.
-    async fn insert_view(&mut self, sharding: Sharding) -> Result<()> {
+    /// Inserts a new generation with its shards.
+    async fn insert_view(&mut self, sharding: Sharding, now: Timestamp) -> Result<()> {
         let prefix = self.prefix;
-        let view = &self.spec.name;
-        if self.has_view(view).await? {
+        let ViewSpec { name: view, generation, start_after, .. } = self.spec;
+        let stored = self.stored.clone();
+        if self.has_generation(&stored).await? {
             return Ok(());
         }
-        let position = self.spec.start_after;
+        if self.removed_through().await? >= generation.number {
+            return Err(other_generation(&stored));
+        }
         let as_of = Timestamp::UNIX_EPOCH;
-        let initial = ShardState { epoch: Epoch::default(), position, as_of };
-        let insert = prefix.sql("insert into @prefix@views (view, layout) values (?, ?)");
+        let initial = ShardState { epoch: Epoch::default(), position: *start_after, as_of };
+        let insert = prefix.sql(
+            "insert into @prefix@views \
+                 (view, layout, generation_of, generation, live, complete_at, created_at, formerly) \
+             values (?1, ?2, ?3, ?4, ?4 = 1, ?5, ?6, coalesce( \
+                 (select formerly from @prefix@views where generation_of = ?3 limit 1), '[]'))",
+        );
         let inserted = sqlx::query(insert)
-            .bind(view.as_str())
+            .bind(stored.as_str())
             .bind(sharding.to_string())
+            .bind(view.as_str())
+            .bind(generation.number)
+            .bind(signed(generation.complete_at.get()))
+            .bind(now.as_microsecond())
             .execute(&mut *self.connection)
             .await;
         inserted.map_err(classify_view(OPENING, view))?;
-        let inserted = insert_shards(self.connection, prefix, view, sharding, initial).await;
+        let inserted = insert_shards(self.connection, prefix, &stored, sharding, initial).await;
         inserted.map_err(classify_view(OPENING, view))
+    }
+
+    /// Shows the rows of the live generation to plain SQL, whichever is opened.
+    async fn show_live(&mut self) -> Result<()> {
+        let view = &self.spec.name;
+        let sql = self.prefix.sql(
+            "select generation from @prefix@views where generation_of = ?1 and live and exists \
+                 (select 1 from sqlite_master where name = '@prefix@rows_' || view)",
+        );
+        let live = sqlx::query_scalar(sql).bind(view.as_str()).fetch_all(&mut *self.connection);
+        let live: Vec<u32> = live.await.map_err(classify(OPENING))?;
+        let Some(live) = live.first() else { return Ok(()) };
+        let stored = view.of_generation(*live);
+        let shown = show_rows(self.connection, self.prefix, view, &stored).await;
+        shown.map_err(classify_view(OPENING, view))
+    }
+
+    /// Shows the rows to plain SQL, if the generation is live and they aren't shown.
+    async fn show(&mut self) -> Result<()> {
+        let view = &self.spec.name;
+        let sql = self.prefix.sql(
+            "select live and not exists \
+                 (select 1 from sqlite_master where type = 'view' and name = '@prefix@live_' || ?2) \
+             from @prefix@views where view = ?1",
+        );
+        let is_hidden = sqlx::query_scalar(sql).bind(self.stored.as_str()).bind(view.as_str());
+        let is_hidden = is_hidden.fetch_one(&mut *self.connection).await;
+        if is_hidden.map_err(classify(OPENING))? {
+            let shown = show_rows(self.connection, self.prefix, view, &self.stored).await;
+            shown.map_err(classify_view(OPENING, view))?;
+        }
+        Ok(())
     }
 
     async fn create(&mut self) -> Result<()> {
         let table = self.name();
+        // A process of an earlier version of Highwater has made it since the schema was migrated.
+        let former = format!("{}view_{}", self.prefix, self.stored);
+        if self.has_object(&former).await? && !self.has_object(&table).await? {
+            self.execute(format!("alter table {former} rename to {table}")).await?;
+        }
         let columns = "key text primary key, value text not null";
-        self.execute(format!("create table if not exists {table} ({columns}) without rowid")).await
+        self.execute(format!("create table if not exists {table} ({columns}) without rowid"))
+            .await?;
+        let trigger = format!("{}keep_{}", self.prefix, self.stored);
+        match self.has_object(&trigger).await? {
+            true => Ok(()),
+            false => self.execute(guard(self.prefix, self.stored.as_str())).await,
+        }
     }
 
     /// Adds the missing columns, and returns them.
@@ -238,11 +348,11 @@ impl SqliteTable<'_> {
 
     async fn add_index(&mut self, index: Index) -> Result<()> {
         let prefix = self.prefix.as_str();
-        let view = &self.spec.name;
+        let view = self.stored.clone();
         let table = self.name();
-        let mut name = index_name(prefix, view, index);
+        let mut name = index_name(prefix, &view, index);
         if self.has_object(&name).await? {
-            name = hashed_index_name(prefix, view, index);
+            name = hashed_index_name(prefix, &view, index);
         }
         let columns = index.join("\", \"");
         self.execute(format!("create index {name} on {table} (\"{columns}\")")).await

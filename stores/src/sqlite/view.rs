@@ -36,7 +36,7 @@ macro_rules! progress_columns {
 }
 
 const ROW: &str = concat!(
-    "select (select value from @schema@.view_@view@ where key = $2), \
+    "select (select value from @schema@.rows_@view@ where key = $2), \
          (select since from @schema@.parked_keys where view = $1 and key = $2), ",
     progress_columns!(),
     " from @schema@.views where view = $1"
@@ -63,21 +63,21 @@ impl SqlStore for SqliteInner {
                 (select json_group_array(json_array(position, as_of, json(stopped)) order by shard) \
                  from @schema@.shards where view = $1) end \
         from @schema@.views w join json_each($2) k \
-        left join @schema@.view_@view@ v on v.key = k.value \
+        left join @schema@.rows_@view@ v on v.key = k.value \
         left join @schema@.parked_keys p on p.view = $1 and p.key = k.value where w.view = $1";
 
     const RANGE: &'static str = concat!(
         "select k.key, v.value, p.since, w.",
         progress_columns!(),
         " from @schema@.views w left join ( \
-             select key from (select key from @schema@.view_@view@ where @range@ \
+             select key from (select key from @schema@.rows_@view@ where @range@ \
                               order by key limit $2) \
              union \
              select key from (select key from @schema@.parked_keys where view = $1 and @range@ \
                               order by key limit $2) \
              order by key limit $2 \
          ) k on true \
-         left join @schema@.view_@view@ v on v.key = k.key \
+         left join @schema@.rows_@view@ v on v.key = k.key \
          left join @schema@.parked_keys p on p.view = $1 and p.key = k.key \
          where w.view = $1 order by k.key"
     );

@@ -12,17 +12,17 @@ use highwater_core::{
     domain::{DefinitionHash, StoredDefinition, ViewDefinition, ViewName, ViewSpec},
     error::Unavailable,
     port::{
-        Claim, KeyRange, LeaseStore, Members, ParkedKey, ParkedStore, ShardClaim, ShardStop,
-        StoredRange, StoredView, ViewCommit, ViewState, ViewStore, WorkerId,
+        Claim, Generation, GenerationStore, KeyRange, LeaseStore, Members, ParkedKey, ParkedStore,
+        ShardClaim, ShardStop, StoredRange, StoredView, ViewCommit, ViewState, ViewStore, WorkerId,
     },
     value::{Epoch, ShardId, Sharding},
 };
 
-use super::{SqliteStore, commit, definition, shard};
+use super::{SqliteStore, commit, definition, generation, shard};
 use crate::{
     fencing::is_same_progress,
     rows::{check_key, check_range},
-    sql::{parked, range, shard::release, uncancellable::uncancellable, view},
+    sql::{self, parked, range, shard::release, uncancellable::uncancellable, view},
 };
 
 #[async_trait]
@@ -74,6 +74,21 @@ impl ViewStore for SqliteStore {
         let state = uncancellable(async move { view::read_state(&*inner, &name).await });
         let is_unchanged = async { Ok(is_same_progress(&state.await?, seen)) };
         self.inner.follower.wait_for_view(view, seen, is_unchanged).await
+    }
+}
+
+#[async_trait]
+impl GenerationStore for SqliteStore {
+    async fn generations(&self, view: &ViewName) -> Result<Vec<Generation>> {
+        uncancellable(sql::generation::list(self.inner(), view.clone())).await
+    }
+
+    async fn promote(&self, view: &ViewName, number: u32) -> Result<bool> {
+        uncancellable(generation::promote(self.inner(), view.clone(), number)).await
+    }
+
+    async fn remove_generation(&self, view: &ViewName, number: u32) -> Result<bool> {
+        uncancellable(generation::remove(self.inner(), view.clone(), number)).await
     }
 }
 

@@ -115,6 +115,13 @@ macro_rules! __highwater_properties {
                 r5_a_name_that_a_view_had_is_refused
                 r5_a_view_can_be_renamed_back
                 r5_a_definition_that_is_replaced_beside_a_reshard_fences_every_shard;
+            generation:
+                r5_generations_stand_beside_each_other
+                r5_a_later_generation_is_that_of_one_definition
+                r5_a_generation_is_promoted_once_it_shows_nothing_older
+                r5_a_promotion_never_goes_back_on_any_shard
+                r5_a_generation_is_removed_unless_it_is_live_or_in_use
+                r5_generations_are_renamed_with_their_view;
             tagging:
                 w6_added_tags_are_found_by_reads_and_conditions
                 w6_tags_added_again_change_nothing

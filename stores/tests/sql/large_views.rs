@@ -47,7 +47,7 @@ async fn write(outbox: &Outbox, key: &str, row: &'static str) -> highwater_core:
 
 /// Returns the number of rows whose columns differ from their fields.
 async fn differences(outbox: &Outbox) -> String {
-    let sql = "select count(*)::text from view_balances where \
+    let sql = "select count(*)::text from live_balances where \
                owner is distinct from value ->> 'owner' \
                or cents is distinct from (value ->> 'cents')::bigint";
     outbox.texts(sql).await.remove(0)
@@ -70,9 +70,9 @@ async fn r1_columns_and_indexes_are_added_to_a_large_view_while_it_is_used_on_po
     let test = "r1_columns_and_indexes_are_added_to_a_large_view_while_it_is_used_on_postgres";
     let Some(outbox) = large(test).await else { return };
     let outbox = Arc::new(outbox);
-    let file = "select distinct pg_relation_filenode(tableoid)::text from view_balances";
+    let file = "select distinct pg_relation_filenode(tableoid)::text from rows_balances";
     let before = outbox.texts(file).await;
-    let mut reader = outbox.idle_after("select count(*) from view_balances").await;
+    let mut reader = outbox.idle_after("select count(*) from live_balances").await;
     let opening = tokio::spawn({
         let outbox = Arc::clone(&outbox);
         async move { outbox.store.open_view(&spec(), Sharding::SINGLE).await }
@@ -94,8 +94,8 @@ async fn r1_columns_and_indexes_are_added_to_a_large_view_while_it_is_used_on_po
     write(&outbox, "later", r#"{"owner":"later","other":[1]}"#).await.unwrap();
     write(&outbox, "text", r#""no object""#).await.unwrap();
     assert_eq!(differences(&outbox).await, "0");
-    assert_eq!(outbox.indexes("view_balances").await.len(), 2);
-    let plan = outbox.plan("select key from view_balances where owner = 'later'").await;
+    assert_eq!(outbox.indexes("rows_balances").await.len(), 2);
+    let plan = outbox.plan("select key from live_balances where owner = 'later'").await;
     assert!(plan.contains("index_balances_by_owner"), "{plan}");
 
     // Opened again, also by another process, it has everything.
@@ -114,7 +114,7 @@ async fn r1_rows_are_written_while_an_index_of_a_large_view_is_built_on_postgres
     let outbox = Arc::new(outbox);
     let first = ViewSpec { indexes: Vec::new(), ..spec() };
     outbox.store.open_view(&first, Sharding::SINGLE).await.unwrap();
-    let update = "update view_balances set value = value where key = 'key 00001'";
+    let update = "update rows_balances set value = value where key = 'key 00001'";
     let mut writer = outbox.idle_after(update).await;
     let opening = tokio::spawn({
         let outbox = Arc::clone(&outbox);
@@ -125,7 +125,7 @@ async fn r1_rows_are_written_while_an_index_of_a_large_view_is_built_on_postgres
     tokio::time::timeout(Duration::from_secs(20), used).await.unwrap().unwrap();
     writer.execute("commit").await.unwrap();
     opening.await.unwrap().unwrap();
-    assert_eq!(outbox.indexes("view_balances").await.len(), 2);
+    assert_eq!(outbox.indexes("rows_balances").await.len(), 2);
 }
 
 #[tokio::test]
@@ -137,20 +137,20 @@ async fn r1_what_was_interrupted_on_a_large_view_is_continued_on_postgres() {
     // As if the process had died while it filled the rows, and another one while it built an index.
     outbox
         .execute(
-            "alter table view_balances disable trigger fill_columns; \
-             update view_balances set owner = null, cents = null where key > 'key 00100'; \
-             alter table view_balances enable trigger fill_columns; \
-             comment on column view_balances.owner is 'Highwater is filling this column'",
+            "alter table rows_balances disable trigger fill_columns; \
+             update rows_balances set owner = null, cents = null where key > 'key 00100'; \
+             alter table rows_balances enable trigger fill_columns; \
+             comment on column rows_balances.owner is 'Highwater is filling this column'",
         )
         .await;
     outbox
-        .fail("create unique index concurrently index_balances_by_owner on view_balances (owner)")
+        .fail("create unique index concurrently index_balances_by_owner on rows_balances (owner)")
         .await;
     let other = open_any(outbox.url()).await.unwrap();
     other.open_view(&spec(), Sharding::SINGLE).await.unwrap();
     assert_eq!(differences(&outbox).await, "0");
-    assert_eq!(outbox.indexes("view_balances").await.len(), 2);
-    let plan = outbox.plan("select key from view_balances where owner = 'owner 1'").await;
+    assert_eq!(outbox.indexes("rows_balances").await.len(), 2);
+    let plan = outbox.plan("select key from live_balances where owner = 'owner 1'").await;
     assert!(plan.contains("index_balances_by_owner"), "{plan}");
 }
 
@@ -162,7 +162,7 @@ async fn r1_a_large_view_that_does_not_fit_a_column_is_left_as_it_is_on_postgres
     let error = outbox.store.open_view(&spec(), Sharding::SINGLE).await.unwrap_err();
     error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["balances", "many"]);
     let columns = "select count(*)::text from information_schema.columns \
-                   where table_name = 'view_balances' and column_name in ('owner', 'cents')";
+                   where table_name = 'rows_balances' and column_name in ('owner', 'cents')";
     assert_eq!(outbox.texts(columns).await, ["0"]);
     write(&outbox, "bad", r#"{"cents":"still many"}"#).await.unwrap();
 }

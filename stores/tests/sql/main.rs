@@ -16,6 +16,8 @@
 //! | `view_hook` | hooks in the commit of a view |
 //! | `view_columns` | columns and indexes of views, in plain SQL |
 //! | `large_views` | columns and indexes of large views, added while they are in use |
+//! | `generations` | the generation that plain SQL sees |
+//! | `kept_rows` | rows that are not deleted by hand |
 //! | `tls` | servers that offer TLS, demand it, or have another certificate |
 //! | `upgrade` | databases of earlier versions |
 //! | `migrate` | several processes open a fresh database at once; two schemas side by side |
@@ -30,6 +32,8 @@ mod batched_reads;
 mod cancelled_reads;
 mod closed_store;
 mod error_messages;
+mod generations;
+mod kept_rows;
 mod large_views;
 mod listening;
 mod migrate;

@@ -103,13 +103,14 @@ impl Outbox {
         &self.url
     }
 
-    /// Returns a statement with ` outbox` and ` view_…` replaced by the full names of the tables.
+    /// Returns a statement with ` outbox`, ` live_…` and ` rows_…` replaced by the full names of the tables.
     fn fill(&self, sql: &str) -> String {
         match &self.schema {
-            None => sql.replace(" view_", " highwater_view_"),
+            None => sql.replace(" live_", " highwater_live_").replace(" rows_", " highwater_rows_"),
             Some(schema) => sql
                 .replace("outbox", &format!("{schema}.outbox"))
-                .replace(" view_", &format!(" {schema}.view_")),
+                .replace(" live_", &format!(" {schema}.live_"))
+                .replace(" rows_", &format!(" {schema}.rows_")),
         }
     }
 
@@ -124,9 +125,13 @@ impl Outbox {
     }
 
     /// Executes a statement that fails.
-    pub(super) async fn fail(&self, sql: &str) {
+    pub(super) async fn fail(&self, sql: &str) -> String {
         let sql = sqlx::raw_sql(AssertSqlSafe(self.fill(sql)));
-        sql.execute(&mut self.postgres().await).await.unwrap_err();
+        let failed = match self.is_postgres() {
+            true => sql.execute(&mut self.postgres().await).await.map(drop),
+            false => sql.execute(&mut self.sqlite().await).await.map(drop),
+        };
+        failed.unwrap_err().to_string()
     }
 
     /// Begins a transaction, executes a statement, and leaves the transaction idle.
@@ -142,7 +147,7 @@ impl Outbox {
         self.texts("select command from outbox order by command").await
     }
 
-    /// Returns the texts of a query. `outbox` and `view_` stand for the full names of the tables.
+    /// Returns the texts of a query. `outbox`, `live_` and `rows_` stand for the full names of the tables.
     pub(super) async fn texts(&self, sql: &str) -> Vec<String> {
         let sql = AssertSqlSafe(self.fill(sql));
         match self.is_postgres() {

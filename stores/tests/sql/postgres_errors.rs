@@ -260,9 +260,9 @@ async fn a_table_dropped_while_the_store_is_open_is_named() {
         schema: SchemaVersion::FIRST,
         state: b"{}"[..].into(),
     };
-    server.execute("drop table @.view_balances").await;
-    named(store.read_view(&view, &["a".into()]).await, "view_balances");
-    named(store.commit_view(refused).await, "view_balances");
+    server.execute("drop table @.rows_balances cascade").await;
+    named(store.read_view(&view, &["a".into()]).await, "rows_balances");
+    named(store.commit_view(refused).await, "rows_balances");
     let spec = ViewSpec::rows(view.clone());
     store.open_view(&spec, Sharding::SINGLE).await.unwrap();
     store.commit_view(again).await.unwrap();

@@ -282,11 +282,11 @@ async fn a_table_dropped_while_the_store_is_open_is_named() {
         state: b"{}"[..].into(),
     };
     let stream = build::stream("a");
-    place.execute("alter table highwater_view_balances rename to elsewhere").await;
-    named(store.commit_view(commit).await, "highwater_view_balances");
-    place.execute("alter table elsewhere rename to highwater_view_balances").await;
-    place.execute("drop table highwater_view_balances").await;
-    named(store.read_view(&view, &["a".into()]).await, "highwater_view_balances");
+    place.execute("alter table highwater_rows_balances rename to elsewhere").await;
+    named(store.commit_view(commit).await, "highwater_rows_balances");
+    place.execute("alter table elsewhere rename to highwater_rows_balances").await;
+    place.execute("drop table highwater_rows_balances").await;
+    named(store.read_view(&view, &["a".into()]).await, "highwater_rows_balances");
     let spec = ViewSpec::rows(view.clone());
     store.open_view(&spec, Sharding::SINGLE).await.unwrap();
     place.execute("drop table highwater_parked_keys").await;

@@ -2,7 +2,7 @@
 
 use highwater_core::{
     Code, Position, Query, ReadFrom,
-    domain::{ViewDefinition, ViewName, ViewSpec},
+    domain::{GenerationSpec, ViewDefinition, ViewName, ViewSpec},
     port::{EventStore as _, ShardStop, Store, ViewState, ViewStore as _},
     value::{Epoch, Expected, ShardId, Sharding},
 };
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{commit, error_messages, network::until_a_session_waits, open_sqlite, server::Server};
 
 /// The former schema, up to each version; `@` stands for the prefix of table names.
-const ON_POSTGRES: [&str; 8] = [
+const ON_POSTGRES: [&str; 9] = [
     include_str!("../../src/postgres/sql/001_tables.sql"),
     include_str!("../../src/postgres/sql/002_append.sql"),
     include_str!("../../src/postgres/sql/003_append_all.sql"),
@@ -23,13 +23,15 @@ const ON_POSTGRES: [&str; 8] = [
     include_str!("../../src/postgres/sql/006_layout.sql"),
     include_str!("../../src/postgres/sql/007_order_lock.sql"),
     include_str!("../../src/postgres/sql/008_stopped.sql"),
+    include_str!("../../src/postgres/sql/009_definition.sql"),
 ];
-const ON_SQLITE: [&str; 5] = [
+const ON_SQLITE: [&str; 6] = [
     include_str!("../../src/sqlite/sql/001_tables.sql"),
     include_str!("../../src/sqlite/sql/002_views.sql"),
     include_str!("../../src/sqlite/sql/003_identity.sql"),
     include_str!("../../src/sqlite/sql/004_stopped.sql"),
     include_str!("../../src/sqlite/sql/005_lease_start.sql"),
+    include_str!("../../src/sqlite/sql/006_definition.sql"),
 ];
 
 /// The rows of these versions are bytes.
@@ -303,6 +305,7 @@ async fn takes_a_definition(store: &dyn Store) {
         keyed_by: "by key".to_owned(),
         types: vec!["account.opened".to_owned()],
         scope: String::new(),
+        version: 1,
     };
     let spec = ViewSpec { definition: Some(definition.clone()), ..ViewSpec::rows(view.clone()) };
     store.open_view(&spec, Sharding::SINGLE).await.unwrap();
@@ -330,6 +333,68 @@ async fn r5_views_of_version_5_take_a_definition_on_sqlite() {
     takes_a_definition(&open_sqlite(&url).await.unwrap()).await;
 }
 
+/// A view of four shards and a row from before generations: it is the first one, and live.
+async fn is_first_generation(store: &dyn Store) {
+    let view = ViewName::new("balances").unwrap();
+    let found = store.generations(&view).await.unwrap();
+    let [first] = &found[..] else { panic!("{found:?}") };
+    assert_eq!((first.number, &first.view, first.is_live), (1, &view, true));
+    assert!(first.is_complete() && !first.was_promoted);
+    assert_eq!(first.position, Position::new(7));
+    let read = store.read_view(&view, &["a".to_owned()]).await.unwrap();
+    assert_eq!(read.rows[0].value.as_deref(), Some(&b"1"[..]));
+    let generation = GenerationSpec { number: 2, complete_at: Position::START };
+    let spec = ViewSpec { generation, ..ViewSpec::rows(view.clone()) };
+    store.open_view(&spec, Sharding::by_key(4)).await.unwrap();
+    assert_eq!(store.generations(&view).await.unwrap().len(), 2);
+}
+
+/// Those who could read the table can read what plain SQL sees now.
+#[tokio::test]
+async fn r5_views_of_version_9_are_first_generations_on_postgres() {
+    let Some(server) = Server::of("r5_views_of_version_9_are_first").await else { return };
+    let name = &server.name;
+    let filled = format!(
+        "{}; insert into {name}.view_balances values ('a', '1'); \
+         grant select on {name}.view_balances to public",
+        four_shards_on_postgres(name)
+    );
+    make(&server, 9, &filled).await;
+    is_first_generation(&server.open().await.unwrap()).await;
+    let shown = format!(
+        "select key || value || has_table_privilege('public', '{name}.live_balances', 'select') \
+         from {name}.live_balances"
+    );
+    let shown = sqlx::query_scalar(AssertSqlSafe(shown)).fetch_all(&mut server.owner().await).await;
+    let shown: Vec<String> = shown.unwrap();
+    assert_eq!(shown, ["a1true"]);
+    // Statements of processes that still run with an earlier version are refused, and told why.
+    for former in [
+        "select value from @.view_balances where key = 'a'",
+        "insert into @.view_balances (key, value) values ('b', '1') \
+         on conflict (key) do update set value = excluded.value",
+        "delete from @.view_balances where key = 'a'",
+    ] {
+        let former = sqlx::raw_sql(AssertSqlSafe(former.replace('@', name)));
+        let refused = former.execute(&mut server.owner().await).await.unwrap_err().to_string();
+        assert!(refused.contains("view_balances"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn r5_views_of_version_6_are_first_generations_on_sqlite() {
+    error_messages::record_log();
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("log.db").display());
+    let row = "insert into highwater_view_balances values ('a', '1')";
+    make_sqlite(&url, 6, &format!("{FOUR_SHARDS_ON_SQLITE}; {row}")).await;
+    is_first_generation(&open_sqlite(&url).await.unwrap()).await;
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    let shown = sqlx::query_scalar("select key || value from highwater_live_balances");
+    let shown: Vec<String> = shown.fetch_all(&mut connection).await.unwrap();
+    assert_eq!(shown, ["a1"]);
+}
+
 fn four_shards_on_postgres(schema: &str) -> String {
     format!(
         "create table {schema}.view_balances (key text primary key, value json not null);
@@ -342,7 +407,7 @@ fn four_shards_on_postgres(schema: &str) -> String {
 
 const FOUR_SHARDS_ON_SQLITE: &str = "\
     create table highwater_view_balances (key text primary key, value text not null);
-    insert into highwater_views values ('balances', 'keys/4');
+    insert into highwater_views (view, layout) values ('balances', 'keys/4');
     insert into highwater_shards (view, shard, epoch, position, as_of, cursor)
         select 'balances', value, 3, 7 + value, 1700000000000000, x''
         from json_each('[0, 1, 2, 3]')";

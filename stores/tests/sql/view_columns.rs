@@ -49,7 +49,7 @@ const ROWS: &[(&str, &str)] = &[
 /// A query for the content of the columns, as text.
 const SELECT: &str = "select key || ':' || coalesce(owner, '-') || ':' || \
      coalesce(cast(cents as text), '-') || ':' || coalesce(cast(ratio > 1 as integer), 9) || ':' || \
-     coalesce(cast(cast(open as integer) as text), '-') from view_balances order by key";
+     coalesce(cast(cast(open as integer) as text), '-') from live_balances order by key";
 
 const SELECTED: [&str; 4] =
     ["a:alice's \"ü\":-9007199254740993:0:1", "b:bob:2:1:0", "c:-:-:9:-", "d:-:-:9:-"];
@@ -79,8 +79,8 @@ async fn an_index_is_used_and_named_by_its_columns() {
         let indexes: Vec<highwater_core::domain::Index> = vec![&["owner"], &["open", "cents"]];
         open(&outbox, &ViewSpec { indexes, ..spec("balances", COLUMNS) }).await;
         write(&outbox, "balances", ROWS).await.unwrap();
-        let by_owner = "select key from view_balances where owner = 'bob'";
-        let by_both = "select key from view_balances where open = true and cents > 1";
+        let by_owner = "select key from live_balances where owner = 'bob'";
+        let by_both = "select key from live_balances where open = true and cents > 1";
         assert_eq!(outbox.texts(by_owner).await, ["b"]);
         assert!(outbox.plan(by_owner).await.contains("index_balances_by_owner"));
         let plan = outbox.plan(by_both).await;
@@ -102,8 +102,8 @@ async fn indexes_with_colliding_names_are_kept_apart() {
             let index: highwater_core::domain::Index = Box::leak(Box::from(index));
             open(&outbox, &ViewSpec { indexes: vec![index], ..spec(view, columns) }).await;
         }
-        assert_eq!(outbox.indexes("view_a").await.len(), 3);
-        assert_eq!(outbox.indexes("view_a_by_b").await.len(), 1);
+        assert_eq!(outbox.indexes("rows_a").await.len(), 3);
+        assert_eq!(outbox.indexes("rows_a_by_b").await.len(), 1);
     }
 }
 
@@ -118,11 +118,11 @@ async fn a_renamed_view_keeps_its_columns_and_indexes_without_duplicates() {
         let name = ViewName::new("balances").unwrap();
         let new = ViewSpec { formerly: vec![old.name.clone()], name, ..old.clone() };
         open(&outbox, &new).await;
-        assert_eq!(outbox.indexes("view_balances").await.len(), 1);
+        assert_eq!(outbox.indexes("rows_balances").await.len(), 1);
         assert_eq!(outbox.texts(SELECT).await, SELECTED);
         let back = ViewSpec { formerly: vec![new.name.clone()], ..old };
         open(&outbox, &back).await;
-        assert_eq!(outbox.indexes("view_accounts").await.len(), 1);
+        assert_eq!(outbox.indexes("rows_accounts").await.len(), 1);
     }
 }
 
@@ -130,7 +130,7 @@ async fn a_renamed_view_keeps_its_columns_and_indexes_without_duplicates() {
 async fn a_column_maintained_by_hand_is_refused() {
     for outbox in outboxes("a_column_maintained_by_hand_is_refused").await {
         open(&outbox, &spec("balances", &[])).await;
-        outbox.execute("alter table view_balances add column owner text").await;
+        outbox.execute("alter table rows_balances add column owner text").await;
         let wanted = spec("balances", COLUMNS);
         let error = outbox.store.open_view(&wanted, Sharding::SINGLE).await.unwrap_err();
         let words = ["owner", "balances", "an ordinary one", "drop the existing one"];
@@ -156,7 +156,7 @@ async fn r1_a_row_that_a_column_cannot_hold_is_refused_with_all_of_its_commit_on
         let rows = [("a", "{}"), ("b", bad)];
         let error = write(&outbox, "balances", &rows).await.unwrap_err();
         error_messages::check(&error, Code::BAD_REQUEST, NextStep::FixRequest, &["balances"]);
-        assert!(outbox.texts("select key from view_balances").await.is_empty());
+        assert!(outbox.texts("select key from live_balances").await.is_empty());
     }
 }
 

@@ -23,4 +23,8 @@ struct AtField {
     owner: String,
 }
 
+#[derive(Clone, Default, View)]
+#[view(event = AccountEvent, version = 0)]
+struct BeforeTheFirst;
+
 fn main() {}

@@ -7,8 +7,8 @@ use highwater_core::{
     Position, Result,
     domain::{DefinitionHash, StoredDefinition, ViewDefinition, ViewName, ViewSpec},
     port::{
-        Claim, KeyRange, LeaseStore, Members, ParkedKey, ParkedStore, ShardClaim, ShardStop,
-        StoredRange, StoredView, ViewCommit, ViewState, ViewStore, WorkerId,
+        Claim, Generation, GenerationStore, KeyRange, LeaseStore, Members, ParkedKey, ParkedStore,
+        ShardClaim, ShardStop, StoredRange, StoredView, ViewCommit, ViewState, ViewStore, WorkerId,
     },
     value::{Epoch, ShardId, Sharding},
 };
@@ -60,6 +60,24 @@ impl<S: ViewStore> ViewStore for Faulty<S> {
     async fn wait_for_view_change(&self, view: &ViewName, seen: &ViewState) -> Result<()> {
         self.pass("waiting for a view").await?;
         self.inner.wait_for_view_change(view, seen).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: GenerationStore> GenerationStore for Faulty<S> {
+    async fn generations(&self, view: &ViewName) -> Result<Vec<Generation>> {
+        self.pass("reading the generations of a view").await?;
+        self.inner.generations(view).await
+    }
+
+    async fn promote(&self, view: &ViewName, generation: u32) -> Result<bool> {
+        self.change("promoting a generation", self.inner.promote(view, generation)).await
+    }
+
+    async fn remove_generation(&self, view: &ViewName, generation: u32) -> Result<bool> {
+        let remove = self.inner.remove_generation(view, generation);
+        self.change("removing a generation", remove).await
     }
 }
 

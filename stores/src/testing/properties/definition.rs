@@ -22,6 +22,7 @@ fn definition(row: &str) -> ViewDefinition {
         keyed_by: "by key".to_owned(),
         types: vec!["a".to_owned(), "ü, '; drop table".to_owned()],
         scope: String::new(),
+        version: 1,
     }
 }
 

@@ -12,6 +12,7 @@
 //! | `divide` | resharding (R1) |
 //! | `exact` | reads return what was written, byte for byte |
 //! | `follow` | followers of the log (W3) |
+//! | `generation` | generations of views (R5) |
 //! | `head` | the identity of the log and its head, in reads of views (R2, R3) |
 //! | `idempotency` | repeated commands (W4) |
 //! | `limits` | appends that are too large or malformed |
@@ -38,6 +39,7 @@ mod definition;
 mod divide;
 mod exact;
 mod follow;
+mod generation;
 mod head;
 mod idempotency;
 mod limits;

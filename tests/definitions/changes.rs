@@ -1,329 +1,28 @@
-//! Programs that change a view, and programs of both versions at once, on every store (R5): rows of another
-//! definition are never folded on, and never returned as if they were this program's.
-//!
-//! Each module is a program. All of them give their view one name.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
-#![cfg(feature = "testing")]
+//! Programs that stop at a change of a view, and changes that are adopted.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use highwater::{
-    Code, Highwater, Position, Query, StreamId,
+    Code, Position, StreamId,
     domain::{EventType, ViewName},
-    error::NextStep,
     port::NewEvent,
     prelude::*,
     projection::ParkedKeys,
     stores::testing::build,
     value::SchemaVersion,
-    worker::{OnFailure, ProjectionOptions, ProjectionState, WorkerHandle},
+    worker::{OnFailure, ProjectionOptions, ProjectionState},
 };
-use highwater_test_support::{
-    bank::{Bank, banks},
-    run::seed,
-};
+use highwater_test_support::{bank::banks, run::seed};
 use tokio::time::timeout;
 
-/// The program that the others are changes of.
-mod first {
-    use highwater::prelude::*;
-
-    #[derive(Event)]
-    #[event(prefix = "person")]
-    pub(crate) enum PersonEvent {
-        Moved { city: String },
-    }
-
-    #[derive(Aggregate, Default, Clone)]
-    #[aggregate(event = PersonEvent, category = "person")]
-    pub(crate) struct Person;
-
-    impl Person {
-        fn apply(&mut self, _: &PersonEvent) {}
-    }
-
-    #[derive(Command)]
-    pub(crate) struct Move(pub(crate) &'static str);
-
-    impl Decide<Move> for Person {
-        fn decide(&self, to: &Move, _: &Context) -> Decision<PersonEvent> {
-            Ok(vec![PersonEvent::Moved { city: to.0.to_owned() }])
-        }
-    }
-
-    #[derive(View, Default, Clone, Debug, PartialEq)]
-    #[view(event = PersonEvent, name = "addresses", by_stream = Person)]
-    pub(crate) struct Address {
-        pub(crate) city: String,
-    }
-
-    impl Address {
-        fn fold(&mut self, event: &PersonEvent, _: &Envelope) {
-            let PersonEvent::Moved { city } = event;
-            self.city.clone_from(city);
-        }
-    }
-}
-
-/// The row has another field.
-mod with_field {
-    use super::first::{Person, PersonEvent};
-    use highwater::prelude::*;
-
-    #[derive(View, Default, Clone, Debug, PartialEq)]
-    #[view(event = PersonEvent, name = "addresses", by_stream = Person)]
-    pub(crate) struct Address {
-        pub(crate) city: String,
-        pub(crate) moves: u32,
-    }
-
-    impl Address {
-        fn fold(&mut self, event: &PersonEvent, _: &Envelope) {
-            let PersonEvent::Moved { city } = event;
-            self.city.clone_from(city);
-            self.moves += 1;
-        }
-    }
-}
-
-/// The row is the same, and has a column and an index.
-mod with_column {
-    use super::first::{Person, PersonEvent};
-    use highwater::prelude::*;
-
-    #[derive(View, Default, Clone, Debug, PartialEq)]
-    #[view(event = PersonEvent, name = "addresses", by_stream = Person, index(city))]
-    pub(crate) struct Address {
-        #[view(column)]
-        pub(crate) city: String,
-    }
-
-    impl Address {
-        fn fold(&mut self, event: &PersonEvent, _: &Envelope) {
-            let PersonEvent::Moved { city } = event;
-            self.city.clone_from(city);
-        }
-    }
-}
-
-/// The row is folded from another type of event, too.
-mod with_type {
-    use highwater::prelude::*;
-
-    #[derive(Event)]
-    #[event(prefix = "person")]
-    pub(crate) enum PersonEvent {
-        Moved { city: String },
-        Left,
-    }
-
-    #[derive(Aggregate, Default, Clone)]
-    #[aggregate(event = PersonEvent, category = "person")]
-    pub(crate) struct Person;
-
-    impl Person {
-        fn apply(&mut self, _: &PersonEvent) {}
-    }
-
-    #[derive(Command)]
-    pub(crate) struct Leave;
-
-    impl Decide<Leave> for Person {
-        fn decide(&self, _: &Leave, _: &Context) -> Decision<PersonEvent> {
-            Ok(vec![PersonEvent::Left])
-        }
-    }
-
-    #[derive(View, Default, Clone, Debug, PartialEq)]
-    #[view(event = PersonEvent, name = "addresses", by_stream = Person)]
-    pub(crate) struct Address {
-        pub(crate) city: String,
-    }
-
-    impl Address {
-        fn fold(&mut self, event: &PersonEvent, _: &Envelope) {
-            match event {
-                PersonEvent::Moved { city } => self.city.clone_from(city),
-                PersonEvent::Left => self.city.clear(),
-            }
-        }
-    }
-}
-
-/// The row is of a city instead of a person.
-mod by_city {
-    use super::first::PersonEvent;
-    use highwater::prelude::*;
-
-    #[derive(View, Default, Clone, Debug, PartialEq)]
-    #[view(event = PersonEvent, name = "addresses")]
-    pub(crate) struct Address {
-        pub(crate) city: String,
-    }
-
-    impl Address {
-        fn key(event: &PersonEvent, _: &Envelope) -> String {
-            let PersonEvent::Moved { city } = event;
-            city.clone()
-        }
-
-        fn fold(&mut self, event: &PersonEvent, _: &Envelope) {
-            let PersonEvent::Moved { city } = event;
-            self.city.clone_from(city);
-        }
-    }
-}
-
-/// The view has another name.
-mod renamed {
-    use super::first::{Person, PersonEvent};
-    use highwater::prelude::*;
-
-    #[derive(View, Default, Clone, Debug, PartialEq)]
-    #[view(event = PersonEvent, name = "homes", formerly("addresses"), by_stream = Person)]
-    pub(crate) struct Address {
-        pub(crate) city: String,
-    }
-
-    impl Address {
-        fn fold(&mut self, event: &PersonEvent, _: &Envelope) {
-            let PersonEvent::Moved { city } = event;
-            self.city.clone_from(city);
-        }
-    }
-}
-
-/// The time after which a test gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The view has another name, and its row another field.
-mod renamed_with_field {
-    use super::first::{Person, PersonEvent};
-    use highwater::prelude::*;
-
-    #[derive(View, Default, Clone, Debug, PartialEq)]
-    #[view(event = PersonEvent, name = "homes", formerly("addresses"), by_stream = Person)]
-    pub(crate) struct Address {
-        pub(crate) city: String,
-        pub(crate) moves: u32,
-    }
-
-    impl Address {
-        fn fold(&mut self, event: &PersonEvent, _: &Envelope) {
-            let PersonEvent::Moved { city } = event;
-            self.city.clone_from(city);
-            self.moves += 1;
-        }
-    }
-}
-
-/// The field of the column has another type.
-mod with_number {
-    use super::first::{Person, PersonEvent};
-    use highwater::prelude::*;
-
-    #[derive(View, Default, Clone, Debug, PartialEq)]
-    #[view(event = PersonEvent, name = "addresses", by_stream = Person)]
-    pub(crate) struct Address {
-        #[view(column)]
-        pub(crate) city: i64,
-    }
-
-    impl Address {
-        fn fold(&mut self, event: &PersonEvent, _: &Envelope) {
-            let PersonEvent::Moved { city } = event;
-            self.city = i64::try_from(city.len()).unwrap();
-        }
-    }
-}
-
-/// The view is written by hand, and names no fields.
-mod by_hand {
-    use super::first::PersonEvent;
-    use highwater::{
-        domain::{EventContext, FoldResult, KeyedBy, Keys, RowChange},
-        prelude::*,
-    };
-    use serde::{Deserialize, Serialize};
-
-    #[derive(Default, Clone, Debug, Serialize, Deserialize)]
-    pub(crate) struct Address {
-        pub(crate) city: String,
-    }
-
-    impl View for Address {
-        type Event = PersonEvent;
-        const NAME: &'static str = "addresses";
-        const KEYED_BY: KeyedBy = KeyedBy::Stream("person");
-
-        fn keys(_: &PersonEvent, envelope: &Envelope, keys: &mut Keys) {
-            keys.push(envelope.stream.key());
-        }
-
-        fn fold(&mut self, event: &PersonEvent, _: &EventContext<'_>) -> FoldResult {
-            let PersonEvent::Moved { city } = event;
-            self.city.clone_from(city);
-            Ok(RowChange::Keep)
-        }
-    }
-}
-
-async fn move_to(app: &Highwater, person: &str, city: &'static str) -> Receipt {
-    app.aggregate::<first::Person>(person).execute(first::Move(city)).await.unwrap()
-}
-
-async fn leave(app: &Highwater, person: &str) -> Receipt {
-    app.aggregate::<with_type::Person>(person).execute(with_type::Leave).await.unwrap()
-}
-
-async fn start<V: View>(app: &Highwater) -> WorkerHandle {
-    Worker::new(app).view::<V>().start().await.unwrap()
-}
-
-/// Waits until a worker has stopped, and checks that its error names the view and this change.
-async fn is_refused(worker: WorkerHandle, change: &str) {
-    let mut status = worker.statuses()[0].clone();
-    let stopped = timeout(PATIENCE, status.until(ProjectionState::is_stopped)).await;
-    let stopped = stopped.unwrap_or_else(|_| panic!("it is {}", status.now()));
-    let error = stopped.error().unwrap();
-    assert_eq!(error.code(), Code::OTHER_DEFINITION, "{error}");
-    assert_eq!(error.next_step(), NextStep::AskOperator);
-    for words in ["addresses", change] {
-        assert!(error.to_string().contains(words), "no {words:?} in: {error}");
-    }
-    worker.stop().await.unwrap_err();
-}
-
-/// Checks that a read at every level is refused for this change.
-async fn is_not_read<V: View>(app: &Highwater, change: &str) {
-    let view = app.view::<V>();
-    let reads = [
-        view.get("ann").await.map(drop),
-        view.get("ann").strong().await.map(drop),
-        view.get_many(["ann", "bob"]).await.map(drop),
-        view.range(.., 10).await.map(drop),
-        view.freshness().await.map(drop),
-    ];
-    for read in reads {
-        let error = read.unwrap_err();
-        assert_eq!(error.code(), Code::OTHER_DEFINITION, "{error}");
-        assert!(error.to_string().contains(change), "no {change:?} in: {error}");
-    }
-}
-
-/// Builds the view of the first program on every store, and ends that program.
-async fn built() -> Vec<Bank> {
-    let banks = banks();
-    for bank in &banks {
-        let app = bank.open().await;
-        let worker = start::<first::Address>(&app).await;
-        let receipt = move_to(&app, "ann", "Oslo").await;
-        let ann = app.view::<first::Address>().get("ann").after(&receipt).await.unwrap();
-        assert_eq!(ann.city, "Oslo");
-        worker.stop().await.unwrap();
-    }
-    banks
-}
+use crate::{
+    PATIENCE, PEOPLE, built, cities, is_not_read, is_refused, leave, move_to,
+    programs::{
+        by_city, by_hand, first, renamed, renamed_with_field, with_column, with_field, with_number,
+        with_type,
+    },
+    start,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r5_rows_of_another_form_are_neither_folded_on_nor_returned() {
@@ -399,26 +98,6 @@ async fn r5_an_added_type_without_events_is_adopted_and_the_old_workers_stop() {
         let strong = app.view::<with_type::Address>().get("ann").strong().await.unwrap();
         assert_eq!(strong.city, "");
     }
-}
-
-/// The people of a race. Some leave while the new program starts.
-const PEOPLE: [&str; 6] = ["ann", "bob", "eve", "kim", "lee", "sam"];
-
-/// Folds the log without the code that workers use: the city of each person, empty after it was left.
-async fn cities(app: &Highwater) -> BTreeMap<String, String> {
-    let mut cities = BTreeMap::new();
-    let mut events = app.follow(Query::all(), Position::START);
-    let head = app.log().head().await.unwrap();
-    let mut seen = Position::START;
-    while seen < head {
-        for event in events.next_page().await.unwrap().events {
-            let city = serde_json::from_slice::<serde_json::Value>(&event.payload).unwrap();
-            let city = city["city"].as_str().unwrap_or_default().to_owned();
-            cities.insert(event.stream.key().to_owned(), city);
-            seen = event.position;
-        }
-    }
-    cities
 }
 
 /// Old workers go on, and people leave, at random times around the start of the new program.
@@ -544,7 +223,8 @@ async fn r5_an_added_type_without_events_is_given_up_when_the_old_program_is_bac
     for bank in built().await {
         let app = bank.open().await;
         let worker = start::<with_type::Address>(&app).await;
-        move_to(&app, "ann", "Bonn").await;
+        let receipt = move_to(&app, "ann", "Bonn").await;
+        app.view::<with_type::Address>().get("ann").after(&receipt).await.unwrap();
         let change = "the program that folds it has the view";
         is_refused(start::<first::Address>(&app).await, change).await;
         worker.stop().await.unwrap();
