@@ -11,7 +11,7 @@ use highwater::{
     prelude::*,
     value::{Position, SchemaVersion, Tags},
 };
-use highwater_test_support::bank::banks;
+use highwater_test_support::{bank::banks, postgres::PostgresCluster};
 use serde::Deserialize;
 
 /// The program as it was before it gave the tag.
@@ -184,6 +184,38 @@ async fn w6_what_an_older_program_appends_beside_a_newer_one_is_noticed() {
             register(&newer, &format!("eve-{round}@example.org")).await.unwrap();
         }
     }
+}
+
+/// Registers an address, again if the connections of the process were cut.
+async fn register_after_restart(bank: &Highwater, email: &str) -> highwater::Result<Receipt> {
+    loop {
+        match register(bank, email).await {
+            Err(error) if error.is_retryable() => {}
+            answered => return answered,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn w6_a_process_that_outlives_the_loss_of_events_looks_for_tags_again_on_postgres() {
+    let test = "w6_a_process_that_outlives_the_loss_of_events_looks_for_tags_again_on_postgres";
+    let Some(server) = PostgresCluster::start(test) else { return };
+    let newer = Highwater::open(&server.url()).await.unwrap();
+    register(&newer, "bob@example.org").await.unwrap();
+    server.back_up();
+    for lost in ["eve@example.org", "joe@example.org", "sue@example.org", "kim@example.org"] {
+        register_after_restart(&newer, lost).await.unwrap();
+    }
+    assert!(is_taken(&register(&newer, "kim@example.org").await));
+
+    server.restore();
+    let older = Highwater::open(&server.url()).await.unwrap();
+    older::register(&older, "one", &["ada@example.org"]).await;
+    // The event has the position of one that the newer process has looked at.
+    assert!(is_untagged(&register_after_restart(&newer, "ada@example.org").await));
+    assert_eq!(newer.retag::<UserEvent>().await.unwrap().changed, 1);
+    assert!(is_taken(&register(&newer, "ada@example.org").await));
+    register(&newer, "eve@example.org").await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,7 +21,7 @@ pub trait Open: Sized {
     /// | Parameter | Of | Meaning |
     /// |---|---|---|
     /// | `schema=bank` | PostgreSQL | the schema of the tables; `highwater` by default |
-    /// | `connections=8` | PostgreSQL | the number of connections for reads |
+    /// | `connections=8` | PostgreSQL | the number of connections for reads and for work on views |
     /// | `connect_timeout=10` | PostgreSQL | the seconds to wait for a connection |
     /// | `answer_timeout=30` | PostgreSQL | the seconds to wait for the answer to a statement |
     /// | `prefix=bank_` | SQLite | the prefix of the table names; `highwater_` by default |
@@ -32,9 +32,18 @@ pub trait Open: Sized {
     /// | `max_payload`, `max_metadata`, `max_events` | all | the limits of an append: bytes, bytes, number |
     ///
     /// PostgreSQL has also the parameters of libpq that the driver knows: `host`, `hostaddr`, `port`,
-    /// `dbname`, `user`, `password`, `application_name`, `options`, `sslmode`, `sslrootcert`,
-    /// `sslcert`, `sslkey`; and `statement-cache-capacity`. TLS itself is not built in: an `sslmode`
-    /// that insists on it is refused.
+    /// `dbname`, `user`, `password`, `application_name`, `options`; `statement-cache-capacity`; and for TLS (feature
+    /// `tls-rustls`, which is a default one, or `tls-native`):
+    ///
+    /// | Parameter | Meaning |
+    /// |---|---|
+    /// | `sslmode=verify-full` | encrypts, and checks the server's certificate and its name: the mode for a network that isn't trusted |
+    /// | `sslmode=verify-ca` | encrypts, and checks the certificate, but not the name |
+    /// | `sslmode=require` | encrypts; checks the certificate as `verify-ca` if there is a `sslrootcert`, and else nothing |
+    /// | `sslmode=prefer` | the default: encrypts if the server offers it, and checks nothing |
+    /// | `sslmode=disable` | does not encrypt |
+    /// | `sslrootcert=FILE` | the roots, as PEM, that are trusted beside those of Mozilla (`tls-rustls`) or of the system (`tls-native`) |
+    /// | `sslcert=FILE`, `sslkey=FILE` | the certificate of the client and its key, as PEM |
     ///
     /// # Errors
     /// [`Invalid`](highwater_core::Error::Invalid) if the URL, a parameter, the file, the credentials or

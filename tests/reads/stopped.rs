@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use highwater::{
-    Error, Highwater, Receipt, Views as _, Worker,
+    Code, Error, Highwater, Receipt, Result, Views as _, Worker,
     consistency::{AppliedOutcome, Fallback},
-    error::Unavailable,
-    value::FreshnessStatus,
+    error::{Invalid, Unavailable},
+    port::{Assignment, Feed, FeedSource, Membership, Progress, Subscription},
+    value::{FreshnessStatus, ShardBy, ShardId, Sharding},
     worker::{OnFailure, ProjectionOptions, ProjectionState, WorkerHandle},
 };
 use highwater_test_support::bank::banks;
@@ -87,5 +89,99 @@ async fn r2_a_row_of_a_shard_that_has_not_stopped_is_converging() {
             let freshness = bank.view::<Parity>().get(key).find().await.unwrap().freshness();
             assert!(!freshness.is_stopped(), "{freshness}");
         }
+    }
+}
+
+/// A source that refuses its members for good: at once, or when they ask for their shards.
+#[derive(Clone, Copy)]
+struct Refusing {
+    at_once: bool,
+}
+
+impl Refusing {
+    fn refusal() -> Error {
+        Invalid::new(Code::BAD_CREDENTIALS, "this user may not read the group").into()
+    }
+}
+
+#[async_trait]
+impl FeedSource for Refusing {
+    async fn sharding(&self, _: ShardBy, shards: u32) -> Result<Sharding> {
+        Ok(Sharding::by_key(shards))
+    }
+
+    async fn join(&self, _: Subscription) -> Result<Box<dyn Membership>> {
+        if self.at_once { Err(Self::refusal()) } else { Ok(Box::new(*self)) }
+    }
+}
+
+#[async_trait]
+impl Membership for Refusing {
+    async fn next_assignment(&mut self) -> Result<Assignment> {
+        Err(Self::refusal())
+    }
+
+    async fn open(&mut self, _: ShardId, _: &Progress) -> Result<Box<dyn Feed>> {
+        Err(Self::refusal())
+    }
+
+    async fn released(&mut self, _: ShardId) -> Result<()> {
+        Ok(())
+    }
+
+    async fn leave(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Runs a worker that is refused, until it has stopped.
+async fn refused(bank: &Highwater, source: Refusing) {
+    let options = ProjectionOptions::default().shards(3);
+    let worker = Worker::new(bank).fed_by(source).view_with::<Parity>(options).start();
+    let worker = worker.await.unwrap();
+    worker.statuses()[0].clone().until(ProjectionState::is_stopped).await;
+    assert_eq!(worker.stop().await.unwrap_err().code(), Code::BAD_CREDENTIALS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r2_a_view_whose_only_worker_is_refused_as_a_member_has_stopped() {
+    for store in banks() {
+        for at_once in [true, false] {
+            let bank = store.open().await;
+            let receipt = deposit(&bank, "alice", 2).await;
+            refused(&bank, Refusing { at_once }).await;
+            let elsewhere = store.open().await;
+            let view = elsewhere.view::<Parity>();
+            assert!(view.freshness().await.unwrap().is_stopped());
+            let stops = view.stops().await.unwrap();
+            assert_eq!(stops.len(), 3, "{stops:?}");
+            for stop in &stops {
+                assert!(stop.error.contains("HW605: ") && stop.error.contains("the group"));
+            }
+            // A worker that is not refused has nothing to wait for.
+            let worker = work(&bank, OnFailure::Stop).await;
+            let read = view.get("even").after(&receipt).within(LONG_BUDGET).await.unwrap();
+            assert_eq!(read.freshness().status(), FreshnessStatus::Current);
+            worker.stop().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r2_a_view_that_another_worker_has_does_not_stop_with_one_that_is_refused() {
+    for store in banks() {
+        let bank = store.open().await;
+        let worker = work(&bank, OnFailure::Stop).await;
+        let first = deposit(&bank, "alice", 2).await;
+        let view = bank.view::<Parity>();
+        view.range(.., 9).after(&first).within(LONG_BUDGET).await.unwrap();
+        for at_once in [true, false] {
+            refused(&store.open().await, Refusing { at_once }).await;
+            assert!(view.stops().await.unwrap().is_empty());
+            let receipt = deposit(&bank, "alice", 2).await;
+            let read = view.get("even").after(&receipt).within(LONG_BUDGET).await.unwrap();
+            assert_eq!(read.freshness().status(), FreshnessStatus::Current);
+        }
+        worker.stop().await.unwrap();
     }
 }

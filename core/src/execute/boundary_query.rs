@@ -48,42 +48,56 @@ impl BoundaryQuery {
             let from = ReadFrom::After(after);
             return engine.log.read_log(&self.query, from, READ_PAGE_SIZE).await;
         }
-        let covered = engine.coverage.get_or_scan(&self.needed, self.scan::<E>(engine)).await?;
-        let mut page = self.checked_page::<E>(engine, &covered, after).await?;
-        page.events.retain(|event| self.matches(event));
-        Ok(page)
+        loop {
+            let scan = self.scan::<E>(engine);
+            let covered = engine.coverage.get_or_scan(&self.needed, scan).await?;
+            if let Some(mut page) = self.checked_page::<E>(engine, &covered, after).await? {
+                page.events.retain(|event| self.matches(event));
+                return Ok(page);
+            }
+            tracing::warn!(covered = %covered.position(), "the log has become shorter; looking for tags again");
+            engine.coverage.forget(&self.needed, &covered);
+        }
     }
 
-    /// Reads the log from the position that an earlier process has recorded.
+    /// Reads the log from the position that an earlier process has recorded, or from the beginning if the log has become
+    /// shorter.
     async fn scan<E: Event>(&self, engine: &Engine) -> Result<Covered> {
-        let covered = Covered::load(&*engine.snapshots, &self.needed).await?;
+        let mut covered = Covered::load(&*engine.snapshots, &self.needed).await?;
         let mut after = covered.position();
         loop {
-            let page = self.checked_page::<E>(engine, &covered, after).await?;
-            after = page.through;
-            if !page.more {
-                return Ok(covered);
+            match self.checked_page::<E>(engine, &covered, after).await? {
+                Some(page) if page.more => after = page.through,
+                Some(_) => return Ok(covered),
+                None => {
+                    covered = Covered::default();
+                    after = Position::START;
+                }
             }
         }
     }
 
     /// Reads a page of the events that match and of those that the query would miss. Advances the covered
-    /// position over it.
+    /// position over it. Returns `None` if the log ends before the covered position: it has lost its last events, in a
+    /// fail-over or a restore, and others may have their positions.
     async fn checked_page<E: Event>(
         &self,
         engine: &Engine,
         covered: &Covered,
         after: Position,
-    ) -> Result<LogPage> {
+    ) -> Result<Option<LogPage>> {
         let untagged = Untagged { missing: self.needed.clone(), after: covered.position() };
         let log = &engine.log;
         let page = log.read_log_and_untagged(&self.query, &untagged, after, READ_PAGE_SIZE).await?;
+        if !page.more && ends_before(engine, untagged.after, &page, after).await? {
+            return Ok(None);
+        }
         let checked = self.check::<E>(&page.events);
         if after <= untagged.after {
             let through = checked.as_ref().map_or_else(before_untagged, |()| Some(page.through));
             covered.advance(&*engine.snapshots, &self.needed, through.unwrap_or_default()).await;
         }
-        checked.map(|()| page)
+        checked.map(|()| Some(page))
     }
 
     fn matches(&self, event: &Envelope) -> bool {
@@ -111,6 +125,20 @@ impl BoundaryQuery {
         }
         lacking.map_or(Ok(()), |needed| Err(untagged::<E>(event, needed).into()))
     }
+}
+
+/// Returns true if the log ends before a position. The last page of a read says where the log ends, unless it began there.
+async fn ends_before(
+    engine: &Engine,
+    position: Position,
+    last_page: &LogPage,
+    after: Position,
+) -> Result<bool> {
+    let is_end_unknown = last_page.through == after && position <= after;
+    if is_end_unknown && position > Position::START {
+        return Ok(engine.log.head().await? < position);
+    }
+    Ok(last_page.through < position)
 }
 
 /// Returns the tags that the current meaning of a stored event has.

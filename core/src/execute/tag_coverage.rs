@@ -61,6 +61,11 @@ impl TagCoverage {
         let scan = async { scan.await.map(Arc::new) };
         self.0.get_or_insert_async(needed, scan).await
     }
+
+    /// Drops a covered position, unless another one has replaced it.
+    pub(super) fn forget(&self, needed: &[MissingTag], covered: &Arc<Covered>) {
+        self.0.remove_if(needed, |kept| Arc::ptr_eq(kept, covered));
+    }
 }
 
 impl Covered {

@@ -55,7 +55,8 @@ impl Kafka {
 
     /// Sets any property of librdkafka, for example `security.protocol`, `sasl.password` or
     /// `compression.type`. Values are never logged. Unless they are set, `reconnect.backoff.max.ms` is 500,
-    /// so that a broker that is back is reached soon, and `session.timeout.ms` is 10000.
+    /// so that a broker that is back is reached soon, `session.timeout.ms` is 10000, and
+    /// `socket.keepalive.enable` is true.
     #[must_use]
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.insert(name.into(), value.into());
@@ -103,6 +104,8 @@ impl Kafka {
         // The context of the client filters what is logged; it needs this level to see why a connection
         // has failed.
         config.set_log_level(RDKafkaLogLevel::Info);
+        // A gateway may have dropped an idle connection without a word.
+        config.set("socket.keepalive.enable", "true");
         // The client refuses a first wait that is longer than the longest.
         if self.get("reconnect.backoff.ms").is_none() {
             config.set("reconnect.backoff.max.ms", RECONNECT_WAIT_MS);
@@ -164,6 +167,15 @@ mod tests {
         }
         assert!(session("6000").validate().is_ok());
         assert!(session("2000").setting("heartbeat.interval.ms", "600").validate().is_ok());
+    }
+
+    #[test]
+    fn idle_connections_have_keepalives_unless_the_application_says_otherwise() {
+        let keepalive =
+            |kafka: Kafka| kafka.client(&[], &[]).get("socket.keepalive.enable").map(str::to_owned);
+        assert_eq!(keepalive(Kafka::at("b")).as_deref(), Some("true"));
+        let without = Kafka::at("b").setting("socket.keepalive.enable", "false");
+        assert_eq!(keepalive(without).as_deref(), Some("false"));
     }
 
     #[test]

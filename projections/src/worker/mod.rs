@@ -14,6 +14,7 @@
 //! | `definition` | whether the stored rows are those of this program (R5) |
 //! | `generation` | the generation of a view that this program works on, and its promotion (R5) |
 //! | `reshard` | changes the sharding of a view |
+//! | `free_shards` | the stop of a worker that can't be a member, if there is no other worker |
 //! | `failure` | classes of errors: transient, fenced, about an event |
 //! | `status`, `reporter` | the state of a projection |
 //! | `context`, `shutdown` | the environment of projections and shards; the shutdown signal |
@@ -55,6 +56,7 @@ mod context;
 mod definition;
 mod drain_parked;
 mod failure;
+mod free_shards;
 mod generation;
 mod handle;
 mod owned_shard;

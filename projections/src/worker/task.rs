@@ -139,10 +139,8 @@ impl ProjectionTask {
     async fn run_once(&self, source: &dyn FeedSource, shutdown: &mut ShutdownSignal) -> Result<()> {
         let joined = async {
             self.ensure_definition().await?;
-            let sharding = Resharding(self).ensure_sharding(source).await?;
-            let state = self.built().look().await?;
-            let membership = source.join(self.subscription(sharding)?).await?;
-            Ok::<_, Error>((sharding, state, membership))
+            let (sharding, membership) = self.join(source).await?;
+            Ok::<_, Error>((sharding, self.built().look().await?, membership))
         };
         let (sharding, state, mut membership) = tokio::select! {
             joined = joined => joined?,
@@ -154,11 +152,13 @@ impl ProjectionTask {
         }
         self.metrics.sharded(sharding.shards);
         let mut shards = ShardTasks::default();
+        let mut is_member = true;
         let mut completion = self.complete().boxed();
         let outcome = loop {
             let step = tokio::select! {
                 () = shutdown.wait() => break Ok(()),
                 assignment = membership.next_assignment() => {
+                    is_member = assignment.is_ok();
                     self.assign(assignment, sharding, &mut *membership, &mut shards).await
                 }
                 (context, outcome) = shards.next_ended() => {
@@ -175,7 +175,23 @@ impl ProjectionTask {
         };
         shards.shutdown().await;
         let left = membership.leave().await;
+        if let (Err(error), false) = (&outcome, is_member) {
+            self.stop_free_shards(error).await;
+        }
         outcome.and(left)
+    }
+
+    async fn join(&self, source: &dyn FeedSource) -> Result<(Sharding, Box<dyn Membership>)> {
+        let joining = async {
+            let sharding = Resharding(self).ensure_sharding(source).await?;
+            let membership = source.join(self.subscription(sharding)?).await?;
+            Ok((sharding, membership))
+        };
+        let joined = joining.await;
+        if let Err(error) = &joined {
+            self.stop_free_shards(error).await;
+        }
+        joined
     }
 
     /// Waits until a new generation is complete, and promotes it.

@@ -10,6 +10,7 @@ use super::{
     error::{classify, classify_hook, classify_view},
     parked,
     row::{PgTimestamp, signed},
+    session::BEGIN,
     shard,
 };
 use crate::{
@@ -27,7 +28,7 @@ pub(super) async fn commit(inner: Arc<PostgresInner>, commit: ViewCommit) -> Res
     check_columns(&commit, &inner.specs.rules(&commit.view))?;
     let hook = commit.hook.as_deref().map(PostgresHook::of).transpose()?;
     let is_moved = if hook.is_none() && commit.parked.is_empty() {
-        let mut connection = inner.connections.take().await.map_err(classify(WRITING))?;
+        let mut connection = inner.view_connections.take().await.map_err(classify(WRITING))?;
         let is_moved = advance(&inner, &mut connection, &commit).await?;
         connection.keep();
         is_moved
@@ -48,7 +49,7 @@ async fn commit_in_transaction(
     commit: &ViewCommit,
     hook: Option<&PostgresHook>,
 ) -> Result<bool> {
-    let mut connection = inner.connections.take().await.map_err(classify(WRITING))?;
+    let mut connection = inner.view_connections.take().await.map_err(classify(WRITING))?;
     let mut transaction = begin(&mut connection, WRITING).await?;
     if let Some(hook) = hook {
         hook.run(&mut transaction, None).await?;
@@ -66,14 +67,12 @@ async fn commit_in_transaction(
     Ok(true)
 }
 
-/// Begins a transaction that the server ends if it is idle: the locks of a machine that is gone must not
-/// keep other workers from taking over.
+/// Begins a transaction that the server ends if it is idle.
 pub(super) async fn begin<'c>(
     connection: &'c mut PgConnection,
     doing: &'static str,
 ) -> Result<Transaction<'c, Postgres>> {
-    let begin = "begin; set local idle_in_transaction_session_timeout = '60s'";
-    connection.begin_with(begin).await.map_err(classify(doing))
+    connection.begin_with(BEGIN).await.map_err(classify(doing))
 }
 
 const ADVANCE: &str = "\

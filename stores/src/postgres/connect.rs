@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use highwater_core::Result;
 use sqlx::{Connection as _, PgConnection, Postgres, Row as _, postgres::PgRow};
 
-use super::{PostgresOptions, error::classify_connect, server_refusal::ServerRefusal};
+use super::{PostgresOptions, error::classify_connect, server_refusal::ServerRefusal, tls};
 use crate::sql::{
     connection_pool::{ConnectionLimits, within},
     connections::Connections,
@@ -21,6 +21,10 @@ select pg_is_in_recovery(), current_setting('transaction_read_only') = 'on', \
          and version() !~* 'windows|mingw|visual' \
          then set_config('client_connection_check_interval', '5s', false) end";
 
+/// The number of connections that are for the log alone. Statements on views wait for locks, and may be slow; the
+/// streams and the log are read meanwhile.
+const RESERVE: u32 = 1;
+
 /// The first pause before a server that is starting is asked again.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
@@ -34,6 +38,7 @@ impl PostgresOptions {
     pub(super) fn open_connections(&self) -> Connections<Postgres> {
         let limits = ConnectionLimits {
             connections: self.connections,
+            reserve: RESERVE,
             wait: self.connect_timeout,
             answer: Some(self.answer_timeout),
         };
@@ -49,7 +54,8 @@ impl PostgresOptions {
 
     async fn connect_once(&self) -> Result<PgConnection, sqlx::Error> {
         within(self.connect_timeout, async {
-            let mut connection = PgConnection::connect_with(&self.connect).await?;
+            let connecting = PgConnection::connect_with(&self.connect).await;
+            let mut connection = connecting.map_err(tls::name_refusal)?;
             let server: PgRow = sqlx::raw_sql(SETUP).fetch_one(&mut connection).await?;
             match ServerRefusal::of(server.try_get(0)?, server.try_get(1)?) {
                 None => Ok(connection),

@@ -29,7 +29,7 @@ pub(super) async fn replace(
     through: Position,
 ) -> Result<bool> {
     let schema = &inner.schema;
-    let mut connection = inner.connections.take().await.map_err(classify(REPLACING))?;
+    let mut connection = inner.view_connections.take().await.map_err(classify(REPLACING))?;
     let mut transaction = begin(&mut connection, REPLACING).await?;
     let lock = "select definition_hash from @schema@.views where view = $1 for update";
     let found = sqlx::query(schema.sql(lock)).bind(view.as_str());

@@ -7,7 +7,7 @@ use highwater_core::{
 };
 use sqlx::postgres::PgConnectOptions;
 
-use super::server_refusal::ServerRefusal;
+use super::{server_refusal::ServerRefusal, tls::TlsRefusal};
 use crate::sql::hook::HookError;
 
 pub(super) const RUNNING_HOOK: &str = "running a transaction hook";
@@ -17,6 +17,7 @@ pub(super) fn classify(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Error
     move |error| match &error {
         sqlx::Error::PoolClosed => Unavailable::Closed.into(),
         sqlx::Error::Io(_) => unreachable(doing, error),
+        sqlx::Error::Tls(_) => not_encrypted(error),
         sqlx::Error::RowNotFound => {
             let message = format!("a row that must exist is missing in the database ({doing})");
             Invalid::new(Code::BAD_DATABASE, message).into()
@@ -26,6 +27,11 @@ pub(super) fn classify(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Error
         }
         _ => match state(&error).as_deref() {
             Some(state) if is_misconfigured(state) => unusable(doing, &Source::new(error), state),
+            Some(NO_SUCH_USER) if message(&error).ends_with("no encryption") => {
+                let message =
+                    format!("the server refused the user: {}; {NEEDS_TLS}", message(&error));
+                Invalid::configuration(message).caused_by(Source::new(error)).into()
+            }
             Some(WRONG_PASSWORD | NO_SUCH_USER) => {
                 let message = format!("the server refused the user: {}", message(&error));
                 Invalid::new(Code::BAD_CREDENTIALS, message).caused_by(Source::new(error)).into()
@@ -50,13 +56,23 @@ pub(super) fn classify_connect(
                 let reason = message(&error);
                 (Code::BAD_DATABASE, format!("the user {user:?} {refused}: {reason}"))
             }
-            None if matches!(error, sqlx::Error::Configuration(_) | sqlx::Error::Tls(_)) => {
+            None if matches!(error, sqlx::Error::Tls(_)) => return not_encrypted(error),
+            None if matches!(error, sqlx::Error::Configuration(_)) => {
                 (Code::BAD_CONFIGURATION, format!("this can't be used to connect: {error}"))
             }
             _ => return unreachable_at(options, error),
         };
         Invalid::new(code, message).caused_by(Source::new(error)).into()
     }
+}
+
+/// Classifies an error of TLS, which stays until an operator changes something.
+fn not_encrypted(error: sqlx::Error) -> Error {
+    let invalid = match TlsRefusal::in_error(&error) {
+        Some(refusal) => Invalid::new(refusal.code(), format!("no TLS to the server: {refusal}")),
+        None => Invalid::configuration(format!("no TLS to the server: {error}")),
+    };
+    invalid.caused_by(Source::new(error)).into()
 }
 
 /// A server that was refused says so itself.
@@ -210,6 +226,8 @@ fn message(error: &sqlx::Error) -> String {
     error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
 }
 
+const NEEDS_TLS: &str = "if it takes this user over TLS only, set sslmode=verify-full in the URL of the store, and build the \
+     program with the feature tls-rustls or tls-native of highwater";
 const NO_SUCH_USER: &str = "28000";
 const READ_ONLY: &str = "25006";
 const WRONG_PASSWORD: &str = "28P01";

@@ -32,9 +32,6 @@ use crate::sql::{
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The wait before listening again after the connection was lost.
 const RECONNECT_DELAY: Duration = Duration::from_millis(250);
-/// The time without a notification after which the connection is tried: a gateway may have dropped it without
-/// a word.
-const MAX_SILENCE: Duration = Duration::from_secs(30);
 
 pub(super) struct PostgresFollower {
     listener: Listener,
@@ -49,6 +46,9 @@ pub(super) struct PostgresFollower {
 struct Listener {
     connect: PgConnectOptions,
     max_wait: Duration,
+    /// The time without a notification after which the connection has to give a sign of life, and the longest wait for
+    /// that: a gateway may have dropped it without a word, and a network that went silent closes nothing.
+    max_silence: Duration,
     append_channel: Arc<str>,
     view_channel: Arc<str>,
     appends: Arc<AppendHints>,
@@ -63,6 +63,7 @@ impl PostgresFollower {
         let listener = Listener {
             connect: options.connect.clone(),
             max_wait: options.connect_timeout,
+            max_silence: options.answer_timeout,
             append_channel: schema.append_channel().into(),
             view_channel: schema.view_channel().into(),
             appends: Arc::default(),
@@ -186,12 +187,12 @@ impl Listener {
     /// Receives notifications until that fails, or the connection doesn't answer any more.
     async fn receive_all(&self, mut listener: PgListener) -> sqlx::Error {
         loop {
-            match timeout(MAX_SILENCE, listener.recv()).await {
+            match timeout(self.max_silence, listener.recv()).await {
                 Ok(Ok(notification)) => self.receive(&notification),
                 Ok(Err(error)) => return error,
                 Err(_) => {
-                    let answer = within(self.max_wait, (&mut listener).execute("select 1"));
-                    if let Err(error) = answer.await {
+                    let sign_of_life = (&mut listener).execute("select 1");
+                    if let Err(error) = within(self.max_silence, sign_of_life).await {
                         return error;
                     }
                 }

@@ -121,7 +121,7 @@ pub(super) async fn promote(
 ) -> Result<bool> {
     let schema = &inner.schema;
     let generation = i64::from(generation);
-    let mut connection = inner.connections.take().await.map_err(classify(PROMOTING))?;
+    let mut connection = inner.view_connections.take().await.map_err(classify(PROMOTING))?;
     let mut first = Promotion { connection: &mut connection, schema, view: &view, generation };
     let new = match first.compare("").await? {
         Some(Some(new)) => new,
@@ -165,7 +165,7 @@ pub(super) async fn remove(
 ) -> Result<bool> {
     let schema = &inner.schema;
     let stored = view.of_generation(generation);
-    let mut connection = inner.connections.take().await.map_err(classify(REMOVING))?;
+    let mut connection = inner.view_connections.take().await.map_err(classify(REMOVING))?;
     let mut transaction = begin(&mut connection, REMOVING).await?;
     lock_views(&mut transaction, schema).await?;
     let all = find(&mut transaction, schema, &view, "for update").await;

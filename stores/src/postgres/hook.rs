@@ -20,7 +20,8 @@ use crate::sql::hook::{HookError, HookFn, transaction_ended, wrong_store};
 ///
 /// The hook runs before the events or the progress are stored. It may run again, if the command is
 /// decided again after a conflict. An append or a commit with a hook has a transaction of its own, which
-/// it shares with no other. The hook must not end that transaction; it may use savepoints.
+/// it shares with no other. The hook must not end that transaction; it may use savepoints. The server ends it if the
+/// hook sends no statement for a minute: the locks of a machine that is gone don't outlive it.
 ///
 /// ```
 /// use highwater_stores::{PostgresHook, sqlx};

@@ -27,7 +27,8 @@ pub(super) async fn find_command(
         "select fingerprint, first_position, last_position from @schema@.commands \
          where command_id = $1",
     );
-    let found = inner.fetch(sql, &[Id(*id.as_uuid())]).await.map_err(classify(LOOKING_UP))?;
+    let found =
+        inner.fetch_for_log(sql, &[Id(*id.as_uuid())]).await.map_err(classify(LOOKING_UP))?;
     let Some(row) = found.first() else { return Ok(None) };
     let (fingerprint, first, position) = decode(row).map_err(classify(LOOKING_UP))?;
     if first > position {
@@ -58,7 +59,8 @@ pub(super) async fn with_streams(
          on e.position between c.first_position and c.last_position \
          where c.command_id = $1 group by e.stream order by first",
     );
-    let rows = inner.fetch(sql, &[Id(*id.as_uuid())]).await.map_err(classify(LOOKING_UP))?;
+    let rows =
+        inner.fetch_for_log(sql, &[Id(*id.as_uuid())]).await.map_err(classify(LOOKING_UP))?;
     repeated.streams = rows.iter().map(decode_head).collect::<Result<_>>()?;
     Ok(repeated)
 }

@@ -44,7 +44,8 @@ pub(super) async fn add_missing(inner: &PostgresInner, spec: &ViewSpec) -> Resul
         let table = PostgresTable::new(&mut connection, &inner.schema, spec);
         LargeTable(table).add_missing().await
     };
-    let added = session::while_active(&inner.connections, limit, session, OPENING, adding).await;
+    let added =
+        session::while_active(&inner.log_connections, limit, session, OPENING, adding).await;
     // The server ends the session even if the goodbye does not arrive.
     drop(within(limit, connection.close()).await);
     added

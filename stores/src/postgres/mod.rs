@@ -24,6 +24,7 @@
 //! | `session` | the bounds of work of several statements |
 //! | `shard` | leases and epochs of shards (R1) |
 //! | `tags` | tags added to stored events |
+//! | `tls` | the parameters of TLS, and its errors |
 //! | `view`, `table` | views: their statements, and their tables with columns and indexes |
 //! | `view_store` | the ports of views |
 
@@ -50,6 +51,7 @@ mod session;
 mod shard;
 mod table;
 mod tags;
+mod tls;
 mod view;
 mod view_store;
 
@@ -89,7 +91,10 @@ pub struct PostgresStore {
 
 struct PostgresInner {
     id: LogId,
-    connections: Arc<Connections<Postgres>>,
+    /// For the log, its streams and snapshots.
+    log_connections: Connections<Postgres>,
+    /// The same without the reserve, for all work on views.
+    view_connections: Arc<Connections<Postgres>>,
     schema: Schema,
     appends: GroupCommit,
     follower: Arc<PostgresFollower>,
@@ -101,7 +106,7 @@ struct PostgresInner {
 
 impl PostgresInner {
     fn is_closed(&self) -> bool {
-        self.connections.is_closed()
+        self.log_connections.is_closed()
     }
 }
 
@@ -117,16 +122,18 @@ impl PostgresStore {
     /// schema are wrong, and the message names it; [`Unavailable`](highwater_core::Error::Unavailable)
     /// if the server can't be reached.
     pub async fn connect(options: PostgresOptions) -> Result<Self> {
-        let connections = Arc::new(options.open_connections());
-        let id = prepare(&connections, &options).await?;
+        let log_connections = options.open_connections();
+        let view_connections = Arc::new(log_connections.without_reserve());
+        let id = prepare(&log_connections, &options).await?;
         let schema = options.schema.clone();
-        let follower = Arc::new(PostgresFollower::new(&options, &connections));
+        let follower = Arc::new(PostgresFollower::new(&options, &view_connections));
         let writer = append::PostgresWriter::new(&options, &follower);
         let appends = GroupCommit::new(writer, StoreMeter::new("postgres"));
         let row_reads = RowReadBatcher::new(options.connections);
         let inner = PostgresInner {
             id,
-            connections,
+            log_connections,
+            view_connections,
             schema,
             appends,
             follower,
@@ -144,7 +151,7 @@ impl PostgresStore {
         let PostgresOptions { connect_timeout, answer_timeout, .. } = self.inner.options;
         self.inner.appends.close_within(connect_timeout.saturating_add(answer_timeout)).await;
         self.inner.follower.stop();
-        self.inner.connections.close().await;
+        self.inner.log_connections.close().await;
     }
 }
 

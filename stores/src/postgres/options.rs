@@ -11,6 +11,7 @@ use highwater_core::{
 use sqlx::{AssertSqlSafe, ConnectOptions, SqlSafeStr, SqlStr, postgres::PgConnectOptions};
 use url::Url;
 
+use super::tls;
 use crate::{parameters::Parameters, sql::identifier::check_identifier};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,7 +34,7 @@ impl PostgresOptions {
     ///
     /// # Errors
     /// [`Invalid`](highwater_core::Error::Invalid) if it can't be parsed, or has a parameter
-    /// that is unknown or malformed.
+    /// that is unknown or malformed, or names a file that can't be read.
     pub fn new(url: &str) -> Result<Self> {
         let mut url = match Url::parse(url) {
             Ok(url) if !url.cannot_be_a_base() => url,
@@ -47,13 +48,13 @@ impl PostgresOptions {
         let connect_timeout = take_seconds(&mut parameters, "connect_timeout")?;
         let answer_timeout = take_seconds(&mut parameters, "answer_timeout")?;
         let limits = parameters.take_limits()?;
-        url.query_pairs_mut()
-            .clear()
-            .extend_pairs(parameters.into_driver_parameters(is_driver_parameter)?);
+        let parameters = parameters.into_driver_parameters(is_driver_parameter)?;
+        url.query_pairs_mut().clear().extend_pairs(&parameters);
         let connect = PgConnectOptions::from_url(&url).map_err(|error| {
             let message = format!("the URL of the store can't be parsed: {error}");
             Invalid::configuration(message).caused_by(Source::new(error))
         })?;
+        let connect = tls::complete(connect, &parameters)?;
         let connect_timeout = connect_timeout.unwrap_or(CONNECT_TIMEOUT);
         let answer_timeout = answer_timeout.unwrap_or(ANSWER_TIMEOUT);
         let connections = connections.unwrap_or(8).max(1);
@@ -71,7 +72,8 @@ impl PostgresOptions {
         Ok(self)
     }
 
-    /// Sets the number of connections for reads; appends and notifications have one more each.
+    /// Sets the number of connections for reads and for work on views; 8 by default. Appends, notifications, and reads of
+    /// the log while work on views holds all of these, have one more each.
     #[must_use]
     pub fn connections(mut self, number: u32) -> Self {
         self.connections = number.max(1);
@@ -91,7 +93,8 @@ impl PostgresOptions {
     /// be sent again with its command id; all else is
     /// [`Unavailable`](highwater_core::Error::Unavailable). A transaction hook, a commit of a view and a reshard
     /// are bounded as a whole. A migration, and the opening of a view, which may build an index for hours, take
-    /// as long as the server works on them.
+    /// as long as the server works on them. The connection that listens for notifications is asked for an answer when it
+    /// has heard nothing for as long, and replaced if none comes; followers poll meanwhile.
     #[must_use]
     pub fn answer_timeout(mut self, timeout: Duration) -> Self {
         self.answer_timeout = timeout;

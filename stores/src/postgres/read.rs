@@ -54,7 +54,8 @@ pub(super) async fn read_stream(
         .bind(signed(bound.get()))
         .bind(signed(limit as u64).saturating_add(1))
         .bind(inline_bytes(limit) as i32);
-    let rows = inner.connections.fetch_all(query).await.map_err(classify("reading a stream"))?;
+    let rows =
+        inner.log_connections.fetch_all(query).await.map_err(classify("reading a stream"))?;
     // One row more than requested shows if there are more.
     let mut page = partial_page(&rows, 0)?;
     let has_more = page.events().len() > limit;
@@ -83,7 +84,7 @@ pub(super) async fn read_log(
     let heard = inner.follower.heard();
     let mut sql = log_statement(inner, query, untagged, from, limit);
     let rows =
-        inner.connections.fetch_all(sql.build()).await.map_err(classify("reading the log"))?;
+        inner.log_connections.fetch_all(sql.build()).await.map_err(classify("reading the log"))?;
     let (first, rows) =
         rows.split_first().ok_or_else(|| classify("reading the log")(sqlx::Error::RowNotFound))?;
     let (head, flushed) = decode_head(first)?;
@@ -103,7 +104,7 @@ pub(super) async fn read_log(
 pub(super) async fn head(inner: &PostgresInner) -> Result<Position> {
     let heard = inner.follower.heard();
     let query = sqlx::query(inner.schema.sql(concat!("select ", head_columns!())));
-    let row = inner.connections.fetch_one(query).await;
+    let row = inner.log_connections.fetch_one(query).await;
     let row = row.map_err(classify("reading the head"))?;
     let (head, flushed) = decode_head(&row)?;
     inner.follower.saw_head(head, heard);
@@ -133,7 +134,7 @@ async fn ensure_durable(inner: &PostgresInner, head: Position, flushed: bool) ->
 /// Flushes all writes up to now.
 pub(super) async fn flush(inner: &PostgresInner) -> Result<()> {
     let query = sqlx::query(inner.schema.sql("call @schema@.flush()"));
-    let flush = inner.connections.execute(query).await;
+    let flush = inner.log_connections.execute(query).await;
     flush.map(drop).map_err(classify("flushing the log"))
 }
 
@@ -304,7 +305,7 @@ async fn large_payloads(inner: &PostgresInner, page: &PartialPage) -> Result<Vec
     );
     let query =
         sqlx::query(sql).bind(page.positions_without_payload()).bind(signed(MAX_PAGE_BYTES as u64));
-    let rows = inner.connections.fetch_all(query).await.map_err(classify("reading the log"))?;
+    let rows = inner.log_connections.fetch_all(query).await.map_err(classify("reading the log"))?;
     let payload = |row: &PgRow| row.try_get::<Vec<u8>, _>(0).map(Bytes::from);
     rows.iter().map(payload).collect::<Result<_, _>>().map_err(classify("decoding events"))
 }

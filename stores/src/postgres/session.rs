@@ -12,6 +12,10 @@ use tokio::time::timeout;
 use super::error::classify;
 use crate::sql::{connection_pool::within, connections::Connections};
 
+/// Begins a transaction that the server ends if it is idle: the locks of a machine that is gone, or on a network that
+/// went silent, must not keep other workers from taking over, nor the application from its own rows.
+pub(super) const BEGIN: &str = "begin; set local idle_in_transaction_session_timeout = '60s'";
+
 /// Waits for the end of work, but no longer than `limit`.
 pub(super) async fn bounded<T>(
     limit: Duration,

@@ -74,7 +74,7 @@ pub(super) async fn claim(inner: Arc<PostgresInner>, claim: ShardClaim) -> Resul
         .bind(signed(micros(lease)))
         .bind(sharding.to_string())
         .bind(definition.map(stored_hash));
-    let found = inner.connections.fetch_all(query).await.map_err(classify(CLAIMING))?;
+    let found = inner.view_connections.fetch_all(query).await.map_err(classify(CLAIMING))?;
     let row = found.first().ok_or_else(|| view_missing(&view))?;
     let actual = row.text(0).map_err(classify(CLAIMING))?;
     check_sharding(&view, sharding, actual.parse()?, shard)?;
@@ -146,7 +146,7 @@ pub(super) async fn stop(
         .bind(view.as_str())
         .bind(stop.shard.get().cast_signed())
         .bind(signed(epoch.get()));
-    inner.connections.execute(query).await.map_err(classify(doing))?;
+    inner.view_connections.execute(query).await.map_err(classify(doing))?;
     inner.follower.changed(ViewChange::Other(view));
     Ok(())
 }
@@ -167,7 +167,7 @@ pub(super) async fn leave(
 
 /// Returns the shards of a view; none if it has never been opened.
 pub(super) async fn read_shards(inner: &PostgresInner, view: &ViewName) -> Result<Vec<ShardState>> {
-    let mut connection = inner.connections.take().await.map_err(classify("reading a view"))?;
+    let mut connection = inner.view_connections.take().await.map_err(classify("reading a view"))?;
     let shards = select_shards(&mut connection, &inner.schema, view, "").await?;
     connection.keep();
     Ok(shards)
@@ -196,7 +196,7 @@ pub(super) async fn reshard(
 ) -> Result<()> {
     let doing = "resharding a view";
     let schema = &inner.schema;
-    let mut connection = inner.connections.take().await.map_err(classify(doing))?;
+    let mut connection = inner.view_connections.take().await.map_err(classify(doing))?;
     let mut transaction = begin(&mut connection, doing).await?;
     // Another reshard would delete the shards that the next statement waits for, and a claim has to know
     // the sharding of the view.

@@ -85,12 +85,12 @@ async fn open_once(inner: &PostgresInner, spec: &ViewSpec, sharding: Sharding) -
     let limit = inner.options.answer_timeout;
     let mut cut = 0..inner.options.connections;
     loop {
-        let mut connection = inner.connections.take().await.map_err(classify(OPENING))?;
+        let mut connection = inner.view_connections.take().await.map_err(classify(OPENING))?;
         let started = Instant::now();
         let opened = async {
             let session = session::number(&mut connection, limit, OPENING).await?;
             let opening = open_in(&mut connection, &inner.schema, spec, sharding);
-            session::while_active(&inner.connections, limit, session, OPENING, opening).await
+            session::while_active(&inner.log_connections, limit, session, OPENING, opening).await
         };
         match opened.await {
             // It was cut while it was idle, or its runtime has ended, which the first statements may not notice. All

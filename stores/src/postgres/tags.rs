@@ -36,5 +36,5 @@ pub(super) async fn add(inner: &PostgresInner, added: &[AddedTags]) -> Result<()
         return Ok(());
     }
     let query = sqlx::query(inner.schema.sql(ADD)).bind(positions).bind(tags);
-    inner.connections.execute(query).await.map(drop).map_err(classify("adding tags"))
+    inner.log_connections.execute(query).await.map(drop).map_err(classify("adding tags"))
 }

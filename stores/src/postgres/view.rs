@@ -97,12 +97,27 @@ impl SqlStore for PostgresInner {
     }
 
     async fn fetch(&self, sql: Sql, values: SqlValues<'_>) -> sqlx::Result<Vec<PgRow>> {
-        self.connections.fetch_all(sqlx::query_with(sql, arguments(values)?)).await
+        self.view_connections.fetch_all(sqlx::query_with(sql, arguments(values)?)).await
+    }
+
+    async fn fetch_for_log(&self, sql: Sql, values: SqlValues<'_>) -> sqlx::Result<Vec<PgRow>> {
+        self.log_connections.fetch_all(sqlx::query_with(sql, arguments(values)?)).await
     }
 
     async fn execute(&self, doing: &'static str, sql: Sql, values: SqlValues<'_>) -> Result<u64> {
         let arguments = arguments(values).map_err(error::classify(doing))?;
-        let done = self.connections.execute(sqlx::query_with(sql, arguments)).await;
+        let done = self.view_connections.execute(sqlx::query_with(sql, arguments)).await;
+        Ok(done.map_err(error::classify(doing))?.rows_affected())
+    }
+
+    async fn execute_for_log(
+        &self,
+        doing: &'static str,
+        sql: Sql,
+        values: SqlValues<'_>,
+    ) -> Result<u64> {
+        let arguments = arguments(values).map_err(error::classify(doing))?;
+        let done = self.log_connections.execute(sqlx::query_with(sql, arguments)).await;
         Ok(done.map_err(error::classify(doing))?.rows_affected())
     }
 

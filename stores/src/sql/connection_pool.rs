@@ -20,7 +20,7 @@ use futures_util::future::BoxFuture;
 use sqlx::{Connection as _, Database, Error};
 use tokio::{
     runtime::Handle,
-    sync::{Notify, Semaphore},
+    sync::{Notify, Semaphore, SemaphorePermit},
     time::timeout,
 };
 
@@ -33,19 +33,40 @@ const MAX_IDLE: Duration = Duration::from_secs(10 * 60);
 pub(crate) type Connect<DB> =
     Box<dyn Fn() -> BoxFuture<'static, Result<<DB as Database>::Connection, Error>> + Send + Sync>;
 
+/// The connections that work may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// All of them, and the reserve.
+    All,
+    /// Those that are no reserve: whatever holds them, other work goes on.
+    WithoutReserve,
+}
+
 /// The bounds of connections.
 pub(crate) struct ConnectionLimits {
+    /// The number of connections for all work.
     pub(crate) connections: u32,
+    /// The number of further connections, for work that may use the reserve.
+    pub(crate) reserve: u32,
     /// The longest wait for a free connection.
     pub(crate) wait: Duration,
     /// The longest wait for an answer; `None` if the database is in this process.
     pub(crate) answer: Option<Duration>,
 }
 
+impl ConnectionLimits {
+    fn total(&self) -> usize {
+        self.connections as usize + self.reserve as usize
+    }
+}
+
 pub(super) struct ConnectionPool<DB: Database> {
     connect: Connect<DB>,
     pub(super) limits: ConnectionLimits,
+    /// Permits for connections, of which the reserve is a part.
     permits: Semaphore,
+    /// Permits for work that may not use the reserve, which takes one of `permits` besides.
+    unreserved: Semaphore,
     /// Notifies of permits that are returned.
     returned: Notify,
     kept: Mutex<Vec<KeptConnection<DB>>>,
@@ -60,10 +81,12 @@ struct KeptConnection<DB: Database> {
 
 impl<DB: Database> ConnectionPool<DB> {
     pub(super) fn new(limits: ConnectionLimits, connect: Connect<DB>) -> Self {
-        let permits = Semaphore::new(limits.connections as usize);
+        let unreserved = Semaphore::new(limits.connections as usize);
+        let permits = Semaphore::new(limits.total());
         let returned = Notify::new();
         let is_closed = AtomicBool::default();
-        Self { connect, limits, permits, returned, kept: Mutex::default(), is_closed }
+        let kept = Mutex::default();
+        Self { connect, limits, permits, unreserved, returned, kept, is_closed }
     }
 
     /// Returns true if the database is a server, and a connection can be cut.
@@ -78,9 +101,10 @@ impl<DB: Database> ConnectionPool<DB> {
     /// Takes a connection. One to a server that was idle for so long is pinged first.
     pub(super) async fn take(
         self: &Arc<Self>,
+        access: Access,
         ping_after: Duration,
     ) -> Result<TakenConnection<DB>, Error> {
-        let permit = self.permit().await?;
+        let permit = self.permit(access).await?;
         let kept = match self.take_kept() {
             Some(kept) if self.is_remote() && kept.used.elapsed() >= ping_after => {
                 self.ping(kept).await
@@ -98,17 +122,27 @@ impl<DB: Database> ConnectionPool<DB> {
         Ok(TakenConnection(Some((connection, permit))))
     }
 
-    async fn permit(self: &Arc<Self>) -> Result<Permit<DB>, Error> {
-        let permit = match self.permits.try_acquire() {
-            Ok(permit) => permit,
-            Err(_) => match timeout(self.limits.wait, self.permits.acquire()).await {
-                Ok(Ok(permit)) => permit,
-                Ok(Err(_)) => return Err(Error::PoolClosed),
-                Err(_) => return Err(Error::PoolTimedOut),
-            },
+    async fn permit(self: &Arc<Self>, access: Access) -> Result<Permit<DB>, Error> {
+        let unreserved = match access {
+            Access::All => None,
+            Access::WithoutReserve => Some(self.acquire(&self.unreserved).await?),
         };
-        permit.forget();
-        Ok(Permit(Arc::clone(self)))
+        self.acquire(&self.permits).await?.forget();
+        if let Some(permit) = unreserved {
+            permit.forget();
+        }
+        Ok(Permit { pool: Arc::clone(self), access })
+    }
+
+    async fn acquire<'a>(&self, semaphore: &'a Semaphore) -> Result<SemaphorePermit<'a>, Error> {
+        match semaphore.try_acquire() {
+            Ok(permit) => Ok(permit),
+            Err(_) => match timeout(self.limits.wait, semaphore.acquire()).await {
+                Ok(Ok(permit)) => Ok(permit),
+                Ok(Err(_)) => Err(Error::PoolClosed),
+                Err(_) => Err(Error::PoolTimedOut),
+            },
+        }
     }
 
     /// Takes the connection that was used last. Those that are too old are closed.
@@ -153,6 +187,7 @@ impl<DB: Database> ConnectionPool<DB> {
     /// Refuses all callers from now on, and returns the idle connections.
     pub(super) fn close(&self) -> impl Iterator<Item = DB::Connection> {
         self.is_closed.store(true, Ordering::Release);
+        self.unreserved.close();
         self.permits.close();
         mem::take(&mut *self.kept()).into_iter().map(|kept| kept.connection)
     }
@@ -162,7 +197,7 @@ impl<DB: Database> ConnectionPool<DB> {
         loop {
             let mut returned = pin!(self.returned.notified());
             returned.as_mut().enable();
-            if self.permits.available_permits() >= self.limits.connections as usize {
+            if self.permits.available_permits() >= self.limits.total() {
                 return;
             }
             returned.await;
@@ -175,12 +210,18 @@ impl<DB: Database> ConnectionPool<DB> {
 }
 
 /// The permit for a connection. It is returned when this is dropped.
-struct Permit<DB: Database>(Arc<ConnectionPool<DB>>);
+struct Permit<DB: Database> {
+    pool: Arc<ConnectionPool<DB>>,
+    access: Access,
+}
 
 impl<DB: Database> Drop for Permit<DB> {
     fn drop(&mut self) {
-        self.0.permits.add_permits(1);
-        self.0.returned.notify_waiters();
+        self.pool.permits.add_permits(1);
+        if self.access == Access::WithoutReserve {
+            self.pool.unreserved.add_permits(1);
+        }
+        self.pool.returned.notify_waiters();
     }
 }
 
@@ -192,7 +233,7 @@ impl<DB: Database> TakenConnection<DB> {
     /// Keeps the connection for the next statement: all work on it is finished.
     pub(crate) fn keep(mut self) {
         if let Some((kept, permit)) = self.0.take() {
-            permit.0.keep(kept);
+            permit.pool.keep(kept);
         }
     }
 
@@ -202,7 +243,7 @@ impl<DB: Database> TakenConnection<DB> {
             Ok(_) => self.keep(),
             Err(error) if is_cut(error) || is_silent(error) => {
                 if let Some((_, permit)) = self.0.take() {
-                    permit.0.suspect();
+                    permit.pool.suspect();
                 }
             }
             Err(_) => {}
@@ -216,8 +257,8 @@ impl<DB: Database> Drop for TakenConnection<DB> {
         // Without a runtime nothing can be asked, and the connection is closed.
         if let (Some((kept, permit)), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
             runtime.spawn(async move {
-                if let Some(kept) = permit.0.ping(kept).await {
-                    permit.0.keep(kept);
+                if let Some(kept) = permit.pool.ping(kept).await {
+                    permit.pool.keep(kept);
                 }
             });
         }

@@ -9,7 +9,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use sqlx::{Connection as _, Database, Error, Execute, Executor, SqlStr};
 
 use super::connection_pool::{
-    Connect, ConnectionLimits, ConnectionPool, TakenConnection, is_cut, within,
+    Access, Connect, ConnectionLimits, ConnectionPool, TakenConnection, is_cut, within,
 };
 
 /// The time without use after which a connection to a server is pinged before its next statement: a gateway
@@ -19,11 +19,20 @@ const PING_AFTER: Duration = Duration::from_secs(30);
 const PING_BEFORE_WORK_AFTER: Duration = Duration::from_millis(100);
 
 /// A number of connections. Callers wait for one in the order of their requests.
-pub(crate) struct Connections<DB: Database>(Arc<ConnectionPool<DB>>);
+pub(crate) struct Connections<DB: Database> {
+    pool: Arc<ConnectionPool<DB>>,
+    access: Access,
+}
 
 impl<DB: Database> Connections<DB> {
     pub(crate) fn new(limits: ConnectionLimits, connect: Connect<DB>) -> Self {
-        Self(Arc::new(ConnectionPool::new(limits, connect)))
+        Self { pool: Arc::new(ConnectionPool::new(limits, connect)), access: Access::All }
+    }
+
+    /// Returns the same connections without the reserve: whatever waits on all of these, work on the others
+    /// goes on.
+    pub(crate) fn without_reserve(&self) -> Self {
+        Self { pool: Arc::clone(&self.pool), access: Access::WithoutReserve }
     }
 
     /// Takes a connection as soon as one is free, for work of more than one statement.
@@ -31,7 +40,12 @@ impl<DB: Database> Connections<DB> {
     /// # Errors
     /// The connections are closed, none has become free in time, or a new one can't be opened.
     pub(crate) async fn take(&self) -> Result<TakenConnection<DB>, Error> {
-        self.0.take(PING_BEFORE_WORK_AFTER).await
+        self.pool.take(self.access, PING_BEFORE_WORK_AFTER).await
+    }
+
+    /// Takes a connection for one statement.
+    async fn take_for_statement(&self) -> Result<TakenConnection<DB>, Error> {
+        self.pool.take(self.access, PING_AFTER).await
     }
 
     /// Waits for the end of work on a connection, but no longer than the bound.
@@ -39,26 +53,26 @@ impl<DB: Database> Connections<DB> {
         &self,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        match self.0.limits.answer {
+        match self.pool.limits.answer {
             None => work.await,
             Some(limit) => within(limit, work).await,
         }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.0.is_closed()
+        self.pool.is_closed()
     }
 
     /// Closes the connections when all have been returned, or when the bound is over. Callers that wait for
     /// one are refused, and so are later ones.
     pub(crate) async fn close(&self) {
-        let idle = self.0.close();
+        let idle = self.pool.close();
         let closing = async {
             for connection in idle {
                 // It is gone in any case.
                 let _ = connection.close().await;
             }
-            self.0.until_returned().await;
+            self.pool.until_returned().await;
             Ok(())
         };
         if let Err(error) = self.bounded(closing).await {
@@ -79,9 +93,9 @@ where
     ) -> Result<Vec<DB::Row>, Error> {
         let statement = Statement::new(query)?;
         let again = self.copy(&statement);
-        match (self.fetch(self.0.take(PING_AFTER).await?, statement).await, again) {
+        match (self.fetch(self.take_for_statement().await?, statement).await, again) {
             (Err(error), Some(again)) if is_cut(&error) => {
-                self.fetch(self.0.take(PING_AFTER).await?, again).await
+                self.fetch(self.take_for_statement().await?, again).await
             }
             (fetched, _) => fetched,
         }
@@ -114,9 +128,9 @@ where
     ) -> Result<DB::QueryResult, Error> {
         let statement = Statement::new(query)?;
         let again = self.copy(&statement);
-        match (self.run(self.0.take(PING_AFTER).await?, statement).await, again) {
+        match (self.run(self.take_for_statement().await?, statement).await, again) {
             (Err(error), Some(again)) if is_cut(&error) => {
-                self.run(self.0.take(PING_AFTER).await?, again).await
+                self.run(self.take_for_statement().await?, again).await
             }
             (executed, _) => executed,
         }
@@ -135,7 +149,7 @@ where
 
     /// Copies a statement to send it again, unless no connection can be cut.
     fn copy(&self, statement: &Statement<DB>) -> Option<Statement<DB>> {
-        self.0.is_remote().then(|| Statement {
+        self.pool.is_remote().then(|| Statement {
             sql: statement.sql.clone(),
             arguments: statement.arguments.clone(),
         })

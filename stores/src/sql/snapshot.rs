@@ -19,7 +19,8 @@ pub(crate) async fn load<S: SqlStore>(store: Arc<S>, stream: StreamId) -> Result
         "select version, event_id, cast(schema_version as bigint), state from @schema@.snapshots \
          where stream = $1",
     );
-    let found = store.fetch(sql, &[Text(stream.as_str())]).await.map_err(S::classify(LOADING))?;
+    let found =
+        store.fetch_for_log(sql, &[Text(stream.as_str())]).await.map_err(S::classify(LOADING))?;
     let snapshot = found.first().map(|row| decode(stream, row)).transpose();
     snapshot.map_err(S::classify(LOADING))
 }
@@ -49,5 +50,5 @@ pub(crate) async fn save<S: SqlStore>(store: Arc<S>, snapshot: Snapshot) -> Resu
         Number(u64::from(snapshot.schema.get())),
         Bytes(&snapshot.state),
     ];
-    store.execute("saving a snapshot", sql, &values).await.map(drop)
+    store.execute_for_log("saving a snapshot", sql, &values).await.map(drop)
 }

@@ -49,11 +49,23 @@ pub(crate) trait SqlStore: Send + Sync + 'static {
         AssertSqlSafe(sql.replace("@view@", view.as_str()))
     }
 
-    /// Returns the rows of a statement that only reads.
+    /// Returns the rows of a statement that only reads, and may read a view.
     async fn fetch(&self, sql: Sql, values: SqlValues<'_>) -> sqlx::Result<Vec<Self::Row>>;
+
+    /// As [`fetch`](Self::fetch), for a statement that waits for no view: it finds a connection although statements on
+    /// views hold all of theirs.
+    async fn fetch_for_log(&self, sql: Sql, values: SqlValues<'_>) -> sqlx::Result<Vec<Self::Row>>;
 
     /// Runs a statement that writes, twice if the connection was cut. Returns the number of changed rows.
     async fn execute(&self, doing: &'static str, sql: Sql, values: SqlValues<'_>) -> Result<u64>;
+
+    /// As [`execute`](Self::execute), for a statement that waits for no view.
+    async fn execute_for_log(
+        &self,
+        doing: &'static str,
+        sql: Sql,
+        values: SqlValues<'_>,
+    ) -> Result<u64>;
 
     /// Reads a single row of a view, which needs no list of keys.
     async fn read_row(&self, view: &ViewName, key: &str) -> sqlx::Result<Result<StoredView>>;

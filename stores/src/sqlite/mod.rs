@@ -81,7 +81,10 @@ pub struct SqliteStore {
 
 struct SqliteInner {
     id: LogId,
-    readers: Connections<Sqlite>,
+    /// For the log, its streams and snapshots.
+    log_readers: Connections<Sqlite>,
+    /// The same without the reserve, for reads of views.
+    view_readers: Connections<Sqlite>,
     writer: SharedWriter,
     prefix: Prefix,
     appends: GroupCommit,
@@ -94,12 +97,12 @@ struct SqliteInner {
 
 impl SqliteInner {
     fn is_closed(&self) -> bool {
-        self.readers.is_closed()
+        self.log_readers.is_closed()
     }
 
     /// Returns the connection for writes, unless the store has been closed.
     async fn writer(&self) -> Result<MutexGuard<'_, WriteConnection>> {
-        if self.readers.is_closed() {
+        if self.log_readers.is_closed() {
             return Err(Unavailable::Closed.into());
         }
         Ok(self.writer.lock().await)
@@ -124,8 +127,9 @@ impl SqliteStore {
         migrate::migrate(&mut writer, &options.prefix, file).await?;
         writer.configure().await.map_err(error::classify_open(file))?;
         let id = migrate::log_id(&mut writer, &options.prefix, file).await?;
-        let readers = readers(&options);
-        readers.take().await.map_err(error::classify_open(file))?.keep();
+        let log_readers = readers(&options);
+        let view_readers = log_readers.without_reserve();
+        log_readers.take().await.map_err(error::classify_open(file))?.keep();
         let writer = Arc::new(Mutex::new(writer));
         let follower = Arc::new(SqliteFollower::default());
         let prefix = options.prefix.clone();
@@ -133,7 +137,8 @@ impl SqliteStore {
         let appends = GroupCommit::new(appends, StoreMeter::new("sqlite"));
         let inner = SqliteInner {
             id,
-            readers,
+            log_readers,
+            view_readers,
             writer,
             prefix,
             appends,
@@ -149,15 +154,22 @@ impl SqliteStore {
     /// Closes the connections, after all queued appends are done. Later calls are refused.
     pub async fn close(&self) {
         self.inner.appends.close().await;
-        self.inner.readers.close().await;
+        self.inner.log_readers.close().await;
     }
 }
 
 /// The longest wait for a connection that reads.
 const MAX_WAIT: Duration = Duration::from_secs(30);
+/// The number of connections that are for the log alone: slow reads of views don't keep a command from its streams.
+const RESERVE: u32 = 1;
 
 fn readers(options: &SqliteOptions) -> Connections<Sqlite> {
-    let limits = ConnectionLimits { connections: options.readers, wait: MAX_WAIT, answer: None };
+    let limits = ConnectionLimits {
+        connections: options.readers,
+        reserve: RESERVE,
+        wait: MAX_WAIT,
+        answer: None,
+    };
     let connect = options.connect.clone().read_only(true);
     Connections::new(
         limits,
@@ -249,5 +261,30 @@ impl SnapshotStore for SqliteStore {
 
     async fn save_snapshot(&self, snapshot: Snapshot) -> Result<()> {
         uncancellable(snapshot::save(self.inner(), snapshot)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SystemClock, SystemIds};
+
+    #[tokio::test]
+    async fn the_log_is_read_while_reads_of_views_hold_all_their_connections_on_sqlite() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}?readers=1", folder.path().join("log.db").display());
+        let options = SqliteOptions::new(&url).unwrap();
+        let store = SqliteStore::open(options, Arc::new(SystemClock)).await.unwrap();
+        let slow = store.inner.view_readers.take().await.unwrap();
+        let stream = StreamId::new("account", "cold").unwrap();
+        assert_eq!(store.load_snapshot(&stream).await.unwrap(), None);
+        store.read_stream(&stream, ReadFrom::After(Version::NONE), 9).await.unwrap();
+        let all = Query::all();
+        store.read_log(&all, ReadFrom::After(Position::START), 9).await.unwrap();
+        let unknown = highwater_core::port::Ids::command_id(&SystemIds);
+        assert_eq!(store.find_command(unknown).await.unwrap(), None);
+        assert_eq!(store.head().await.unwrap(), Position::START);
+        slow.keep();
+        store.close().await;
     }
 }

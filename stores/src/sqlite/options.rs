@@ -124,7 +124,8 @@ impl SqliteOptions {
         self
     }
 
-    /// Sets the number of connections for reads; 4 by default.
+    /// Sets the number of connections for reads; 4 by default. Reads of the log have one more while reads of views hold
+    /// all of these.
     #[must_use]
     pub fn readers(mut self, number: u32) -> Self {
         self.readers = number.max(1);

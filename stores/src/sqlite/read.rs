@@ -30,8 +30,10 @@ pub(super) async fn read_stream(
 ) -> Result<StreamPage> {
     let mut limit = inner.page_limit.of(limit);
     let mut page = loop {
-        let row =
-            inner.readers.fetch_one(stream_statement(&inner, &stream, from, limit).build()).await;
+        let row = inner
+            .log_readers
+            .fetch_one(stream_statement(&inner, &stream, from, limit).build())
+            .await;
         if !shorten_if_too_big(&row, &mut limit) {
             let row = row.map_err(classify("reading a stream"))?;
             break unpack(&row, 0).map_err(classify("decoding events"))?;
@@ -100,7 +102,7 @@ pub(super) async fn read_log(
     let heard = inner.follower.heard();
     let row = loop {
         let mut sql = log_statement(&inner, &query, untagged.as_ref(), from, limit);
-        let row = inner.readers.fetch_one(sql.build()).await;
+        let row = inner.log_readers.fetch_one(sql.build()).await;
         if !shorten_if_too_big(&row, &mut limit) {
             break row.map_err(classify("reading the log"))?;
         }
@@ -129,7 +131,7 @@ async fn large_payloads(inner: &SqliteInner, page: &PartialPage) -> Result<Vec<B
     let query = sqlx::query(sql)
         .bind(positions.map_err(classify("reading the log"))?)
         .bind(signed(MAX_PAGE_BYTES as u64));
-    let rows = inner.readers.fetch_all(query).await.map_err(classify("reading the log"))?;
+    let rows = inner.log_readers.fetch_all(query).await.map_err(classify("reading the log"))?;
     let payload = |row: &SqliteRow| row.try_get::<Vec<u8>, _>(0).map(Bytes::from);
     rows.iter().map(payload).collect::<Result<_, _>>().map_err(classify("decoding events"))
 }
@@ -138,7 +140,7 @@ pub(super) async fn command(
     inner: Arc<SqliteInner>,
     id: CommandId,
 ) -> Result<Option<RecordedCommand>> {
-    let connection = inner.readers.take().await;
+    let connection = inner.log_readers.take().await;
     let mut connection = connection.map_err(classify("looking up a command"))?;
     let command = find_command(&mut connection, &inner.prefix, id).await?;
     connection.keep();
@@ -157,7 +159,7 @@ fn shorten_if_too_big(row: &Result<SqliteRow, sqlx::Error>, limit: &mut usize) -
 pub(super) async fn head(inner: Arc<SqliteInner>) -> Result<Position> {
     let sql = inner.prefix.sql("select coalesce(max(position), 0) from @prefix@events");
     let heard = inner.follower.heard();
-    let row = inner.readers.fetch_one(sqlx::query(sql)).await;
+    let row = inner.log_readers.fetch_one(sqlx::query(sql)).await;
     let head = decode_head(&row.map_err(classify("reading the head"))?)?;
     inner.follower.saw_head(head, heard);
     Ok(head)

@@ -87,7 +87,11 @@ impl SqlStore for SqliteInner {
     }
 
     async fn fetch(&self, sql: Sql, values: SqlValues<'_>) -> sqlx::Result<Vec<SqliteRow>> {
-        self.readers.fetch_all(sqlx::query_with(sql, arguments(values)?)).await
+        self.view_readers.fetch_all(sqlx::query_with(sql, arguments(values)?)).await
+    }
+
+    async fn fetch_for_log(&self, sql: Sql, values: SqlValues<'_>) -> sqlx::Result<Vec<SqliteRow>> {
+        self.log_readers.fetch_all(sqlx::query_with(sql, arguments(values)?)).await
     }
 
     async fn execute(&self, doing: &'static str, sql: Sql, values: SqlValues<'_>) -> Result<u64> {
@@ -95,6 +99,16 @@ impl SqlStore for SqliteInner {
         let mut connection = self.writer().await?;
         let done = sqlx::query_with(sql, arguments).execute(&mut **connection).await;
         Ok(done.map_err(error::classify(doing))?.rows_affected())
+    }
+
+    /// There is one connection for all writes.
+    async fn execute_for_log(
+        &self,
+        doing: &'static str,
+        sql: Sql,
+        values: SqlValues<'_>,
+    ) -> Result<u64> {
+        self.execute(doing, sql, values).await
     }
 
     async fn read_row(&self, view: &ViewName, key: &str) -> sqlx::Result<Result<StoredView>> {

@@ -27,6 +27,18 @@ async fn w2_rows_of_the_hook_are_committed_with_the_events() {
 }
 
 #[tokio::test]
+async fn the_server_ends_the_transaction_of_a_hook_whose_machine_is_lost_on_postgres() {
+    let test = "the_server_ends_the_transaction_of_a_hook_whose_machine_is_lost_on_postgres";
+    let Some(outbox) = Outbox::on_postgres(test).await else { return };
+    let setting =
+        "insert into outbox select current_setting('idle_in_transaction_session_timeout')";
+    let append = outbox.append(&[setting], Then::Well);
+    let command = append.command.to_string();
+    outbox.store.append(append).await.unwrap();
+    assert_eq!(outbox.commands().await, [command, "1min".to_owned()]);
+}
+
+#[tokio::test]
 async fn w2_a_conflict_rolls_the_hook_back() {
     for outbox in outboxes("w2_a_conflict_rolls_the_hook_back").await {
         outbox.store.append(append()).await.unwrap();

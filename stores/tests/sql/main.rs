@@ -6,7 +6,9 @@
 //! | `error_messages` | the code, the next step and the words of an error; no secrets |
 //! | `processes` | other processes: another user, another holder of a lock, another writer |
 //! | `server` | a PostgreSQL that asks for passwords |
+//! | `slow_views` | work on views that holds all its connections, beside the log |
 //! | `sqlite_errors` | files that can't be opened, are no databases, or break while they are open |
+//! | `listening` | a connection that listens over a network that went silent |
 //! | `network` | networks that go silent, connections that are cut, servers that become standbys |
 //! | `postgres_errors` | servers that can't be reached, refuse, lack something, or go away |
 //! | `outbox` | a store beside a table of the application |
@@ -16,6 +18,7 @@
 //! | `large_views` | columns and indexes of large views, added while they are in use |
 //! | `generations` | the generation that plain SQL sees |
 //! | `kept_rows` | rows that are not deleted by hand |
+//! | `tls` | servers that offer TLS, demand it, or have another certificate |
 //! | `upgrade` | databases of earlier versions |
 //! | `migrate` | several processes open a fresh database at once; two schemas side by side |
 //! | `closed_store` | stores that have been closed |
@@ -32,13 +35,17 @@ mod error_messages;
 mod generations;
 mod kept_rows;
 mod large_views;
+mod listening;
 mod migrate;
 mod network;
 mod outbox;
 mod postgres_errors;
 mod processes;
 mod server;
+mod slow_views;
 mod sqlite_errors;
+#[cfg(any(feature = "tls-rustls", feature = "tls-native"))]
+mod tls;
 mod upgrade;
 mod view_columns;
 mod view_hook;

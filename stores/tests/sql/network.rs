@@ -105,14 +105,14 @@ async fn call_everything(store: &dyn Store, view: &ViewName) -> Vec<Result<()>> 
 }
 
 /// A store behind a proxy, with connections that have been used.
-struct BehindProxy {
-    server: Server,
-    proxy: Arc<Proxy>,
-    store: PostgresStore,
+pub(super) struct BehindProxy {
+    pub(super) server: Server,
+    pub(super) proxy: Arc<Proxy>,
+    pub(super) store: PostgresStore,
 }
 
 impl BehindProxy {
-    async fn start(test: &str) -> Option<Self> {
+    pub(super) async fn start(test: &str) -> Option<Self> {
         let server = Server::of(test).await?;
         let proxy = Proxy::start(&Handle::current(), (0, server.port()));
         let url = server.url_at(proxy.port());

@@ -71,6 +71,29 @@ impl PostgresCluster {
         cluster
     }
 
+    /// Restarts the server with TLS: the certificate of the server and its key, the root of the certificates of clients, and
+    /// the lines of `pg_hba.conf`, which say who may connect and how.
+    pub fn use_tls(&self, certificate: &str, key: &str, root: &str, hba: &str) {
+        run(self.program("pg_ctl").args(["-m", "fast", "-w", "stop", "-D"]).arg(self.data()));
+        let settings = "ssl = on\nssl_ca_file = 'root.crt'\n";
+        let files = [
+            ("server.crt", certificate),
+            ("server.key", key),
+            ("root.crt", root),
+            ("pg_hba.conf", hba),
+            ("postgresql.auto.conf", settings),
+        ];
+        for (name, content) in files {
+            let file = self.data().join(name);
+            fs::write(&file, content).unwrap();
+            run(Command::new("chmod").arg("600").arg(&file));
+            if is_root() {
+                run(Command::new("chown").arg("postgres").arg(&file));
+            }
+        }
+        self.restart();
+    }
+
     /// Creates and starts a hot standby of this cluster, which follows it.
     pub fn start_standby(&self) -> Self {
         let folder = env::temp_dir().join(format!("highwater-postgres-{:016x}", fastrand::u64(..)));

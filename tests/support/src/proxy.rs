@@ -1,5 +1,5 @@
-//! A proxy that can hold all traffic (connections stay open, and no byte passes), cut all connections, and lead new
-//! ones to another server.
+//! A proxy that can hold all traffic (connections stay open, and no byte passes), silence the connections that are open,
+//! cut all of them, and lead new ones to another server.
 
 use std::sync::{
     Arc,
@@ -20,6 +20,7 @@ pub struct Proxy {
     port: u16,
     target: Arc<AtomicU16>,
     is_open: watch::Sender<bool>,
+    silences: watch::Sender<u64>,
     cuts: watch::Sender<u64>,
 }
 
@@ -32,10 +33,13 @@ impl Proxy {
             port: listener.local_addr().unwrap().port(),
             target: Arc::new(AtomicU16::new(to)),
             is_open: watch::Sender::new(true),
+            silences: watch::Sender::new(0),
             cuts: watch::Sender::new(0),
         };
         let target = Arc::clone(&proxy.target);
-        let (gate, cuts) = (proxy.is_open.subscribe(), proxy.cuts.subscribe());
+        let gate = proxy.is_open.subscribe();
+        let silences = proxy.silences.subscribe();
+        let cuts = proxy.cuts.subscribe();
         runtime.spawn(async move {
             let listener = TcpListener::from_std(listener).unwrap();
             loop {
@@ -45,19 +49,24 @@ impl Proxy {
                 let Ok(server) = TcpStream::connect(to).await else { continue };
                 let mut cuts = cuts.clone();
                 cuts.mark_unchanged();
+                let mut silences = silences.clone();
+                silences.mark_unchanged();
                 let gate = gate.clone();
                 tokio::spawn(async move {
-                    let ((reads, writes), (answers, asks)) =
-                        (client.into_split(), server.into_split());
+                    let (mut reads, mut writes) = client.into_split();
+                    let (mut answers, mut asks) = server.into_split();
                     tokio::select! {
                         ((), ()) = async {
                             tokio::join!(
-                                pass_on(reads, asks, gate.clone()),
-                                pass_on(answers, writes, gate.clone()),
+                                pass_on(&mut reads, &mut asks, gate.clone()),
+                                pass_on(&mut answers, &mut writes, gate.clone()),
                             )
-                        } => {}
-                        _ = cuts.changed() => {}
+                        } => return,
+                        _ = cuts.changed() => return,
+                        _ = silences.changed() => {}
                     }
+                    // Both sides stay open until the connection is cut.
+                    let _ = cuts.changed().await;
                 });
             }
         });
@@ -79,6 +88,11 @@ impl Proxy {
         self.is_open.send_replace(true);
     }
 
+    /// Lets no byte pass any more on the connections that are open, which stay open. New ones pass.
+    pub fn silence(&self) {
+        self.silences.send_modify(|silences| *silences += 1);
+    }
+
     /// Leads new connections to another local port.
     pub fn lead_to(&self, port: u16) {
         self.target.store(port, Ordering::SeqCst);
@@ -91,7 +105,11 @@ impl Proxy {
 }
 
 /// Forwards bytes until either side closes.
-async fn pass_on(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut gate: watch::Receiver<bool>) {
+async fn pass_on(
+    from: &mut OwnedReadHalf,
+    to: &mut OwnedWriteHalf,
+    mut gate: watch::Receiver<bool>,
+) {
     let mut bytes = vec![0; 16 << 10];
     while let Ok(count @ 1..) = from.read(&mut bytes).await {
         if gate.wait_for(|is_open| *is_open).await.is_err() {

@@ -26,7 +26,7 @@ use super::{
     error::{self, RUNNING_HOOK, classify},
     follow::PostgresFollower,
     hook::PostgresHook,
-    session::bounded,
+    session::{BEGIN, bounded},
 };
 use crate::sql::{
     connection_pool::{is_cut, within},
@@ -248,7 +248,7 @@ impl PostgresWriter {
     ) -> Result<Result<CheckedAnswer>, sqlx::Error> {
         let command = entry.append.command;
         let limit = self.options.answer_timeout;
-        let mut transaction = within(limit, connection.begin()).await?;
+        let mut transaction = within(limit, connection.begin_with(BEGIN)).await?;
         let work = async {
             let running = hook.run(&mut transaction, Some(&entry.append));
             bounded(limit, RUNNING_HOOK, running).await?;
