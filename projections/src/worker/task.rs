@@ -139,8 +139,9 @@ impl ProjectionTask {
     async fn run_once(&self, source: &dyn FeedSource, shutdown: &mut ShutdownSignal) -> Result<()> {
         let joined = async {
             self.ensure_definition().await?;
+            let state = self.built().look().await?;
             let (sharding, membership) = self.join(source).await?;
-            Ok::<_, Error>((sharding, self.built().look().await?, membership))
+            Ok::<_, Error>((sharding, state, membership))
         };
         let (sharding, state, mut membership) = tokio::select! {
             joined = joined => joined?,

@@ -375,8 +375,8 @@ async fn r5_views_of_version_9_are_first_generations_on_postgres() {
          on conflict (key) do update set value = excluded.value",
         "delete from @.view_balances where key = 'a'",
     ] {
-        let former = sqlx::raw_sql(AssertSqlSafe(former.replace('@', name)));
-        let refused = former.execute(&mut server.owner().await).await.unwrap_err().to_string();
+        let statement = sqlx::raw_sql(AssertSqlSafe(former.replace('@', name)));
+        let refused = statement.execute(&mut server.owner().await).await.unwrap_err().to_string();
         assert!(refused.contains("view_balances"), "{refused}");
         let is_read = former.starts_with("select");
         assert!(!is_read || refused.contains("must be restarted"), "{refused}");
