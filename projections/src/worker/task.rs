@@ -215,7 +215,7 @@ impl ProjectionTask {
                     }
                 }
                 Err(error) => {
-                    tracing::debug!(view = %self.view, %error, "can't look at the generation")
+                    tracing::debug!(view = %self.view, %error, "can't look at the generation");
                 }
             }
             self.context.clock.sleep(delay).await;
