@@ -88,7 +88,7 @@ async fn commands_and_followers_go_on_while_every_read_of_a_view_waits_on_postgr
         let view = commit(&*store, "balances").await.view;
         let mut holder = server.owner().await;
         let lock =
-            format!("begin; lock table {}.view_balances in access exclusive mode", server.name);
+            format!("begin; lock table {}.rows_balances in access exclusive mode", server.name);
         holder.execute(AssertSqlSafe(lock)).await.unwrap();
         let reads = read_the_view(&store, &view);
         until_sessions_wait(&mut server.owner().await, &server.name, connections).await;
