@@ -19,6 +19,7 @@
 //! | `parked` | parked keys and the events behind them (R4) |
 //! | `read` | pages of a stream and of the log, durable before they are returned (W3) |
 //! | `read_batcher` | reads of single rows that share a statement |
+//! | `rename` | the names of views, and their former ones |
 //! | `row` | decoding of rows |
 //! | `server_refusal` | servers that can't keep what Highwater promises |
 //! | `session` | the bounds of work of several statements |
@@ -45,6 +46,7 @@ mod options;
 mod parked;
 mod read;
 mod read_batcher;
+mod rename;
 mod row;
 mod server_refusal;
 mod session;
