@@ -21,7 +21,7 @@ use highwater_core::{
 };
 use highwater_stores::{PostgresHook, PostgresStore, testing::build};
 use highwater_test_support::{postgres::PostgresCluster, proxy::Proxy};
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use tokio::{runtime::Handle, time::timeout};
 
 use super::{
@@ -457,10 +457,4 @@ async fn an_application_may_lock_the_number_of_the_table_on_postgres() {
         .await
         .unwrap();
     application.close().await.unwrap();
-}
-
-/// Ends without an answer if a session waits for a lock.
-pub(super) async fn until_a_session_waits(observer: &mut PgConnection) {
-    let waits = "select exists (select from pg_locks where locktype = 'advisory' and not granted)";
-    while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&mut *observer).await.unwrap() {}
 }

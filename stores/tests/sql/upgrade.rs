@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqliteConnection};
 use uuid::Uuid;
 
-use super::{commit, error_messages, network::until_a_session_waits, open_sqlite, server::Server};
+use super::{commit, error_messages, open_sqlite, server::Server};
 
 /// The former schema, up to each version; `@` stands for the prefix of table names.
 const ON_POSTGRES: [&str; 9] = [
@@ -180,6 +180,21 @@ impl FormerProcess {
     }
 }
 
+/// Waits until a session waits for the lock of this log. Those of other tests wait for theirs.
+async fn until_a_session_waits(server: &Server) {
+    let waits = format!(
+        "select exists (select from pg_locks where locktype = 'advisory' and not granted \
+             and classid = 1751738216 and objid = '{}.events'::regclass::oid)",
+        server.name
+    );
+    let mut observer = server.owner().await;
+    let mut waits = async || {
+        let waits = sqlx::query_scalar::<_, bool>(AssertSqlSafe(waits.as_str()));
+        waits.fetch_one(&mut observer).await.unwrap()
+    };
+    while !waits().await {}
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn w3_a_process_of_version_6_waits_for_the_order_of_this_one_on_postgres() {
     let test = "w3_a_process_of_version_6_waits_for_the_order_of_this_one_on_postgres";
@@ -194,7 +209,7 @@ async fn w3_a_process_of_version_6_waits_for_the_order_of_this_one_on_postgres()
     );
     sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut holder).await.unwrap();
     let appending = tokio::spawn(async move { (former.append().await, former) });
-    until_a_session_waits(&mut server.owner().await).await;
+    until_a_session_waits(&server).await;
     let insert = format!(
         "insert into {}.events (position, stream, version, event_id, command_id, type, \
              schema_version, recorded_at, payload) \
