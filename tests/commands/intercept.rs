@@ -162,6 +162,10 @@ impl<I: Intercept> ViewStore for Intercepted<I> {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<I: Intercept> GenerationStore for Intercepted<I> {
+    async fn views(&self) -> Result<Vec<ViewName>> {
+        self.by.store().views().await
+    }
+
     async fn generations(&self, view: &ViewName) -> Result<Vec<Generation>> {
         self.by.store().generations(view).await
     }

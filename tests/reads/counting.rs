@@ -233,6 +233,10 @@ impl ViewStore for Counting<Arc<dyn Store>> {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl GenerationStore for Counting<Arc<dyn Store>> {
+    async fn views(&self) -> Result<Vec<ViewName>> {
+        self.inner.views().await
+    }
+
     async fn generations(&self, view: &ViewName) -> Result<Vec<Generation>> {
         self.inner.generations(view).await
     }

@@ -25,6 +25,14 @@ impl ViewName {
         Ok(name)
     }
 
+    /// Wraps a name as a store has it: the end in `__` and digits was not reserved at all times.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), but for that end.
+    pub fn from_stored(name: &str) -> Result<Self> {
+        identifier("view name", name).map(Self)
+    }
+
     /// Returns the name under which a generation of this view is stored: that of the first is the name of the view.
     #[must_use]
     pub fn of_generation(&self, generation: u32) -> Self {
@@ -196,7 +204,9 @@ mod tests {
         for name in ["balances__12", "a__b__0", "a__1"] {
             let error = ViewName::new(name).unwrap_err();
             assert_eq!(error.code(), crate::Code::MALFORMED, "{error}");
+            assert_eq!(ViewName::from_stored(name).unwrap().as_str(), name);
         }
+        assert!(ViewName::from_stored("Balances").is_err());
         for name in ["balances_12", "balances__", "a__1b", "a__b"] {
             assert_eq!(ViewName::new(name).unwrap().as_str(), name);
         }

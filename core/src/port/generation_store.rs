@@ -49,6 +49,13 @@ impl Generation {
 /// by a spec with its number.
 #[async_trait]
 pub trait GenerationStore: Send + Sync + 'static {
+    /// Returns the names of all views that were opened, each once, in order. Projections without rows are among them,
+    /// and the checkpoints of relays, which are named `relay_` and the name of the relay.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::Error::Unavailable).
+    async fn views(&self) -> Result<Vec<ViewName>>;
+
     /// Returns the generations of a view, in the order of their numbers; none if the view has never been opened.
     ///
     /// # Errors

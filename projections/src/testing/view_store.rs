@@ -78,6 +78,10 @@ impl ViewStore for FaultyViewStore {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl GenerationStore for FaultyViewStore {
+    async fn views(&self) -> Result<Vec<ViewName>> {
+        self.views.views().await
+    }
+
     async fn generations(&self, view: &ViewName) -> Result<Vec<Generation>> {
         self.views.generations(view).await
     }

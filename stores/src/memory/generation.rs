@@ -1,5 +1,7 @@
 //! Generations of views (R5).
 
+use std::collections::BTreeSet;
+
 use highwater_core::{Result, domain::ViewName, port::Generation};
 use jiff::Timestamp;
 
@@ -25,6 +27,11 @@ impl MemoryView {
 }
 
 impl MemoryViews {
+    pub(super) fn names(&self) -> Vec<ViewName> {
+        let names: BTreeSet<_> = self.all().map(|view| view.generation_of.clone()).collect();
+        names.into_iter().collect()
+    }
+
     pub(super) fn generations(&self, view: &ViewName) -> Vec<Generation> {
         let removed = self.removed_through(view);
         let listed = |(name, one): (&ViewName, &MemoryView)| one.as_generation(name, removed);

@@ -186,6 +186,11 @@ impl MemoryViews {
         self.open.get_mut(name).map(to).unwrap_or_default()
     }
 
+    /// Returns the generations of all views, in no order.
+    pub(super) fn all(&self) -> impl Iterator<Item = &MemoryView> {
+        self.open.values()
+    }
+
     /// Returns the generations of a view, in no order.
     pub(super) fn of_view<'a>(
         &'a self,

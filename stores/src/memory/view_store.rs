@@ -67,6 +67,10 @@ impl ViewStore for MemoryStore {
 
 #[async_trait]
 impl GenerationStore for MemoryStore {
+    async fn views(&self) -> Result<Vec<ViewName>> {
+        Ok(self.state().views.names())
+    }
+
     async fn generations(&self, view: &ViewName) -> Result<Vec<Generation>> {
         Ok(self.state().views.generations(view))
     }

@@ -90,6 +90,10 @@ impl ViewStore for PostgresStore {
 
 #[async_trait]
 impl GenerationStore for PostgresStore {
+    async fn views(&self) -> Result<Vec<ViewName>> {
+        uncancellable(sql::generation::views(self.inner())).await
+    }
+
     async fn generations(&self, view: &ViewName) -> Result<Vec<Generation>> {
         uncancellable(sql::generation::list(self.inner(), view.clone())).await
     }

@@ -17,6 +17,21 @@ use super::{
 pub(crate) const PROMOTING: &str = "promoting a generation of a view";
 pub(crate) const REMOVING: &str = "removing a generation of a view";
 
+pub(crate) async fn views<S: SqlStore>(store: Arc<S>) -> Result<Vec<ViewName>> {
+    let sql = store.sql("select distinct coalesce(generation_of, view) from @schema@.views");
+    let rows = store.fetch(sql, &[]).await;
+    let mut names = rows
+        .and_then(|rows| rows.iter().map(decode_name).collect::<sqlx::Result<Vec<_>>>())
+        .map_err(S::classify("reading the names of the views"))?;
+    // Not by the collation of the database.
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn decode_name(row: &impl SqlRow) -> sqlx::Result<ViewName> {
+    ViewName::from_stored(row.text(0)?).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
 pub(crate) async fn list<S: SqlStore>(store: Arc<S>, view: ViewName) -> Result<Vec<Generation>> {
     let sql = store.sql(
         "select generation, definition_hash, definition, live, complete_at, created_at, \

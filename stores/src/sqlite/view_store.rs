@@ -79,6 +79,10 @@ impl ViewStore for SqliteStore {
 
 #[async_trait]
 impl GenerationStore for SqliteStore {
+    async fn views(&self) -> Result<Vec<ViewName>> {
+        uncancellable(sql::generation::views(self.inner())).await
+    }
+
     async fn generations(&self, view: &ViewName) -> Result<Vec<Generation>> {
         uncancellable(sql::generation::list(self.inner(), view.clone())).await
     }

@@ -117,6 +117,7 @@ macro_rules! __highwater_properties {
                 r5_a_definition_that_is_replaced_beside_a_reshard_fences_every_shard;
             generation:
                 r5_generations_stand_beside_each_other
+                r5_the_names_of_all_views_are_listed_each_once_in_order
                 r5_a_later_generation_is_that_of_one_definition
                 r5_a_generation_is_promoted_once_it_shows_nothing_older
                 r5_a_promotion_never_goes_back_on_any_shard

@@ -66,6 +66,11 @@ impl<S: ViewStore> ViewStore for Faulty<S> {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<S: GenerationStore> GenerationStore for Faulty<S> {
+    async fn views(&self) -> Result<Vec<ViewName>> {
+        self.pass("reading the names of the views").await?;
+        self.inner.views().await
+    }
+
     async fn generations(&self, view: &ViewName) -> Result<Vec<Generation>> {
         self.pass("reading the generations of a view").await?;
         self.inner.generations(view).await

@@ -77,6 +77,30 @@ pub(super) async fn r5_generations_stand_beside_each_other(fixture: Fixture) {
     assert_eq!(store.generations(&name("beside")).await.unwrap()[1], *two);
 }
 
+pub(super) async fn r5_the_names_of_all_views_are_listed_each_once_in_order(fixture: Fixture) {
+    let (store, other) = (fixture.store(), fixture.reopen().await);
+    assert_eq!(store.views().await.unwrap(), []);
+    // By bytes: a collation has `a_b` after `aa`.
+    for view in ["aa", "b", "a_b", "a_"] {
+        store.open_view(&generation(view, 1, 0), Sharding::by_key(2)).await.unwrap();
+    }
+    store.open_view(&generation("b", 2, 0), Sharding::SINGLE).await.unwrap();
+    let projection = ViewSpec::without_rows(name("relay_log"));
+    store.open_view(&projection, Sharding::SINGLE).await.unwrap();
+    let names = ["a_", "a_b", "aa", "b", "relay_log"].map(name);
+    assert_eq!(other.views().await.unwrap(), names);
+    assert!(store.promote(&name("b"), 2).await.unwrap());
+    assert!(store.remove_generation(&name("b"), 1).await.unwrap());
+    let renamed = ViewSpec {
+        name: name("c"),
+        formerly: vec![name("aa")],
+        ..generation("aa", 1, 0)
+    };
+    store.open_view(&renamed, Sharding::SINGLE).await.unwrap();
+    let names = ["a_", "a_b", "b", "c", "relay_log"].map(name);
+    assert_eq!(other.views().await.unwrap(), names);
+}
+
 pub(super) async fn r5_a_later_generation_is_that_of_one_definition(fixture: Fixture) {
     let store = fixture.store();
     store.open_view(&generation("raced", 1, 0), Sharding::SINGLE).await.unwrap();
