@@ -91,11 +91,8 @@ pub(super) async fn r5_the_names_of_all_views_are_listed_each_once_in_order(fixt
     assert_eq!(other.views().await.unwrap(), names);
     assert!(store.promote(&name("b"), 2).await.unwrap());
     assert!(store.remove_generation(&name("b"), 1).await.unwrap());
-    let renamed = ViewSpec {
-        name: name("c"),
-        formerly: vec![name("aa")],
-        ..generation("aa", 1, 0)
-    };
+    let renamed =
+        ViewSpec { name: name("c"), formerly: vec![name("aa")], ..generation("aa", 1, 0) };
     store.open_view(&renamed, Sharding::SINGLE).await.unwrap();
     let names = ["a_", "a_b", "b", "c", "relay_log"].map(name);
     assert_eq!(other.views().await.unwrap(), names);

@@ -1,0 +1,89 @@
+//! The URLs of the stores.
+
+use std::{convert::Infallible, str::FromStr, sync::Arc};
+
+use clap::Args;
+use highwater::{Highwater, Open as _};
+
+use crate::outcome::ToolFailure;
+
+/// The stores of an application. It has no `Debug`: a URL may have a password.
+#[derive(Args)]
+pub(crate) struct Connection {
+    /// The URL of the store: sqlite:FILE or postgres://user:password@host/database. It is never printed.
+    #[arg(
+        long,
+        global = true,
+        env = "HIGHWATER_STORE",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    store: Option<StoreUrl>,
+    /// The URL of the store of the views, if it is another one.
+    #[arg(
+        long,
+        global = true,
+        env = "HIGHWATER_VIEWS",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    views: Option<StoreUrl>,
+}
+
+impl Connection {
+    pub(crate) async fn open(&self) -> Result<Highwater, ToolFailure> {
+        let Some(store) = &self.store else {
+            let missing = "the store is not named: give --store URL, or set HIGHWATER_STORE";
+            return Err(ToolFailure::Usage(missing.to_owned()));
+        };
+        let builder = Highwater::builder(&store.of_existing()).await?;
+        let Some(views) = &self.views else {
+            return Ok(builder.build());
+        };
+        let views = Highwater::open(&views.of_existing()).await?;
+        Ok(builder.views(Arc::clone(views.views())).build())
+    }
+}
+
+/// A URL that may have a password.
+#[derive(Clone)]
+struct StoreUrl(String);
+
+impl FromStr for StoreUrl {
+    type Err = Infallible;
+
+    fn from_str(url: &str) -> Result<Self, Infallible> {
+        Ok(Self(url.to_owned()))
+    }
+}
+
+impl StoreUrl {
+    /// Returns the URL by which a file is opened, and not created if its name is mistyped.
+    fn of_existing(&self) -> String {
+        let url = &self.0;
+        let (_, parameters) = url.split_once('?').unwrap_or((url, ""));
+        let has_mode = parameters.split('&').any(|parameter| parameter.starts_with("mode="));
+        match url.contains('?') {
+            _ if has_mode || !url.starts_with("sqlite:") => url.clone(),
+            true => format!("{url}&mode=rw"),
+            false => format!("{url}?mode=rw"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_not_created_unless_the_url_says_so() {
+        for (url, opened) in [
+            ("sqlite:bank.db", "sqlite:bank.db?mode=rw"),
+            ("sqlite:bank.db?prefix=bank_", "sqlite:bank.db?prefix=bank_&mode=rw"),
+            ("sqlite:bank.db?mode=rwc", "sqlite:bank.db?mode=rwc"),
+            ("postgres://alice@host/bank", "postgres://alice@host/bank"),
+        ] {
+            assert_eq!(StoreUrl(url.to_owned()).of_existing(), opened);
+        }
+    }
+}
