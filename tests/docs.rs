@@ -81,7 +81,7 @@ fn tests_named_in(text: &str) -> Vec<&str> {
 
 #[test]
 fn every_test_that_the_contracts_name_is_there() {
-    let folders = ["core", "examples", "macros", "projections", "src", "stores", "tests"];
+    let folders = ["cli", "core", "examples", "macros", "projections", "src", "stores", "tests"];
     let sources = folders.iter().flat_map(|folder| files(folder, ".rs"));
     let sources: String = sources.map(read).collect();
     let there: HashSet<&str> = sources
@@ -97,9 +97,10 @@ fn every_test_that_the_contracts_name_is_there() {
 }
 
 /// The folders of the repository that documents name files of.
-const FOLDERS: [&str; 11] = [
+const FOLDERS: [&str; 12] = [
     ".ci/",
     "benches/",
+    "cli/",
     "core/",
     "docs/",
     "examples/",

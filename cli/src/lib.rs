@@ -25,7 +25,7 @@
 //! |---|---|
 //! | `tool` | the arguments, and the run of a verb |
 //! | `connection` | the URLs of the stores |
-//! | `outcome` | what came of a verb, failures, exit codes |
+//! | `outcome` | outcomes of verbs, failures, exit codes |
 //! | `output` | text and JSON, tables, texts that don't disturb a terminal |
 //! | `question` | questions before a change |
 //! | `verbs` | the verbs |

@@ -1,4 +1,4 @@
-//! What came of a verb, failures, exit codes.
+//! Outcomes of verbs, failures, exit codes.
 
 use std::{
     error::Error as StdError,
@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::json;
 
-/// What came of a verb that met no error.
+/// The outcome of a verb that met no error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ToolOutcome {
     /// It was done, or something was found. Exit code 0.

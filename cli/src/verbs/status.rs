@@ -1,4 +1,4 @@
-//! How far each view is.
+//! The progress of each view.
 
 use std::io;
 

@@ -7,11 +7,13 @@
 //! | `generations` | generations: list, promote, remove |
 //! | `parked` | parked keys: list, show, retry |
 //! | `events` | streams, and the tail of the log |
+//! | `guide` | the page of the guide |
 //! | `process` | the program: exit codes, pipes, secrets |
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod events;
 mod generations;
+mod guide;
 mod parked;
 mod process;
 mod status;

@@ -28,7 +28,7 @@ relay_log (the checkpoint of a relay)
 totals
   gen  live  state    position  lag  complete at  parked  sharding
     1  live  stopped         1    2            0       0  keys/1
-  generation 1, shard 0: stopped at 2023-11-14T22:13:20Z
+  generation 1, shard 0: stopped at 2026-11-30T21:00:00Z
     HW506: view totals can't apply event 2\\u{1b}[2J
 ";
 
@@ -83,7 +83,7 @@ async fn cli_status_is_one_document_of_json() {
             ("position", json!(1)),
             ("lag", json!(2)),
             ("complete_at", json!(3)),
-            ("as_of", json!("1970-01-01T00:16:40Z")),
+            ("as_of", json!("2026-11-30T21:00:00Z")),
             ("sharding", json!("keys/2")),
             ("parked", json!(1_100)),
             ("stops", json!([])),

@@ -9,6 +9,9 @@ use highwater::{
     value::{ShardId, Sharding, Timestamp},
 };
 
+/// 2026-11-30T21:00:00Z, in seconds.
+const RECENTLY: i64 = 1_796_072_400;
+
 pub(crate) fn name(view: &str) -> ViewName {
     ViewName::new(view).unwrap()
 }
@@ -66,7 +69,7 @@ impl<'a> ShardWorker<'a> {
     pub(crate) async fn move_to(&mut self, position: u64, parked: Vec<ParkChange>) {
         let to = Progress {
             position: Position::new(position),
-            as_of: Timestamp::from_second(1_000).unwrap(),
+            as_of: Timestamp::from_second(RECENTLY).unwrap(),
             ..Progress::default()
         };
         let commit = ViewCommit::new(self.view.clone(), &self.claim, to.clone());
@@ -77,7 +80,7 @@ impl<'a> ShardWorker<'a> {
     pub(crate) async fn stop(&self, error: &str) {
         let stop = ShardStop {
             shard: self.claim.shard,
-            at: Timestamp::from_second(1_700_000_000).unwrap(),
+            at: Timestamp::from_second(RECENTLY).unwrap(),
             error: error.to_owned(),
         };
         self.app.views().stop_shard(&self.view, self.claim.epoch, stop).await.unwrap();
