@@ -7,26 +7,18 @@ use highwater::{Highwater, Open as _};
 
 use crate::outcome::ToolFailure;
 
+/// The heading of the options that every verb has.
+pub(crate) const EVERYWHERE: &str = "Options of every verb";
+
 /// The stores of an application. It has no `Debug`: a URL may have a password.
 #[derive(Args)]
+#[command(next_help_heading = EVERYWHERE)]
 pub(crate) struct Connection {
-    /// The URL of the store: sqlite:FILE or postgres://user:password@host/database. It is never printed.
-    #[arg(
-        long,
-        global = true,
-        env = "HIGHWATER_STORE",
-        value_name = "URL",
-        hide_env_values = true
-    )]
+    /// The URL of the store; or set HIGHWATER_STORE.
+    #[arg(long, global = true, env = "HIGHWATER_STORE", value_name = "URL", hide_env = true)]
     store: Option<StoreUrl>,
-    /// The URL of the store of the views, if it is another one.
-    #[arg(
-        long,
-        global = true,
-        env = "HIGHWATER_VIEWS",
-        value_name = "URL",
-        hide_env_values = true
-    )]
+    /// The URL of another store of views; or HIGHWATER_VIEWS.
+    #[arg(long, global = true, env = "HIGHWATER_VIEWS", value_name = "URL", hide_env = true)]
     views: Option<StoreUrl>,
 }
 

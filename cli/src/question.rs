@@ -9,7 +9,7 @@ use crate::outcome::ToolFailure;
 /// The consent to a change.
 #[derive(Args)]
 pub(crate) struct Consent {
-    /// Doesn't ask. Needed where there is no terminal to ask on.
+    /// Doesn't ask. Needed where there is no terminal.
     #[arg(long, short)]
     yes: bool,
 }

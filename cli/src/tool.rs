@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use highwater::Highwater;
 
 use crate::{
-    connection::Connection,
+    connection::{Connection, EVERYWHERE},
     outcome::{ToolFailure, ToolOutcome, Verdict},
     output::Output,
     verbs::{
@@ -21,24 +21,28 @@ use crate::{
     },
 };
 
-/// The operator's tool of Highwater: views, generations, parked keys and events of a store.
+/// The operator's tool of Highwater: views, generations, parked keys, events.
 #[derive(Parser)]
-#[command(name = "highwater", version, after_help = EXIT_CODES)]
+#[command(name = "highwater", version, after_help = NOTES)]
 pub struct Tool {
     #[command(flatten)]
     connection: Connection,
-    /// Prints JSON: one document, or one line for each event.
-    #[arg(long, global = true)]
+    /// Prints JSON: one document, or a line for each event.
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
     #[command(subcommand)]
     verb: Verb,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 error, 2 wrong usage, 3 nothing found or not done.";
+const NOTES: &str = "\
+The URL of a store reads sqlite:FILE or postgres://user:password@host/database,
+and is never printed.
+
+Exit codes: 0 done, 1 error, 2 wrong usage, 3 nothing found or not done.";
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Shows how far each view is: its generations, parked keys and stops.
+    /// Shows how far each view is: generations, parked keys, stops.
     Status(ShowStatus),
     /// Lists the generations of a view.
     Generations(ListGenerations),

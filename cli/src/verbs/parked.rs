@@ -25,7 +25,7 @@ pub(crate) enum ParkedVerb {
     List(ListParked),
     /// Shows a parked key: the error, the attempts, the events that wait.
     Show(ShowParked),
-    /// Requests the worker to apply the events of a parked key, or of all of them, again.
+    /// Requests that the worker applies the events of parked keys again.
     Retry(RetryParked),
 }
 
@@ -54,6 +54,7 @@ pub(crate) struct ShowParked {
 }
 
 #[derive(Args)]
+#[command(override_usage = "highwater parked retry [OPTIONS] <VIEW> <KEY|--all>")]
 #[command(group = ArgGroup::new("which").required(true).args(["key", "all"]))]
 pub(crate) struct RetryParked {
     #[command(flatten)]

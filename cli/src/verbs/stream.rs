@@ -16,7 +16,7 @@ pub(crate) struct ShowStream {
     /// The version of the first event to show.
     #[arg(long, value_name = "VERSION", default_value_t = 1)]
     from: u64,
-    /// The number of events to show at most; all of them by default.
+    /// The number of events at most; all by default.
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
 }

@@ -17,22 +17,22 @@ use crate::{
 
 #[derive(Args)]
 pub(crate) struct ShowTail {
-    /// Only events of this type; several are alternatives.
+    /// Only events of this type; or of several.
     #[arg(long = "type", value_name = "TYPE")]
     types: Vec<String>,
-    /// Only events of this category; several are alternatives.
+    /// Only events of this category; or of several.
     #[arg(long = "category", value_name = "CATEGORY")]
     categories: Vec<String>,
-    /// Only events with this tag, as name:value; of several, with all of them.
+    /// Only events with this tag; of several, with all.
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
     /// The number of events to show at first.
     #[arg(long, short, value_name = "N", default_value_t = 10)]
     number: usize,
-    /// The position of the first event to show, instead of a number of events.
+    /// The position of the first event, instead of -n.
     #[arg(long, value_name = "POSITION", conflicts_with = "number")]
     from: Option<u64>,
-    /// Goes on with the events that are appended, until it is interrupted.
+    /// Goes on with what is appended, until interrupted.
     #[arg(long, short)]
     follow: bool,
 }

@@ -123,3 +123,15 @@ fn cli_the_guide_has_every_verb_and_every_option() {
         }
     }
 }
+
+#[test]
+fn cli_the_help_of_every_verb_fits_80_columns() {
+    let mut tool = Tool::command();
+    tool.build();
+    let below = tool.get_subcommands().flat_map(clap::Command::get_subcommands);
+    for command in [&tool].into_iter().chain(tool.get_subcommands()).chain(below) {
+        let help = command.clone().render_help().to_string();
+        let wide = help.lines().find(|line| line.chars().count() > 80);
+        assert_eq!(wide, None, "{}", command.get_name());
+    }
+}
