@@ -186,7 +186,7 @@ async fn r5_reads_say_that_a_view_is_being_rebuilt_and_never_return_its_rows() {
         assert_eq!(freshness.status(), FreshnessStatus::Rebuilding(complete_at));
         let applied = view.applied("ann", &receipt).within(soon).await.unwrap();
         assert!(matches!(applied, AppliedOutcome::Pending(_)), "{applied:?}");
-        // What the log gives is an answer all the same.
+        // A row that is folded from the log is an answer all the same.
         let strong = view.get("ann").strong().await.unwrap();
         assert_eq!((&*strong.city, strong.moves), ("Rome", 3));
         let folded = view.get("ann").bounded(soon).within(soon).or(Fallback::Fold).await.unwrap();

@@ -124,7 +124,7 @@ async fn r6_an_event_that_was_skipped_is_in_the_history_of_its_row_without_an_ef
         assert_eq!(errors, [false, true, false]);
         assert!(history.steps[1].to_string().contains("the number of the beast"));
 
-        // What a policy lets pass can't be told from a fold that has changed: the row is not verified.
+        // An event that a policy lets pass can't be told from a changed fold: the row is not verified.
         let report = view.verify().await.unwrap();
         assert!(report.is_equal(), "{report}");
         assert_eq!((report.compared, report.unverified_keys), (1, 1));

@@ -1,4 +1,4 @@
-//! How far each view is.
+//! The progress and the state of each view.
 
 use highwater::{Highwater, domain::ViewSpec, value::Sharding};
 use highwater_test_support::bank::banks;

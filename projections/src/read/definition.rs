@@ -124,8 +124,9 @@ impl ReaderDefinition {
         *known = Arc::clone(generation);
     }
 
-    /// Returns the generations whose rows may be those of this program: those of its definition first, then those that
-    /// differ at most in their types of events.
+    /// Returns the generations whose rows may be those of this program. Complete ones come first: rows that are shared with
+    /// another program are answers while those of this one are being built. Then come those of its own definition, then
+    /// those that differ at most in their types of events.
     pub(super) async fn own_generations(
         &self,
         views: &dyn ViewStore,
@@ -135,7 +136,7 @@ impl ReaderDefinition {
         found.retain(|generation| is_own(generation) || self.may_share(generation));
         found.sort_by_key(|generation| {
             let is_complete = generation.is_complete();
-            Reverse((is_own(generation), is_complete, generation.is_live, generation.number))
+            Reverse((is_complete, is_own(generation), generation.is_live, generation.number))
         });
         Ok(found.into_iter().map(OwnGeneration::from).collect())
     }

@@ -102,7 +102,7 @@ async fn r5_what_reads_a_view_by_its_name_keeps_its_right_on_postgres() {
     let granted = "select count(*)::text from information_schema.role_table_grants \
                    where table_name = 'live_balances' and grantee = 'PUBLIC'";
     assert_eq!(outbox.texts(granted).await, ["1"]);
-    // What depends on columns that the new one lacks keeps it from being promoted, and says so.
+    // A database view over columns that the new generation lacks keeps it from being promoted, and the error names it.
     outbox.execute("create view report as select cents from live_balances").await;
     write(store, &generation(3, &[OWNER]), 4, r#"{"owner":"ann"}"#).await;
     let refused = store.promote(&view, 3).await.unwrap_err();

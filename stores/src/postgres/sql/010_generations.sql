@@ -3,7 +3,7 @@
 -- those of the live one under `live_` and the name of the view.
 set local lock_timeout = '10s';
 
--- Shows the rows of a generation to plain SQL. Whoever may read the former ones may read these.
+-- Shows the rows of a generation to plain SQL. Roles that may read the former ones may read these.
 create function @schema@.show_rows(shown text, stored text) returns void language plpgsql as $$
 declare
     name text := format('@schema@.%I', 'live_' || shown);
