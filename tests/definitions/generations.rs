@@ -12,10 +12,14 @@ use highwater::{
     port::Generation,
     prelude::*,
     projection::ParkedKeys,
+    stores::sqlx::{self, Connection as _},
     value::{FreshnessStatus, Pending, Sharding, Target},
-    worker::{OnChange, OnFailure, ProjectionOptions, WorkerHandle},
+    worker::{OnChange, OnFailure, ProjectionOptions, ProjectionState, WorkerHandle},
 };
-use highwater_test_support::{bank::banks, run::seed};
+use highwater_test_support::{
+    bank::{Balance, Bank, banks},
+    run::seed,
+};
 use tokio::time::{sleep, timeout};
 
 use crate::{
@@ -405,6 +409,34 @@ async fn r5_a_view_written_by_hand_shares_a_later_generation() {
         for worker in [city, derived, by_hand] {
             worker.stop().await.unwrap();
         }
+    }
+}
+
+/// A program of an older version of Highwater stops at a definition that it can't decode, and its other projections go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn r7_a_program_that_cannot_decode_a_definition_stops_and_builds_nothing() {
+    for bank in built().await {
+        let Bank::Sqlite(folder) = &bank else { continue };
+        let url = format!("sqlite:{}", folder.path().join("bank.db").display());
+        let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+        let newer = "update bank_views set definition = json_set(definition, '$.more', 1), \
+                     definition_hash = 7 where view = 'addresses'";
+        sqlx::query(newer).execute(&mut connection).await.unwrap();
+        let app = bank.open().await;
+        let worker = Worker::new(&app)
+            .view_with::<first::Address>(rebuilding())
+            .view_with::<Balance>(rebuilding())
+            .start()
+            .await
+            .unwrap();
+        let mut refused = worker.status("addresses").unwrap().clone();
+        let state = timeout(PATIENCE, refused.until(ProjectionState::is_stopped)).await.unwrap();
+        let error = state.error().unwrap().to_string();
+        assert!(error.contains("a newer version of Highwater"), "{error}");
+        let mut other = worker.status("balances").unwrap().clone();
+        timeout(PATIENCE, other.until(|state| state.name() == "running")).await.unwrap();
+        assert_eq!(generations(&app, "addresses").await.len(), 1);
+        worker.stop().await.unwrap_err();
     }
 }
 

@@ -5,7 +5,7 @@ use std::{cmp::Reverse, time::Duration};
 use highwater_core::{
     Code, Error, Result,
     domain::{GenerationSpec, ViewDefinition, ViewName, ViewSpec},
-    error::{Corrupt, Source},
+    error::Corrupt,
     port::{Generation, ViewStore},
 };
 
@@ -56,9 +56,11 @@ impl GenerationChoice<'_> {
                 Err(error) => return Err(error),
             }
         }
+        let is_out_of_date = found.iter().any(is_of_newer_version);
         match (refused, self.on_change) {
             (None, _) => Ok(self.spec.clone()),
             (Some(error), OnChange::Stop) => Err(error),
+            (Some(error), OnChange::Rebuild) if is_out_of_date => Err(error),
             (Some(change), OnChange::Rebuild) => self.begin(&found, &change).await,
         }
     }
@@ -77,13 +79,9 @@ impl GenerationChoice<'_> {
 
     async fn check(&self, own: &ViewDefinition, generation: &Generation) -> Result<()> {
         let view = &generation.view;
-        if generation.hash.is_some() && generation.definition.is_none() {
+        if is_of_newer_version(generation) {
             let change = "a newer version of Highwater has written more into it".to_owned();
-            return Err(Corrupt::value(
-                format!("the definition of view {view}"),
-                Source::new(change),
-            )
-            .into());
+            return Err(Corrupt::OtherDefinition { view: view.to_string(), change }.into());
         }
         let query = self.job.query()?;
         let check = DefinitionCheck { view, own, query, is_starting: true, context: self.context };
@@ -110,6 +108,11 @@ impl GenerationChoice<'_> {
         let generation = GenerationSpec { number, complete_at };
         Ok(ViewSpec { generation, ..self.spec.clone() })
     }
+}
+
+/// Returns true if this version of Highwater can't decode the definition of a generation.
+fn is_of_newer_version(generation: &Generation) -> bool {
+    generation.hash.is_some() && generation.definition.is_none()
 }
 
 /// A generation of this program that is not live.
