@@ -3,6 +3,7 @@
 //! | File | What is in it |
 //! |---|---|
 //! | `status` | how far each view is |
+//! | `doctor` | findings about a store, each with what to do about it |
 //! | `report` | views and their generations, as they are printed |
 //! | `generations` | the generations of a view: list, promote, remove (R5) |
 //! | `parked` | parked keys: list, show, retry (R4) |
@@ -10,6 +11,7 @@
 //! | `stream` | the events of a stream |
 //! | `tail` | the last events of the log, and those that follow |
 
+pub(crate) mod doctor;
 mod event;
 pub(crate) mod generations;
 pub(crate) mod parked;

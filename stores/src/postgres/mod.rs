@@ -8,6 +8,7 @@
 //! | `connect` | new connections, whose server is checked |
 //! | `definition` | the definition of a view, and its change (R5) |
 //! | `error` | classification of errors |
+//! | `examine` | looking at the database without changing it |
 //! | `follow` | waking followers |
 //! | `generation` | generations of views (R5) |
 //! | `hook` | transaction hooks |
@@ -35,6 +36,7 @@ mod commit;
 mod connect;
 mod definition;
 mod error;
+mod examine;
 mod follow;
 mod generation;
 mod hook;
@@ -70,6 +72,7 @@ use highwater_core::{
 };
 use sqlx::{Connection as _, Postgres};
 
+pub(crate) use examine::examine;
 pub use hook::PostgresHook;
 pub use options::PostgresOptions;
 

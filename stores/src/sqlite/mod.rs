@@ -6,6 +6,7 @@
 //! | `commit` | rows, parked keys and progress in one transaction (R1) |
 //! | `definition` | the definition of a view, and its change (R5) |
 //! | `error` | classification of errors |
+//! | `examine` | looking at the file without changing it |
 //! | `follow` | waking followers |
 //! | `generation` | generations of views (R5) |
 //! | `hook` | transaction hooks |
@@ -25,6 +26,7 @@ mod append;
 mod commit;
 mod definition;
 mod error;
+mod examine;
 mod follow;
 mod generation;
 mod hook;
@@ -55,6 +57,7 @@ use highwater_core::{
 use sqlx::{ConnectOptions as _, Sqlite};
 use tokio::sync::{Mutex, MutexGuard};
 
+pub(crate) use examine::examine;
 pub use hook::SqliteHook;
 pub use options::SqliteOptions;
 
