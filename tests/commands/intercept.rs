@@ -9,7 +9,7 @@ use highwater::{
     execute::Builder,
     port::{
         AddedTags, Append, AppendFuture, Claim, EventStore, Generation, GenerationStore, KeyRange,
-        LeaseStore, LogPage, Members, ParkedKey, ParkedStore, ReadFrom, RecordedCommand,
+        LeaseStore, LogPage, LogTransfer, Members, ParkedKey, ParkedStore, ReadFrom, RecordedCommand,
         ShardClaim, ShardStop, Snapshot, SnapshotStore, Store, StoredRange, StoredView, StreamPage,
         Untagged, ViewCommit, ViewState, ViewStore, WorkerId,
     },
@@ -101,6 +101,10 @@ impl<I: Intercept> EventStore for Intercepted<I> {
 
     async fn find_command(&self, id: CommandId) -> Result<Option<RecordedCommand>> {
         self.by.store().find_command(id).await
+    }
+
+    fn transfer(&self) -> &dyn LogTransfer {
+        self.by.store().transfer()
     }
 }
 

@@ -130,6 +130,10 @@ macro_rules! __highwater_properties {
                 w6_malformed_tags_are_not_added
                 w6_untagged_events_are_read_in_their_place
                 w6_an_event_is_untagged_until_its_tag_is_added;
+            transfer:
+                w2_an_imported_log_is_the_log_that_was_read
+                w4_a_command_is_recognised_after_an_import
+                w3_an_import_continues_the_log_or_stores_nothing;
             exact:
                 w2_an_event_comes_back_as_it_was_written
                 w2_metadata_belongs_to_every_event_of_its_append
