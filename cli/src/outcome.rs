@@ -28,6 +28,8 @@ pub enum ToolFailure {
     Store(highwater::Error),
     /// The answer can't be written. Exit code 1.
     Output(io::Error),
+    /// A file can't be used, for this reason. Exit code 1.
+    Refused(String),
     /// The arguments lack something. Exit code 2, as for arguments that can't be parsed.
     Usage(String),
 }
@@ -37,7 +39,7 @@ impl fmt::Display for ToolFailure {
         match self {
             Self::Store(error) => error.fmt(f),
             Self::Output(error) => write!(f, "the answer can't be written: {error}"),
-            Self::Usage(message) => f.write_str(message),
+            Self::Refused(message) | Self::Usage(message) => f.write_str(message),
         }
     }
 }
@@ -47,7 +49,7 @@ impl StdError for ToolFailure {
         match self {
             Self::Store(error) => error.source(),
             Self::Output(error) => Some(error),
-            Self::Usage(_) => None,
+            Self::Refused(_) | Self::Usage(_) => None,
         }
     }
 }
@@ -123,7 +125,7 @@ impl ToolFailure {
         }
         let (code, page) = match self {
             Self::Store(error) => (Some(error.code().as_str()), Some(page_of(error))),
-            Self::Output(_) | Self::Usage(_) => (None, None),
+            Self::Output(_) | Self::Refused(_) | Self::Usage(_) => (None, None),
         };
         json!({ "error": {
             "code": code, "message": self.to_string(), "causes": causes, "page": page

@@ -19,6 +19,7 @@ use crate::{
         status::ShowStatus,
         stream::ShowStream,
         tail::ShowTail,
+        transfer::{export::ExportLog, import::ImportLog},
     },
 };
 
@@ -61,6 +62,10 @@ enum Verb {
     Stream(ShowStream),
     /// Shows the last events of the log, and follows it.
     Tail(ShowTail),
+    /// Writes the log into a file, or what the file lacks of it.
+    Export(ExportLog),
+    /// Stores the log of a file as it was, in an empty store.
+    Import(ImportLog),
 }
 
 impl Tool {
@@ -121,6 +126,8 @@ impl Verb {
             Self::Parked(parked) => parked.run(app, output).await,
             Self::Stream(stream) => stream.run(app, output).await,
             Self::Tail(tail) => tail.run(app, output).await,
+            Self::Export(export) => export.run(app, output).await,
+            Self::Import(import) => import.run(app, output).await,
         }
     }
 }

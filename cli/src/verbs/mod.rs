@@ -10,6 +10,7 @@
 //! | `event` | an event, as it is printed |
 //! | `stream` | the events of a stream |
 //! | `tail` | the last events of the log, and those that follow |
+//! | `transfer` | a log in a file, and back |
 
 pub(crate) mod doctor;
 mod event;
@@ -19,6 +20,7 @@ mod report;
 pub(crate) mod status;
 pub(crate) mod stream;
 pub(crate) mod tail;
+pub(crate) mod transfer;
 
 use highwater::{Highwater, Result, domain::ViewName};
 

@@ -8,6 +8,7 @@
 //! | `generations` | generations: list, promote, remove |
 //! | `parked` | parked keys: list, show, retry |
 //! | `events` | streams, and the tail of the log |
+//! | `transfer` | a log in a file, and back |
 //! | `guide` | the page of the guide |
 //! | `process` | the program: exit codes, pipes, secrets |
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
@@ -19,6 +20,7 @@ mod guide;
 mod parked;
 mod process;
 mod status;
+mod transfer;
 mod views;
 
 use clap::Parser as _;

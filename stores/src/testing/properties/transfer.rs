@@ -169,7 +169,7 @@ pub(super) async fn w3_an_import_continues_the_log_or_stores_nothing(fixture: Fi
     assert_eq!(read::log(store, &Query::all()).await, before);
     assert_eq!(store.find_command(good.command.id).await.unwrap(), None);
     assert_eq!(first.position, Position::new(1));
-    store.transfer().import(&[good.clone()]).await.unwrap();
+    store.transfer().import(std::slice::from_ref(&good)).await.unwrap();
     assert_eq!(read::log(store, &Query::all()).await[1..], good.events);
     assert!(store.transfer().import(&[good]).await.unwrap_err().is_invalid());
 }
