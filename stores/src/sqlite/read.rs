@@ -222,7 +222,7 @@ pub(super) fn push_item(
 }
 
 /// Selects the first positions of events that lack a tag.
-fn push_missing(
+pub(super) fn push_missing(
     sql: &mut QueryBuilder<Sqlite>,
     prefix: &Prefix,
     missing: &MissingTag,

@@ -129,7 +129,10 @@ macro_rules! __highwater_properties {
                 w6_tags_added_at_once_are_all_kept
                 w6_malformed_tags_are_not_added
                 w6_untagged_events_are_read_in_their_place
-                w6_an_event_is_untagged_until_its_tag_is_added;
+                w6_an_event_is_untagged_until_its_tag_is_added
+                w6_a_condition_sees_events_that_lack_a_tag
+                w6_a_condition_names_the_first_event_that_breaks_it
+                w6_no_decision_is_stored_after_an_event_that_lacks_its_tag;
             exact:
                 w2_an_event_comes_back_as_it_was_written
                 w2_metadata_belongs_to_every_event_of_its_append
