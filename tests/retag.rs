@@ -223,7 +223,11 @@ async fn w6_what_an_older_program_appends_between_read_and_append_is_not_passed_
         let command = RegisterLate { older: OlderProcess(Mutex::new(Some(older))) };
         let late = newer.boundary(Registration::of(email)).execute(command).await;
         assert!(is_untagged(&late), "{late:?}");
-        assert_eq!(head(&newer).await, Position::new(2), "only the older program has registered it");
+        assert_eq!(
+            head(&newer).await,
+            Position::new(2),
+            "only the older program has registered it"
+        );
         assert_eq!(newer.retag::<UserEvent>().await.unwrap().changed, 1);
         assert!(is_taken(&register(&newer, email).await));
     }

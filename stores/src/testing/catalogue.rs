@@ -203,6 +203,7 @@ macro_rules! __highwater_properties {
                 r1_opening_a_view_again_changes_nothing
                 r1_one_view_opened_by_eight_at_once_is_opened
                 r1_a_view_that_was_never_opened_is_refused
+                r1_a_read_beside_the_first_opening_of_a_view_finds_all_of_it_or_nothing
                 r1_a_commit_moves_rows_and_progress_together
                 r1_a_commit_without_rows_moves_the_progress
                 r1_a_commit_moves_its_own_shard_alone
