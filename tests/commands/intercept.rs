@@ -8,10 +8,11 @@ use highwater::{
     domain::{DefinitionHash, StoredDefinition, ViewDefinition, ViewName, ViewSpec},
     execute::Builder,
     port::{
-        AddedTags, Append, AppendFuture, Claim, EventStore, Generation, GenerationStore, KeyRange,
-        LeaseStore, LogPage, LogTransfer, Members, ParkedKey, ParkedStore, ReadFrom, RecordedCommand,
-        ShardClaim, ShardStop, Snapshot, SnapshotStore, Store, StoredRange, StoredView, StreamPage,
-        Untagged, ViewCommit, ViewState, ViewStore, WorkerId,
+        AddedTags, Append, AppendFuture, Claim, CommandPlace, EventStore, Generation,
+        GenerationStore, ImportedAppend, KeyRange, LeaseStore, LogPage, LogTransfer, Members,
+        ParkedKey, ParkedStore, ReadFrom, RecordedCommand, ShardClaim, ShardStop, Snapshot,
+        SnapshotStore, Store, StoredRange, StoredView, StreamPage, Untagged, ViewCommit, ViewState,
+        ViewStore, WorkerId,
     },
     stores,
     value::{Epoch, LogId, ShardId, Sharding},
@@ -104,7 +105,28 @@ impl<I: Intercept> EventStore for Intercepted<I> {
     }
 
     fn transfer(&self) -> &dyn LogTransfer {
-        self.by.store().transfer()
+        self
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<I: Intercept> LogTransfer for Intercepted<I> {
+    async fn command_places(&self, ids: &[CommandId]) -> Result<Vec<CommandPlace>> {
+        self.by.store().transfer().command_places(ids).await
+    }
+
+    async fn commands_without_events(
+        &self,
+        from: Position,
+        after: Option<CommandId>,
+        limit: usize,
+    ) -> Result<Vec<CommandPlace>> {
+        self.by.store().transfer().commands_without_events(from, after, limit).await
+    }
+
+    async fn import(&self, appends: &[ImportedAppend]) -> Result<()> {
+        self.by.store().transfer().import(appends).await
     }
 }
 

@@ -15,9 +15,9 @@ use highwater::{
     error::{Source, Unavailable},
     port::{
         AddedTags, Append, AppendFuture, Claim, EventStore, Generation, GenerationStore, KeyRange,
-        LeaseStore, LogPage, LogTransfer, Members, ParkedKey, ParkedStore, ReadFrom, RecordedCommand,
-        ShardClaim, ShardStop, Snapshot, SnapshotStore, Store, StoredRange, StoredView, StreamPage,
-        Untagged, ViewCommit, ViewState, ViewStore, WorkerId,
+        LeaseStore, LogPage, LogTransfer, Members, ParkedKey, ParkedStore, ReadFrom,
+        RecordedCommand, ShardClaim, ShardStop, Snapshot, SnapshotStore, Store, StoredRange,
+        StoredView, StreamPage, Untagged, ViewCommit, ViewState, ViewStore, WorkerId,
     },
     stores,
     value::{Epoch, LogId, ShardId, Sharding},
