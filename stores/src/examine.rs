@@ -117,6 +117,6 @@ impl Examination {
     /// Returns true if the tables are of the version that this program knows.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        self.schema == self.known_schema
+        self.schema > 0 && self.schema == self.known_schema
     }
 }

@@ -18,6 +18,7 @@ async fn rights_that_the_user_lacks_are_named() {
     let url = server.url_of(&other, SECRET, "postgres");
     let found = lacking(&url).await;
     assert!(found.contains("usage on the schema"), "{found}");
+    assert!(!Examination::of(&url).await.unwrap().is_current());
 
     let schema = &server.name;
     let rights = "select, insert, update, delete on all tables in schema";
