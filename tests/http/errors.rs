@@ -112,6 +112,7 @@ fn corrupt(stream: &StreamId, position: Position) -> [Corrupt; 12] {
         },
         Corrupt::OtherDefinition { view: SECRET.to_owned(), change: SECRET.to_owned() },
         Corrupt::RenamedView { view: SECRET.to_owned(), to: SECRET.to_owned() },
+        Corrupt::AheadOfLog { view: SECRET.to_owned(), position, head: Position::START },
         Corrupt::value(SECRET, secret()),
         Corrupt::NotApplied {
             view: "balances".to_owned(),
