@@ -91,7 +91,7 @@ fn errors() -> Vec<Error> {
     errors
 }
 
-fn corrupt(stream: &StreamId, position: Position) -> [Corrupt; 12] {
+fn corrupt(stream: &StreamId, position: Position) -> [Corrupt; 13] {
     let (stream, type_name) = (|| stream.clone(), || "account.opened".to_owned());
     [
         Corrupt::UnknownEvent { position, stream: stream(), type_name: type_name() },
