@@ -13,7 +13,10 @@ use highwater_core::{
     port::{EventStore, check_key},
 };
 
-use super::fold::{decode_with_keys, fold_one, not_by_stream};
+use super::{
+    compare::LogKeys,
+    fold::{decode_with_keys, fold_one, not_by_stream},
+};
 
 /// The number of events that are read at a time.
 const PAGE_SIZE: usize = 1_000;
@@ -146,6 +149,7 @@ impl<V: View> LogFold<V> {
             {
                 row.version = version;
             }
+            tokio::task::yield_now().await;
             let is_before = page.events.last().is_some_and(|event| event.position < through);
             next = page.next.filter(|_| is_before);
         }
@@ -154,14 +158,23 @@ impl<V: View> LogFold<V> {
 
     /// Returns the keys of the first event after a position that a store can hold; none if it can't be decoded.
     pub(crate) async fn keys_after(&mut self, after: Position) -> Result<Vec<String>> {
-        let page = self.log.read_log(&self.query, ReadFrom::After(after), 1).await?;
-        let mut found = Vec::new();
+        let page = self.keys_of_page(after, 1).await?;
+        Ok(page.keys.into_iter().flat_map(|(_, keys)| keys).collect())
+    }
+
+    /// Returns the keys of the first events after a position that a store can hold. An event that can't be decoded has
+    /// none.
+    pub(crate) async fn keys_of_page(&mut self, after: Position, events: usize) -> Result<LogKeys> {
+        let page = self.log.read_log(&self.query, ReadFrom::After(after), events).await?;
+        let mut found =
+            LogKeys { keys: Vec::with_capacity(page.events.len()), through: page.through };
         for envelope in &page.events {
+            let mut of_event = Vec::new();
             let decoded = decode_with_keys::<V>(&mut self.keys, envelope, &mut |_, keys| {
-                found.extend(keys.drain().filter(|key| check_key(key).is_ok()));
+                of_event.extend(keys.drain().filter(|key| check_key(key).is_ok()));
             });
-            if decoded.is_err() {
-                found.clear();
+            if decoded.is_ok() {
+                found.keys.push((envelope.position, of_event));
             }
         }
         Ok(found)
