@@ -224,6 +224,36 @@ async fn r6_a_worker_with_another_fold_under_the_same_version_finds_that_when_it
     }
 }
 
+/// The window is a day, and the auditor has begun with one shard when the worker takes up the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r6_a_shard_that_a_worker_takes_up_later_is_sampled_then() {
+    for store in banks() {
+        let bank = store.open().await;
+        let worker = before::start(&bank).await;
+        let mut last = None;
+        for number in 0..40 {
+            let step = Move { customer: "bob".to_owned(), partners: Vec::new(), cents: 5 };
+            let account = bank.aggregate::<Ledger>(format!("a{number}"));
+            last = Some(account.execute(step).await.unwrap());
+        }
+        bank.view::<before::OfAccount>().get("a39").after(last.unwrap()).await.unwrap();
+        let name = before::OfAccount::spec().unwrap().name;
+        let sharding = bank.views().read_view(&name, &[]).await.unwrap().state.sharding;
+        let shards = |audit: &AuditStatus| {
+            let shard = |key: &String| sharding.shard_of(&format!("ledger-{key}"));
+            audit.drifted.iter().map(shard).collect::<BTreeSet<_>>().len()
+        };
+
+        let changed = changed::start(&bank).await;
+        let status = &changed.statuses()[0];
+        until_audited(status, |audit| audit.found > 0).await;
+        assert_eq!(shards(&status.audit()), 1, "each worker has a shard: {:?}", status.audit());
+        worker.stop().await.unwrap();
+        until_audited(status, |audit| shards(audit) == 2).await;
+        changed.stop().await.unwrap();
+    }
+}
+
 /// The claim to break: whatever the moment, no auditor reports a row that is right.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r6_no_auditor_reports_drift_while_commands_and_workers_come_and_go() {
@@ -291,7 +321,7 @@ async fn r6_an_auditor_does_not_hold_up_the_shutdown_of_its_worker() {
         for window in [Duration::from_secs(24 * 60 * 60), Duration::from_millis(1)] {
             let worker = work_audited(&bank, 2, window, OnDrift::Repair).await;
             grow(&bank, 30, &mut random).await;
-            worker.stop().await.unwrap();
+            timeout(PATIENCE, worker.stop()).await.unwrap().unwrap();
             let worker = work_audited(&bank, 2, window, OnDrift::Repair).await;
             for status in worker.statuses() {
                 until_audited(status, |audit| audit.compared > 0).await;

@@ -182,7 +182,7 @@ pub const REPAIRED_ROWS: Metric = Metric::counter(
 pub const AUDIT_WINDOW: Metric = Metric::gauge(
     "highwater_audit_window_seconds",
     &["projection"],
-    "Time within which a worker is to compare every row of its shards once with the fold of its events; 0 if it compares none",
+    "Time within which a worker is to compare every row of its shards once with the fold of its events",
 )
 .in_seconds();
 

@@ -13,10 +13,7 @@ use highwater_core::{
     port::{EventStore, check_key},
 };
 
-use super::{
-    compare::LogKeys,
-    fold::{decode_with_keys, fold_one, not_by_stream},
-};
+use super::fold::{decode_with_keys, fold_one, not_by_stream};
 
 /// The number of events that are read at a time.
 const PAGE_SIZE: usize = 1_000;
@@ -50,6 +47,15 @@ pub(crate) struct FoldedRow<V> {
     pub(crate) failure: Option<(Position, Error)>,
     /// The version of the row's stream up to which it was read, if only that is.
     version: Version,
+}
+
+/// The keys of a page of the log.
+#[derive(Debug, Default)]
+pub(crate) struct LogKeys {
+    /// The keys of each event, in log order; those of an event that can't be decoded are unknown.
+    pub(crate) keys: Vec<(Position, Vec<String>)>,
+    /// The position up to which the log was read.
+    pub(crate) through: Position,
 }
 
 impl<V> Default for FoldedRow<V> {

@@ -188,7 +188,7 @@ impl ShardTask {
     /// stop the shard.
     async fn repair(&mut self, order: RepairOrder) -> Result<()> {
         let Some(hold) = &self.hold else { return Ok(()) };
-        let Err(error) = order.execute(&mut self.shard, hold).await else { return Ok(()) };
+        let Err(error) = order.execute(&mut self.shard, hold.record()).await else { return Ok(()) };
         let view = &self.shard.context.view;
         if is_transient(&error, view) || is_about_ownership(&error) {
             self.recover(error, &mut self.waits()).await?;

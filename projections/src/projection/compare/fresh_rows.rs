@@ -11,7 +11,10 @@ use highwater_core::{
 };
 
 use super::{Drift, KeysFold, Pace, encode_folded, find_drift};
-use crate::projection::{FoldedRow, LogFold, shard_scope::progress_of};
+use crate::projection::{
+    log_fold::{FoldedRow, LogFold, LogKeys},
+    shard_scope::progress_of,
+};
 
 /// Rows of a view, folded afresh from the log. What has been folded is kept: a later comparison goes on from there.
 #[async_trait]
@@ -30,15 +33,6 @@ pub(crate) trait FreshRows: Send {
 
 /// Creates rows of a view that are folded afresh from this log; none is folded yet.
 pub(crate) type FoldAfresh = fn(&Arc<dyn EventStore>, &ViewName) -> Result<Box<dyn FreshRows>>;
-
-/// The keys of a page of the log.
-#[derive(Debug, Default)]
-pub(crate) struct LogKeys {
-    /// The keys of each event, in log order; those of an event that can't be decoded are unknown.
-    pub(crate) keys: Vec<(Position, Vec<String>)>,
-    /// The position up to which the log was read.
-    pub(crate) through: Position,
-}
 
 /// The findings about some rows.
 #[derive(Debug, Default)]

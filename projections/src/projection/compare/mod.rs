@@ -20,8 +20,6 @@ pub use drift::{Drift, DriftKind};
 pub(crate) use drift::{encode_folded, find_drift, shown};
 pub use field_change::FieldChange;
 pub(crate) use field_change::changes;
-pub(crate) use fresh_rows::{
-    Findings, FoldAfresh, FreshRows, LogKeys, TypedFreshRows, position_of,
-};
+pub(crate) use fresh_rows::{Findings, FoldAfresh, FreshRows, TypedFreshRows, position_of};
 pub(crate) use keys_fold::KeysFold;
 pub(crate) use pace::Pace;

@@ -119,7 +119,8 @@ impl ShardHold {
         }
     }
 
-    pub(super) fn record(&self) -> &AuditRecord {
+    /// The record of the view's auditor.
+    pub(in crate::worker) fn record(&self) -> &AuditRecord {
         &self.held.record
     }
 }

@@ -1,7 +1,7 @@
 //! Drifted rows that are folded again and committed by their own shard.
 //!
 //! The shard is held by this worker, so nothing else moves it: between two pages its task folds the rows on to the
-//! position that it has committed, and writes them there in a commit of its own. No second claim is needed, and nobody
+//! position that it has committed, and writes them there in a commit of its own. No second claim is needed, and no worker
 //! is fenced. The auditor has folded the rows before; what is left are the events since then.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use highwater_core::{Result, domain::ViewName, port::ViewStore};
 use tokio::sync::oneshot;
 
-use super::held::ShardHold;
+use super::record::AuditRecord;
 use crate::{
     projection::{Findings, FreshRows, Pace, ShardChanges},
     worker::owned_shard::OwnedShard,
@@ -41,13 +41,13 @@ impl RepairOrder {
     pub(in crate::worker) async fn execute(
         self,
         shard: &mut OwnedShard,
-        hold: &ShardHold,
+        record: &AuditRecord,
     ) -> Result<()> {
         let Self { keys, mut fresh, reply } = self;
         let view = shard.context.view.clone();
         let views = Arc::clone(&shard.context.views);
         let committed = match fold_on(&*views, &view, &keys, &mut *fresh).await {
-            Ok(findings) => commit(shard, hold, findings).await,
+            Ok(findings) => commit(shard, record, findings).await,
             Err(error) => {
                 tracing::warn!(%view, shard = %shard.claim.shard, %error, "not repaired; trying again later");
                 Ok(())
@@ -73,9 +73,9 @@ async fn fold_on(
 
 /// Writes the rows at the position of the shard. Another one, at which they were compared if the shard has been taken
 /// away meanwhile, is refused by the store, as the epoch is another one.
-async fn commit(shard: &mut OwnedShard, hold: &ShardHold, findings: Findings) -> Result<()> {
+async fn commit(shard: &mut OwnedShard, record: &AuditRecord, findings: Findings) -> Result<()> {
     let Findings { drift, repairs: rows, right, .. } = findings;
-    hold.record().found_right(&right);
+    record.found_right(&right);
     if rows.is_empty() {
         return Ok(());
     }
@@ -83,6 +83,6 @@ async fn commit(shard: &mut OwnedShard, hold: &ShardHold, findings: Findings) ->
     shard.apply.forget(&rows);
     let changes = ShardChanges { rows, ..ShardChanges::default() };
     shard.commit(changes, shard.claim.progress.clone()).await?;
-    hold.record().repaired(&drift);
+    record.repaired(&drift);
     Ok(())
 }
