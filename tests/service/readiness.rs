@@ -102,15 +102,6 @@ async fn o5_a_projection_whose_auditor_has_found_drift_is_ready_and_says_so() {
         assert_eq!((&report["ready"], &projection["state"]), (&true.into(), &"running".into()));
         assert_eq!(projection["drift"]["keys"], serde_json::json!(["alice"]));
         assert!(projection["drift"]["since"].is_string(), "{report}");
-        let (_, metrics) = ask(served.address, "/metrics").await;
-        for line in [
-            "highwater_audit_window_seconds{projection=\"balances\"} 86400",
-            "highwater_audit_drifted_rows{projection=\"balances\"} 1",
-            "highwater_drifted_rows_total{projection=\"balances\"} 1",
-            "highwater_verified_rows_total{projection=\"balances\"} 1",
-        ] {
-            assert!(metrics.contains(line), "{line} is not in\n{metrics}");
-        }
         served.stop().await.unwrap();
     }
 }
