@@ -1,6 +1,8 @@
 //! Boundaries over a tag that events were stored without, because the program gave it to them later (W6).
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use std::sync::Mutex;
+
 use futures_util::future::join_all;
 use highwater::{
     Code, StreamId, Tag,
@@ -12,7 +14,8 @@ use highwater::{
     value::{Position, SchemaVersion, Tags},
 };
 use highwater_test_support::{bank::banks, postgres::PostgresCluster};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
+use tokio::{runtime::Handle, task::block_in_place};
 
 /// The program as it was before it gave the tag.
 mod older {
@@ -120,6 +123,31 @@ impl Decide<Register> for Registration {
     }
 }
 
+/// Registers in a process of the older program first, between the read of a decision and its append.
+#[derive(Command)]
+struct RegisterLate {
+    older: OlderProcess,
+}
+
+struct OlderProcess(Mutex<Option<Highwater>>);
+
+impl Serialize for OlderProcess {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_unit()
+    }
+}
+
+impl Decide<RegisterLate> for Registration {
+    fn decide(&self, command: &RegisterLate, context: &Context) -> Decision<UserEvent> {
+        if let Some(older) = command.older.0.lock().unwrap().take() {
+            let emails = [&*self.email];
+            let registered = older::register(&older, "late", &emails);
+            block_in_place(|| Handle::current().block_on(registered));
+        }
+        Decide::<Register>::decide(self, &Register, context)
+    }
+}
+
 async fn register(bank: &Highwater, email: &str) -> highwater::Result<Receipt> {
     bank.boundary(Registration::of(email)).execute(Register).await
 }
@@ -183,6 +211,25 @@ async fn w6_what_an_older_program_appends_beside_a_newer_one_is_noticed() {
             assert!(is_taken(&register(&newer, &email).await));
             register(&newer, &format!("eve-{round}@example.org")).await.unwrap();
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn w6_what_an_older_program_appends_between_read_and_append_is_not_passed_over() {
+    for bank in banks() {
+        let (newer, older) = (bank.open().await, bank.open().await);
+        register(&newer, "bob@example.org").await.unwrap();
+        let email = "ada@example.org";
+        let command = RegisterLate { older: OlderProcess(Mutex::new(Some(older))) };
+        let late = newer.boundary(Registration::of(email)).execute(command).await;
+        assert!(is_untagged(&late), "{late:?}");
+        assert_eq!(
+            head(&newer).await,
+            Position::new(2),
+            "only the older program has registered it"
+        );
+        assert_eq!(newer.retag::<UserEvent>().await.unwrap().changed, 1);
+        assert!(is_taken(&register(&newer, email).await));
     }
 }
 

@@ -214,8 +214,10 @@ fn a_member_has_the_tags_that_it_has_alone() {
     for name in ["account.opened", "account.created"] {
         assert!(AccountEvent::can_have_tag(name, "owner"), "{name}");
         assert!(Movement::can_have_tag(name, "owner"), "{name}");
+        assert!(Movement::always_has_tag(name, "owner"), "{name}");
     }
     for name in ["account.deposited", "account.frozen", "customer.moved", "unknown"] {
         assert!(!Movement::can_have_tag(name, "owner"), "{name}");
+        assert!(!Movement::always_has_tag(name, "owner"), "{name}");
     }
 }

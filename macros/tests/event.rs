@@ -223,6 +223,14 @@ fn an_event_may_be_declared_in_a_function() {
 }
 
 #[test]
+fn only_types_that_always_get_a_tag_have_it() {
+    let has = AccountEvent::always_has_tag;
+    assert!(has("account.opened", "owner") && has("account.opened", "branch"));
+    assert!(!has("account.opened", "note") && !has("account.frozen", "owner"));
+    assert!(!has("unknown", "owner") && !Odd::always_has_tag("odd.names", "out"));
+}
+
+#[test]
 fn only_types_with_a_tag_can_have_it() {
     let can = AccountEvent::can_have_tag;
     assert!(can("account.opened", "owner") && can("account.opened", "branch"));

@@ -6,12 +6,15 @@
 //! | `programs` | the programs; all of them give their view one name |
 //! | `changes` | programs that stop at a change, and changes that are adopted |
 //! | `generations` | programs that build a new generation |
+//! | `rolling`, `program_process` | deployments of two programs, whose processes are killed |
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 #![cfg(feature = "testing")]
 
 mod changes;
 mod generations;
+mod program_process;
 mod programs;
+mod rolling;
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -144,6 +144,15 @@ pub(crate) mod with_type {
     }
 
     #[derive(Command)]
+    pub(crate) struct Move(pub(crate) &'static str);
+
+    impl Decide<Move> for Person {
+        fn decide(&self, to: &Move, _: &Context) -> Decision<PersonEvent> {
+            Ok(vec![PersonEvent::Moved { city: to.0.to_owned() }])
+        }
+    }
+
+    #[derive(Command)]
     pub(crate) struct Leave;
 
     impl Decide<Leave> for Person {

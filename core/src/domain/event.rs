@@ -102,6 +102,16 @@ pub trait Event: Sized + Send + Sync + 'static {
         true
     }
 
+    /// Returns true if this program gives a tag of this name to every event that it appends under this type. The
+    /// decision of a [`Boundary`](super::Boundary) whose query has such a tag is not stored after an event without it:
+    /// a program that doesn't know the tag yet has appended that one (W6).
+    ///
+    /// The default lets a decision pass, and the next one is refused.
+    #[must_use]
+    fn always_has_tag(_type_name: &str, _tag_name: &str) -> bool {
+        false
+    }
+
     /// Writes the payload to `out`.
     ///
     /// # Errors

@@ -178,7 +178,9 @@ where
     }
 
     fn expectation(&self, state: &Loaded<AnyState>) -> Expectation {
-        let condition = Condition { query: self.query.query.clone(), after: state.position };
+        let BoundaryQuery { query, given, .. } = &self.query;
+        let condition =
+            Condition { query: query.clone(), lacking: given.clone(), after: state.position };
         Expectation { stream: Expected::Any, condition: Some(condition) }
     }
 

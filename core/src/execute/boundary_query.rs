@@ -3,7 +3,8 @@
 //! An event is found by the tags that it was stored with. If the program has given its events a tag since, a
 //! query by that tag misses the older ones, and a decision would be wrong. So each read also selects the events
 //! that lack a tag which the query needs, and is refused if there is one. Both are read in one statement: there
-//! is no moment between them in which a tag could be added.
+//! is no moment between them in which a tag could be added. The condition of the append names such events, too, so that
+//! one which comes after the read is a conflict.
 //!
 //! Events up to the covered position need not be looked at again, see `tag_coverage`.
 
@@ -29,14 +30,17 @@ pub(super) struct BoundaryQuery {
     pub(super) query: Query,
     /// The types of events that may have been stored without a tag of the query.
     pub(super) needed: Vec<MissingTag>,
+    /// Those of them to which this program always gives the tag.
+    pub(super) given: Vec<MissingTag>,
 }
 
 impl BoundaryQuery {
     pub(super) fn of<B: Boundary>(boundary: &B) -> Result<Self> {
         let place = || format!("query of boundary {}", type_name::<B>());
         let query = Panicked::guard(place, || boundary.query())?.narrowed_to::<B::Event>();
-        let needed = needed_by::<B::Event>(&query);
-        Ok(Self { query, needed })
+        let needed = tags_of::<B::Event>(&query, B::Event::can_have_tag);
+        let given = tags_of::<B::Event>(&query, B::Event::always_has_tag);
+        Ok(Self { query, needed, given })
     }
 
     /// Reads a page of the matching events.
@@ -151,13 +155,13 @@ pub(super) fn current_tags<E: Event>(event: &Envelope) -> Result<Tags> {
     Ok(tags)
 }
 
-/// Returns the tags of a query by name, each with the types of events that can have it.
-fn needed_by<E: Event>(query: &Query) -> Vec<MissingTag> {
+/// Returns the tags of a query by name, each with the types of events that are selected for it.
+fn tags_of<E: Event>(query: &Query, selects: fn(&str, &str) -> bool) -> Vec<MissingTag> {
     let mut pairs: Vec<(&str, &str)> = Vec::new();
     for item in &query.items {
         for name in item.tags.as_slice().iter().map(Tag::name) {
             let types = item.types.iter().map(String::as_str);
-            let types = types.filter(|ty| E::NAMES.contains(ty) && E::can_have_tag(ty, name));
+            let types = types.filter(|ty| E::NAMES.contains(ty) && selects(ty, name));
             pairs.extend(types.map(|ty| (name, ty)));
         }
     }

@@ -8,6 +8,7 @@ use crate::{
     Result,
     domain::{EventType, Fingerprint, Query, TransactionHook},
     error::Invalid,
+    port::MissingTag,
     value::{CommandId, EventId, Expected, Position, StreamId, Tags, Version},
 };
 
@@ -40,11 +41,15 @@ pub struct StreamAppend {
     pub events: Vec<NewEvent>,
 }
 
-/// Append only if no event that matches `query` has been appended after `after` (W6).
+/// Append only if no event that matches `query`, or that `query` would miss for want of a tag, has been appended after
+/// `after` (W6).
 #[derive(Debug, Clone)]
 pub struct Condition {
     /// The events that matter.
     pub query: Query,
+    /// The events that matter because they lack a tag of the query, which a program of an earlier version doesn't give
+    /// them.
+    pub lacking: Vec<MissingTag>,
     /// The position up to which the decision includes them.
     pub after: Position,
 }
@@ -97,6 +102,21 @@ impl Default for Limits {
     /// 8 MiB, 64 KiB, 10,000 events.
     fn default() -> Self {
         Self { payload: 8 << 20, metadata: 64 << 10, events: 10_000 }
+    }
+}
+
+impl Condition {
+    /// Creates the condition that no event after `after` matches `query`.
+    #[must_use]
+    pub const fn new(query: Query, after: Position) -> Self {
+        Self { query, lacking: Vec::new(), after }
+    }
+
+    /// Returns true if an event of this stream, type and tags breaks the condition, unless it is up to the position.
+    #[must_use]
+    pub fn is_broken_by(&self, stream: &StreamId, type_name: &str, tags: &Tags) -> bool {
+        self.query.matches(stream, type_name, tags)
+            || self.lacking.iter().any(|missing| missing.is_missing_in(type_name, tags))
     }
 }
 

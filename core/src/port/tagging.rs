@@ -47,8 +47,14 @@ impl MissingTag {
     /// Returns true if the event is of one of the types, and has no tag of this name.
     #[must_use]
     pub fn selects(&self, event: &Envelope) -> bool {
-        self.types.iter().any(|name| **name == *event.type_name)
-            && !event.tags.as_slice().iter().any(|tag| tag.as_str().starts_with(&self.prefix()))
+        self.is_missing_in(&event.type_name, &event.tags)
+    }
+
+    /// Returns true if the type is one of these, and none of the tags has this name.
+    #[must_use]
+    pub fn is_missing_in(&self, type_name: &str, tags: &Tags) -> bool {
+        self.types.iter().any(|name| name == type_name)
+            && !tags.as_slice().iter().any(|tag| tag.name() == self.name)
     }
 
     /// The text with which a tag of this name begins.

@@ -19,6 +19,7 @@ pub(super) fn expand(root: &Root, event: &EventEnum) -> TokenStream {
     let event_type = event_type(root, event);
     let tags = tags(root, event);
     let can_have_tag = can_have_tag(event);
+    let always_has_tag = always_has_tag(event);
     let encode = encode(root, event);
     let decode = decode::function(root, event);
     hygienic! {
@@ -32,6 +33,7 @@ pub(super) fn expand(root: &Root, event: &EventEnum) -> TokenStream {
                 #event_type
                 #tags
                 #can_have_tag
+                #always_has_tag
                 #encode
                 #decode
             }
@@ -121,24 +123,36 @@ fn tags_of(root: &Root, variant: &EventVariant) -> Option<TokenStream> {
 /// another variant, so a variant with upcasters can have the tags of all.
 fn can_have_tag(event: &EventEnum) -> TokenStream {
     let all: BTreeSet<&str> = event.variants.iter().flat_map(tag_names).collect();
-    let arms: Vec<TokenStream> = event
-        .variants
-        .iter()
-        .filter_map(|variant| {
-            let types = variant.names().map(|name| &name.text);
-            let tags =
-                if variant.upcast.is_empty() { tag_names(variant).collect() } else { all.clone() };
-            let tags = tags.into_iter();
-            (tags.len() > 0).then(|| hygienic!((#(#types)|*, #(#tags)|*) => true,))
-        })
-        .collect();
+    let arms = event.variants.iter().filter_map(|variant| match variant.upcast.is_empty() {
+        true => tag_arm(variant, tag_names(variant).collect()),
+        false => tag_arm(variant, all.clone()),
+    });
+    tag_function(&hygienic!(can_have_tag), &arms.collect::<Vec<_>>())
+}
+
+/// Writes which tags each new event has: those of its variant.
+fn always_has_tag(event: &EventEnum) -> TokenStream {
+    let arms = event.variants.iter().filter_map(|v| tag_arm(v, tag_names(v).collect()));
+    tag_function(&hygienic!(always_has_tag), &arms.collect::<Vec<_>>())
+}
+
+/// Writes the arm of the names of a variant and these tags, if there is one.
+fn tag_arm(variant: &EventVariant, tags: BTreeSet<&str>) -> Option<TokenStream> {
+    let types = variant.names().map(|name| &name.text);
+    (!tags.is_empty()).then(|| {
+        let tags = tags.into_iter();
+        hygienic!((#(#types)|*, #(#tags)|*) => true,)
+    })
+}
+
+fn tag_function(name: &TokenStream, arms: &[TokenStream]) -> TokenStream {
     let body = match arms.is_empty() {
         true => hygienic!(false),
         false => hygienic!(match (type_name, tag_name) { #(#arms)* _ => false }),
     };
     hygienic! {
         #[allow(unused_variables, reason = "generated")]
-        fn can_have_tag(
+        fn #name(
             type_name: &::core::primitive::str,
             tag_name: &::core::primitive::str,
         ) -> ::core::primitive::bool {

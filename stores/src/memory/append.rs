@@ -83,7 +83,7 @@ impl MemoryLog {
         let matching = self
             .after(condition.after)
             .iter()
-            .find(|event| condition.query.matches(&event.stream, &event.type_name, &event.tags));
+            .find(|event| condition.is_broken_by(&event.stream, &event.type_name, &event.tags));
         match matching {
             None => Ok(()),
             Some(event) => {

@@ -10,7 +10,7 @@ use super::{
     error::{classify, classify_hook, classify_view},
     parked,
     row::{PgTimestamp, signed},
-    session::BEGIN,
+    session::{BEGIN, BEGIN_WITH_HOOK},
     shard,
 };
 use crate::{
@@ -50,7 +50,8 @@ async fn commit_in_transaction(
     hook: Option<&PostgresHook>,
 ) -> Result<bool> {
     let mut connection = inner.view_connections.take().await.map_err(classify(WRITING))?;
-    let mut transaction = begin(&mut connection, WRITING).await?;
+    let begin = if hook.is_some() { BEGIN_WITH_HOOK } else { BEGIN };
+    let mut transaction = connection.begin_with(begin).await.map_err(classify(WRITING))?;
     if let Some(hook) = hook {
         hook.run(&mut transaction, None).await?;
     }

@@ -16,7 +16,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use super::{
     PostgresInner,
     error::{classify, classify_view, is_deadlock},
-    session,
+    session::{self, BEGIN},
     table::{
         FILLED, FILLING, LOCK_TIMEOUT, LockTries, MissingParts, OPENING, PostgresTable, lock_views,
         plain, value_of,
@@ -37,8 +37,9 @@ pub(super) async fn add_missing(inner: &PostgresInner, spec: &ViewSpec) -> Resul
     let limit = inner.options.answer_timeout;
     let session = session::number(&mut connection, limit, OPENING).await?;
     let adding = async {
-        // Time-outs of the user are for short statements.
-        let unlimited = "set lock_timeout = 0; set statement_timeout = 0";
+        // Time-outs of the user are for short statements. A session whose machine is gone must not keep its turn.
+        let unlimited =
+            "set lock_timeout = 0; set statement_timeout = 0; set idle_session_timeout = '60s'";
         sqlx::raw_sql(unlimited).execute(&mut connection).await.map_err(classify(OPENING))?;
         wait_for_turn(inner, &mut connection).await?;
         let table = PostgresTable::new(&mut connection, &inner.schema, spec);
@@ -98,7 +99,7 @@ impl LargeTable<'_> {
 
     /// Shows the new columns to plain SQL.
     async fn show(&mut self) -> Result<()> {
-        self.0.execute(format!("begin; set local lock_timeout = '{LOCK_TIMEOUT}'")).await?;
+        self.0.execute(format!("{BEGIN}; set local lock_timeout = '{LOCK_TIMEOUT}'")).await?;
         lock_views(self.0.connection, self.0.schema).await?;
         self.0.show().await?;
         self.0.execute("commit".to_owned()).await

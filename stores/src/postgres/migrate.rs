@@ -8,6 +8,7 @@ use super::{
     PostgresOptions,
     error::{classify, classify_connect, classify_migration},
     options::Schema,
+    session::BEGIN,
 };
 use crate::sql::schema_version::check_version;
 
@@ -24,6 +25,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("sql/009_definition.sql"),
     include_str!("sql/010_generations.sql"),
     include_str!("sql/011_kept_rows.sql"),
+    include_str!("sql/012_condition.sql"),
 ];
 
 /// Returns true if the schema is up to date. Refuses it if it is foreign or of a newer Highwater, or if the
@@ -43,7 +45,7 @@ pub(super) async fn migrate(
     connection: &mut PgConnection,
     options: &PostgresOptions,
 ) -> Result<()> {
-    let mut transaction = connection.begin().await.map_err(classify("migrating"))?;
+    let mut transaction = connection.begin_with(BEGIN).await.map_err(classify("migrating"))?;
     let version = prepare(&mut transaction, options).await?;
     for (index, migration) in MIGRATIONS.iter().enumerate().skip(version) {
         apply(&mut transaction, &options.schema, index + 1, migration).await?;

@@ -13,8 +13,13 @@ use super::error::classify;
 use crate::sql::{connection_pool::within, connections::Connections};
 
 /// Begins a transaction that the server ends if it is idle: the locks of a machine that is gone, or on a network that
-/// went silent, must not keep other workers from taking over, nor the application from its own rows.
-pub(super) const BEGIN: &str = "begin; set local idle_in_transaction_session_timeout = '60s'";
+/// went silent, must not keep other processes from opening a view or from taking over. Its statements follow each other
+/// at once.
+pub(super) const BEGIN: &str = "begin; set local idle_in_transaction_session_timeout = '10s'";
+
+/// Begins a transaction with a hook, in which the application may work on between two statements.
+pub(super) const BEGIN_WITH_HOOK: &str =
+    "begin; set local idle_in_transaction_session_timeout = '60s'";
 
 /// Waits for the end of work, but no longer than `limit`.
 pub(super) async fn bounded<T>(

@@ -16,6 +16,7 @@ use sqlx::{
 
 use super::{
     PostgresInner,
+    commit::begin,
     error::{classify, classify_view},
     generation::show_rows,
     large_table,
@@ -110,7 +111,7 @@ async fn open_in(
     spec: &ViewSpec,
     sharding: Sharding,
 ) -> Result<bool> {
-    let mut transaction = connection.begin().await.map_err(classify(OPENING))?;
+    let mut transaction = begin(connection, OPENING).await?;
     lock_views(&mut transaction, schema).await?;
     let mut table = PostgresTable::new(&mut transaction, schema, spec);
     table.rename().await?;

@@ -66,12 +66,12 @@ impl BatchBuilder {
         self.entries.get(entry).and_then(|found| self.group_ends.get(&found.group)) == Some(&entry)
     }
 
-    /// Returns true if no event of the batch matches the append's condition.
+    /// Returns true if no event of the batch breaks the append's condition.
     fn is_condition_free(&self, append: &Append) -> bool {
         let Some(condition) = &append.condition else { return true };
         let mut events = self.entries.iter().flat_map(|entry| entry.append.events());
         !events.any(|(stream, event)| {
-            condition.query.matches(stream, event.event_type.name, &event.tags)
+            condition.is_broken_by(stream, event.event_type.name, &event.tags)
         })
     }
 

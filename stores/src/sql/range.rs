@@ -15,7 +15,7 @@ use super::{
         SqlStore,
         SqlValue::{Number, OptionalText, Text},
     },
-    view::{decode_stored, decode_view, or_missing},
+    view::{TableTries, decode_stored, decode_view},
 };
 use crate::fencing::view_missing;
 
@@ -39,9 +39,12 @@ pub(crate) async fn read<S: SqlStore>(
         OptionalText(from.key),
         OptionalText(to.key),
     ];
-    match store.fetch(AssertSqlSafe(sql), &values).await {
-        Ok(rows) => decode::<S>(&rows, view, limit),
-        Err(error) => Err(or_missing(store, view, error, S::classify(READING)).await),
+    let mut tries = TableTries::default();
+    loop {
+        match store.fetch(AssertSqlSafe(sql.clone()), &values).await {
+            Ok(rows) => return decode::<S>(&rows, view, limit),
+            Err(error) => tries.look(store, view, error, READING).await?,
+        }
     }
 }
 

@@ -65,14 +65,47 @@ pub(crate) async fn read<S: SqlStore, K: AsRef<str> + Sync>(
     view: &ViewName,
     keys: &[K],
 ) -> Result<StoredView> {
-    let read = match keys {
-        [] => return read_progress(store, view).await,
-        [key] => store.read_row(view, key.as_ref()).await,
-        keys => read_rows(store, view, keys).await,
-    };
-    match read {
-        Ok(read) => read,
-        Err(error) => Err(or_missing(store, view, error, S::classify(READING)).await),
+    let mut tries = TableTries::default();
+    loop {
+        let read = match keys {
+            [] => return read_progress(store, view).await,
+            [key] => store.read_row(view, key.as_ref()).await,
+            keys => read_rows(store, view, keys).await,
+        };
+        match read {
+            Ok(read) => return read,
+            Err(error) => tries.look(store, view, error, READING).await?,
+        }
+    }
+}
+
+/// The tries to read a table. It may be made by another process while the first one is under way.
+#[derive(Default)]
+pub(crate) struct TableTries {
+    has_looked: bool,
+}
+
+impl TableTries {
+    /// Looks for the view after an error. Returns if it is there now, so that it is read again, once.
+    ///
+    /// # Errors
+    /// That of a view that is missing, or the error itself.
+    pub(crate) async fn look<S: SqlStore>(
+        &mut self,
+        store: &S,
+        view: &ViewName,
+        error: sqlx::Error,
+        doing: &'static str,
+    ) -> Result<()> {
+        if self.has_looked || !S::is_missing_table(&error) {
+            return Err(S::classify(doing)(error));
+        }
+        self.has_looked = true;
+        match read_state(store, view).await {
+            Err(missing) if missing.code() == Code::VIEW_MISSING => Err(missing),
+            Err(_) => Err(S::classify(doing)(error)),
+            Ok(_) => Ok(()),
+        }
     }
 }
 

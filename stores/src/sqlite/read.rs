@@ -174,14 +174,17 @@ fn log_statement(
     limit: usize,
 ) -> QueryBuilder<Sqlite> {
     let prefix = &inner.prefix;
-    let order = direction(from);
+    let mut column = "e.position";
     let mut sql = QueryBuilder::new(format!(
         "select (select coalesce(max(position), 0) from {prefix}events), "
     ));
     push_packed(&mut sql, inline_bytes(limit));
     sql.push(" from (select e.* from ");
     match (alternatives(query).as_slice(), untagged) {
-        ([item], None) => push_matching(&mut sql, prefix, item, from),
+        ([item], None) => {
+            push_matching(&mut sql, prefix, item, from);
+            column = order_column(item);
+        }
         (items, untagged) => {
             sql.push("(");
             for (index, item) in items.iter().enumerate() {
@@ -198,9 +201,14 @@ fn log_statement(
             sql.push(format!(") f join {prefix}events e on e.position = f.position where true"));
         }
     }
-    sql.push(format!(" order by e.position {order} limit ")).push_bind(signed(limit as u64));
-    sql.push(") e");
+    sql.push(format!(" order by {column} {} limit ", direction(from)));
+    sql.push_bind(signed(limit as u64)).push(") e");
     sql
+}
+
+/// Returns the column by which the index of an item yields its events in log order.
+fn order_column(item: &QueryItem) -> &'static str {
+    if item.tags.is_empty() { "e.position" } else { "t.position" }
 }
 
 fn direction(from: ReadFrom<Position>) -> &'static str {
@@ -217,12 +225,12 @@ pub(super) fn push_item(
 ) {
     sql.push("select e.position as position from ");
     push_matching(sql, prefix, item, from);
-    sql.push(format!(" order by e.position {} limit ", direction(from)));
+    sql.push(format!(" order by {} {} limit ", order_column(item), direction(from)));
     sql.push_bind(signed(limit as u64));
 }
 
 /// Selects the first positions of events that lack a tag.
-fn push_missing(
+pub(super) fn push_missing(
     sql: &mut QueryBuilder<Sqlite>,
     prefix: &Prefix,
     missing: &MissingTag,
@@ -237,18 +245,19 @@ fn push_missing(
     sql.push(" order by e.position limit ").push_bind(signed(limit as u64));
 }
 
-/// Selects the events that match one item, with the index that suits it.
+/// Selects the events that match one item, with the index that suits it. Events with a tag are found by the tag, and
+/// looked up in that order: left to itself, the planner would walk over all events of a type to find those with the tag.
 fn push_matching(
     sql: &mut QueryBuilder<Sqlite>,
     prefix: &Prefix,
     item: &QueryItem,
     from: ReadFrom<Position>,
 ) {
-    sql.push(format!("{prefix}events e"));
     match item.tags.as_slice().split_first() {
         Some((first, rest)) => {
             sql.push(format!(
-                " join {prefix}event_tags t on t.position = e.position where t.tag = "
+                "{prefix}event_tags t cross join {prefix}events e on e.position = t.position \
+                 where t.tag = "
             ));
             sql.push_bind(first.to_string());
             push_bound(sql, "t.position", from);
@@ -261,7 +270,7 @@ fn push_matching(
             }
         }
         None => {
-            sql.push(" where true");
+            sql.push(format!("{prefix}events e where true"));
             push_bound(sql, "e.position", from);
         }
     }
@@ -296,4 +305,41 @@ fn push_bound(sql: &mut QueryBuilder<Sqlite>, column: &str, from: ReadFrom<Posit
 fn decode_head(row: &SqliteRow) -> Result<Position> {
     let head = row.try_get(0).and_then(unsigned).map(Position::new);
     head.map_err(classify("reading the log"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use highwater_core::Tag;
+    use sqlx::{Connection as _, Executor as _, SqliteConnection};
+
+    use super::super::SqliteOptions;
+    use super::*;
+
+    /// Returns the steps by which the first positions of events with a tag are found.
+    async fn plan(types: &[&str], from: ReadFrom<Position>) -> Vec<String> {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        let SqliteOptions { prefix, .. } = SqliteOptions::new("sqlite:log.db").unwrap();
+        connection.execute(prefix.sql(include_str!("sql/001_tables.sql"))).await.unwrap();
+        let types = types.iter().map(|name| (*name).to_owned()).collect();
+        let tags = [Tag::new("email", "ada")].into();
+        let item = QueryItem { tags, types, ..QueryItem::default() };
+        let mut sql = QueryBuilder::new("explain query plan ");
+        push_item(&mut sql, &prefix, &item, from, 10);
+        let rows = sql.build().fetch_all(&mut connection).await.unwrap();
+        rows.iter().map(|row| row.get("detail")).collect()
+    }
+
+    #[tokio::test]
+    async fn w6_events_with_a_tag_are_found_by_the_tag_in_log_order() {
+        let middle = Position::new(7);
+        for types in [&[][..], &["opened"], &["opened", "closed"]] {
+            for from in [ReadFrom::After(middle), ReadFrom::Before(middle)] {
+                let plan = plan(types, from).await;
+                assert!(plan[0].starts_with("SEARCH t USING PRIMARY KEY (tag=? AND "), "{plan:?}");
+                assert!(plan.len() == 2, "it sorts, or looks elsewhere: {plan:?}");
+            }
+        }
+    }
 }

@@ -106,5 +106,5 @@ pub fn at(version: u64) -> Expected {
 /// Returns the condition that no event after `position` matches `query`.
 #[must_use]
 pub fn nothing_like(query: Query, position: Position) -> Condition {
-    Condition { query, after: position }
+    Condition::new(query, position)
 }

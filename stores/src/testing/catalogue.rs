@@ -129,7 +129,10 @@ macro_rules! __highwater_properties {
                 w6_tags_added_at_once_are_all_kept
                 w6_malformed_tags_are_not_added
                 w6_untagged_events_are_read_in_their_place
-                w6_an_event_is_untagged_until_its_tag_is_added;
+                w6_an_event_is_untagged_until_its_tag_is_added
+                w6_a_condition_sees_events_that_lack_a_tag
+                w6_a_condition_names_the_first_event_that_breaks_it
+                w6_no_decision_is_stored_after_an_event_that_lacks_its_tag;
             exact:
                 w2_an_event_comes_back_as_it_was_written
                 w2_metadata_belongs_to_every_event_of_its_append
@@ -200,6 +203,7 @@ macro_rules! __highwater_properties {
                 r1_opening_a_view_again_changes_nothing
                 r1_one_view_opened_by_eight_at_once_is_opened
                 r1_a_view_that_was_never_opened_is_refused
+                r1_a_read_beside_the_first_opening_of_a_view_finds_all_of_it_or_nothing
                 r1_a_commit_moves_rows_and_progress_together
                 r1_a_commit_without_rows_moves_the_progress
                 r1_a_commit_moves_its_own_shard_alone

@@ -21,7 +21,7 @@ use highwater_core::{
 };
 use highwater_stores::{PostgresHook, PostgresStore, testing::build};
 use highwater_test_support::{postgres::PostgresCluster, proxy::Proxy};
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tokio::{runtime::Handle, time::timeout};
 
 use super::{
@@ -457,4 +457,39 @@ async fn an_application_may_lock_the_number_of_the_table_on_postgres() {
         .await
         .unwrap();
     application.close().await.unwrap();
+}
+
+/// Waits until a session waits for an advisory lock of this key.
+async fn until_it_is_waited_for(owner: &mut PgConnection, key: &str) {
+    let waits = format!(
+        "select exists (select from pg_locks where locktype = 'advisory' and not granted \
+             and classid = (({key} >> 32) & 4294967295)::oid and objid = ({key} & 4294967295)::oid)"
+    );
+    let mut waits = async || {
+        let waits = sqlx::query_scalar::<_, bool>(AssertSqlSafe(waits.as_str()));
+        waits.fetch_one(&mut *owner).await.unwrap()
+    };
+    while !waits().await {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r5_a_machine_lost_while_it_opens_a_view_keeps_no_other_from_it_on_postgres() {
+    let test = "r5_a_machine_lost_while_it_opens_a_view_keeps_no_other_from_it_on_postgres";
+    let Some(fixture) = BehindProxy::start(test).await else { return };
+    let BehindProxy { server, proxy, store } = &fixture;
+    let mut owner = server.owner().await;
+    let key = format!("hashtextextended('highwater views {}', 0)", server.name);
+    let lock = AssertSqlSafe(format!("select pg_advisory_lock({key})"));
+    owner.execute(lock).await.unwrap();
+    let spec = ViewSpec::rows(ViewName::new("balances").unwrap());
+    let (lost, lost_spec) = (store.clone(), spec.clone());
+    tokio::spawn(async move { lost.open_view(&lost_spec, Sharding::SINGLE).await });
+    until_it_is_waited_for(&mut owner, &key).await;
+    // Its session gets the lock, and its answer goes nowhere.
+    proxy.silence();
+    owner.execute(AssertSqlSafe(format!("select pg_advisory_unlock({key})"))).await.unwrap();
+
+    let other = open(&server.url()).await.unwrap();
+    let opened = timeout(ENDS, other.open_view(&spec, Sharding::SINGLE)).await;
+    opened.expect("the lock of the lost machine stays").unwrap();
 }

@@ -285,7 +285,10 @@ async fn a_table_dropped_while_the_store_is_open_is_named() {
     named(store.read_log(&Query::all(), ReadFrom::After(Position::START), 1).await, "events");
     named(store.head().await, "events");
     named(store.append(append()).await, "events");
-    server.execute("drop procedure @.append").await;
+    let drop_append = "do $$ declare p regprocedure; begin \
+         for p in select oid from pg_proc where oid::regproc::text = '@.append' loop \
+             execute 'drop procedure ' || p; end loop; end $$";
+    server.execute(drop_append).await;
     named(store.append(append()).await, "append");
     server.execute("drop schema @ cascade").await;
     named(store.append(append()).await, &server.name);

@@ -1,20 +1,22 @@
 //! Databases of the versions before views had shards: an upgrade preserves their rows and progress.
 
 use highwater_core::{
-    Code, Position, Query, ReadFrom,
+    Code, Position, Query, ReadFrom, Tag,
     domain::{GenerationSpec, ViewDefinition, ViewName, ViewSpec},
     port::{EventStore as _, ShardStop, Store, ViewState, ViewStore as _},
     value::{Epoch, Expected, ShardId, Sharding},
 };
 use highwater_stores::testing::build;
 use jiff::Timestamp;
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqliteConnection};
+use sqlx::{
+    AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _, SqliteConnection,
+};
 use uuid::Uuid;
 
 use super::{commit, error_messages, open_sqlite, server::Server};
 
 /// The former schema, up to each version; `@` stands for the prefix of table names.
-const ON_POSTGRES: [&str; 9] = [
+const ON_POSTGRES: [&str; 11] = [
     include_str!("../../src/postgres/sql/001_tables.sql"),
     include_str!("../../src/postgres/sql/002_append.sql"),
     include_str!("../../src/postgres/sql/003_append_all.sql"),
@@ -24,6 +26,8 @@ const ON_POSTGRES: [&str; 9] = [
     include_str!("../../src/postgres/sql/007_order_lock.sql"),
     include_str!("../../src/postgres/sql/008_stopped.sql"),
     include_str!("../../src/postgres/sql/009_definition.sql"),
+    include_str!("../../src/postgres/sql/010_generations.sql"),
+    include_str!("../../src/postgres/sql/011_kept_rows.sql"),
 ];
 const ON_SQLITE: [&str; 6] = [
     include_str!("../../src/sqlite/sql/001_tables.sql"),
@@ -222,6 +226,43 @@ async fn w3_a_process_of_version_6_waits_for_the_order_of_this_one_on_postgres()
     assert_eq!(appended, None, "its position has been taken meanwhile");
     assert_eq!(former.append().await, Some(2));
     assert_eq!(store.append(super::append()).await.unwrap().position, Position::new(3));
+}
+
+/// Appends an event with a tag as a process of version 11 does, unless one with this tag is after a position. Returns the
+/// status and the position.
+async fn append_as_version_11(
+    connection: &mut PgConnection,
+    name: &str,
+    after: i64,
+) -> (i16, Option<i64>) {
+    let sql = include_str!("../fixtures/append_011.sql").replace("@schema@", name);
+    let row = sqlx::query(AssertSqlSafe(sql))
+        .bind(*build::command().as_uuid())
+        .bind(*build::event_id().as_uuid())
+        .bind(after);
+    let row = row.fetch_one(connection).await.unwrap();
+    let status: Vec<i16> = row.get("a_status");
+    let position: Vec<Option<i64>> = row.get("a_position");
+    (status[0], position[0])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn w6_a_process_of_version_11_checks_conditions_beside_this_one_on_postgres() {
+    let test = "w6_a_process_of_version_11_checks_conditions_beside_this_one_on_postgres";
+    let Some(server) = Server::of(test).await else { return };
+    make(&server, 11, "select 1").await;
+    let mut former = PgConnection::connect(&server.url_for_driver()).await.unwrap();
+    assert_eq!(append_as_version_11(&mut former, &server.name, 0).await, (0, Some(1)));
+    let store = server.open().await.unwrap();
+    assert_eq!(append_as_version_11(&mut former, &server.name, 0).await.0, 4, "it is a conflict");
+    assert_eq!(append_as_version_11(&mut former, &server.name, 1).await, (0, Some(2)));
+    let query = Query::tags([Tag::new("seat", 1)]);
+    let attempt = async |after| {
+        let condition = build::nothing_like(query.clone(), Position::new(after));
+        store.append(super::append().only_if(condition)).await
+    };
+    assert!(attempt(1).await.unwrap_err().is_conflict());
+    assert_eq!(attempt(2).await.unwrap().position, Position::new(3));
 }
 
 /// The number of events of each process.

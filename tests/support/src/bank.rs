@@ -111,14 +111,21 @@ impl Bank {
         self.builder().await.on_conflict(ConflictPolicy::Reject).build()
     }
 
+    /// Returns the URL by which other processes open it, if they can.
+    pub fn url(&self) -> Option<String> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Sqlite(folder) => Some(sqlite_url(folder)),
+            Self::Postgres(url) => Some(url.clone()),
+        }
+    }
+
     /// Opens the store itself, separate from other handles.
     pub async fn store(&self) -> Arc<dyn Store> {
         match self {
             Self::Memory(store) => Arc::new(store.clone()),
             Self::Sqlite(folder) => {
-                let file = folder.path().join("bank.db");
-                let url = format!("sqlite:{}?prefix=bank_", file.display());
-                let options = stores::SqliteOptions::new(&url).unwrap();
+                let options = stores::SqliteOptions::new(&sqlite_url(folder)).unwrap();
                 let clock = Arc::new(stores::SystemClock);
                 Arc::new(stores::SqliteStore::open(options, clock).await.unwrap())
             }
@@ -132,14 +139,14 @@ impl Bank {
     pub async fn builder(&self) -> highwater::execute::Builder {
         match self {
             Self::Memory(store) => stores::on(store.clone()),
-            Self::Sqlite(folder) => {
-                let file = folder.path().join("bank.db");
-                let url = format!("sqlite:{}?prefix=bank_", file.display());
-                Highwater::builder(&url).await.unwrap()
-            }
+            Self::Sqlite(folder) => Highwater::builder(&sqlite_url(folder)).await.unwrap(),
             Self::Postgres(url) => Highwater::builder(url).await.unwrap(),
         }
     }
+}
+
+fn sqlite_url(folder: &tempfile::TempDir) -> String {
+    format!("sqlite:{}?prefix=bank_", folder.path().join("bank.db").display())
 }
 
 /// Returns an empty store of every kind. Prints a notice if there is no PostgreSQL to test on.

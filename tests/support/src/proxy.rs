@@ -55,6 +55,8 @@ impl Proxy {
                 tokio::spawn(async move {
                     let (mut reads, mut writes) = client.into_split();
                     let (mut answers, mut asks) = server.into_split();
+                    // The end of a client is not passed on until the server answers it: a process that was killed is
+                    // like one on a machine that is gone.
                     tokio::select! {
                         ((), ()) = async {
                             tokio::join!(

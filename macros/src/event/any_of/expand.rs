@@ -12,7 +12,8 @@ pub(super) fn expand(root: &Root, union: &Union) -> TokenStream {
     let differ = assert_names_differ(root, &variants);
     let names = names(root, &variants);
     let decode = decode(root, &variants);
-    let can_have_tag = can_have_tag(root, &variants);
+    let can_have_tag = tag_function(root, &variants, &hygienic!(can_have_tag));
+    let always_has_tag = tag_function(root, &variants, &hygienic!(always_has_tag));
     let delegate = |function, arguments| delegate(root, &variants, &function, &arguments);
     let event_type = delegate(hygienic!(event_type), hygienic!());
     let tags = delegate(hygienic!(tags), hygienic!());
@@ -35,6 +36,8 @@ pub(super) fn expand(root: &Root, union: &Union) -> TokenStream {
                 }
 
                 #can_have_tag
+
+                #always_has_tag
 
                 fn encode(
                     &self,
@@ -101,15 +104,15 @@ fn delegate(
     hygienic!(match self { #(#arms)* })
 }
 
-/// Writes `can_have_tag`: the type name selects the wrapped event.
-fn can_have_tag(root: &Root, variants: &[(&Ident, &Type)]) -> TokenStream {
+/// Writes a function of a type and a tag: the type name selects the wrapped event.
+fn tag_function(root: &Root, variants: &[(&Ident, &Type)], function: &TokenStream) -> TokenStream {
     let variants = variants.iter().map(|(_, ty)| {
         let names = item_of(root, ty, &hygienic!(NAMES));
-        let can_have_tag = item_of(root, ty, &hygienic!(can_have_tag));
-        hygienic!(#names.contains(&type_name) && #can_have_tag(type_name, tag_name))
+        let wrapped = item_of(root, ty, function);
+        hygienic!(#names.contains(&type_name) && #wrapped(type_name, tag_name))
     });
     hygienic! {
-        fn can_have_tag(
+        fn #function(
             type_name: &::core::primitive::str,
             tag_name: &::core::primitive::str,
         ) -> ::core::primitive::bool {

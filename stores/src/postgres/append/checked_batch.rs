@@ -1,7 +1,7 @@
 //! The arguments of the procedure that checks a batch append by append.
 
 use highwater_core::{
-    Category, StreamId, Tag, Version, domain::QueryItem, port::Condition, value::Expected,
+    Category, Position, StreamId, Tag, Version, domain::QueryItem, port::Condition, value::Expected,
 };
 use sqlx::{PgConnection, SqlStr, postgres::PgRow};
 use uuid::Uuid;
@@ -35,6 +35,7 @@ pub(super) struct CheckedBatch<'a> {
     c_categories: Vec<Option<String>>,
     c_types: Vec<Option<String>>,
     c_tags: Vec<Option<String>>,
+    c_lacked: Vec<Option<String>>,
 }
 
 impl<'a> CheckedBatch<'a> {
@@ -97,12 +98,28 @@ impl<'a> CheckedBatch<'a> {
         let all = [QueryItem::default()];
         let items = &condition.query.items;
         for item in if items.is_empty() { &all[..] } else { items } {
-            self.c_append.push(append);
-            self.c_after.push(signed(condition.after.get()));
-            self.c_categories.push(array(item.categories.iter().map(Category::as_str)));
-            self.c_types.push(array(item.types.iter().map(String::as_str)));
-            self.c_tags.push(array(item.tags.as_slice().iter().map(Tag::as_str)));
+            self.push_item(append, condition.after, item, None);
         }
+        for missing in &condition.lacking {
+            let item = QueryItem { types: missing.types.clone(), ..QueryItem::default() };
+            self.push_item(append, condition.after, &item, Some(missing.prefix()));
+        }
+    }
+
+    /// Adds an item of a condition. With a prefix, it is for events of which no tag begins so.
+    fn push_item(
+        &mut self,
+        append: i32,
+        after: Position,
+        item: &QueryItem,
+        lacked: Option<String>,
+    ) {
+        self.c_append.push(append);
+        self.c_after.push(signed(after.get()));
+        self.c_categories.push(array(item.categories.iter().map(Category::as_str)));
+        self.c_types.push(array(item.types.iter().map(String::as_str)));
+        self.c_tags.push(array(item.tags.as_slice().iter().map(Tag::as_str)));
+        self.c_lacked.push(lacked);
     }
 
     /// Calls the procedure.
@@ -135,6 +152,7 @@ impl<'a> CheckedBatch<'a> {
             .bind(&self.c_categories)
             .bind(&self.c_types)
             .bind(&self.c_tags)
+            .bind(&self.c_lacked)
             .bind(durable)
             .fetch_one(connection)
             .await

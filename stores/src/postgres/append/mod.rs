@@ -26,7 +26,7 @@ use super::{
     error::{self, RUNNING_HOOK, classify},
     follow::PostgresFollower,
     hook::PostgresHook,
-    session::{BEGIN, bounded},
+    session::{BEGIN_WITH_HOOK, bounded},
 };
 use crate::sql::{
     connection_pool::{is_cut, within},
@@ -84,7 +84,7 @@ impl PostgresWriter {
     pub(super) fn new(options: &PostgresOptions, follower: &Arc<PostgresFollower>) -> Self {
         let schema = &options.schema;
         let checked = "call @schema@.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, \
-                    $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, null, null, null, null, null)";
+                    $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, null, null, null, null, null)";
         let fast = "call @schema@.append_all($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
                      $13, $14, $15, $16, $17, null)";
         Self {
@@ -248,7 +248,7 @@ impl PostgresWriter {
     ) -> Result<Result<CheckedAnswer>, sqlx::Error> {
         let command = entry.append.command;
         let limit = self.options.answer_timeout;
-        let mut transaction = within(limit, connection.begin_with(BEGIN)).await?;
+        let mut transaction = within(limit, connection.begin_with(BEGIN_WITH_HOOK)).await?;
         let work = async {
             let running = hook.run(&mut transaction, Some(&entry.append));
             bounded(limit, RUNNING_HOOK, running).await?;

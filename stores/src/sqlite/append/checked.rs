@@ -6,7 +6,7 @@ use highwater_core::{
     port::{Append, Appended, Condition, NewEvent, ReadFrom, StreamAppend, StreamHead},
 };
 use jiff::Timestamp;
-use sqlx::{QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
         hook::SqliteHook,
         idempotency::find_command,
         options::Prefix,
-        read::push_item,
+        read::{push_item, push_missing},
         row::{signed, timestamp, unsigned},
     },
     APPENDING,
@@ -109,15 +109,17 @@ impl<'a> CheckedLog<'a> {
         connection: &mut SqliteConnection,
         condition: &Condition,
     ) -> Result<()> {
+        let after = ReadFrom::After(condition.after);
         let mut first: Option<Position> = None;
         for item in alternatives(&condition.query) {
             let mut sql = QueryBuilder::new("");
-            push_item(&mut sql, self.prefix, &item, ReadFrom::After(condition.after), 1);
-            let row =
-                sql.build().fetch_optional(&mut *connection).await.map_err(classify(APPENDING))?;
-            let Some(row) = row else { continue };
-            let position = row.try_get(0).and_then(unsigned).map_err(classify(APPENDING))?;
-            first = Some(first.unwrap_or(Position::END).min(Position::new(position)));
+            push_item(&mut sql, self.prefix, &item, after, 1);
+            first = earlier(first, find(connection, sql).await?);
+        }
+        for missing in &condition.lacking {
+            let mut sql = QueryBuilder::new("");
+            push_missing(&mut sql, self.prefix, missing, after, 1);
+            first = earlier(first, find(connection, sql).await?);
         }
         match first {
             None => Ok(()),
@@ -194,6 +196,21 @@ impl<'a> CheckedLog<'a> {
             .map_err(classify(APPENDING))?;
         Ok(())
     }
+}
+
+/// Returns the first position that a statement selects.
+async fn find(
+    connection: &mut SqliteConnection,
+    mut sql: QueryBuilder<Sqlite>,
+) -> Result<Option<Position>> {
+    let row = sql.build().fetch_optional(connection).await;
+    let position = row.and_then(|row| row.map(|row| row.try_get(0).and_then(unsigned)).transpose());
+    Ok(position.map_err(classify(APPENDING))?.map(Position::new))
+}
+
+/// Returns the earlier of two positions, if there is one.
+fn earlier(one: Option<Position>, other: Option<Position>) -> Option<Position> {
+    one.into_iter().chain(other).min()
 }
 
 fn decode_last(row: &SqliteRow) -> Result<(Position, Timestamp), sqlx::Error> {

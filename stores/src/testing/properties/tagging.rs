@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use highwater_core::{
     Code, Envelope, Position, Query, Tag,
-    port::{AddedTags, MissingTag, NewEvent, Untagged},
+    error::Conflict,
+    port::{AddedTags, Condition, MissingTag, NewEvent, Untagged},
     value::TAG_LIMIT,
 };
 
@@ -157,4 +158,78 @@ pub(super) async fn w6_an_event_is_untagged_until_its_tag_is_added(fixture: Fixt
     assert_eq!(seats(store, &untagged, 10).await, [] as [u64; 0]);
     store.add_tags(&[added(Position::new(1), [seat(1)])]).await.unwrap();
     assert_eq!(seats(store, &untagged, 10).await, [1]);
+}
+
+/// Returns true if the condition on events without a tag of a name refuses an append after a position.
+async fn is_refused(store: &dyn Store, lacking: &[MissingTag], after: u64) -> bool {
+    let condition = Condition {
+        lacking: lacking.to_vec(),
+        ..nothing_like(Query::tags([seat(1)]), Position::new(after))
+    };
+    let append = append_one(&stream("decided"), event()).only_if(condition);
+    let outcome = store.append(append).await;
+    assert!(outcome.is_ok() || outcome.as_ref().is_err_and(highwater_core::Error::is_conflict));
+    outcome.is_err()
+}
+
+pub(super) async fn w6_a_condition_sees_events_that_lack_a_tag(fixture: Fixture) {
+    let store = &*fixture.store();
+    let with = |tags: Vec<Tag>| NewEvent { tags: tags.into_iter().collect(), ..typed(TYPES[0]) };
+    write(store, with(vec![seat(2)])).await;
+    write(store, with(vec![Tag::new("seats", 1), Tag::new("my", "seat:1")])).await;
+    write(store, typed(TYPES[1])).await;
+    let lacks = |name: &str, types: &[&str]| [missing(name, types)];
+    assert!(is_refused(store, &lacks("seat", &TYPES), 0).await);
+    assert!(is_refused(store, &lacks("seat", &TYPES), 2).await);
+    assert!(is_refused(store, &lacks("seat", &TYPES[..1]), 1).await);
+    assert!(is_refused(store, &lacks("my", &TYPES[..1]), 0).await);
+    assert!(is_refused(store, &[missing("my", &["other"]), missing("seat", &TYPES)], 2).await);
+    assert!(!is_refused(store, &lacks("seat", &TYPES), 3).await);
+    assert!(!is_refused(store, &lacks("seat", &TYPES[..1]), 2).await);
+    assert!(!is_refused(store, &lacks("my", &TYPES[..1]), 1).await);
+    assert!(!is_refused(store, &lacks("se%t", &["other"]), 0).await);
+    assert!(!is_refused(store, &[], 0).await);
+    store.add_tags(&[2, 3].map(|at| added(Position::new(at), [seat(3)]))).await.unwrap();
+    assert!(!is_refused(store, &lacks("seat", &TYPES), 0).await);
+}
+
+pub(super) async fn w6_a_condition_names_the_first_event_that_breaks_it(fixture: Fixture) {
+    let store = &*fixture.store();
+    for tags in [vec![seat(2)], vec![seat(1)], vec![], vec![seat(1)]] {
+        write(store, NewEvent { tags: tags.into_iter().collect(), ..typed(TYPES[0]) }).await;
+    }
+    for (after, found) in [(0, 2), (2, 3), (3, 4)] {
+        let after = Position::new(after);
+        let lacking = vec![missing("seat", &TYPES)];
+        let condition = Condition { lacking, ..nothing_like(Query::tags([seat(1)]), after) };
+        let append = append_one(&stream("decided"), event()).only_if(condition);
+        let error = store.append(append).await.unwrap_err();
+        let expected = Conflict::Boundary { after, found: Position::new(found) };
+        assert_eq!(error.conflict(), Some(&expected));
+    }
+}
+
+/// Events without the tag and decisions that name it, sent at once: batches of a store hold both.
+pub(super) async fn w6_no_decision_is_stored_after_an_event_that_lacks_its_tag(fixture: Fixture) {
+    let store = fixture.store();
+    let racers = (0..32).map(|racer| {
+        let store = Arc::clone(&store);
+        async move {
+            let lacking = vec![missing("seat", &TYPES)];
+            let condition =
+                Condition { lacking, ..nothing_like(Query::tags([seat(1)]), Position::START) };
+            match racer % 2 == 0 {
+                true => store.append(append_one(&stream("older"), typed(TYPES[0]))).await,
+                false => {
+                    store.append(append_one(&stream("newer"), event()).only_if(condition)).await
+                }
+            }
+        }
+    });
+    for outcome in race(racers).await {
+        assert!(outcome.is_ok() || outcome.is_err_and(|error| error.is_conflict()));
+    }
+    let events = read::log(&*store, &Query::all()).await;
+    let older = events.iter().position(|event| &*event.type_name == TYPES[0]).unwrap();
+    assert_eq!(events.len() - older, 16, "after the first of them there are no decisions");
 }

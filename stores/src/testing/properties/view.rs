@@ -1,11 +1,13 @@
 //! R1: the rows of a view and its progress advance together, from their previous position.
 
+use std::ops::Bound;
+
 use bytes::Bytes;
 use highwater_core::{
     Code, Position,
     domain::ViewSpec,
     error::Conflict,
-    port::{ClaimMode, Progress, ShardClaim, ViewCommit, WorkerId},
+    port::{ClaimMode, KeyRange, Progress, ShardClaim, ViewCommit, WorkerId},
     value::{ShardId, Sharding},
 };
 
@@ -51,6 +53,33 @@ pub(super) async fn r1_a_new_view_begins_where_its_spec_says(fixture: Fixture) {
 /// Returns progress at a position before any applied event.
 fn beginning(position: u64) -> Progress {
     Progress { position: Position::new(position), ..Progress::default() }
+}
+
+pub(super) async fn r1_a_read_beside_the_first_opening_of_a_view_finds_all_of_it_or_nothing(
+    fixture: Fixture,
+) {
+    let store = fixture.store();
+    let other = fixture.reopen().await;
+    let all = KeyRange { from: Bound::Unbounded, to: Bound::Unbounded };
+    for number in 0..30 {
+        let view = name(&format!("view{number}"));
+        let spec = ViewSpec::rows(view.clone());
+        let reading = async {
+            while store.read_view(&view, &[]).await.is_err() {
+                tokio::task::yield_now().await;
+                for read in [
+                    store.read_view(&view, &["a".to_owned()]).await.map(drop),
+                    store.read_view(&view, &["a".to_owned(), "b".to_owned()]).await.map(drop),
+                    store.read_range(&view, &all, 1).await.map(drop),
+                ] {
+                    let code = read.err().map(|error| error.code());
+                    assert!(code.is_none_or(|code| code == Code::VIEW_MISSING), "{code:?}");
+                }
+            }
+        };
+        let (_, opened) = tokio::join!(reading, other.open_view(&spec, Sharding::SINGLE));
+        opened.unwrap();
+    }
 }
 
 pub(super) async fn r1_opening_a_view_again_changes_nothing(fixture: Fixture) {

@@ -101,9 +101,9 @@ impl World {
             }
         }
         let head = self.model.head().await.unwrap().get();
-        append.condition = step.watch.as_ref().map(|Watch { kind, behind }| Condition {
-            query: if *kind == 0 { Query::all() } else { self.query(*kind) },
-            after: Position::new(head.saturating_sub(*behind)),
+        append.condition = step.watch.as_ref().map(|Watch { kind, behind }| {
+            let query = if *kind == 0 { Query::all() } else { self.query(*kind) };
+            Condition::new(query, Position::new(head.saturating_sub(*behind)))
         });
         append
     }
