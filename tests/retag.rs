@@ -138,6 +138,7 @@ impl Serialize for OlderProcess {
 }
 
 impl Decide<RegisterLate> for Registration {
+    #[allow(clippy::disallowed_methods, reason = "a decision can wait for another process only so")]
     fn decide(&self, command: &RegisterLate, context: &Context) -> Decision<UserEvent> {
         if let Some(older) = command.older.0.lock().unwrap().take() {
             let emails = [&*self.email];

@@ -15,7 +15,7 @@ use highwater::{
     Code, Highwater, Position, Query, Receipt, Token, consistency::Reading, prelude::*,
 };
 use highwater_test_support::{
-    bank::banks,
+    bank::{Bank, banks},
     fleet::{FaultPlan, Fleet},
     run, worker,
 };
@@ -350,7 +350,7 @@ fn roll_out<V: Judged>(url: &str) {
 
 /// Rolls a program out on every store that processes can share.
 fn on_every_store<V: Judged>() {
-    for url in banks().iter().filter_map(|bank| bank.url()) {
+    for url in banks().iter().filter_map(Bank::url) {
         roll_out::<V>(&url);
     }
 }

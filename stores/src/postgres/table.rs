@@ -10,9 +10,7 @@ use highwater_core::{
     domain::{Column, ColumnKind, Index, ViewName, ViewSpec},
     value::Sharding,
 };
-use sqlx::{
-    AssertSqlSafe, Connection as _, PgConnection, Postgres, postgres::PgArguments, query::QueryAs,
-};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, postgres::PgArguments, query::QueryAs};
 
 use super::{
     PostgresInner,
