@@ -9,6 +9,7 @@ use highwater::{
     Highwater, View, Views as _,
     prelude::*,
     projection::ParkedKeys,
+    reconcile::VerifyReport,
     worker::{
         AuditStatus, OnDrift, OnFailure, ProjectionOptions, ProjectionState, ProjectionStatus,
         WorkerHandle,
@@ -24,7 +25,7 @@ use tokio::time::{sleep, timeout};
 use crate::{
     found::{assert_equal, grow, verify_all},
     tampering::tamper,
-    traffic::{Traffic, until_opened},
+    traffic::{Traffic, tamper_somehow, until_opened},
 };
 
 /// The time after which a test gives up.
@@ -260,13 +261,47 @@ async fn r6_no_auditor_reports_drift_while_commands_and_workers_come_and_go() {
     for store in banks() {
         for shards in [1, 3] {
             let bank = store.open().await;
-            let traffic = Traffic::start(&store, shards, seed()).await;
+            let traffic = Traffic::start(&store, shards, seed(), OnDrift::Warn).await;
             until_opened(&bank).await;
             sleep(duration(4)).await;
             let audited = traffic.stop().await;
             println!("{} rows audited, with {shards} shards", audited.compared);
             assert!(audited.compared > 0);
             assert_eq!(audited.found, BTreeMap::new());
+        }
+    }
+}
+
+/// Rows are changed by hand while workers come and go, and whichever worker has the shard repairs them: in the end each
+/// row is the fold of its events.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r6_rows_that_workers_repair_during_traffic_have_every_event_once() {
+    for store in banks() {
+        for shards in [1, 3] {
+            let seed = seed();
+            let bank = store.open().await;
+            let traffic = Traffic::start(&store, shards, seed, OnDrift::Repair).await;
+            until_opened(&bank).await;
+            let mut random = fastrand::Rng::with_seed(seed);
+            let until = Instant::now() + duration(4);
+            while Instant::now() < until {
+                tamper_somehow::<ByAccount>(&store, &bank, "a", &mut random).await;
+                tamper_somehow::<ByCustomer>(&store, &bank, "c", &mut random).await;
+                tamper_somehow::<ByPartner>(&store, &bank, "p", &mut random).await;
+                sleep(Duration::from_millis(random.u64(..100))).await;
+            }
+            let audited = traffic.stop().await;
+            println!("{audited:?}, with {shards} shards");
+            let window = Duration::from_millis(500);
+            let worker = work_audited(&bank, shards, window, OnDrift::Repair).await;
+            let until = Instant::now() + PATIENCE;
+            while !verify_all(&bank).await.iter().all(VerifyReport::is_equal) {
+                assert!(Instant::now() < until, "{:?}", verify_all(&bank).await);
+                sleep(Duration::from_millis(10)).await;
+            }
+            compare_all(&bank).await;
+            worker.stop().await.unwrap();
+            assert!(audited.repaired > 0);
         }
     }
 }
