@@ -35,12 +35,8 @@ const START_DELAY: Duration = Duration::from_secs(1);
 const MIN_WINDOW: Duration = Duration::from_millis(10);
 /// The longest wait after an error.
 const RETRY_DELAY: Duration = Duration::from_secs(10);
-/// The number of events of a shard whose rows are compared when it is taken up.
-const SAMPLE: usize = 20;
-/// The largest number of events that are looked at to find those of the shards that were taken up.
-const MAX_TRIES: u64 = 500;
-/// The pause between two steps of a sample.
-const SAMPLE_PAUSE: Duration = Duration::from_millis(5);
+/// The pause between two steps of a repair.
+const REPAIR_PAUSE: Duration = Duration::from_millis(5);
 /// The number of rows of a page, if the events of a row are read with its stream.
 const STREAM_ROWS: usize = 100;
 /// The number of rows that are compared at a time, if the events of a row are read with its stream: what is found is
@@ -120,50 +116,6 @@ impl ShardAuditor {
     fn update_coverage(&self, round: &mut Round) {
         let held = self.held.all();
         self.record.covered(round.coverage.of(&held, Instant::now()));
-    }
-
-    /// Compares some rows of each shard whose rows another process may have folded, with another fold under the same
-    /// definition.
-    async fn sample(&self) -> Result<()> {
-        let unknown = self.held.unknown();
-        if unknown.is_empty() {
-            return Ok(());
-        }
-        let state = self.context.views.read_view(&self.view, &[]).await?.state;
-        self.check(&state)?;
-        let mut pace = Pace::every(SAMPLE_PAUSE);
-        let keys = self.sample_keys(&state, &unknown, &mut pace).await?;
-        let compared = self.compare(keys, &mut pace).await?;
-        tracing::debug!(view = %self.view, compared, "sampled");
-        self.held.sampled(&unknown);
-        Ok(())
-    }
-
-    /// Returns keys of events of these shards, spread over the log.
-    async fn sample_keys(
-        &self,
-        state: &ViewState,
-        shards: &BTreeSet<ShardId>,
-        pace: &mut Pace,
-    ) -> Result<BTreeSet<String>> {
-        let mut fresh = self.fresh_rows()?;
-        let mut keys = BTreeSet::new();
-        let wanted = SAMPLE * shards.len();
-        let tries = (SAMPLE as u64 * u64::from(self.sharding.shards)).min(MAX_TRIES);
-        let head = state.shards.iter().map(|shard| shard.position.get()).max().unwrap_or_default();
-        let step = (head / tries).max(1);
-        let mut after = self.random() % step;
-        while after < head && keys.len() < wanted {
-            let found = fresh.keys_after(Position::new(after), 1).await?;
-            let of_event = found.keys.into_iter().flat_map(|(_, keys)| keys);
-            keys.extend(of_event.filter(|key| shards.contains(&self.shard_of(key))));
-            if found.through.get() <= after {
-                break;
-            }
-            after = found.through.get().max(after.saturating_add(step));
-            pace.wait().await;
-        }
-        Ok(keys)
     }
 
     /// Compares the rows of a page, and those that the events of its part of the log give and the view lacks. Takes as long
@@ -255,7 +207,7 @@ impl ShardAuditor {
 
     /// Compares the rows of keys, and repairs those that differ if that is configured. Returns the number of rows that
     /// were compared.
-    async fn compare(&self, keys: BTreeSet<String>, pace: &mut Pace) -> Result<usize> {
+    pub(super) async fn compare(&self, keys: BTreeSet<String>, pace: &mut Pace) -> Result<usize> {
         let keys: Vec<String> = keys.into_iter().collect();
         let mut compared = 0;
         let chunk = match self.keyed {
@@ -284,7 +236,7 @@ impl ShardAuditor {
         let stored = self.context.views.read_view(&self.view, &keys).await?;
         self.check(&stored.state)?;
         let rows: Vec<_> = keys.into_iter().zip(stored.rows).collect();
-        let found = fresh.compare(&rows, &stored.state, &mut Pace::every(SAMPLE_PAUSE)).await?;
+        let found = fresh.compare(&rows, &stored.state, &mut Pace::every(REPAIR_PAUSE)).await?;
         let mut by_shard: BTreeMap<ShardId, Vec<String>> = BTreeMap::new();
         for (key, _) in found.repairs {
             by_shard.entry(self.shard_of(&key)).or_default().push(key);
@@ -304,7 +256,7 @@ impl ShardAuditor {
     }
 
     /// Returns an error if the rows are not those that this program folds.
-    fn check(&self, state: &ViewState) -> Result<()> {
+    pub(super) fn check(&self, state: &ViewState) -> Result<()> {
         if state.sharding != self.sharding {
             let view = self.view.to_string();
             let expected = self.sharding;
@@ -340,16 +292,16 @@ impl ShardAuditor {
         }
     }
 
-    fn shard_of(&self, key: &str) -> ShardId {
+    pub(super) fn shard_of(&self, key: &str) -> ShardId {
         shard_of(self.sharding, self.keyed, key)
     }
 
-    fn fresh_rows(&self) -> Result<Box<dyn FreshRows>> {
+    pub(super) fn fresh_rows(&self) -> Result<Box<dyn FreshRows>> {
         (self.fold)(&self.context.log, &self.view)
     }
 
     /// A number by the clock, so that each start begins elsewhere.
-    fn random(&self) -> u64 {
+    pub(super) fn random(&self) -> u64 {
         let now = self.context.clock.now().as_nanosecond().unsigned_abs();
         u64::try_from(now % u128::from(u64::MAX)).unwrap_or_default()
     }

@@ -4,6 +4,7 @@
 //! | File | Contents |
 //! |---|---|
 //! | `auditor` | the task beside the shards: a sample when a shard is taken up, then one page of keys after the other |
+//! | `sample` | the rows that are compared when a shard is taken up |
 //! | `ring` | all keys of a view and all events of the log in pages, one circle within a window |
 //! | `coverage` | the share of the keys that were compared within the last window |
 //! | `held` | the shards that are worked on here, as the auditor knows them |
@@ -19,6 +20,7 @@ mod held;
 mod record;
 mod repair;
 mod ring;
+mod sample;
 
 pub(super) use auditor::ShardAuditor;
 pub(super) use held::{HeldShards, ShardHold};
