@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 
+/// The time within which every row is compared once, unless another one is set.
+const AUDIT_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The policy for an event that can't be applied, after it has been retried. Transient errors (a store or
 /// a broker that can't be reached) are retried for ever, under every policy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -74,6 +77,16 @@ pub enum OnChange {
     Rebuild,
 }
 
+/// The reaction of a worker to a row that is not the fold of its events (R6).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnDrift {
+    /// It warns in the log, counts the row, and says so in the status of the projection.
+    #[default]
+    Warn,
+    /// It warns, and writes the row again as its events give it.
+    Repair,
+}
+
 /// The options of a projection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProjectionOptions {
@@ -89,12 +102,19 @@ pub struct ProjectionOptions {
     pub on_failure: OnFailure,
     /// The reaction to a changed definition of a view.
     pub on_change: OnChange,
+    /// The time within which a worker compares every row of its shards once with the fold of its events, in the
+    /// background; `None` to compare none. Each shard that is taken up with rows begins with a sample of them. Projections,
+    /// sinks and handlers have no rows that could be compared.
+    pub audit_window: Option<Duration>,
+    /// The reaction to a row that is not the fold of its events.
+    pub on_drift: OnDrift,
     /// The waits between retries.
     pub backoff: Backoff,
 }
 
 impl Default for ProjectionOptions {
-    /// One shard, 5,000 events, 100,000 rows, stop at an event that can't be applied and at a changed definition.
+    /// One shard, 5,000 events, 100,000 rows, stop at an event that can't be applied and at a changed definition; every row
+    /// is compared with its events once a day, with a warning if it differs.
     fn default() -> Self {
         Self {
             shards: 1,
@@ -102,6 +122,8 @@ impl Default for ProjectionOptions {
             cached_rows: 100_000,
             on_failure: OnFailure::default(),
             on_change: OnChange::default(),
+            audit_window: Some(AUDIT_WINDOW),
+            on_drift: OnDrift::default(),
             backoff: Backoff::default(),
         }
     }
@@ -126,6 +148,27 @@ impl ProjectionOptions {
     #[must_use]
     pub fn on_change(mut self, reaction: OnChange) -> Self {
         self.on_change = reaction;
+        self
+    }
+
+    /// Sets the time within which a worker compares every row of its shards once with the fold of its events.
+    #[must_use]
+    pub fn audited_within(mut self, window: Duration) -> Self {
+        self.audit_window = Some(window);
+        self
+    }
+
+    /// Compares no rows.
+    #[must_use]
+    pub fn unaudited(mut self) -> Self {
+        self.audit_window = None;
+        self
+    }
+
+    /// Sets the reaction to a row that is not the fold of its events.
+    #[must_use]
+    pub fn on_drift(mut self, reaction: OnDrift) -> Self {
+        self.on_drift = reaction;
         self
     }
 

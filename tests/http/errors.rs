@@ -91,7 +91,7 @@ fn errors() -> Vec<Error> {
     errors
 }
 
-fn corrupt(stream: &StreamId, position: Position) -> [Corrupt; 12] {
+fn corrupt(stream: &StreamId, position: Position) -> [Corrupt; 13] {
     let (stream, type_name) = (|| stream.clone(), || "account.opened".to_owned());
     [
         Corrupt::UnknownEvent { position, stream: stream(), type_name: type_name() },
@@ -112,6 +112,7 @@ fn corrupt(stream: &StreamId, position: Position) -> [Corrupt; 12] {
         },
         Corrupt::OtherDefinition { view: SECRET.to_owned(), change: SECRET.to_owned() },
         Corrupt::RenamedView { view: SECRET.to_owned(), to: SECRET.to_owned() },
+        Corrupt::AheadOfLog { view: SECRET.to_owned(), position, head: Position::START },
         Corrupt::value(SECRET, secret()),
         Corrupt::NotApplied {
             view: "balances".to_owned(),
@@ -171,7 +172,7 @@ fn status_of(code: Code) -> u16 {
         "HW201" | "HW202" => 409,
         "HW602" => 413,
         "HW101" | "HW601" => 422,
-        "HW203" | "HW204" | "HW205" | "HW206" | "HW508" | "HW510" => 503,
+        "HW203" | "HW204" | "HW205" | "HW206" | "HW508" | "HW510" | "HW511" => 503,
         "HW401" => 504,
         other if other.starts_with("HW3") => 503,
         _ => 500,
@@ -194,7 +195,8 @@ async fn every_error_is_a_problem_with_its_status_and_without_a_secret() {
             let said = |value: &axum::http::HeaderValue| value.to_str().unwrap().contains(part);
             assert!(!reply.headers.values().any(said), "{code} reveals {part}: {reply:?}");
         }
-        let waits_for_operator = [Code::PARKED, Code::OTHER_DEFINITION].contains(&code);
+        let waits_for_operator =
+            [Code::PARKED, Code::OTHER_DEFINITION, Code::AHEAD_OF_LOG].contains(&code);
         let may_pass = [202, 503, 504].contains(&reply.status.as_u16()) && !waits_for_operator;
         assert_eq!(reply.header("retry-after").is_some(), may_pass, "{code}");
     }

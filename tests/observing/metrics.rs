@@ -1,12 +1,14 @@
 //! The metrics of commands, stores and workers (O2).
 
+use std::time::Duration;
+
 use highwater::{
     Code,
     consistency::{Level, Operation},
     policy::{Override, PolicyChange, PolicyRollback, Rule},
     prelude::*,
     testing::WorkerFaults,
-    worker::{OnFailure, ProjectionOptions},
+    worker::{OnDrift, OnFailure, ProjectionOptions},
 };
 use highwater_test_support::bank::{
     Account, AccountEvent, Balance, Bank, Deposit, Withdraw, banks,
@@ -282,7 +284,8 @@ mod doubled {
 fn o2_rows_that_are_compared_differ_or_are_repaired_are_counted() {
     on_every_store(async |bank, meter| {
         let bank = bank.open().await;
-        let worker = Worker::new(&bank).view::<Balance>().start().await.unwrap();
+        let unaudited = ProjectionOptions::default().unaudited();
+        let worker = Worker::new(&bank).view_with::<Balance>(unaudited).start().await.unwrap();
         let receipt = bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await;
         bank.view::<Balance>().get("alice").after(receipt.unwrap()).await.unwrap();
         bank.view::<Balance>().verify().await.unwrap();
@@ -294,6 +297,36 @@ fn o2_rows_that_are_compared_differ_or_are_repaired_are_counted() {
         meter.until(&verified, 2.0).await;
         meter.until(&drifted, 1.0).await;
         meter.until(&repaired, 1.0).await;
+        worker.stop().await.unwrap();
+    });
+}
+
+#[test]
+fn o2_an_auditor_reports_its_window_its_coverage_and_what_it_finds() {
+    on_every_store(async |bank, meter| {
+        let bank = bank.open().await;
+        let worker = Worker::new(&bank).view::<Balance>().start().await.unwrap();
+        let receipt = bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await;
+        bank.view::<Balance>().get("alice").after(receipt.unwrap()).await.unwrap();
+        worker.stop().await.unwrap();
+        let options = ProjectionOptions::default().audited_within(Duration::from_millis(300));
+        let worker = Worker::new(&bank).view_with::<doubled::Balance>(options);
+        let worker = worker.start().await.unwrap();
+        meter.until("highwater_audit_window_seconds{projection=balances}", 0.3).await;
+        let coverage = "highwater_audit_coverage{projection=balances,shard=0}";
+        meter.until(coverage, 1.0).await;
+        let drifted = "highwater_audit_drifted_rows{projection=balances}";
+        meter.until(drifted, 1.0).await;
+        meter
+            .until_it("highwater_verified_rows_total{projection=balances}", |rows| rows > 1.0)
+            .await;
+        worker.stop().await.unwrap();
+        meter.until(coverage, 0.0).await;
+        meter.until(drifted, 0.0).await;
+        let options = options.on_drift(OnDrift::Repair);
+        let worker = Worker::new(&bank).view_with::<doubled::Balance>(options);
+        let worker = worker.start().await.unwrap();
+        meter.until("highwater_repaired_rows_total{projection=balances}", 1.0).await;
         worker.stop().await.unwrap();
     });
 }

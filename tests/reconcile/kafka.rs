@@ -1,12 +1,12 @@
 //! R6 with workers that are fed by Kafka.
 #![cfg(feature = "kafka")]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use highwater::{
     Highwater, View, Views as _, Worker,
     kafka::{Kafka, KafkaSource, Relay, Topics},
-    worker::{ProjectionOptions, WorkerHandle},
+    worker::{OnDrift, ProjectionOptions, WorkerHandle},
 };
 use highwater_test_support::{
     bank::{Bank, banks},
@@ -23,6 +23,7 @@ use crate::{
 
 async fn work(bank: &Highwater, kafka: &Kafka, topics: &Topics) -> WorkerHandle {
     let options = ProjectionOptions::default().shards(3).batch(50);
+    let options = options.audited_within(Duration::from_secs(1)).on_drift(OnDrift::Repair);
     let source = KafkaSource::new(bank, kafka.clone(), topics.clone());
     Worker::new(bank)
         .fed_by(source.lease(Duration::from_millis(500)))
@@ -32,6 +33,16 @@ async fn work(bank: &Highwater, kafka: &Kafka, topics: &Topics) -> WorkerHandle 
         .start()
         .await
         .unwrap()
+}
+
+/// Deletes a row, and waits until the auditor of its worker has found and repaired it.
+async fn tamper_and_wait<V: View>(store: &Bank, bank: &Highwater, key: &str) {
+    tamper::<V>(store, bank, key, None).await;
+    let until = Instant::now() + Duration::from_secs(60);
+    while !bank.view::<V>().verify().keys([key]).await.unwrap().is_equal() {
+        assert!(Instant::now() < until, "{key} of {} is not repaired", V::NAME);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// Deletes a row, and repairs it.
@@ -74,6 +85,13 @@ async fn r6_views_fed_by_kafka_are_verified_and_repaired_during_traffic() {
                 tamper_and_repair::<ByCustomer>(&store, &bank, &format!("c{number}")).await;
                 tamper_and_repair::<ByPartner>(&store, &bank, &format!("p{number}")).await;
             }
+        }
+        compare_all(&bank).await;
+        tamper_and_wait::<ByAccount>(&store, &bank, "a3").await;
+        tamper_and_wait::<ByCustomer>(&store, &bank, "c3").await;
+        tamper_and_wait::<ByPartner>(&store, &bank, "p3").await;
+        for _ in 0..20 {
+            step(&bank, &mut random).await;
         }
         compare_all(&bank).await;
         for report in verify_all(&bank).await {

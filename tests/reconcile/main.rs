@@ -10,10 +10,12 @@
 //! | `history` | the events that made a row |
 //! | `same_rows` | rows whose JSON differs, and which are the same row |
 //! | `unverified` | keys that can't be compared: parked, skipped, of another program |
+//! | `audited` | the auditor in a worker |
 //! | `kafka` | the same with workers that are fed by Kafka |
 #![cfg(all(feature = "postgres", feature = "sqlite"))]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod audited;
 mod found;
 mod history;
 mod kafka;

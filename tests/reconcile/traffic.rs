@@ -1,14 +1,18 @@
 //! R6: verification and repair while commands and workers go on.
 
 use std::{
+    collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use highwater::{Highwater, View, Views as _};
+use highwater::{
+    Highwater, View, Views as _,
+    worker::{OnDrift, WorkerHandle},
+};
 use highwater_test_support::{
     bank::{Bank, banks},
     ledger::{ByAccount, ByCustomer, ByPartner, compare_all, step},
@@ -17,20 +21,45 @@ use highwater_test_support::{
 use tokio::task::JoinHandle;
 
 use crate::{
+    audited::work_audited,
     found::{assert_equal, grow, verify_all, work},
     tampering::tamper,
 };
 
 /// Commands that go on, and workers that come and go, until they are told to stop.
-struct Traffic {
+pub(crate) struct Traffic {
     ends: Arc<AtomicBool>,
     tasks: Vec<JoinHandle<()>>,
+    audited: Arc<Mutex<AuditedRows>>,
+}
+
+/// What the auditors of all workers have found.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AuditedRows {
+    pub(crate) compared: u64,
+    pub(crate) repaired: u64,
+    /// The number of rows that drifted, by view.
+    pub(crate) found: BTreeMap<String, u64>,
+}
+
+impl AuditedRows {
+    fn add(&mut self, worker: &WorkerHandle) {
+        for status in worker.statuses() {
+            let audit = status.audit();
+            self.compared += audit.compared;
+            self.repaired += audit.repaired;
+            if audit.found > 0 {
+                *self.found.entry(status.view().to_string()).or_default() += audit.found;
+            }
+        }
+    }
 }
 
 impl Traffic {
-    async fn start(store: &Bank, shards: u32, seed: u64) -> Self {
+    pub(crate) async fn start(store: &Bank, shards: u32, seed: u64, on_drift: OnDrift) -> Self {
         let ends = Arc::new(AtomicBool::new(false));
         let mut tasks = Vec::new();
+        let audited = Arc::new(Mutex::new(AuditedRows::default()));
         for number in 0..2 {
             let bank = store.open().await;
             let has_ended = Arc::clone(&ends);
@@ -44,10 +73,13 @@ impl Traffic {
             let bank = store.open().await;
             let has_ended = Arc::clone(&ends);
             let mut random = fastrand::Rng::with_seed(seed ^ !number);
+            let audits = Arc::clone(&audited);
             tasks.push(tokio::spawn(async move {
                 while !has_ended.load(Ordering::Relaxed) {
-                    let worker = work(&bank, shards).await;
+                    let window = Duration::from_millis(random.u64(1..400));
+                    let worker = work_audited(&bank, shards, window, on_drift).await;
                     tokio::time::sleep(Duration::from_millis(random.u64(300..1_500))).await;
+                    audits.lock().unwrap().add(&worker);
                     match random.bool() {
                         true => worker.stop().await.unwrap(),
                         // As if it were killed: nothing is released.
@@ -56,19 +88,21 @@ impl Traffic {
                 }
             }));
         }
-        Self { ends, tasks }
+        Self { ends, tasks, audited }
     }
 
-    async fn stop(self) {
+    /// Returns what the auditors have found.
+    pub(crate) async fn stop(self) -> AuditedRows {
         self.ends.store(true, Ordering::Relaxed);
         for task in self.tasks {
             task.await.unwrap();
         }
+        self.audited.lock().unwrap().clone()
     }
 }
 
 /// Waits until the views exist.
-async fn until_opened(bank: &Highwater) {
+pub(crate) async fn until_opened(bank: &Highwater) {
     while bank.view::<ByPartner>().freshness().await.is_err()
         || bank.view::<ByCustomer>().freshness().await.is_err()
         || bank.view::<ByAccount>().freshness().await.is_err()
@@ -108,7 +142,7 @@ async fn r6_no_drift_is_reported_while_commands_and_workers_come_and_go() {
         for shards in [1, 3] {
             let seed = seed();
             let bank = store.open().await;
-            let traffic = Traffic::start(&store, shards, seed).await;
+            let traffic = Traffic::start(&store, shards, seed, OnDrift::Warn).await;
             until_opened(&bank).await;
             let mut random = fastrand::Rng::with_seed(seed);
             let until = Instant::now() + duration(4);
@@ -162,17 +196,28 @@ async fn r6_no_drift_is_reported_while_a_view_is_resharded() {
     }
 }
 
-async fn tamper_somehow<V: View>(
+/// Deletes a row, or writes that of another key over it. Returns the key.
+pub(crate) async fn tamper_somehow<V: View>(
     store: &Bank,
     bank: &Highwater,
     prefix: &str,
     random: &mut fastrand::Rng,
-) {
+) -> String {
     let key = format!("{prefix}{}", random.u32(..20));
     let other = format!("{prefix}{}", random.u32(..20));
     let row = bank.view::<V>().get(&other).find().await.unwrap().into_value();
     let row = row.map(|row| serde_json::to_string(&row).unwrap());
     tamper::<V>(store, bank, &key, row.as_deref()).await;
+    key
+}
+
+async fn tamper_and_repair<V: View>(
+    store: &Bank,
+    bank: &Highwater,
+    prefix: &str,
+    random: &mut fastrand::Rng,
+) {
+    let key = tamper_somehow::<V>(store, bank, prefix, random).await;
     let repaired = bank.view::<V>().repair([&key]).await.unwrap();
     assert!(repaired.unverified.is_empty(), "{repaired:?}");
 }
@@ -185,15 +230,15 @@ async fn r6_rows_that_are_repaired_during_traffic_have_every_event_once() {
         for shards in [1, 3] {
             let seed = seed();
             let bank = store.open().await;
-            let traffic = Traffic::start(&store, shards, seed).await;
+            let traffic = Traffic::start(&store, shards, seed, OnDrift::Warn).await;
             until_opened(&bank).await;
             let mut random = fastrand::Rng::with_seed(seed);
             let until = Instant::now() + duration(4);
             let mut runs = 0_u64;
             while Instant::now() < until {
-                tamper_somehow::<ByAccount>(&store, &bank, "a", &mut random).await;
-                tamper_somehow::<ByCustomer>(&store, &bank, "c", &mut random).await;
-                tamper_somehow::<ByPartner>(&store, &bank, "p", &mut random).await;
+                tamper_and_repair::<ByAccount>(&store, &bank, "a", &mut random).await;
+                tamper_and_repair::<ByCustomer>(&store, &bank, "c", &mut random).await;
+                tamper_and_repair::<ByPartner>(&store, &bank, "p", &mut random).await;
                 runs += 3;
             }
             traffic.stop().await;

@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 use highwater::{
     Code,
     service::{Config, LogFormat},
-    worker::{OnChange, OnFailure},
+    worker::{OnChange, OnDrift, OnFailure},
 };
 use highwater_test_support::process;
 
@@ -34,6 +34,10 @@ fn o5_a_configuration_is_read_from_a_file() {
         [projections.owners]
         on_failure = "skip"
         on_change = "stop"
+        audit = "12h"
+        on_drift = "repair"
+        [projections.copies]
+        audit = "off"
         "#,
     )
     .unwrap();
@@ -46,6 +50,11 @@ fn o5_a_configuration_is_read_from_a_file() {
     assert_eq!(config.options("owners").on_failure, OnFailure::Skip);
     assert_eq!(balances.on_change, OnChange::Rebuild);
     assert_eq!(config.options("owners").on_change, OnChange::Stop);
+    let owners = config.options("owners");
+    assert_eq!(owners.audit_window, Some(Duration::from_secs(12 * 60 * 60)));
+    assert_eq!((owners.on_drift, balances.on_drift), (OnDrift::Repair, OnDrift::Warn));
+    assert_eq!(balances.audit_window, Some(Duration::from_secs(24 * 60 * 60)));
+    assert_eq!(config.options("copies").audit_window, None);
     let default = highwater::worker::ProjectionOptions::default();
     assert_eq!(config.options("others"), default.on_change(OnChange::Rebuild));
 }
@@ -75,6 +84,10 @@ fn o5_every_wrong_key_is_refused_with_name_and_place_and_without_its_value() {
         ("store = 'x'\n[projections.a]\nbatches = 1", "projections.a.batches"),
         ("store = 'x'\n[projections.a]\non_failure = 'hunter2'", "projections.a.on_failure"),
         ("store = 'x'\n[projections.a]\non_change = 'hunter2'", "projections.a.on_change"),
+        ("store = 'x'\n[projections.a]\naudit = 'hunter2'", "projections.a.audit"),
+        ("store = 'x'\n[projections.a]\naudit = '0s'", "projections.a.audit"),
+        ("store = 'x'\n[projections.a]\naudit = true", "projections.a.audit"),
+        ("store = 'x'\n[projections.a]\non_drift = 'hunter2'", "projections.a.on_drift"),
         (
             "store = 'x'\n[projections.a]\non_failure = { park = 'hunter2' }",
             "projections.a.on_failure",

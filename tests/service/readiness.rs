@@ -63,6 +63,49 @@ async fn o5_a_running_worker_is_ready_and_exports_metrics() {
     }
 }
 
+/// A program with the same definition, and with another fold.
+mod doubled {
+    use super::*;
+
+    #[derive(View, Default, Clone, Debug)]
+    #[view(event = AccountEvent, name = "balances", by_stream = Account)]
+    pub(super) struct Balance {
+        pub(super) cents: i64,
+        pub(super) events: u64,
+    }
+
+    impl Balance {
+        fn fold(&mut self, event: &AccountEvent, _: &Envelope) {
+            self.events += 1;
+            if let AccountEvent::Deposited { cents } = event {
+                self.cents += cents * 2;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o5_a_projection_whose_auditor_has_found_drift_is_ready_and_says_so() {
+    for bank in banks() {
+        let bank = bank.open().await;
+        let worker = Worker::new(&bank).view::<Balance>().start().await.unwrap();
+        let receipt =
+            bank.aggregate::<Account>("alice").execute(Deposit { cents: 1 }).await.unwrap();
+        bank.view::<Balance>().get("alice").after(&receipt).await.unwrap();
+        worker.stop().await.unwrap();
+        let worker = Worker::new(&bank).view::<doubled::Balance>();
+        let served = Served::start(|_| {}, |service| service.worker(worker));
+        let drifted =
+            |_, report: &serde_json::Value| report["projections"][0]["drift"]["rows"] == 1;
+        let report = until_said(served.address, drifted).await;
+        let projection = &report["projections"][0];
+        assert_eq!((&report["ready"], &projection["state"]), (&true.into(), &"running".into()));
+        assert_eq!(projection["drift"]["keys"], serde_json::json!(["alice"]));
+        assert!(projection["drift"]["since"].is_string(), "{report}");
+        served.stop().await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn o5_a_preparing_projection_is_not_ready() {
     for bank in banks() {

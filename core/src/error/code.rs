@@ -81,6 +81,8 @@ codes! {
     UNTAGGED = "HW509";
     /// A view was built by another definition than the program's.
     OTHER_DEFINITION = "HW510";
+    /// A view in a store of its own has events that the log doesn't have.
+    AHEAD_OF_LOG = "HW511";
     /// A command id has been used for a different command.
     COMMAND_ID_REUSED = "HW601";
     /// A value is larger than the limit.

@@ -147,6 +147,21 @@ pub enum Corrupt {
         /// The name of the view now.
         to: String,
     },
+    /// A view that is kept in another store than the log has events that the log doesn't have: the log was restored from a
+    /// backup, or lost its last events in a fail-over, and the view was not (R1).
+    #[error(
+        "view {view} has events up to {position}, and the log ends at {head}: the log has lost events, and the view \
+         has not. Restore the store of the views to a time at which it had none of them, or raise the version of the \
+         view, so that it is built anew"
+    )]
+    AheadOfLog {
+        /// The view.
+        view: String,
+        /// The position of the view's last event.
+        position: Position,
+        /// The position of the log's last event.
+        head: Position,
+    },
     /// A record of a topic is not one of Highwater's, or contradicts the log.
     #[error("record {offset} of {topic}/{partition} is not what a relay publishes: {why}")]
     Record {
@@ -179,6 +194,7 @@ impl Corrupt {
             Self::Payload { .. } | Self::Row { .. } | Self::Value { .. } => Code::UNDECODABLE,
             Self::Untagged { .. } => Code::UNTAGGED,
             Self::OtherDefinition { .. } | Self::RenamedView { .. } => Code::OTHER_DEFINITION,
+            Self::AheadOfLog { .. } => Code::AHEAD_OF_LOG,
             Self::NotApplied { .. } => Code::NOT_APPLIED,
             Self::Parked { .. } => Code::PARKED,
             Self::TooManyParked { .. } => Code::TOO_MANY_PARKED,

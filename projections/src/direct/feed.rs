@@ -7,6 +7,8 @@ use bytes::Bytes;
 use futures_util::future::{Either, select};
 use highwater_core::{
     Position, Query, ReadFrom, Result,
+    domain::ViewName,
+    error::Corrupt,
     port::{Clock, EventStore, Feed, FeedPage, LogPage, Subscription},
     value::{ShardId, Sharding},
 };
@@ -28,6 +30,10 @@ pub struct LogFeed {
     /// Set if pages without events are coalesced.
     clock: Option<Arc<dyn Clock>>,
     idle_report_interval: Option<Duration>,
+    /// The view, if it is in another store than the log: it may have events that the log has lost.
+    apart: Option<ViewName>,
+    /// True if the log has had all events of the view since the last error.
+    is_end_checked: bool,
 }
 
 impl LogFeed {
@@ -47,6 +53,8 @@ impl LogFeed {
             position: after,
             clock: None,
             idle_report_interval: None,
+            apart: None,
+            is_end_checked: false,
         }
     }
 
@@ -63,6 +71,14 @@ impl LogFeed {
     #[must_use]
     pub fn report_when_idle(mut self) -> Self {
         self.idle_report_interval = Some(IDLE_REPORT_INTERVAL);
+        self
+    }
+
+    /// Checks that the log has not lost events which this view has, because it is in another store: at first, after an error,
+    /// and when the feed reports that it is idle.
+    #[must_use]
+    pub fn check_end_for(mut self, view: &ViewName) -> Self {
+        self.apart = Some(view.clone());
         self
     }
 
@@ -108,6 +124,18 @@ fn keep_appends_whole(page: &mut LogPage) {
 impl Feed for LogFeed {
     /// The position advances with what is returned alone, so that no event is lost when this is cancelled.
     async fn next(&mut self, limit: usize) -> Result<FeedPage> {
+        if !self.is_end_checked {
+            self.check_end().await?;
+            self.is_end_checked = true;
+        }
+        let next = self.next_page(limit).await;
+        self.is_end_checked = next.is_ok();
+        next
+    }
+}
+
+impl LogFeed {
+    async fn next_page(&mut self, limit: usize) -> Result<FeedPage> {
         let log = Arc::clone(&self.log);
         let clock = self.clock.clone();
         let mut through = self.position;
@@ -134,6 +162,7 @@ impl Feed for LogFeed {
                 }
             }
             if is_idle {
+                self.check_end().await?;
                 return Ok(self.advance(through, idle_at));
             }
             if through > self.position && coalescing.is_none() {
@@ -154,9 +183,19 @@ impl Feed for LogFeed {
             }
         }
     }
-}
 
-impl LogFeed {
+    /// # Errors
+    /// [`Corrupt::AheadOfLog`] if the log ends before the position of the view, and those of the log.
+    async fn check_end(&self) -> Result<()> {
+        let Some(view) = &self.apart else { return Ok(()) };
+        let position = self.position;
+        let head = self.log.head().await?;
+        if position > head {
+            return Err(Corrupt::AheadOfLog { view: view.to_string(), position, head }.into());
+        }
+        Ok(())
+    }
+
     /// Returns the time before the log is read: every event in it by then is in the answer.
     fn now(&self) -> Option<Timestamp> {
         self.clock.as_ref().map(|clock| clock.now())

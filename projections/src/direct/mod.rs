@@ -96,7 +96,10 @@ impl Membership for DirectMembership {
         let DirectSource { log, clock, has_separate_views, .. } = &self.source;
         let feed = LogFeed::new(log, &self.subscription, shard, from.position);
         let feed = feed.coalesce_empty_pages(clock);
-        Ok(Box::new(if *has_separate_views { feed.report_when_idle() } else { feed }))
+        Ok(Box::new(match has_separate_views {
+            true => feed.report_when_idle().check_end_for(&self.subscription.view),
+            false => feed,
+        }))
     }
 
     async fn released(&mut self, shard: ShardId) -> Result<()> {

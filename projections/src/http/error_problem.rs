@@ -62,6 +62,9 @@ fn private(error: &Error, problem: Problem) -> Problem {
         _ if error.code() == Code::OTHER_DEFINITION => {
             problem.detail("This version of the service can't answer from the view.")
         }
+        _ if error.code() == Code::AHEAD_OF_LOG => {
+            problem.detail("The view has to be built anew. Report the code to the operator.")
+        }
         StatusCode::SERVICE_UNAVAILABLE => {
             let detail = "The service can't do this right now. The same request may succeed later.";
             problem.detail(detail).header(min_retry_after())

@@ -60,8 +60,8 @@ fn known(code: Code) -> Option<ErrorStatus> {
         Code::UNKNOWN_OUTCOME => private(StatusCode::GATEWAY_TIMEOUT, RETRY_SAME_ID),
         // Waiting doesn't help, so there is no `Retry-After`.
         Code::PARKED => public(StatusCode::SERVICE_UNAVAILABLE, ASK_OPERATOR),
-        // A program of the stored definition answers.
-        Code::OTHER_DEFINITION => private(StatusCode::SERVICE_UNAVAILABLE, ASK_OPERATOR),
+        // A program of the stored definition answers, or none until an operator has acted.
+        Code::OTHER_DEFINITION | Code::AHEAD_OF_LOG => private(StatusCode::SERVICE_UNAVAILABLE, ASK_OPERATOR),
         // As the draft of `Idempotency-Key` requires.
         Code::COMMAND_ID_REUSED => public(StatusCode::UNPROCESSABLE_ENTITY, FIX_REQUEST),
         Code::TOO_LARGE => public(StatusCode::PAYLOAD_TOO_LARGE, FIX_REQUEST),

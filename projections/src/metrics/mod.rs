@@ -178,6 +178,28 @@ pub const REPAIRED_ROWS: Metric = Metric::counter(
     "Rows that this process has folded again from the log and written, because they differed",
 );
 
+/// The window of an auditor.
+pub const AUDIT_WINDOW: Metric = Metric::gauge(
+    "highwater_audit_window_seconds",
+    &["projection"],
+    "Time within which a worker is to compare every row of its shards once with the fold of its events",
+)
+.in_seconds();
+
+/// The coverage of an auditor.
+pub const AUDIT_COVERAGE: Metric = Metric::gauge(
+    "highwater_audit_coverage",
+    &["projection", "shard"],
+    "Share of the keys of a shard that this process has compared within the last window, from 0 to 1",
+);
+
+/// The drift that an auditor has found.
+pub const AUDIT_DRIFTED: Metric = Metric::gauge(
+    "highwater_audit_drifted_rows",
+    &["projection"],
+    "Rows of this process's shards that were not the fold of their events when they were last compared, and were not repaired; at most 10,000 are counted",
+);
+
 /// Changes of policies.
 pub const POLICY_CHANGES: Metric = Metric::counter(
     "highwater_policy_changes_total",
@@ -258,6 +280,9 @@ pub const ALL: &[Metric] = &[
     VERIFIED_ROWS,
     DRIFTED_ROWS,
     REPAIRED_ROWS,
+    AUDIT_WINDOW,
+    AUDIT_COVERAGE,
+    AUDIT_DRIFTED,
     POLICY_CHANGES,
     SOURCE_STATE,
     RELAY_STATE,

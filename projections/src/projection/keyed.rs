@@ -3,6 +3,7 @@
 use std::{collections::HashSet, marker::PhantomData, sync::Arc};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use highwater_core::{
     Envelope, Error, Position, Query, Result,
     domain::{EventContext, KeyedBy, Keys, View, ViewName, ViewSpec},
@@ -12,7 +13,8 @@ use highwater_core::{
 };
 
 use super::{
-    Apply, ApplyError, Job, ShardChanges, ShardContext, ShardParking, ShardScope,
+    Apply, ApplyError, FoldAfresh, Job, ShardChanges, ShardContext, ShardParking, ShardScope,
+    TypedFreshRows,
     apply_error::not_applied,
     fold::{decode_with_keys, fold_one, not_by_stream},
     log_fold::LogFold,
@@ -51,6 +53,10 @@ impl<V: View> Job for KeyedView<V> {
             KeyedBy::Key => (ShardBy::Key, shards),
             KeyedBy::Stream(_) => (ShardBy::Stream, shards),
         }
+    }
+
+    fn fresh_rows(&self) -> Option<FoldAfresh> {
+        Some(TypedFreshRows::<V>::create)
     }
 
     fn shard(&self, context: &ShardContext) -> Box<dyn Apply> {
@@ -117,6 +123,11 @@ impl<V: View> Apply for KeyedShard<V> {
     fn on_committed(&mut self) {
         self.refolded = None;
         self.rows.insert(std::mem::take(&mut self.staged));
+    }
+
+    fn forget(&mut self, keys: &[(String, Option<Bytes>)]) {
+        self.refolded = None;
+        keys.iter().for_each(|(key, _)| self.rows.forget(key));
     }
 
     /// If the view is keyed by stream, the key is known even if the event can't be decoded. A key that no

@@ -49,6 +49,15 @@ pub(crate) struct FoldedRow<V> {
     version: Version,
 }
 
+/// The keys of a page of the log.
+#[derive(Debug, Default)]
+pub(crate) struct LogKeys {
+    /// The keys of each event, in log order; those of an event that can't be decoded are unknown.
+    pub(crate) keys: Vec<(Position, Vec<String>)>,
+    /// The position up to which the log was read.
+    pub(crate) through: Position,
+}
+
 impl<V> Default for FoldedRow<V> {
     fn default() -> Self {
         Self { value: None, events: 0, failure: None, version: Version::NONE }
@@ -146,6 +155,7 @@ impl<V: View> LogFold<V> {
             {
                 row.version = version;
             }
+            tokio::task::yield_now().await;
             let is_before = page.events.last().is_some_and(|event| event.position < through);
             next = page.next.filter(|_| is_before);
         }
@@ -154,14 +164,23 @@ impl<V: View> LogFold<V> {
 
     /// Returns the keys of the first event after a position that a store can hold; none if it can't be decoded.
     pub(crate) async fn keys_after(&mut self, after: Position) -> Result<Vec<String>> {
-        let page = self.log.read_log(&self.query, ReadFrom::After(after), 1).await?;
-        let mut found = Vec::new();
+        let page = self.keys_of_page(after, 1).await?;
+        Ok(page.keys.into_iter().flat_map(|(_, keys)| keys).collect())
+    }
+
+    /// Returns the keys of the first events after a position that a store can hold. An event that can't be decoded has
+    /// none.
+    pub(crate) async fn keys_of_page(&mut self, after: Position, events: usize) -> Result<LogKeys> {
+        let page = self.log.read_log(&self.query, ReadFrom::After(after), events).await?;
+        let mut found =
+            LogKeys { keys: Vec::with_capacity(page.events.len()), through: page.through };
         for envelope in &page.events {
+            let mut of_event = Vec::new();
             let decoded = decode_with_keys::<V>(&mut self.keys, envelope, &mut |_, keys| {
-                found.extend(keys.drain().filter(|key| check_key(key).is_ok()));
+                of_event.extend(keys.drain().filter(|key| check_key(key).is_ok()));
             });
-            if decoded.is_err() {
-                found.clear();
+            if decoded.is_ok() {
+                found.keys.push((envelope.position, of_event));
             }
         }
         Ok(found)

@@ -7,6 +7,7 @@
 //! | `first_event` | the first event of a query, for types that a definition has gained |
 //! | `fold` | the application's code of a keyed view, called with one event |
 //! | `rows` | the row cache of a keyed view |
+//! | `compare` | rows that are compared with the fold of their events (R6) |
 //! | `log_fold` | rows that are folded again from the log, event by event |
 //! | `effect` | the common part of projections, sinks and handlers |
 //! | `transactional` | projections: writes to tables of the application, in the transaction of the progress |
@@ -21,6 +22,7 @@
 //! sharded, `Apply` applies events on one shard.
 
 mod apply_error;
+pub(crate) mod compare;
 mod effect;
 mod first_event;
 mod fold;
@@ -46,6 +48,10 @@ use highwater_core::{
 };
 
 pub(crate) use apply_error::{ApplyError, batch_place, name_event, not_applied};
+pub(crate) use compare::{
+    Drift, FieldChange, Findings, FoldAfresh, FreshRows, KeysFold, Pace, TypedFreshRows, changes,
+    encode_folded, find_drift, position_of, shown,
+};
 pub use effect::ReceivedEvent;
 pub(crate) use effect::{Effect, EffectJob};
 pub(crate) use first_event::first_event;
@@ -81,6 +87,10 @@ pub(crate) trait Job: Send + Sync + 'static {
     fn starts_at_head(&self) -> bool {
         false
     }
+    /// Returns what folds rows of the view afresh, to compare the stored ones with; `None` if it has no rows.
+    fn fresh_rows(&self) -> Option<FoldAfresh> {
+        None
+    }
     /// Creates the state that applies events on one shard.
     fn shard(&self, context: &ShardContext) -> Box<dyn Apply>;
 }
@@ -112,6 +122,9 @@ pub(crate) trait Apply: Send {
 
     /// Notes that the last changes have been committed.
     fn on_committed(&mut self);
+
+    /// Forgets the rows of these keys: they are written by a repair.
+    fn forget(&mut self, _keys: &[(String, Option<Bytes>)]) {}
 
     /// Returns the keys of an event, as far as they can be known.
     fn keys(&self, event: &Envelope) -> Vec<String>;

@@ -98,6 +98,11 @@ impl<V: View> RowCache<V> {
         touched.keys.iter().zip(&mut touched.rows).map(encode).collect()
     }
 
+    /// Forgets a row, which is read again when it is needed.
+    pub(crate) fn forget(&mut self, key: &str) {
+        self.cache.remove(key);
+    }
+
     /// Caches rows that have been committed.
     pub(crate) fn insert(&mut self, touched: TouchedRows<V>) {
         for (key, row) in touched.keys.into_iter().zip(touched.rows) {

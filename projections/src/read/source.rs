@@ -6,7 +6,7 @@ use futures_util::future::join;
 use highwater_core::{
     Code, Highwater, Position, Result,
     domain::{KeyedBy, View, ViewName},
-    error::{Source, Unavailable},
+    error::{Corrupt, Source, Unavailable},
     port::{StoredRange, StoredRow, StoredView, ViewState},
     value::Freshness,
 };
@@ -188,12 +188,26 @@ impl ViewSource {
     }
 
     /// Reads a snapshot with the head, which is read at the same time if the log is in another store.
+    ///
+    /// # Errors
+    /// [`Corrupt::AheadOfLog`] if the view has events that the log doesn't have, and those of the stores.
     pub(super) async fn read_with_head(&self, scope: &RowScope) -> Result<ViewSnapshot> {
         if self.highwater.has_views_with_the_log() {
             return self.read(scope).await;
         }
-        let (snapshot, head) = join(self.read(scope), self.highwater.log().head()).await;
-        Ok(ViewSnapshot { head: Some(head?), ..snapshot? })
+        let log = self.highwater.log();
+        let (snapshot, head) = join(self.read(scope), log.head()).await;
+        let (snapshot, mut head) = (snapshot?, head?);
+        let position = snapshot.state.shards.iter().map(|shard| shard.position).max();
+        let position = position.unwrap_or_default();
+        if position > head {
+            // The head may have been read before the events were appended.
+            head = log.head().await?;
+        }
+        if position > head {
+            return Err(Corrupt::AheadOfLog { view: self.view.to_string(), position, head }.into());
+        }
+        Ok(ViewSnapshot { head: Some(head), ..snapshot })
     }
 
     /// The freshness of a snapshot for some rows.

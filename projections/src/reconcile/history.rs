@@ -14,13 +14,9 @@ use highwater_core::{
 };
 use serde_json::Value;
 
-use super::{
-    drift::{encode_folded, shown},
-    field_change::{FieldChange, changes},
-    snapshot::{position_of, read_snapshot},
-};
+use super::snapshot::read_snapshot;
 use crate::{
-    projection::LogFold,
+    projection::{FieldChange, LogFold, changes, encode_folded, position_of, shown},
     read::{RowScope, ViewReader, ViewSource},
 };
 

@@ -1,40 +1,33 @@
 //! Drift between a keyed view and the log: found, explained and repaired (R6).
 //!
 //! A row is right if it is the fold of its events in the log, up to the progress of its shard. What worked on the view
-//! doesn't take part in the comparison: rows are folded again event by event, without a worker's batches and cache.
+//! doesn't take part in the comparison: rows are folded again event by event, without a worker's batches and cache. The
+//! verdicts on rows are those of `projection::compare`, which the auditor of a worker shares.
 //!
 //! | File | Contents |
 //! |---|---|
 //! | `requests` | the methods of [`ViewReader`](crate::read::ViewReader): verify, repair, why, audit |
 //! | `verify` | the comparison of a view with the log, while traffic goes on |
 //! | `range_pass` | all rows in the order of their keys, with a bounded number of folded rows in memory |
-//! | `keys_fold` | the rows of named keys, each folded up to a position of its own |
 //! | `snapshot` | snapshots of a view that can be compared with the log |
 //! | `report` | the findings: drift, parked keys, keys that can't be verified |
-//! | `drift` | the verdict on one row |
-//! | `same_row` | whether two rows of JSON are the same row |
-//! | `field_change` | the fields in which two rows differ |
 //! | `repair` | rows that are folded again and committed to their shard |
 //! | `auditor` | the continuous comparison, beside workers |
 //! | `history` | the events that made a row, step by step |
 
 mod auditor;
-mod drift;
-mod field_change;
 mod history;
-mod keys_fold;
 mod range_pass;
 mod repair;
 mod report;
 mod requests;
-mod same_row;
 mod snapshot;
 mod verify;
 
 pub use auditor::Auditor;
-pub use drift::{Drift, DriftKind};
-pub use field_change::FieldChange;
 pub use history::{HistoryRequest, RowHistory, RowStep};
 pub use repair::{RepairReport, RepairRequest};
 pub use report::{UnverifiedKey, VerifyReport};
 pub use verify::VerifyRequest;
+
+pub use crate::projection::compare::{Drift, DriftKind, FieldChange};

@@ -24,16 +24,11 @@ use highwater_core::{
 };
 use tokio::runtime::Handle;
 
-use super::{
-    drift::{Drift, encode_folded, find_drift},
-    keys_fold::KeysFold,
-    report::UnverifiedKey,
-    snapshot::{position_of, read_snapshot},
-};
+use super::{report::UnverifiedKey, snapshot::read_snapshot};
 use crate::{
     direct::LEASE,
     metrics::REPAIRED_ROWS,
-    projection::shard_of,
+    projection::{Drift, KeysFold, Pace, encode_folded, find_drift, position_of, shard_of},
     read::{RowScope, ViewReader, ViewSource},
 };
 
@@ -87,7 +82,7 @@ impl<V: View> RepairRequest<V> {
         let mut report = RepairReport::default();
         let keys: Vec<String> = self.keys.into_iter().collect();
         for keys in keys.chunks(MAX_ROWS) {
-            let fold = KeysFold::<V>::new(&source)?;
+            let fold = KeysFold::<V>::new(source.highwater.log(), &source.view)?;
             let mut repair = Repair { source: &source, worker: &worker, fold };
             repair.run(keys, &mut report).await?;
         }
@@ -299,7 +294,7 @@ impl<V: View> Repair<'_, V> {
         let position =
             |(key, row): &(String, StoredRow)| (key.clone(), position_of::<V>(&state, key, row));
         let targets: BTreeMap<String, Position> = snapshot.rows.iter().map(position).collect();
-        self.fold.fold_to(&targets).await?;
+        self.fold.fold_to(&targets, &mut Pace::none()).await?;
         let mut verdicts = Verdicts::default();
         for (key, stored) in snapshot.rows.iter() {
             let position = targets.get(key).copied().unwrap_or_default();

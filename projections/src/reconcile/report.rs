@@ -4,7 +4,7 @@ use std::fmt;
 
 use highwater_core::{Error, Position};
 
-use super::drift::Drift;
+use crate::projection::Drift;
 
 /// The findings of a verification. It lists as many of each kind as [`limit`](super::VerifyRequest::limit) allows, and counts
 /// all.

@@ -1,14 +1,13 @@
 //! Snapshots of a view that can be compared with the log.
 
 use highwater_core::{
-    Position, Result,
+    Result,
     domain::View,
     error::{Corrupt, Invalid},
-    port::{StoredRow, ViewState},
 };
 
 use crate::{
-    projection::{is_key_sharding_known, progress_of},
+    projection::is_key_sharding_known,
     read::{RowScope, ViewSnapshot, ViewSource},
 };
 
@@ -36,12 +35,4 @@ pub(super) async fn read_snapshot<V: View>(
         return Err(Invalid::request(message).into());
     }
     Ok(snapshot)
-}
-
-/// Returns the position up to which a stored row has every event: that of its shard, or the one before the first event
-/// that waits, if its key is parked.
-pub(super) fn position_of<V: View>(state: &ViewState, key: &str, row: &StoredRow) -> Position {
-    let position = progress_of(state, V::KEYED_BY, key).position;
-    let parked = row.parked_since.map(|since| Position::new(since.get().saturating_sub(1)));
-    parked.map_or(position, |parked| parked.min(position))
 }

@@ -15,15 +15,13 @@ use highwater_core::{
 };
 
 use super::{
-    drift::{Drift, encode_folded, find_drift},
-    keys_fold::KeysFold,
     range_pass::{RangePass, RowPair},
     report::{UnverifiedKey, VerifyReport},
-    snapshot::{position_of, read_snapshot},
+    snapshot::read_snapshot,
 };
 use crate::{
     metrics::{DRIFTED_ROWS, VERIFIED_ROWS},
-    projection::LogFold,
+    projection::{Drift, KeysFold, LogFold, Pace, encode_folded, find_drift, position_of},
     read::{RowScope, ViewReader, ViewSource},
 };
 
@@ -196,13 +194,14 @@ impl Comparison {
     ) -> Result<()> {
         let keys: Vec<String> = keys.into_iter().collect();
         for keys in keys.chunks(max_rows.min(MAX_KEYS)) {
-            let mut fold = KeysFold::<V>::new(&self.source)?;
+            let mut fold = KeysFold::<V>::new(self.source.highwater.log(), &self.source.view)?;
             self.report.passes += 1;
             let page = read_snapshot::<V>(&self.source, &RowScope::Keys(keys.into())).await?;
             let position = |(key, row): &(String, StoredRow)| {
                 (key.clone(), position_of::<V>(&page.state, key, row))
             };
-            fold.fold_to(&page.rows.iter().map(position).collect()).await?;
+            let targets = page.rows.iter().map(position).collect();
+            fold.fold_to(&targets, &mut Pace::none()).await?;
             self.unreadable.extend(fold.unreadable());
             for (key, stored) in page.rows.iter().cloned() {
                 let folded = fold.take(&key);

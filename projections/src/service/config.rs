@@ -17,7 +17,7 @@ use super::Secret;
 use crate::kafka::{Kafka, Relay, Topics};
 use crate::{
     config,
-    options::{OnChange, OnFailure, ProjectionOptions},
+    options::{OnChange, OnDrift, OnFailure, ProjectionOptions},
 };
 
 /// The configuration of a service, from a file (TOML) and the environment, which takes precedence.
@@ -125,6 +125,21 @@ pub struct ProjectionConfig {
     /// The reaction to a changed definition of a view: `"rebuild"` or `"stop"`.
     #[serde(deserialize_with = "on_change")]
     pub on_change: Option<OnChange>,
+    /// The time within which every row is compared once with its events: a duration like `"24h"`, or `"off"`.
+    #[serde(deserialize_with = "audit")]
+    pub audit: Option<AuditWindow>,
+    /// The reaction to a row that is not the fold of its events: `"warn"` or `"repair"`.
+    #[serde(deserialize_with = "on_drift")]
+    pub on_drift: Option<OnDrift>,
+}
+
+/// The time within which every row of a view is compared once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditWindow {
+    /// No row is compared.
+    Off,
+    /// Every row is compared once within this time.
+    Within(Duration),
 }
 
 /// The Kafka cluster and its topics.
@@ -243,6 +258,12 @@ impl Config {
             cached_rows: config.cached_rows.unwrap_or(default.cached_rows),
             on_failure: config.on_failure.unwrap_or(default.on_failure),
             on_change: config.on_change.unwrap_or(default.on_change),
+            audit_window: match config.audit {
+                None => default.audit_window,
+                Some(AuditWindow::Off) => None,
+                Some(AuditWindow::Within(window)) => Some(window),
+            },
+            on_drift: config.on_drift.unwrap_or(default.on_drift),
             ..default
         }
     }
@@ -297,10 +318,36 @@ impl Config {
 
 /// Reads a duration in readable form: `500ms`, `20s`, `2h 30m`.
 fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-    let expected = "a duration like 500ms, 20s or 2m";
     let text = String::deserialize(from)?;
-    let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|time| time.try_into().ok());
-    parsed.ok_or_else(|| D::Error::custom(expected))
+    parse_duration(&text).ok_or_else(|| D::Error::custom("a duration like 500ms, 20s or 2m"))
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    text.parse::<jiff::SignedDuration>().ok().and_then(|time| time.try_into().ok())
+}
+
+/// Reads the window of an auditor. One of no time would compare without a pause.
+fn audit<'de, D: Deserializer<'de>>(from: D) -> Result<Option<AuditWindow>, D::Error> {
+    let text = String::deserialize(from)?;
+    if text == "off" {
+        return Ok(Some(AuditWindow::Off));
+    }
+    let window = parse_duration(&text).filter(|window| !window.is_zero());
+    let window = window.ok_or_else(|| D::Error::custom("\"off\", or a duration like 12h or 7d"));
+    window.map(|window| Some(AuditWindow::Within(window)))
+}
+
+fn on_drift<'de, D: Deserializer<'de>>(from: D) -> Result<Option<OnDrift>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum ConfiguredDrift {
+        Warn,
+        Repair,
+    }
+    Ok(Some(match ConfiguredDrift::deserialize(from)? {
+        ConfiguredDrift::Warn => OnDrift::Warn,
+        ConfiguredDrift::Repair => OnDrift::Repair,
+    }))
 }
 
 #[cfg(feature = "kafka")]

@@ -32,10 +32,10 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 #[cfg(feature = "otlp")]
 pub use config::OtlpConfig;
-pub use config::{Config, HttpConfig, LogConfig, LogFormat, ProjectionConfig};
+pub use config::{AuditWindow, Config, HttpConfig, LogConfig, LogFormat, ProjectionConfig};
 #[cfg(feature = "kafka")]
 pub use config::{KafkaConfig, RelayConfig};
-pub use readiness::{Failure, ProjectionReport, RelayReport, Report, ShardReport};
+pub use readiness::{DriftReport, Failure, ProjectionReport, RelayReport, Report, ShardReport};
 pub use secret::Secret;
 
 #[cfg(feature = "kafka")]

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 #[cfg(feature = "kafka")]
 use crate::kafka::{KafkaSource, RelayStatus};
-use crate::worker::{ProjectionState, ProjectionStatus};
+use crate::worker::{AuditStatus, ProjectionState, ProjectionStatus};
 
 /// The health of a service: the response of `/ready`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -53,6 +53,22 @@ pub struct ProjectionReport {
     /// The shards in this process that don't run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shards: Vec<ShardReport>,
+    /// The rows that the auditor has found not to be the fold of their events. The projection is ready nevertheless: it
+    /// applies events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftReport>,
+}
+
+/// The drift that the auditor of a projection has found in this process (R6).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct DriftReport {
+    /// The number of rows; 10,000 if there are more.
+    pub rows: usize,
+    /// The keys of the first of them.
+    pub keys: Vec<String>,
+    /// The time at which the first of them was found.
+    pub since: Option<Timestamp>,
 }
 
 /// The health of a shard that doesn't run.
@@ -229,6 +245,7 @@ impl HealthState {
             kafka,
             error: state.error().map(Failure::from),
             shards: status.shards().into_iter().map(ShardReport::from).collect(),
+            drift: drift(status.audit()),
         }
     }
 
@@ -246,6 +263,17 @@ impl HealthState {
         None
     }
 }
+
+/// Returns a report if a row has drifted.
+fn drift(audit: AuditStatus) -> Option<DriftReport> {
+    let AuditStatus { drifted: mut keys, drifted_since: since, .. } = audit;
+    let rows = keys.len();
+    keys.truncate(MAX_DRIFTED_KEYS);
+    (rows > 0).then_some(DriftReport { rows, keys, since })
+}
+
+/// The largest number of drifted keys in a report.
+const MAX_DRIFTED_KEYS: usize = 10;
 
 /// The states of a source in which events arrive, from the topic or from the store.
 const FEEDING_STATES: &[&str] =

@@ -139,6 +139,7 @@ impl Worker {
         for (job, options) in self.jobs {
             let (spec, refused) = open_view(&*job, options, &*self.source, &self.context).await?;
             let (reporter, status) = ProjectionReporter::new(&spec, &self.context.clock);
+            let record = status.audit_record();
             statuses.push(status);
             let metrics = ProjectionMetrics::new(spec.name.as_str(), &lags);
             let context = self.context.clone();
@@ -152,6 +153,7 @@ impl Worker {
                 context,
                 reporter,
                 metrics,
+                record,
             });
         }
         let mut names = HashSet::new();

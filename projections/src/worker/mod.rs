@@ -11,6 +11,7 @@
 //! | `owned_shard` | a claimed shard: apply and commit in one transaction (R1) |
 //! | `poison` | an event that can't be applied: bisect, retry, decide (R4) |
 //! | `drain_parked` | retries of parked keys (R4) |
+//! | `audit` | rows that are compared with the log beside the shards, and repaired by them (R6) |
 //! | `definition` | whether the stored rows are those of this program (R5) |
 //! | `generation` | the generation of a view that this program works on, and its promotion (R5) |
 //! | `reshard` | changes the sharding of a view |
@@ -29,7 +30,8 @@
 //!     | epoch, progress, parked keys
 //!     v
 //!  next page <------------------------------------------+
-//!     |  meanwhile, every second: retry parked keys     |
+//!     |  meanwhile, every second: retry parked keys;    |
+//!     |  repair rows that the auditor found             |
 //!     v                                                 |
 //!  process page                                         |
 //!     |  apply_bisecting -- poison event -> halve the   |
@@ -51,6 +53,7 @@
 //!  Revoked or shutdown, at any point: the task is aborted (a commit is done or not), the shard is released.
 //! ```
 
+mod audit;
 mod builder;
 mod context;
 mod definition;
@@ -69,8 +72,9 @@ mod shutdown;
 mod status;
 mod task;
 
+pub use audit::AuditStatus;
 pub use builder::Worker;
 pub use handle::WorkerHandle;
 pub use status::{ProjectionState, ProjectionStatus};
 
-pub use crate::options::{Backoff, OnChange, OnFailure, ProjectionOptions};
+pub use crate::options::{Backoff, OnChange, OnDrift, OnFailure, ProjectionOptions};

@@ -10,7 +10,10 @@ use highwater_core::{Error, Position, domain::ViewSpec, port::Clock, value::Shar
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::status::{ProjectionState, ProjectionStatus, TimedState};
+use super::{
+    audit::AuditRecord,
+    status::{ProjectionState, ProjectionStatus, TimedState},
+};
 use crate::metrics::{PROJECTION_STATE, RETRIES, StateGauges};
 
 /// Reports the state of one projection. A shard that retries determines it, however busy the others are.
@@ -87,9 +90,10 @@ impl ProjectionReporter {
         gauges.enter(states.own.name());
         let retries = RETRIES.count(&[spec.name.as_str()]);
         let (current, receiver) = watch::channel(states.current());
+        let audit = AuditRecord::new(&spec.name, clock);
         let clock = Arc::clone(clock);
         let reports = Reports { states: Mutex::new(states), current, clock, gauges, retries };
-        (Self(Arc::new(reports)), ProjectionStatus::new(spec, receiver))
+        (Self(Arc::new(reports)), ProjectionStatus::new(spec, receiver, audit))
     }
 
     /// Returns the reporter of a shard, which runs until it says otherwise.

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use tracing::Instrument as _;
 
 use super::{
+    audit::{RepairOrder, ShardHold},
     context::ClaimContext,
     drain_parked::ParkedDrain,
     failure::{is_about_ownership, is_transient},
@@ -36,6 +37,8 @@ pub(super) struct ShardTask {
     next_parked_poll: Timestamp,
     /// The parked key whose queued events are being applied.
     draining: Option<String>,
+    /// Brings the orders of the auditor, if the shard is one of the membership.
+    hold: Option<ShardHold>,
 }
 
 impl ShardTask {
@@ -47,11 +50,12 @@ impl ShardTask {
     ) -> Result<Option<Self>> {
         let next_parked_poll = context.worker.clock.now();
         let shard = OwnedShard::claim(job, context, mode).await?;
-        Ok(shard.map(|shard| Self { shard, next_parked_poll, draining: None }))
+        Ok(shard.map(|shard| Self { shard, next_parked_poll, draining: None, hold: None }))
     }
 
     /// Works until an error. Safe to cancel at any point: a commit under way is done or not.
-    pub(super) async fn run(mut self, mut feed: Box<dyn Feed>) -> Result<()> {
+    pub(super) async fn run(mut self, mut feed: Box<dyn Feed>, hold: ShardHold) -> Result<()> {
+        self.hold = Some(hold);
         let limit = self.shard.batch_size(self.shard.context.options.batch);
         let mut page = self.next_page(&mut *feed, limit).await?;
         loop {
@@ -134,19 +138,26 @@ impl ShardTask {
         self.await_page(next).await
     }
 
-    /// Waits for a page. Retries parked keys before and meanwhile; a page that is there waits for one turn of
-    /// that at most.
+    /// Waits for a page. Repairs rows and retries parked keys before and meanwhile; a page that is there waits for one
+    /// turn of that at most.
     async fn await_page(
         &mut self,
         mut next: BoxFuture<'_, Result<FeedPage>>,
     ) -> Result<Result<FeedPage>> {
         let mut has_failed = false;
         loop {
+            while let Some(order) = self.hold.as_mut().and_then(ShardHold::try_next) {
+                self.repair(order).await?;
+            }
             if self.shard.parking.is_empty() {
-                if has_failed {
+                if mem::take(&mut has_failed) {
                     self.shard.context.reporter.running();
                 }
-                return Ok(next.await);
+                match self.next_order(&mut next).await {
+                    Either::Left(page) => return Ok(page),
+                    Either::Right(order) => self.repair(order).await?,
+                }
+                continue;
             }
             let clock = &self.shard.context.worker.clock;
             let wait = wait_until(self.next_parked_poll, clock.now(), PARKED_POLL_INTERVAL);
@@ -159,6 +170,33 @@ impl ShardTask {
                 return Ok(page);
             }
         }
+    }
+
+    /// Waits for a page or an order of the auditor.
+    async fn next_order(
+        &mut self,
+        next: &mut BoxFuture<'_, Result<FeedPage>>,
+    ) -> Either<Result<FeedPage>, RepairOrder> {
+        let Some(hold) = &mut self.hold else { return Either::Left(next.await) };
+        match select(next, pin!(hold.next())).await {
+            Either::Left((page, _)) => Either::Left(page),
+            Either::Right((order, _)) => Either::Right(order),
+        }
+    }
+
+    /// Writes drifted rows again. An error that an operator would have to look at leaves the rows as they are, and doesn't
+    /// stop the shard.
+    async fn repair(&mut self, order: RepairOrder) -> Result<()> {
+        let Some(hold) = &self.hold else { return Ok(()) };
+        let Err(error) = order.execute(&mut self.shard, hold.record()).await else { return Ok(()) };
+        let view = &self.shard.context.view;
+        if is_transient(&error, view) || is_about_ownership(&error) {
+            self.recover(error, &mut self.waits()).await?;
+            self.shard.context.reporter.running();
+        } else {
+            tracing::warn!(%view, shard = %self.shard.claim.shard, %error, "rows can't be repaired");
+        }
+        Ok(())
     }
 
     /// Applies a page of queued events while the next page is awaited. Returns that page if it is there first. After a

@@ -5,17 +5,22 @@ use std::collections::HashMap;
 use highwater_core::{Result, value::ShardId};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
-use super::{context::ClaimContext, failure::outcome_of_join_error};
+use super::{audit::HeldShards, context::ClaimContext, failure::outcome_of_join_error};
 
 /// The shards that are worked on, one task each.
-#[derive(Default)]
 pub(super) struct ShardTasks {
+    /// The same shards, as the auditor knows them.
+    pub(super) held: HeldShards,
     tasks: JoinSet<Result<()>>,
     by_shard: HashMap<ShardId, AbortHandle>,
     by_task: HashMap<Id, ClaimContext>,
 }
 
 impl ShardTasks {
+    pub(super) fn new(held: HeldShards) -> Self {
+        Self { held, tasks: JoinSet::new(), by_shard: HashMap::new(), by_task: HashMap::new() }
+    }
+
     pub(super) fn spawn(
         &mut self,
         context: ClaimContext,

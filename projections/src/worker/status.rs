@@ -10,6 +10,8 @@ use highwater_core::{
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::audit::{AuditRecord, AuditStatus};
+
 /// The state of a projection in this worker.
 #[derive(Debug, Clone)]
 pub enum ProjectionState {
@@ -96,11 +98,20 @@ pub struct ProjectionStatus {
     view: ViewName,
     generation: u32,
     current: watch::Receiver<TimedState>,
+    audit: AuditRecord,
 }
 
 impl ProjectionStatus {
-    pub(super) fn new(spec: &ViewSpec, current: watch::Receiver<TimedState>) -> Self {
-        Self { view: spec.name.clone(), generation: spec.generation.number, current }
+    pub(super) fn new(
+        spec: &ViewSpec,
+        current: watch::Receiver<TimedState>,
+        audit: AuditRecord,
+    ) -> Self {
+        Self { view: spec.name.clone(), generation: spec.generation.number, current, audit }
+    }
+
+    pub(super) fn audit_record(&self) -> AuditRecord {
+        self.audit.clone()
     }
 
     /// The name of the projection.
@@ -133,6 +144,12 @@ impl ProjectionStatus {
         self.current.borrow().shards.clone()
     }
 
+    /// Returns what the auditor has found in this worker (R6). Drift doesn't change the state: the projection works.
+    #[must_use]
+    pub fn audit(&self) -> AuditStatus {
+        self.audit.status()
+    }
+
     /// Waits for a state and returns it. If the worker is gone, returns the last state.
     pub async fn until(&mut self, mut is: impl FnMut(&ProjectionState) -> bool) -> ProjectionState {
         let found = self.current.wait_for(|current| is(&current.state)).await;
@@ -161,16 +178,18 @@ impl fmt::Debug for ProjectionStatus {
 
 #[cfg(test)]
 mod tests {
-    use highwater_core::error::Invalid;
+    use std::sync::Arc;
+
+    use highwater_core::{error::Invalid, port::Clock};
 
     use super::*;
 
     fn status(state: ProjectionState) -> ProjectionStatus {
         let timed = TimedState { state, since: Timestamp::UNIX_EPOCH, shards: Vec::new() };
-        ProjectionStatus::new(
-            &ViewSpec::rows(ViewName::new("balances").unwrap()),
-            watch::channel(timed).1,
-        )
+        let view = ViewName::new("balances").unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(highwater_stores::SystemClock);
+        let audit = AuditRecord::new(&view, &clock);
+        ProjectionStatus::new(&ViewSpec::rows(view), watch::channel(timed).1, audit)
     }
 
     fn error() -> Error {

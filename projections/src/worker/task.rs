@@ -9,14 +9,16 @@ use std::{
 
 use futures_util::{FutureExt as _, future::pending};
 use highwater_core::{
-    Error, Result,
+    Error, Position, Result,
     domain::{DefinitionHash, ViewName, ViewSpec},
     error::Panicked,
     port::{Assignment, ClaimMode, FeedSource, Membership, Subscription, ViewState},
     value::{ShardId, Sharding},
 };
+use tokio::task::JoinSet;
 
 use super::{
+    audit::{AuditRecord, HeldShards, ShardAuditor},
     context::{ClaimContext, WorkerContext},
     definition::DefinitionCheck,
     failure::{is_fenced, is_transient},
@@ -47,6 +49,7 @@ pub(super) struct ProjectionTask {
     pub(super) context: WorkerContext,
     pub(super) reporter: ProjectionReporter,
     pub(super) metrics: ProjectionMetrics,
+    pub(super) record: AuditRecord,
 }
 
 impl ProjectionTask {
@@ -152,7 +155,9 @@ impl ProjectionTask {
             Built::Complete | Built::Done => self.reporter.running(),
         }
         self.metrics.sharded(sharding.shards);
-        let mut shards = ShardTasks::default();
+        let held = HeldShards::new(self.record.clone());
+        let auditor = self.spawn_auditor(sharding, &held);
+        let mut shards = ShardTasks::new(held);
         let mut is_member = true;
         let mut completion = self.complete().boxed();
         let outcome = loop {
@@ -174,12 +179,41 @@ impl ProjectionTask {
                 break step;
             }
         };
+        // It is aborted, and not waited for: it holds nothing.
+        drop(auditor);
         shards.shutdown().await;
         let left = membership.leave().await;
         if let (Err(error), false) = (&outcome, is_member) {
             self.stop_free_shards(error).await;
         }
         outcome.and(left)
+    }
+
+    /// Compares the rows of the shards beside them, in a task of its own, if that is configured.
+    fn spawn_auditor(&self, sharding: Sharding, held: &HeldShards) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        let Some((fold, window)) = self.job.fresh_rows().zip(self.options.audit_window) else {
+            return tasks;
+        };
+        let auditor = ShardAuditor {
+            view: self.view.clone(),
+            keyed: self.job.keyed(),
+            fold,
+            context: self.context.clone(),
+            sharding,
+            definition: *self.compared(),
+            on_drift: self.options.on_drift,
+            held: held.clone(),
+            record: self.record.clone(),
+        };
+        let view = self.view.clone();
+        tasks.spawn(async move {
+            let place = || format!("the auditor of view {view}");
+            if let Err(error) = Panicked::guard_async(place, auditor.run(window)).await {
+                tracing::error!(%view, %error, "the view is not audited any more");
+            }
+        });
+        tasks
     }
 
     async fn join(&self, source: &dyn FeedSource) -> Result<(Sharding, Box<dyn Membership>)> {
@@ -293,7 +327,8 @@ impl ProjectionTask {
         let progress = &task.shard.claim.progress;
         let feed = membership.open(shard, progress).await?;
         tracing::info!(view = %self.view, %shard, from = %progress.position, "working");
-        shards.spawn(task.shard.context.clone(), task.run(feed));
+        let hold = shards.held.hold(shard, progress.position > Position::START);
+        shards.spawn(task.shard.context.clone(), task.run(feed, hold));
         Ok(())
     }
 

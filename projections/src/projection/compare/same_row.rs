@@ -10,7 +10,7 @@ use bytes::Bytes;
 use highwater_core::domain::{View, ViewName};
 use serde_json::Value;
 
-use crate::projection::{decode, encode};
+use crate::projection::rows::{decode, encode};
 
 /// The number of times that a row is written again to find lists without an order. A set of two elements keeps their
 /// order by chance once in two times.

@@ -13,7 +13,7 @@ use super::{
     field_change::{FieldChange, changes},
     same_row::is_same_row,
 };
-use crate::projection::{decode, encode};
+use crate::projection::rows::{decode, encode};
 
 /// A row that is not the fold of its events in the log (R6).
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +46,18 @@ pub enum DriftKind {
     Undecodable(String),
 }
 
+impl DriftKind {
+    /// The name of the kind. Other than its text, it has nothing of the row.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Different => "different",
+            Self::Missing => "missing",
+            Self::Extra => "extra",
+            Self::Undecodable(_) => "undecodable",
+        }
+    }
+}
+
 impl fmt::Display for DriftKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -54,6 +66,18 @@ impl fmt::Display for DriftKind {
             Self::Extra => f.write_str("has no events"),
             Self::Undecodable(reason) => write!(f, "can't be decoded: {reason}"),
         }
+    }
+}
+
+impl Drift {
+    /// Returns the names of the row's fields that differ. Neither values nor what is within a field, such as the keys of a
+    /// map: a log may not have them.
+    pub(crate) fn field_names(&self) -> Vec<&str> {
+        let fields = self.fields.iter();
+        let mut names: Vec<&str> =
+            fields.filter_map(|change| change.field.split('.').next()).collect();
+        names.dedup();
+        names
     }
 }
 
@@ -66,7 +90,7 @@ impl fmt::Display for Drift {
 }
 
 /// The row as it is folded from the log, encoded as a worker would store it.
-pub(super) fn encode_folded<V: View>(
+pub(crate) fn encode_folded<V: View>(
     view: &ViewName,
     key: &str,
     folded: Option<V>,
@@ -75,7 +99,7 @@ pub(super) fn encode_folded<V: View>(
 }
 
 /// Compares a stored row with the folded one.
-pub(super) fn find_drift<V: View>(
+pub(crate) fn find_drift<V: View>(
     view: &ViewName,
     key: &str,
     stored: Option<&Bytes>,
@@ -99,7 +123,7 @@ pub(super) fn find_drift<V: View>(
 }
 
 /// A row as it is shown: bytes that are not JSON as a text.
-pub(super) fn shown(row: &Bytes) -> Value {
+pub(crate) fn shown(row: &Bytes) -> Value {
     serde_json::from_slice(row)
         .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(row).into_owned()))
 }

@@ -27,7 +27,7 @@ impl fmt::Display for FieldChange {
 }
 
 /// Returns the fields in which two rows differ, in the order of their names. Lists are compared as a whole.
-pub(super) fn changes(before: Option<&Value>, after: Option<&Value>) -> Vec<FieldChange> {
+pub(crate) fn changes(before: Option<&Value>, after: Option<&Value>) -> Vec<FieldChange> {
     let mut found = Vec::new();
     let none = Map::new();
     match (before, after) {
