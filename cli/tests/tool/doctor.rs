@@ -198,7 +198,7 @@ error: generation 1 of view ahead is at position 9, and the log ends at 4: the
   log was restored from a backup that is older than the view, or is another one
   to do: stop its workers, and restore the view of the same backup, or build the
     view anew as another generation
-  see docs/errors/HW504.md
+  see docs/errors/HW511.md
 
 error: generation 1 of view totals has stopped at shard 0 since
   2026-11-30T21:00:00Z: HW506: view totals can't apply event 5\\u{1b}[2J

@@ -71,7 +71,7 @@ impl GenerationState<'_> {
             self.head
         );
         let to_do = "stop its workers, and restore the view of the same backup, or build the view anew as another generation";
-        Some(StoreFinding::error(message, to_do).with_code(Code::CORRUPT_LOG))
+        Some(StoreFinding::error(message, to_do).with_code(Code::AHEAD_OF_LOG))
     }
 
     fn stopped(&self, stop: &StopReport) -> StoreFinding {
