@@ -23,16 +23,22 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) async fn open(&self) -> Result<Highwater, ToolFailure> {
+    /// Returns the URL of the log, and that of the views if they are in another store.
+    pub(crate) fn urls(&self) -> Result<(String, Option<String>), ToolFailure> {
         let Some(store) = &self.store else {
             let missing = "the store is not named: give --store URL, or set HIGHWATER_STORE";
             return Err(ToolFailure::Usage(missing.to_owned()));
         };
-        let builder = Highwater::builder(&store.of_existing()).await?;
-        let Some(views) = &self.views else {
+        Ok((store.of_existing(), self.views.as_ref().map(StoreUrl::of_existing)))
+    }
+
+    pub(crate) async fn open(&self) -> Result<Highwater, ToolFailure> {
+        let (log, views) = self.urls()?;
+        let builder = Highwater::builder(&log).await?;
+        let Some(views) = views else {
             return Ok(builder.build());
         };
-        let views = Highwater::open(&views.of_existing()).await?;
+        let views = Highwater::open(&views).await?;
         Ok(builder.views(Arc::clone(views.views())).build())
     }
 }

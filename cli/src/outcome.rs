@@ -14,6 +14,8 @@ use serde_json::json;
 pub enum ToolOutcome {
     /// It was done, or something was found. Exit code 0.
     Done,
+    /// Something is wrong with the store, at so many places. They have been printed. Exit code 1.
+    Findings(usize),
     /// Nothing was found, or nothing was done, for this reason. Exit code 3.
     NotDone(String),
 }
@@ -26,6 +28,8 @@ pub enum ToolFailure {
     Store(highwater::Error),
     /// The answer can't be written. Exit code 1.
     Output(io::Error),
+    /// A file can't be used, for this reason. Exit code 1.
+    Refused(String),
     /// The arguments lack something. Exit code 2, as for arguments that can't be parsed.
     Usage(String),
 }
@@ -35,7 +39,7 @@ impl fmt::Display for ToolFailure {
         match self {
             Self::Store(error) => error.fmt(f),
             Self::Output(error) => write!(f, "the answer can't be written: {error}"),
-            Self::Usage(message) => f.write_str(message),
+            Self::Refused(message) | Self::Usage(message) => f.write_str(message),
         }
     }
 }
@@ -45,7 +49,7 @@ impl StdError for ToolFailure {
         match self {
             Self::Store(error) => error.source(),
             Self::Output(error) => Some(error),
-            Self::Usage(_) => None,
+            Self::Refused(_) | Self::Usage(_) => None,
         }
     }
 }
@@ -65,6 +69,7 @@ impl From<io::Error> for ToolFailure {
 /// The end of a run, as the caller of the program sees it.
 pub(crate) enum Verdict<'a> {
     Done,
+    Findings,
     NotDone(&'a str),
     Failed(&'a ToolFailure),
 }
@@ -74,6 +79,7 @@ impl<'a> Verdict<'a> {
     pub(crate) fn of(ended: &'a Result<ToolOutcome, ToolFailure>) -> Self {
         match ended {
             Ok(ToolOutcome::Done) => Self::Done,
+            Ok(ToolOutcome::Findings(_)) => Self::Findings,
             Ok(ToolOutcome::NotDone(reason)) => Self::NotDone(reason),
             Err(ToolFailure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
                 Self::Done
@@ -87,13 +93,13 @@ impl<'a> Verdict<'a> {
             Self::Done => ExitCode::SUCCESS,
             Self::NotDone(_) => ExitCode::from(3),
             Self::Failed(ToolFailure::Usage(_)) => ExitCode::from(2),
-            Self::Failed(_) => ExitCode::FAILURE,
+            Self::Findings | Self::Failed(_) => ExitCode::FAILURE,
         }
     }
 
     pub(crate) fn print(&self, err: &mut impl Write, json: bool) -> io::Result<()> {
         match self {
-            Self::Done => Ok(()),
+            Self::Done | Self::Findings => Ok(()),
             Self::NotDone(reason) if json => writeln!(err, "{}", json!({ "not_done": reason })),
             Self::NotDone(reason) => writeln!(err, "{reason}"),
             Self::Failed(failure) if json => writeln!(err, "{}", failure.to_json()),
@@ -119,7 +125,7 @@ impl ToolFailure {
         }
         let (code, page) = match self {
             Self::Store(error) => (Some(error.code().as_str()), Some(page_of(error))),
-            Self::Output(_) | Self::Usage(_) => (None, None),
+            Self::Output(_) | Self::Refused(_) | Self::Usage(_) => (None, None),
         };
         json!({ "error": {
             "code": code, "message": self.to_string(), "causes": causes, "page": page

@@ -113,6 +113,32 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
+/// The width of the lines of text that is wrapped.
+const WIDTH: usize = 80;
+
+/// Breaks a text between its words into lines that fit a terminal, if its words do. All lines but the first begin with
+/// `indent`.
+pub(crate) fn wrapped(text: &str, indent: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let begin = text.len() - text.trim_start().len();
+    let mut line = text[..begin].to_owned();
+    let mut is_empty = true;
+    for word in text.split_whitespace() {
+        let length = line.chars().count() + usize::from(!is_empty) + word.chars().count();
+        if !is_empty && length > WIDTH {
+            lines.push(std::mem::replace(&mut line, indent.to_owned()));
+            is_empty = true;
+        }
+        if !is_empty {
+            line.push(' ');
+        }
+        line.push_str(word);
+        is_empty = false;
+    }
+    lines.push(line);
+    lines
+}
+
 /// Returns a count with its noun.
 pub(crate) fn counted(count: u64, noun: &str) -> String {
     let ending = if count == 1 { "" } else { "s" };
@@ -129,6 +155,19 @@ mod tests {
         table.push(["12000".to_owned(), "a".to_owned()]);
         table.push(["3".to_owned(), "longer".to_owned()]);
         assert_eq!(table.lines(), ["    lag  key", "  12000  a", "      3  longer"]);
+    }
+
+    #[test]
+    fn text_is_wrapped_between_its_words() {
+        let long = "x".repeat(100);
+        let text = format!("  {} {long} end", "word ".repeat(16));
+        let lines = wrapped(&text, "    ");
+        assert_eq!(lines[0], format!("  {}", "word ".repeat(15).trim_end()));
+        assert_eq!(
+            lines[1..],
+            ["    word".to_owned(), format!("    {long}"), "    end".to_owned()]
+        );
+        assert_eq!(wrapped("short", "  "), ["short"]);
     }
 
     #[test]

@@ -13,11 +13,13 @@ use crate::{
     outcome::{ToolFailure, ToolOutcome, Verdict},
     output::Output,
     verbs::{
+        doctor::Doctor,
         generations::{ListGenerations, PromoteGeneration, RemoveGeneration},
         parked::ParkedVerb,
         status::ShowStatus,
         stream::ShowStream,
         tail::ShowTail,
+        transfer::{export::ExportLog, import::ImportLog},
     },
 };
 
@@ -38,12 +40,15 @@ const NOTES: &str = "\
 The URL of a store reads sqlite:FILE or postgres://user:password@host/database,
 and is never printed.
 
-Exit codes: 0 done, 1 error, 2 wrong usage, 3 nothing found or not done.";
+Exit codes: 0 done, 1 error or findings of doctor, 2 wrong usage,
+3 nothing found or not done.";
 
 #[derive(Subcommand)]
 enum Verb {
     /// Shows how far each view is: generations, parked keys, stops.
     Status(ShowStatus),
+    /// Says what is wrong with a store, and what to do about it.
+    Doctor(Doctor),
     /// Lists the generations of a view.
     Generations(ListGenerations),
     /// Makes a generation the live one: plain SQL sees its rows.
@@ -57,6 +62,10 @@ enum Verb {
     Stream(ShowStream),
     /// Shows the last events of the log, and follows it.
     Tail(ShowTail),
+    /// Writes the log into a file, or what the file lacks of it.
+    Export(ExportLog),
+    /// Stores the log of a file as it was, in an empty store.
+    Import(ImportLog),
 }
 
 impl Tool {
@@ -65,6 +74,12 @@ impl Tool {
     /// # Errors
     /// [`ToolFailure`].
     pub async fn run(self, out: &mut (impl Write + Send)) -> Result<ToolOutcome, ToolFailure> {
+        if let Verb::Doctor(doctor) = self.verb {
+            let mut output = Output::new(out, self.json);
+            let outcome = doctor.run(&self.connection, &mut output).await?;
+            output.flush()?;
+            return Ok(outcome);
+        }
         let highwater = self.connection.open().await?;
         self.run_on(&highwater, out).await
     }
@@ -104,12 +119,15 @@ impl Verb {
     ) -> Result<ToolOutcome, ToolFailure> {
         match self {
             Self::Status(status) => status.run(app, output).await,
+            Self::Doctor(doctor) => doctor.run_on(app, output).await,
             Self::Generations(generations) => generations.run(app, output).await,
             Self::Promote(promote) => promote.run(app, output).await,
             Self::Remove(remove) => remove.run(app, output).await,
             Self::Parked(parked) => parked.run(app, output).await,
             Self::Stream(stream) => stream.run(app, output).await,
             Self::Tail(tail) => tail.run(app, output).await,
+            Self::Export(export) => export.run(app, output).await,
+            Self::Import(import) => import.run(app, output).await,
         }
     }
 }

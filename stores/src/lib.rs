@@ -7,6 +7,7 @@
 //! | `postgres` | the store on PostgreSQL (feature `postgres`) |
 //! | `sql` | what the two SQL stores share |
 //! | `columns` | the rules for rows of views with columns |
+//! | [`examine`] | looking at a database without changing it |
 //! | `fencing` | the rules for commits, claims, reshards and lease terms that all stores share; the words of a refusal |
 //! | [`metrics`] | the metrics of stores (O2) |
 //! | `open` | `Highwater::open(url)` |
@@ -16,6 +17,7 @@
 //! | `testing` | the conformance suite and the fault-injecting decorator (feature `testing`) |
 
 mod columns;
+pub mod examine;
 mod fencing;
 pub mod memory;
 pub mod metrics;

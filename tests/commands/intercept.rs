@@ -8,10 +8,11 @@ use highwater::{
     domain::{DefinitionHash, StoredDefinition, ViewDefinition, ViewName, ViewSpec},
     execute::Builder,
     port::{
-        AddedTags, Append, AppendFuture, Claim, EventStore, Generation, GenerationStore, KeyRange,
-        LeaseStore, LogPage, Members, ParkedKey, ParkedStore, ReadFrom, RecordedCommand,
-        ShardClaim, ShardStop, Snapshot, SnapshotStore, Store, StoredRange, StoredView, StreamPage,
-        Untagged, ViewCommit, ViewState, ViewStore, WorkerId,
+        AddedTags, Append, AppendFuture, Claim, CommandPlace, EventStore, Generation,
+        GenerationStore, ImportedAppend, KeyRange, LeaseStore, LogPage, LogTransfer, Members,
+        ParkedKey, ParkedStore, ReadFrom, RecordedCommand, ShardClaim, ShardStop, Snapshot,
+        SnapshotStore, Store, StoredRange, StoredView, StreamPage, Untagged, ViewCommit, ViewState,
+        ViewStore, WorkerId,
     },
     stores,
     value::{Epoch, LogId, ShardId, Sharding},
@@ -101,6 +102,31 @@ impl<I: Intercept> EventStore for Intercepted<I> {
 
     async fn find_command(&self, id: CommandId) -> Result<Option<RecordedCommand>> {
         self.by.store().find_command(id).await
+    }
+
+    fn transfer(&self) -> &dyn LogTransfer {
+        self
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<I: Intercept> LogTransfer for Intercepted<I> {
+    async fn command_places(&self, ids: &[CommandId]) -> Result<Vec<CommandPlace>> {
+        self.by.store().transfer().command_places(ids).await
+    }
+
+    async fn commands_without_events(
+        &self,
+        from: Position,
+        after: Option<CommandId>,
+        limit: usize,
+    ) -> Result<Vec<CommandPlace>> {
+        self.by.store().transfer().commands_without_events(from, after, limit).await
+    }
+
+    async fn import(&self, appends: &[ImportedAppend]) -> Result<()> {
+        self.by.store().transfer().import(appends).await
     }
 }
 

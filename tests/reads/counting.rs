@@ -15,9 +15,9 @@ use highwater::{
     error::{Source, Unavailable},
     port::{
         AddedTags, Append, AppendFuture, Claim, EventStore, Generation, GenerationStore, KeyRange,
-        LeaseStore, LogPage, Members, ParkedKey, ParkedStore, ReadFrom, RecordedCommand,
-        ShardClaim, ShardStop, Snapshot, SnapshotStore, Store, StoredRange, StoredView, StreamPage,
-        Untagged, ViewCommit, ViewState, ViewStore, WorkerId,
+        LeaseStore, LogPage, LogTransfer, Members, ParkedKey, ParkedStore, ReadFrom,
+        RecordedCommand, ShardClaim, ShardStop, Snapshot, SnapshotStore, Store, StoredRange,
+        StoredView, StreamPage, Untagged, ViewCommit, ViewState, ViewStore, WorkerId,
     },
     stores,
     value::{Epoch, LogId, ShardId, Sharding},
@@ -167,6 +167,10 @@ impl EventStore for Counting<Arc<dyn Store>> {
 
     async fn find_command(&self, id: CommandId) -> Result<Option<RecordedCommand>> {
         self.inner.find_command(id).await
+    }
+
+    fn transfer(&self) -> &dyn LogTransfer {
+        self.inner.transfer()
     }
 }
 

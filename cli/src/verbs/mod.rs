@@ -3,13 +3,16 @@
 //! | File | What is in it |
 //! |---|---|
 //! | `status` | how far each view is |
+//! | `doctor` | findings about a store, each with what to do about it |
 //! | `report` | views and their generations, as they are printed |
 //! | `generations` | the generations of a view: list, promote, remove (R5) |
 //! | `parked` | parked keys: list, show, retry (R4) |
 //! | `event` | an event, as it is printed |
 //! | `stream` | the events of a stream |
 //! | `tail` | the last events of the log, and those that follow |
+//! | `transfer` | a log in a file, and back |
 
+pub(crate) mod doctor;
 mod event;
 pub(crate) mod generations;
 pub(crate) mod parked;
@@ -17,6 +20,7 @@ mod report;
 pub(crate) mod status;
 pub(crate) mod stream;
 pub(crate) mod tail;
+pub(crate) mod transfer;
 
 use highwater::{Highwater, Result, domain::ViewName};
 

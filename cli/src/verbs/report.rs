@@ -26,6 +26,12 @@ pub(super) struct GenerationReport {
     pub(super) live: bool,
     pub(super) state: &'static str,
     pub(super) position: Position,
+    /// The name under which it is stored.
+    #[serde(skip)]
+    pub(super) stored: String,
+    /// The position of the furthest of its shards.
+    #[serde(skip)]
+    pub(super) furthest: Position,
     /// The number of events of the log that it lacks.
     pub(super) lag: u64,
     pub(super) complete_at: Position,
@@ -86,6 +92,8 @@ impl GenerationReport {
             live: generation.is_live,
             state: state_name(!state.stops.is_empty(), is_complete, lag),
             position: least.position,
+            stored: generation.view.as_str().to_owned(),
+            furthest: state.shards.iter().map(|shard| shard.position).max().unwrap_or_default(),
             lag,
             complete_at: generation.complete_at,
             is_complete,

@@ -34,7 +34,7 @@ async fn example(app: &Highwater) {
 }
 
 /// Waits until a view has every event up to a position.
-async fn follow_to(app: &Highwater, view: &str, position: u64) {
+pub(crate) async fn follow_to(app: &Highwater, view: &str, position: u64) {
     let view = name(view);
     loop {
         let state = app.views().read_view(&view, &[]).await.unwrap().state;
@@ -69,7 +69,7 @@ async fn output_of(app: &Highwater, command: &str) -> String {
     let arguments: Vec<_> = command.split_whitespace().collect();
     let (ended, mut output) = run(app, &arguments).await;
     match ended {
-        Ok(ToolOutcome::Done) => {}
+        Ok(ToolOutcome::Done | ToolOutcome::Findings(_)) => {}
         Ok(ToolOutcome::NotDone(reason)) => output.push_str(&format!("{reason}\n")),
         Err(failure) => panic!("{command}: {failure}"),
     }

@@ -3,20 +3,24 @@
 //! | File | Content |
 //! |---|---|
 //! | `views` | views at every state, made by hand |
+//! | `doctor` | findings, each with what to do about it |
 //! | `status` | how far each view is |
 //! | `generations` | generations: list, promote, remove |
 //! | `parked` | parked keys: list, show, retry |
 //! | `events` | streams, and the tail of the log |
+//! | `transfer` | a log in a file, and back |
 //! | `guide` | the page of the guide |
 //! | `process` | the program: exit codes, pipes, secrets |
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod doctor;
 mod events;
 mod generations;
 mod guide;
 mod parked;
 mod process;
 mod status;
+mod transfer;
 mod views;
 
 use clap::Parser as _;
@@ -55,7 +59,7 @@ pub(crate) async fn json(app: &Highwater, arguments: &[&str]) -> Value {
 pub(crate) async fn not_done(app: &Highwater, arguments: &[&str]) -> String {
     match run(app, arguments).await.0.unwrap() {
         ToolOutcome::NotDone(reason) => reason,
-        ToolOutcome::Done => panic!("{arguments:?} was done"),
+        other => panic!("{arguments:?}: {other:?}"),
     }
 }
 

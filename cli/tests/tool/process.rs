@@ -17,32 +17,32 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A run that has ended.
-struct Run {
-    code: i32,
-    out: String,
-    err: String,
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 /// The program without a terminal, on the store of this URL.
-fn program(url: &str) -> Command {
+pub(crate) fn program(url: &str) -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_highwater"));
     program.env_remove("HIGHWATER_VIEWS").env("HIGHWATER_STORE", url);
     program.stdin(Stdio::null()).kill_on_drop(true);
     program
 }
 
-async fn run(program: &mut Command, arguments: &[&str]) -> Run {
+pub(crate) async fn run(program: &mut Command, arguments: &[&str]) -> Run {
     let ended = timeout(PATIENCE, program.args(arguments).output()).await.unwrap().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Run { code: ended.status.code().unwrap(), out: text(ended.stdout), err: text(ended.stderr) }
 }
 
-fn file_url(folder: &Path) -> String {
+pub(crate) fn file_url(folder: &Path) -> String {
     format!("sqlite:{}?prefix=bank_", folder.join("bank.db").display())
 }
 
 /// Returns the URL of a store that other processes can open.
-fn url(bank: &Bank) -> Option<String> {
+pub(crate) fn url(bank: &Bank) -> Option<String> {
     match bank {
         Bank::Memory(_) => None,
         Bank::Sqlite(folder) => Some(file_url(folder.path())),

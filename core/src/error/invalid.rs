@@ -47,6 +47,14 @@ impl Invalid {
         )
     }
 
+    /// Creates the error of an import whose command id has another record in the log (W4).
+    #[must_use]
+    pub fn command_id_taken(command: CommandId) -> Self {
+        let message =
+            format!("command id {command} is taken: the log has another command under it");
+        Self::new(Code::COMMAND_ID_REUSED, message)
+    }
+
     /// Creates the error of a value that is larger than its limit, both in bytes.
     #[must_use]
     pub fn too_large(what: &str, size: usize, limit: usize) -> Self {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 
-use super::{AddedTags, Append, Appended, LogPage, ReadFrom, StreamPage, Untagged};
+use super::{AddedTags, Append, Appended, LogPage, LogTransfer, ReadFrom, StreamPage, Untagged};
 use crate::{
     Result,
     domain::{Fingerprint, Query},
@@ -103,6 +103,9 @@ pub trait EventStore: Send + Sync + 'static {
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable).
     async fn find_command(&self, id: CommandId) -> Result<Option<RecordedCommand>>;
+
+    /// The port through which the log is moved to another store.
+    fn transfer(&self) -> &dyn LogTransfer;
 }
 
 /// A command that has been stored, with the answer it got.

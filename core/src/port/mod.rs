@@ -8,6 +8,7 @@
 //! | `feed` | the feeds of views: the log itself, or the topic of a relay |
 //! | `generation_store` | generations of views (R5) |
 //! | `lease_store` | leases: the assignment of shards to workers, and the right to commit (R1) |
+//! | `log_transfer` | moving a log to another store |
 //! | `page` | pages of events, and the bytes at which one ends |
 //! | `parked` | keys whose events can't be applied for now (R4) |
 //! | `parked_store` | parked keys as a store lists them (R4) |
@@ -23,6 +24,7 @@ mod event_store;
 mod feed;
 mod generation_store;
 mod lease_store;
+mod log_transfer;
 mod page;
 mod parked;
 mod parked_store;
@@ -38,6 +40,7 @@ pub use event_store::{AppendFuture, EventStore, RecordedCommand};
 pub use feed::{Assignment, Feed, FeedPage, FeedSource, Membership, Subscription};
 pub use generation_store::{Generation, GenerationStore};
 pub use lease_store::{LeaseStore, ShardClaim};
+pub use log_transfer::{CommandPlace, ImportedAppend, LogEnd, LogTransfer};
 pub use page::{LogPage, MAX_PAGE_BYTES, ReadFrom, StreamPage};
 pub use parked::{ParkChange, ParkedKey};
 pub use parked_store::ParkedStore;

@@ -58,7 +58,7 @@ impl MemoryLog {
         Position::new(self.events.len() as u64)
     }
 
-    fn actual(&self, stream: &StreamId) -> Actual {
+    pub(super) fn actual(&self, stream: &StreamId) -> Actual {
         let indexes = self.streams.get(stream).map_or(&[][..], Vec::as_slice);
         Actual {
             version: Version::NONE.plus(indexes.len()),
@@ -146,7 +146,7 @@ impl MemoryLog {
         });
     }
 
-    fn type_name(&mut self, name: &str) -> Arc<str> {
+    pub(super) fn type_name(&mut self, name: &str) -> Arc<str> {
         if let Some(known) = self.type_names.get(name) {
             return known.clone();
         }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use highwater_core::{
-    CommandId, Result,
+    CommandId, Position, Result,
     domain::Fingerprint,
     error::Invalid,
     port::{Appended, RecordedCommand},
@@ -17,6 +17,13 @@ pub(super) struct MemoryCommands {
 impl MemoryCommands {
     pub(super) fn get(&self, id: CommandId) -> Option<RecordedCommand> {
         self.known.get(&id).cloned()
+    }
+
+    /// Returns the ids of commands without events, each with the head at that time.
+    pub(super) fn without_events(&self) -> impl Iterator<Item = (Position, CommandId)> {
+        let empty = |known: &&RecordedCommand| known.appended.streams.is_empty();
+        let place = |(id, known): (&CommandId, &RecordedCommand)| (known.appended.position, *id);
+        self.known.iter().filter(move |(_, known)| empty(known)).map(place)
     }
 
     /// Returns the earlier answer of this command, if it has been stored.

@@ -13,6 +13,7 @@
 //! | `read` | pages of a stream and of the log (W3) |
 //! | `shard` | leases and epochs of shards (R1) |
 //! | `snapshot` | snapshots |
+//! | `transfer` | moving the log to another store |
 //! | `view` | rows and the progress that is committed with them (R1) |
 //! | `view_store` | the ports of views |
 
@@ -25,6 +26,7 @@ mod range;
 mod read;
 mod shard;
 mod snapshot;
+mod transfer;
 mod view;
 mod view_store;
 
@@ -38,8 +40,8 @@ use futures_util::FutureExt as _;
 use highwater_core::{
     CommandId, LogId, Position, Query, ReadFrom, Result, StreamId, Version,
     port::{
-        AddedTags, Append, AppendFuture, Clock, EventStore, Ids, Limits, LogPage, RecordedCommand,
-        Snapshot, SnapshotStore, StreamPage, Untagged,
+        AddedTags, Append, AppendFuture, Clock, EventStore, Ids, Limits, LogPage, LogTransfer,
+        RecordedCommand, Snapshot, SnapshotStore, StreamPage, Untagged,
     },
 };
 use tokio::sync::watch;
@@ -173,6 +175,10 @@ impl EventStore for MemoryStore {
 
     async fn find_command(&self, id: CommandId) -> Result<Option<RecordedCommand>> {
         Ok(self.state().commands.get(id))
+    }
+
+    fn transfer(&self) -> &dyn LogTransfer {
+        self
     }
 }
 

@@ -34,10 +34,19 @@ pub(super) async fn is_current(
     connection: &mut PgConnection,
     options: &PostgresOptions,
 ) -> Result<bool> {
+    let (version, newest) = version(connection, options).await?;
+    Ok(version == newest)
+}
+
+/// Returns the version of the schema, 0 if there are no tables, and the newest version. Refuses as [`is_current`].
+pub(super) async fn version(
+    connection: &mut PgConnection,
+    options: &PostgresOptions,
+) -> Result<(usize, usize)> {
     let database =
         inspect(connection, &options.schema).await.map_err(classify_connect(&options.connect))?;
     database.check_server()?;
-    Ok(database.version(connection, &options.schema).await? == MIGRATIONS.len())
+    Ok((database.version(connection, &options.schema).await?, MIGRATIONS.len()))
 }
 
 /// Brings the schema up to date.

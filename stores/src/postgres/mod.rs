@@ -8,6 +8,7 @@
 //! | `connect` | new connections, whose server is checked |
 //! | `definition` | the definition of a view, and its change (R5) |
 //! | `error` | classification of errors |
+//! | `examine` | looking at the database without changing it |
 //! | `follow` | waking followers |
 //! | `generation` | generations of views (R5) |
 //! | `hook` | transaction hooks |
@@ -24,6 +25,7 @@
 //! | `server_refusal` | servers that can't keep what Highwater promises |
 //! | `session` | the bounds of work of several statements |
 //! | `shard` | leases and epochs of shards (R1) |
+//! | `transfer` | moving the log to another store |
 //! | `tags` | tags added to stored events |
 //! | `tls` | the parameters of TLS, and its errors |
 //! | `view`, `table` | views: their statements, and their tables with columns and indexes |
@@ -35,6 +37,7 @@ mod commit;
 mod connect;
 mod definition;
 mod error;
+mod examine;
 mod follow;
 mod generation;
 mod hook;
@@ -54,6 +57,7 @@ mod shard;
 mod table;
 mod tags;
 mod tls;
+mod transfer;
 mod view;
 mod view_store;
 
@@ -64,12 +68,13 @@ use highwater_core::{
     CommandId, LogId, Position, Query, ReadFrom, Result, StreamId, Version,
     error::Unavailable,
     port::{
-        AddedTags, Append, AppendFuture, EventStore, LogPage, RecordedCommand, Snapshot,
-        SnapshotStore, StreamPage, Untagged,
+        AddedTags, Append, AppendFuture, EventStore, LogPage, LogTransfer, RecordedCommand,
+        Snapshot, SnapshotStore, StreamPage, Untagged,
     },
 };
 use sqlx::{Connection as _, Postgres};
 
+pub(crate) use examine::examine;
 pub use hook::PostgresHook;
 pub use options::PostgresOptions;
 
@@ -260,6 +265,10 @@ impl EventStore for PostgresStore {
 
     async fn find_command(&self, id: CommandId) -> Result<Option<RecordedCommand>> {
         idempotency::find_command(&self.inner, id).await
+    }
+
+    fn transfer(&self) -> &dyn LogTransfer {
+        self
     }
 }
 

@@ -23,6 +23,7 @@
 //! | `spec_cache` | the views that this process has opened |
 //! | `stop` | stops of shards as they are stored |
 //! | `store` | a SQL store as the code sees it that both share |
+//! | `transfer` | moving a log to another store |
 //! | `uncancellable` | calls that run to their end although their caller goes away |
 //! | `view` | opening and reading views (R1) |
 //! | `view_changes` | changes of views that this process knows of |
@@ -48,6 +49,7 @@ pub(crate) mod snapshot;
 pub(crate) mod spec_cache;
 pub(crate) mod stop;
 pub(crate) mod store;
+pub(crate) mod transfer;
 pub(crate) mod uncancellable;
 pub(crate) mod view;
 pub(crate) mod view_changes;

@@ -66,16 +66,38 @@ pub(super) async fn log_id(
     Ok(LogId::of(&id))
 }
 
-/// Returns the version of the schema, and creates the table of migrations.
-async fn prepare(connection: &mut SqliteConnection, prefix: &Prefix, file: &Path) -> Result<usize> {
+/// Returns the version of the schema, 0 if there are no tables, and the newest version. Refuses as [`migrate`].
+pub(super) async fn version(
+    connection: &mut SqliteConnection,
+    prefix: &Prefix,
+    file: &Path,
+) -> Result<(usize, usize)> {
+    let version = found_version(connection, prefix, file).await?;
+    check_encoding(connection).await?;
+    Ok((version.unwrap_or_default(), MIGRATIONS.len()))
+}
+
+/// Returns the version of the schema; `None` if there are no tables.
+async fn found_version(
+    connection: &mut SqliteConnection,
+    prefix: &Prefix,
+    file: &Path,
+) -> Result<Option<usize>> {
     let migrations = format!("{prefix}migrations");
     let events = format!("{prefix}events");
     let has_migrations = has_table(connection, &migrations, file).await?;
     match (has_migrations, has_table(connection, &events, file).await?) {
-        (true, true) => return read_version(connection, prefix, &migrations).await,
-        (false, false) => {}
-        (true, false) => return Err(foreign(&migrations, &events)),
-        (false, true) => return Err(foreign(&events, &migrations)),
+        (true, true) => read_version(connection, prefix, &migrations).await.map(Some),
+        (false, false) => Ok(None),
+        (true, false) => Err(foreign(&migrations, &events)),
+        (false, true) => Err(foreign(&events, &migrations)),
+    }
+}
+
+/// Returns the version of the schema, and creates the table of migrations.
+async fn prepare(connection: &mut SqliteConnection, prefix: &Prefix, file: &Path) -> Result<usize> {
+    if let Some(version) = found_version(connection, prefix, file).await? {
+        return Ok(version);
     }
     let create = prefix.sql(
         "create table @prefix@migrations (version integer primary key, \

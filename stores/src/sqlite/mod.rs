@@ -6,6 +6,7 @@
 //! | `commit` | rows, parked keys and progress in one transaction (R1) |
 //! | `definition` | the definition of a view, and its change (R5) |
 //! | `error` | classification of errors |
+//! | `examine` | looking at the file without changing it |
 //! | `follow` | waking followers |
 //! | `generation` | generations of views (R5) |
 //! | `hook` | transaction hooks |
@@ -16,6 +17,7 @@
 //! | `read` | pages of a stream and of the log (W3) |
 //! | `row` | decoding of rows |
 //! | `shard` | leases and epochs of shards (R1) |
+//! | `transfer` | moving the log to another store |
 //! | `tags` | tags added to stored events |
 //! | `view`, `table` | views: their statements, and their tables with columns and indexes |
 //! | `view_store` | the ports of views |
@@ -25,6 +27,7 @@ mod append;
 mod commit;
 mod definition;
 mod error;
+mod examine;
 mod follow;
 mod generation;
 mod hook;
@@ -37,6 +40,7 @@ mod row;
 mod shard;
 mod table;
 mod tags;
+mod transfer;
 mod view;
 mod view_store;
 mod write_connection;
@@ -48,13 +52,14 @@ use highwater_core::{
     CommandId, LogId, Position, Query, ReadFrom, Result, StreamId, Version,
     error::Unavailable,
     port::{
-        AddedTags, Append, AppendFuture, Clock, EventStore, LogPage, RecordedCommand, Snapshot,
-        SnapshotStore, StreamPage, Untagged,
+        AddedTags, Append, AppendFuture, Clock, EventStore, LogPage, LogTransfer, RecordedCommand,
+        Snapshot, SnapshotStore, StreamPage, Untagged,
     },
 };
 use sqlx::{ConnectOptions as _, Sqlite};
 use tokio::sync::{Mutex, MutexGuard};
 
+pub(crate) use examine::examine;
 pub use hook::SqliteHook;
 pub use options::SqliteOptions;
 
@@ -250,6 +255,10 @@ impl EventStore for SqliteStore {
 
     async fn find_command(&self, id: CommandId) -> Result<Option<RecordedCommand>> {
         uncancellable(read::command(self.inner(), id)).await
+    }
+
+    fn transfer(&self) -> &dyn LogTransfer {
+        self
     }
 }
 

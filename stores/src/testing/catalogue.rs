@@ -133,6 +133,10 @@ macro_rules! __highwater_properties {
                 w6_a_condition_sees_events_that_lack_a_tag
                 w6_a_condition_names_the_first_event_that_breaks_it
                 w6_no_decision_is_stored_after_an_event_that_lacks_its_tag;
+            transfer:
+                w2_an_imported_log_is_the_log_that_was_read
+                w4_a_command_is_recognised_after_an_import
+                w3_an_import_continues_the_log_or_stores_nothing;
             exact:
                 w2_an_event_comes_back_as_it_was_written
                 w2_metadata_belongs_to_every_event_of_its_append

@@ -14,8 +14,8 @@ use highwater_core::{
     CommandId, Error, LogId, Position, Query, ReadFrom, Result, StreamId, Version,
     error::{Source, Unavailable},
     port::{
-        AddedTags, Append, AppendFuture, Clock as _, EventStore, LogPage, RecordedCommand,
-        Snapshot, SnapshotStore, StreamPage, Untagged,
+        AddedTags, Append, AppendFuture, Clock as _, EventStore, LogPage, LogTransfer,
+        RecordedCommand, Snapshot, SnapshotStore, StreamPage, Untagged,
     },
 };
 
@@ -250,6 +250,10 @@ impl<S: EventStore> EventStore for Faulty<S> {
     async fn find_command(&self, id: CommandId) -> Result<Option<RecordedCommand>> {
         self.pass("looking up a command").await?;
         self.inner.find_command(id).await
+    }
+
+    fn transfer(&self) -> &dyn LogTransfer {
+        self.inner.transfer()
     }
 }
 

@@ -4,6 +4,7 @@
 //! | File | Content |
 //! |---|---|
 //! | `error_messages` | the code, the next step and the words of an error; no secrets |
+//! | `examine` | rights that the user of a database lacks |
 //! | `processes` | other processes: another user, another holder of a lock, another writer |
 //! | `server` | a PostgreSQL that asks for passwords |
 //! | `slow_views` | work on views that holds all its connections, beside the log |
@@ -32,6 +33,7 @@ mod batched_reads;
 mod cancelled_reads;
 mod closed_store;
 mod error_messages;
+mod examine;
 mod generations;
 mod kept_rows;
 mod large_views;

@@ -160,7 +160,7 @@ impl<'a> CheckedBatch<'a> {
 }
 
 /// Returns an array literal, because an array of arrays must be rectangular; `None` if there are no items.
-pub(super) fn array<'a>(items: impl Iterator<Item = &'a str>) -> Option<String> {
+pub(in crate::postgres) fn array<'a>(items: impl Iterator<Item = &'a str>) -> Option<String> {
     let mut literal = String::new();
     for item in items {
         literal.push(if literal.is_empty() { '{' } else { ',' });

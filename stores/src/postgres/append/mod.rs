@@ -35,6 +35,7 @@ use crate::sql::{
 };
 use checked_answer::{APPENDED, CheckedAnswer};
 use checked_batch::CheckedBatch;
+pub(super) use checked_batch::array;
 use fast_path::PostgresFastBatch;
 use single_event::SingleEvent;
 

@@ -27,6 +27,7 @@
 //! | `stop` | shards whose work has stopped (R2) |
 //! | `table` | views whose name or columns change (R1, R4) |
 //! | `tagging` | tags that are added to stored events (W6) |
+//! | `transfer` | logs that are moved to another store (W2, W3, W4) |
 //! | `view` | rows and progress of views (R1) |
 //! | `worker` | a worker on one shard of a view, for the other files |
 #![deny(dead_code)]
@@ -55,6 +56,7 @@ mod snapshot;
 mod stop;
 mod table;
 mod tagging;
+mod transfer;
 mod view;
 mod worker;
 mod world;
