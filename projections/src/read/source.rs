@@ -197,7 +197,8 @@ impl ViewSource {
         }
         let log = self.highwater.log();
         let (snapshot, head) = join(self.read(scope), log.head()).await;
-        let (snapshot, mut head) = (snapshot?, head?);
+        let snapshot = snapshot?;
+        let mut head = head?;
         let position = snapshot.state.shards.iter().map(|shard| shard.position).max();
         let position = position.unwrap_or_default();
         if position > head {

@@ -24,7 +24,8 @@ use crate::sql::{
 #[async_trait]
 impl LogTransfer for SqliteStore {
     async fn command_places(&self, ids: &[CommandId]) -> Result<Vec<CommandPlace>> {
-        let (inner, ids) = (self.inner(), ids.to_vec());
+        let inner = self.inner();
+        let ids = ids.to_vec();
         uncancellable(async move { places(&inner, &ids).await.map_err(classify(READING)) }).await
     }
 
@@ -53,7 +54,8 @@ impl LogTransfer for SqliteStore {
 
     async fn import(&self, appends: &[ImportedAppend]) -> Result<()> {
         check_times(appends)?;
-        let (inner, appends) = (self.inner(), appends.to_vec());
+        let inner = self.inner();
+        let appends = appends.to_vec();
         uncancellable(async move { import(&inner, &appends).await }).await
     }
 }

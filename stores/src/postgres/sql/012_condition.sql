@@ -131,7 +131,7 @@ begin
         window earlier as (partition by j.grp order by j.ord
                            rows between unbounded preceding and 1 preceding)
     ), ordered as (
-        -- Nobody overtakes an append that is judged later.
+        -- No append overtakes another one that is judged later.
         select c.*, case when bool_or(c.own = 5) over (order by c.ord) then 5 else c.own end as final
         from chained c
     ), placed as (
