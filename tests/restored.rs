@@ -2,13 +2,18 @@
 //! exist. A worker stops, and no strong read calls them current (R1).
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
 
 use highwater::{
     Code, Highwater,
     consistency::Basis,
     error::NextStep,
     prelude::*,
+    stores::sqlx::{self, Connection as _, Executor as _},
     value::FreshnessStatus,
     worker::{OnChange, ProjectionOptions, ProjectionState, WorkerHandle},
 };
@@ -16,7 +21,7 @@ use highwater_test_support::{
     bank::{Account, AccountEvent, Balance, Bank, Deposit, banks},
     postgres::PostgresCluster,
 };
-use tokio::time::timeout;
+use tokio::{runtime::Runtime, time::timeout};
 
 /// The time after which a test gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -131,4 +136,72 @@ async fn r1_a_worker_that_outlives_the_restore_of_the_log_stops_on_postgres() {
     app.view::<Balance>().get("ann").after(&receipt).within(PATIENCE).await.unwrap();
     server.restore();
     is_ahead(worker, 10, 6).await;
+}
+
+/// Restores a view to its state after ten events, from within a fold.
+struct Rewind {
+    url: String,
+}
+
+static REWIND: Mutex<Option<Rewind>> = Mutex::new(None);
+
+impl Rewind {
+    async fn run(self) {
+        let schema = self
+            .url
+            .split_once("schema=")
+            .map(|(_, rest)| format!("{}.", rest.split('&').next().unwrap()));
+        let prefix = schema.as_deref().unwrap_or("bank_");
+        let rewind = format!(
+            "update {prefix}shards set position = 10 where view = 'rewound'; \
+             update {prefix}rows_rewound set value = '{{\"events\":10}}'"
+        );
+        let rewind = sqlx::raw_sql(sqlx::AssertSqlSafe(rewind));
+        match self.url.strip_prefix("sqlite:").and_then(|file| file.split('?').next()) {
+            Some(file) => {
+                let mut file = sqlx::SqliteConnection::connect(file).await.unwrap();
+                file.execute(rewind).await.unwrap();
+            }
+            None => {
+                let server = self.url.split(['?', '&']).next().unwrap();
+                let mut server = sqlx::PgConnection::connect(server).await.unwrap();
+                server.execute(rewind).await.unwrap();
+            }
+        }
+    }
+}
+
+#[derive(View, Default, Clone, Debug, PartialEq)]
+#[view(event = AccountEvent, name = "rewound", by_stream = Account)]
+struct Rewound {
+    events: u64,
+}
+
+impl Rewound {
+    fn fold(&mut self, _: &AccountEvent, _: &Envelope) {
+        if self.events == 24
+            && let Some(rewind) = REWIND.lock().unwrap().take()
+        {
+            let thread = thread::spawn(|| Runtime::new().unwrap().block_on(rewind.run()));
+            thread.join().unwrap();
+        }
+        self.events += 1;
+    }
+}
+
+/// A fail-over loses commits that a worker goes on from. Its next batch is under way meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn r1_a_worker_whose_store_has_lost_its_commits_begins_again_from_what_is_left() {
+    for bank in banks() {
+        let Some(url) = bank.url() else { continue };
+        let app = bank.open().await;
+        let receipt = deposit(&app, 30).await;
+        *REWIND.lock().unwrap() = Some(Rewind { url });
+        let options = ProjectionOptions::default().batch(10).unaudited();
+        let worker = Worker::new(&app).view_with::<Rewound>(options).start().await.unwrap();
+        let row = app.view::<Rewound>().get("ann").after(&receipt).within(PATIENCE).await.unwrap();
+        assert!(REWIND.lock().unwrap().is_none(), "nothing was lost");
+        assert_eq!(row.events, 30);
+        worker.stop().await.unwrap();
+    }
 }

@@ -7,7 +7,8 @@ use futures_util::{
     future::{BoxFuture, Either, select},
 };
 use highwater_core::{
-    Envelope, Error, Result,
+    Envelope, Error, Position, Result,
+    error::Conflict,
     port::{ClaimMode, Feed, FeedPage, Progress},
 };
 use jiff::Timestamp;
@@ -279,15 +280,31 @@ impl ShardTask {
     }
 
     /// Waits and claims the shard again, until that succeeds. Any error that is not transient ends the
-    /// work.
+    /// work. So does progress that has gone back: the feed has passed the events after it.
     async fn recover(&mut self, mut error: Error, waits: &mut RetryWaits) -> Result<()> {
+        let passed = self.shard.claim.progress.position;
         loop {
             wait_to_retry(&self.shard.context, error, waits).await?;
             match self.shard.claim_again().await {
-                Ok(()) => return Ok(()),
+                Ok(()) => return self.check_progress(passed),
                 Err(next) => error = next,
             }
         }
+    }
+
+    /// Checks that the store has not lost commits of this task, in a fail-over or a restore.
+    ///
+    /// # Errors
+    /// [`Conflict::Checkpoint`], after which the projection joins again and has its shards fed from their progress.
+    fn check_progress(&self, passed: Position) -> Result<()> {
+        let actual = self.shard.claim.progress.position;
+        if actual >= passed {
+            return Ok(());
+        }
+        let view = self.shard.context.view.to_string();
+        let shard = self.shard.claim.shard;
+        tracing::warn!(view, %shard, %passed, %actual, "the store has lost commits; beginning again from what is left");
+        Err(Conflict::Checkpoint { view, expected: passed, actual }.into())
     }
 }
 
