@@ -55,15 +55,10 @@ impl Proxy {
                 tokio::spawn(async move {
                     let (mut reads, mut writes) = client.into_split();
                     let (mut answers, mut asks) = server.into_split();
-                    // The end of a client is not passed on until the server answers it: a process that was killed is
-                    // like one on a machine that is gone.
+                    // Each side is told that the other one has ended, as it is without a proxy.
                     tokio::select! {
-                        ((), ()) = async {
-                            tokio::join!(
-                                pass_on(&mut reads, &mut asks, gate.clone()),
-                                pass_on(&mut answers, &mut writes, gate.clone()),
-                            )
-                        } => return,
+                        () = pass_on(&mut reads, &mut asks, gate.clone()) => return,
+                        () = pass_on(&mut answers, &mut writes, gate.clone()) => return,
                         _ = cuts.changed() => return,
                         _ = silences.changed() => {}
                     }
