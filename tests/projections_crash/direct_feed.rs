@@ -1,6 +1,9 @@
 //! R1, fed by the log: views equal its fold after faults of workers and the server.
 
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use highwater::{Highwater, Open as _, View, domain::ViewName};
 use highwater_test_support::{
@@ -26,6 +29,9 @@ use crate::{
 
 /// A fault every few hundred milliseconds.
 pub(crate) const FAULTS: FaultPlan = FaultPlan { interval: 100..500, lease: LEASE };
+
+/// The time within which a worker that is not frozen notices that its clock has jumped.
+const CLOCK_NOTICED: Duration = Duration::from_secs(1);
 
 /// A fault beside those of the workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +141,14 @@ impl Fire {
         let ahead = [hours, -hours, 0][self.random.usize(..3)] + self.random.i64(1..60);
         let machine = self.random.usize(..self.machines.len());
         println!("machine {machine}: {ahead} s ahead");
-        self.until_logged(CLOCK_JUMPED, || self.machines[machine].set_clock_ahead(ahead));
+        let before = self.fleet.logged(CLOCK_JUMPED);
+        self.machines[machine].set_clock_ahead(ahead);
+        thread::sleep(CLOCK_NOTICED);
+        if self.fleet.logged(CLOCK_JUMPED) == before {
+            // The workers of this machine have been replaced by workers of others. The next ones are on all machines in turn.
+            self.fleet.kill_all();
+        }
+        wait_until(CLOCK_JUMPED, || self.fleet.logged(CLOCK_JUMPED) > before);
     }
 
     fn lose_last_events(&self) {
