@@ -47,6 +47,10 @@ const LOG_ROWS: usize = 5_000;
 /// The number of events that are read at a time.
 const EVENTS: usize = 1_000;
 
+/// The most events that are read in a second on average, if all events of the view are read for a page: comparing stays in
+/// the background, whatever the window. Rows that are not reached within it are missing in the coverage.
+const MAX_EVENT_RATE: u64 = 10_000;
+
 /// Compares the rows of the shards that a projection holds in this worker.
 pub(in crate::worker) struct ShardAuditor {
     pub(in crate::worker) view: ViewName,
@@ -102,6 +106,7 @@ impl ShardAuditor {
         let shards = self.held.begin();
         // A little faster than needed: the rest is for what takes longer than planned.
         let budget = round.window.mul_f64(round.ring.share * 0.9);
+        let budget = budget.max(self.least_time(round.ring.head));
         tokio::select! {
             audited = self.audit(page, &shards, round.ring.head, budget) => audited?,
             () = self.held.until_new() => return Ok(()),
@@ -111,6 +116,14 @@ impl ShardAuditor {
         round.coverage.add(Instant::now(), round.ring.share, self.held.still(shards));
         self.update_coverage(round);
         Ok(())
+    }
+
+    /// Returns the time that a page must take at least.
+    fn least_time(&self, head: Position) -> Duration {
+        match self.keyed {
+            KeyedBy::Stream(_) => Duration::ZERO,
+            KeyedBy::Key => Duration::from_millis(head.get() * 1_000 / MAX_EVENT_RATE),
+        }
     }
 
     fn update_coverage(&self, round: &mut Round) {
