@@ -263,7 +263,7 @@ async fn r6_no_auditor_reports_drift_while_commands_and_workers_come_and_go() {
             let bank = store.open().await;
             let traffic = Traffic::start(&store, shards, seed(), OnDrift::Warn).await;
             until_opened(&bank).await;
-            sleep(duration(4)).await;
+            sleep(duration(12) / 3).await;
             let audited = traffic.stop().await;
             println!("{} rows audited, with {shards} shards", audited.compared);
             assert!(audited.compared > 0);
@@ -283,7 +283,7 @@ async fn r6_rows_that_workers_repair_during_traffic_have_every_event_once() {
             let traffic = Traffic::start(&store, shards, seed, OnDrift::Repair).await;
             until_opened(&bank).await;
             let mut random = fastrand::Rng::with_seed(seed);
-            let until = Instant::now() + duration(4);
+            let until = Instant::now() + duration(12) / 3;
             while Instant::now() < until {
                 tamper_somehow::<ByAccount>(&store, &bank, "a", &mut random).await;
                 tamper_somehow::<ByCustomer>(&store, &bank, "c", &mut random).await;

@@ -145,7 +145,7 @@ async fn r6_no_drift_is_reported_while_commands_and_workers_come_and_go() {
             let traffic = Traffic::start(&store, shards, seed, OnDrift::Warn).await;
             until_opened(&bank).await;
             let mut random = fastrand::Rng::with_seed(seed);
-            let until = Instant::now() + duration(4);
+            let until = Instant::now() + duration(12) / 3;
             let mut runs = 0_u64;
             let mut rows = 0;
             while Instant::now() < until {
@@ -233,7 +233,7 @@ async fn r6_rows_that_are_repaired_during_traffic_have_every_event_once() {
             let traffic = Traffic::start(&store, shards, seed, OnDrift::Warn).await;
             until_opened(&bank).await;
             let mut random = fastrand::Rng::with_seed(seed);
-            let until = Instant::now() + duration(4);
+            let until = Instant::now() + duration(12) / 3;
             let mut runs = 0_u64;
             while Instant::now() < until {
                 tamper_and_repair::<ByAccount>(&store, &bank, "a", &mut random).await;
