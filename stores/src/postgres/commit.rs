@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use highwater_core::{Result, port::ViewCommit};
+use highwater_core::{Code, Error, Result, domain::ViewName, port::ViewCommit};
 use sqlx::{Connection as _, PgConnection, Postgres, Transaction};
 
 use super::{
     PostgresHook, PostgresInner,
-    error::{classify, classify_hook, classify_view},
+    error::{classify, classify_hook, classify_view, is_missing_table},
     parked,
     row::{PgTimestamp, signed},
     session::{BEGIN, BEGIN_WITH_HOOK},
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     fencing::{check_forward, refusal_of},
     rows::{check_columns, check_keys, row_text},
-    sql::{view::or_missing, view_changes::ViewChange},
+    sql::{view::read_state, view_changes::ViewChange},
 };
 
 const WRITING: &str = "writing a view";
@@ -125,8 +125,19 @@ async fn advance(
     let moved: Result<i64, _> = query.fetch_one(connection).await;
     match moved {
         Ok(moved) => Ok(moved == 1),
-        Err(error) => Err(or_missing(inner, view, error, classify_view(WRITING, view)).await),
+        Err(error) => Err(or_missing(inner, view, error).await),
     }
+}
+
+/// Converts the error of a commit. If the table of the view is missing, the view may never have been opened.
+async fn or_missing(inner: &PostgresInner, view: &ViewName, error: sqlx::Error) -> Error {
+    if is_missing_table(&error)
+        && let Err(missing) = read_state(inner, view).await
+        && missing.code() == Code::VIEW_MISSING
+    {
+        return missing;
+    }
+    classify_view(WRITING, view)(error)
 }
 
 /// The rows of a commit as arrays.

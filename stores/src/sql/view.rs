@@ -135,23 +135,6 @@ async fn read_rows<S: SqlStore, K: AsRef<str> + Sync>(
     })
 }
 
-/// Converts the error of a statement that failed because the table of the view is missing: the view may
-/// never have been opened.
-pub(crate) async fn or_missing<S: SqlStore>(
-    store: &S,
-    view: &ViewName,
-    error: sqlx::Error,
-    otherwise: impl FnOnce(sqlx::Error) -> Error + Send,
-) -> Error {
-    if S::is_missing_table(&error)
-        && let Err(missing) = read_state(store, view).await
-        && missing.code() == Code::VIEW_MISSING
-    {
-        return missing;
-    }
-    otherwise(error)
-}
-
 /// Decodes the columns of the progress, which begin at `first`, and adds the rows of the same snapshot.
 pub(crate) fn decode_view<S: SqlStore>(
     row: &S::Row,
