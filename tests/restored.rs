@@ -43,6 +43,15 @@ async fn start(app: &Highwater) -> WorkerHandle {
     Worker::new(app).view::<Balance>().start().await.unwrap()
 }
 
+/// Builds a view elsewhere from ten events.
+async fn build(log: &Bank, views: &Bank) {
+    let app = apart(log, views).await;
+    let worker = start(&app).await;
+    let receipt = deposit(&app, 10).await;
+    app.view::<Balance>().get("ann").after(&receipt).await.unwrap();
+    worker.stop().await.unwrap();
+}
+
 /// Waits until the worker has stopped because the view is ahead of the log.
 async fn is_ahead(worker: WorkerHandle, position: u64, head: u64) {
     let mut status = worker.statuses()[0].clone();
@@ -59,11 +68,7 @@ async fn is_ahead(worker: WorkerHandle, position: u64, head: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn r1_a_view_elsewhere_that_is_ahead_of_a_restored_log_is_neither_folded_on_nor_current() {
     for ((log, restored), views) in banks().into_iter().zip(banks()).zip(banks()) {
-        let before = apart(&log, &views).await;
-        let worker = start(&before).await;
-        let receipt = deposit(&before, 10).await;
-        before.view::<Balance>().get("ann").after(&receipt).await.unwrap();
-        worker.stop().await.unwrap();
+        build(&log, &views).await;
 
         deposit(&restored.open().await, 6).await;
         let app = apart(&restored, &views).await;
@@ -99,11 +104,7 @@ impl NewBalance {
 #[tokio::test(flavor = "multi_thread")]
 async fn r5_a_view_ahead_of_a_restored_log_is_built_anew_by_a_raised_version() {
     for ((log, restored), views) in banks().into_iter().zip(banks()).zip(banks()) {
-        let before = apart(&log, &views).await;
-        let worker = start(&before).await;
-        let receipt = deposit(&before, 10).await;
-        before.view::<Balance>().get("ann").after(&receipt).await.unwrap();
-        worker.stop().await.unwrap();
+        build(&log, &views).await;
 
         let app = apart(&restored, &views).await;
         deposit(&app, 6).await;

@@ -38,7 +38,7 @@ const LEAST_TIME: Duration = Duration::from_secs(9);
 /// The fewest answers of a reader that show something.
 const FEWEST_ANSWERS: usize = 20;
 
-/// What an answer may be instead of a row: the rows are not there yet, or not to be reached.
+/// The errors that a reader may get: the rows are not there yet, or can't be reached.
 const NO_ROWS: [Code; 4] =
     [Code::REBUILDING, Code::OTHER_DEFINITION, Code::VIEW_MISSING, Code::STALE_READ];
 

@@ -33,7 +33,7 @@ pub(crate) struct Traffic {
     audited: Arc<Mutex<AuditedRows>>,
 }
 
-/// What the auditors of all workers have found.
+/// The findings of the auditors of all workers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AuditedRows {
     pub(crate) compared: u64,

@@ -1,10 +1,21 @@
 //! R6: views and keys that can't be compared.
 
-use highwater::{Code, Views as _, prelude::*};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use highwater::{
+    Code, Position, Views as _,
+    prelude::*,
+    worker::{OnDrift, ProjectionOptions},
+};
 use highwater_test_support::{
     bank::banks,
     ledger::{Ledger, LedgerEvent, Move},
 };
+
+use tokio::time::sleep;
 
 use crate::found::assert_equal;
 
@@ -82,6 +93,66 @@ async fn r6_rows_of_another_program_are_refused_and_those_of_a_changed_fold_are_
 
         let report = bank.view::<changed::Total>().verify().await.unwrap();
         assert_eq!((report.drifted, report.compared), (1, 1), "{report}");
+        worker.stop().await.unwrap();
+    }
+}
+
+/// True while the program can't say the key of a movement of seven cents.
+static IS_BROKEN: AtomicBool = AtomicBool::new(false);
+
+#[derive(View, Default, Clone, Debug, PartialEq)]
+#[view(event = LedgerEvent, name = "by_sign")]
+struct BySign {
+    cents: i64,
+}
+
+impl BySign {
+    fn key(event: &LedgerEvent, _: &Envelope) -> Option<&'static str> {
+        let LedgerEvent::Moved { cents, .. } = event else { return None };
+        assert!(*cents != 7 || !IS_BROKEN.load(Ordering::Relaxed), "seven is no number");
+        Some(if *cents < 0 { "less" } else { "more" })
+    }
+
+    fn fold(&mut self, event: &LedgerEvent, _: &Envelope) {
+        if let LedgerEvent::Moved { cents, .. } = event {
+            self.cents += cents;
+        }
+    }
+}
+
+/// A release breaks the code that reads old events. The rows have them, and must keep them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r6_a_row_with_an_event_that_can_not_be_read_any_more_is_not_written_without_it() {
+    for store in banks() {
+        IS_BROKEN.store(false, Ordering::Relaxed);
+        let bank = store.open().await;
+        let moved = async |cents: i64| {
+            let movement = Move { customer: "bob".to_owned(), partners: Vec::new(), cents };
+            bank.aggregate::<Ledger>("a").execute(movement).await.unwrap()
+        };
+        moved(7).await;
+        let receipt = moved(5).await;
+        let worker = Worker::new(&bank).view::<BySign>().start().await.unwrap();
+        let view = bank.view::<BySign>();
+        assert_eq!(view.get("more").after(&receipt).await.unwrap().cents, 12);
+        worker.stop().await.unwrap();
+
+        IS_BROKEN.store(true, Ordering::Relaxed);
+        let report = view.repair(["more"]).await.unwrap();
+        assert!(report.repaired.is_empty(), "{report:?}");
+        assert_eq!(report.unverified[0].position, Position::new(1), "{report:?}");
+        let options = ProjectionOptions::default()
+            .audited_within(Duration::from_millis(100))
+            .on_drift(OnDrift::Repair);
+        let worker = Worker::new(&bank).view_with::<BySign>(options).start().await.unwrap();
+        let status = &worker.statuses()[0];
+        let until = Instant::now() + Duration::from_secs(60);
+        while status.audit().found < 3 {
+            assert!(Instant::now() < until, "{:?}", status.audit());
+            sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!((status.audit().repaired, status.audit().drifted), (0, vec!["more".to_owned()]));
+        assert_eq!(view.get("more").await.unwrap().cents, 12);
         worker.stop().await.unwrap();
     }
 }

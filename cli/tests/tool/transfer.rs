@@ -367,12 +367,26 @@ async fn cli_an_import_into_a_log_that_has_other_events_is_refused() {
         assert_eq!(events(&other).await, before);
         assert!(refused(&other, &["export", file.to_str().unwrap()]).await.contains("line 3: "));
     }
+    // The commands of a file that has nothing else are not stored for a log that has events.
+    let empty = sqlite().open().await;
+    let id = CommandId::derive(["only"]);
+    let nothing = Request::new(Deposit { cents: 0 }).id(id);
+    empty.aggregate::<Account>("bob").execute(nothing).await.unwrap();
+    let commands = folder.path().join("commands.ndjson");
+    export(&empty, &commands).await;
+    for bank in banks() {
+        let other = bank.open().await;
+        deposit(&other, "alice", 7).await;
+        let reason = refused(&other, &["import", commands.to_str().unwrap(), "--yes"]).await;
+        assert!(reason.contains("past command") || reason.contains("goes on after"), "{reason}");
+        assert_eq!(other.log().find_command(id).await.unwrap(), None);
+    }
     let longer = memory().open().await;
     import(&longer, &file).await;
     deposit(&longer, "alice", 7).await;
     let reason = refused(&longer, &arguments).await;
     assert!(reason.contains("the log goes on after position 6 up to 7"), "{reason}");
-    // What was recorded in memory has nanoseconds.
+    // Times that were recorded in memory have nanoseconds.
     let nanoseconds = folder.path().join("memory.ndjson");
     export(&longer, &nanoseconds).await;
     if events(&longer).await[6].recorded_at.subsec_nanosecond() % 1_000 != 0 {

@@ -25,8 +25,19 @@ impl EventType {
     /// # Errors
     /// [`Error::Invalid`] if it is empty, longer than [`TYPE_NAME_LIMIT`] bytes or holds NUL.
     pub fn validate(&self) -> Result<(), Error> {
-        check_type_name(self.name)
+        check_type_name(self.name)?;
+        check_schema_version(self.name, self.version)
     }
+}
+
+/// Checks that every store can hold this schema version of a type.
+pub(crate) fn check_schema_version(name: &str, version: SchemaVersion) -> Result<(), Error> {
+    if version > SchemaVersion::LAST {
+        let right = format!("the last schema version is {}", SchemaVersion::LAST.get());
+        let found = format!("{} of {name}", version.get());
+        return Err(Invalid::malformed("schema version", &found, &right).into());
+    }
+    Ok(())
 }
 
 /// Checks that an event can have this type name.

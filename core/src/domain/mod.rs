@@ -58,6 +58,6 @@ pub use view_definition::{DefinitionChange, DefinitionHash, StoredDefinition, Vi
 pub use view_spec::{Column, ColumnKind, GenerationSpec, Index, ViewName, ViewSpec};
 
 pub(crate) use decide::{StoredDecision, decide_and_check};
-pub(crate) use event::check_type_name;
+pub(crate) use event::{check_schema_version, check_type_name};
 pub(crate) use request::RequestOptions;
 pub(crate) use storable::StorableEvent;

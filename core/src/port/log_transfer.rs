@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::{
     Result,
-    domain::{Envelope, Fingerprint, check_type_name},
+    domain::{Envelope, Fingerprint, check_schema_version, check_type_name},
     error::Invalid,
     value::{CommandId, Position, StreamId, Version},
 };
@@ -124,6 +124,7 @@ impl LogEnd {
             return Err(Invalid::request(message).into());
         }
         check_type_name(&event.type_name)?;
+        check_schema_version(&event.type_name, event.schema_version)?;
         event.tags.as_slice().iter().try_for_each(crate::Tag::validate)?;
         *before = *version;
         self.recorded_at = Some(*recorded_at);

@@ -82,6 +82,9 @@ impl SchemaVersion {
     /// The version that every schema starts with.
     pub const FIRST: Self = Self(1);
 
+    /// The last version that every store can hold.
+    pub const LAST: Self = Self(i32::MAX as u32);
+
     /// The schema version with this number; 0 means the first.
     #[must_use]
     pub const fn new(number: u32) -> Self {

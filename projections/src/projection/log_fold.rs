@@ -32,7 +32,7 @@ pub(crate) struct LogFold<V> {
     /// The events that can't be decoded, and whose keys are therefore unknown.
     pub(crate) unreadable: BTreeSet<Position>,
     /// The error of the first of them.
-    first_unreadable: Option<Error>,
+    pub(crate) first_unreadable: Option<Error>,
     /// True if an event that can't be applied has no effect, and the next one is folded over the row before it.
     passes_over_failures: bool,
 }

@@ -324,10 +324,13 @@ impl<V: View> Repair<'_, V> {
             Err(error) => return verdicts.unverified.push(unverified(position, error)),
         };
         match find_drift::<V>(view, key, stored.value.as_ref(), folded.as_ref(), position) {
-            Some(drift) => {
-                verdicts.drift.push(drift);
-                verdicts.rows.push((key.to_owned(), folded));
-            }
+            Some(drift) => match self.fold.unreadable_before(position) {
+                Some((lacking, error)) => verdicts.unverified.push(unverified(lacking, error)),
+                None => {
+                    verdicts.drift.push(drift);
+                    verdicts.rows.push((key.to_owned(), folded));
+                }
+            },
             None => verdicts.unchanged += 1,
         }
     }

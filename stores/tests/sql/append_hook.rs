@@ -70,6 +70,27 @@ async fn w2_a_hook_that_fails_rolls_the_events_back_and_returns_its_own_error() 
     }
 }
 
+/// The locks that sessions of this log hold after their work.
+const HELD: &str = "select l.pid::text from pg_locks l join pg_stat_activity a using (pid) \
+     where a.state like 'idle in transaction%' and l.relation = 'outbox'::regclass";
+
+#[tokio::test]
+async fn w3_an_append_that_is_refused_leaves_no_lock_behind_its_hook_on_postgres() {
+    let test = "w3_an_append_that_is_refused_leaves_no_lock_behind_its_hook_on_postgres";
+    let Some(outbox) = Outbox::on_postgres(test).await else { return };
+    let first = outbox.append(&[], Then::Well);
+    outbox.store.append(first.clone()).await.unwrap();
+    assert!(outbox.store.append(first).await.unwrap().repeated);
+    assert_eq!(outbox.texts(HELD).await, [] as [&str; 0], "after a command that was repeated");
+    let stale = build::append_to(&build::stream("a"), Expected::NoStream, build::events(1));
+    let hook = Some(outbox.work(&[], Then::Well));
+    outbox.store.append(Append { hook, ..stale }).await.unwrap_err();
+    assert_eq!(outbox.texts(HELD).await, [] as [&str; 0], "after a conflict");
+    outbox.store.append(outbox.append(&[], Then::Fail)).await.unwrap_err();
+    assert_eq!(outbox.texts(HELD).await, [] as [&str; 0], "after a hook that failed");
+    outbox.store.append(outbox.append(&[], Then::Well)).await.unwrap();
+}
+
 #[tokio::test]
 async fn w4_the_hook_of_a_repeated_command_writes_nothing() {
     for outbox in outboxes("w4_the_hook_of_a_repeated_command_writes_nothing").await {

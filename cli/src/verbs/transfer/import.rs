@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 use highwater::{
     Highwater, Position,
-    port::{EventStore, ImportedAppend},
+    port::{CommandPlace, EventStore, ImportedAppend},
 };
 use serde_json::json;
 
@@ -74,6 +74,8 @@ struct ImportBatch<'a> {
     /// The position up to which the file has been read.
     through: Position,
     whole: Vec<ImportedAppend>,
+    /// The commands without events that the log must have already.
+    earlier: Vec<CommandPlace>,
     /// An append that lacks events.
     begun: Option<ImportedAppend>,
     events: usize,
@@ -87,6 +89,7 @@ impl<'a> ImportBatch<'a> {
             known: LogEntries::new(app.log(), Position::START, head),
             through: Position::START,
             whole: Vec::new(),
+            earlier: Vec::new(),
             begun: None,
             events: 0,
             bytes: 0,
@@ -103,7 +106,11 @@ impl<'a> ImportBatch<'a> {
             self.add(entry).await?.map_err(|why| lines.refusal(&why))?;
             progress.reached(lines.whole);
         }
-        self.flush().await?;
+        self.check_earlier().await?.map_err(|why| lines.refusal(&why))?;
+        // The rest of a file that ends before the log is of another one.
+        if self.known.head <= self.through {
+            self.flush().await?;
+        }
         if lines.is_cut() || lines.is_new() {
             let why = "it is not whole: the export was interrupted; export into the file again, which continues it";
             return Err(lines.refusal(why));
@@ -132,8 +139,7 @@ impl<'a> ImportBatch<'a> {
             if self.begun.is_some() || entry.command.last != self.through {
                 return Ok(Err(format!("it can't come after position {}", self.through)));
             }
-            self.whole.push(ImportedAppend { command: entry.command, events: Vec::new() });
-            return self.flush_if_full().await.map(Ok);
+            return self.add_command(entry.command).await;
         };
         if event.position.get() != self.through.get() + 1 {
             return Ok(Err(format!("an event must come after position {}", self.through)));
@@ -158,6 +164,38 @@ impl<'a> ImportBatch<'a> {
         }
         self.whole.push(append);
         self.flush_if_full().await.map(Ok)
+    }
+
+    /// Adds a command without events. Only a log that has all events before it, and goes on there, gets it: otherwise it is
+    /// not known yet if it is this one.
+    async fn add_command(
+        &mut self,
+        command: CommandPlace,
+    ) -> highwater::Result<Result<(), String>> {
+        if self.through < self.known.head {
+            self.earlier.push(command);
+            return match self.earlier.len() < PAGE {
+                true => Ok(Ok(())),
+                false => self.check_earlier().await,
+            };
+        }
+        self.whole.push(ImportedAppend { command, events: Vec::new() });
+        self.flush_if_full().await.map(Ok)
+    }
+
+    /// Compares commands without events with those of the log.
+    async fn check_earlier(&mut self) -> highwater::Result<Result<(), String>> {
+        let earlier = std::mem::take(&mut self.earlier);
+        let ids: Vec<_> = earlier.iter().map(|command| command.id).collect();
+        let known = match ids.is_empty() {
+            true => Vec::new(),
+            false => self.log.transfer().command_places(&ids).await?,
+        };
+        let missing = earlier.iter().find(|command| !known.contains(command));
+        Ok(missing.map_or(Ok(()), |command| {
+            let CommandPlace { id, last, .. } = command;
+            Err(format!("it is past command {id} at position {last}, which the log doesn't have"))
+        }))
     }
 
     /// Compares an event with that of the log. An append that the log has in part would have been stored whole.

@@ -39,7 +39,8 @@ pub(crate) type FoldAfresh = fn(&Arc<dyn EventStore>, &ViewName) -> Result<Box<d
 pub(crate) struct Findings {
     /// The rows that are not the fold of their events.
     pub(crate) drift: Vec<Drift>,
-    /// The row to write for each of them; `None` to delete it.
+    /// The row to write for each of them; `None` to delete it. A row that may have an event which can't be decoded now is
+    /// not among them.
     pub(crate) repairs: Vec<(String, Option<Bytes>)>,
     /// The keys of the rows that are.
     pub(crate) right: Vec<String>,
@@ -85,7 +86,9 @@ impl<V: View> TypedFreshRows<V> {
         let stored = stored.value.as_ref();
         match find_drift::<V>(view, key, stored, folded.as_ref(), position) {
             Some(drift) => {
-                findings.repairs.push((key.to_owned(), folded));
+                if fold.unreadable_before(position).is_none() {
+                    findings.repairs.push((key.to_owned(), folded));
+                }
                 findings.drift.push(drift);
             }
             None if stored.is_some() => findings.right.push(key.to_owned()),

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use highwater_core::{
-    Position, Result, StreamId,
+    Error, Position, Result, StreamId,
     domain::{KeyedBy, View, ViewName},
     port::EventStore,
 };
@@ -37,6 +37,13 @@ impl<V: View> KeysFold<V> {
     /// Returns the events that could not be decoded so far.
     pub(crate) fn unreadable(&self) -> impl Iterator<Item = Position> + '_ {
         self.fold.unreadable.iter().copied()
+    }
+
+    /// Returns the first event that could not be decoded, with its error, if a row at this position may lack it. What was
+    /// folded by a program that could decode it must not be written again without it.
+    pub(crate) fn unreadable_before(&self, position: Position) -> Option<(Position, Error)> {
+        let first = self.fold.unreadable.first().filter(|first| **first <= position)?;
+        Some((*first, self.fold.first_unreadable.clone()?))
     }
 
     /// Folds the row of each of these keys up to its position. For a view keyed by stream only the streams of the keys

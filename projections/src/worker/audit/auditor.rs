@@ -128,7 +128,7 @@ impl ShardAuditor {
 
     fn update_coverage(&self, round: &mut Round) {
         let held = self.held.all();
-        self.record.covered(round.coverage.of(&held, Instant::now()));
+        self.record.covered(round.coverage.of(&held, Instant::now()), || self.held.all());
     }
 
     /// Compares the rows of a page, and those that the events of its part of the log give and the view lacks. Takes as long
@@ -233,7 +233,7 @@ impl ShardAuditor {
             let rows: Vec<_> = keys.iter().cloned().zip(stored.rows).collect();
             let mut fresh = self.fresh_rows()?;
             let findings = fresh.compare(&rows, &stored.state, pace).await?;
-            self.record.compared(&findings, |key| self.shard_of(key));
+            self.record.compared(&findings, || self.held.all(), |key| self.shard_of(key));
             compared += findings.compared();
             if self.on_drift == OnDrift::Repair && !findings.repairs.is_empty() {
                 self.repair(findings, fresh).await?;

@@ -1,7 +1,7 @@
 //! The findings of an auditor, for status and metrics.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -91,16 +91,30 @@ impl AuditRecord {
         AUDIT_WINDOW.level(&[self.projection()]).set(window.as_secs_f64());
     }
 
-    /// Notes the share of the keys that were compared within the last window.
-    pub(super) fn covered(&self, coverage: BTreeMap<ShardId, f64>) {
+    /// Notes the share of the keys that were compared within the last window. A shard that is not held any more is left out:
+    /// nothing would take that back.
+    pub(super) fn covered(
+        &self,
+        mut coverage: BTreeMap<ShardId, f64>,
+        held: impl FnOnce() -> BTreeSet<ShardId>,
+    ) {
+        let mut totals = self.totals();
+        let held = held();
+        coverage.retain(|shard, _| held.contains(shard));
         for (shard, share) in &coverage {
             AUDIT_COVERAGE.level(&[self.projection(), &shard.to_string()]).set(*share);
         }
-        self.totals().coverage = coverage;
+        totals.coverage = coverage;
     }
 
-    /// Notes the findings about some rows, and warns of those that differ.
-    pub(super) fn compared(&self, findings: &Findings, shard_of: impl Fn(&str) -> ShardId) {
+    /// Notes the findings about some rows, and warns of those that differ. Those of a shard that is not held any more are its
+    /// next worker's.
+    pub(super) fn compared(
+        &self,
+        findings: &Findings,
+        held: impl FnOnce() -> BTreeSet<ShardId>,
+        shard_of: impl Fn(&str) -> ShardId,
+    ) {
         let rows = findings.compared() as u64;
         VERIFIED_ROWS.count(&[self.projection()]).increment(rows);
         DRIFTED_ROWS.count(&[self.projection()]).increment(findings.drift.len() as u64);
@@ -111,9 +125,11 @@ impl AuditRecord {
         for key in findings.undecided.iter().chain(&findings.right) {
             totals.drifted.remove(key);
         }
+        let held = held();
         for Drift { key, .. } in &findings.drift {
-            if totals.drifted.len() < MAX_KEYS {
-                totals.drifted.insert(key.clone(), shard_of(key));
+            let shard = shard_of(key);
+            if totals.drifted.len() < MAX_KEYS && held.contains(&shard) {
+                totals.drifted.insert(key.clone(), shard);
             }
         }
         self.update(totals);

@@ -74,7 +74,8 @@ async fn fold_on(
 /// Writes the rows at the position of the shard. Another one, at which they were compared if the shard has been taken
 /// away meanwhile, is refused by the store, as the epoch is another one.
 async fn commit(shard: &mut OwnedShard, record: &AuditRecord, findings: Findings) -> Result<()> {
-    let Findings { drift, repairs: rows, right, .. } = findings;
+    let Findings { mut drift, repairs: rows, right, .. } = findings;
+    drift.retain(|drift| rows.iter().any(|(key, _)| *key == drift.key));
     record.found_right(&right);
     if rows.is_empty() {
         return Ok(());

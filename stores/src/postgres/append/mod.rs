@@ -233,7 +233,6 @@ impl PostgresWriter {
 
     /// Keeps the connection for the next batch, unless it is lost.
     fn put_back<T>(&mut self, connection: PgConnection, outcome: Result<T>) -> Result<T> {
-        let is_lost = |error: &Error| error.is_unavailable() || error.is_unknown_outcome();
         if !outcome.as_ref().is_err_and(is_lost) {
             self.connection = Some(connection);
         }
@@ -250,21 +249,31 @@ impl PostgresWriter {
         let command = entry.append.command;
         let limit = self.options.answer_timeout;
         let mut transaction = within(limit, connection.begin_with(BEGIN_WITH_HOOK)).await?;
-        let work = async {
-            let running = hook.run(&mut transaction, Some(&entry.append));
-            bounded(limit, RUNNING_HOOK, running).await?;
-            let checked = CheckedBatch::new(std::slice::from_ref(entry));
-            let call = checked.call(&mut transaction, self.checked_path.clone(), false);
-            let row = within(limit, call).await;
-            let answer =
-                row.and_then(|row| CheckedAnswer::read(&row)).map_err(classify(APPENDING))?;
-            if answer.status.first() == Some(&APPENDED) {
+        let outcome = self.run_hook_and_append(&mut transaction, hook, entry).await;
+        let ended = match &outcome {
+            Ok(answer) if answer.status.first() == Some(&APPENDED) => {
                 let committed = within(limit, transaction.commit()).await;
-                committed.map_err(|error| error::classify_hook_commit(command, error))?;
+                committed.map_err(|error| error::classify_hook_commit(command, error))
             }
-            Ok(answer)
+            // The connection is dropped.
+            Err(error) if is_lost(error) => Ok(()),
+            // Until the server is told, the transaction holds the lock of the order.
+            _ => within(limit, transaction.rollback()).await.map_err(classify(APPENDING)),
         };
-        Ok(work.await)
+        Ok(outcome.and_then(|answer| ended.map(|()| answer)))
+    }
+
+    async fn run_hook_and_append(
+        &self,
+        transaction: &mut PgConnection,
+        hook: &PostgresHook,
+        entry: &BatchEntry,
+    ) -> Result<CheckedAnswer> {
+        let limit = self.options.answer_timeout;
+        bounded(limit, RUNNING_HOOK, hook.run(transaction, Some(&entry.append))).await?;
+        let checked = CheckedBatch::new(std::slice::from_ref(entry));
+        let row = within(limit, checked.call(transaction, self.checked_path.clone(), false)).await;
+        row.and_then(|row| CheckedAnswer::read(&row)).map_err(classify(APPENDING))
     }
 
     async fn commit_with_hook(&mut self, entry: &BatchEntry) -> Option<Result<CheckedAnswer>> {
@@ -342,6 +351,11 @@ impl PostgresWriter {
         }
         verdicts
     }
+}
+
+/// Returns true if the connection is not to be used after this error.
+fn is_lost(error: &Error) -> bool {
+    error.is_unavailable() || error.is_unknown_outcome()
 }
 
 enum PostgresBatchError {

@@ -1,7 +1,8 @@
 -- `append` with conditions that also name events without a tag (`c_lacked`: no tag of the event begins so), and with
 -- one descent of an index for each part of a condition, however long the log is: by tag, by type and by category. The
 -- comparisons of pairs leave the planner no other index. Nothing else differs from `append` as it was before, see
--- `002_append.sql`, which stays for processes of earlier versions: this one has another number of arguments.
+-- `002_append.sql` and `007_order_lock.sql`; that one stays for processes of earlier versions: this one has another number of
+-- arguments.
 create procedure @schema@.append(
     a_id uuid[], a_fingerprint bigint[], a_group integer[], a_count integer[],
     p_append integer[], p_stream text[], p_kind smallint[], p_version bigint[], p_event uuid[],

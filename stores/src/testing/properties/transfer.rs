@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use highwater_core::{
-    Code, Envelope, Position, Query, Tag, Timestamp, Version,
+    Code, Envelope, Position, Query, SchemaVersion, Tag, Timestamp, Version,
     port::{Append, CommandPlace, EventStore, ImportedAppend, NewEvent},
     testing::ManualClock,
     value::Expected,
@@ -158,6 +158,10 @@ pub(super) async fn w3_an_import_continues_the_log_or_stores_nothing(fixture: Fi
         (with(Envelope { version: Version::new(1), ..event.clone() }), "version 1 of stream"),
         (with(Envelope { recorded_at: early, ..event.clone() }), "an earlier time"),
         (with(Envelope { type_name: "".into(), ..event.clone() }), "event type"),
+        (
+            with(Envelope { schema_version: SchemaVersion::new(u32::MAX), ..event.clone() }),
+            "schema",
+        ),
         (with(Envelope { tags: [Tag::from_stored("\0".into())].into(), ..event.clone() }), "tag"),
     ] {
         let refused = store.transfer().import(std::slice::from_ref(&bad)).await.unwrap_err();
